@@ -1,0 +1,45 @@
+# Two commands matter: `make run` and `make test`. Each sets up all it needs in .venv.
+PYTHON ?= python3
+PORT ?= 3000
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+
+.PHONY: run sync test lint bench docs clean
+
+run: $(VENV)/installed ## bring the data in, then Dagster's UI on http://127.0.0.1:3000
+	@$(BIN)/vanc311 up --port $(PORT)
+
+sync: $(VENV)/installed ## bring the data in, and end
+	@$(BIN)/vanc311 sync
+
+test: $(VENV)/installed-dev lint ## every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-dev ## the benchmark, side by side with the machine's floor
+	$(BIN)/python -m benchmarks.bench
+
+docs: $(VENV)/installed-dev ## write docs/data_dictionary.md anew from the schema
+	$(BIN)/python -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older. Say which: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Setting up $(VENV) (once; about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/installed
+
+clean: ## remove what the build made; the data stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
