@@ -1,0 +1,95 @@
+"""The command line `vanc311`: sync, verify, status, up, standin.
+
+What belongs here: options, exit codes, and what is printed. What does not: the work itself. Exit codes: 0 done,
+1 integrity failed or a month is held, 2 wrong usage or settings, 3 the portal can't be reached or refuses.
+"""
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from vanc311_pipeline.errors import EXIT_INTEGRITY, PipelineError
+from vanc311_pipeline.portal.standin.command import standin_command
+from vanc311_pipeline.settings import Settings
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vanc311_pipeline")
+def vanc311() -> None:
+    """Vancouver's 3-1-1 service requests: kept equal to the city's portal, checked, and published as SQLite."""
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    warnings.filterwarnings("ignore", message="Parameter `backfill_policy` of .* is currently in beta")
+
+
+@vanc311.command()
+@click.option("--months", metavar="FROM..TO", help="Fetch these UTC months again, such as 2025-01 or 2025-01..2025-06.")
+@click.option("--archive", is_flag=True, help="Bring the frozen archive of 2009 to 2021 into step, too.")
+@click.option(
+    "--accept-shrink",
+    metavar="MONTH",
+    multiple=True,
+    help="Follow the portal although this month (or `all`) lost many rows.",
+)
+def sync(months: str | None, archive: bool, accept_shrink: tuple[str, ...]) -> None:
+    """Bring the data into step with the portal and publish it."""
+    from vanc311_pipeline.commands.sync import run_sync
+
+    run_sync(Settings.from_environment(), console, months=months, archive=archive, accept_shrink=list(accept_shrink))
+
+
+@vanc311.command()
+def verify() -> None:
+    """Run every asset check over everything that is stored, without the portal."""
+    from vanc311_pipeline.commands.verify import run_verify
+
+    run_verify(Settings.from_environment(), console)
+
+
+@vanc311.command()
+def status() -> None:
+    """Say what is stored and published, and what the schedule decided last."""
+    from vanc311_pipeline.commands.status import run_status
+
+    run_status(Settings.from_environment(), console)
+
+
+@vanc311.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the Dagster UI listens.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The Dagster UI's port.")
+@click.option(
+    "--no-sync", is_flag=True, help="Start the UI and the schedule without bringing the data into step first."
+)
+def up(host: str, port: int, no_sync: bool) -> None:
+    """Bring the data in, then keep Dagster's UI and its daemon running until Ctrl-C.
+
+    If the portal can't be reached and there is no data yet, the bundled real sample is used, in a directory of its own.
+    """
+    from vanc311_pipeline.commands.up import run_up
+
+    run_up(Settings.from_environment(), console, host=host, port=port, sync_first=not no_sync)
+
+
+vanc311.add_command(standin_command, "standin")
+
+
+def main(run: Callable[..., None] = vanc311) -> None:
+    """Run a command; our own errors become one message and their exit code."""
+    try:
+        run()
+    except PipelineError as error:
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}", markup=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(EXIT_INTEGRITY)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Dagster's own storage: made once, alone, before anything else uses it.
+
+Two processes that start on an empty instance at once leave its schema broken for good, so the first start is behind a
+file lock. What Dagster is told about pools, retention and telemetry is in `orchestration/dagster.yaml`.
+"""
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib.resources import files
+
+import dagster as dg
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.orchestration.job import sync
+from vanc311_pipeline.settings import Settings
+
+BY_COMMAND_LINE = {"vanc311/by": "command line"}
+_AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_POLL_SECONDS = 1.0
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance at DAGSTER_HOME, initialised if need be.
+
+    Raises:
+        SettingsError: the directory can't be written.
+    """
+    home = settings.dagster_home
+    os.environ.update(settings.to_environment())
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        ready = home / ".initialised"
+        with FileLock(home / ".initialise.lock"):
+            if not config.exists():
+                config.write_text(files("vanc311_pipeline").joinpath("orchestration/dagster.yaml").read_text())
+            if not ready.exists():
+                # What the upgrade prints is meant for the developers of Dagster.
+                with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(io.StringIO()):
+                    instance.upgrade()
+                ready.touch()
+    except OSError as error:
+        raise SettingsError(
+            f"Dagster's directory {home} can't be written ({error.strerror}). Nothing was loaded. "
+            "Check its permissions, or set DAGSTER_HOME to another place."
+        ) from error
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+@contextmanager
+def one_at_a_time(settings: Settings, instance: dg.DagsterInstance, console: Console) -> Iterator[None]:
+    """Let one sync from the command line run at a time, and clear away after one that was killed.
+
+    A killed run stays `started` for Dagster and keeps its place in its pool; the next one would wait for it for ever,
+    deaf to Ctrl-C. The lock is the operating system's and ends with its process, so whoever has it knows that every
+    other unfinished run of the command line is dead.
+    """
+    lock = FileLock(settings.dagster_home / ".sync.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.print("Another `vanc311 sync` is at work on this data; waiting for it to end.")
+        lock.acquire()
+    try:
+        for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=BY_COMMAND_LINE, statuses=_AT_WORK)):
+            instance.report_run_failed(run, "Its process ended without a word: it was killed, or the machine stopped.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        _wait_for_the_schedule(instance, console)
+        yield
+    finally:
+        lock.release()
+
+
+def _wait_for_the_schedule(instance: dg.DagsterInstance, console: Console) -> None:
+    said = False
+    while running := instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_AT_WORK), limit=1):
+        if not said:
+            console.print(
+                f"Run {running[0].run_id[:8]}, which the schedule or the UI started, is at work; waiting for it to end. "
+                "If its process is gone, start `vanc311 up --no-sync` and terminate it in the UI under Runs."
+            )
+            said = True
+        time.sleep(_POLL_SECONDS)
+
+
+if __name__ == "__main__":  # the one-shot service `init` of docker-compose.yml
+    with open_instance(Settings.from_environment()):
+        pass

@@ -1,0 +1,35 @@
+"""`vanc311 status`: what is stored and published, what is held, and what the schedule decided last. Asks no portal."""
+
+import dagster as dg
+from rich.console import Console
+
+from vanc311_pipeline.commands.instance import open_instance
+from vanc311_pipeline.commands.summary import print_summary
+from vanc311_pipeline.orchestration.assets import portal_key
+from vanc311_pipeline.orchestration.job import sync as sync_job
+from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+
+def run_status(settings: Settings, console: Console) -> None:
+    """Print the state.
+
+    Raises:
+        SettingsError: there is no data yet.
+    """
+    with Warehouse.of(settings).read() as connection:
+        known = ledger.last_release(connection, LIVE)
+    if known:
+        console.print(f"Portal   release of {known.data_processed} with {known.records_count:,} rows: {known.state}")
+    with open_instance(settings) as instance:
+        seen = instance.fetch_observations(portal_key(LIVE), limit=1).records
+        if seen and seen[0].asset_observation:
+            said = seen[0].asset_observation.metadata
+            console.print(
+                f"Schedule slot {said['slot'].value}: {said['decision'].value}. {said['why'].value}", markup=False
+            )
+        runs = instance.get_runs(dg.RunsFilter(job_name=sync_job.name), limit=1)
+        if runs:
+            console.print(f"Last run {runs[0].run_id[:8]}: {runs[0].status.value.lower()}")
+    print_summary(settings, console)

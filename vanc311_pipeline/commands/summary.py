@@ -1,0 +1,68 @@
+"""What a person reads after a load: what is there, what is odd, where the file is, and three queries to try."""
+
+import sqlite3
+from contextlib import closing
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.settings import LICENCE, Settings
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+QUERIES = (
+    (
+        "How many requests are open, and how fast are they closed?",
+        "SELECT scope, volume, open_requests, round(avg_ttr, 1), n_ttr FROM metrics_citywide",
+    ),
+    (
+        "What do people in each neighbourhood report most?",
+        "SELECT local_area, issue_type, volume FROM top_issues_by_neighbourhood WHERE place = 1",
+    ),
+    (
+        "Which requests have been open longest?",
+        "SELECT days_open, issue_type, local_area FROM open_requests_oldest_first LIMIT 10",
+    ),
+)
+
+
+def print_summary(settings: Settings, console: Console) -> None:
+    """Describe the published file."""
+    file = settings.published_path
+    if not file.exists():
+        raise SettingsError(f"There is no published file at {file} yet. Run `vanc311 sync`.")
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as published:
+        published.row_factory = sqlite3.Row
+        release = published.execute("SELECT * FROM release").fetchone()
+        open_requests = published.execute("SELECT open_requests FROM metrics_citywide WHERE scope = 'all'").fetchone()
+    with Warehouse.of(settings).read() as connection:
+        held = sorted(
+            {window.month for window, record in ledger.months(connection).items() if record.held_rows is not None}
+        )
+    table = Table.grid(padding=(0, 2))
+    if release["source"] == "sample":
+        table.add_row("Source", "sample: 11,024 real requests that come with the program; not a picture of the city")
+    table.add_row(
+        "Requests", f"{release['rows_stored']:,}, of which {open_requests[0] if open_requests else 0:,} are open"
+    )
+    table.add_row("Months", f"{release['months']}, {release['first_month']} to {release['last_month']} (UTC)")
+    table.add_row("As of", f"{release['as_of']} (portal's release of {release['data_processed']})")
+    complete = (
+        "all of them" if release["complete"] == "yes" else f"the portal has {release['records_count']:,} since 2022"
+    )
+    table.add_row("Landed", f"{release['rows_landed']:,} rows, {complete}")
+    table.add_row(
+        "Quarantined",
+        f"{release['rows_quarantined']:,} rows"
+        + (" (table quarantined_requests)" if release["rows_quarantined"] else ""),
+    )
+    table.add_row("Held back", ", ".join(held) or "no month")
+    table.add_row("File", escape(str(file)))
+    console.print(table)
+    console.print("Three queries to try:")
+    for question, query in QUERIES:
+        console.print(f"  {question}")
+        console.print(f'    sqlite3 -box {file} "{query}"', markup=False)
+    console.print(LICENCE)

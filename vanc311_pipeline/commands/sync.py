@@ -1,0 +1,223 @@
+"""`vanc311 sync`: plan, run the job `sync` through Dagster in this process, draw its progress, sum it up.
+
+The run and its checks are in the UI afterwards. If the city publishes anew while we read, the plan is made again.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from vanc311_pipeline.commands.instance import BY_COMMAND_LINE, one_at_a_time, open_instance
+from vanc311_pipeline.commands.summary import print_summary
+from vanc311_pipeline.definitions import build_definitions
+from vanc311_pipeline.errors import EXIT_INTEGRITY, PipelineError, SettingsError
+from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.orchestration.job import plan_tags, range_tags
+from vanc311_pipeline.orchestration.job import sync as sync_job
+from vanc311_pipeline.orchestration.planning import plan_now
+from vanc311_pipeline.orchestration.resources import open_portal
+from vanc311_pipeline.plan import published_again
+from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+REPLANS = 3
+
+
+class Failed(PipelineError):
+    """A run that ended badly, with the exit code of what ended it."""
+
+    def __init__(self, message: str, exit_code: int, kind: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run is to do: its tags, and how much it is, for the progress bar."""
+
+    tags: Mapping[str, str]
+    months: int
+    rows: int | None
+    why: str
+
+
+def run_sync(
+    settings: Settings,
+    console: Console,
+    *,
+    months: str | None = None,
+    archive: bool = False,
+    accept_shrink: list[str] | None = None,
+) -> None:
+    """Bring the data into step with the portal.
+
+    Raises:
+        PipelineError: it ended otherwise than well; `exit_code` says how.
+    """
+    consent = _consent(accept_shrink or [])
+    told = parse_months(months) if months else []
+    if told and archive:
+        raise SettingsError(
+            "--months and --archive exclude each other: --months names the months, --archive asks for all of 2009 to 2021."
+        )
+    warehouse = Warehouse.of(settings)
+    warehouse.create()
+    console.print(f"Portal: {settings.portal_url}{'  (the bundled sample)' if settings.source == 'sample' else ''}")
+    with open_instance(settings) as instance, one_at_a_time(settings, instance, console):
+        for attempt in range(REPLANS):
+            work = (
+                Work(range_tags(told[0], told[-1]), len(told), None, f"Told to fetch {months}.")
+                if told
+                else _plan(settings, warehouse, archive, consent)
+            )
+            console.print(work.why)
+            if not work.tags:
+                break
+            started = time.monotonic()
+            try:
+                _run(settings, instance, console, work, consent)
+            except Failed as failed:
+                if failed.kind != "ReleaseMoved" or attempt == REPLANS - 1:
+                    raise
+                console.print(f"{failed} Planning again.", markup=False)
+                continue
+            console.print(f"Done in {time.monotonic() - started:,.1f} s.")
+            break
+    print_summary(settings, console)
+
+
+def _consent(accept_shrink: list[str]) -> list[str]:
+    for month in accept_shrink:
+        if month != "all":
+            parse_months(month)
+    return accept_shrink
+
+
+def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
+    datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
+    with open_portal(settings) as client:
+        plan = plan_now(client, warehouse, datasets, accept_shrink=bool(consent))
+    plan = published_again(plan, settings.published_path)
+    if plan.held and plan.action == "skip":
+        raise Failed(plan.why, EXIT_INTEGRITY)
+    tags = {} if plan.action == "skip" else plan_tags(plan)
+    return Work(tags, len({window.month for window in plan.stale}), plan.rows, plan.why)
+
+
+def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, work: Work, consent: list[str]) -> None:
+    with Bars(console, work) as bars:
+        job = build_definitions(settings, bars).resolve_job_def(sync_job.name)
+        result = in_process(job, instance, work.tags, consent)
+    if not result.success:
+        raise reason_of_failure(result)
+
+
+def in_process(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, tags: Mapping[str, str], consent: Sequence[str] = ()
+) -> dg.ExecuteInProcessResult:
+    """Run a job here and now; its run is in the UI like any other."""
+    return job.execute_in_process(
+        instance=instance,
+        tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline", **BY_COMMAND_LINE},
+        run_config=_run_config(consent),
+        raise_on_error=False,
+    )
+
+
+def _run_config(consent: Sequence[str]) -> dict[str, Any]:
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if consent:
+        config["ops"] = {
+            name: {"config": {"accept_shrink": list(consent)}} for name in ("raw_service_requests", "service_requests")
+        }
+    return config
+
+
+def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
+    """The reason of a failed run: the step's own error with its exit code, else the failed blocking checks."""
+    for event in result.all_events:
+        if event.is_step_failure and (said := event.step_failure_data.user_failure_data):
+            metadata = said.metadata
+            if "exit_code" in metadata:
+                return Failed(
+                    said.description or "", int(str(metadata["exit_code"].value)), str(metadata["error"].value)
+                )
+    failed = [
+        check
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    if failed:
+        lines = "\n".join(
+            f"  {check.asset_key.to_user_string()} · {check.check_name}: {check.description}" for check in failed
+        )
+        return Failed(
+            f"A check failed, so nothing was published; what was published before stays.\n{lines}", EXIT_INTEGRITY
+        )
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    raise RuntimeError("The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in errors if error))
+
+
+class Bars:
+    """A progress bar for landing and one for storing: months, rows, rate and time left. Plain lines without a terminal."""
+
+    def __init__(self, console: Console, work: Work) -> None:
+        self._console, self._work = console, work
+        self._rows = {"landed": 0, "stored": 0}
+        self._started = time.monotonic()
+        self._bars = Progress(
+            TextColumn("{task.description:<8}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("months · {task.fields[rows]:,} rows · {task.fields[rate]:,.0f} rows/s"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal or "NO_PROGRESS" in os.environ,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def landed(self, month: str, rows: int) -> None:
+        self._step("landed", month, rows)
+
+    def stored(self, month: str, rows: int) -> None:
+        if rows:
+            self._step("stored", month, rows)
+
+    def working(self, what: str) -> None:
+        if self._bars.disable:
+            self._console.print(f"  {what}")
+
+    def _step(self, what: str, month: str, rows: int) -> None:
+        if what not in self._tasks:
+            self._started = time.monotonic()
+            self._tasks[what] = self._bars.add_task(what, total=self._work.months, rows=0, rate=0.0)
+        self._rows[what] += rows
+        rate = self._rows[what] / max(time.monotonic() - self._started, 1e-3)
+        self._bars.update(self._tasks[what], advance=1, rows=self._rows[what], rate=rate)
+        if self._bars.disable:
+            whole = f" of {self._work.rows:,}" if self._work.rows else ""
+            self._console.print(f"  {month} {what}: {rows:,} rows ({self._rows[what]:,}{whole})")

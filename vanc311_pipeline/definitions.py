@@ -1,0 +1,42 @@
+"""The front door: everything that Dagster sees, assembled by one function.
+
+`build_definitions` makes fresh definitions from settings; the code location, the command line and the tests all call
+it. Nothing is read or opened at import.
+"""
+
+import dagster as dg
+
+from vanc311_pipeline.orchestration.assets import ASSETS
+from vanc311_pipeline.orchestration.checks import ASSET_CHECKS
+from vanc311_pipeline.orchestration.job import sync, verify
+from vanc311_pipeline.orchestration.resources import portal_resource, store_resource
+from vanc311_pipeline.orchestration.schedule import every_50_minutes
+from vanc311_pipeline.progress import Progress, Silent
+from vanc311_pipeline.settings import Settings
+
+
+def build_definitions(settings: Settings, progress: Progress | None = None) -> dg.Definitions:
+    """Fresh definitions.
+
+    Args:
+        settings: where the portal and the data are.
+        progress: who is told of each month; nobody by default.
+    """
+    return dg.Definitions(
+        assets=ASSETS,
+        asset_checks=ASSET_CHECKS,
+        jobs=[sync, verify],
+        schedules=[every_50_minutes],
+        resources={
+            "portal": portal_resource(settings),
+            "store": store_resource(settings),
+            "progress": progress or Silent(),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location: `Settings` from the environment, read when Dagster loads it."""
+    return build_definitions(Settings.from_environment())

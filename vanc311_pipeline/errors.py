@@ -1,0 +1,69 @@
+"""Every error that a user can meet, with the exit code that it ends a command with.
+
+    PipelineError
+    ├── SettingsError              2  a setting, an argument, a directory or a port can't be used
+    ├── PortalError                3  the portal can't be reached or refuses
+    │   ├── PortalUnavailable         it didn't answer usably, after every retry
+    │   ├── PortalRefused             it said no: unknown dataset, bad request, no access
+    │   └── QuotaExceeded             the day's calls are used up, until a stated time
+    └── IntegrityError             1  what was received or stored is not what it must be
+        ├── SchemaMismatch            a field is missing or has another type
+        ├── CountMismatch             an export and the portal's own count disagree
+        └── ReleaseMoved              the city published while we were reading
+
+A message says what happened, what it means for the data, and what to do. Only errors belong here.
+"""
+
+from datetime import datetime
+
+EXIT_DONE, EXIT_INTEGRITY, EXIT_USAGE, EXIT_PORTAL = 0, 1, 2, 3
+
+
+class PipelineError(Exception):
+    """The base of them all; `exit_code` is what the command line ends with."""
+
+    exit_code = EXIT_INTEGRITY
+
+
+class SettingsError(PipelineError):
+    """A setting, an argument, a directory or a port can't be used."""
+
+    exit_code = EXIT_USAGE
+
+
+class PortalError(PipelineError):
+    """The portal can't be reached or refuses."""
+
+    exit_code = EXIT_PORTAL
+
+
+class PortalUnavailable(PortalError):
+    """No usable answer after every retry: no connection, a time-out, a server error or a broken body."""
+
+
+class PortalRefused(PortalError):
+    """The portal understood and said no; asking again would not help."""
+
+
+class QuotaExceeded(PortalError):
+    """The portal's calls for the day are used up; `until` is when it says that it answers again."""
+
+    def __init__(self, message: str, until: datetime | None) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class IntegrityError(PipelineError):
+    """What was received or stored is not what it must be; nothing of it was taken over."""
+
+
+class SchemaMismatch(IntegrityError):
+    """A field that we rely on is missing or has another type."""
+
+
+class CountMismatch(IntegrityError):
+    """An export and the portal's own count of the same rows disagree, after every retry."""
+
+
+class ReleaseMoved(IntegrityError):
+    """The city published a new release while we were reading the old one: the plan must be made again."""

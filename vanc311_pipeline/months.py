@@ -1,0 +1,57 @@
+"""UTC months as text (`2025-08`): their bounds, their ranges, and which dataset can hold them.
+
+A month here is always the UTC month of the opening instant: a unit of storage and exchange. The months that people
+read (`open_month`) are Vancouver's and are made in `requests.cleaning`. Pure functions on text; nothing else.
+"""
+
+import re
+from datetime import UTC, datetime
+
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, SEAM_MONTHS
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def next_month(month: str) -> str:
+    """The month after `month`: `2025-12` gives `2026-01`."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
+
+
+def running_month(now: datetime | None = None) -> str:
+    """The UTC month of `now`."""
+    return f"{now or datetime.now(UTC):%Y-%m}"
+
+
+def months_between(first: str, last: str) -> list[str]:
+    """Every month from `first` to `last`, both included; empty if `last` is earlier."""
+    months = []
+    while first <= last:
+        months.append(first)
+        first = next_month(first)
+    return months
+
+
+def parse_months(text: str) -> list[str]:
+    """Read `2025-01` or `2025-01..2025-06`.
+
+    Raises:
+        SettingsError: it is neither, the range runs backwards, or it reaches outside the record.
+    """
+    first, dots, last = text.partition("..")
+    last = last if dots else first
+    if not (_MONTH.fullmatch(first) and _MONTH.fullmatch(last)) or first > last:
+        raise SettingsError(f"{text!r} is not a month or a range of months. Write 2025-01, or 2025-01..2025-06.")
+    if first < FIRST_MONTH or last > running_month():
+        raise SettingsError(
+            f"{text!r} reaches outside the record, which runs from {FIRST_MONTH} to the running month {running_month()} (UTC)."
+        )
+    return months_between(first, last)
+
+
+def datasets_that_may_hold(month: str) -> list[str]:
+    """The portal's datasets that a month may have rows in: one, or both at the seam."""
+    if month in SEAM_MONTHS:
+        return [ARCHIVE, LIVE]
+    return [ARCHIVE] if month < FIRST_LIVE_MONTH else [LIVE]

@@ -1,0 +1,477 @@
+"""The assets: the portal's datasets, the landed months, the requests, the metric tables and the published file.
+
+What belongs here: names, descriptions, dependencies, what each step calls and what it reports. What does not: how it is
+done; that is in `portal`, `requests`, `metrics` and `warehouse`.
+
+A run that was planned carries the tag `vanc311/stale` and touches those months only; the other months of its range are
+left alone and say so. Every other run (a backfill, a hand-made materialization) does what it was told to, always.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+from pydantic import Field
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.errors import PipelineError, PortalUnavailable, ReleaseMoved
+from vanc311_pipeline.metrics.levels import CITYWIDE, HYPER_LOCAL, ISSUE, LEVELS, NEIGHBOURHOOD, UNLOCATED, Level
+from vanc311_pipeline.months import datasets_that_may_hold, running_month
+from vanc311_pipeline.orchestration import columns
+from vanc311_pipeline.orchestration.partitions import EVERY_MONTH, MONTHS, ONE_RUN
+from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
+from vanc311_pipeline.plan import EMPTY, read_stale, shrank
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
+from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.settings import ARCHIVE, AREAS, FIRST_LIVE_MONTH, LIVE, UNDATED
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
+from vanc311_pipeline.warehouse.areas import area_names, replace_areas
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
+from vanc311_pipeline.warehouse.publishing import publish
+
+OWNERS = ["team:data"]
+STALE_TAG = "vanc311/stale"
+RELEASE_TAG = "vanc311/release"
+DATASETS_TAG = "vanc311/datasets"
+WRITER_POOL = "sqlite_writer"
+PORTAL_POOL = "portal"
+"""So that two runs never fetch, and never write, at once."""
+
+# The portal moves once a day, so a day and a little is fresh; a day and a half means that something stands still.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
+# The portal answers slowly or not at all now and then: the step is tried again as a whole after the client gave up.
+NETWORK_RETRIES = dg.RetryPolicy(max_retries=1, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+
+class Consent(dg.Config):
+    """What the user agrees to lose."""
+
+    accept_shrink: list[str] = Field(default_factory=list)
+    """UTC months such as 2025-10 that may shrink this time, or `all`."""
+
+    def covers(self, month: str) -> bool:
+        return month in self.accept_shrink or "all" in self.accept_shrink
+
+
+def portal_spec(dataset: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        portal_key(dataset),
+        description=description,
+        group_name="portal",
+        kinds={"opendatasoft"},
+        owners=OWNERS,
+        metadata={"dagster/uri": f"https://opendata.vancouver.ca/explore/dataset/{dataset}/"},
+    )
+
+
+def portal_key(dataset: str) -> dg.AssetKey:
+    return dg.AssetKey(["portal", dataset.replace("-", "_")])
+
+
+PORTAL_DATASETS = [
+    portal_spec(
+        LIVE, "The city's live 3-1-1 dataset, from 2022 on. Republished in full once a day, at about 14:07 UTC."
+    ),
+    portal_spec(ARCHIVE, "The city's frozen 3-1-1 dataset of 2009 to 2021."),
+    portal_spec(AREAS, "The city's 22 local areas."),
+]
+
+
+def planned_months(tags: Mapping[str, str]) -> dict[Window, str] | None:
+    """The stale windows that a run was planned for; None if it was not planned but told."""
+    return read_stale(tags[STALE_TAG]) if STALE_TAG in tags else None
+
+
+def failure(error: PipelineError, context: dg.AssetExecutionContext) -> dg.Failure:
+    """An error of ours as Dagster's: the same words, and the exit code. Only an unreachable portal is tried again.
+
+    The last attempt forbids the retry itself: a policy that gives up replaces our words by its own.
+    """
+    last = context.op_execution_context.retry_number >= NETWORK_RETRIES.max_retries
+    return dg.Failure(
+        description=str(error),
+        metadata={"error": type(error).__name__, "exit_code": error.exit_code},
+        allow_retries=isinstance(error, PortalUnavailable) and not last,
+    )
+
+
+@dg.asset(
+    partitions_def=MONTHS,
+    backfill_policy=ONE_RUN,
+    deps=[portal_key(LIVE), portal_key(ARCHIVE)],
+    group_name="ingestion",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    pool=PORTAL_POOL,
+    retry_policy=NETWORK_RETRIES,
+    metadata={
+        "dagster/column_schema": columns.raw_schema(),
+        "dagster/column_lineage": columns.raw_lineage(portal_key(LIVE)),
+    },
+)
+def raw_service_requests(
+    context: dg.AssetExecutionContext,
+    config: Consent,
+    portal: PortalResource,
+    store: StoreResource,
+    progress: dg.ResourceParam[Progress],
+) -> dg.MaterializeResult[None]:
+    """Each UTC month exactly as the portal served it, every column that came, as text, in one Parquet file.
+
+    A month counts only if its rows equal the portal's own count before and after, while the release stood still;
+    else the file that was there stays.
+    """
+    planned = planned_months(context.run.tags)
+    actions: dict[Window, str] = {}
+    try:
+        with portal.open() as client:
+            releases = _begin(context, client, store.open(), planned, config)
+            for window in _wanted(context.partition_keys, planned, releases):
+                actions[window], rows = _land(client, releases[window.dataset], window, store.raw_dir, planned)
+                context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
+                progress.landed(window.month, rows)
+        for month in context.partition_keys:
+            context.add_asset_metadata(_raw_metadata(store.raw_dir, month, actions), partition_key=month)
+    except PipelineError as error:
+        raise failure(error, context) from error
+    return dg.MaterializeResult(
+        metadata={
+            "windows fetched": sum(action == "fetched" for action in actions.values()),
+            "release": ", ".join(release_name(release) for release in releases.values()) or "held",
+            "dagster/uri": str(store.raw_dir),
+        }
+    )
+
+
+def _begin(
+    context: dg.AssetExecutionContext,
+    client: Portal,
+    warehouse: Warehouse,
+    planned: dict[Window, str] | None,
+    consent: Consent,
+) -> dict[str, Release]:
+    """Look at the datasets that the run needs; note their releases. A held dataset is left out, and so not loaded."""
+    releases = {}
+    for dataset in _datasets(context, warehouse, planned):
+        release = client.release(dataset)
+        for note in release.drift():
+            context.log.warning(f"{dataset}: {note}. The landed files keep it; nothing else uses it.")
+        tagged = context.run.tags.get(RELEASE_TAG)
+        if dataset == LIVE and tagged and tagged != release_name(release):
+            raise ReleaseMoved(
+                f"The city published {dataset} anew since the plan: {tagged} became {release_name(release)}. "
+                "Nothing was loaded; plan again with `vanc311 sync`."
+            )
+        with warehouse.write() as connection:
+            hold = not consent.accept_shrink and shrank(release.records_count, ledger.rows_landed(connection, dataset))
+            ledger.note_release(connection, release, dataset, "held" if hold else "loading", context.run.run_id)
+        if not hold:
+            releases[dataset] = release
+    return releases
+
+
+def release_name(release: Release) -> str:
+    return f"{release.data_processed} {release.records_count}"
+
+
+def _datasets(context: dg.AssetExecutionContext, warehouse: Warehouse, planned: dict[Window, str] | None) -> list[str]:
+    if planned is not None:
+        return sorted({LIVE} | {window.dataset for window in planned})
+    wanted = {dataset for month in context.partition_keys for dataset in datasets_that_may_hold(month)}
+    if ARCHIVE in wanted and all(month >= FIRST_LIVE_MONTH for month in context.partition_keys):
+        # The seam's later month: the archive takes part only where it was loaded before.
+        with warehouse.read() as connection:
+            if not any(window.dataset == ARCHIVE for window in ledger.months(connection)):
+                wanted.discard(ARCHIVE)
+    return sorted(wanted)
+
+
+def _wanted(months: Sequence[str], planned: dict[Window, str] | None, releases: Mapping[str, Release]) -> list[Window]:
+    """The windows to fetch: those planned, or else all that the months can have rows in, and those that no month can hold."""
+    told = [Window(dataset, month) for month in (*months, UNDATED) for dataset in (ARCHIVE, LIVE)]
+    wanted = (
+        planned
+        if planned is not None
+        else [w for w in told if w.month == UNDATED or w.dataset in datasets_that_may_hold(w.month)]
+    )
+    return [window for window in wanted if window.dataset in releases]
+
+
+def _land(
+    client: Portal, release: Release, window: Window, raw_dir: Path, planned: dict[Window, str] | None
+) -> tuple[str, int]:
+    """Fetch a window, unless an earlier run of the same plan broke off after fetching it; what was done, and the rows."""
+    if planned is not None:
+        present = describe_landed(landed_path(raw_dir, window))
+        if present and present.fingerprint.startswith(planned[window]):
+            return "landed before", present.rows
+    return "fetched", land(client, release, window, running_month(), raw_dir).rows
+
+
+def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> dict[str, Any]:
+    """What a month's landed files say of themselves, for the partition's page."""
+    metadata: dict[str, Any] = {"dagster/partition_row_count": 0}
+    for dataset in (ARCHIVE, LIVE):
+        window = Window(dataset, month)
+        about = describe_landed(landed_path(raw_dir, window))
+        if about:
+            metadata["dagster/partition_row_count"] += about.rows
+            metadata |= {
+                f"{dataset}: action": actions.get(window, "unchanged"),
+                f"{dataset}: query": about.query,
+                f"{dataset}: portal count before and after": f"{about.total_count_before:,}, {about.total_count_after:,}",
+                f"{dataset}: data_processed": about.data_processed,
+                f"{dataset}: fetched": about.fetched_at,
+                f"{dataset}: fingerprint": about.fingerprint,
+            }
+    return metadata
+
+
+@dg.asset(
+    deps=[portal_key(AREAS)],
+    group_name="ingestion",
+    kinds={"python", "sqlite"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+    retry_policy=NETWORK_RETRIES,
+    metadata=columns.table_metadata(schema.local_areas, columns.area_lineage(portal_key(AREAS))),
+)
+def local_areas(
+    context: dg.AssetExecutionContext, portal: PortalResource, store: StoreResource
+) -> dg.MaterializeResult[None]:
+    """The city's 22 local areas with their outlines. Unchanged since 2023: a planned run asks only if there are none."""
+    warehouse = store.open()
+    with warehouse.read() as connection:
+        present = len(area_names(connection))
+    if planned_months(context.run.tags) is None or not present:
+        try:
+            with portal.open() as client:
+                present = replace_areas(warehouse, client.areas())
+        except PipelineError as error:
+            raise failure(error, context) from error
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": present, "preview": columns.preview(warehouse, schema.local_areas)}
+    )
+
+
+@dg.asset(
+    partitions_def=MONTHS,
+    backfill_policy=ONE_RUN,
+    deps=[raw_service_requests, local_areas],
+    group_name="requests",
+    kinds={"python", "pandas", "sqlite"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+    metadata=columns.table_metadata(
+        schema.service_requests, columns.request_lineage(dg.AssetKey("raw_service_requests"))
+    ),
+)
+def service_requests(
+    context: dg.AssetExecutionContext, config: Consent, store: StoreResource, progress: dg.ResourceParam[Progress]
+) -> dg.MaterializeResult[None]:
+    """Every request, cleaned, typed and with an id of its own; each month in one transaction.
+
+    Rows that can't be keyed or parsed go to `quarantined_requests` with the reason: landed = stored + quarantined.
+    A month that lost too many rows at the portal is held: the old rows stay, and a blocking check says so.
+    """
+    warehouse = store.open()
+    planned = planned_months(context.run.tags)
+    with warehouse.read() as connection:
+        areas = area_names(connection)
+        records = ledger.months(connection)
+    loads = []
+    try:
+        for month in (*context.partition_keys, UNDATED):
+            load = _load_or_leave(warehouse, store, month, planned, records, areas, context.run.run_id, config)
+            progress.stored(month, load.rows_landed if load.action == "loaded" else 0)
+            loads.append(load)
+            if month != UNDATED:
+                _report_request_month(context, load)
+    except PipelineError as error:
+        raise failure(error, context) from error
+    if any(load.action == "held" for load in loads):
+        with warehouse.write() as connection:
+            known = ledger.last_release(connection, LIVE)
+            if known:
+                ledger.note_release(connection, known, LIVE, "held", context.run.run_id)
+    return dg.MaterializeResult(metadata=_summary(warehouse, loads))
+
+
+def _load_or_leave(
+    warehouse: Warehouse,
+    store: StoreResource,
+    month: str,
+    planned: dict[Window, str] | None,
+    records: Mapping[Window, ledger.MonthRecord],
+    areas: Sequence[str],
+    run_id: str,
+    consent: Consent,
+) -> MonthLoad:
+    """Load a month from its landed files, unless there are none, or a plan leaves the month alone."""
+    paths = {Window(dataset, month): landed_path(store.raw_dir, Window(dataset, month)) for dataset in (ARCHIVE, LIVE)}
+    landed = {window: path for window, path in paths.items() if path.exists()}
+    if not landed or (planned is not None and not any(window.month == month for window in planned)):
+        mine = [record for window, record in records.items() if window.month == month]
+        return MonthLoad(
+            month,
+            "unchanged",
+            sum(record.rows_landed for record in mine),
+            sum(record.rows_stored for record in mine),
+            sum(record.rows_quarantined for record in mine),
+        )
+    served = [(about, read_landed(landed[window])) for window in landed if (about := describe_landed(landed[window]))]
+    return load_month(warehouse, month, served, areas, run_id, consent.covers(month))
+
+
+def _report_request_month(context: dg.AssetExecutionContext, load: MonthLoad) -> None:
+    context.add_asset_metadata(
+        {
+            "dagster/partition_row_count": load.rows_stored,
+            "action": load.action,
+            "landed": load.rows_landed,
+            "stored": load.rows_stored,
+            "quarantined": load.rows_quarantined,
+            "added": load.added,
+            "changed": load.changed,
+            "removed": load.removed,
+        },
+        partition_key=load.month,
+    )
+
+
+def _summary(warehouse: Warehouse, loads: list[MonthLoad]) -> dict[str, Any]:
+    return {
+        "dagster/row_count": row_count(warehouse, schema.service_requests),
+        "months loaded": sum(load.action == "loaded" for load in loads),
+        "months held": sum(load.action == "held" for load in loads),
+        "rows added": sum(load.added for load in loads),
+        "rows changed": sum(load.changed for load in loads),
+        "rows removed": sum(load.removed for load in loads),
+        "rows quarantined": row_count(warehouse, schema.quarantined_requests),
+        "preview": columns.preview(warehouse, schema.service_requests),
+    }
+
+
+def row_count(warehouse: Warehouse, table: sa.Table) -> int:
+    with warehouse.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def metric_asset(level: Level, description: str) -> dg.AssetsDefinition:
+    """The asset of one wide metrics table."""
+
+    @dg.asset(
+        name=level.table.name,
+        description=f"{description}\n\n{level.table.comment}",
+        deps=[dg.AssetDep(service_requests, partition_mapping=EVERY_MONTH)],
+        group_name="metrics",
+        kinds={"sql", "sqlite"},
+        owners=OWNERS,
+        pool=WRITER_POOL,
+        metadata=columns.table_metadata(level.table, columns.metric_lineage(level.table, service_requests.key)),
+        freshness_policy=FRESH,
+    )
+    def metrics(store: StoreResource, progress: dg.ResourceParam[Progress]) -> dg.MaterializeResult[None]:
+        progress.working(level.table.name)
+        warehouse = store.open()
+        rows = replace_level(warehouse, level)
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": rows, "preview": columns.preview(warehouse, level.table)}
+        )
+
+    return metrics
+
+
+LEVEL_ASSETS = {
+    level.name: metric_asset(level, description)
+    for level, description in (
+        (CITYWIDE, "The four metrics for the whole city, in both scopes."),
+        (NEIGHBOURHOOD, "The four metrics of each of the 22 local areas."),
+        (ISSUE, "The four metrics of each issue type, in both scopes."),
+        (HYPER_LOCAL, "The four metrics of each issue type in each local area."),
+        (UNLOCATED, "The four metrics of the requests that have no local area, by issue type."),
+    )
+}
+
+
+@dg.asset(
+    deps=list(LEVEL_ASSETS.values()),
+    group_name="metrics",
+    kinds={"sql", "sqlite"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+    freshness_policy=FRESH,
+    metadata=columns.table_metadata(
+        schema.metric_aggregates,
+        columns.aggregate_lineage({LEVEL_ASSETS[level.name].key: level.table for level in LEVELS}),
+    ),
+)
+def metric_aggregates(store: StoreResource) -> dg.MaterializeResult[None]:
+    """All metrics in one long table: level, scope, group, metric, value, and n, the requests behind the value."""
+    warehouse = store.open()
+    rows = replace_aggregates(warehouse)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows, "preview": columns.preview(warehouse, schema.metric_aggregates)}
+    )
+
+
+@dg.asset(
+    deps=[metric_aggregates],
+    group_name="publication",
+    kinds={"sqlite"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+    freshness_policy=FRESH,
+)
+def published_database(
+    context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[Progress]
+) -> dg.MaterializeResult[None]:
+    """One immutable SQLite file with all tables, views, a dictionary and a release table: what everybody reads.
+
+    Made beside its predecessor, checked, and renamed into place; only after every blocking check has passed.
+    """
+    progress.working("publishing")
+    warehouse = store.open()
+    try:
+        about = publish(
+            warehouse, store.published_path, context.run.run_id, settled_datasets(warehouse, context.run.tags)
+        )
+    except PipelineError as error:
+        raise failure(error, context) from error
+    return dg.MaterializeResult(
+        metadata={"dagster/uri": str(store.published_path), "dagster/row_count": about["rows_stored"], **about}
+    )
+
+
+def settled_datasets(warehouse: Warehouse, tags: Mapping[str, str]) -> list[str]:
+    """The datasets whose present release is wholly taken over: the run was planned, and every stale window is in step."""
+    planned = planned_months(tags)
+    if planned is None:
+        return []
+    with warehouse.read() as connection:
+        records = ledger.months(connection)
+    behind = {
+        window.dataset
+        for window, digest in planned.items()
+        if digest != EMPTY and not (window in records and records[window].fingerprint.startswith(digest))
+    }
+    return [dataset for dataset in tags[DATASETS_TAG].split() if dataset not in behind]
+
+
+ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
+    *PORTAL_DATASETS,
+    raw_service_requests,
+    local_areas,
+    service_requests,
+    *LEVEL_ASSETS.values(),
+    metric_aggregates,
+    published_database,
+]

@@ -1,0 +1,209 @@
+"""The asset checks: which audit guards which asset, and whether its failure stops the run.
+
+What belongs here: names, descriptions and severities. What does not: the questions themselves (`warehouse.audit`).
+
+A problem (our data is wrong or not proven) fails with ERROR and, where the check is blocking, stops what comes after.
+A note (the city's own data is odd) fails with WARN: counted and said, never stopped. An audit that raises is a broken
+audit, not a failed check, and is left to raise.
+
+Checks are unpartitioned: on Dagster 1.13 a partitioned check that runs over a range leaves its months planned for ever.
+They look at the months that the run loaded, or, launched alone, at everything.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+import sqlalchemy as sa
+
+from vanc311_pipeline.orchestration.assets import planned_months
+from vanc311_pipeline.orchestration.resources import StoreResource
+from vanc311_pipeline.settings import UNDATED
+from vanc311_pipeline.warehouse import audit, ledger
+from vanc311_pipeline.warehouse.audit import Finding
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+LISTED = 20  # problems shown in the UI; all are counted
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an audit may look at."""
+
+    store: StoreResource
+    warehouse: Warehouse
+    connection: sa.Connection
+    months: list[str] | None
+    planned: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """One asset check."""
+
+    asset: str
+    name: str
+    blocking: bool
+    audit: Callable[[Scene], Finding]
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        return dg.AssetCheckSpec(
+            self.name, asset=self.asset, blocking=self.blocking, description=DESCRIPTIONS[self.name]
+        )
+
+
+DESCRIPTIONS = {
+    "raw_count_equals_portal_count": "Every landed file holds as many rows as the portal counted before and after the export.",
+    "portal_has_not_shrunk": "The portal did not lose more than 2 % of its rows since the release that we took over last.",
+    "portal_fields_are_known": "The portal serves the fields that we know, in the order that we know (warns).",
+    "there_are_22_areas": "There are 22 local areas, and each one's centre lies inside it.",
+    "every_row_is_accounted_for": "landed = stored + quarantined, month by month, by files, ledger and tables.",
+    "stored_total_equals_portal_total": "All landed rows of the live dataset are as many as the portal's records_count.",
+    "no_month_is_held": "No month lost so many rows at the portal that we hold on to the old ones.",
+    "request_ids_are_unique_and_well_formed": "Every id is unique and is the SHA-256 of its request's key.",
+    "nothing_required_is_missing": "No null where none may be, no empty text, no N/A.",
+    "dates_and_durations_follow_from_instants": "Local dates, months and durations, computed again from the instants, are the same.",
+    "areas_are_known": "Every area is one of the 22; unknown names that the city served are stored without an area (warns).",
+    "no_row_is_quarantined": "No row is in quarantine (warns, with the reasons).",
+    "status_and_close_date_agree": "Closed requests have a close date, open ones have none (warns).",
+    "close_is_not_before_open": "No request was closed before it was opened (warns; such requests are in no average).",
+    "timestamps_are_plausible": "Nothing happened before the record began, before its opening, or after the release (warns).",
+    "points_lie_in_the_city": "Every point lies in one of the 22 areas (warns).",
+    "points_lie_in_their_area": "Every point lies in the area that the city states (warns).",
+    "levels_add_up": "The conservation laws hold exactly: areas and issues add up to the city.",
+    "recomputed_metrics_agree": "The metrics, computed again another way from the requests, are the same.",
+    "long_table_equals_wide_tables": "metric_aggregates says what the wide tables say.",
+    "published_file_is_whole": "The published file is the one that was written, and undamaged.",
+    "published_file_equals_warehouse": "The published file holds what the warehouse holds.",
+}
+
+CHECKS = [
+    Check(
+        "raw_service_requests",
+        "raw_count_equals_portal_count",
+        True,
+        lambda s: audit.raw_counts(s.store.raw_dir, s.months),
+    ),
+    Check("raw_service_requests", "portal_has_not_shrunk", True, lambda s: audit.portal_size(s.connection)),
+    Check(
+        "raw_service_requests", "portal_fields_are_known", False, lambda s: audit.raw_fields(s.store.raw_dir, s.months)
+    ),
+    Check("local_areas", "there_are_22_areas", True, lambda s: audit.all_areas(s.connection)),
+    Check(
+        "service_requests",
+        "every_row_is_accounted_for",
+        True,
+        lambda s: audit.accounting(s.connection, s.store.raw_dir, s.months),
+    ),
+    Check(
+        "service_requests",
+        "stored_total_equals_portal_total",
+        True,
+        lambda s: audit.portal_total(s.connection, s.planned),
+    ),
+    Check("service_requests", "no_month_is_held", True, lambda s: audit.held_months(s.connection)),
+    Check(
+        "service_requests",
+        "request_ids_are_unique_and_well_formed",
+        True,
+        lambda s: audit.identity(s.connection, s.months),
+    ),
+    Check(
+        "service_requests", "nothing_required_is_missing", True, lambda s: audit.completeness(s.connection, s.months)
+    ),
+    Check(
+        "service_requests",
+        "dates_and_durations_follow_from_instants",
+        True,
+        lambda s: audit.derivation(s.connection, s.months),
+    ),
+    Check("service_requests", "areas_are_known", True, lambda s: audit.known_areas(s.connection, s.months)),
+    Check("service_requests", "no_row_is_quarantined", False, lambda s: audit.quarantine(s.connection)),
+    Check(
+        "service_requests",
+        "status_and_close_date_agree",
+        False,
+        lambda s: audit.status_and_close_date(s.connection, s.months),
+    ),
+    Check(
+        "service_requests", "close_is_not_before_open", False, lambda s: audit.close_before_open(s.connection, s.months)
+    ),
+    Check(
+        "service_requests", "timestamps_are_plausible", False, lambda s: audit.plausible_times(s.connection, s.months)
+    ),
+    Check(
+        "service_requests", "points_lie_in_the_city", False, lambda s: audit.points_in_the_city(s.connection, s.months)
+    ),
+    Check(
+        "service_requests",
+        "points_lie_in_their_area",
+        False,
+        lambda s: audit.points_in_their_area(s.connection, s.months),
+    ),
+    Check("metric_aggregates", "levels_add_up", True, lambda s: audit.conservation(s.connection)),
+    Check("metric_aggregates", "recomputed_metrics_agree", True, lambda s: audit.recomputed(s.connection, s.months)),
+    Check("metric_aggregates", "long_table_equals_wide_tables", True, lambda s: audit.long_equals_wide(s.connection)),
+    Check(
+        "published_database",
+        "published_file_is_whole",
+        True,
+        lambda s: audit.published_whole(s.connection, s.store.published_path),
+    ),
+    Check(
+        "published_database",
+        "published_file_equals_warehouse",
+        True,
+        lambda s: audit.published_equal(s.warehouse, s.store.published_path, s.months),
+    ),
+]
+
+
+def result(check: Check, finding: Finding) -> dg.AssetCheckResult:
+    """A finding as Dagster's verdict: problems are errors, notes are warnings, counts are always shown."""
+    said = finding.problems + finding.notes
+    return dg.AssetCheckResult(
+        passed=not said,
+        check_name=check.name,
+        asset_key=check.asset,
+        severity=dg.AssetCheckSeverity.ERROR if finding.problems else dg.AssetCheckSeverity.WARN,
+        description="; ".join(said[:LISTED]) + (f" … and {len(said) - LISTED} more" if len(said) > LISTED else "")
+        or None,
+        metadata={"problems": len(finding.problems), "notes": len(finding.notes), **finding.counts},
+    )
+
+
+def months_to_audit(context: dg.AssetCheckExecutionContext, connection: sa.Connection) -> list[str] | None:
+    """The UTC months that the run loaded, and those that an earlier run loaded but didn't publish: a check failed, or it
+    broke off. None, which means all, when the check was launched alone.
+    """
+    run = context.op_execution_context
+    planned = planned_months(context.run.tags)
+    if planned is None and not (run.has_partition_key or run.has_partition_key_range):
+        return None
+    mine = {window.month for window in planned} if planned is not None else {*run.partition_keys, UNDATED}
+    return sorted(mine | ledger.unpublished_months(connection))
+
+
+def checks_of(asset: str) -> dg.AssetChecksDefinition:
+    """All checks of one asset, as one step with one connection."""
+    mine = {check.name: check for check in CHECKS if check.asset == asset}
+
+    @dg.multi_asset_check(name=f"check_{asset}", specs=[check.spec for check in mine.values()], can_subset=True)
+    def run_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+        warehouse = store.open()
+        with warehouse.read() as connection:
+            scene = Scene(
+                store,
+                warehouse,
+                connection,
+                months_to_audit(context, connection),
+                planned_months(context.run.tags) is not None,
+            )
+            for key in sorted(context.selected_asset_check_keys, key=lambda key: list(mine).index(key.name)):
+                yield result(mine[key.name], mine[key.name].audit(scene))
+
+    return run_checks
+
+
+ASSET_CHECKS = [checks_of(asset) for asset in dict.fromkeys(check.asset for check in CHECKS)]

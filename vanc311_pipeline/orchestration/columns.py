@@ -1,0 +1,163 @@
+"""Columns as Dagster shows them: schemas and lineage, derived from `schema`, and previews of rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+PREVIEW_ROWS = 5
+
+_ROW_SOURCES = {
+    "request_id": ["department", "issue_type", "opened_at", "occurrence"],
+    "occurrence": [column for _, column in PORTAL_FIELDS.values()],
+    "opened_on": ["opened_at"],
+    "open_month": ["opened_at"],
+    "partition_month": ["opened_at"],
+    "days_to_close": ["status", "opened_at", "closed_on"],
+    "days_to_update": ["opened_at", "modified_at"],
+}
+_MEASURE_SOURCES = {
+    "open_requests": ["status"],
+    "closed": ["status"],
+    "status_unknown": ["status"],
+    "avg_ttr": ["days_to_close"],
+    "n_ttr": ["days_to_close"],
+    "sum_days_to_close": ["days_to_close"],
+    "n_negative": ["status", "opened_on", "closed_on"],
+    "n_closed_without_date": ["status", "closed_on"],
+    "avg_ttu": ["days_to_update"],
+    "n_ttu": ["days_to_update"],
+    "sum_seconds_to_update": ["opened_at", "modified_at"],
+    "n_never_updated": ["opened_at", "modified_at"],
+    "n_update_negative": ["opened_at", "modified_at"],
+    "n_update_missing": ["modified_at"],
+    "n_static_open": ["status", "opened_on"],
+    "volume": ["request_id"],
+    "scope": ["local_area"],
+    "local_area": ["local_area"],
+    "issue_type": ["issue_type"],
+}
+
+
+def table_metadata(table: sa.Table, lineage: dg.TableColumnLineage) -> dict[str, Any]:
+    """What every table asset says of itself: name, columns, and where each column comes from."""
+    return {
+        "dagster/table_name": table.name,
+        "dagster/column_schema": table_schema(table),
+        "dagster/column_lineage": lineage,
+    }
+
+
+def table_schema(table: sa.Table) -> dg.TableSchema:
+    """A table's columns, with meaning and unit."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=str(column.type),
+                description=f"{column.comment} ({column.info['unit']})",
+                constraints=dg.TableColumnConstraints(
+                    nullable=bool(column.nullable), unique=column.primary_key and len(table.primary_key) == 1
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def raw_schema() -> dg.TableSchema:
+    """The landed files' columns: the portal's, all text."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, type="TEXT", description=f"as served; {kind} in the portal")
+            for name, (kind, _) in PORTAL_FIELDS.items()
+        ]
+        + [
+            dg.TableColumn(name, type="TEXT", description="as served; latitude and longitude again")
+            for name in KNOWN_EXTRA_FIELDS
+        ]
+    )
+
+
+def raw_lineage(portal: dg.AssetKey) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {name: [dg.TableColumnDep(portal, name)] for name in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)}
+    )
+
+
+def request_lineage(raw: dg.AssetKey) -> dg.TableColumnLineage:
+    """Each column of service_requests from the portal's fields."""
+    field_of = {column: field for field, (_, column) in PORTAL_FIELDS.items()}
+    return dg.TableColumnLineage(
+        {
+            column.name: [
+                dg.TableColumnDep(raw, field_of[source])
+                for source in _ROW_SOURCES.get(column.name, [column.name])
+                if source in field_of
+            ]
+            for column in schema.service_requests.columns
+        }
+    )
+
+
+def metric_lineage(table: sa.Table, requests: dg.AssetKey) -> dg.TableColumnLineage:
+    """Each measure from the columns of service_requests; `as_of` comes from the portal's release, not from a column."""
+    return dg.TableColumnLineage(
+        {
+            column.name: [dg.TableColumnDep(requests, source) for source in _MEASURE_SOURCES[column.name]]
+            for column in table.columns
+            if column.name in _MEASURE_SOURCES
+        }
+    )
+
+
+def aggregate_lineage(tables: Mapping[dg.AssetKey, sa.Table]) -> dg.TableColumnLineage:
+    """The long table's columns from the wide ones'."""
+    sources = {
+        "scope": ["scope"],
+        "local_area": ["local_area"],
+        "issue_type": ["issue_type"],
+        "value": ["avg_ttr", "avg_ttu", "volume", "open_requests"],
+        "n": ["n_ttr", "n_ttu", "volume"],
+        "as_of": ["as_of"],
+    }
+    return dg.TableColumnLineage(
+        {
+            name: [
+                dg.TableColumnDep(key, column)
+                for key, table in tables.items()
+                for column in columns
+                if column in table.columns
+            ]
+            for name, columns in sources.items()
+        }
+    )
+
+
+def area_lineage(portal: dg.AssetKey) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {
+            "local_area": [dg.TableColumnDep(portal, "name")],
+            "latitude": [dg.TableColumnDep(portal, "geo_point_2d")],
+            "longitude": [dg.TableColumnDep(portal, "geo_point_2d")],
+            "boundary": [dg.TableColumnDep(portal, "geom")],
+        }
+    )
+
+
+def preview(warehouse: Warehouse, table: sa.Table, newest_first: str | None = None) -> dg.TableMetadataValue:
+    """A few rows of a table, for the asset's page."""
+    query = sa.select(table).limit(PREVIEW_ROWS)
+    if newest_first:
+        query = query.order_by(table.c[newest_first].desc())
+    with warehouse.read() as connection:
+        rows = connection.execute(query).mappings().all()
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({name: "" if value is None else value for name, value in row.items()}) for row in rows],
+        schema=table_schema(table),
+    )

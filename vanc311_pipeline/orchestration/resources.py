@@ -1,0 +1,81 @@
+"""Resources: the portal and the places where data is kept, as Dagster configures them. They hold settings, no state."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.settings import PORTAL_ATTEMPTS, Settings, Source
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+
+class PortalResource(dg.ConfigurableResource[None]):
+    """The city's open-data portal, or a stand-in."""
+
+    url: str
+    api_key: str | None = None
+    read_timeout_seconds: float
+    retry_wait_seconds: float
+
+    def open(self, attempts: int = PORTAL_ATTEMPTS, read_timeout_seconds: float | None = None) -> Portal:
+        """A client; use it as a context manager."""
+        return Portal(
+            self.url,
+            api_key=self.api_key,
+            read_timeout=read_timeout_seconds or self.read_timeout_seconds,
+            attempts=attempts,
+            retry_wait=self.retry_wait_seconds,
+        )
+
+
+class StoreResource(dg.ConfigurableResource[None]):
+    """The data directory: landed files, warehouse, published file."""
+
+    raw_directory: str
+    warehouse_url: str
+    published_file: str
+    source: str
+
+    @property
+    def raw_dir(self) -> Path:
+        return Path(self.raw_directory)
+
+    @property
+    def published_path(self) -> Path:
+        return Path(self.published_file)
+
+    def open(self) -> Warehouse:
+        """The warehouse, with its tables made if they are not there yet."""
+        source: Source = "sample" if self.source == "sample" else "portal"
+        warehouse = Warehouse(self.warehouse_url, source)
+        warehouse.create()
+        return warehouse
+
+
+def open_portal(settings: Settings) -> Portal:
+    """A client for use outside Dagster."""
+    return Portal(
+        settings.portal_url,
+        api_key=settings.api_key,
+        read_timeout=settings.read_timeout_seconds,
+        retry_wait=settings.retry_wait_seconds,
+    )
+
+
+def portal_resource(settings: Settings) -> PortalResource:
+    return PortalResource(
+        url=settings.portal_url,
+        # By name, so that the key itself never shows in the UI.
+        api_key=dg.EnvVar("VANC311_API_KEY") if settings.api_key else None,
+        read_timeout_seconds=settings.read_timeout_seconds,
+        retry_wait_seconds=settings.retry_wait_seconds,
+    )
+
+
+def store_resource(settings: Settings) -> StoreResource:
+    return StoreResource(
+        raw_directory=str(settings.raw_dir),
+        warehouse_url=settings.warehouse_url,
+        published_file=str(settings.published_path),
+        source=settings.source,
+    )

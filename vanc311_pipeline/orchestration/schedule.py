@@ -1,0 +1,116 @@
+"""The schedule `every_50_minutes`: asks the portal once per slot, and launches one run if it has something new.
+
+What belongs here: when to ask, where the answer is remembered, and how the decision is told. What does not: the plan
+itself (`vanc311_pipeline.plan`) and the arithmetic of slots (`orchestration.slots`).
+
+Why not a sensor: a sensor drifts and shows no next time. Why not a union of cron strings: the phase of 50 minutes
+repeats every five days, which cron can't say without a short gap each midnight. The price is that four ticks in five
+are skips; each says which slot it belongs to and when the next one begins.
+
+Memory: a slot that launches a run is remembered by the run's tag; one that finds nothing new leaves no run, so its
+decision is an observation on the portal's asset, where a person sees it too. A question that failed leaves neither, and
+the next heartbeat asks again.
+"""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from vanc311_pipeline.errors import QuotaExceeded
+from vanc311_pipeline.orchestration.assets import portal_key, release_name
+from vanc311_pipeline.orchestration.job import plan_tags, sync
+from vanc311_pipeline.orchestration.planning import plan_now
+from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
+from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
+from vanc311_pipeline.plan import Plan, published_again
+from vanc311_pipeline.settings import LIVE, TICK_READ_TIMEOUT_SECONDS
+
+SLOT_TAG = "vanc311/slot"
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dg.schedule(
+    name="every_50_minutes",
+    job=sync,
+    cron_schedule="*/10 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="A true 50 minutes: a heartbeat every ten, one question to the portal per 50-minute slot, and a run only "
+    "if the portal has something new. Skips say why.",
+)
+def every_50_minutes(
+    context: dg.ScheduleEvaluationContext, portal: PortalResource, store: StoreResource
+) -> dg.RunRequest | dg.SkipReason:
+    slot = slot_of(context.scheduled_execution_time)
+    following = f"The next slot begins at {slot_name(next_slot(slot))}."
+    if (already := _already(context.instance, slot)) is not None:
+        return dg.SkipReason(f"Slot {slot_name(slot)} is done: {already} {following}")
+    if running := _unfinished_run(context.instance):
+        return dg.SkipReason(
+            f"Slot {slot_name(slot)} waits: run {running[:8]} of sync is not finished. Asking again in ten minutes."
+        )
+    try:
+        with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS) as client:
+            plan = published_again(plan_now(client, store.open()), store.published_path)
+    except QuotaExceeded as error:
+        _remember(context.instance, slot, "quota", str(error), until=error.until)
+        return dg.SkipReason(f"Slot {slot_name(slot)}: {error}")
+    _remember(context.instance, slot, plan.action, plan.why, plan=plan)
+    if plan.action == "skip":
+        return dg.SkipReason(f"Slot {slot_name(slot)}: {plan.why} {following}")
+    return dg.RunRequest(run_key=slot_name(slot), tags={**plan_tags(plan), SLOT_TAG: slot_name(slot)})
+
+
+def _already(instance: dg.DagsterInstance, slot: datetime) -> str | None:
+    """How the slot was dealt with; None if it wasn't."""
+    runs = instance.get_run_records(dg.RunsFilter(tags={SLOT_TAG: slot_name(slot)}), limit=1)
+    if runs:
+        return f"it launched run {runs[0].dagster_run.run_id[:8]}."
+    seen = instance.fetch_observations(portal_key(LIVE), limit=1).records
+    if not seen or seen[0].asset_observation is None:
+        return None
+    said = {name: value.value for name, value in seen[0].asset_observation.metadata.items()}
+    if (
+        said.get("decision") == "quota"
+        and said.get("until")
+        and datetime.now(UTC) < datetime.fromisoformat(str(said["until"]))
+    ):
+        return str(said["why"])
+    if said.get("decision") == "skip" and said.get("slot") == slot_name(slot):
+        return str(said["why"])
+    return None
+
+
+def _unfinished_run(instance: dg.DagsterInstance) -> str | None:
+    runs = instance.get_run_records(dg.RunsFilter(job_name=sync.name, statuses=_UNFINISHED), limit=1)
+    return runs[0].dagster_run.run_id if runs else None
+
+
+def _remember(
+    instance: dg.DagsterInstance,
+    slot: datetime,
+    decision: str,
+    why: str,
+    *,
+    plan: Plan | None = None,
+    until: datetime | None = None,
+) -> None:
+    """Write the slot's decision on the portal's asset."""
+    metadata: dict[str, str | int] = {"slot": slot_name(slot), "decision": decision, "why": why}
+    if plan:
+        live = next(release for release in plan.releases if release.dataset == LIVE)
+        months = ", ".join(sorted({window.month for window in plan.stale}))
+        metadata |= {
+            "release": release_name(live),
+            "records_count": live.records_count,
+            "stale months": months or "none",
+        }
+    if until:
+        metadata["until"] = until.isoformat()
+    instance.report_runless_asset_event(dg.AssetObservation(portal_key(LIVE), description=why, metadata=metadata))

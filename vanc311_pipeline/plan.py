@@ -1,0 +1,166 @@
+"""The plan: which months are stale, and why; the same for the schedule and for `vanc311 sync`.
+
+What belongs here: the comparison of what the portal has with what the ledger knows. What does not: Dagster, HTTP and
+SQL; it asks a `Portal` and is handed the ledger.
+
+A quiet portal costs one request (the metadata). A release that we don't know costs one more: the grouped question,
+whose fingerprints tell which months differ. Nothing but those months is loaded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from vanc311_pipeline.months import running_month
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import fingerprints
+from vanc311_pipeline.settings import ARCHIVE, LIVE, PORTAL_MAY_LOSE_SHARE, UNDATED
+from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
+
+EMPTY = "0" * 12  # the fingerprint of a month that the portal no longer has
+_SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
+_ARCHIVE_MARK = "archive:"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do about the portal's present state."""
+
+    action: Literal["skip", "load"]
+    why: str
+    """One sentence for the tick, the run and the person."""
+    releases: tuple[Release, ...]
+    stale: Mapping[Window, str] = field(default_factory=dict)
+    """The windows to load, with the portal's fingerprint of each."""
+    rows: int = 0
+    """Rows in the stale windows, by the portal's count."""
+    held: bool = False
+    """Skipped because the release lost too much; not because all is well."""
+    last_month: str = field(default_factory=running_month)
+
+    @property
+    def months(self) -> list[str]:
+        """The stale months, oldest first; if there is none, the running one, so that a run has a partition."""
+        return sorted({window.month for window in self.stale if window.month != UNDATED}) or [self.last_month]
+
+    @property
+    def data_processed(self) -> str:
+        return self.releases[0].data_processed
+
+
+def make_plan(
+    portal: Portal,
+    ledger: Mapping[Window, MonthRecord],
+    known: Mapping[str, KnownRelease | None],
+    code_version: str,
+    datasets: Sequence[str] = (LIVE,),
+    accept_shrink: bool = False,
+) -> Plan:
+    """Ask the portal what it has and compare it with the ledger.
+
+    Args:
+        known: the release of each dataset that we dealt with last.
+        code_version: of the cleaning rules; months cleaned by others are cleaned again.
+        accept_shrink: the user said that something may be lost, so a held release is looked at again.
+
+    Raises:
+        PortalError: the portal can't be reached or refuses.
+        SchemaMismatch: the portal's fields are not those that we rely on.
+    """
+    releases = tuple(portal.release(dataset) for dataset in datasets)
+    for release in releases:
+        release.drift()
+    outdated = {window for window, record in ledger.items() if record.code_version != code_version}
+    states = {known_state(release, known[release.dataset]) for release in releases}
+    what = _names(releases)
+    if states == {"settled"} and not outdated:
+        return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.", releases)
+    if "held" in states and not accept_shrink:
+        return Plan("skip", _why_held(releases, ledger), releases, held=True)
+    for release in releases:
+        here = sum(record.rows_landed for window, record in ledger.items() if window.dataset == release.dataset)
+        if not accept_shrink and shrank(release.records_count, here):
+            why = f"The portal has {release.records_count:,} rows, but we hold {here:,}: held, not followed."
+            return Plan("load", why, releases)
+    stale: dict[Window, str] = {}
+    rows = 0
+    last_month = running_month()
+    for release in releases:
+        there = {
+            Window(release.dataset, month): print_
+            for month, print_ in fingerprints(portal.cells(release.dataset), last_month).items()
+        }
+        stored = {window: record for window, record in ledger.items() if window.dataset == release.dataset}
+        for window in sorted(there.keys() | stored.keys()):
+            digest = there[window].digest if window in there else EMPTY
+            record = stored.get(window)
+            if (
+                record is None
+                or window in outdated
+                or not (record.fingerprint == digest or _both_empty(record, digest))
+            ):
+                stale[window] = digest[:_SHORT]
+                rows += there[window].rows if window in there else 0
+    count = f"{len(stale)} stale month{'' if len(stale) == 1 else 's'} of {rows:,} rows"
+    why = f"The portal has {what}: {count}." if stale else f"The portal has {what}, with no month changed."
+    return Plan("load", why, releases, stale, rows, last_month=last_month)
+
+
+def published_again(plan: Plan, published: Path) -> Plan:
+    """The plan, with a run that publishes what is stored if there is nothing to load but the published file is gone."""
+    if plan.action == "load" or plan.held or published.exists():
+        return plan
+    return replace(plan, action="load", why=f"{plan.why} But {published} is gone: making it again.")
+
+
+def known_state(release: Release, known: KnownRelease | None) -> str:
+    """What became of this very release: settled, held, loading, or unknown."""
+    return known.state if known and known.identity == release.identity else "unknown"
+
+
+def shrank(records_count: int, rows_here: int) -> bool:
+    """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
+    return records_count < rows_here * (1 - PORTAL_MAY_LOSE_SHARE)
+
+
+def _both_empty(record: MonthRecord, digest: str) -> bool:
+    return record.rows_landed == 0 and digest == EMPTY
+
+
+def _why_held(releases: Sequence[Release], ledger: Mapping[Window, MonthRecord]) -> str:
+    months = [
+        f"{window.month} ({record.rows_landed:,} → {record.held_rows:,} rows)"
+        for window, record in sorted(ledger.items())
+        if record.held_rows is not None
+    ]
+    what = f"these months lost too much: {', '.join(months)}" if months else "it lost too many rows altogether"
+    return (
+        f"Held: in {_names(releases)} {what}. The data before that stays published. Wait for the portal to recover, or "
+        f"accept the loss: vanc311 sync --accept-shrink {'MONTH' if months else 'all'}"
+    )
+
+
+def _names(releases: Sequence[Release]) -> str:
+    return " and ".join(
+        f"the release of {release.data_processed} with {release.records_count:,} rows" for release in releases
+    )
+
+
+def write_stale(stale: Mapping[Window, str]) -> str:
+    """A plan's stale windows as one line of text, for a run's tag: `2025-01=0a1b… archive:2009-06=…`."""
+    return " ".join(
+        f"{_ARCHIVE_MARK if window.dataset == ARCHIVE else ''}{window.month}={digest}"
+        for window, digest in sorted(stale.items())
+    )
+
+
+def read_stale(text: str) -> dict[Window, str]:
+    """The inverse of `write_stale`."""
+    stale = {}
+    for item in text.split():
+        name, _, digest = item.partition("=")
+        dataset = ARCHIVE if name.startswith(_ARCHIVE_MARK) else LIVE
+        stale[Window(dataset, name.removeprefix(_ARCHIVE_MARK))] = digest
+    return stale

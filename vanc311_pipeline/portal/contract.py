@@ -1,0 +1,109 @@
+"""The portal's contract as types: releases, fields, and the windows of time that we ask for.
+
+What belongs here: the shapes of what the portal sends, and the schema gate (the fields' names are in `schema`). What does not: HTTP (`client`),
+files (`landing`) and any reading of the rows (`requests`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from vanc311_pipeline.errors import SchemaMismatch
+from vanc311_pipeline.months import next_month
+from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, OPENED, PORTAL_FIELDS
+from vanc311_pipeline.settings import FIRST_MONTH, UNDATED
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published state of a dataset: the portal reloads it once a day."""
+
+    dataset: str
+    data_processed: str
+    """UTC instant, `2026-08-16T14:06:58Z`."""
+    records_count: int
+    fields: tuple[tuple[str, str], ...]
+    """Name and type of every field, in the portal's order."""
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """What tells one release from the next; `metadata_processed` moves every night and is no sign of anything."""
+        return self.data_processed, self.records_count
+
+    def drift(self) -> list[str]:
+        """What is new in the fields but harmless: said, not refused.
+
+        Raises:
+            SchemaMismatch: a field that we rely on is missing or has another type.
+        """
+        found = dict(self.fields)
+        wrong = [f"{name} is missing" for name in PORTAL_FIELDS if name not in found]
+        wrong += [
+            f"{name} is {found[name]}, not {kind}"
+            for name, (kind, _) in PORTAL_FIELDS.items()
+            if name in found and found[name] != kind
+        ]
+        if wrong:
+            raise SchemaMismatch(
+                f"The portal changed the fields of {self.dataset}: {'; '.join(wrong)}. Nothing was loaded and the published "
+                "data is as it was. Compare the portal's schema with PORTAL_FIELDS in vanc311_pipeline/schema.py and adapt it."
+            )
+        notes = [
+            f"new field {name} ({kind})"
+            for name, kind in self.fields
+            if name not in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)
+        ]
+        if [name for name in found if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
+            notes.append("the fields come in another order")
+        return notes
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """The rows of one dataset opened in one UTC month, or, as `undated`, those that no month can hold."""
+
+    dataset: str
+    month: str
+
+    def where(self, last_month: str) -> str:
+        """The ODSQL filter: half-open, in UTC instants, so that no time-zone table takes part.
+
+        `last_month` is the newest month that has a window of its own; later rows belong to `undated`.
+        """
+        if self.month == UNDATED:
+            return f'{OPENED} is null or {OPENED} < "{_start(FIRST_MONTH)}" or {OPENED} >= "{_start(next_month(last_month))}"'
+        return f'{OPENED} >= "{_start(self.month)}" and {OPENED} < "{_start(next_month(self.month))}"'
+
+
+def _start(month: str) -> str:
+    return f"{month}-01T00:00:00+00:00"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of the grouped question: a month's rows of one department and issue type."""
+
+    month: str | None
+    department: str | None
+    issue_type: str | None
+    rows: int
+    closed: int
+    latest: str | None
+    """Newest last-modified instant, `2026-08-16T14:06:58Z`."""
+
+
+def canonical_instant(text: str) -> str:
+    """`2026-08-16T07:06:58-07:00` as `2026-08-16T14:06:58Z`; without an offset it is UTC; fractions are cut."""
+    instant = datetime.fromisoformat(text)
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def required(document: Mapping[str, Any], *path: str) -> Any:
+    """Walk into a JSON object; a missing step is a KeyError that names the whole path."""
+    value: Any = document
+    for step in path:
+        if not isinstance(value, Mapping) or step not in value:
+            raise KeyError(".".join(path))
+        value = value[step]
+    return value

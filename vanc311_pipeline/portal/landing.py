@@ -1,0 +1,183 @@
+"""Landed files: one window of one dataset exactly as served, as Parquet, with the proof that it is whole.
+
+What belongs here: fetching a window until it is proven complete, writing it atomically, and reading it back. What does
+not: any reading of the values; every column is kept as the text that came, extra columns included.
+
+An export counts only if its rows equal the portal's `total_count`, asked before and after, while `data_processed` stood
+still. The file replaces its predecessor in one rename, so a reader sees the old month or the new one.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from vanc311_pipeline.errors import CountMismatch, IntegrityError, PortalUnavailable, ReleaseMoved
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import fingerprint_of
+from vanc311_pipeline.schema import PORTAL_FIELDS
+
+_KEY = b"vanc311"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a landed file says of itself, in its Parquet metadata."""
+
+    dataset: str
+    month: str
+    query: str
+    url: str
+    rows: int
+    closed: int
+    latest: str | None
+    fingerprint: str
+    total_count_before: int
+    total_count_after: int
+    data_processed: str
+    fetched_at: str
+    body_sha256: str
+    columns: list[str]
+
+
+def landed_path(raw_dir: Path, window: Window) -> Path:
+    return raw_dir / window.dataset / f"{window.month}.parquet"
+
+
+def land(portal: Portal, release: Release, window: Window, last_month: str, raw_dir: Path) -> Landed:
+    """Fetch a window and put it in place of its predecessor.
+
+    Raises:
+        CountMismatch: export and `total_count` disagree, after every retry; the predecessor stays.
+        ReleaseMoved: the city published meanwhile; the predecessor stays.
+        PortalError: the portal can't be reached or refuses; the predecessor stays.
+    """
+    target = landed_path(raw_dir, window)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".*-*"):  # by a run that was killed; no other one fetches now
+        shutil.rmtree(left, ignore_errors=True)
+    where = window.where(last_month)
+    with tempfile.TemporaryDirectory(prefix=f".{window.month}-", dir=target.parent) as scratch:
+        body = Path(scratch) / "export.csv"
+        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body))
+        landed = _describe(table, release, window, where, portal.url, before, after, body)
+        _write(table, landed, Path(scratch) / "month.parquet", target)
+    return landed
+
+
+def describe_landed(path: Path) -> Landed | None:
+    """What the file at `path` says of itself; None if there is none.
+
+    Raises:
+        IntegrityError: there is a file, but it is damaged or not ours.
+    """
+    if not path.exists():
+        return None
+    try:
+        return Landed(**json.loads(pq.read_schema(path).metadata[_KEY]))
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"{path} is damaged or was not written by this pipeline ({error!r}). The stored months are not affected. "
+            "Delete the file and load its month again: vanc311 sync --months " + path.stem
+        ) from error
+
+
+def read_landed(path: Path) -> pd.DataFrame:
+    """A landed file's rows: every column text, null where the portal had nothing."""
+    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    return frame
+
+
+def landed_months(raw_dir: Path, dataset: str) -> list[str]:
+    """The months (and `undated`) that have a landed file, oldest first."""
+    return sorted(path.stem for path in (raw_dir / dataset).glob("*.parquet"))
+
+
+def _fetch_whole(portal: Portal, release: Release, window: Window, where: str, body: Path) -> tuple[pa.Table, int, int]:
+    before = portal.total_count(window.dataset, where)
+    portal.download(window.dataset, where, body)
+    table = _parse(body, window)
+    after = portal.total_count(window.dataset, where)
+    now = portal.release(window.dataset)
+    if now.identity != release.identity:
+        raise ReleaseMoved(
+            f"The city published {window.dataset} anew while {window.month} was read: {release.data_processed} with "
+            f"{release.records_count:,} rows became {now.data_processed} with {now.records_count:,}. "
+            "The month was left as it was; plan again with `vanc311 sync`."
+        )
+    if not before == table.num_rows == after:
+        raise CountMismatch(
+            f"{window.dataset} {window.month}: the export has {table.num_rows:,} rows, but the portal counts {before:,} before "
+            f"and {after:,} after it. The month was left as it was. Try again later; if it stays so, tell the portal's "
+            "operators (opendata@vancouver.ca)."
+        )
+    return table, before, after
+
+
+def _parse(body: Path, window: Window) -> pa.Table:
+    """The export's rows, every column as text.
+
+    Raises:
+        PortalUnavailable: it isn't a table with the fields that we rely on.
+    """
+    with body.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader(file, delimiter=";"), [])
+    missing = [name for name in PORTAL_FIELDS if name not in header]
+    if missing or len(set(header)) != len(header):
+        raise PortalUnavailable(
+            f"An export of {window.dataset} {window.month} has no usable header: "
+            f"{'missing ' + ', '.join(missing) if missing else 'a name stands twice'}. It begins {';'.join(header)[:200]!r}."
+        )
+    try:
+        return pyarrow.csv.read_csv(
+            body,
+            parse_options=pyarrow.csv.ParseOptions(delimiter=";", newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in header}, strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise PortalUnavailable(f"An export of {window.dataset} {window.month} is not whole CSV: {error}") from error
+
+
+def _describe(
+    table: pa.Table, release: Release, window: Window, where: str, url: str, before: int, after: int, body: Path
+) -> Landed:
+    fingerprint = fingerprint_of(table)
+    with body.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Landed(
+        dataset=window.dataset,
+        month=window.month,
+        query=where,
+        url=url,
+        rows=table.num_rows,
+        closed=fingerprint.closed,
+        latest=fingerprint.latest,
+        fingerprint=fingerprint.digest,
+        total_count_before=before,
+        total_count_after=after,
+        data_processed=release.data_processed,
+        fetched_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        body_sha256=digest,
+        columns=table.column_names,
+    )
+
+
+def _write(table: pa.Table, landed: Landed, scratch: Path, target: Path) -> None:
+    """Write beside, force to disk, rename: at no time is there half a file at `target`."""
+    pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(asdict(landed))}), scratch, compression="zstd")
+    with scratch.open("rb+") as file:
+        os.fsync(file.fileno())
+    scratch.replace(target)

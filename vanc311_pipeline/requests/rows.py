@@ -1,0 +1,76 @@
+"""Rows: cleaned requests and quarantined rows in the shape in which their tables hold them.
+
+What belongs here: the last pure step before the warehouse, frames to tuples in the tables' column order, with identity
+and canonical text. What does not: SQL.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.requests.cleaning import Cleaned, date_text, instant_text
+from vanc311_pipeline.requests.identity import SEPARATOR, occurrences, request_ids
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class MonthRows:
+    """One month's rows for the warehouse, of one dataset or, at the seam, of two."""
+
+    requests: list[Row]
+    """In the column order of `schema.service_requests`, by request_id."""
+    quarantined: list[Row]
+    """In the column order of `schema.quarantined_requests`."""
+    stored_by_dataset: Counter[str]
+    quarantined_by_dataset: Counter[str]
+
+
+def month_rows(month: str, cleaned: dict[str, Cleaned]) -> MonthRows:
+    """Give identity to the cleaned rows of one month, over all the datasets that it comes from."""
+    parts = [part.requests for part in cleaned.values()]
+    requests = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
+    quarantined = [
+        row for dataset, part in cleaned.items() for row in _quarantined_rows(dataset, month, part.quarantined)
+    ]
+    return MonthRows(
+        requests=_request_rows(requests),
+        quarantined=quarantined,
+        stored_by_dataset=Counter({dataset: len(part.requests) for dataset, part in cleaned.items()}),
+        quarantined_by_dataset=Counter({dataset: len(part.quarantined) for dataset, part in cleaned.items()}),
+    )
+
+
+def _request_rows(requests: pd.DataFrame) -> list[Row]:
+    numbers = occurrences(requests).tolist()
+    columns: dict[str, list[Any]] = {
+        name: pa.array(requests[name], from_pandas=True).to_pylist()
+        for name in requests.columns
+        if name not in ("opened_at", "modified_at", "opened_on", "closed_on")
+    }
+    columns["opened_at"] = instant_text(requests["opened_at"]).tolist()
+    columns["modified_at"] = instant_text(requests["modified_at"]).tolist()
+    columns["opened_on"] = date_text(requests["opened_on"]).tolist()
+    columns["open_month"] = date_text(requests["opened_on"], unit="M").tolist()
+    columns["closed_on"] = date_text(requests["closed_on"]).tolist()
+    columns["occurrence"] = numbers
+    columns["request_id"] = request_ids(columns["department"], columns["issue_type"], columns["opened_at"], numbers)
+    # Sorted by id: neighbours in the primary key's index are written together.
+    return sorted(
+        zip(*(columns[column.name] for column in schema.service_requests.columns), strict=True), key=lambda row: row[0]
+    )
+
+
+def _quarantined_rows(dataset: str, month: str, frame: pd.DataFrame) -> list[Row]:
+    seen: Counter[str] = Counter()
+    rows = []
+    for reason, raw in sorted(zip(frame["reason"], frame["raw_row"], strict=True)):
+        key = SEPARATOR.join((dataset, month, raw, str(seen[raw])))
+        seen[raw] += 1
+        rows.append((hashlib.sha256(key.encode()).hexdigest(), dataset, month, reason, raw))
+    return rows

@@ -1,0 +1,167 @@
+"""Every knob of the pipeline, once: what the environment may set, and the constants that we chose.
+
+What belongs here: names, defaults, limits, and the validation of what a user sets. What does not: anything that reads
+a file, opens a connection or knows Dagster. Nothing is read at import; call `Settings.from_environment()`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from vanc311_pipeline.errors import SettingsError
+
+Source = Literal["portal", "sample"]
+
+LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."
+
+# The portal's datasets. The live one starts in 2022; the archive before it is frozen.
+LIVE = "3-1-1-service-requests"
+ARCHIVE = "3-1-1-service-requests-2009-2021"
+AREAS = "local-area-boundary"
+
+# UTC months of the opening instant. Local New Year's Eve 2021 ends eight hours into 2022 by UTC,
+# so the two months at the seam may hold rows of both datasets.
+FIRST_MONTH = "2009-06"
+FIRST_LIVE_MONTH = "2022-01"
+SEAM_MONTHS = ("2021-12", "2022-01")
+UNDATED = "undated"  # stands where a month stands, for rows that no month can hold
+
+# Rows opened before this local date are no longer refreshed by the portal.
+STATIC_BEFORE = date(2022, 8, 17)
+
+# Restraint: what may vanish at once without anybody's consent.
+MONTH_MAY_LOSE_ROWS = 25
+MONTH_MAY_LOSE_SHARE = 0.02
+PORTAL_MAY_LOSE_SHARE = 0.02
+
+# Manners towards the portal.
+CONNECT_TIMEOUT_SECONDS = 10.0
+SLOWEST_BYTES_PER_SECOND = 1_000  # measured over one read timeout; below it a download counts as stalled
+PORTAL_ATTEMPTS = 4
+RETRY_WAIT_MAX_SECONDS = 20.0
+TICK_READ_TIMEOUT_SECONDS = 30.0  # a schedule tick is evaluated under the code server's 60 s limit
+
+SLOT_SECONDS = 3_000  # the schedule: a true 50 minutes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may set. Build it with `from_environment`, which validates."""
+
+    portal_url: str = "https://opendata.vancouver.ca"
+    """Where the city's portal, or a stand-in, answers."""
+    api_key: str | None = None
+    """Sent to the portal if set; the datasets are public without it."""
+    data_dir: Path = Path("data")
+    """Holds raw/, warehouse.sqlite and published/vanc311.sqlite."""
+    database_url: str | None = None
+    """The warehouse, if it is not warehouse.sqlite in the data directory. SQLite only."""
+    dagster_home: Path = Path(".dagster")
+    """Where Dagster keeps its runs, schedules and logs."""
+    source: Source = "portal"
+    """`portal`, or `sample` when the bundled sample is served by the stand-in; never mixed in one data directory."""
+    read_timeout_seconds: float = 60.0
+    """How long the portal may be silent before a request counts as failed."""
+    retry_wait_seconds: float = 1.0
+    """The first pause between two attempts; it doubles, with jitter."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings from the environment.
+
+        Raises:
+            SettingsError: a value can't be used; the message names the variable, the value and what it may be.
+        """
+        env = os.environ if environment is None else environment
+        default = cls()
+        return cls(
+            portal_url=_url(env.get("VANC311_PORTAL_URL") or default.portal_url),
+            api_key=env.get("VANC311_API_KEY") or None,
+            data_dir=Path(env.get("VANC311_DATA_DIR") or default.data_dir).expanduser().absolute(),
+            database_url=_sqlite(env.get("VANC311_DATABASE_URL")),
+            dagster_home=Path(env.get("DAGSTER_HOME") or default.dagster_home).expanduser().absolute(),
+            source=_source(env.get("VANC311_SOURCE") or default.source),
+            read_timeout_seconds=_positive(env, "VANC311_READ_TIMEOUT_SECONDS", default.read_timeout_seconds),
+            retry_wait_seconds=_positive(env, "VANC311_RETRY_WAIT_SECONDS", default.retry_wait_seconds),
+        )
+
+    def to_environment(self) -> dict[str, str]:
+        """The same settings as variables, for a child process."""
+        values = {
+            "VANC311_PORTAL_URL": self.portal_url,
+            "VANC311_API_KEY": self.api_key,
+            "VANC311_DATA_DIR": str(self.data_dir),
+            "VANC311_DATABASE_URL": self.database_url,
+            "DAGSTER_HOME": str(self.dagster_home),
+            "VANC311_SOURCE": self.source,
+            "VANC311_READ_TIMEOUT_SECONDS": str(self.read_timeout_seconds),
+            "VANC311_RETRY_WAIT_SECONDS": str(self.retry_wait_seconds),
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    def for_sample(self, portal_url: str) -> "Settings":
+        """These settings for the bundled sample: a data directory and a Dagster home of its own."""
+        return replace(
+            self,
+            portal_url=portal_url,
+            source="sample",
+            database_url=None,
+            data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),
+            dagster_home=self.dagster_home.with_name(f"{self.dagster_home.name}-sample"),
+        )
+
+    @property
+    def warehouse_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'warehouse.sqlite'}"
+
+    @property
+    def raw_dir(self) -> Path:
+        return self.data_dir / "raw"
+
+    @property
+    def published_path(self) -> Path:
+        return self.data_dir / "published" / "vanc311.sqlite"
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise SettingsError(
+            f"VANC311_PORTAL_URL is {value!r}, which is not an http(s) address. "
+            "Set it to the portal's root, such as https://opendata.vancouver.ca, or unset it."
+        )
+    return value.rstrip("/")
+
+
+def _sqlite(value: str | None) -> str | None:
+    if value and not value.startswith("sqlite:///"):
+        raise SettingsError(
+            f"VANC311_DATABASE_URL is {value.split('@')[-1]!r}, but the warehouse is SQLite. "
+            "Set it to sqlite:////absolute/path.sqlite, or unset it to use warehouse.sqlite in the data directory."
+        )
+    return value or None
+
+
+def _source(value: str) -> Source:
+    if value == "sample":
+        return "sample"
+    if value == "portal":
+        return "portal"
+    raise SettingsError(f"VANC311_SOURCE is {value!r}; it may be 'portal' or 'sample'.")
+
+
+def _positive(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise SettingsError(f"{name} is {text!r}; it must be a number of seconds greater than 0.")
+    return number

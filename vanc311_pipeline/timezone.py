@@ -1,0 +1,43 @@
+"""The one source of time-zone rules, and Vancouver's zone.
+
+What belongs here: the choice of the source and the start-up test of it. What does not: any arithmetic with dates,
+which lives in `requests.cleaning`.
+
+Why it exists: British Columbia keeps UTC-07:00 all year since 2026-03-08. `zoneinfo` prefers the operating system's
+files over the `tzdata` package, so on an older system an hour of every day from 2026-11-01 on would land on the wrong
+local date, silently. pandas and Dagster both ask `zoneinfo`; pyarrow and SQLite have rules of their own and are never
+asked for a local time here.
+"""
+
+import os
+import zoneinfo
+from datetime import UTC, datetime
+
+VANCOUVER = "America/Vancouver"
+
+
+def use_pinned_timezone_rules() -> None:
+    """Make `zoneinfo` read the `tzdata` package only, here and in child processes, and prove that it is current.
+
+    Raises:
+        RuntimeError: the rules are older than 2026b, or `tzdata` is not installed: local dates would be wrong.
+    """
+    os.environ["PYTHONTZPATH"] = ""
+    zoneinfo.reset_tzpath(to=())
+    zoneinfo.ZoneInfo.clear_cache()
+    for instant, local_hour in (
+        (datetime(2025, 12, 1, 20, tzinfo=UTC), 12),
+        (datetime(2026, 12, 1, 20, tzinfo=UTC), 13),
+    ):
+        try:
+            found = instant.astimezone(zoneinfo.ZoneInfo(VANCOUVER)).hour
+        except zoneinfo.ZoneInfoNotFoundError as error:
+            raise RuntimeError(
+                "The package tzdata is missing, so no local date can be computed. Install it: pip install tzdata"
+            ) from error
+        if found != local_hour:
+            raise RuntimeError(
+                f"The time-zone rules are out of date: {instant:%Y-%m-%dT%H:%MZ} is {found}:00 in Vancouver by them, "
+                f"{local_hour}:00 in fact. Every local date since 2026-11-01 would be at risk. "
+                "Install a current package: pip install --upgrade tzdata"
+            )

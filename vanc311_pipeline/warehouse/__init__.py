@@ -1,0 +1,1 @@
+"""Where the data is kept: engine, transactions, ledger, publishing. The only place that writes to a database."""

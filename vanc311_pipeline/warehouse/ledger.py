@@ -1,0 +1,139 @@
+"""The ledger: what of the portal is in the warehouse, month by month and release by release.
+
+What belongs here: reading and writing `month_ledger` and `portal_releases`. What does not: requests, and the judgement
+about what to load (`vanc311_pipeline.plan`). Callers pass the connection; the transaction is theirs.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.schema import month_ledger, portal_releases, publications
+from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.warehouse.engine import utc_now
+
+ReleaseState = Literal["loading", "settled", "held"]
+
+
+@dataclass(frozen=True)
+class MonthRecord:
+    """One line of `month_ledger`."""
+
+    rows_landed: int
+    rows_stored: int
+    rows_quarantined: int
+    fingerprint: str
+    landed_sha256: str
+    code_version: str
+    held_rows: int | None
+    held_fingerprint: str | None
+    held_since: str | None
+
+
+@dataclass(frozen=True)
+class KnownRelease:
+    """The release of a dataset that we dealt with last, and what became of it."""
+
+    data_processed: str
+    records_count: int
+    state: ReleaseState
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        return self.data_processed, self.records_count
+
+
+def months(connection: sa.Connection) -> dict[Window, MonthRecord]:
+    """Every line of the ledger."""
+    names = list(MonthRecord.__dataclass_fields__)
+    columns = [month_ledger.c.dataset, month_ledger.c.partition_month, *(month_ledger.c[name] for name in names)]
+    return {Window(row[0], row[1]): MonthRecord(*row[2:]) for row in connection.execute(sa.select(*columns))}
+
+
+def rows_landed(connection: sa.Connection, dataset: str) -> int:
+    """How many rows of a dataset we hold, quarantined ones included."""
+    return (
+        connection.scalar(sa.select(sa.func.sum(month_ledger.c.rows_landed)).where(month_ledger.c.dataset == dataset))
+        or 0
+    )
+
+
+def unpublished_months(connection: sa.Connection) -> set[str]:
+    """The months whose present rows were stored by a run that did not go on to publish them."""
+    published = sa.select(publications.c.run_id)
+    query = sa.select(month_ledger.c.partition_month).where(month_ledger.c.run_id.not_in(published))
+    return set(connection.scalars(query))
+
+
+def write_month(connection: sa.Connection, values: dict[str, Any]) -> None:
+    """Put one line in place of its predecessor; it ends any hold of the month."""
+    _upsert(connection, month_ledger, {"held_rows": None, "held_fingerprint": None, "held_since": None} | values)
+
+
+def hold_month(connection: sa.Connection, window: Window, rows: int, fingerprint: str) -> None:
+    """Note that the portal now has too few rows of a month for us to follow."""
+    connection.execute(
+        sa.update(month_ledger)
+        .where(month_ledger.c.dataset == window.dataset, month_ledger.c.partition_month == window.month)
+        .values(
+            held_rows=rows,
+            held_fingerprint=fingerprint,
+            held_since=sa.func.coalesce(month_ledger.c.held_since, utc_now()),
+        )
+    )
+
+
+def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None:
+    """The release of a dataset that we dealt with last."""
+    row = connection.execute(
+        sa.select(portal_releases.c.data_processed, portal_releases.c.records_count, portal_releases.c.state)
+        .where(portal_releases.c.dataset == dataset)
+        .order_by(portal_releases.c.seen_at.desc(), sa.literal_column("rowid").desc())
+        .limit(1)
+    ).first()
+    return KnownRelease(*row) if row else None
+
+
+def note_release(
+    connection: sa.Connection, release: Release | KnownRelease, dataset: str, state: ReleaseState, run_id: str
+) -> None:
+    """Write down what became of a release."""
+    _upsert(
+        connection,
+        portal_releases,
+        {
+            "dataset": dataset,
+            "data_processed": release.data_processed,
+            "records_count": release.records_count,
+            "state": state,
+            "seen_at": utc_now(),
+            "run_id": run_id,
+        },
+    )
+
+
+def as_of(connection: sa.Connection) -> str:
+    """The last whole local day in the newest release that rows came with: its local date minus one day.
+
+    Source: docs/metrics.md. The day of the release itself is incomplete.
+    """
+    newest = connection.scalar(
+        sa.select(sa.func.max(portal_releases.c.data_processed)).where(
+            portal_releases.c.dataset == LIVE, portal_releases.c.state != "held"
+        )
+    ) or connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed)))
+    if newest is None:
+        raise LookupError("The ledger knows no release yet: nothing was loaded.")
+    local = datetime.fromisoformat(newest).astimezone(ZoneInfo(VANCOUVER)).date()
+    return str(local - timedelta(days=1))
+
+
+def _upsert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
+    statement = insert(table).values(values)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=values))

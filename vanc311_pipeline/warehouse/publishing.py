@@ -1,0 +1,245 @@
+"""Publishing: one immutable, checked SQLite file, made beside its predecessor and put in its place by a rename.
+
+What belongs here: the file that everybody reads, its dictionary, its release table and its views, and the comparison of
+it with the warehouse. What does not: the decision to publish, which is the blocking checks'.
+
+A reader sees the old file or the new one, whole; a reader that has the old one open keeps it. Readers never lock the
+writer, and the writer never locks them.
+"""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.errors import IntegrityError
+from vanc311_pipeline.schema import month_ledger
+from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.engine import Warehouse, open_new, open_read_only, utc_now
+
+# These go on in the warehouse after the file is made: they say what became of it.
+_BOOKKEEPING = {schema.publications.name, schema.portal_releases.name}
+
+
+def publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str]) -> dict[str, Any]:
+    """Make the published file from the warehouse and put it in place; what its `release` table says.
+
+    Args:
+        settled: the datasets of which the warehouse holds all of the present release, so that it is done with.
+
+    Raises:
+        IntegrityError: a month is held, or the new file is damaged or differs; the predecessor stays.
+    """
+    _refuse_held(warehouse)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".publishing-*"):  # by a run that was killed; no other one publishes now
+        shutil.rmtree(left, ignore_errors=True)
+    _make_reader_indexes(warehouse)
+    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=target.parent) as scratch:
+        file = Path(scratch) / target.name
+        with closing(sqlite3.connect(f"file:{warehouse.path}?mode=ro", uri=True)) as raw:
+            raw.execute("VACUUM INTO ?", (str(file),))
+        about = _describe(warehouse, file, run_id)
+        problems = [*damage(file), *differences(warehouse, file, months=())]
+        if problems:
+            raise IntegrityError(
+                f"The new published file is not what the warehouse holds: {'; '.join(problems)}. It was thrown away and "
+                f"{target} stays as it was. Check the disk, then run `vanc311 sync` again."
+            )
+        digest, size = _force_to_disk(file), file.stat().st_size
+        file.replace(target)
+    _force_to_disk(target.parent)
+    with warehouse.write() as connection:
+        connection.execute(
+            sa.insert(schema.publications).values(
+                published_at=about["published_at"], run_id=run_id, sha256=digest, bytes=size
+            )
+        )
+        for dataset in settled:
+            if release := ledger.last_release(connection, dataset):
+                ledger.note_release(connection, release, dataset, "settled", run_id)
+    return about | {"sha256": digest, "bytes": size}
+
+
+def _refuse_held(warehouse: Warehouse) -> None:
+    with warehouse.read() as connection:
+        held = sorted(
+            window.month for window, record in ledger.months(connection).items() if record.held_rows is not None
+        )
+    if held:
+        raise IntegrityError(
+            f"Held back, so nothing was published: {', '.join(held)}. The portal has far fewer rows of these months than we do. "
+            f"Wait for it to recover, or accept the loss: vanc311 sync --accept-shrink {held[0]}"
+        )
+
+
+def _make_reader_indexes(warehouse: Warehouse) -> None:
+    with warehouse.write() as connection:
+        for index in schema.READER_INDEXES:
+            connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _describe(warehouse: Warehouse, file: Path, run_id: str) -> dict[str, Any]:
+    """Write the dictionary, the release table and the views into the new file."""
+    with warehouse.read() as connection:
+        about = _release_row(connection, warehouse.source, run_id)
+    with open_new(file) as connection:
+        schema.published_metadata.create_all(connection)
+        connection.execute(sa.insert(schema.release), about)
+        connection.execute(sa.insert(schema.dictionary), list(dictionary_rows()))
+        for view in schema.VIEWS:
+            columns = ", ".join(name for name, _, _ in view.columns)
+            connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.query.strip()}")
+        connection.exec_driver_sql("ANALYZE main")
+    return about
+
+
+def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[str, Any]:
+    months = ledger.months(connection)
+    dated = sorted({window.month for window in months if window.month != UNDATED})
+    live = ledger.last_release(connection, LIVE)
+    landed_live = sum(record.rows_landed for window, record in months.items() if window.dataset == LIVE)
+    records_count = live.records_count if live else 0
+    return {
+        "source": source,
+        "as_of": ledger.as_of(connection),
+        "data_processed": live.data_processed
+        if live
+        else connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed))),
+        "records_count": records_count,
+        "rows_landed": sum(record.rows_landed for record in months.values()),
+        "rows_stored": sum(record.rows_stored for record in months.values()),
+        "rows_quarantined": sum(record.rows_quarantined for record in months.values()),
+        "first_month": dated[0] if dated else None,
+        "last_month": dated[-1] if dated else None,
+        "months": len(dated),
+        "complete": "yes" if landed_live == records_count else "no",
+        "published_at": utc_now(),
+        "run_id": run_id,
+        "pipeline_version": version("vanc311_pipeline"),
+        "licence": LICENCE,
+    }
+
+
+def dictionary_rows() -> Iterator[dict[str, str | None]]:
+    """The dictionary: a line for each table and view, and one for each of their columns."""
+    for table in (*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables):
+        yield {"table_name": table.name, "column_name": "*", "meaning": table.comment, "unit": None}
+        for column in table.columns:
+            yield {
+                "table_name": table.name,
+                "column_name": column.name,
+                "meaning": column.comment,
+                "unit": column.info["unit"],
+            }
+    for view in schema.VIEWS:
+        yield {"table_name": view.name, "column_name": "*", "meaning": view.meaning, "unit": None}
+        for name, meaning, unit in view.columns:
+            yield {"table_name": view.name, "column_name": name, "meaning": meaning, "unit": unit}
+
+
+def damage(file: Path) -> list[str]:
+    """What SQLite finds wrong with a file; empty if it is whole.
+
+    quick_check, not integrity_check: the file's indexes were built from its tables a moment ago, and comparing them
+    entry by entry takes longer than making the file.
+    """
+    found: list[str] = []
+    try:
+        # Ending the transaction reads too, and a damaged file can fail there, after the check has told what is wrong.
+        with open_read_only(file) as connection:
+            found = list(connection.exec_driver_sql("PRAGMA quick_check(5)").scalars())
+    except sa.exc.DatabaseError as error:
+        found.append(f"it can't be read: {error.orig}")
+    return [f"SQLite finds: {line}" for line in found if line != "ok"]
+
+
+def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None) -> list[str]:
+    """Where a published file and the warehouse differ; empty if nowhere.
+
+    Args:
+        months: compare the requests of these UTC months row by row, of the others their number; None compares them all.
+    """
+    problems = []
+    with warehouse.read() as connection:
+        connection.exec_driver_sql("ATTACH DATABASE ? AS published", (f"file:{file}?mode=ro",))
+        for table in schema.metadata.sorted_tables:
+            if table.name in _BOOKKEEPING:
+                continue
+            if table is schema.service_requests:
+                problems += _different_counts(connection)
+                problems += [
+                    problem
+                    for month in (_all_months(connection) if months is None else months)
+                    for problem in _different_requests(connection, f"WHERE partition_month = '{month}'")
+                ]
+            else:
+                problems += _different_rows(connection, table.name, "")
+    return problems
+
+
+def _all_months(connection: sa.Connection) -> list[str]:
+    return list(connection.scalars(sa.select(schema.service_requests.c.partition_month).distinct()))
+
+
+def _different_counts(connection: sa.Connection) -> list[str]:
+    ours, theirs = (_counts(connection, name) for name in ("main", "published"))
+    return [
+        f"service_requests {month}: {ours.get(month, 0):,} rows in the warehouse, {theirs.get(month, 0):,} in the file"
+        for month in sorted(ours.keys() | theirs.keys())
+        if ours.get(month) != theirs.get(month)
+    ]
+
+
+def _counts(connection: sa.Connection, database: str) -> dict[str, int]:
+    query = f"SELECT partition_month, count(*) FROM {database}.service_requests GROUP BY partition_month"
+    return {str(month): int(rows) for month, rows in connection.exec_driver_sql(query)}
+
+
+def _different_requests(connection: sa.Connection, where: str) -> list[str]:
+    """As `_different_rows`; no two requests are equal and their numbers are compared, so one direction is proof enough."""
+    name = schema.service_requests.name
+    return _different_rows(connection, name, where) if _only_in("main", "published", connection, name, where) else []
+
+
+def _different_rows(connection: sa.Connection, table: str, where: str) -> list[str]:
+    """Rows, as a set, that only one side has."""
+    problems = []
+    for one, other in (("main", "published"), ("published", "main")):
+        only = _only_in(one, other, connection, table, where)
+        if only:
+            side = "the warehouse" if one == "main" else "the file"
+            place = f"{table} {where.removeprefix('WHERE ')}".strip()
+            problems.append(f"{place}: {only:,} rows are only in {side}")
+    return problems
+
+
+def _only_in(one: str, other: str, connection: sa.Connection, table: str, where: str) -> int:
+    query = f"SELECT count(*) FROM (SELECT * FROM {one}.{table} {where} EXCEPT SELECT * FROM {other}.{table} {where})"
+    return int(connection.exec_driver_sql(query).scalar_one())
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _force_to_disk(path: Path) -> str:
+    """fsync a file or a directory; a file's digest is returned, since its pages are at hand."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return file_digest(path) if path.is_file() else ""
