@@ -1,0 +1,160 @@
+"""What the pipeline's tests share: portals, rows as served, warehouses, and one data directory that a real run made.
+
+Belongs here: fixtures that several folders use. Does not belong here: claims.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from rich.console import Console
+
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.fingerprint import fingerprint_of
+from vanc311_pipeline.portal.landing import Landed
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+# How fast the machine is says nothing about the claims.
+hypothesis_settings.register_profile(
+    "untimed", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("untimed")
+
+ROW = {
+    "department": "ENG - Sanitation Services",
+    "service_request_type": "Missed Green Bin Pickup Case",
+    "status": "Close",
+    "closure_reason": "Service provided",
+    "service_request_open_timestamp": "2025-08-25T15:03:00+00:00",
+    "service_request_close_date": "2025-08-27",
+    "last_modified_timestamp": "2025-08-27T18:56:08+00:00",
+    "address": "2538 E GEORGIA ST",
+    "local_area": "Hastings-Sunrise",
+    "channel": "Phone",
+    "latitude": "49.278248",
+    "longitude": "-123.053532",
+    "geom": "49.278248, -123.053532",
+}
+
+Served = Callable[..., pd.DataFrame]
+LandedOf = Callable[..., tuple[Landed, pd.DataFrame]]
+
+
+def _table(rows: tuple[dict[str, str | None], ...]) -> pa.Table:
+    return pa.table({name: pa.array([{**ROW, **row}[name] for row in rows], pa.string()) for name in ROW})
+
+
+@pytest.fixture(scope="session")
+def served() -> Served:
+    """Rows as a landed file gives them, all text: `served({}, {"status": "Open"})` changes a plausible row."""
+    return lambda *rows: _table(rows).to_pandas()
+
+
+@pytest.fixture(scope="session")
+def landed() -> LandedOf:
+    """A landed window and its rows: `landed(month, rows…)`, without the portal and the file."""
+
+    def make(month: str, *rows: dict[str, str | None], dataset: str = LIVE) -> tuple[Landed, pd.DataFrame]:
+        table = _table(rows)
+        seen = fingerprint_of(table)
+        about = Landed(
+            dataset=dataset,
+            month=month,
+            query="",
+            url="http://portal",
+            rows=table.num_rows,
+            closed=seen.closed,
+            latest=seen.latest,
+            fingerprint=seen.digest,
+            total_count_before=table.num_rows,
+            total_count_after=table.num_rows,
+            data_processed="2026-01-07T14:06:58Z",
+            fetched_at="2026-01-07T15:00:00Z",
+            body_sha256=seen.digest * 2,
+            columns=table.column_names,
+        )
+        return about, table.to_pandas()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def areas() -> list[str]:
+    """The names of the 22 local areas."""
+    text = files("vanc311_pipeline").joinpath("portal/sample/local_areas.geojson").read_text()
+    return sorted(feature["properties"]["name"] for feature in json.loads(text)["features"])
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    """An empty warehouse of its own."""
+    made = Warehouse(f"sqlite:///{tmp_path / 'warehouse.sqlite'}", "portal")
+    made.create()
+    return made
+
+
+@pytest.fixture
+def open_portal() -> Iterator[Callable[..., StandIn]]:
+    """Opens stand-ins that a test may change, and closes them after it."""
+    portals: list[StandIn] = []
+
+    def opened(**options: Any) -> StandIn:
+        portals.append(StandIn(**options))
+        portals[-1].start()
+        return portals[-1]
+
+    yield opened
+    for portal in portals:
+        portal.stop()
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[[StandIn], Portal]]:
+    """Opens clients of a stand-in that hardly wait, and closes them after the test."""
+    clients: list[Portal] = []
+
+    def opened(portal: StandIn, attempts: int = 2) -> Portal:
+        clients.append(Portal(portal.url, read_timeout=5, attempts=attempts, retry_wait=0.001))
+        return clients[-1]
+
+    yield opened
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A data directory and a Dagster home as `vanc311 sync` leaves them, of the bundled sample. Copy it before a change."""
+    from vanc311_pipeline.commands.sync import run_sync  # loads Dagster, which most tests do without
+
+    root = tmp_path_factory.mktemp("synced")
+    with StandIn() as portal, pytest.MonkeyPatch.context() as environment:
+        settings = Settings(
+            portal_url=portal.url,
+            data_dir=root / "data",
+            dagster_home=root / "home",
+            read_timeout_seconds=10,
+            retry_wait_seconds=0.001,
+        )
+        for name, value in settings.to_environment().items():
+            environment.setenv(name, value)
+        run_sync(settings, Console(quiet=True))
+    return settings
+
+
+@pytest.fixture
+def copied(synced: Settings, tmp_path: Path) -> Settings:
+    """The synced data directory once more, for a test that changes it."""
+    shutil.copytree(synced.data_dir, tmp_path / "data")
+    return replace(synced, data_dir=tmp_path / "data")

@@ -1,0 +1,76 @@
+"""What the end-to-end tests share: the pipeline with a directory of its own, and what it must publish."""
+
+import io
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.errors import PipelineError
+from vanc311_pipeline.settings import Settings
+
+OPENED, MODIFIED = "service_request_open_timestamp", "last_modified_timestamp"
+COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on, modified_at, address, local_area, channel, latitude, longitude"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    exit_code: int
+    said: str
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The pipeline with a data directory of its own."""
+
+    settings: Settings
+
+    def sync(self, **options) -> Outcome:
+        out = io.StringIO()
+        try:
+            run_sync(self.settings, Console(file=out, width=500), **options)
+        except PipelineError as error:
+            return Outcome(error.exit_code, f"{out.getvalue()}{error}")
+        return Outcome(0, out.getvalue())
+
+    def query(self, sql: str) -> list[tuple]:
+        with closing(sqlite3.connect(f"file:{self.settings.published_path}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def rows(self) -> list[tuple]:
+        """Every published request, without what the pipeline adds, sorted."""
+        return sorted(self.query(f"SELECT {COLUMNS} FROM service_requests"), key=repr)
+
+    def file(self) -> bytes:
+        return self.settings.published_path.read_bytes()
+
+
+def expected(frame: pd.DataFrame) -> list[tuple]:
+    """The rows that the published file must hold for a portal's frame, written down without the pipeline's help."""
+    instants = {
+        name: pd.to_datetime(frame[name], utc=True).dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in (OPENED, MODIFIED)
+    }
+    days = frame["service_request_close_date"].map(lambda day: None if pd.isna(day) else str(day)[:10])
+    frame = frame.assign(**instants, service_request_close_date=days)
+    rows = []
+    for row in frame.drop(columns="geom", errors="ignore").itertuples(index=False):
+        values = [None if pd.isna(value) or value == "N/A" else value for value in row]
+        rows.append(tuple(values))
+    return sorted(rows, key=repr)
+
+
+def settings_in(home: Path, url: str) -> Settings:
+    return replace(
+        Settings(),
+        portal_url=url,
+        data_dir=home / "data",
+        dagster_home=home / "dagster",
+        read_timeout_seconds=0.5,
+        retry_wait_seconds=0.001,
+    )

@@ -1,0 +1,47 @@
+"""A city in miniature: three months of the real sample behind the stand-in, and the whole pipeline in front of it."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in
+
+
+@pytest.fixture(scope="session")
+def city() -> pd.DataFrame:
+    """1,368 real rows opened in three UTC months, and twins of three of them."""
+    with StandIn() as portal:
+        frame = portal.frame
+    months = frame[OPENED].dt.strftime("%Y-%m").isin(["2024-05", "2024-06", "2024-07"])
+    return EDITS["add_twin"].function(frame[months].reset_index(drop=True), rows=3)
+
+
+@pytest.fixture(scope="session")
+def loaded(city, tmp_path_factory) -> Path:
+    """A directory in which the city is loaded once, to be copied."""
+    home = tmp_path_factory.mktemp("loaded")
+    with StandIn(requests=city) as portal:
+        assert Pipeline(settings_in(home, portal.url)).sync().exit_code == 0
+    return home
+
+
+@pytest.fixture
+def portal(city):
+    with StandIn(requests=city) as standin:
+        yield standin
+
+
+@pytest.fixture
+def empty(portal, tmp_path) -> Pipeline:
+    return Pipeline(settings_in(tmp_path, portal.url))
+
+
+@pytest.fixture
+def pipeline(portal, loaded, tmp_path) -> Pipeline:
+    """The pipeline with the city loaded, and the portal that it was loaded from."""
+    shutil.copytree(loaded, tmp_path, dirs_exist_ok=True)
+    return Pipeline(settings_in(tmp_path, portal.url))

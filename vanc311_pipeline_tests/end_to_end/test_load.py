@@ -1,0 +1,217 @@
+"""Claims about `vanc311 sync` as a whole: what it loads, what it costs, and what survives being killed."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pandas as pd
+import pytest
+
+from vanc311_pipeline.errors import EXIT_USAGE
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.settings import LICENCE, Settings
+from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
+
+VANC311 = [sys.executable, "-W", "ignore", "-m", "vanc311_pipeline.cli"]
+
+
+def command(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **pipeline.settings.to_environment()}
+    return subprocess.run([*VANC311, *arguments], env=environment, capture_output=True, text=True, timeout=120)
+
+
+def questions(portal) -> list[str]:
+    return [entry.path.rsplit("/", 1)[-1] for entry in portal.requests_log]
+
+
+def test_a_first_load_publishes_every_row_of_the_portal(empty, portal):
+    outcome = empty.sync()
+    assert outcome.exit_code == 0
+    assert empty.rows() == expected(portal.frame)
+    assert LICENCE in outcome.said
+    assert empty.query("SELECT source, complete, rows_landed, licence FROM release") == [
+        ("portal", "yes", len(portal.frame), LICENCE)
+    ]
+
+
+def test_a_second_sync_asks_one_question_and_changes_nothing(pipeline, portal):
+    before = pipeline.file()
+    portal.clear_log()
+    assert "Nothing changed" in pipeline.sync().said
+    assert len(portal.requests_log) == 1
+    assert pipeline.file() == before
+
+
+def test_a_change_in_one_month_costs_one_grouped_question_and_that_month(pipeline, portal):
+    portal.publish(EDITS["touch"].function(portal.frame, rows=1))
+    portal.clear_log()
+    assert pipeline.sync().exit_code == 0
+    asked = questions(portal)
+    assert asked.count("json") == 1
+    assert asked.count("csv") == 1
+    assert pipeline.rows() == expected(portal.frame)
+
+
+def test_a_release_with_nothing_changed_moves_only_the_date_that_the_numbers_stand_for(pipeline, portal):
+    before = pipeline.query("SELECT as_of FROM release")
+    portal.publish(portal.frame)
+    portal.clear_log()
+    assert "no month changed" in pipeline.sync().said
+    assert "csv" not in questions(portal)
+    assert pipeline.query("SELECT as_of FROM release") > before
+    assert pipeline.query("SELECT DISTINCT as_of FROM metric_aggregates") == pipeline.query("SELECT as_of FROM release")
+
+
+def test_months_that_were_named_are_fetched_though_nothing_changed(pipeline, portal):
+    portal.clear_log()
+    assert pipeline.sync(months="2024-05..2024-06").exit_code == 0
+    assert questions(portal).count("csv") == 3  # the two months, and the rows that no month can hold
+
+
+def test_ids_do_not_depend_on_how_the_rows_came(pipeline, portal, tmp_path):
+    portal.publish(EDITS["touch"].function(portal.frame, rows=5))
+    pipeline.sync()
+    with StandIn(requests=portal.frame.sample(frac=1, random_state=1)) as shuffled:
+        rebuilt = Pipeline(settings_in(tmp_path / "rebuilt", shuffled.url))
+        rebuilt.sync()
+    query = "SELECT * FROM service_requests ORDER BY request_id"
+    assert rebuilt.query(query) == pipeline.query(query)
+
+
+def test_text_that_needs_quoting_survives(empty, portal):
+    frame = portal.frame
+    frame.loc[0, "address"] = 'a "quoted"; text,\nin two lines'
+    portal.publish(frame)
+    assert empty.sync().exit_code == 0
+    assert empty.rows() == expected(frame)
+
+
+def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
+    old = city.copy()
+    old[OPENED] = old[OPENED] - pd.Timedelta(days=365 * 3)
+    seam = old.iloc[:2].copy()
+    seam[OPENED] = pd.to_datetime(["2022-01-01T03:00:00Z", "2021-12-31T20:00:00Z"]).as_unit("ms")
+    seam["last_modified_timestamp"] = seam[OPENED]
+    archive = pd.concat([old, seam], ignore_index=True)
+    live = city.copy()
+    live.loc[0, OPENED] = pd.Timestamp("2022-01-01T09:00:00Z")
+    with StandIn(requests=live, archive=archive) as portal:
+        pipeline = Pipeline(settings_in(tmp_path, portal.url))
+        assert pipeline.sync().exit_code == 0
+        assert pipeline.rows() == expected(live)
+        outcome = pipeline.sync(archive=True)
+        assert outcome.exit_code == 0, outcome.said
+        assert pipeline.rows() == expected(pd.concat([live, archive], ignore_index=True))
+        assert pipeline.query("SELECT count(*) FROM month_ledger WHERE partition_month = '2022-01'") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "said"),
+    [
+        ({}, ["--months", "2025-13"], "not a month"),
+        ({}, ["--months", "2025-06..2025-01"], "not a month or a range"),
+        ({}, ["--months", "1999-01"], "outside the record"),
+        ({}, ["--months", "2024-05", "--archive"], "exclude each other"),
+        ({"VANC311_PORTAL_URL": "opendata.vancouver.ca"}, [], "not an http"),
+        ({"VANC311_DATABASE_URL": "mysql://x"}, [], "warehouse is SQLite"),
+        ({"VANC311_READ_TIMEOUT_SECONDS": "soon"}, [], "number of seconds"),
+        ({"VANC311_DATA_DIR": "{file}/data"}, [], "can't be opened for writing"),
+        ({"DAGSTER_HOME": "{file}/dagster"}, [], "can't be written"),
+        ({}, ["--no-such-option"], "No such option"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, environment, arguments, said):
+    file = tmp_path / "file"
+    file.touch()
+    variables = {name: value.format(file=file) for name, value in environment.items()}
+    done = subprocess.run(
+        [*VANC311, "sync", *arguments],
+        env={**os.environ, **empty.settings.to_environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == EXIT_USAGE
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
+    settings = pipeline.settings
+    sample = Pipeline(Settings(**{**settings.__dict__, "source": "sample"})).sync()
+    assert sample.exit_code == EXIT_USAGE
+    assert "never mixed" in sample.said
+
+
+def test_nobody_there_ends_with_3(empty):
+    done = command(Pipeline(Settings(**{**empty.settings.__dict__, "portal_url": "http://127.0.0.1:9"})), "sync")
+    assert done.returncode == 3
+    assert "did not answer" in done.stderr
+
+
+def test_verify_and_status_say_what_is_there(pipeline):
+    verified = command(pipeline, "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "All 22 checks hold" in verified.stdout
+    status = command(pipeline, "status")
+    assert status.returncode == 0
+    assert "settled" in status.stdout
+
+
+def test_verify_finds_a_row_that_was_tampered_with(pipeline):
+    with closing(sqlite3.connect(pipeline.settings.data_dir / "warehouse.sqlite")) as warehouse:
+        warehouse.execute("UPDATE service_requests SET days_to_close = 999 WHERE rowid = 7")
+        warehouse.commit()
+    done = command(pipeline, "verify")
+    assert done.returncode == 1
+    assert "dates_and_durations_follow_from_instants" in done.stderr
+
+
+@pytest.mark.parametrize("moment", ["landing", "storing", "publishing"])
+def test_a_killed_sync_loses_at_most_the_running_month_and_the_next_goes_on(pipeline, portal, moment):
+    portal.publish(EDITS["touch"].function(portal.frame, rows=300))
+    before = pipeline.file()
+    settings = pipeline.settings
+    landed = settings.raw_dir / "3-1-1-service-requests" / "2024-05.parquet"
+    old = landed.stat().st_mtime_ns
+
+    def reached() -> bool:
+        if moment == "landing":
+            return landed.stat().st_mtime_ns != old
+        if moment == "publishing":
+            return any(settings.published_path.parent.glob(".publishing-*"))
+        with closing(sqlite3.connect(f"file:{settings.data_dir / 'warehouse.sqlite'}?mode=ro", uri=True)) as warehouse:
+            changed = "SELECT count(*) FROM month_ledger WHERE run_id NOT IN (SELECT run_id FROM publications)"
+            return bool(warehouse.execute(changed).fetchone()[0])
+
+    environment = {**os.environ, **settings.to_environment()}
+    with subprocess.Popen(
+        [*VANC311, "sync"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as child:
+        deadline = time.monotonic() + 60
+        while not reached() and child.poll() is None:
+            assert time.monotonic() < deadline
+        child.send_signal(signal.SIGKILL)
+    assert pipeline.file() == before or pipeline.rows() == expected(portal.frame)
+    outcome = pipeline.sync()
+    assert outcome.exit_code == 0, outcome.said
+    assert pipeline.rows() == expected(portal.frame)
+    assert command(pipeline, "verify").returncode == 0
+
+
+def test_two_syncs_at_once_end_well(pipeline, portal):
+    portal.publish(EDITS["touch"].function(portal.frame, rows=50))
+    done: list[subprocess.CompletedProcess[str]] = []
+    threads = [threading.Thread(target=lambda: done.append(command(pipeline, "sync"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [each.returncode for each in done] == [0, 0], [each.stdout + each.stderr for each in done]
+    assert pipeline.rows() == expected(portal.frame)

@@ -1,0 +1,480 @@
+"""Claims about `vanc311 sync` as a person at a terminal meets it: what is said, on which stream, with which exit code.
+
+The command is called through `main`, as the console script calls it; a few cases run it as a process of its own.
+"""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+
+from vanc311_pipeline.cli import main, vanc311
+from vanc311_pipeline.portal.standin import Fault, Options, StandIn
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE
+from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, settings_in
+
+COMMAND = [sys.executable, "-m", "vanc311_pipeline.cli"]
+MONTHS = ["2024-05", "2024-06", "2024-07"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the command ended, and what it left on the two streams."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `vanc311 …` in this process, in the environment that its settings make."""
+
+    def typed(pipeline: Pipeline, *arguments: str) -> Ended:
+        for name, value in pipeline.settings.to_environment().items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(lambda: vanc311(args=list(arguments), prog_name="vanc311"))
+        said = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int), code
+        return Ended(code, said.out, said.err)
+
+    return typed
+
+
+def changed(portal: StandIn, rows: int = 3, seed: int = 1) -> None:
+    """A new release in which requests were closed, edited, joined by a twin, and removed."""
+    frame = EDITS["edit_with_modified"].function(portal.frame, rows=rows, seed=seed)
+    frame = EDITS["close"].function(frame, rows=rows, seed=seed)
+    frame = EDITS["add_twin"].function(frame, rows=rows, seed=seed)
+    portal.publish(EDITS["delete"].function(frame, rows=1, seed=seed))
+
+
+def questions(portal: StandIn) -> Counter[str]:
+    """How often each kind of question was asked: a dataset's metadata, records, csv, json."""
+    return Counter(entry.path.rsplit("/", 1)[-1] for entry in portal.requests_log)
+
+
+def scratch(pipeline: Pipeline) -> list[str]:
+    """What is left in the data directory that isn't meant to stay."""
+    return [str(path) for path in pipeline.settings.data_dir.rglob(".*")]
+
+
+# -- every field and every number --------------------------------------------------------------------------------------
+
+
+def test_ids_local_dates_and_durations_of_a_fresh_load_follow_from_the_served_rows(empty, portal, run):
+    assert run(empty, "sync").exit_code == 0
+    columns = (
+        "request_id, department, issue_type, opened_at, occurrence, opened_on, open_month, closed_on, modified_at, "
+    )
+    columns += "status, days_to_close, days_to_update, partition_month"
+    rows = empty.query(f"SELECT {columns} FROM service_requests")
+    assert len(rows) == len(portal.frame)
+    keys = Counter()
+    for (
+        id_,
+        department,
+        kind,
+        opened,
+        occurrence,
+        opened_on,
+        month,
+        closed_on,
+        modified,
+        status,
+        close,
+        update,
+        part,
+    ) in rows:
+        assert id_ == sha256("\x1f".join((department, kind, opened, str(occurrence))).encode()).hexdigest()
+        instant = pd.Timestamp(opened)
+        local = instant.tz_convert(ZoneInfo("America/Vancouver"))
+        assert (opened_on, month, part) == (f"{local:%Y-%m-%d}", f"{local:%Y-%m}", f"{instant:%Y-%m}")
+        days = (pd.Timestamp(closed_on) - pd.Timestamp(opened_on)).days if closed_on and status == "Close" else -1
+        assert close == (days if days >= 0 else None)
+        wait = (pd.Timestamp(modified) - instant) / timedelta(days=1)
+        assert update == (pytest.approx(wait, abs=1e-9) if wait > 0 else None)
+        keys[department, kind, opened, occurrence] += 1
+    assert max(keys.values()) == 1
+
+
+def test_the_citywide_numbers_are_those_of_the_served_rows(empty, portal, run):
+    assert run(empty, "sync").exit_code == 0
+    frame = portal.frame
+    local = frame[OPENED].dt.tz_convert("America/Vancouver").dt.tz_localize(None).dt.normalize()
+    days = (pd.to_datetime(frame["service_request_close_date"]) - local).dt.days
+    days = days[(frame["status"] == "Close") & (days >= 0)]
+    wait = (frame[MODIFIED] - frame[OPENED]).dt.total_seconds() / 86_400
+    wait = wait[wait > 0]
+    (found,) = empty.query(
+        "SELECT volume, open_requests, n_ttr, avg_ttr, n_ttu, avg_ttu FROM metrics_citywide WHERE scope = 'all'"
+    )
+    assert found[:3] == (len(frame), (frame["status"] == "Open").sum(), len(days))
+    assert found[3:] == pytest.approx((days.mean(), len(wait), wait.mean()))
+
+
+@pytest.mark.parametrize("column", ["address", "closure_reason", "channel", "department", "service_request_type"])
+def test_text_that_needs_quoting_survives_in_every_text_field(empty, portal, run, column):
+    odd = [
+        'a "quoted"; text,\nin two lines',
+        ";;",
+        "''\"\"",
+        "línea 1\r\nline 2",
+        "[bold]no markup[/bold]",
+        "1e5",
+        "NULL",
+    ]
+    frame = portal.frame
+    frame.loc[: len(odd) - 1, column] = odd
+    portal.publish(frame)
+    assert run(empty, "sync").exit_code == 0
+    assert empty.rows() == expected(frame)
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_of_one_month_asks_one_grouped_question_and_touches_only_that_month(pipeline, portal, run):
+    files = {month: pipeline.settings.raw_dir / LIVE / f"{month}.parquet" for month in MONTHS}
+    before = {month: file.read_bytes() for month, file in files.items()}
+    loaded = dict(pipeline.query("SELECT partition_month, run_id FROM month_ledger"))
+    frame = portal.frame
+    june = frame.index[frame[OPENED].dt.strftime("%Y-%m") == "2024-06"][:2]
+    frame.loc[june, ["status", "closure_reason"]] = ["Close", "Duplicate"]
+    frame.loc[june, MODIFIED] = frame[MODIFIED].max() + pd.Timedelta(hours=1)
+    portal.publish(frame)
+    portal.clear_log()
+    assert run(pipeline, "sync").exit_code == 0
+    assert questions(portal)["json"] == questions(portal)["csv"] == 1
+    assert [month for month in MONTHS if files[month].read_bytes() != before[month]] == ["2024-06"]
+    after = dict(pipeline.query("SELECT partition_month, run_id FROM month_ledger"))
+    assert [month for month in MONTHS if after[month] != loaded[month]] == ["2024-06"]
+    assert pipeline.rows() == expected(frame)
+
+
+def test_a_lasting_outage_in_the_middle_of_a_load_is_not_hammered(pipeline, portal, run):
+    changed(portal)
+    portal.clear_log()
+    portal.play(Fault("server_502", on="records", times=None))
+    assert run(pipeline, "sync").exit_code == 3
+    assert questions(portal)["records"] <= 8
+
+
+# -- the portal changes its mind ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("during", ["one_release", "mix"])
+def test_a_release_that_comes_with_edits_during_an_export_is_planned_anew_and_followed(
+    city, loaded, tmp_path, run, during
+):
+    shutil.copytree(loaded, tmp_path, dirs_exist_ok=True)
+    with StandIn(requests=city, options=Options(export_during_publish=during)) as portal:
+        pipeline = Pipeline(settings_in(tmp_path, portal.url))
+        changed(portal)
+        portal.play(Fault("release_moves_during_export", edit="add_twin", after=1))
+        ended = run(pipeline, "sync")
+        assert ended.exit_code == 0, ended.err
+        assert "Planning again" in ended.out
+        assert pipeline.rows() == expected(portal.frame)
+        portal.clear_log()
+        assert run(pipeline, "sync").exit_code == 0
+        assert len(portal.requests_log) == 1
+
+
+def test_a_portal_that_publishes_again_and_again_ends_with_1_and_nothing_half_done(pipeline, portal, run):
+    before = pipeline.file()
+    changed(portal)
+    portal.play(Fault("release_moves_during_export", times=None, edit="touch"))
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 1
+    assert "published" in ended.err
+    assert "vanc311 sync" in ended.err
+    assert pipeline.file() == before
+    portal.clear_faults()
+    assert run(pipeline, "sync").exit_code == 0
+    assert pipeline.rows() == expected(portal.frame)
+
+
+def test_a_quota_that_ends_between_two_months_keeps_what_was_landed_for_the_next_sync(pipeline, portal, run):
+    before = pipeline.file()
+    portal.publish(EDITS["touch"].function(portal.frame, rows=300))
+    portal.play(Fault("quota_429", on="export", after=2))
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 3
+    assert "used up, until" in ended.err
+    assert pipeline.file() == before
+    portal.clear_faults()
+    portal.clear_log()
+    assert run(pipeline, "sync").exit_code == 0
+    assert questions(portal)["csv"] == 1
+    assert pipeline.rows() == expected(portal.frame)
+
+
+@pytest.mark.parametrize("field", [MODIFIED, "service_request_close_date", "latitude"])
+def test_a_value_that_was_garbled_on_its_way_is_quarantined_and_mended_by_the_next_load(pipeline, portal, run, field):
+    changed(portal)
+    portal.play(Fault("garbled_field", times=None, field=field))
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 0, ended.err
+    quarantined = pipeline.query("SELECT count(*) FROM quarantined_requests")[0][0]
+    assert quarantined > 0
+    assert f"Quarantined  {quarantined} row" in ended.out
+    assert len(pipeline.rows()) + quarantined == len(portal.frame)
+    portal.clear_faults()
+    assert run(pipeline, "sync", "--months", "2024-05..2024-07").exit_code == 0
+    assert pipeline.rows() == expected(portal.frame)
+
+
+# -- rows that no month can hold ---------------------------------------------------------------------------------------
+
+
+def test_rows_outside_every_month_are_quarantined_counted_and_released_once_the_city_mends_them(pipeline, portal, run):
+    whole = portal.frame
+    frame = EDITS["null_key"].function(whole, rows=3)
+    frame = EDITS["null_key"].function(frame, field="department", rows=2, seed=5)
+    frame = EDITS["impossible_opened"].function(frame, rows=2, seed=7)
+    frame.loc[0, OPENED] = pd.Timestamp("2101-01-01T00:00:00Z")
+    portal.publish(frame)
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 0, ended.err
+    reasons = dict(pipeline.query("SELECT reason, count(*) FROM quarantined_requests GROUP BY reason"))
+    assert reasons == {"opened_at is missing": 3, "department is missing": 2, "opened_at is outside the record": 3}
+    assert "Quarantined  8 rows" in ended.out
+    assert pipeline.query("SELECT rows_landed, rows_stored, complete FROM release") == [
+        (len(whole), len(whole) - 8, "yes")
+    ]
+    portal.publish(whole)
+    assert run(pipeline, "sync").exit_code == 0
+    assert pipeline.rows() == expected(whole)
+    assert pipeline.query("SELECT count(*) FROM quarantined_requests") == [(0,)]
+
+
+# -- restraint ---------------------------------------------------------------------------------------------------------
+
+
+def test_consent_for_one_month_does_not_let_another_shrink(pipeline, portal, run):
+    before = pipeline.file()
+    frame = EDITS["empty_month"].function(portal.frame, month="2024-06")
+    portal.publish(EDITS["empty_month"].function(frame, month="2024-07"))
+    assert run(pipeline, "sync").exit_code == 1
+    one = run(pipeline, "sync", "--accept-shrink", "2024-06")
+    assert one.exit_code == 1
+    assert "2024-07" in one.err
+    assert pipeline.file() == before
+    both = run(pipeline, "sync", "--accept-shrink", "2024-06", "--accept-shrink", "2024-07")
+    assert both.exit_code == 0, both.err
+    assert pipeline.rows() == expected(portal.frame)
+
+
+def test_the_words_of_a_hold_name_a_command_that_ends_it(pipeline, portal, run):
+    portal.publish(EDITS["empty_month"].function(portal.frame, month="2024-07"))
+    held = run(pipeline, "sync")
+    again = run(pipeline, "sync")
+    for ended in (held, again):
+        assert ended.exit_code == 1
+        _, _, advice = ended.err.partition("vanc311 sync ")
+        words = advice.split()[:2]
+        assert words[0] == "--accept-shrink"
+    ended = run(pipeline, "sync", *words)
+    assert ended.exit_code == 0, ended.err
+    assert pipeline.rows() == expected(portal.frame)
+
+
+# -- the other datasets ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [("dataset_gone", 3), ("server_500", 3), ("maintenance_page", 3), ("cut_mid_row", 3), ("short", 1)],
+)
+def test_without_the_local_areas_nothing_is_published_and_a_later_sync_mends_it(empty, portal, run, fault, code):
+    portal.play(Fault(fault, dataset=AREAS, on="any", times=None))
+    ended = run(empty, "sync")
+    assert ended.exit_code == code, ended.err
+    assert not empty.settings.published_path.exists()
+    portal.clear_faults()
+    ended = run(empty, "sync")
+    assert ended.exit_code == 0, ended.err
+    assert empty.rows() == expected(portal.frame)
+
+
+def test_an_archive_that_is_gone_is_said_and_leaves_the_live_rows_published(pipeline, portal, run):
+    before = pipeline.file()
+    portal.play(Fault("dataset_gone", dataset=ARCHIVE))
+    ended = run(pipeline, "sync", "--archive")
+    assert ended.exit_code == 3
+    assert ARCHIVE in ended.err
+    assert pipeline.file() == before
+
+
+# -- what a person reads -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("refused", times=None),
+        Fault("server_502", times=None),
+        Fault("maintenance_page", times=None),
+        Fault("interrupted", times=None),
+        Fault("cut_mid_row", times=None),
+        Fault("corrupt_gzip", times=None),
+        Fault("short", times=None),
+        Fault("quota_429"),
+        Fault("total_count_off", by=2),
+        Fault("records_count_off", by=2),
+        Fault("field_dropped", field="channel"),
+        Fault("dataset_gone"),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_an_error_says_what_becomes_of_the_data_and_what_to_do(pipeline, portal, run, fault):
+    changed(portal)
+    portal.play(fault)
+    ended = run(pipeline, "sync")
+    assert ended.exit_code in (1, 3)
+    assert "Traceback" not in ended.err
+    assert any(word in ended.err for word in ("stays", "as it was", "othing was")), ended.err
+    assert any(word in ended.err for word in ("again", "heck", "ompare")), ended.err
+    assert scratch(pipeline) == []
+
+
+def test_a_clean_run_leaves_the_error_stream_empty_and_no_word_that_is_not_ours(empty):
+    environment = {**os.environ, **empty.settings.to_environment()}
+    done = subprocess.run([*COMMAND, "sync"], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("Portal: ")
+    assert "event log" not in done.stdout
+
+
+def test_brackets_in_a_path_or_in_the_portals_words_are_shown_as_they_are(portal, tmp_path, run):
+    settings = replace(settings_in(tmp_path, portal.url), data_dir=tmp_path / "data[bold]")
+    ended = run(Pipeline(settings), "sync")
+    assert ended.exit_code == 0
+    assert f"{settings.published_path}" in ended.out
+    portal.play(Fault("interrupted", times=None, message="lost [/node] of [shard]"))
+    ended = run(Pipeline(settings), "sync", "--months", "2024-05")
+    assert ended.exit_code == 3
+    assert "lost [/node] of [shard]" in ended.err
+
+
+def test_a_warehouse_that_is_no_database_is_said_and_not_overwritten(empty, run):
+    empty.settings.data_dir.mkdir(parents=True)
+    file = empty.settings.data_dir / "warehouse.sqlite"
+    file.write_text("my shopping list, which is long enough to be no header of SQLite " * 20)
+    before = file.read_bytes()
+    ended = run(empty, "sync")
+    assert ended.exit_code == 2
+    assert str(file) in ended.err
+    assert file.read_bytes() == before
+
+
+# -- files that were lost, and processes that die ----------------------------------------------------------------------
+
+
+def test_a_published_file_that_was_removed_is_made_again_though_the_portal_has_nothing_new(pipeline, portal, run):
+    pipeline.settings.published_path.unlink()
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 0, ended.err
+    assert pipeline.rows() == expected(portal.frame)
+
+
+def test_a_landed_file_that_is_damaged_does_not_keep_a_stale_month_from_being_loaded(pipeline, portal, run):
+    (pipeline.settings.raw_dir / LIVE / "2024-06.parquet").write_bytes(b"PAR1 no more")
+    portal.publish(EDITS["touch"].function(portal.frame, rows=300))
+    first = run(pipeline, "sync")
+    if first.exit_code != 0:
+        assert "vanc311 sync --months 2024-06" in first.err
+        assert run(pipeline, "sync", "--months", "2024-06").exit_code == 0
+        assert run(pipeline, "sync").exit_code == 0
+    assert pipeline.rows() == expected(portal.frame)
+
+
+class Reader(threading.Thread):
+    """Opens the published file over and over and notes what it sees."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self._path, self._done = pipeline.settings.published_path, threading.Event()
+        self.seen: set[tuple[int, int]] = set()
+        self.broken: list[str] = []
+
+    def run(self) -> None:
+        while not self._done.wait(0.005):
+            try:
+                with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as file:
+                    rows = file.execute("SELECT count(*) FROM service_requests").fetchone()[0]
+                    said = file.execute("SELECT rows_stored FROM release").fetchone()[0]
+                    self.seen.add((rows, said))
+            except sqlite3.Error as error:
+                self.broken.append(str(error))
+
+    def __enter__(self) -> "Reader":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.join()
+
+
+@pytest.mark.parametrize("moment", ["landing", "publishing"])
+def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_next_is_done(
+    pipeline, portal, run, moment
+):
+    old = len(portal.frame)
+    frame = EDITS["touch"].function(portal.frame, rows=300)
+    portal.publish(EDITS["add_twin"].function(frame, rows=7))
+    directory = pipeline.settings.raw_dir / LIVE if moment == "landing" else pipeline.settings.published_path.parent
+    environment = {**os.environ, **pipeline.settings.to_environment()}
+    with Reader(pipeline) as reader:
+        with subprocess.Popen([*COMMAND, "sync"], env=environment, stdout=subprocess.DEVNULL) as child:
+            deadline = time.monotonic() + 60
+            while not any(directory.glob(".*")) and child.poll() is None:
+                assert time.monotonic() < deadline
+            child.send_signal(signal.SIGKILL)
+        assert scratch(pipeline) != []
+        ended = run(pipeline, "sync")
+        assert ended.exit_code == 0, ended.err
+    assert reader.broken == []
+    assert reader.seen <= {(old, old), (old + 7, old + 7)}
+    assert pipeline.rows() == expected(portal.frame)
+    assert scratch(pipeline) == []
+
+
+def test_a_month_that_was_stored_but_not_published_is_published_by_the_next_sync(pipeline, portal, run):
+    before = pipeline.file()
+    changed(portal)
+    portal.play(Fault("records_count_off", by=1))
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 1
+    assert pipeline.file() == before
+    portal.clear_faults()
+    portal.clear_log()
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 0, ended.err
+    assert questions(portal)["csv"] == 0
+    assert pipeline.rows() == expected(portal.frame)
+    assert pipeline.query("SELECT records_count, complete FROM release") == [(len(portal.frame), "yes")]

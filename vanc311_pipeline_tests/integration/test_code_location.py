@@ -1,0 +1,96 @@
+"""Claims about what Dagster loads: one location, whichever file it is read from, and the graph that the design fixes."""
+
+import tomllib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
+
+from vanc311_pipeline.definitions import build_definitions, defs
+from vanc311_pipeline.orchestration.assets import ASSETS
+from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
+from vanc311_pipeline.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+FIXED = {
+    "raw_service_requests", "service_requests", "local_areas", "metrics_citywide", "metrics_by_neighbourhood",
+    "metrics_by_issue", "metrics_hyper_local", "metrics_unlocated", "metric_aggregates", "published_database",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def definitions():
+    return build_definitions(Settings())
+
+
+def test_workspace_yaml_pyproject_and_compose_name_one_location():
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    grpc = yaml.safe_load(compose["configs"]["workspace"]["content"])["load_from"][0]["grpc_server"]
+    assert workspace == {"module_name": "vanc311_pipeline.definitions", "location_name": "vanc311_pipeline"}
+    assert project["code_location_name"] == grpc["location_name"] == workspace["location_name"]
+    assert project["code_location_target_module"] == workspace["module_name"]
+    assert compose["services"]["code"]["command"][-2:] == ["--location-name", "vanc311_pipeline"]
+    assert workspace["module_name"] in compose["services"]["code"]["command"]
+
+
+def test_both_files_lead_dagster_to_the_same_module_location_and_assets():
+    targets = [
+        WorkspaceFileTarget(paths=[str(ROOT / "workspace.yaml")]),
+        PyProjectFileTarget(str(ROOT / "pyproject.toml")),
+    ]
+    origins = [origin for target in targets for origin in target.create_origins()]
+    assert [origin.location_name for origin in origins] == ["vanc311_pipeline"] * 2
+    assert [origin.loadable_target_origin.module_name for origin in origins] == ["vanc311_pipeline.definitions"] * 2
+
+
+def test_everything_loads_and_the_fixed_names_are_there(definitions):
+    dg.Definitions.validate_loadable(definitions)
+    keys = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
+    assert keys >= FIXED
+    assert sum(key.startswith("portal/") for key in keys) == 3
+    assert definitions.resolve_job_def("sync") is not None
+    schedule = definitions.resolve_schedule_def("every_50_minutes")
+    assert schedule.cron_schedule == "*/10 * * * *"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_every_asset_says_what_it_is(definitions):
+    for spec in definitions.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.group_name != "default", spec.key
+        assert spec.kinds, spec.key
+        assert spec.owners, spec.key
+
+
+def test_partitions_are_utc_months_and_a_backfill_is_one_run():
+    partitioned = [asset for asset in ASSETS if isinstance(asset, dg.AssetsDefinition) and asset.partitions_def]
+    assert {asset.key.to_user_string() for asset in partitioned} == {"raw_service_requests", "service_requests"}
+    for asset in partitioned:
+        assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+        assert asset.partitions_def.get_first_partition_key() == "2009-06"
+
+
+def test_only_network_assets_are_retried():
+    retried = {
+        asset.key.to_user_string()
+        for asset in ASSETS
+        if isinstance(asset, dg.AssetsDefinition) and asset.op.retry_policy
+    }
+    assert retried == {"raw_service_requests", "local_areas"}
+
+
+def test_every_check_is_described_and_guards_a_fixed_asset():
+    assert {check.name for check in CHECKS} == set(DESCRIPTIONS)
+    assert {check.asset for check in CHECKS} <= FIXED
+
+
+def test_the_code_location_reads_its_settings_when_it_is_loaded(monkeypatch, tmp_path):
+    monkeypatch.setenv("VANC311_DATA_DIR", str(tmp_path / "elsewhere"))
+    loaded = defs.load_fn() if hasattr(defs, "load_fn") else defs()
+    resources = loaded.resources or {}
+    assert resources["store"].published_file == str(tmp_path / "elsewhere" / "published" / "vanc311.sqlite")

@@ -1,0 +1,310 @@
+"""Claims about loading a month: all of it or nothing, what moved and no more, and restraint when the portal lost much."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.loading import load_month
+
+MONTH = "2025-08"
+MODIFIED = "last_modified_timestamp"
+MONTH_TABLES = (schema.service_requests, schema.quarantined_requests, schema.metric_cells, schema.month_ledger)
+
+
+@pytest.fixture
+def load(warehouse, landed, areas):
+    """Loads rows of August 2025 (UTC)."""
+
+    def run(*rows, month=MONTH, accept_shrink=False, run_id="a run"):
+        return load_month(warehouse, month, [landed(month, *rows)], areas, run_id, accept_shrink)
+
+    return run
+
+
+@pytest.fixture
+def contents(warehouse):
+    """Everything that is stored of months, but for the time of storing."""
+
+    def read():
+        with warehouse.read() as connection:
+            return {
+                table.name: sorted(
+                    connection.execute(
+                        sa.select(*(column for column in table.columns if column.name != "loaded_at"))
+                    ).all(),
+                    key=str,
+                )
+                for table in MONTH_TABLES
+            }
+
+    return read
+
+
+def many(number, **changes):
+    return [{"address": f"{place} MAIN ST", **changes} for place in range(number)]
+
+
+def counts(load):
+    return load.action, load.added, load.changed, load.removed
+
+
+# -- what a load moves -----------------------------------------------------------------------------------------------
+
+
+def test_a_first_load_adds_every_row(load):
+    made = load(*many(3), {"department": None})
+    assert counts(made) == ("loaded", 3, 0, 0)
+    assert (made.rows_landed, made.rows_stored, made.rows_quarantined) == (4, 3, 1)
+
+
+def test_the_same_rows_again_in_any_order_change_nothing(load, contents):
+    rows = [*many(3), {"department": None}]
+    load(*rows)
+    before = contents()
+    assert counts(load(*reversed(rows))) == ("loaded", 0, 0, 0)
+    assert contents() == before
+
+
+def test_a_load_writes_what_differs_and_no_more(load, contents):
+    kinds = [{"service_request_type": kind} for kind in "ABCD"]
+    load(*kinds)
+    made = load(
+        {"service_request_type": "A"}, {"service_request_type": "B", "status": "Open"}, {"service_request_type": "E"}
+    )
+    assert counts(made) == ("loaded", 1, 1, 2)
+    assert sorted(row.issue_type for row in contents()["service_requests"]) == ["A", "B", "E"]
+
+
+def test_a_load_leaves_other_months_alone(load, contents):
+    july = {"service_request_open_timestamp": "2025-07-25T15:03:00+00:00"}
+    load(july, month="2025-07")
+    load(*many(2))
+    load(*many(1))
+    stored = [row.partition_month for row in contents()["service_requests"]]
+    assert sorted(stored) == ["2025-07", "2025-08"]
+
+
+def test_an_increment_equals_a_rebuild(load, contents, warehouse, landed, areas, tmp_path):
+    old, new = many(5), [*many(4), *many(3, **{MODIFIED: "2025-08-29T00:00:00+00:00"}), {"local_area": "Atlantis"}]
+    load(*old)
+    load(*new)
+    increments = contents()
+    with warehouse.write() as connection:
+        for table in MONTH_TABLES:
+            connection.execute(sa.delete(table))
+    load(*new)
+    assert contents() == increments
+
+
+def test_the_ledger_says_what_was_loaded_and_by_whom(load, warehouse, landed):
+    about, _ = landed(MONTH, *many(2), {"department": None}, {"local_area": "Atlantis"})
+    load(*many(2), {"department": None}, {"local_area": "Atlantis"}, run_id="run 7")
+    with warehouse.read() as connection:
+        line = connection.execute(sa.select(schema.month_ledger)).mappings().one()
+    assert (line["dataset"], line["partition_month"], line["run_id"]) == (LIVE, MONTH, "run 7")
+    assert (line["rows_landed"], line["rows_stored"], line["rows_quarantined"], line["rows_closed"]) == (4, 3, 1, 4)
+    assert (line["rows_unknown_area"], line["unknown_areas"]) == (1, '{"Atlantis": 1}')
+    assert (line["fingerprint"], line["data_processed"]) == (about.fingerprint, "2026-01-07T14:06:58Z")
+
+
+def test_both_datasets_of_the_seam_are_one_month(warehouse, landed, areas):
+    opened = {"service_request_open_timestamp": "2022-01-01T05:00:00+00:00"}
+    parts = [landed("2022-01", opened, dataset=ARCHIVE), landed("2022-01", opened, opened, dataset=LIVE)]
+    made = load_month(warehouse, "2022-01", parts, areas, "a run", accept_shrink=False)
+    assert (made.rows_landed, made.rows_stored) == (3, 3)
+    with warehouse.read() as connection:
+        records = ledger.months(connection)
+    assert {window.dataset: record.rows_stored for window, record in records.items()} == {ARCHIVE: 1, LIVE: 2}
+
+
+# -- restraint -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "action"),
+    [
+        (100, 75, "loaded"),  # 25 rows may go from any month
+        (100, 74, "held"),
+        (25, 0, "loaded"),
+        (26, 0, "held"),
+        (2_000, 1_960, "loaded"),  # 2 % of a large one
+        (2_000, 1_959, "held"),
+        (100, 120, "loaded"),
+    ],
+)
+def test_a_month_may_lose_25_rows_or_2_per_cent_and_no_more(load, before, now, action):
+    load(*many(before))
+    assert load(*many(now)).action == action
+
+
+def test_a_held_month_keeps_its_old_rows_and_says_what_the_portal_has_now(load, contents, warehouse, landed):
+    load(*many(100))
+    before = contents()
+    made = load(*many(3))
+    assert (made.action, made.rows_landed, made.rows_stored) == ("held", 3, 100)
+    assert contents()["service_requests"] == before["service_requests"]
+    assert contents()["metric_cells"] == before["metric_cells"]
+    with warehouse.read() as connection:
+        record = ledger.months(connection)[Window(LIVE, MONTH)]
+    assert (record.rows_landed, record.held_rows) == (100, 3)
+    assert record.held_fingerprint == landed(MONTH, *many(3))[0].fingerprint
+    assert record.held_since
+
+
+def test_a_hold_remembers_when_it_began(load, warehouse):
+    load(*many(100))
+    load(*many(3))
+    with warehouse.write() as connection:
+        connection.execute(sa.update(schema.month_ledger).values(held_since="2025-09-01T00:00:00Z"))
+    load(*many(2))
+    with warehouse.read() as connection:
+        record = ledger.months(connection)[Window(LIVE, MONTH)]
+    assert (record.held_rows, record.held_since) == (2, "2025-09-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("rows", [3, 100])
+def test_consent_or_recovery_ends_a_hold(load, contents, rows):
+    load(*many(100))
+    load(*many(3))
+    assert load(*many(rows), accept_shrink=rows == 3).action == "loaded"
+    assert len(contents()["service_requests"]) == rows
+    assert contents()["month_ledger"][0][-3:] == (None, None, None)
+
+
+# -- all or nothing --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [table.name for table in MONTH_TABLES])
+@pytest.mark.parametrize("event", ["INSERT", "DELETE", "UPDATE"])
+def test_a_load_that_breaks_off_anywhere_leaves_the_month_as_it_was(load, contents, warehouse, table, event):
+    load(*many(3), {"department": None})
+    before = contents()
+    with warehouse.write() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER breaks BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'the disk is gone'); END"
+        )
+    moved = [{"service_request_type": "new"}, *many(2, status="Open"), {"department": None, "address": "another"}]
+    never = {("UPDATE", "metric_cells"), ("UPDATE", "quarantined_requests"), ("DELETE", "month_ledger")}
+    if (event, table) in never:
+        assert load(*moved).action == "loaded"  # such a statement is not part of a load
+    else:
+        with pytest.raises(sa.exc.DatabaseError, match="the disk is gone"):
+            load(*moved)
+        assert contents() == before
+    assert open_files(warehouse) == []
+    with warehouse.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER breaks")
+    load(*moved)
+    assert len(contents()["service_requests"]) == 3
+
+
+def open_files(warehouse):
+    return [file.path for file in psutil.Process().open_files() if file.path.startswith(str(warehouse.path))]
+
+
+def test_an_exception_of_any_kind_inside_a_transaction_undoes_it(load, contents, warehouse):
+    load(*many(3))
+    before = contents()
+
+    def interrupted():
+        with warehouse.write() as connection:
+            connection.execute(sa.delete(schema.service_requests))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert contents() == before
+    assert open_files(warehouse) == []
+
+
+KILLED = """
+import os, signal, sys
+import sqlalchemy as sa
+from vanc311_pipeline import schema
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+with Warehouse(sys.argv[1], "portal").write() as connection:
+    connection.execute(sa.delete(schema.service_requests))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_leaves_the_month_as_it_was(load, contents, warehouse):
+    load(*many(3))
+    before = contents()
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, f"sqlite:///{warehouse.path}"], check=False, capture_output=True
+    )
+    assert ended.returncode == -9
+    assert contents() == before
+    assert counts(load(*many(3))) == ("loaded", 0, 0, 0)
+
+
+# -- several writers -------------------------------------------------------------------------------------------------
+
+WRITER = """
+import sys
+import sqlalchemy as sa
+from vanc311_pipeline.schema import portal_releases
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+url, who = sys.argv[1:]
+warehouse = Warehouse(url, "portal")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(25):
+    with warehouse.write() as connection:  # reads before it writes, which is what fails without BEGIN IMMEDIATE
+        rows = connection.scalar(sa.select(sa.func.count()).select_from(portal_releases))
+        known = ledger.KnownRelease(f"{who}-{number}", rows, "loading")
+        ledger.note_release(connection, known, "live", "loading", who)
+"""
+
+
+def test_four_processes_that_write_at_once_wait_for_each_other(warehouse):
+    command = [sys.executable, "-c", WRITER, f"sqlite:///{warehouse.path}"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    writers = [subprocess.Popen([*command, who], env=os.environ, **pipes) for who in "abcd"]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:  # all are loaded and waiting: now they go
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    complaints = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert complaints == ["", "", "", ""]
+    assert [writer.returncode for writer in writers] == [0, 0, 0, 0]
+    with warehouse.read() as connection:
+        seen = sorted(connection.scalars(sa.select(schema.portal_releases.c.records_count)))
+    assert seen == list(range(100))  # each saw all that came before it: no write was lost
+
+
+def test_a_reader_sees_one_state_while_another_writes(load, warehouse):
+    load(*many(3))
+    rows = sa.select(sa.func.count()).select_from(schema.service_requests)
+    with warehouse.read() as reader:
+        assert reader.scalar(rows) == 3
+        load(*many(5))
+        assert reader.scalar(rows) == 3
+    with warehouse.read() as reader:
+        assert reader.scalar(rows) == 5
+
+
+def test_a_reader_cant_write(load, warehouse):
+    load(*many(1))
+    with warehouse.read() as connection, pytest.raises(sa.exc.OperationalError, match=r"readonly|query_only"):
+        connection.execute(sa.delete(schema.service_requests))
+
+
+def test_the_tables_refuse_values_of_another_type(warehouse):
+    with pytest.raises(sa.exc.IntegrityError, match="cannot store"), warehouse.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO local_areas (local_area, latitude, longitude, boundary) VALUES ('x', 'north', 1, '{}')"
+        )

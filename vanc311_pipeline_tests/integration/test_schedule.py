@@ -1,0 +1,245 @@
+"""Claims about the schedule: a true 50 minutes, one question per slot, and a reason for everything that it doesn't do."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.errors import PortalUnavailable
+from vanc311_pipeline.orchestration.assets import DATASETS_TAG, RELEASE_TAG, STALE_TAG, portal_key
+from vanc311_pipeline.orchestration.job import RANGE_END_TAG, RANGE_START_TAG, WHY_TAG
+from vanc311_pipeline.orchestration.resources import PortalResource, store_resource
+from vanc311_pipeline.orchestration.schedule import SLOT_TAG, every_50_minutes
+from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
+from vanc311_pipeline.plan import read_stale
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.standin import Fault
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+SLOT = slot_of(datetime(2026, 1, 14, tzinfo=UTC))  # any slot will do
+BEAT = timedelta(minutes=10)
+OPENED = "service_request_open_timestamp"
+
+
+# -- slots -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_year_of_heartbeats_makes_slots_that_are_exactly_3000_seconds_apart():
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    beats = [first + BEAT * number for number in range(366 * 24 * 6)]
+    slots = list(dict.fromkeys(slot_of(beat) for beat in beats))
+    gaps = {(later - earlier).total_seconds() for earlier, later in pairwise(slots)}
+    assert gaps == {3_000}
+    # Midnight and clock changes are nothing special: five heartbeats each, but for the year's two edges.
+    assert set(list(Counter(map(slot_of, beats)).values())[1:-1]) == {5}
+
+
+@given(instant=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
+def test_every_instant_lies_in_one_slot(instant):
+    slot = slot_of(instant)
+    assert slot <= instant < next_slot(slot)
+    assert slot_of(slot) == slot
+    assert slot.timestamp() % 3_000 == 0
+
+
+def test_a_slot_is_named_by_the_instant_it_begins():
+    assert slot_name(slot_of(datetime(1970, 1, 1, 1, 45, tzinfo=UTC))) == "1970-01-01T01:40Z"
+
+
+def test_every_slot_begins_on_a_heartbeat():
+    assert every_50_minutes.cron_schedule == "*/10 * * * *"
+    assert every_50_minutes.execution_timezone == "UTC"
+    assert SLOT.minute % 10 == 0
+    assert timedelta(seconds=3_000) % BEAT == timedelta(0)
+
+
+# -- ticks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def instance():
+    with dg.instance_for_test() as made:
+        yield made
+
+
+@pytest.fixture
+def portal(open_portal):
+    """The portal that the synced warehouse is in step with."""
+    return open_portal()
+
+
+@pytest.fixture
+def tick(instance, portal, synced):
+    """Evaluates the schedule at an instant, as the daemon does, against a portal over HTTP."""
+
+    def evaluate(at=SLOT, settings=synced):
+        resources = {
+            "portal": PortalResource(url=portal.url, read_timeout_seconds=5, retry_wait_seconds=0.001),
+            "store": store_resource(settings),
+        }
+        with dg.build_schedule_context(instance=instance, scheduled_execution_time=at, resources=resources) as context:
+            return every_50_minutes.evaluate_tick(context)
+
+    return evaluate
+
+
+def asked(portal):
+    return len(portal.requests_log)
+
+
+def add_run(instance, status, job="sync", tags=None):
+    """A run as the daemon makes it; nothing executes it."""
+    place = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1), "__repository__")
+    run = dg.DagsterRun(
+        job_name=job,
+        run_id="01234567-89ab",
+        status=dg.DagsterRunStatus[status],
+        tags=tags or {},
+        remote_job_origin=RemoteJobOrigin(place, job),
+    )
+    instance.add_run(run)
+
+
+def test_an_unchanged_portal_is_asked_once_per_slot(tick, portal):
+    said = [tick(SLOT + BEAT * number) for number in range(5)]
+    assert asked(portal) == 1
+    assert all(answer.run_requests == [] for answer in said)
+    assert "Nothing changed: the portal still has the release of" in said[0].skip_message
+    for answer in said:
+        assert slot_name(SLOT) in answer.skip_message
+        assert f"The next slot begins at {slot_name(next_slot(SLOT))}." in answer.skip_message
+    assert all(f"Slot {slot_name(SLOT)} is done: Nothing changed" in answer.skip_message for answer in said[1:])
+    tick(next_slot(SLOT))
+    assert asked(portal) == 2
+
+
+def test_hours_of_an_unchanged_portal_cost_one_call_per_slot(tick, portal):
+    for number in range(30):
+        tick(SLOT + BEAT * number)
+    assert asked(portal) == 6
+
+
+def test_a_skip_is_shown_on_the_portals_asset(tick, instance, portal):
+    answer = tick()
+    [seen] = instance.fetch_observations(portal_key(LIVE), limit=5).records
+    said = {name: value.value for name, value in seen.asset_observation.metadata.items()}
+    assert (said["slot"], said["decision"]) == (slot_name(SLOT), "skip")
+    assert said["why"] in answer.skip_message
+    assert said["records_count"] == len(portal.frame)
+    assert said["release"] == f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ} {len(portal.frame)}"
+
+
+def test_a_changed_portal_gives_one_run_over_the_range_of_its_stale_months(tick, portal):
+    frame = EDITS["insert_old"].function(portal.frame, rows=1, opened="2024-02-05T19:30:00+00:00")
+    portal.publish(EDITS["insert_old"].function(frame, rows=1, opened="2024-06-05T19:30:00+00:00"))
+    [request] = tick().run_requests
+    assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == ("2024-02", "2024-06")
+    assert set(read_stale(request.tags[STALE_TAG])) == {Window(LIVE, "2024-02"), Window(LIVE, "2024-06")}
+    assert request.tags[RELEASE_TAG] == f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ} {len(portal.frame)}"
+    assert request.tags[DATASETS_TAG] == LIVE
+    assert "2 stale months" in request.tags[WHY_TAG]
+    assert request.tags[SLOT_TAG] == request.run_key == slot_name(SLOT)
+    assert asked(portal) == 2
+
+
+def test_a_slot_that_launched_a_run_asks_no_more(tick, portal, instance):
+    portal.publish_edit("touch")
+    [request] = tick().run_requests
+    add_run(instance, "SUCCESS", tags=request.tags)
+    before = asked(portal)
+    for number in range(1, 5):
+        answer = tick(SLOT + BEAT * number)
+        assert answer.run_requests == []
+        assert "it launched run 01234567." in answer.skip_message
+    assert asked(portal) == before
+
+
+def test_a_run_request_that_was_lost_before_it_became_a_run_is_made_again(tick, portal):
+    portal.publish_edit("touch")
+    [first] = tick().run_requests
+    [second] = tick(SLOT + BEAT).run_requests
+    assert (first.run_key, first.tags) == (second.run_key, second.tags)
+
+
+def test_a_failed_question_leaves_the_slot_due(tick, portal):
+    portal.play(Fault("server_500", times=1))
+    with pytest.raises(dg.DagsterError) as failed:
+        tick()
+    assert isinstance(failed.value.__cause__, PortalUnavailable)
+    assert asked(portal) == 1  # one attempt: the next heartbeat is the retry
+    answer = tick(SLOT + BEAT)
+    assert "Nothing changed" in answer.skip_message
+    assert asked(portal) == 2
+
+
+def test_a_missed_slot_is_dealt_with_by_the_next_heartbeat(tick, portal):
+    answer = tick(SLOT + BEAT * 4)
+    assert slot_name(SLOT) in answer.skip_message
+    assert asked(portal) == 1
+
+
+def test_a_spent_quota_is_not_asked_again_before_it_is_reset(tick, portal):
+    portal.play(Fault("quota_429", times=1))  # resets at the next midnight by the computer's clock
+    answer = tick()
+    assert "The portal's calls for the day are used up" in answer.skip_message
+    for at in (SLOT + BEAT, next_slot(SLOT), next_slot(next_slot(SLOT))):
+        assert "The portal's calls for the day are used up" in tick(at).skip_message
+    assert asked(portal) == 1
+
+
+def test_after_the_reset_the_slot_is_still_due(tick, portal):
+    portal.set_clock(datetime.now(UTC) - timedelta(days=2))  # so that the reset is past
+    portal.play(Fault("quota_429", times=1))
+    tick()
+    assert "Nothing changed" in tick(SLOT + BEAT).skip_message
+    assert asked(portal) == 2
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_while_a_run_of_sync_is_not_finished_the_portal_is_not_asked(tick, portal, instance, status):
+    add_run(instance, status)
+    answer = tick()
+    assert answer.run_requests == []
+    assert (
+        answer.skip_message
+        == f"Slot {slot_name(SLOT)} waits: run 01234567 of sync is not finished. Asking again in ten minutes."
+    )
+    assert asked(portal) == 0
+
+
+@pytest.mark.parametrize(
+    ("job", "status"), [("sync", "SUCCESS"), ("sync", "FAILURE"), ("sync", "CANCELED"), ("verify", "STARTED")]
+)
+def test_finished_runs_and_other_jobs_are_in_nobodys_way(tick, portal, instance, job, status):
+    add_run(instance, status, job)
+    tick()
+    assert asked(portal) == 1
+
+
+def test_a_portal_that_lost_too_much_gives_a_run_that_says_so_and_loads_nothing(tick, portal):
+    portal.publish_edit("truncate")
+    [request] = tick().run_requests
+    assert "held, not followed" in request.tags[WHY_TAG]
+    assert read_stale(request.tags[STALE_TAG]) == {}
+
+
+def test_an_empty_warehouse_is_filled_by_the_first_tick(tick, portal, synced, tmp_path):
+    [request] = tick(settings=replace(synced, data_dir=tmp_path / "new")).run_requests
+    months = portal.frame[OPENED].dt.strftime("%Y-%m")
+    assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == (months.min(), months.max())
+    assert {window.month for window in read_stale(request.tags[STALE_TAG])} == set(months)
+
+
+def test_a_tick_writes_nothing_to_the_warehouse(tick, portal, copied):
+    portal.publish_edit("touch")
+    before = Warehouse.of(copied).path.read_bytes()
+    tick(settings=copied)
+    assert Warehouse.of(copied).path.read_bytes() == before

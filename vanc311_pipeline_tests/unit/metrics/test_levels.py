@@ -1,0 +1,172 @@
+"""Claims about the levels: a small city worked out by hand, and null where there is nothing to average."""
+
+import pytest
+
+from vanc311_pipeline.metrics.levels import METRICS
+
+OPENED, CLOSED, MODIFIED = "service_request_open_timestamp", "service_request_close_date", "last_modified_timestamp"
+DAY = 86_400
+HEADLINE = ["volume", "open_requests", "avg_ttr", "n_ttr", "avg_ttu", "n_ttu"]
+
+
+def request(kind, area, status="Close", days=None, hours=None):
+    """A request opened at 15:00 UTC on 4 August 2025, closed after whole days, changed after hours."""
+    return {
+        OPENED: "2025-08-04T15:00:00+00:00",
+        "service_request_type": kind,
+        "local_area": area,
+        "status": status,
+        CLOSED: None if days is None else f"2025-08-{4 + days:02d}",
+        MODIFIED: None
+        if hours is None
+        else f"2025-08-{4 + (15 + hours) // 24:02d}T{(15 + hours) % 24:02d}:00:00+00:00",
+    }
+
+
+CITY = [
+    request("Graffiti", "Marpole", days=0, hours=6),
+    request("Graffiti", "Marpole", days=3, hours=36),
+    request("Graffiti", "Marpole", "Open", hours=0),
+    request("Noise", "Marpole", "Open"),
+    request("Graffiti", "Sunset", days=6, hours=150),
+    request("Noise", "Sunset", days=-1, hours=12),  # closed the day before: in no avg_ttr
+    request("Noise", None, days=12, hours=300),
+    request("Graffiti", None, "Open", hours=24),
+    request("Election", "Atlantis", days=None, hours=48),  # no such area; closed without a date
+]
+
+
+@pytest.fixture(scope="module")
+def city(summed):
+    return summed(*CITY)
+
+
+def rows(frame, *keys):
+    """The six headline numbers by key."""
+    columns = [*keys, *HEADLINE]
+    found = frame[columns].astype(object).where(frame[columns].notna(), None)
+    made = {tuple(row[: len(keys)]): tuple(row[len(keys) :]) for row in found.itertuples(index=False, name=None)}
+    return {key[0] if len(key) == 1 else key: value for key, value in made.items()}
+
+
+def hours(*numbers):
+    return pytest.approx(sum(numbers) / 24 / len(numbers), rel=1e-12)
+
+
+def test_the_city_in_both_scopes(city):
+    assert rows(city["citywide"], "scope") == {
+        "all": (9, 3, 21 / 4, 4, hours(6, 36, 150, 12, 300, 24, 48), 7),
+        "located": (6, 2, 9 / 3, 3, hours(6, 36, 150, 12), 4),
+    }
+
+
+def test_the_areas_count_located_requests_only(city):
+    assert rows(city["neighbourhood"], "local_area") == {
+        "Marpole": (4, 2, 1.5, 2, hours(6, 36), 2),
+        "Sunset": (2, 0, 6.0, 1, hours(150, 12), 2),
+    }
+
+
+def test_the_issues_in_both_scopes(city):
+    assert rows(city["issue"], "issue_type", "scope") == {
+        ("Election", "all"): (1, 0, None, 0, hours(48), 1),
+        ("Graffiti", "all"): (5, 2, 3.0, 3, hours(6, 36, 150, 24), 4),
+        ("Graffiti", "located"): (4, 1, 3.0, 3, hours(6, 36, 150), 3),
+        ("Noise", "all"): (3, 1, 12.0, 1, hours(12, 300), 2),
+        ("Noise", "located"): (2, 1, None, 0, hours(12), 1),
+    }
+
+
+def test_each_issue_in_each_area_that_has_any(city):
+    assert rows(city["hyper_local"], "local_area", "issue_type") == {
+        ("Marpole", "Graffiti"): (3, 1, 1.5, 2, hours(6, 36), 2),
+        ("Marpole", "Noise"): (1, 1, None, 0, None, 0),
+        ("Sunset", "Graffiti"): (1, 0, 6.0, 1, hours(150), 1),
+        ("Sunset", "Noise"): (1, 0, None, 0, hours(12), 1),
+    }
+
+
+def test_the_unlocated_by_issue(city):
+    assert rows(city["unlocated"], "issue_type") == {
+        "Election": (1, 0, None, 0, hours(48), 1),
+        "Graffiti": (1, 1, None, 0, hours(24), 1),
+        "Noise": (1, 0, 12.0, 1, hours(300), 1),
+    }
+
+
+def test_what_is_in_no_average_is_counted_beside_it(city):
+    all_ = city["citywide"].set_index("scope").loc["all"]
+    assert (all_["closed"], all_["n_negative"], all_["n_closed_without_date"]) == (6, 1, 1)
+    assert (all_["n_never_updated"], all_["n_update_missing"], all_["n_update_negative"]) == (1, 1, 0)
+    assert (all_["sum_days_to_close"], all_["sum_seconds_to_update"]) == (21, 24 * DAY)
+
+
+def test_as_of_is_the_day_before_the_release_by_vancouvers_calendar(city):
+    # The release of 2026-01-07T14:06:58Z came on the 7th at 06:06 local: that day is not whole.
+    for name, frame in city.items():
+        assert set(frame["as_of"]) == {"2026-01-06"}, name
+
+
+def test_the_long_table_says_each_number_once_with_the_requests_behind_it(city):
+    expected = set()
+    for level, scope, keys in (
+        ("citywide", None, ()),
+        ("neighbourhood", "located", ("local_area",)),
+        ("issue", None, ("issue_type",)),
+        ("hyper_local", "located", ("local_area", "issue_type")),
+        ("unlocated", "unlocated", ("issue_type",)),
+    ):
+        for row in city[level].to_dict("records"):
+            for metric, n in METRICS.items():
+                named = [row[key] if key in keys else None for key in ("local_area", "issue_type")]
+                value = None if row[metric] != row[metric] else float(row[metric])
+                expected.add((level, scope or row["scope"], *named, metric, value, row[n]))
+    total = {
+        ("volume", 3.0, 3),
+        ("open_requests", 1.0, 3),
+        ("avg_ttr", 12.0, 1),
+        ("avg_ttu", (300 + 24 + 48) / 24 / 3, 3),
+    }
+    expected |= {("unlocated", "unlocated", None, None, *numbers) for numbers in total}
+    long = city["long"].drop(columns="as_of").astype(object)
+    found = list(long.where(long.notna(), None).itertuples(index=False, name=None))
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        request("Noise", "Marpole", "Open"),
+        request("Noise", "Marpole", days=-1),
+        request("Noise", "Marpole", days=None, hours=0),
+        request("Noise", "Marpole", "Unheard of", days=3),
+    ],
+)
+def test_an_average_of_nothing_is_null_and_never_zero(summed, row):
+    tables = summed(row)
+    for level in ("citywide", "neighbourhood", "issue", "hyper_local"):
+        assert tables[level]["avg_ttr"].isna().all(), level
+        assert tables[level]["avg_ttu"].isna().all(), level
+        assert (tables[level][["n_ttr", "n_ttu"]] == 0).all(axis=None), level
+    averages = tables["long"][tables["long"]["metric"].isin(["avg_ttr", "avg_ttu"])]
+    assert averages["value"].isna().all()
+    assert (averages["n"] == 0).all()
+
+
+def test_the_total_of_no_unlocated_request_is_zero_and_its_averages_are_null(summed):
+    long = summed(request("Noise", "Marpole"))["long"]
+    total = long[(long["level"] == "unlocated")].set_index("metric")
+    assert total["value"].astype(object).where(total["value"].notna(), None).to_dict() == {
+        "avg_ttr": None,
+        "avg_ttu": None,
+        "volume": 0,
+        "open_requests": 0,
+    }
+    assert (total["n"] == 0).all()
+
+
+def test_a_city_without_a_request_has_volume_zero_in_both_scopes(summed):
+    tables = summed()
+    assert rows(tables["citywide"], "scope") == {"all": (0, 0, None, 0, None, 0), "located": (0, 0, None, 0, None, 0)}
+    assert all(len(tables[level]) == 0 for level in ("neighbourhood", "issue", "hyper_local", "unlocated"))

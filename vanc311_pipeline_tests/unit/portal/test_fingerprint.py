@@ -1,0 +1,138 @@
+"""Claims about fingerprints: what the portal says of a month over HTTP equals what its landed rows say of themselves."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.portal.contract import Cell, Window
+from vanc311_pipeline.portal.fingerprint import fingerprint_of, fingerprints
+from vanc311_pipeline.portal.landing import describe_landed, land, landed_months, landed_path, read_landed
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.settings import LIVE, UNDATED
+
+LAST_MONTH = "2026-01"
+
+a_cell = st.builds(
+    Cell,
+    month=st.just("2025-08"),
+    department=st.sampled_from(["ENG", "DBL"]),
+    issue_type=st.sampled_from(["Graffiti Case", "Noise Case", None]),
+    rows=st.integers(1, 9),
+    closed=st.integers(0, 9),
+    latest=st.sampled_from([None, "2025-08-26T10:00:00Z", "2025-08-27T10:00:00Z"]),
+)
+some_cells = st.lists(a_cell, min_size=1, max_size=6, unique_by=lambda cell: (cell.department, cell.issue_type))
+
+
+def of_month(cells):
+    return fingerprints(cells, LAST_MONTH)["2025-08"]
+
+
+def test_the_portals_answer_equals_the_landed_rows_in_every_month(synced, open_portal, ask):
+    portal = open_portal()
+    said = fingerprints(ask(portal).cells(LIVE), LAST_MONTH)
+    held = {month: landed_path(synced.raw_dir, Window(LIVE, month)) for month in landed_months(synced.raw_dir, LIVE)}
+    assert said == {month: fingerprint_of(pa.Table.from_pandas(read_landed(path))) for month, path in held.items()}
+    assert sum(print_.rows for print_ in said.values()) == len(portal.frame)
+    assert {month: print_.digest for month, print_ in said.items()} == {
+        month: describe_landed(path).fingerprint for month, path in held.items()
+    }
+
+
+def test_rows_that_no_month_can_hold_share_one_fingerprint_that_equals_theirs_too(open_portal, ask, tmp_path):
+    portal = open_portal()
+    frame = EDITS["null_key"].function(portal.frame, rows=3)
+    portal.publish(EDITS["impossible_opened"].function(frame, rows=4, seed=1))
+    client = ask(portal)
+    about = land(client, client.release(LIVE), Window(LIVE, UNDATED), LAST_MONTH, tmp_path)
+    said = fingerprints(client.cells(LIVE), LAST_MONTH)[UNDATED]
+    assert (said.rows, said.digest) == (7, about.fingerprint)
+
+
+@given(cells=some_cells, data=st.data())
+def test_the_order_of_cells_is_nothing(cells, data):
+    assert of_month(data.draw(st.permutations(cells))) == of_month(cells)
+
+
+@given(cells=some_cells, data=st.data())
+def test_any_change_of_a_cell_shows(cells, data):
+    place = data.draw(st.integers(0, len(cells) - 1))
+    change = data.draw(
+        st.sampled_from(
+            [
+                {"rows": cells[place].rows + 1},
+                {"closed": cells[place].closed + 1},
+                {"latest": "2025-09-01T00:00:00Z"},
+                {"department": "relabelled"},
+                {"issue_type": "ZZ OLD - relabelled"},
+            ]
+        )
+    )
+    changed = [*cells[:place], replace(cells[place], **change), *cells[place + 1 :]]
+    assert of_month(changed).digest != of_month(cells).digest
+
+
+@given(cells=some_cells)
+def test_a_fingerprint_sums_its_cells(cells):
+    found = of_month(cells)
+    assert (found.rows, found.closed) == (sum(cell.rows for cell in cells), sum(cell.closed for cell in cells))
+    assert found.latest == max((cell.latest for cell in cells if cell.latest), default=None)
+
+
+def test_months_are_told_apart_and_those_outside_the_record_are_undated():
+    cells = [
+        Cell(month, "ENG", "Noise Case", 1, 0, None) for month in ("2009-05", "2009-06", "2026-01", "2026-02", None)
+    ]
+    assert {month: found.rows for month, found in fingerprints(cells, LAST_MONTH).items()} == {
+        "2009-06": 1,
+        "2026-01": 1,
+        UNDATED: 3,
+    }
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from(["ENG", "DBL", None]), st.booleans(), st.sampled_from([None, 1, 2])), max_size=20
+    )
+)
+def test_landed_rows_fold_like_the_cells_they_make(rows):
+    frame = pd.DataFrame(rows, columns=["department", "is_closed", "day"])
+    table = pa.table(
+        {
+            "department": pa.array([row[0] for row in rows], pa.string()),
+            "service_request_type": pa.array(["Noise Case"] * len(rows), pa.string()),
+            "service_request_close_date": pa.array(["2025-08-26" if row[1] else None for row in rows], pa.string()),
+            "last_modified_timestamp": pa.array(
+                [f"2025-08-0{row[2]}T10:00:00+00:00" if row[2] else None for row in rows], pa.string()
+            ),
+        }
+    )
+    cells = [
+        Cell(
+            "2025-08",
+            None if pd.isna(department) else department,
+            "Noise Case",
+            len(mine),
+            int(mine["is_closed"].sum()),
+            None if mine["day"].isna().all() else f"2025-08-0{int(mine['day'].max())}T10:00:00Z",
+        )
+        for department, mine in frame.groupby("department", dropna=False)
+    ]
+    assert [fingerprint_of(table)] == list(fingerprints(cells, LAST_MONTH).values() or [fingerprint_of(table)])
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-08-26T10:00:00+00:00", "2025-08-26T03:00:00-07:00", "2025-08-26T10:00:00Z", "2025-08-26T10:00:00"]
+)
+def test_however_the_portal_writes_an_instant_the_fingerprint_is_the_same(served, text):
+    plain = fingerprint_of(pa.Table.from_pandas(served({"last_modified_timestamp": "2025-08-26T10:00:00Z"})))
+    assert fingerprint_of(pa.Table.from_pandas(served({"last_modified_timestamp": text}))) == plain
+
+
+def test_text_that_is_no_instant_makes_the_fingerprint_differ_and_does_not_fail(served):
+    garbled = fingerprint_of(pa.Table.from_pandas(served({"last_modified_timestamp": "soon"})))
+    assert garbled.digest != fingerprint_of(pa.Table.from_pandas(served({}))).digest

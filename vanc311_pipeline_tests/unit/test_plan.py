@@ -1,0 +1,226 @@
+"""Claims about the plan: what it costs to ask, which months are stale, and when nothing is followed."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.errors import SchemaMismatch
+from vanc311_pipeline.months import running_month
+from vanc311_pipeline.orchestration.planning import plan_now
+from vanc311_pipeline.plan import EMPTY, Plan, make_plan, read_stale, shrank, write_stale
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.standin import Fault
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.requests.cleaning import CODE_VERSION
+from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+OPENED = "service_request_open_timestamp"
+
+
+@pytest.fixture
+def portal(open_portal):
+    """The portal that the synced warehouse is in step with, for the test to change."""
+    return open_portal()
+
+
+@pytest.fixture
+def plan(portal, ask, synced):
+    """Plans against the synced warehouse, which is only read."""
+    return lambda **options: plan_now(ask(portal), Warehouse.of(synced), **options)
+
+
+@pytest.fixture
+def known(synced):
+    """What `make_plan` is told: the ledger, and the release that we dealt with last."""
+    with Warehouse.of(synced).read() as connection:
+        return ledger.months(connection), {LIVE: ledger.last_release(connection, LIVE)}
+
+
+def asked(portal):
+    return [record.path.rpartition("datasets/")[2] for record in portal.requests_log]
+
+
+def edited_months(before, after):
+    """The UTC months whose rows differ, as multisets of whole rows."""
+
+    def rows(frame):
+        plain = frame.astype(object).where(frame.notna(), None)
+        return Counter(zip(frame[OPENED].dt.strftime("%Y-%m"), plain.itertuples(index=False, name=None), strict=True))
+
+    left, right = rows(before), rows(after)
+    return sorted({month for month, _ in (left - right) | (right - left)})
+
+
+# -- what asking costs -----------------------------------------------------------------------------------------------
+
+
+def test_a_quiet_portal_costs_one_request(portal, plan):
+    made = plan()
+    assert (made.action, made.stale, made.held) == ("skip", {}, False)
+    release = f"the release of {portal.released_at:%Y-%m-%dT%H:%M:%SZ} with {len(portal.frame):,} rows"
+    assert made.why == f"Nothing changed: the portal still has {release}, and we have all of it."
+    assert asked(portal) == [LIVE]
+
+
+def test_a_new_release_costs_two_requests(portal, plan):
+    portal.publish_edit("touch")
+    assert plan().action == "load"
+    assert asked(portal) == [LIVE, f"{LIVE}/exports/json"]
+
+
+def test_a_new_release_without_a_change_has_no_stale_month(portal, plan):
+    portal.publish_edit(None)
+    made = plan()
+    assert (made.action, made.stale, made.rows) == ("load", {}, 0)
+    assert made.why.endswith("with no month changed.")
+    assert made.months == [running_month()]  # a run needs a partition
+
+
+# -- which months are stale ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "edit", ["edit_with_modified", "touch", "delete", "insert_old", "close", "reopen", "add_twin", "remove_twin"]
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_exactly_the_edited_months_are_stale(portal, plan, edit, seed):
+    before = portal.frame
+    portal.publish(EDITS[edit].function(before, rows=2, seed=seed))
+    after = portal.frame
+    made = plan()
+    months = edited_months(before, after)
+    assert months
+    assert made.months == months
+    assert {window.dataset for window in made.stale} == {LIVE}
+    assert made.rows == int(after[OPENED].dt.strftime("%Y-%m").isin(months).sum())
+
+
+def test_a_relabelled_type_makes_every_month_stale_that_has_it(portal, plan):
+    before = portal.frame
+    portal.publish_edit("relabel_type")
+    assert plan().months == edited_months(before, portal.frame)
+
+
+def test_a_month_that_vanished_is_stale_and_empty(portal, plan):
+    portal.publish(EDITS["empty_month"].function(portal.frame, month="2025-07"))
+    assert plan().stale == {Window(LIVE, "2025-07"): EMPTY}
+
+
+def test_an_edit_that_moves_neither_a_count_nor_a_timestamp_is_not_seen(portal, plan):
+    """The price of asking cheaply; a backfill, which always fetches, finds such edits."""
+    portal.publish_edit("edit_silently")
+    assert plan().stale == {}
+
+
+def test_rows_that_no_month_can_hold_are_a_window_of_their_own_but_no_partition(portal, plan):
+    portal.publish(EDITS["impossible_opened"].function(portal.frame, rows=2))
+    made = plan()
+    assert Window(LIVE, "undated") in made.stale
+    assert "undated" not in made.months
+
+
+def test_months_cleaned_by_older_rules_are_stale_although_the_portal_is_quiet(portal, ask, known):
+    months, release = known
+    made = make_plan(ask(portal), months, release, "the next version")
+    assert set(made.stale) == set(months)
+    assert make_plan(ask(portal), months, release, CODE_VERSION).action == "skip"
+
+
+def test_an_empty_warehouse_needs_every_month(portal, ask, known):
+    made = make_plan(ask(portal), {}, {LIVE: None}, CODE_VERSION)
+    assert set(made.stale) == set(known[0])
+    assert made.rows == len(portal.frame)
+
+
+def test_a_release_that_was_begun_and_not_finished_is_looked_at_again(portal, ask, known):
+    months, release = known
+    begun = ledger.KnownRelease(release[LIVE].data_processed, release[LIVE].records_count, "loading")
+    first = min(months)
+    made = make_plan(
+        ask(portal), {window: months[window] for window in months if window != first}, {LIVE: begun}, CODE_VERSION
+    )
+    assert list(made.stale) == [first]
+
+
+def test_the_archive_is_asked_only_if_it_is_wanted(portal, ask, known):
+    make_plan(ask(portal), known[0], known[1] | {ARCHIVE: None}, CODE_VERSION, datasets=(LIVE, ARCHIVE))
+    assert asked(portal) == [LIVE, ARCHIVE, f"{LIVE}/exports/json", f"{ARCHIVE}/exports/json"]
+
+
+# -- what is not followed --------------------------------------------------------------------------------------------
+
+
+def test_a_portal_that_lost_too_much_is_held_without_asking_further(portal, plan):
+    before = len(portal.frame)
+    portal.publish_edit("truncate")
+    made = plan()
+    assert (made.action, made.stale) == ("load", {})
+    assert made.why == f"The portal has {len(portal.frame):,} rows, but we hold {before:,}: held, not followed."
+    assert asked(portal) == [LIVE]
+
+
+def test_a_held_release_is_skipped_in_words_that_say_how_to_go_on(portal, ask, known):
+    months, release = known
+    held = ledger.KnownRelease(release[LIVE].data_processed, release[LIVE].records_count, "held")
+    made = make_plan(ask(portal), months, {LIVE: held}, CODE_VERSION)
+    assert (made.action, made.held) == ("skip", True)
+    assert "vanc311 sync --accept-shrink all" in made.why
+    assert asked(portal) == [LIVE]
+
+
+def test_with_consent_a_held_or_shrunken_release_is_followed(portal, ask, known):
+    months, _ = known
+    before = portal.frame
+    portal.publish_edit("truncate")
+    release = ask(portal).release(LIVE)
+    held = ledger.KnownRelease(release.data_processed, release.records_count, "held")
+    made = make_plan(ask(portal), months, {LIVE: held}, CODE_VERSION, accept_shrink=True)
+    assert made.months == edited_months(before, portal.frame)
+
+
+def test_a_new_release_after_a_held_one_is_looked_at(portal, ask, known):
+    months, release = known
+    held = ledger.KnownRelease("2025-01-01T00:00:00Z", release[LIVE].records_count, "held")
+    assert make_plan(ask(portal), months, {LIVE: held}, CODE_VERSION).action == "load"
+
+
+@pytest.mark.parametrize(("now", "held"), [(980, False), (979, True), (1_000, False), (1_200, False), (0, True)])
+def test_two_per_cent_may_go_and_no_more(now, held):
+    assert shrank(now, 1_000) is held
+
+
+def test_an_empty_warehouse_can_lose_nothing():
+    assert not shrank(0, 0)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("field_dropped", field="local_area"), Fault("field_retyped", field="latitude", type="text")]
+)
+def test_a_portal_with_other_fields_is_refused_before_anything_is_planned(portal, plan, fault):
+    portal.play(fault)
+    with pytest.raises(SchemaMismatch, match=fault.details["field"]):
+        plan()
+    assert asked(portal) == [LIVE]
+
+
+# -- how a plan is written down --------------------------------------------------------------------------------------
+
+a_window = st.builds(
+    Window, st.sampled_from([LIVE, ARCHIVE]), st.sampled_from(["2009-06", "2021-12", "2022-01", "2026-01", "undated"])
+)
+
+
+@given(stale=st.dictionaries(a_window, st.text("0123456789abcdef", min_size=12, max_size=12)))
+def test_stale_windows_survive_being_written_as_a_tag(stale):
+    assert read_stale(write_stale(stale)) == stale
+
+
+@given(stale=st.dictionaries(a_window, st.just(EMPTY), min_size=1))
+def test_a_plans_months_are_those_that_a_partition_can_hold(stale):
+    made = Plan("load", "", (), stale, last_month="2026-02")
+    dated = {window.month for window in stale} - {"undated"}
+    assert made.months == (sorted(dated) or ["2026-02"])

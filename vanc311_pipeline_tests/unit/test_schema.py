@@ -1,0 +1,106 @@
+"""Claims about the schema: every column says what it means, and Dagster shows exactly these columns and where they come from."""
+
+import json
+from importlib.resources import files
+
+import dagster as dg
+import pytest
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.orchestration.assets import ASSETS, LEVEL_ASSETS, portal_key
+from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE
+from vanc311_pipeline.warehouse.publishing import dictionary_rows
+
+TABLES = {**schema.metadata.tables, **schema.published_metadata.tables}
+COLUMNS = [column for table in TABLES.values() for column in table.columns]
+MADE = {asset.key.to_user_string(): asset for asset in ASSETS if isinstance(asset, dg.AssetsDefinition)}
+TABLE_ASSETS = [name for name in MADE if name in TABLES]
+
+
+def metadata_of(name):
+    return MADE[name].metadata_by_key[dg.AssetKey(name)]
+
+
+def area_fields() -> set[str]:
+    """The fields of the portal's boundaries: the properties of a feature, and its outline."""
+    text = files("vanc311_pipeline").joinpath("portal/sample/local_areas.geojson").read_text()
+    return {*json.loads(text)["features"][0]["properties"], "geom"}
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=str)
+def test_every_column_has_a_meaning_and_a_unit(column):
+    assert len(column.comment) > 3
+    assert column.info["unit"]
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_every_table_has_a_meaning_and_refuses_values_of_another_type(table):
+    assert table.comment.endswith(".")
+    assert table.dialect_options["sqlite"]["strict"]
+
+
+def test_the_dictionary_explains_every_column_once():
+    rows = list(dictionary_rows())
+    named = [(row["table_name"], row["column_name"]) for row in rows]
+    expected = {(table.name, name) for table in TABLES.values() for name in ("*", *table.columns.keys())}
+    expected |= {(view.name, name) for view in schema.VIEWS for name in ("*", *(column[0] for column in view.columns))}
+    assert len(named) == len(set(named))
+    assert set(named) == expected
+    assert all(row["meaning"] and (row["unit"] or row["column_name"] == "*") for row in rows)
+
+
+def test_the_tables_that_assets_stand_for_are_these():
+    assert set(TABLE_ASSETS) == {
+        "local_areas",
+        "service_requests",
+        "metrics_citywide",
+        "metrics_by_neighbourhood",
+        "metrics_by_issue",
+        "metrics_hyper_local",
+        "metrics_unlocated",
+        "metric_aggregates",
+    }
+    assert {asset.key.to_user_string() for asset in LEVEL_ASSETS.values()} <= set(TABLE_ASSETS)
+
+
+@pytest.mark.parametrize("name", TABLE_ASSETS)
+def test_dagster_shows_exactly_the_tables_columns(name):
+    shown = metadata_of(name)["dagster/column_schema"].columns
+    assert [(column.name, column.type, column.constraints.nullable) for column in shown] == [
+        (column.name, str(column.type), column.nullable) for column in TABLES[name].columns
+    ]
+    assert all(column.comment in shown.description for column, shown in zip(TABLES[name].columns, shown, strict=True))
+
+
+def lineage_of(name):
+    lineage = metadata_of(name).get("dagster/column_lineage")
+    return dict(lineage.deps_by_column) if lineage else {}
+
+
+def columns_known_of(key: dg.AssetKey) -> set[str]:
+    if key in (portal_key(LIVE), portal_key(ARCHIVE)):
+        return {*schema.PORTAL_FIELDS, *schema.KNOWN_EXTRA_FIELDS}
+    if key == portal_key(AREAS):
+        return area_fields()
+    return {column.name for column in metadata_of(key.to_user_string())["dagster/column_schema"].columns}
+
+
+@pytest.mark.parametrize("name", [name for name in MADE if lineage_of(name)])
+def test_lineage_names_only_columns_that_exist(name):
+    own = {column.name for column in metadata_of(name)["dagster/column_schema"].columns}
+    assert set(lineage_of(name)) <= own
+    for column, sources in lineage_of(name).items():
+        for source in sources:
+            assert source.column_name in columns_known_of(source.asset_key), f"{name}.{column} from {source}"
+
+
+@pytest.mark.parametrize("name", TABLE_ASSETS)
+def test_every_column_that_is_made_from_rows_says_from_which(name):
+    silent = {column.name for column in TABLES[name].columns if not lineage_of(name).get(column.name)}
+    assert silent <= {"as_of", "level", "metric", "occurrence"}
+
+
+@pytest.mark.parametrize("name", [name for name in MADE if lineage_of(name)])
+def test_lineage_points_to_assets_that_it_depends_on(name):
+    sources = {source.asset_key for deps in lineage_of(name).values() for source in deps}
+    assert sources <= set(MADE[name].asset_deps[dg.AssetKey(name)])
