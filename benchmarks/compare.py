@@ -1,0 +1,147 @@
+"""Compare a portal file with a published database, row by row and field by field.
+
+What belongs here: what every stored field must be, written down again without the pipeline's cleaning, and the counting
+of differences. Rows are compared as multisets, month by month, so that equal rows must occur equally often.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sqlite3
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+ABSENT = (None, "", "N/A")  # how the city says that there is nothing
+VANCOUVER = ZoneInfo("America/Vancouver")
+
+# Our columns, in the order in which rows are compared: first as served, then derived from what was served.
+SERVED = {
+    "department": "department",
+    "issue_type": "service_request_type",
+    "status": "status",
+    "closure_reason": "closure_reason",
+    "opened_at": "service_request_open_timestamp",
+    "closed_on": "service_request_close_date",
+    "modified_at": "last_modified_timestamp",
+    "address": "address",
+    "local_area": "local_area",
+    "channel": "channel",
+    "latitude": "latitude",
+    "longitude": "longitude",
+}
+DERIVED = ("opened_on", "open_month", "days_to_close", "days_to_update", "partition_month")
+COLUMNS = (*SERVED, *DERIVED)
+
+Row = tuple[Any, ...]
+
+
+def differences(source: Path, published: Path, shown: int = 3) -> list[str]:
+    """Where the two differ, in words; empty if nowhere."""
+    table = pq.read_table(source, columns=list(SERVED.values()))
+    months = pc.strftime(table[SERVED["opened_at"]], format="%Y-%m")
+    found: list[str] = []
+    with closing(sqlite3.connect(f"file:{published}?mode=ro", uri=True)) as connection:
+        stored = dict(connection.execute("SELECT partition_month, count(*) FROM service_requests GROUP BY 1"))
+        total = sum(stored.values())
+        if total != table.num_rows:
+            found.append(f"{source.name} has {table.num_rows:,} rows, {published.name} has {total:,}")
+        for month in sorted({*months.unique().to_pylist(), *stored}):
+            expected = Counter(expected_rows(table.filter(pc.equal(months, month))))
+            query = f"SELECT {', '.join(COLUMNS)} FROM service_requests WHERE partition_month = ?"
+            actual = Counter(connection.execute(query, (month,)))
+            for side, rows in (("source", expected - actual), ("published", actual - expected)):
+                if rows:
+                    found.append(f"{month}: {rows.total():,} rows only in the {side}, such as {list(rows)[:shown]}")
+            found += [f"{month}: {problem}" for problem in identity_problems(connection, month)]
+    return found
+
+
+def expected_rows(table: pa.Table) -> Iterator[Row]:
+    """What `service_requests` must hold for each source row, in the order of COLUMNS."""
+    seconds = {name: table[field].cast(pa.timestamp("s", "UTC"), safe=False) for name, field in instants().items()}
+    columns = [(seconds[name] if name in seconds else table[field]).to_pylist() for name, field in SERVED.items()]
+    for row in zip(*columns, strict=True):
+        yield expected_row(dict(zip(SERVED, row, strict=True)))
+
+
+def instants() -> dict[str, str]:
+    """The columns that hold instants."""
+    return {name: SERVED[name] for name in ("opened_at", "modified_at")}
+
+
+def expected_row(served: dict[str, Any]) -> Row:
+    """One source row as it must be stored."""
+    opened: datetime = served["opened_at"]
+    modified: datetime | None = served["modified_at"]
+    closed: date | None = served["closed_on"]
+    local = opened.astimezone(VANCOUVER).date()
+    days = (closed - local).days if closed and served["status"] == "Close" else None
+    seconds = (modified - opened).total_seconds() if modified else 0.0
+    values = {
+        **{name: None if value in ABSENT else value for name, value in served.items()},
+        "opened_at": instant_text(opened),
+        "modified_at": instant_text(modified) if modified else None,
+        "closed_on": day_text(closed) if closed else None,
+        "opened_on": day_text(local),
+        "open_month": day_text(local)[:7],
+        "days_to_close": days if days is not None and days >= 0 else None,
+        "days_to_update": seconds / 86_400 if seconds > 0 else None,
+        "partition_month": instant_text(opened)[:7],
+    }
+    return tuple(values[name] for name in COLUMNS)
+
+
+def instant_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@cache
+def day_text(day: date) -> str:
+    return day.isoformat()
+
+
+def identity_problems(connection: sqlite3.Connection, month: str) -> list[str]:
+    """Whether ids are the digests of their keys, and the occurrences of each key count from 0 without a gap."""
+    groups: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+    wrong = 0
+    columns = "request_id, department, issue_type, opened_at, occurrence"
+    query = f"SELECT {columns} FROM service_requests WHERE partition_month = ?"
+    for identifier, *key, occurrence in connection.execute(query, (month,)):
+        groups[tuple(key)].append(occurrence)
+        wrong += identifier != hashlib.sha256("\x1f".join((*key, str(occurrence))).encode()).hexdigest()
+    gaps = sum(sorted(numbers) != list(range(len(numbers))) for numbers in groups.values())
+    problems = [f"{wrong:,} ids are not the digest of their key"] if wrong else []
+    return problems + ([f"{gaps:,} keys whose occurrences have gaps"] if gaps else [])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Say whether the two are equal; exit with 1 if they are not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare", description="Compare source and published file."
+    )
+    parser.add_argument("--source", type=Path, required=True, help="Parquet file in the portal's layout")
+    parser.add_argument("--published", type=Path, required=True, help="SQLite file")
+    options = parser.parse_args(arguments)
+    found = differences(options.source, options.published)
+    for line in found:
+        print(line)
+    if found:
+        sys.exit(1)
+    rows = pq.read_metadata(options.source).num_rows
+    print(f"Equal: {rows:,} rows, {len(COLUMNS)} fields each, ids and occurrences recomputed.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""The stages that the benchmark measures, each run alone: `python -m benchmarks.stages NAME --dir DIR --url URL`.
+
+What belongs here: one function for each stage, which calls the pipeline as the pipeline calls itself, and prints one
+line of JSON with the rows it handled and its seconds without imports. What does not: tables and ratios (`bench`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.levels import LEVELS
+from vanc311_pipeline.months import running_month
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.fingerprint import fingerprints
+from vanc311_pipeline.portal.landing import describe_landed, land, landed_months, landed_path, read_landed
+from vanc311_pipeline.requests.cleaning import clean
+from vanc311_pipeline.requests.rows import month_rows
+from vanc311_pipeline.schema import OPENED
+from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
+from vanc311_pipeline.warehouse.areas import area_names, replace_areas
+from vanc311_pipeline.warehouse.engine import CACHE_KIB, Warehouse
+from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.publishing import publish
+
+RUN = "benchmark"
+EDITED_ROWS = 300
+
+
+def open_portal(url: str) -> Portal:
+    return Portal(url, read_timeout=60.0, retry_wait=1.0)
+
+
+def warehouse_in(folder: Path) -> Warehouse:
+    return Warehouse(f"sqlite:///{folder / 'warehouse.sqlite'}", "portal")
+
+
+def stage_land(folder: Path, url: str) -> int:
+    """Ask for every month over HTTP and keep it as a landed file, with the proof that it is whole."""
+    rows, last_month = 0, running_month()
+    with open_portal(url) as portal:
+        release = portal.release(LIVE)
+        for month in sorted(fingerprints(portal.cells(LIVE), last_month)):
+            rows += land(portal, release, Window(LIVE, month), last_month, folder / "raw").rows
+    return rows
+
+
+def stage_floor(folder: Path, url: str) -> int:
+    """What no pipeline on this machine can do without: read the landed rows, digest each, insert them all."""
+    del url
+    target = folder / "floor.sqlite"
+    table = schema.service_requests
+    marks = ", ".join("?" * len(table.columns))
+    rows = 0
+    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(str(CreateTable(table).compile(dialect=sa.create_engine("sqlite://").dialect)))
+        connection.execute("BEGIN IMMEDIATE")
+        for month in landed_months(folder / "raw", LIVE):
+            lines = floor_rows(landed_path(folder / "raw", Window(LIVE, month)), month)
+            connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", lines)
+            rows += len(lines)
+        connection.execute("COMMIT")
+    for file in folder.glob("floor.sqlite*"):
+        file.unlink()
+    return rows
+
+
+def floor_rows(path: Path, month: str) -> list[tuple[object, ...]]:
+    """The rows as served, in the columns of `service_requests`, with a digest for an id and nothing derived."""
+    served = pq.read_table(path).to_pydict()
+    columns = {ours: served[field] for field, (_, ours) in schema.PORTAL_FIELDS.items()}
+    texts = map("\x1f".join, zip(columns["department"], columns["issue_type"], served[OPENED], strict=True))
+    digest = hashlib.sha256
+    columns["request_id"] = [digest(f"{text}\x1f{place}".encode()).hexdigest() for place, text in enumerate(texts)]
+    columns["opened_on"], columns["open_month"] = columns["opened_at"], columns["opened_at"]
+    size = len(columns["request_id"])
+    columns |= {name: [None] * size for name in ("days_to_close", "days_to_update")}
+    columns |= {"occurrence": [0] * size, "partition_month": [month] * size}
+    return list(zip(*(columns[column.name] for column in schema.service_requests.columns), strict=True))
+
+
+def stage_clean(folder: Path, url: str) -> int:
+    """Clean every landed file and give its rows their ids; nothing is written."""
+    with open_portal(url) as portal:
+        areas = [feature["properties"]["name"] for feature in portal.areas()["features"]]
+    rows = 0
+    for month in landed_months(folder / "raw", LIVE):
+        served = read_landed(landed_path(folder / "raw", Window(LIVE, month)))
+        rows += len(month_rows(month, {LIVE: clean(served, month, areas)}).requests)
+    return rows
+
+
+def stage_store(folder: Path, url: str) -> int:
+    """Load every landed file into a new warehouse, cleaning included."""
+    warehouse = warehouse_in(folder)
+    warehouse.create()
+    with open_portal(url) as portal:
+        replace_areas(warehouse, portal.areas())
+        release = portal.release(LIVE)
+    with warehouse.write() as connection:
+        ledger.note_release(connection, release, LIVE, "loading", RUN)
+        areas = area_names(connection)
+    rows = 0
+    for month in landed_months(folder / "raw", LIVE):
+        path = landed_path(folder / "raw", Window(LIVE, month))
+        about = describe_landed(path)
+        assert about is not None
+        rows += load_month(warehouse, month, [(about, read_landed(path))], areas, RUN, False).rows_stored
+    return rows
+
+
+def stage_aggregate(folder: Path, url: str) -> int:
+    """Sum the metric tables from the cells, and write the long table."""
+    del url
+    warehouse = warehouse_in(folder)
+    for level in LEVELS:
+        replace_level(warehouse, level)
+    replace_aggregates(warehouse)
+    return stored_rows(warehouse)
+
+
+def stage_publish(folder: Path, url: str) -> int:
+    """Make the indexes for readers and the published file, check it, and put it in place."""
+    del url
+    warehouse = warehouse_in(folder)
+    publish(warehouse, folder / "published" / "vanc311.sqlite", RUN, [LIVE])
+    return stored_rows(warehouse)
+
+
+def stored_rows(warehouse: Warehouse) -> int:
+    with warehouse.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(schema.service_requests)) or 0
+
+
+def stage_grow(folder: Path, url: str, rows: int) -> int:
+    """Write the data that the stand-in serves, and the same data with edits in one month."""
+    del url
+    from benchmarks.grow import grow_table
+
+    table = grow_table(rows)
+    pq.write_table(table, folder / "source.parquet")
+    frame = table.to_pandas()
+    months = frame[OPENED].dt.strftime("%Y-%m")
+    month = months.unique()[-6]
+    inside = frame.index[(months == month) & (frame["status"] == "Close")][:EDITED_ROWS]
+    frame.loc[inside, "closure_reason"] = "Edited for the benchmark"
+    frame.loc[inside, "last_modified_timestamp"] = frame["last_modified_timestamp"].max() + pd.Timedelta(hours=1)
+    pq.write_table(type(table).from_pandas(frame, schema=table.schema, preserve_index=False), folder / "edited.parquet")
+    return rows
+
+
+def stage_to_published(folder: Path, url: str) -> int:
+    """Milliseconds from the start of the newest run to the rename of the published file."""
+    del url
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
+        record = instance.get_run_records(limit=1)[0]
+    published = (folder / "data" / "published" / "vanc311.sqlite").stat().st_ctime
+    return round((published - (record.start_time or 0.0)) * 1_000)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier benchmark left, but for the landed files."""
+    for path in (*folder.glob("warehouse.sqlite*"), *folder.glob("floor.sqlite*")):
+        path.unlink()
+    shutil.rmtree(folder / "published", ignore_errors=True)
+
+
+STAGES: dict[str, Callable[[Path, str], int]] = {
+    "land": stage_land,
+    "floor": stage_floor,
+    "clean": stage_clean,
+    "store": stage_store,
+    "aggregate": stage_aggregate,
+    "publish": stage_publish,
+    "to_published": stage_to_published,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one stage and print what it did as a line of JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stages", description="Run one stage of the benchmark.")
+    parser.add_argument("name", choices=[*STAGES, "grow"])
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--url", default="")
+    parser.add_argument("--rows", type=int, default=0)
+    options = parser.parse_args(arguments)
+    options.dir.mkdir(parents=True, exist_ok=True)
+    if options.name == "store":
+        clear(options.dir)
+    began = time.perf_counter()
+    stage = partial(stage_grow, rows=options.rows) if options.name == "grow" else STAGES[options.name]
+    rows = stage(options.dir, options.url)
+    seconds = time.perf_counter() - began
+    print(json.dumps({"rows": rows, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()
