@@ -1,0 +1,245 @@
+"""Claims about changes: replayed on the first state they give the second, and each is called by its right name."""
+
+from collections import Counter
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.requests.changes import CONTENT, compare
+from vanc311_pipeline.requests.identity import request_id
+from vanc311_pipeline.schema import service_requests
+
+COLUMNS = [column.name for column in service_requests.columns]
+SANITATION = ("ENG - Sanitation Services", "Missed Green Bin Pickup Case")
+RENAMED = ("ENG - Sanitation Services", "ZZ OLD - Missed Green Bin Pickup Case")
+LIGHTS = ("ENG - Streets", "Street Light Out Case")
+PLAIN = {
+    "status": "Open",
+    "closure_reason": None,
+    "closed_on": None,
+    "modified_at": "2025-08-25T15:03:00Z",
+    "address": None,
+    "local_area": "Marpole",
+    "channel": "WEB",
+    "latitude": None,
+    "longitude": None,
+}
+CLOSED = {"status": "Close", "closed_on": "2025-08-27", "closure_reason": "Service provided"}
+
+
+def row(label=SANITATION, opened_at="2025-08-25T15:03:00Z", **fields):
+    """A request by its label, its opening and what differs from a plain open one."""
+    return {"department": label[0], "issue_type": label[1], "opened_at": opened_at, **PLAIN, **fields}
+
+
+def state(*rows):
+    """Rows as a month holds them: numbered within those that share an identity, in the order of their last change."""
+    numbers, held = Counter(), []
+    for fields in sorted(rows, key=lambda fields: (fields["modified_at"], repr(sorted(fields.items(), key=str)))):
+        key = fields["department"], fields["issue_type"], fields["opened_at"]
+        whole = {**dict.fromkeys(COLUMNS), **fields, "occurrence": numbers[key], "partition_month": "2025-08"}
+        whole["request_id"] = request_id(*key, numbers[key])
+        numbers[key] += 1
+        held.append(tuple(whole[name] for name in COLUMNS))
+    return held
+
+
+def contents(rows):
+    """The requests of a state as a multiset, without what identity adds."""
+    places = [COLUMNS.index(name) for name in ("department", "issue_type", "opened_at", *CONTENT)]
+    return Counter(tuple(each[place] for place in places) for each in rows)
+
+
+def replay(before, changes):
+    """The log's promise, written down without its code: apply each change to a multiset of requests."""
+    held = contents(before)
+    names = ("department", "issue_type", "opened_at", *CONTENT)
+    for change in changes:
+        key = {"department": change.department, "issue_type": change.issue_type, "opened_at": change.opened_at}
+        if change.kind == "opened":
+            held[tuple({**dict.fromkeys(CONTENT), **key, **change.after}[name] for name in names)] += 1
+        elif change.kind == "vanished":
+            held[tuple({**dict.fromkeys(CONTENT), **key, **change.before}[name] for name in names)] -= 1
+        else:
+            was = {**key, **change.before}
+            alike = [
+                old for old, rows in held.items() if rows and all(old[names.index(name)] == was[name] for name in was)
+            ]
+            assert alike, f"nothing to {change.kind}: {change}"
+            held[alike[0]] -= 1
+            held[tuple({**dict(zip(names, alike[0], strict=True)), **change.after}[name] for name in names)] += 1
+    return +held
+
+
+ROWS = st.builds(
+    row,
+    label=st.sampled_from([SANITATION, RENAMED, LIGHTS]),
+    opened_at=st.sampled_from(["2025-08-25T15:03:00Z", "2025-08-26T08:00:00Z"]),
+    status=st.sampled_from(["Open", "Close", None]),
+    modified_at=st.sampled_from(["2025-08-27T10:00:00Z", "2025-08-28T10:00:00Z", "2025-08-29T10:00:00Z"]),
+    local_area=st.sampled_from(["Marpole", "Kitsilano", None]),
+)
+STATES = st.lists(ROWS, max_size=8).map(lambda rows: state(*rows))
+
+
+@given(before=STATES, after=STATES)
+def test_the_changes_conserve_the_number_of_requests(before, after):
+    kinds = Counter(change.kind for change in compare(before, after))
+    assert len(before) + kinds["opened"] - kinds["vanished"] == len(after)
+
+
+@given(
+    rows=st.lists(ROWS, max_size=6, unique_by=lambda fields: (fields["issue_type"], fields["opened_at"])),
+    data=st.data(),
+)
+def test_replaying_the_changes_on_the_first_state_gives_the_second(rows, data):
+    """For requests that have an identity of their own, where each change says by itself which request it is about."""
+    after = []
+    taken = {(fields["issue_type"], fields["opened_at"]) for fields in rows}
+    for fields in rows:
+        fate = data.draw(st.sampled_from(["keep", "drop", "edit", "rename"]))
+        if fate == "edit":
+            fields = {**fields, "status": "Close", "modified_at": "2025-09-01T00:00:00Z"}
+        if (
+            fate == "rename"
+            and fields["issue_type"] == SANITATION[1]
+            and (RENAMED[1], fields["opened_at"]) not in taken
+        ):
+            fields = {**fields, "issue_type": RENAMED[1]}
+        if fate != "drop":
+            after.append(fields)
+    before, now = state(*rows), state(*after)
+    assert replay(before, compare(before, now)) == contents(now)
+
+
+@given(before=STATES, data=st.data())
+def test_an_equal_state_in_any_order_has_no_changes(before, data):
+    assert compare(before, data.draw(st.permutations(before))) == []
+
+
+@given(before=STATES, after=STATES)
+def test_changes_do_not_depend_on_the_order_of_the_rows(before, after):
+    assert compare(before, after) == compare(before[::-1], after[::-1])
+
+
+def one(before, after):
+    [change] = compare(state(*before), state(*after))
+    return change
+
+
+@pytest.mark.parametrize(
+    ("was", "is_", "kind"),
+    [
+        ({}, CLOSED, "closed"),
+        (CLOSED, {}, "reopened"),
+        ({}, {"address": "4375 ROSS ST"}, "edited"),
+        (CLOSED, {**CLOSED, "closure_reason": "Unknown"}, "edited"),
+        ({"status": None}, CLOSED, "closed"),
+    ],
+)
+def test_a_change_is_called_by_what_became_of_the_status(was, is_, kind):
+    change = one([row(**was)], [row(**is_)])
+    assert change.kind == kind
+    assert (
+        change.before.keys()
+        == change.after.keys()
+        == {name for name in CONTENT if row(**was)[name] != row(**is_)[name]}
+    )
+    assert change.previous_request_id is None
+
+
+def test_a_new_request_is_logged_with_all_its_fields():
+    change = one([], [row(**CLOSED)])
+    assert (change.kind, change.before) == ("opened", None)
+    assert change.after == {
+        name: value for name, value in row(**CLOSED).items() if name in CONTENT and value is not None
+    }
+
+
+def test_the_last_state_of_a_vanished_request_is_in_the_log():
+    change = one([row(**CLOSED)], [])
+    assert (change.kind, change.after) == ("vanished", None)
+    assert change.before == {
+        name: value for name, value in row(**CLOSED).items() if name in CONTENT and value is not None
+    }
+
+
+def test_twins_that_swap_places_leave_no_trace():
+    """A later change of one twin renumbers the other, which has not changed."""
+    first, second = row(modified_at="2025-08-25T16:00:00Z"), row(modified_at="2025-08-25T17:00:00Z")
+    touched = {**first, "modified_at": "2025-08-26T09:00:00Z"}
+    change = one([first, second], [second, touched])
+    assert change.kind == "edited"
+    assert change.before == {"modified_at": "2025-08-25T16:00:00Z"}
+    assert change.after == {"modified_at": "2025-08-26T09:00:00Z"}
+    assert change.previous_request_id == request_id(*SANITATION, "2025-08-25T15:03:00Z", 0)
+    assert change.request_id == request_id(*SANITATION, "2025-08-25T15:03:00Z", 1)
+    assert change.sharing == 2
+
+
+def test_a_twin_that_vanishes_is_the_one_whose_content_is_gone():
+    first, second = row(local_area="Marpole"), row(local_area="Kitsilano")
+    assert one([first, second], [second]).before["local_area"] == "Marpole"
+    assert one([first, second], [first]).before["local_area"] == "Kitsilano"
+
+
+def test_an_added_twin_is_a_request_of_its_own():
+    change = one([row()], [row(), row(modified_at="2025-08-25T18:00:00Z")])
+    assert (change.kind, change.sharing) == ("opened", 2)
+
+
+def test_a_changed_twin_is_matched_with_the_one_that_it_resembles_most():
+    near = row(address="4375 ROSS ST", channel="Phone", modified_at="2025-08-25T16:00:00Z")
+    far = row(local_area="Kitsilano", channel="Chat", modified_at="2025-08-25T17:00:00Z")
+    changes = compare(
+        state(near, far),
+        state(
+            {**near, **CLOSED, "modified_at": "2025-08-27T10:00:00Z"}, {**far, "modified_at": "2025-08-28T10:00:00Z"}
+        ),
+    )
+    assert {(change.kind, change.before["modified_at"]) for change in changes} == {
+        ("closed", near["modified_at"]),
+        ("edited", far["modified_at"]),
+    }
+
+
+def test_a_relabelling_is_recognised_and_nothing_vanishes():
+    rows = [row(opened_at=f"2025-08-{day:02d}T08:00:00Z") for day in range(1, 6)]
+    renamed = [{**fields, "issue_type": RENAMED[1]} for fields in rows]
+    changes = compare(state(*rows), state(*renamed))
+    assert [change.kind for change in changes] == ["relabelled"] * 5
+    assert {(change.before["issue_type"], change.after["issue_type"]) for change in changes} == {
+        (SANITATION[1], RENAMED[1])
+    }
+    assert all(change.before.keys() == {"issue_type"} for change in changes)
+    assert changes[0].previous_request_id == request_id(*SANITATION, rows[0]["opened_at"], 0)
+    assert changes[0].request_id == request_id(*RENAMED, rows[0]["opened_at"], 0)
+
+
+def test_a_request_that_is_renamed_and_closed_in_one_release_is_both():
+    rows = [row(opened_at=f"2025-08-{day:02d}T08:00:00Z") for day in range(1, 4)]
+    renamed = [{**fields, "issue_type": RENAMED[1]} for fields in rows]
+    renamed[1] |= {**CLOSED, "modified_at": "2025-08-27T10:00:00Z"}
+    kinds = Counter(change.kind for change in compare(state(*rows), state(*renamed)))
+    assert kinds == {"relabelled": 3, "closed": 1}
+
+
+def test_without_a_row_that_proves_a_renaming_a_changed_row_under_another_label_is_another_request():
+    before, after = row(), row(label=LIGHTS, modified_at="2025-08-27T10:00:00Z")
+    assert {change.kind for change in compare(state(before), state(after))} == {"vanished", "opened"}
+
+
+def test_one_request_that_the_city_sorts_anew_is_relabelled_with_its_department():
+    change = one([row()], [row(label=LIGHTS)])
+    assert change.kind == "relabelled"
+    assert change.before == {"department": SANITATION[0], "issue_type": SANITATION[1]}
+    assert change.after == {"department": LIGHTS[0], "issue_type": LIGHTS[1]}
+
+
+def test_relabelled_twins_keep_their_number():
+    twins = [row(modified_at="2025-08-25T16:00:00Z"), row(modified_at="2025-08-25T17:00:00Z")]
+    changes = compare(state(*twins), state(*({**fields, "issue_type": RENAMED[1]} for fields in twins)))
+    assert [asdict(change)["sharing"] for change in changes] == [2, 2]
+    assert {change.kind for change in changes} == {"relabelled"}
