@@ -113,7 +113,7 @@ def _whole(row: Row) -> Fields:
 
 def _by_identity(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
     groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row[_AT["occurrence"]], row[0])):
         groups[_identity(row)].append(row)
     return groups
 
