@@ -293,6 +293,67 @@ publications = _table(
     _integer("bytes", "its size", "bytes"),
 )
 
+request_changes = _table(
+    "request_changes",
+    "What moved between two loads of a month, newest last; append-only. A month's first load is the baseline and logs nothing.",
+    _integer("change_id", "1, 2, 3 … in the order in which we saw them", "ordinal", primary_key=True),
+    _text(
+        "kind",
+        "opened (new since the last load), closed, reopened, edited, relabelled (another department or issue type, else "
+        "equal), or vanished (no longer served, or no longer readable)",
+    ),
+    _text("request_id", "the id that the request has now; of a vanished one, the id that it had", "hex"),
+    _text("previous_request_id", "the id that it had before, if that was another", "hex", nullable=True),
+    _text(
+        "thread_id",
+        "the same in all entries of one request, whatever it was renamed to: the id of occurrence 0 under its first label",
+        "hex",
+    ),
+    _text("partition_month", "the month of opened_at", "UTC month"),
+    _text("department", "the city department; of a relabelled one, the new one"),
+    _text("issue_type", "what was asked for; of a relabelled one, the new name"),
+    _text("opened_at", "when it was opened", "UTC instant"),
+    _integer(
+        "sharing",
+        "requests that share these three, and so the thread; above 1 their entries can't be told apart",
+        "requests",
+    ),
+    _text(
+        "before", "the changed fields as they were; all that are not null if it vanished", "JSON object", nullable=True
+    ),
+    _text("after", "the changed fields as they are; all that are not null if it is new", "JSON object", nullable=True),
+    _text("seen_at", "when we saw it", "UTC instant"),
+    _text("data_processed", "the portal's release that it came with: it happened before then", "UTC instant"),
+    _text("run_id", "the Dagster run that saw it"),
+    sa.Index("request_changes_by_request", "request_id"),
+    sa.Index("request_changes_by_thread", "thread_id"),
+    sa.Index("request_changes_by_month", "partition_month", "kind"),
+)
+
+portal_months = _table(
+    "portal_months",
+    "What the portal says of each month: its answer to the grouped question, when it was last asked.",
+    _text("dataset", "the portal's dataset", primary_key=True),
+    _text("partition_month", "month of the opening instant, or 'undated'", "UTC month", primary_key=True),
+    _integer("rows", "rows that it counts"),
+    _integer("closed", "of these, rows with a close date"),
+    _text("latest_change", "the newest last-modified instant", "UTC instant", nullable=True),
+    _text("fingerprint", "digest of count, closed count and latest change per department and issue type", "hex"),
+    _text("data_processed", "the release that it spoke of", "UTC instant"),
+    _text("asked_at", "when we asked", "UTC instant"),
+)
+
+accepted_losses = _table(
+    "accepted_losses",
+    "Losses beyond the limits that somebody agreed to follow; append-only. The rows themselves are in request_changes.",
+    _text("accepted_at", "when", "UTC instant"),
+    _text("partition_month", "the month that lost rows, or 'all' if the whole dataset did", "UTC month"),
+    _integer("rows_before", "rows that we held"),
+    _integer("rows_after", "rows that the portal served, and that we hold now"),
+    _text("data_processed", "the portal's release that was followed", "UTC instant"),
+    _text("run_id", "the Dagster run that followed it"),
+)
+
 # These two exist in the published file only: they describe it.
 published_metadata = sa.MetaData()
 
@@ -428,6 +489,98 @@ VIEWS = (
         GROUP BY department, issue_type, opened_at, status, closure_reason, closed_on, address, local_area, channel,
                  latitude, longitude
         HAVING count(*) > 1
+        """,
+    ),
+    View(
+        "convergence",
+        "Month by month, what the portal says that it has and what is in here; in step if both agree.",
+        (
+            ("dataset", "the portal's dataset", "text"),
+            ("partition_month", "month of the opening instant, or 'undated'", "UTC month"),
+            ("portal_rows", "rows that the portal counts", "rows"),
+            ("rows", "rows in here, quarantined ones included", "rows"),
+            ("portal_closed", "rows with a close date, by the portal's count", "rows"),
+            ("closed", "rows with a close date in here", "rows"),
+            ("portal_latest_change", "the newest last-modified instant, as the portal says", "UTC instant"),
+            ("latest_change", "the newest last-modified instant in here", "UTC instant"),
+            ("in_step", "yes if rows, closed rows, latest change and fingerprint agree, else no", "text"),
+            ("data_processed", "the release that the portal spoke of", "UTC instant"),
+            ("asked_at", "when we asked", "UTC instant"),
+        ),
+        """
+        SELECT dataset, partition_month, portal.rows, coalesce(ledger.rows_landed, 0), portal.closed,
+               coalesce(ledger.rows_closed, 0), portal.latest_change, ledger.latest_change,
+               CASE WHEN portal.rows = coalesce(ledger.rows_landed, 0) AND portal.closed = coalesce(ledger.rows_closed, 0)
+                         AND portal.latest_change IS ledger.latest_change
+                         AND (portal.rows = 0 OR portal.fingerprint IS ledger.fingerprint)
+                    THEN 'yes' ELSE 'no' END,
+               portal.data_processed, portal.asked_at
+        FROM portal_months AS portal LEFT JOIN month_ledger AS ledger USING (dataset, partition_month)
+        ORDER BY partition_month, dataset
+        """,
+    ),
+    View(
+        "request_history",
+        "Every change that we saw, a line for each field that moved. All of one request: WHERE thread_id = (SELECT "
+        "thread_id FROM request_history WHERE request_id = … LIMIT 1) ORDER BY change_id. None means unchanged since the baseline.",
+        (
+            (
+                "request_id",
+                "the id that the request had after the change; of a vanished one, the id that it had",
+                "hex",
+            ),
+            ("thread_id", "the same in all lines of one request, whatever it was renamed to", "hex"),
+            ("change_id", "lines of one change share it", "ordinal"),
+            ("kind", "opened, closed, reopened, edited, relabelled or vanished", "text"),
+            ("field", "the field that moved", "text"),
+            ("before", "its value before; null if it had none or the request is new", "text"),
+            ("after", "its value after; null if it has none or the request vanished", "text"),
+            ("seen_at", "when we saw it", "UTC instant"),
+            ("data_processed", "the portal's release that it came with", "UTC instant"),
+            ("department", "the city department after the change", "text"),
+            ("issue_type", "what was asked for, as it is called after the change", "text"),
+            ("opened_at", "when the request was opened", "UTC instant"),
+            ("sharing", "requests that share the thread; above 1 their lines can't be told apart", "requests"),
+        ),
+        """
+        SELECT request_id, thread_id, change_id, kind, field.key, json_extract(before, '$.' || field.key),
+               json_extract(after, '$.' || field.key), seen_at, data_processed, department, issue_type, opened_at, sharing
+        FROM request_changes, json_each(coalesce(after, before)) AS field
+        """,
+    ),
+    View(
+        "observed_times",
+        "When we first saw a request change and close: true observation times, not the portal's last-modified. Only of "
+        "requests that moved since the baseline and share their thread with no other.",
+        (
+            ("thread_id", "the request, as in request_history", "hex"),
+            ("request_id", "the id that it has now, or had when it vanished", "hex"),
+            ("opened_at", "when it was opened", "UTC instant"),
+            ("seen_open_since", "release that it was new in; null if it was there at the baseline", "UTC instant"),
+            ("first_update_by", "release that its first change came with: it happened by then", "UTC instant"),
+            ("days_to_first_update", "first_update_by - opened_at: at most a release too long", "days"),
+            ("closed_by", "release that we first saw it closed in; null if we never saw it close", "UTC instant"),
+            ("days_to_close_seen", "closed_by - opened_at: at most a release too long", "days"),
+            ("reopened", "times that it was opened again", "times"),
+            ("vanished_by", "release that it was gone from for good; null if it is still there", "UTC instant"),
+        ),
+        """
+        SELECT thread_id, request_id, opened_at, seen_open_since, first_update_by,
+               julianday(first_update_by) - julianday(opened_at), closed_by, julianday(closed_by) - julianday(opened_at),
+               reopened, CASE WHEN last_kind = 'vanished' THEN data_processed END
+        FROM (
+            SELECT thread_id, request_id, opened_at, data_processed, kind AS last_kind,
+                   row_number() OVER (PARTITION BY thread_id ORDER BY change_id DESC) AS newest,
+                   min(data_processed) FILTER (WHERE kind = 'opened') OVER thread AS seen_open_since,
+                   min(data_processed) FILTER (WHERE kind IN ('closed', 'reopened', 'edited')) OVER thread AS first_update_by,
+                   min(data_processed) FILTER (
+                       WHERE kind = 'closed' OR (kind = 'opened' AND json_extract(after, '$.status') = 'Close')
+                   ) OVER thread AS closed_by,
+                   count(*) FILTER (WHERE kind = 'reopened') OVER thread AS reopened,
+                   max(sharing) OVER thread AS most_sharing
+            FROM request_changes
+            WINDOW thread AS (PARTITION BY thread_id)
+        ) WHERE newest = 1 AND most_sharing = 1
         """,
     ),
 )

@@ -1,4 +1,4 @@
-"""Loading: one month into the warehouse, in one transaction: upserts, removals, quarantine, cells and ledger.
+"""Loading: one month into the warehouse, in one transaction: upserts, removals, changes, quarantine, cells and ledger.
 
 What belongs here: the write of a month, and the restraint that holds a month back which lost too much. What does not:
 cleaning and identity (`requests`), fetching (`portal`). Killing the process at any point leaves the month as it was
@@ -6,7 +6,8 @@ before or as it is after, never between.
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,10 +19,11 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.cells import cells
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed
+from vanc311_pipeline.requests.changes import Change, compare
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean
 from vanc311_pipeline.requests.rows import MonthRows, Row, month_rows
 from vanc311_pipeline.settings import MONTH_MAY_LOSE_ROWS, MONTH_MAY_LOSE_SHARE
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 
 Action = Literal["loaded", "unchanged", "held"]
@@ -63,20 +65,19 @@ def load_month(
     counted = cells(pd.concat([part.requests for part in cleaned.values()], ignore_index=True))
     with warehouse.write() as connection:
         before = {window: record for window, record in ledger.months(connection).items() if window.month == month}
+        held = sum(record.rows_landed for record in before.values())
         total = sum(description.rows for description, _ in landed)
-        if not accept_shrink and _shrank(sum(record.rows_landed for record in before.values()), total):
-            for description, _ in landed:
-                ledger.hold_month(
-                    connection, Window(description.dataset, month), description.rows, description.fingerprint
-                )
-            return MonthLoad(
-                month,
-                "held",
-                total,
-                sum(record.rows_stored for record in before.values()),
-                sum(record.rows_quarantined for record in before.values()),
-            )
-        added, changed, removed = _replace_requests(connection, month, rows.requests)
+        shrank = _shrank(held, total)
+        if shrank and not accept_shrink:
+            return _hold(connection, month, [description for description, _ in landed], before)
+        release = max(description.data_processed for description, _ in landed)
+        if shrank:
+            changelog.log_loss(connection, month, held, total, release, run_id)
+        stored = _stored_requests(connection, month)
+        if before:
+            joined = {name: part for name, part in cleaned.items() if Window(name, month) not in before}
+            changelog.log_changes(connection, month, _news(month, stored, rows, joined), release, run_id)
+        added, changed, removed = _replace_requests(connection, stored, rows.requests)
         _replace(connection, schema.quarantined_requests, month, rows.quarantined)
         _replace(connection, schema.metric_cells, month, _cell_rows(month, counted))
         for description, _ in landed:
@@ -88,10 +89,44 @@ def _shrank(before: int, now: int) -> bool:
     return before - now > max(MONTH_MAY_LOSE_ROWS, MONTH_MAY_LOSE_SHARE * before)
 
 
-def _replace_requests(connection: sa.Connection, month: str, rows: list[Row]) -> tuple[int, int, int]:
+def _hold(
+    connection: sa.Connection, month: str, landed: Sequence[Landed], before: Mapping[Window, ledger.MonthRecord]
+) -> MonthLoad:
+    """Leave the month as it is, and note what the portal has of it now."""
+    for description in landed:
+        ledger.hold_month(connection, Window(description.dataset, month), description.rows, description.fingerprint)
+    return MonthLoad(
+        month,
+        "held",
+        sum(description.rows for description in landed),
+        sum(record.rows_stored for record in before.values()),
+        sum(record.rows_quarantined for record in before.values()),
+    )
+
+
+def _stored_requests(connection: sa.Connection, month: str) -> set[Row]:
+    table = schema.service_requests
+    return {tuple(row) for row in connection.execute(sa.select(table).where(table.c.partition_month == month))}
+
+
+def _news(month: str, stored: set[Row], rows: MonthRows, joined: dict[str, Cleaned]) -> list[Change]:
+    """What moved since the last load, but for what a dataset brings at its first load: that is its baseline."""
+    changes = compare(stored, rows.requests)
+    brought = compare((), month_rows(month, joined).requests) if joined else []
+    baseline = Counter((change.kind, change.label, change.opened_at, str(change.after)) for change in brought)
+    news = []
+    for change in changes:
+        mark = change.kind, change.label, change.opened_at, str(change.after)
+        if baseline[mark]:
+            baseline[mark] -= 1
+        else:
+            news.append(change)
+    return news
+
+
+def _replace_requests(connection: sa.Connection, stored: set[Row], rows: list[Row]) -> tuple[int, int, int]:
     """Write what differs: new and changed rows are upserted, rows that are gone are deleted."""
     table = schema.service_requests
-    stored = {tuple(row) for row in connection.execute(sa.select(table).where(table.c.partition_month == month))}
     stored_ids = {row[0] for row in stored}
     moved = [row for row in rows if row not in stored] if stored else rows
     gone = stored_ids - {row[0] for row in rows}

@@ -1,0 +1,92 @@
+"""The log of changes: what moved, when we saw it, and what was given up by consent. Append-only.
+
+What belongs here: writing `request_changes` and `accepted_losses`. What does not: finding out what changed
+(`requests.changes`). Callers pass the connection: an entry is written in the transaction that it tells of.
+"""
+
+import json
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect
+
+from vanc311_pipeline.requests.changes import Change, Fields
+from vanc311_pipeline.requests.identity import request_id
+from vanc311_pipeline.schema import accepted_losses, request_changes
+from vanc311_pipeline.warehouse.engine import utc_now
+
+_COLUMNS = [column for column in request_changes.columns if not column.primary_key]
+_INSERT = str(sa.insert(request_changes).values({name.name: None for name in _COLUMNS}).compile(dialect=dialect()))
+
+
+def log_changes(
+    connection: sa.Connection, month: str, changes: Iterable[Change], data_processed: str, run_id: str
+) -> None:
+    """Append the changes of one month.
+
+    Args:
+        data_processed: the portal's release that they came with.
+    """
+    seen_at, threads, lines = utc_now(), None, []
+    for change in changes:
+        threads = _threads(connection, month) if threads is None else threads
+        values = {
+            "kind": change.kind,
+            "request_id": change.request_id,
+            "previous_request_id": change.previous_request_id,
+            "thread_id": _thread(change, threads),
+            "partition_month": month,
+            "department": change.department,
+            "issue_type": change.issue_type,
+            "opened_at": change.opened_at,
+            "sharing": change.sharing,
+            "before": _json(change.before),
+            "after": _json(change.after),
+            "seen_at": seen_at,
+            "data_processed": data_processed,
+            "run_id": run_id,
+        }
+        lines.append(tuple(values[column.name] for column in _COLUMNS))
+    if lines:
+        connection.exec_driver_sql(_INSERT, lines)
+
+
+def log_loss(
+    connection: sa.Connection, month: str, rows_before: int, rows_after: int, data_processed: str, run_id: str
+) -> None:
+    """Note that a loss beyond the limits was followed because somebody said so."""
+    connection.execute(
+        sa.insert(accepted_losses).values(
+            accepted_at=utc_now(),
+            partition_month=month,
+            rows_before=rows_before,
+            rows_after=rows_after,
+            data_processed=data_processed,
+            run_id=run_id,
+        )
+    )
+
+
+def _threads(connection: sa.Connection, month: str) -> dict[str, str]:
+    """The thread of each identity of the month that came out of a renaming; the others are their own."""
+    table = request_changes
+    query = (
+        sa.select(table.c.department, table.c.issue_type, table.c.opened_at, table.c.thread_id)
+        .where(table.c.partition_month == month, table.c.kind == "relabelled")
+        .order_by(table.c.change_id)
+    )
+    return {request_id(*row[:3], 0): row[3] for row in connection.execute(query)}
+
+
+def _thread(change: Change, threads: dict[str, str]) -> str:
+    """The thread that a change belongs to; a renaming hands it on to the new label."""
+    mine = request_id(change.department, change.issue_type, change.opened_at, 0)
+    if change.kind == "relabelled" and change.before:
+        was = {"department": change.department, "issue_type": change.issue_type} | change.before
+        before = request_id(was["department"], was["issue_type"], change.opened_at, 0)
+        threads[mine] = threads.get(before, before)
+    return threads.get(mine, mine)
+
+
+def _json(fields: Fields | None) -> str | None:
+    return None if fields is None else json.dumps(fields, ensure_ascii=False, sort_keys=True)
