@@ -4,22 +4,34 @@ What belongs here: the comparison of what the portal has with what the ledger kn
 SQL; it asks a `Portal` and is handed the ledger.
 
 A quiet portal costs one request (the metadata). A release that we don't know costs one more: the grouped question,
-whose fingerprints tell which months differ. Nothing but those months is loaded.
+whose fingerprints tell which months differ. Nothing but those months is loaded, and the deep pass: an edit that leaves
+`last_modified` as it was is outside the fingerprint's sight, so with each release a few months that were read longest ago
+are read again, and each month at least every 30 days.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.portal.fingerprint import fingerprints
-from vanc311_pipeline.settings import ARCHIVE, LIVE, PORTAL_MAY_LOSE_SHARE, UNDATED
+from vanc311_pipeline.portal.fingerprint import Fingerprint, fingerprints
+from vanc311_pipeline.settings import (
+    ARCHIVE,
+    LIVE,
+    PORTAL_MAY_LOSE_SHARE,
+    REREAD_AFTER_DAYS,
+    REREAD_SLACK_DAYS,
+    REREAD_WITHIN_DAYS,
+    UNDATED,
+)
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
 
-EMPTY = "0" * 12  # the fingerprint of a month that the portal no longer has
+EMPTY = Fingerprint(rows=0, closed=0, latest=None, digest="0" * 32)  # of a month that the portal no longer has
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
 _ARCHIVE_MARK = "archive:"
 
@@ -34,8 +46,10 @@ class Plan:
     releases: tuple[Release, ...]
     stale: Mapping[Window, str] = field(default_factory=dict)
     """The windows to load, with the portal's fingerprint of each."""
-    rows: int = 0
-    """Rows in the stale windows, by the portal's count."""
+    reread: frozenset[Window] = frozenset()
+    """Of these, the windows of the deep pass: their fingerprint has not moved."""
+    answers: Mapping[Window, Fingerprint] = field(default_factory=dict)
+    """What the portal says of each window of the datasets that were asked."""
     held: bool = False
     """Skipped because the release lost too much; not because all is well."""
     last_month: str = field(default_factory=running_month)
@@ -46,8 +60,9 @@ class Plan:
         return sorted({window.month for window in self.stale if window.month != UNDATED}) or [self.last_month]
 
     @property
-    def data_processed(self) -> str:
-        return self.releases[0].data_processed
+    def rows(self) -> int:
+        """Rows in the stale windows, by the portal's count."""
+        return sum(self.answers[window].rows for window in self.stale)
 
 
 def make_plan(
@@ -57,6 +72,7 @@ def make_plan(
     code_version: str,
     datasets: Sequence[str] = (LIVE,),
     accept_shrink: bool = False,
+    now: datetime | None = None,
 ) -> Plan:
     """Ask the portal what it has and compare it with the ledger.
 
@@ -64,6 +80,7 @@ def make_plan(
         known: the release of each dataset that we dealt with last.
         code_version: of the cleaning rules; months cleaned by others are cleaned again.
         accept_shrink: the user said that something may be lost, so a held release is looked at again.
+        now: the instant that the age of a month's last reading is measured at.
 
     Raises:
         PortalError: the portal can't be reached or refuses.
@@ -84,28 +101,57 @@ def make_plan(
         if not accept_shrink and shrank(release.records_count, here):
             why = f"The portal has {release.records_count:,} rows, but we hold {here:,}: held, not followed."
             return Plan("load", why, releases)
-    stale: dict[Window, str] = {}
-    rows = 0
     last_month = running_month()
-    for release in releases:
-        there = {
-            Window(release.dataset, month): print_
-            for month, print_ in fingerprints(portal.cells(release.dataset), last_month).items()
-        }
-        stored = {window: record for window, record in ledger.items() if window.dataset == release.dataset}
-        for window in sorted(there.keys() | stored.keys()):
-            digest = there[window].digest if window in there else EMPTY
-            record = stored.get(window)
-            if (
-                record is None
-                or window in outdated
-                or not (record.fingerprint == digest or _both_empty(record, digest))
-            ):
-                stale[window] = digest[:_SHORT]
-                rows += there[window].rows if window in there else 0
-    count = f"{len(stale)} stale month{'' if len(stale) == 1 else 's'} of {rows:,} rows"
-    why = f"The portal has {what}: {count}." if stale else f"The portal has {what}, with no month changed."
-    return Plan("load", why, releases, stale, rows, last_month=last_month)
+    answers = {
+        window: print_ for release in releases for window, print_ in _ask(portal, release, ledger, last_month).items()
+    }
+    changed = {
+        window for window, print_ in answers.items() if window in outdated or _differs(ledger.get(window), print_)
+    }
+    reread = longest_ago(ledger, answers.keys() - changed, now or datetime.now(UTC))
+    stale = {window: answers[window].digest[:_SHORT] for window in sorted(changed | reread)}
+    return Plan("load", _why(what, answers, changed, reread), releases, stale, reread, answers, last_month=last_month)
+
+
+def _ask(
+    portal: Portal, release: Release, ledger: Mapping[Window, MonthRecord], last_month: str
+) -> dict[Window, Fingerprint]:
+    """The portal's fingerprint of each window of a dataset; of one that we hold and it no longer has, the empty one."""
+    there = fingerprints(portal.cells(release.dataset), last_month)
+    ours = {window.month for window in ledger if window.dataset == release.dataset}
+    return {Window(release.dataset, month): there.get(month, EMPTY) for month in there.keys() | ours}
+
+
+def _differs(record: MonthRecord | None, print_: Fingerprint) -> bool:
+    return record is None or not (record.fingerprint == print_.digest or record.rows_landed == print_.rows == 0)
+
+
+def longest_ago(
+    ledger: Mapping[Window, MonthRecord], unchanged: Collection[Window], now: datetime
+) -> frozenset[Window]:
+    """The deep pass's share of this release: the unchanged windows that were read longest ago, and all that are overdue."""
+    read = {window: datetime.fromisoformat(ledger[window].loaded_at) for window in unchanged}
+    aged = sorted((at, window) for window, at in read.items() if at <= now - timedelta(days=REREAD_AFTER_DAYS))
+    overdue = [window for at, window in aged if at <= now - timedelta(days=REREAD_WITHIN_DAYS - REREAD_SLACK_DAYS)]
+    share = ceil(len(ledger) / (REREAD_WITHIN_DAYS - REREAD_SLACK_DAYS - REREAD_AFTER_DAYS))
+    return frozenset(overdue) | {window for _, window in aged[:share]}
+
+
+def _why(
+    what: str, answers: Mapping[Window, Fingerprint], changed: Collection[Window], reread: Collection[Window]
+) -> str:
+    rows = sum(answers[window].rows for window in changed)
+    count = (
+        f": {len(changed)} stale month{'' if len(changed) == 1 else 's'} of {rows:,} rows"
+        if changed
+        else ", with no month changed"
+    )
+    deep = (
+        f"; {len(reread)} unchanged month{'' if len(reread) == 1 else 's'} read longest ago {'is' if len(reread) == 1 else 'are'} read again"
+        if reread
+        else ""
+    )
+    return f"The portal has {what}{count}{deep}."
 
 
 def published_again(plan: Plan, published: Path) -> Plan:
@@ -123,10 +169,6 @@ def known_state(release: Release, known: KnownRelease | None) -> str:
 def shrank(records_count: int, rows_here: int) -> bool:
     """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
     return records_count < rows_here * (1 - PORTAL_MAY_LOSE_SHARE)
-
-
-def _both_empty(record: MonthRecord, digest: str) -> bool:
-    return record.rows_landed == 0 and digest == EMPTY
 
 
 def _why_held(releases: Sequence[Release], ledger: Mapping[Window, MonthRecord]) -> str:

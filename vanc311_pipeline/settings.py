@@ -38,6 +38,12 @@ MONTH_MAY_LOSE_ROWS = 25
 MONTH_MAY_LOSE_SHARE = 0.02
 PORTAL_MAY_LOSE_SHARE = 0.02
 
+# The deep pass: every month is read again within 30 days, though its fingerprint stands still. A month that was read in
+# the last week is left alone; two days are spare, for days without a release.
+REREAD_WITHIN_DAYS = 30
+REREAD_AFTER_DAYS = 7
+REREAD_SLACK_DAYS = 2
+
 # Manners towards the portal.
 CONNECT_TIMEOUT_SECONDS = 10.0
 SLOWEST_BYTES_PER_SECOND = 1_000  # measured over one read timeout; below it a download counts as stalled

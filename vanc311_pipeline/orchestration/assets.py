@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import PipelineError, PortalUnavailable, ReleaseMoved
+from vanc311_pipeline.errors import PipelineError, PortalUnavailable
 from vanc311_pipeline.metrics.levels import CITYWIDE, HYPER_LOCAL, ISSUE, LEVELS, NEIGHBOURHOOD, UNLOCATED, Level
 from vanc311_pipeline.months import datasets_that_may_hold, running_month
 from vanc311_pipeline.orchestration import columns
@@ -29,7 +29,7 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import ARCHIVE, AREAS, FIRST_LIVE_MONTH, LIVE, UNDATED
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -39,7 +39,8 @@ from vanc311_pipeline.warehouse.publishing import publish
 OWNERS = ["team:data"]
 STALE_TAG = "vanc311/stale"
 RELEASE_TAG = "vanc311/release"
-DATASETS_TAG = "vanc311/datasets"
+RELEASES_TAG = "vanc311/releases"
+REREAD_TAG = "vanc311/read_again"
 WRITER_POOL = "sqlite_writer"
 PORTAL_POOL = "portal"
 """So that two runs never fetch, and never write, at once."""
@@ -90,6 +91,17 @@ def planned_months(tags: Mapping[str, str]) -> dict[Window, str] | None:
     return read_stale(tags[STALE_TAG]) if STALE_TAG in tags else None
 
 
+def write_releases(releases: Sequence[Release]) -> str:
+    """A plan's releases as one line of text, for a run's tag."""
+    return "; ".join(f"{release.dataset} {release_name(release)}" for release in releases)
+
+
+def read_releases(text: str) -> list[Release]:
+    """The inverse of `write_releases`; the fields were looked at by the plan and are not told."""
+    told = [item.split() for item in text.split("; ")]
+    return [Release(dataset, data_processed, int(count), fields=()) for dataset, data_processed, count in told]
+
+
 def failure(error: PipelineError, context: dg.AssetExecutionContext) -> dg.Failure:
     """An error of ours as Dagster's: the same words, and the exit code. Only an unreachable portal is tried again.
 
@@ -133,9 +145,13 @@ def raw_service_requests(
     actions: dict[Window, str] = {}
     try:
         with portal.open() as client:
-            releases = _begin(context, client, store.open(), planned, config)
+            warehouse = store.open()
+            releases = _begin(context, client, warehouse, planned, config)
+            with warehouse.read() as connection:
+                counted = ledger.counted_by_portal(connection, releases.values()) if planned is not None else {}
             for window in _wanted(context.partition_keys, planned, releases):
-                actions[window], rows = _land(client, releases[window.dataset], window, store.raw_dir, planned)
+                release = releases[window.dataset]
+                actions[window], rows = _land(client, release, window, store.raw_dir, planned, counted.get(window))
                 context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
                 progress.landed(window.month, rows)
         for month in context.partition_keys:
@@ -160,21 +176,32 @@ def _begin(
 ) -> dict[str, Release]:
     """Look at the datasets that the run needs; note their releases. A held dataset is left out, and so not loaded."""
     releases = {}
-    for dataset in _datasets(context, warehouse, planned):
-        release = client.release(dataset)
-        for note in release.drift():
-            context.log.warning(f"{dataset}: {note}. The landed files keep it; nothing else uses it.")
-        tagged = context.run.tags.get(RELEASE_TAG)
-        if dataset == LIVE and tagged and tagged != release_name(release):
-            raise ReleaseMoved(
-                f"The city published {dataset} anew since the plan: {tagged} became {release_name(release)}. "
-                "Nothing was loaded; plan again with `vanc311 sync`."
-            )
+    for release in _releases(context, client, warehouse, planned):
+        dataset = release.dataset
         with warehouse.write() as connection:
-            hold = not consent.accept_shrink and shrank(release.records_count, ledger.rows_landed(connection, dataset))
+            here = ledger.rows_landed(connection, dataset)
+            shrunk = shrank(release.records_count, here)
+            hold = shrunk and not consent.accept_shrink
+            if shrunk and not hold:
+                changelog.log_loss(
+                    connection, "all", here, release.records_count, release.data_processed, context.run.run_id
+                )
             ledger.note_release(connection, release, dataset, "held" if hold else "loading", context.run.run_id)
         if not hold:
             releases[dataset] = release
+    return releases
+
+
+def _releases(
+    context: dg.AssetExecutionContext, client: Portal, warehouse: Warehouse, planned: dict[Window, str] | None
+) -> list[Release]:
+    """The releases that the run is about: those that the plan saw, or else those that the portal has now."""
+    if planned is not None:
+        return read_releases(context.run.tags[RELEASES_TAG])
+    releases = [client.release(dataset) for dataset in _datasets(context, warehouse)]
+    for release in releases:
+        for note in release.drift():
+            context.log.warning(f"{release.dataset}: {note}. The landed files keep it; nothing else uses it.")
     return releases
 
 
@@ -182,9 +209,7 @@ def release_name(release: Release) -> str:
     return f"{release.data_processed} {release.records_count}"
 
 
-def _datasets(context: dg.AssetExecutionContext, warehouse: Warehouse, planned: dict[Window, str] | None) -> list[str]:
-    if planned is not None:
-        return sorted({LIVE} | {window.dataset for window in planned})
+def _datasets(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[str]:
     wanted = {dataset for month in context.partition_keys for dataset in datasets_that_may_hold(month)}
     if ARCHIVE in wanted and all(month >= FIRST_LIVE_MONTH for month in context.partition_keys):
         # The seam's later month: the archive takes part only where it was loaded before.
@@ -206,14 +231,20 @@ def _wanted(months: Sequence[str], planned: dict[Window, str] | None, releases: 
 
 
 def _land(
-    client: Portal, release: Release, window: Window, raw_dir: Path, planned: dict[Window, str] | None
+    client: Portal,
+    release: Release,
+    window: Window,
+    raw_dir: Path,
+    planned: dict[Window, str] | None,
+    counted: int | None,
 ) -> tuple[str, int]:
-    """Fetch a window, unless an earlier run of the same plan broke off after fetching it; what was done, and the rows."""
+    """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows."""
     if planned is not None:
         present = describe_landed(landed_path(raw_dir, window))
-        if present and present.fingerprint.startswith(planned[window]):
+        same_release = present is not None and present.data_processed == release.data_processed
+        if present and same_release and present.fingerprint.startswith(planned[window]):
             return "landed before", present.rows
-    return "fetched", land(client, release, window, running_month(), raw_dir).rows
+    return "fetched", land(client, release, window, running_month(), raw_dir, counted).rows
 
 
 def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> dict[str, Any]:
@@ -461,9 +492,10 @@ def settled_datasets(warehouse: Warehouse, tags: Mapping[str, str]) -> list[str]
     behind = {
         window.dataset
         for window, digest in planned.items()
-        if digest != EMPTY and not (window in records and records[window].fingerprint.startswith(digest))
+        if not EMPTY.digest.startswith(digest)
+        and not (window in records and records[window].fingerprint.startswith(digest))
     }
-    return [dataset for dataset in tags[DATASETS_TAG].split() if dataset not in behind]
+    return [release.dataset for release in read_releases(tags[RELEASES_TAG]) if release.dataset not in behind]
 
 
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [

@@ -2,7 +2,15 @@
 
 import dagster as dg
 
-from vanc311_pipeline.orchestration.assets import ASSETS, DATASETS_TAG, RELEASE_TAG, STALE_TAG, release_name
+from vanc311_pipeline.orchestration.assets import (
+    ASSETS,
+    RELEASE_TAG,
+    RELEASES_TAG,
+    REREAD_TAG,
+    STALE_TAG,
+    release_name,
+    write_releases,
+)
 from vanc311_pipeline.plan import Plan, write_stale
 from vanc311_pipeline.settings import LIVE
 
@@ -39,6 +47,7 @@ def plan_tags(plan: Plan) -> dict[str, str]:
         **range_tags(plan.months[0], plan.months[-1]),
         STALE_TAG: write_stale(plan.stale),
         RELEASE_TAG: release_name(live),
-        DATASETS_TAG: " ".join(release.dataset for release in plan.releases),
+        RELEASES_TAG: write_releases(plan.releases),
+        REREAD_TAG: " ".join(sorted(window.month for window in plan.reread)) or "none",
         WHY_TAG: plan.why,
     }

@@ -1,4 +1,7 @@
-"""Planning against a warehouse: hands the ledger to `plan.make_plan`. Shared by the schedule and the command line."""
+"""Planning against a warehouse: hands the ledger to `plan.make_plan`, and writes down what the portal answered.
+
+Shared by the schedule and the command line.
+"""
 
 from collections.abc import Sequence
 
@@ -17,4 +20,10 @@ def plan_now(
     with warehouse.read() as connection:
         months = ledger.months(connection)
         known = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
-    return make_plan(client, months, known, CODE_VERSION, datasets, accept_shrink)
+    plan = make_plan(client, months, known, CODE_VERSION, datasets, accept_shrink)
+    if plan.answers:
+        with warehouse.write() as connection:
+            for release in plan.releases:
+                answers = {window: said for window, said in plan.answers.items() if window.dataset == release.dataset}
+                ledger.note_portal_months(connection, release, answers)
+    return plan

@@ -3,8 +3,9 @@
 What belongs here: fetching a window until it is proven complete, writing it atomically, and reading it back. What does
 not: any reading of the values; every column is kept as the text that came, extra columns included.
 
-An export counts only if its rows equal the portal's `total_count`, asked before and after, while `data_processed` stood
-still. The file replaces its predecessor in one rename, so a reader sees the old month or the new one.
+An export counts only if its rows equal the portal's own count, asked before and after, while `data_processed` stood
+still. A planned window was counted by the grouped question; any other is counted by a `total_count` of its own. The
+file replaces its predecessor in one rename, so a reader sees the old month or the new one.
 """
 
 import csv
@@ -55,8 +56,14 @@ def landed_path(raw_dir: Path, window: Window) -> Path:
     return raw_dir / window.dataset / f"{window.month}.parquet"
 
 
-def land(portal: Portal, release: Release, window: Window, last_month: str, raw_dir: Path) -> Landed:
+def land(
+    portal: Portal, release: Release, window: Window, last_month: str, raw_dir: Path, counted: int | None = None
+) -> Landed:
     """Fetch a window and put it in place of its predecessor.
+
+    Args:
+        release: what the dataset's metadata said before; it must still say so after.
+        counted: the portal's count of the window in this release, if it was asked already.
 
     Raises:
         CountMismatch: export and `total_count` disagree, after every retry; the predecessor stays.
@@ -70,7 +77,7 @@ def land(portal: Portal, release: Release, window: Window, last_month: str, raw_
     where = window.where(last_month)
     with tempfile.TemporaryDirectory(prefix=f".{window.month}-", dir=target.parent) as scratch:
         body = Path(scratch) / "export.csv"
-        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body))
+        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body, counted))
         landed = _describe(table, release, window, where, portal.url, before, after, body)
         _write(table, landed, Path(scratch) / "month.parquet", target)
     return landed
@@ -104,8 +111,10 @@ def landed_months(raw_dir: Path, dataset: str) -> list[str]:
     return sorted(path.stem for path in (raw_dir / dataset).glob("*.parquet"))
 
 
-def _fetch_whole(portal: Portal, release: Release, window: Window, where: str, body: Path) -> tuple[pa.Table, int, int]:
-    before = portal.total_count(window.dataset, where)
+def _fetch_whole(
+    portal: Portal, release: Release, window: Window, where: str, body: Path, counted: int | None
+) -> tuple[pa.Table, int, int]:
+    before = portal.total_count(window.dataset, where) if counted is None else counted
     portal.download(window.dataset, where, body)
     table = _parse(body, window)
     after = portal.total_count(window.dataset, where)

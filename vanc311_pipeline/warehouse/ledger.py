@@ -1,9 +1,10 @@
 """The ledger: what of the portal is in the warehouse, month by month and release by release.
 
-What belongs here: reading and writing `month_ledger` and `portal_releases`. What does not: requests, and the judgement
+What belongs here: reading and writing `month_ledger`, `portal_releases` and `portal_months`. What does not: requests, and the judgement
 about what to load (`vanc311_pipeline.plan`). Callers pass the connection; the transaction is theirs.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -13,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.schema import month_ledger, portal_releases, publications
+from vanc311_pipeline.portal.fingerprint import Fingerprint
+from vanc311_pipeline.schema import month_ledger, portal_months, portal_releases, publications
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse.engine import utc_now
@@ -31,6 +33,7 @@ class MonthRecord:
     fingerprint: str
     landed_sha256: str
     code_version: str
+    loaded_at: str
     held_rows: int | None
     held_fingerprint: str | None
     held_since: str | None
@@ -87,6 +90,36 @@ def hold_month(connection: sa.Connection, window: Window, rows: int, fingerprint
             held_since=sa.func.coalesce(month_ledger.c.held_since, utc_now()),
         )
     )
+
+
+def note_portal_months(connection: sa.Connection, release: Release, answers: Mapping[Window, Fingerprint]) -> None:
+    """Write down what the portal says of each month of a dataset, in place of what it said before."""
+    connection.execute(sa.delete(portal_months).where(portal_months.c.dataset == release.dataset))
+    asked_at = utc_now()
+    lines = [
+        {
+            "dataset": window.dataset,
+            "partition_month": window.month,
+            "rows": answer.rows,
+            "closed": answer.closed,
+            "latest_change": answer.latest,
+            "fingerprint": answer.digest,
+            "data_processed": release.data_processed,
+            "asked_at": asked_at,
+        }
+        for window, answer in answers.items()
+    ]
+    if lines:
+        connection.execute(sa.insert(portal_months), lines)
+
+
+def counted_by_portal(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, int]:
+    """The rows of each window by the portal's own answer, if it spoke of these releases."""
+    query = sa.select(
+        portal_months.c.dataset, portal_months.c.partition_month, portal_months.c.rows, portal_months.c.data_processed
+    )
+    spoken_of = {(release.dataset, release.data_processed) for release in releases}
+    return {Window(row[0], row[1]): row[2] for row in connection.execute(query) if (row[0], row[3]) in spoken_of}
 
 
 def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None:

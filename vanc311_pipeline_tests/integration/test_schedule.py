@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vanc311_pipeline import schema
 from vanc311_pipeline.errors import PortalUnavailable
-from vanc311_pipeline.orchestration.assets import DATASETS_TAG, RELEASE_TAG, STALE_TAG, portal_key
+from vanc311_pipeline.orchestration.assets import RELEASE_TAG, RELEASES_TAG, STALE_TAG, portal_key
 from vanc311_pipeline.orchestration.job import RANGE_END_TAG, RANGE_START_TAG, WHY_TAG
 from vanc311_pipeline.orchestration.resources import PortalResource, store_resource
 from vanc311_pipeline.orchestration.schedule import SLOT_TAG, every_50_minutes
@@ -144,7 +146,7 @@ def test_a_changed_portal_gives_one_run_over_the_range_of_its_stale_months(tick,
     assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == ("2024-02", "2024-06")
     assert set(read_stale(request.tags[STALE_TAG])) == {Window(LIVE, "2024-02"), Window(LIVE, "2024-06")}
     assert request.tags[RELEASE_TAG] == f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ} {len(portal.frame)}"
-    assert request.tags[DATASETS_TAG] == LIVE
+    assert request.tags[RELEASES_TAG] == f"{LIVE} {request.tags[RELEASE_TAG]}"
     assert "2 stale months" in request.tags[WHY_TAG]
     assert request.tags[SLOT_TAG] == request.run_key == slot_name(SLOT)
     assert asked(portal) == 2
@@ -238,8 +240,17 @@ def test_an_empty_warehouse_is_filled_by_the_first_tick(tick, portal, synced, tm
     assert {window.month for window in read_stale(request.tags[STALE_TAG])} == set(months)
 
 
-def test_a_tick_writes_nothing_to_the_warehouse(tick, portal, copied):
+def test_a_tick_writes_down_what_the_portal_answered_and_nothing_else(tick, portal, copied):
+    def stored():
+        with Warehouse.of(copied).read() as connection:
+            return {
+                table.name: connection.execute(sa.select(table).order_by(*table.columns)).all()
+                for table in schema.metadata.sorted_tables
+            }
+
     portal.publish_edit("touch")
-    before = Warehouse.of(copied).path.read_bytes()
+    before = stored()
     tick(settings=copied)
-    assert Warehouse.of(copied).path.read_bytes() == before
+    after = stored()
+    assert {name for name in before if before[name] != after[name]} == {"portal_months"}
+    assert sum(line.rows for line in after["portal_months"]) == len(portal.frame)

@@ -1,6 +1,9 @@
 """Claims about the plan: what it costs to ask, which months are stale, and when nothing is followed."""
 
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.planning import plan_now
-from vanc311_pipeline.plan import EMPTY, Plan, make_plan, read_stale, shrank, write_stale
+from vanc311_pipeline.plan import Plan, longest_ago, make_plan, read_stale, shrank, write_stale
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.edits import EDITS
@@ -19,6 +22,7 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 OPENED = "service_request_open_timestamp"
+GONE = "0" * 12  # stands in a plan for a month that the portal no longer has
 
 
 @pytest.fixture
@@ -28,9 +32,9 @@ def portal(open_portal):
 
 
 @pytest.fixture
-def plan(portal, ask, synced):
-    """Plans against the synced warehouse, which is only read."""
-    return lambda **options: plan_now(ask(portal), Warehouse.of(synced), **options)
+def plan(portal, ask, copied):
+    """Plans against a warehouse that is in step with the portal."""
+    return lambda **options: plan_now(ask(portal), Warehouse.of(copied), **options)
 
 
 @pytest.fixture
@@ -107,7 +111,7 @@ def test_a_relabelled_type_makes_every_month_stale_that_has_it(portal, plan):
 
 def test_a_month_that_vanished_is_stale_and_empty(portal, plan):
     portal.publish(EDITS["empty_month"].function(portal.frame, month="2025-07"))
-    assert plan().stale == {Window(LIVE, "2025-07"): EMPTY}
+    assert plan().stale == {Window(LIVE, "2025-07"): GONE}
 
 
 def test_an_edit_that_moves_neither_a_count_nor_a_timestamp_is_not_seen(portal, plan):
@@ -149,6 +153,83 @@ def test_a_release_that_was_begun_and_not_finished_is_looked_at_again(portal, as
 def test_the_archive_is_asked_only_if_it_is_wanted(portal, ask, known):
     make_plan(ask(portal), known[0], known[1] | {ARCHIVE: None}, CODE_VERSION, datasets=(LIVE, ARCHIVE))
     assert asked(portal) == [LIVE, ARCHIVE, f"{LIVE}/exports/json", f"{ARCHIVE}/exports/json"]
+
+
+# -- the deep pass ---------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def read_days_ago(months, days):
+    """The ledger, with each window last read so many days before NOW."""
+    return {
+        window: replace(record, loaded_at=f"{NOW - timedelta(days=ago):%Y-%m-%dT%H:%M:%SZ}")
+        for (window, record), ago in zip(sorted(months.items()), days, strict=True)
+    }
+
+
+@pytest.fixture
+def reread(portal, ask, known):
+    """The windows that a new release without a change has read again, given the ages of all readings."""
+
+    def planned(days):
+        portal.publish_edit(None)
+        return make_plan(ask(portal), read_days_ago(known[0], days), known[1], CODE_VERSION, now=NOW)
+
+    return planned
+
+
+def test_a_month_that_was_read_within_a_week_is_not_read_again(reread, known):
+    assert reread([6.9] * len(known[0])).stale == {}
+
+
+def test_a_release_has_the_months_read_longest_ago_read_again_a_few_at_a_time(reread, known):
+    windows = sorted(known[0])
+    made = reread([8 + place / len(windows) for place in range(len(windows))])
+    assert sorted(made.reread) == windows[-ceil(len(windows) / 21) :]
+    assert set(made.stale) == made.reread
+    assert f"with no month changed; {len(made.reread)} unchanged" in made.why
+
+
+def test_whatever_is_overdue_is_read_at_once(reread, known):
+    assert reread([28.1] * len(known[0])).reread == set(known[0])
+
+
+def test_with_a_release_each_day_every_month_is_read_again_within_30_days(known):
+    months, _ = known
+    read = dict.fromkeys(months, NOW)
+    ages = []
+    for day in range(1, 91):
+        now = NOW + timedelta(days=day)
+        aged = {w: replace(record, loaded_at=f"{read[w]:%Y-%m-%dT%H:%M:%SZ}") for w, record in months.items()}
+        share = longest_ago(aged, months.keys(), now)
+        assert len(share) <= ceil(len(months) / 21)
+        read |= dict.fromkeys(share, now)
+        ages.append(now - min(read.values()))
+    assert timedelta(days=20) < max(ages) <= timedelta(days=30)
+
+
+def test_a_changed_month_is_no_part_of_the_deep_pass(portal, ask, known):
+    before = portal.frame
+    portal.publish_edit("touch")
+    made = make_plan(ask(portal), read_days_ago(known[0], [40] * len(known[0])), known[1], CODE_VERSION, now=NOW)
+    changed = {Window(LIVE, month) for month in edited_months(before, portal.frame)}
+    assert made.reread == set(known[0]) - changed
+    assert set(made.stale) == set(known[0])
+
+
+def test_a_quiet_portal_has_nothing_read_again(portal, ask, known):
+    made = make_plan(ask(portal), read_days_ago(known[0], [400] * len(known[0])), known[1], CODE_VERSION, now=NOW)
+    assert (made.action, made.stale) == ("skip", {})
+    assert asked(portal) == [LIVE]
+
+
+def test_what_the_portal_answered_is_written_down(portal, plan, copied):
+    portal.publish_edit("delete")
+    made = plan()
+    with Warehouse.of(copied).read() as connection:
+        assert ledger.counted_by_portal(connection, made.releases) == {w: a.rows for w, a in made.answers.items()}
+    assert sum(answer.rows for answer in made.answers.values()) == len(portal.frame)
 
 
 # -- what is not followed --------------------------------------------------------------------------------------------
@@ -219,7 +300,7 @@ def test_stale_windows_survive_being_written_as_a_tag(stale):
     assert read_stale(write_stale(stale)) == stale
 
 
-@given(stale=st.dictionaries(a_window, st.just(EMPTY), min_size=1))
+@given(stale=st.dictionaries(a_window, st.just(GONE), min_size=1))
 def test_a_plans_months_are_those_that_a_partition_can_hold(stale):
     made = Plan("load", "", (), stale, last_month="2026-02")
     dated = {window.month for window in stale} - {"undated"}
