@@ -1,6 +1,6 @@
 """The asset checks: which audit guards which asset, and whether its failure stops the run.
 
-What belongs here: names, descriptions and severities. What does not: the questions themselves (`warehouse.audit`).
+What belongs here: names, descriptions and severities. What does not: the questions themselves (`warehouse.audits`).
 
 A problem (our data is wrong or not proven) fails with ERROR and, where the check is blocking, stops what comes after.
 A note (the city's own data is odd) fails with WARN: counted and said, never stopped. An audit that raises is a broken
@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from vanc311_pipeline.orchestration.assets import planned_months
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.settings import UNDATED
-from vanc311_pipeline.warehouse import audit, ledger
-from vanc311_pipeline.warehouse.audit import Finding
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.audits import landed, metrics, published, stored
+from vanc311_pipeline.warehouse.audits.questions import Finding
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 LISTED = 20  # problems shown in the UI; all are counted
@@ -83,78 +84,81 @@ CHECKS = [
         "raw_service_requests",
         "raw_count_equals_portal_count",
         True,
-        lambda s: audit.raw_counts(s.store.raw_dir, s.months),
+        lambda s: landed.raw_counts(s.store.raw_dir, s.months),
     ),
-    Check("raw_service_requests", "portal_has_not_shrunk", True, lambda s: audit.portal_size(s.connection)),
+    Check("raw_service_requests", "portal_has_not_shrunk", True, lambda s: landed.portal_size(s.connection)),
     Check(
-        "raw_service_requests", "portal_fields_are_known", False, lambda s: audit.raw_fields(s.store.raw_dir, s.months)
+        "raw_service_requests", "portal_fields_are_known", False, lambda s: landed.raw_fields(s.store.raw_dir, s.months)
     ),
-    Check("local_areas", "there_are_22_areas", True, lambda s: audit.all_areas(s.connection)),
+    Check("local_areas", "there_are_22_areas", True, lambda s: stored.all_areas(s.connection)),
     Check(
         "service_requests",
         "every_row_is_accounted_for",
         True,
-        lambda s: audit.accounting(s.connection, s.store.raw_dir, s.months),
+        lambda s: stored.accounting(s.connection, s.store.raw_dir, s.months),
     ),
     Check(
         "service_requests",
         "stored_total_equals_portal_total",
         True,
-        lambda s: audit.portal_total(s.connection, s.planned),
+        lambda s: stored.portal_total(s.connection, s.planned),
     ),
-    Check("service_requests", "no_month_is_held", True, lambda s: audit.held_months(s.connection)),
+    Check("service_requests", "no_month_is_held", True, lambda s: stored.held_months(s.connection)),
     Check(
         "service_requests",
         "request_ids_are_unique_and_well_formed",
         True,
-        lambda s: audit.identity(s.connection, s.months),
+        lambda s: stored.identity(s.connection, s.months),
     ),
     Check(
-        "service_requests", "nothing_required_is_missing", True, lambda s: audit.completeness(s.connection, s.months)
+        "service_requests", "nothing_required_is_missing", True, lambda s: stored.completeness(s.connection, s.months)
     ),
     Check(
         "service_requests",
         "dates_and_durations_follow_from_instants",
         True,
-        lambda s: audit.derivation(s.connection, s.months),
+        lambda s: stored.derivation(s.connection, s.months),
     ),
-    Check("service_requests", "areas_are_known", True, lambda s: audit.known_areas(s.connection, s.months)),
-    Check("service_requests", "no_row_is_quarantined", False, lambda s: audit.quarantine(s.connection)),
+    Check("service_requests", "areas_are_known", True, lambda s: stored.known_areas(s.connection, s.months)),
+    Check("service_requests", "no_row_is_quarantined", False, lambda s: stored.quarantine(s.connection)),
     Check(
         "service_requests",
         "status_and_close_date_agree",
         False,
-        lambda s: audit.status_and_close_date(s.connection, s.months),
+        lambda s: stored.status_and_close_date(s.connection, s.months),
     ),
     Check(
-        "service_requests", "close_is_not_before_open", False, lambda s: audit.close_before_open(s.connection, s.months)
+        "service_requests",
+        "close_is_not_before_open",
+        False,
+        lambda s: stored.close_before_open(s.connection, s.months),
     ),
     Check(
-        "service_requests", "timestamps_are_plausible", False, lambda s: audit.plausible_times(s.connection, s.months)
+        "service_requests", "timestamps_are_plausible", False, lambda s: stored.plausible_times(s.connection, s.months)
     ),
     Check(
-        "service_requests", "points_lie_in_the_city", False, lambda s: audit.points_in_the_city(s.connection, s.months)
+        "service_requests", "points_lie_in_the_city", False, lambda s: stored.points_in_the_city(s.connection, s.months)
     ),
     Check(
         "service_requests",
         "points_lie_in_their_area",
         False,
-        lambda s: audit.points_in_their_area(s.connection, s.months),
+        lambda s: stored.points_in_their_area(s.connection, s.months),
     ),
-    Check("metric_aggregates", "levels_add_up", True, lambda s: audit.conservation(s.connection)),
-    Check("metric_aggregates", "recomputed_metrics_agree", True, lambda s: audit.recomputed(s.connection, s.months)),
-    Check("metric_aggregates", "long_table_equals_wide_tables", True, lambda s: audit.long_equals_wide(s.connection)),
+    Check("metric_aggregates", "levels_add_up", True, lambda s: metrics.conservation(s.connection)),
+    Check("metric_aggregates", "recomputed_metrics_agree", True, lambda s: metrics.recomputed(s.connection, s.months)),
+    Check("metric_aggregates", "long_table_equals_wide_tables", True, lambda s: metrics.long_equals_wide(s.connection)),
     Check(
         "published_database",
         "published_file_is_whole",
         True,
-        lambda s: audit.published_whole(s.connection, s.store.published_path),
+        lambda s: published.published_whole(s.connection, s.store.published_path),
     ),
     Check(
         "published_database",
         "published_file_equals_warehouse",
         True,
-        lambda s: audit.published_equal(s.warehouse, s.store.published_path, s.months),
+        lambda s: published.published_equal(s.warehouse, s.store.published_path, s.months),
     ),
 ]
 

@@ -1,0 +1,72 @@
+"""Audits of the landed files, and of the portal's size."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from vanc311_pipeline.plan import shrank
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.landing import describe_landed, landed_months, landed_path
+from vanc311_pipeline.schema import (
+    KNOWN_EXTRA_FIELDS,
+    PORTAL_FIELDS,
+)
+from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.audits.questions import (
+    Finding,
+    Months,
+)
+
+
+def raw_counts(raw_dir: Path, months: Months) -> Finding:
+    """Every landed file holds as many rows as the portal counted before and after."""
+    problems, files, rows = [], 0, 0
+    for window in _landed(raw_dir, months):
+        path = landed_path(raw_dir, window)
+        about, found = describe_landed(path), pq.read_metadata(path).num_rows
+        files, rows = files + 1, rows + found
+        if about and not found == about.rows == about.total_count_before == about.total_count_after:
+            problems.append(
+                f"{window.dataset} {window.month}: the file has {found:,} rows, the portal counted "
+                f"{about.total_count_before:,} before and {about.total_count_after:,} after"
+            )
+    return Finding(problems, counts={"files": files, "rows": rows})
+
+
+def raw_fields(raw_dir: Path, months: Months) -> Finding:
+    """The landed files have the fields that we know, in the order that we know."""
+    notes = set()
+    known = [*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS]
+    for window in _landed(raw_dir, months):
+        about = describe_landed(landed_path(raw_dir, window))
+        columns = about.columns if about else []
+        notes |= {f"{window.dataset} has the new field {name}" for name in columns if name not in known}
+        if [name for name in columns if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
+            notes.add(f"{window.dataset} serves its fields in another order")
+    return Finding(notes=sorted(notes))
+
+
+def portal_size(connection: sa.Connection) -> Finding:
+    """No dataset lost more of its rows than we follow without consent."""
+    problems, counts = [], {}
+    for dataset in (LIVE, ARCHIVE):
+        known, here = ledger.last_release(connection, dataset), ledger.rows_landed(connection, dataset)
+        if known is None:
+            continue
+        counts[f"{dataset} rows"] = known.records_count
+        if known.state == "held" and shrank(known.records_count, here):
+            problems.append(
+                f"{dataset} fell to {known.records_count:,} rows ({known.data_processed}); we hold {here:,}. Nothing was taken "
+                "over. Wait for the portal to recover, or accept the loss: vanc311 sync --accept-shrink all"
+            )
+    return Finding(problems, counts=counts)
+
+
+def _landed(raw_dir: Path, months: Months) -> Iterator[Window]:
+    for dataset in (ARCHIVE, LIVE):
+        for month in landed_months(raw_dir, dataset):
+            if months is None or month in months:
+                yield Window(dataset, month)

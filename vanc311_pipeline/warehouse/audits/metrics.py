@@ -1,0 +1,168 @@
+"""Audits of the metric tables: the conservation laws, and every number computed again another way."""
+
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.laws import broken_laws
+from vanc311_pipeline.metrics.levels import LEVELS, METRICS, UNLOCATED
+from vanc311_pipeline.schema import (
+    COUNTS,
+    metric_cells,
+)
+from vanc311_pipeline.warehouse.audits.questions import DAY_SECONDS, Finding, Months, count, equal_or_null, months_of
+
+
+def conservation(connection: sa.Connection) -> Finding:
+    """The levels add up to each other, exactly (docs/metrics.md, laws 1 to 4)."""
+    tables = {level.name: pd.read_sql(sa.select(level.table), connection) for level in LEVELS}
+    return Finding(broken_laws(tables), counts={level: len(frame) for level, frame in tables.items()})
+
+
+def recomputed(connection: sa.Connection, months: Months) -> Finding:
+    """The metrics, computed again another way, are the same.
+
+    The cells of the months are counted anew in SQL from the raw dates of the requests; the wide tables are summed anew
+    in pandas from all cells.
+    """
+    problems = []
+    wanted = months_of(connection, months)
+    for month in wanted:
+        problems += _different_cells(month, _cells_from_requests(connection, month), _stored_cells(connection, month))
+    if months is None:
+        volume = count(
+            connection,
+            "SELECT (SELECT count(*) FROM service_requests) - (SELECT coalesce(sum(volume), 0) FROM metric_cells)",
+        )
+        problems += [f"the cells count {-volume:+,} requests other than the table holds"] if volume else []
+    cells = pd.read_sql(sa.select(metric_cells), connection)
+    for level in LEVELS:
+        stored = pd.read_sql(sa.select(level.table), connection)
+        for scope in level.scopes:
+            mine = stored[stored["scope"] == scope] if "scope" in stored else stored
+            problems += _different_level(f"{level.name} ({scope})", list(level.keys), _in_scope(cells, scope), mine)
+    return Finding(problems, counts={"months": len(wanted), "cells": len(cells)})
+
+
+def long_equals_wide(connection: sa.Connection) -> Finding:
+    """`metric_aggregates` says what the wide tables say, number by number, and nothing else."""
+    long = pd.read_sql(sa.select(schema.metric_aggregates), connection)
+    problems, expected = [], 0
+    for level in LEVELS:
+        wide = pd.read_sql(sa.select(level.table), connection)
+        wide = wide if "scope" in wide else wide.assign(scope=level.scopes[0])
+        mine = long[
+            (long["level"] == level.name) & (long[list(level.keys)].notna().all(axis=1) if level.keys else True)
+        ]
+        problems += _different_long(level.name, wide, mine, [*level.keys, "scope"])
+        expected += len(wide) * len(METRICS)
+        if level is UNLOCATED:
+            total = _total(wide, connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of))))
+            mine = long[(long["level"] == level.name) & long["issue_type"].isna()]
+            problems += _different_long("the total of the unlocated", total, mine, ["scope"])
+            expected += len(METRICS)
+    extra = len(long) - expected
+    return Finding(
+        problems + ([f"{extra:+,} rows more than the wide tables give"] if extra else []), counts={"rows": len(long)}
+    )
+
+
+def _different_long(name: str, wide: pd.DataFrame, long: pd.DataFrame, keys: list[str]) -> list[str]:
+    problems = []
+    for metric, n in METRICS.items():
+        mine = long[long["metric"] == metric]
+        joined = wide.merge(mine, on=keys, how="outer", suffixes=("_wide", "_long"), indicator=True)
+        wrong = (joined["_merge"] != "both") | (joined[n] != joined["n"])
+        wrong |= joined["as_of_wide"] != joined["as_of_long"]
+        wrong |= ~equal_or_null(joined[metric], joined["value"])
+        if wrong.any():
+            problems.append(f"{name}: {wrong.sum():,} values of {metric} differ")
+    return problems
+
+
+def _total(wide: pd.DataFrame, as_of: str | None) -> pd.DataFrame:
+    """The rows of a level taken together, as one row."""
+    sums = wide[COUNTS].sum().to_frame().T.assign(scope=UNLOCATED.scopes[0], as_of=as_of)
+    return sums.assign(
+        avg_ttr=sums["sum_days_to_close"] / sums["n_ttr"].where(sums["n_ttr"] > 0),
+        avg_ttu=sums["sum_seconds_to_update"] / sums["n_ttu"].where(sums["n_ttu"] > 0) / DAY_SECONDS,
+    )
+
+
+# Materialized, or SQLite would work out both differences again for each count.
+
+
+_DATED = """
+    WITH dated AS MATERIALIZED (
+        SELECT local_area, issue_type, status, closed_on, opened_on, modified_at,
+               strftime('%s', modified_at) - strftime('%s', opened_at) AS seconds,
+               CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days
+        FROM service_requests WHERE partition_month = :month
+    )
+"""
+
+
+_FROM_ROWS = {
+    "volume": "count(*)",
+    "open_requests": "sum(status IS 'Open')",
+    "n_ttr": "sum(status IS 'Close' AND coalesce(days >= 0, 0))",
+    "n_ttu": "sum(coalesce(seconds > 0, 0))",
+    "closed": "sum(status IS 'Close')",
+    "status_unknown": "sum(status IS NOT 'Open' AND status IS NOT 'Close')",
+    "sum_days_to_close": "sum(CASE WHEN status = 'Close' AND days > 0 THEN days ELSE 0 END)",
+    "sum_seconds_to_update": "sum(CASE WHEN seconds > 0 THEN seconds ELSE 0 END)",
+    "n_negative": "sum(status IS 'Close' AND coalesce(days < 0, 0))",
+    "n_closed_without_date": "sum(status IS 'Close' AND closed_on IS NULL)",
+    "n_never_updated": "sum(coalesce(seconds = 0, 0))",
+    "n_update_negative": "sum(coalesce(seconds < 0, 0))",
+    "n_update_missing": "sum(modified_at IS NULL)",
+    "n_static_open": "sum(status IS 'Open' AND opened_on < '2022-08-17')",
+}
+
+
+def _cells_from_requests(connection: sa.Connection, month: str) -> pd.DataFrame:
+    sums = ", ".join(f"{_FROM_ROWS[name]} AS {name}" for name in COUNTS)
+    query = sa.text(f"{_DATED} SELECT local_area, issue_type, {sums} FROM dated GROUP BY local_area, issue_type")
+    return pd.read_sql(query, connection, params={"month": month})
+
+
+def _stored_cells(connection: sa.Connection, month: str) -> pd.DataFrame:
+    names = ["local_area", "issue_type", *COUNTS]
+    return pd.read_sql(
+        sa.select(*(metric_cells.c[name] for name in names)).where(metric_cells.c.partition_month == month), connection
+    )
+
+
+def _different_cells(month: str, ours: pd.DataFrame, stored: pd.DataFrame) -> list[str]:
+    keys = ["local_area", "issue_type"]
+    left, right = (frame.fillna({"local_area": ""}).set_index(keys)[COUNTS].astype("int64") for frame in (ours, stored))
+    if not right.index.is_unique:
+        return [f"{month}: a cell stands twice"]
+    left, right = left.align(right, fill_value=0)
+    wrong = left.index[(left != right).any(axis=1)]
+    return [f"{month}: {len(wrong):,} cells differ from the requests, such as {wrong[0]!r}"] if len(wrong) else []
+
+
+def _in_scope(cells: pd.DataFrame, scope: str) -> pd.DataFrame:
+    located = cells["local_area"].notna()
+    return cells if scope == "all" else cells[located if scope == "located" else ~located]
+
+
+def _different_level(name: str, keys: list[str], cells: pd.DataFrame, stored: pd.DataFrame) -> list[str]:
+    sums: Any = cells.groupby(keys)[COUNTS].sum() if keys else cells[COUNTS].sum().to_frame().T
+    mine = stored.set_index(keys) if keys else stored.reset_index(drop=True)
+    if not sums.index.sort_values().equals(mine.index.sort_values()):
+        return [f"{name}: its groups are not those of the requests"]
+    mine = mine.loc[sums.index]
+    wrong = (mine[COUNTS] != sums).any(axis=1)
+    wrong |= ~equal_or_null(mine["avg_ttr"], sums["sum_days_to_close"] / sums["n_ttr"].where(sums["n_ttr"] > 0))
+    wrong |= ~equal_or_null(
+        mine["avg_ttu"], sums["sum_seconds_to_update"] / sums["n_ttu"].where(sums["n_ttu"] > 0) / DAY_SECONDS
+    )
+    return (
+        [f"{name}: {wrong.sum():,} groups have other numbers than their requests, such as {wrong.index[wrong][0]!r}"]
+        if wrong.any()
+        else []
+    )

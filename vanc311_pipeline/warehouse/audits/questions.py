@@ -1,0 +1,91 @@
+"""How an audit asks and answers: its finding, and the queries that several audits share. They only read.
+
+Months are UTC months of the opening instant; None means all of them.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from vanc311_pipeline.schema import (
+    service_requests,
+)
+
+Months = Collection[str] | None
+
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An audit's answer."""
+
+    problems: list[str] = field(default_factory=list)
+    """What must not be: our data is wrong or not proven."""
+    notes: list[str] = field(default_factory=list)
+    """What is odd in the city's own data: kept, counted, said."""
+    counts: Mapping[str, int | float | str] = field(default_factory=dict)
+    """What was looked at, in numbers."""
+
+
+def months_of(connection: sa.Connection, months: Months) -> list[str]:
+    if months is not None:
+        return sorted(months)
+    return list(
+        connection.scalars(
+            sa.select(service_requests.c.partition_month).distinct().order_by(service_requests.c.partition_month)
+        )
+    )
+
+
+def rows_by_month(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
+    query = sa.select(table.c.partition_month, sa.func.count()).group_by(table.c.partition_month)
+    return dict(connection.execute(query).all())
+
+
+def count(connection: sa.Connection, query: str) -> int:
+    return int(connection.execute(sa.text(query)).scalar_one())
+
+
+def request_rows(
+    connection: sa.Connection, columns: list[str], month: str, where: str = "true"
+) -> list[tuple[Any, ...]]:
+    """A month's requests as SQLite's own tuples: a million SQLAlchemy rows cost as much as all the questions."""
+    query = f"SELECT {', '.join(columns)} FROM service_requests WHERE partition_month = ? AND {where}"
+    raw = connection.connection.driver_connection
+    return list(raw.execute(query, (month,))) if raw else []
+
+
+def requests_of(connection: sa.Connection, columns: list[str], month: str, where: str = "true") -> pd.DataFrame:
+    kinds = {name: "float64" if isinstance(service_requests.c[name].type, sa.REAL) else None for name in columns}
+    rows = zip(*request_rows(connection, columns, month, where), strict=True)
+    found = dict(zip(columns, rows, strict=False))
+    return pd.DataFrame({name: pd.Series(found.get(name, ()), dtype=kind) for name, kind in kinds.items()})
+
+
+def count_each(
+    connection: sa.Connection, tests: dict[str, str], months: Months, **values: str
+) -> list[tuple[str, int]]:
+    """How many requests of the months meet each condition, in one pass over them."""
+    sums = ", ".join(f"coalesce(sum({test}), 0)" for test in tests.values())
+    query = sa.text(f"SELECT {sums} FROM service_requests")
+    if months is not None:
+        query = sa.text(f"{query.text} WHERE partition_month IN :months")
+        query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True))
+    row = connection.execute(query, values).one()
+    return [(what, int(rows)) for what, rows in zip(tests, row, strict=True)]
+
+
+def noted(connection: sa.Connection, months: Months, tests: dict[str, str], **values: str) -> Finding:
+    found = count_each(connection, tests, months, **values)
+    return Finding(notes=[f"{rows:,} requests: {what}" for what, rows in found if rows], counts=dict(found))
+
+
+def equal_or_null(left: pd.Series, right: pd.Series) -> pd.Series:
+    """Equal to within a rounding of floating point, or null on both sides."""
+    a, b = left.astype("float64").to_numpy(), right.astype("float64").to_numpy()
+    return pd.Series(np.isclose(a, b, rtol=1e-12, atol=1e-6, equal_nan=True), index=left.index)

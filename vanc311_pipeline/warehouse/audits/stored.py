@@ -1,0 +1,271 @@
+"""Audits of the stored requests: accounting, identity, derivations, and what is odd in the city's own data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.portal.landing import describe_landed, landed_path
+from vanc311_pipeline.requests.identity import request_id
+from vanc311_pipeline.schema import (
+    quarantined_requests,
+    service_requests,
+)
+from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.areas import area_names, areas_of_points
+from vanc311_pipeline.warehouse.audits.questions import (
+    DAY_SECONDS,
+    Finding,
+    Months,
+    count,
+    count_each,
+    equal_or_null,
+    months_of,
+    noted,
+    request_rows,
+    requests_of,
+    rows_by_month,
+)
+
+
+def accounting(connection: sa.Connection, raw_dir: Path, months: Months) -> Finding:
+    """landed = stored + quarantined, by the ledger, by the tables and by the landed files."""
+    stored, quarantined = rows_by_month(connection, service_requests), rows_by_month(connection, quarantined_requests)
+    records = ledger.months(connection)
+    problems = []
+    for month in sorted({window.month for window in records} | stored.keys() | quarantined.keys()):
+        if months is not None and month not in months:
+            continue
+        mine = {window: record for window, record in records.items() if window.month == month}
+        landed = sum(record.rows_landed for record in mine.values())
+        if landed != stored.get(month, 0) + quarantined.get(month, 0):
+            problems.append(
+                f"{month}: {landed:,} rows landed, but {stored.get(month, 0):,} are stored and "
+                f"{quarantined.get(month, 0):,} quarantined"
+            )
+        for window, record in mine.items():
+            about = describe_landed(landed_path(raw_dir, window))
+            if (
+                about
+                and record.held_rows is None
+                and about.body_sha256 == record.landed_sha256
+                and about.rows != record.rows_landed
+            ):
+                problems.append(
+                    f"{window.dataset} {month}: the file has {about.rows:,} rows, the ledger {record.rows_landed:,}"
+                )
+    return Finding(problems, counts={"stored": sum(stored.values()), "quarantined": sum(quarantined.values())})
+
+
+def portal_total(connection: sa.Connection, expected_whole: bool) -> Finding:
+    """All landed rows of the live dataset together are as many as the portal says it has.
+
+    Args:
+        expected_whole: the run was planned to load all that differs; else a part may be missing, which is only said.
+    """
+    known = ledger.last_release(connection, LIVE)
+    landed = sum(record.rows_landed for window, record in ledger.months(connection).items() if window.dataset == LIVE)
+    if known is None or landed == known.records_count:
+        return Finding(counts={"landed": landed})
+    message = f"{landed:,} rows of {LIVE} are landed; the portal's release of {known.data_processed} says {known.records_count:,}"
+    if expected_whole or known.state == "settled":
+        return Finding([f"{message}. The portal contradicts itself or moved; run `vanc311 sync` again."])
+    return Finding(
+        notes=[f"{message}. Only a part was asked for; `vanc311 sync` loads the rest."], counts={"landed": landed}
+    )
+
+
+def held_months(connection: sa.Connection) -> Finding:
+    """No month is held back."""
+    return Finding(
+        [
+            f"{window.month}: the portal now has {record.held_rows:,} rows of the {record.rows_landed:,} that we hold "
+            f"(since {record.held_since}). The old rows stay. Wait for the portal to recover, or accept the loss: "
+            f"vanc311 sync --accept-shrink {window.month}"
+            for window, record in sorted(ledger.months(connection).items())
+            if record.held_rows is not None
+        ]
+    )
+
+
+def quarantine(connection: sa.Connection) -> Finding:
+    """No row is in quarantine; if some are, for which reasons."""
+    table = quarantined_requests
+    query = sa.select(table.c.reason, sa.func.count()).group_by(table.c.reason).order_by(table.c.reason)
+    return Finding(notes=[f"{rows:,} rows: {reason}" for reason, rows in connection.execute(query)])
+
+
+def identity(connection: sa.Connection, months: Months) -> Finding:
+    """Ids are unique, and each is the SHA-256 of its request's key; occurrences count from 0 without a gap."""
+    columns = ["request_id", "department", "issue_type", "opened_at", "occurrence"]
+    problems, rows = [], 0
+    duplicates = (
+        count(connection, "SELECT count(*) - count(DISTINCT request_id) FROM service_requests") if months is None else 0
+    )
+    for month in months_of(connection, months):
+        stored = request_rows(connection, columns, month)
+        rows += len(stored)
+        duplicates += len(stored) - len({row[0] for row in stored}) if months is not None else 0
+        wrong = [id_ for id_, *key in stored if id_ != request_id(*key)]
+        if wrong:
+            problems.append(f"{month}: {len(wrong):,} ids are not the digest of their key, such as {wrong[0]!r}")
+        numbered = {row[1:] for row in stored}
+        gaps = {row[:-1] for row in numbered if row[-1] != 0 and (*row[:-1], row[-1] - 1) not in numbered}
+        if gaps:
+            problems.append(f"{month}: the occurrences of {len(gaps):,} keys don't count from 0 without a gap")
+    if duplicates:
+        problems.append(f"{duplicates:,} ids stand twice")
+    return Finding(problems, counts={"rows": rows})
+
+
+def completeness(connection: sa.Connection, months: Months) -> Finding:
+    """No null where none may be, no empty text, and no `N/A`."""
+    required = [column.name for column in service_requests.columns if not column.nullable]
+    texts = [column.name for column in service_requests.columns if isinstance(column.type, sa.TEXT)]
+    tests = {f"{name} is null": f"{name} IS NULL" for name in required}
+    tests |= {f"{name} is empty text": f"{name} = ''" for name in texts}
+    tests |= {
+        f"{name} is N/A": f"{name} = 'N/A'" for name in ("closure_reason", "address", "local_area", "channel", "status")
+    }
+    return Finding([f"{rows:,} rows: {what}" for what, rows in count_each(connection, tests, months) if rows])
+
+
+def derivation(connection: sa.Connection, months: Months) -> Finding:
+    """Local dates, months and durations are what the instants and dates of the row give."""
+    problems, rows = [], 0
+    for month in months_of(connection, months):
+        columns = [
+            "opened_at",
+            "opened_on",
+            "open_month",
+            "closed_on",
+            "modified_at",
+            "status",
+            "days_to_close",
+            "days_to_update",
+        ]
+        frame = requests_of(connection, columns, month)
+        rows += len(frame)
+        opened, modified = (pd.to_datetime(frame[name], utc=True) for name in ("opened_at", "modified_at"))
+        local = opened.dt.tz_convert(VANCOUVER)
+        days = (pd.to_datetime(frame["closed_on"]) - pd.to_datetime(frame["opened_on"])).dt.days
+        days = days.where((frame["status"] == "Close") & (days >= 0))
+        seconds = (modified - opened).dt.total_seconds()
+        tests = {
+            "opened_on": frame["opened_on"] != _each_day(local, "%Y-%m-%d"),
+            "open_month": frame["open_month"] != _each_day(local, "%Y-%m"),
+            "partition_month": _each_day(opened, "%Y-%m") != month,
+            "days_to_close": ~equal_or_null(frame["days_to_close"], days),
+            "days_to_update": ~equal_or_null(frame["days_to_update"] * DAY_SECONDS, seconds.where(seconds > 0)),
+        }
+        problems += [
+            f"{month}: {wrong.sum():,} rows have a wrong {name}" for name, wrong in tests.items() if wrong.any()
+        ]
+    return Finding(problems, counts={"rows": rows})
+
+
+def status_and_close_date(connection: sa.Connection, months: Months) -> Finding:
+    """A closed request has a close date, an open one has none, and there is no third status."""
+    return noted(
+        connection,
+        months,
+        {
+            "status Close without a close date": "status = 'Close' AND closed_on IS NULL",
+            "status Open with a close date": "status = 'Open' AND closed_on IS NOT NULL",
+            "a status that is neither Open nor Close": "status IS NULL OR status NOT IN ('Open', 'Close')",
+        },
+    )
+
+
+def close_before_open(connection: sa.Connection, months: Months) -> Finding:
+    """No close date lies before the opening date; where one does, the request is in no average."""
+    return noted(connection, months, {"closed before they were opened; in no average": "closed_on < opened_on"})
+
+
+def plausible_times(connection: sa.Connection, months: Months) -> Finding:
+    """Nothing happened before the record began, before its own opening, or after the release that told of it."""
+    release = connection.scalar(sa.select(sa.func.max(schema.month_ledger.c.data_processed))) or "9999"
+    return noted(
+        connection,
+        months,
+        {
+            "opened before the record began": "opened_at < '2009-06-01T00:00:00Z'",
+            "opened after the portal's newest release": "opened_at > :release",
+            "last changed before they were opened": "modified_at < opened_at",
+            "last changed after the portal's newest release": "modified_at > :release",
+            "closed after the portal's newest release": "closed_on > substr(:release, 1, 10)",
+        },
+        release=release,
+    )
+
+
+def known_areas(connection: sa.Connection, months: Months) -> Finding:
+    """Every stored area is one of the 22; names that the city served and that are none of them are said."""
+    table = schema.month_ledger
+    query = sa.select(table.c.partition_month, table.c.unknown_areas).where(table.c.rows_unknown_area > 0)
+    notes = [
+        f"{month}: names that are none of the 22, stored without an area: {names}"
+        for month, names in connection.execute(query)
+        if months is None or month in months
+    ]
+    tests = {
+        "an area that is none of the 22": "local_area IS NOT NULL AND local_area NOT IN (SELECT local_area FROM local_areas)"
+    }
+    return Finding([f"{rows:,} rows: {what}" for what, rows in count_each(connection, tests, months) if rows], notes)
+
+
+def points_in_the_city(connection: sa.Connection, months: Months) -> Finding:
+    """Every point lies in one of the 22 areas, and has both coordinates."""
+    points, outside = 0, 0
+    for frame, inside in _located(connection, months):
+        points += len(frame)
+        outside += int(pd.isna(inside).sum())
+    finding = noted(
+        connection, months, {"one coordinate without the other": "(latitude IS NULL) <> (longitude IS NULL)"}
+    )
+    notes = [f"{outside:,} of {points:,} points lie outside all areas"] if outside else []
+    return Finding(notes=notes + finding.notes, counts={"points": points, "outside": outside})
+
+
+def points_in_their_area(connection: sa.Connection, months: Months) -> Finding:
+    """Every point lies in the area that the city states; the published area wins where it doesn't."""
+    points, elsewhere = 0, 0
+    for frame, inside in _located(connection, months):
+        stated = frame["local_area"].notna().to_numpy()
+        points += int(stated.sum())
+        elsewhere += int((inside[stated] != frame["local_area"].to_numpy(dtype=object)[stated]).sum())
+    notes = [f"{elsewhere:,} of {points:,} points with an area lie elsewhere"] if elsewhere else []
+    return Finding(notes=notes, counts={"points": points, "elsewhere": elsewhere})
+
+
+def all_areas(connection: sa.Connection) -> Finding:
+    """There are 22 areas, none of which overlaps another by more than a sliver at its border."""
+    names = area_names(connection)
+    centres = pd.read_sql(sa.select(schema.local_areas), connection)
+    inside = areas_of_points(connection, centres["longitude"].to_numpy(), centres["latitude"].to_numpy())
+    problems = [] if len(names) == 22 else [f"{len(names)} areas are stored, not 22"]
+    problems += [
+        f"the centre of {name} lies in {found or 'no area'}"
+        for name, found in zip(centres["local_area"], inside, strict=True)
+        if name != found
+    ]
+    return Finding(problems, counts={"areas": len(names)})
+
+
+def _each_day(instants: pd.Series, form: str) -> np.ndarray:
+    """The instants' days as text, formatted once for each day that occurs."""
+    codes, days = pd.factorize(instants.dt.tz_localize(None).dt.normalize())
+    return pd.DatetimeIndex(days).strftime(form).to_numpy(dtype=object)[codes]
+
+
+def _located(connection: sa.Connection, months: Months) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Month by month, the requests that have coordinates, and the area that each point lies in."""
+    for month in months_of(connection, months):
+        columns = ["latitude", "longitude", "local_area"]
+        frame = requests_of(connection, columns, month, "latitude IS NOT NULL AND longitude IS NOT NULL")
+        yield frame, areas_of_points(connection, frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
