@@ -46,11 +46,13 @@ def sync(months: str | None, archive: bool, accept_shrink: tuple[str, ...]) -> N
 
 
 @vanc311.command()
-def verify() -> None:
-    """Run every asset check over everything that is stored, without the portal."""
+@click.option("--deep", is_flag=True, help="Also read every row from the portal again and compare it in every field.")
+@click.option("--months", metavar="FROM..TO", help="With --deep: only these UTC months, such as 2025-01..2025-06.")
+def verify(deep: bool, months: str | None) -> None:
+    """Run every asset check over everything that is stored, and compare it with the portal month by month."""
     from vanc311_pipeline.commands.verify import run_verify
 
-    run_verify(Settings.from_environment(), console)
+    run_verify(Settings.from_environment(), console, deep=deep, months=months)
 
 
 @vanc311.command()

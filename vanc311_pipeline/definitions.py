@@ -8,6 +8,7 @@ import dagster as dg
 
 from vanc311_pipeline.orchestration.assets import ASSETS
 from vanc311_pipeline.orchestration.checks import ASSET_CHECKS
+from vanc311_pipeline.orchestration.deep import verify_deep
 from vanc311_pipeline.orchestration.job import sync, verify
 from vanc311_pipeline.orchestration.resources import portal_resource, store_resource
 from vanc311_pipeline.orchestration.schedule import every_50_minutes
@@ -25,7 +26,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=ASSET_CHECKS,
-        jobs=[sync, verify],
+        jobs=[sync, verify, verify_deep],
         schedules=[every_50_minutes],
         resources={
             "portal": portal_resource(settings),

@@ -103,7 +103,7 @@ def make_plan(
             return Plan("load", why, releases)
     last_month = running_month()
     answers = {
-        window: print_ for release in releases for window, print_ in _ask(portal, release, ledger, last_month).items()
+        window: print_ for release in releases for window, print_ in ask(portal, release, ledger, last_month).items()
     }
     changed = {
         window for window, print_ in answers.items() if window in outdated or _differs(ledger.get(window), print_)
@@ -113,10 +113,10 @@ def make_plan(
     return Plan("load", _why(what, answers, changed, reread), releases, stale, reread, answers, last_month=last_month)
 
 
-def _ask(
+def ask(
     portal: Portal, release: Release, ledger: Mapping[Window, MonthRecord], last_month: str
 ) -> dict[Window, Fingerprint]:
-    """The portal's fingerprint of each window of a dataset; of one that we hold and it no longer has, the empty one."""
+    """The portal's fingerprint of each window of a dataset; of one that we hold and it no longer has, `EMPTY`."""
     there = fingerprints(portal.cells(release.dataset), last_month)
     ours = {window.month for window in ledger if window.dataset == release.dataset}
     return {Window(release.dataset, month): there.get(month, EMPTY) for month in there.keys() | ours}

@@ -354,6 +354,20 @@ accepted_losses = _table(
     _text("run_id", "the Dagster run that followed it"),
 )
 
+deep_readings = _table(
+    "deep_readings",
+    "Readings of months whose fingerprint stood still, and what had changed all the same; append-only.",
+    _text("read_at", "when", "UTC instant"),
+    _text("partition_month", "the month that was read again", "UTC month"),
+    _integer("rows", "rows that were compared"),
+    _integer(
+        "changes_found", "of these, changes that the fingerprint could not show; they are in request_changes", "changes"
+    ),
+    _text("data_processed", "the portal's release that was read", "UTC instant"),
+    _text("run_id", "the Dagster run that read it"),
+    sa.Index("deep_readings_by_month", "partition_month", "read_at"),
+)
+
 # These two exist in the published file only: they describe it.
 published_metadata = sa.MetaData()
 

@@ -5,7 +5,7 @@ The run and its checks are in the UI afterwards. If the city publishes anew whil
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,10 @@ from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import EXIT_INTEGRITY, PipelineError, SettingsError
 from vanc311_pipeline.months import parse_months
-from vanc311_pipeline.orchestration.job import plan_tags, range_tags
 from vanc311_pipeline.orchestration.job import sync as sync_job
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.orchestration.resources import open_portal
+from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
 from vanc311_pipeline.plan import published_again
 from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -122,30 +122,32 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
 def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, work: Work, consent: list[str]) -> None:
     with Bars(console, work) as bars:
         job = build_definitions(settings, bars).resolve_job_def(sync_job.name)
-        result = in_process(job, instance, work.tags, consent)
+        config = {name: {"accept_shrink": consent} for name in ("raw_service_requests", "service_requests")}
+        result = in_process(job, instance, work.tags, config if consent else None)
     if not result.success:
         raise reason_of_failure(result)
 
 
 def in_process(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, tags: Mapping[str, str], consent: Sequence[str] = ()
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str],
+    config: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Run a job here and now; its run is in the UI like any other."""
+    """Run a job here and now; its run is in the UI like any other.
+
+    Args:
+        config: of the steps that take any, by name.
+    """
     return job.execute_in_process(
         instance=instance,
         tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline", **BY_COMMAND_LINE},
-        run_config=_run_config(consent),
+        run_config={
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            "ops": {step: {"config": values} for step, values in (config or {}).items()},
+        },
         raise_on_error=False,
     )
-
-
-def _run_config(consent: Sequence[str]) -> dict[str, Any]:
-    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    if consent:
-        config["ops"] = {
-            name: {"config": {"accept_shrink": list(consent)}} for name in ("raw_service_requests", "service_requests")
-        }
-    return config
 
 
 def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:

@@ -1,28 +1,44 @@
-"""`vanc311 verify`: every asset check over everything that is stored, as a Dagster run of checks alone."""
+"""`vanc311 verify`: is what is stored right, and is it what the portal has? As Dagster runs, which the UI shows.
+
+Every asset check over everything, one of which asks the portal month by month; with `--deep` every row is read from the
+portal again and compared in every field.
+"""
 
 import dagster as dg
 from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.commands.sync import in_process, reason_of_failure
+from vanc311_pipeline.commands.sync import Bars, Work, in_process, reason_of_failure
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.errors import IntegrityError
+from vanc311_pipeline.errors import IntegrityError, SettingsError
+from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.orchestration.deep import compare_with_portal, verify_deep
 from vanc311_pipeline.orchestration.job import verify as verify_job
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 
-def run_verify(settings: Settings, console: Console) -> None:
-    """Audit all months; print each check's verdict.
+def run_verify(settings: Settings, console: Console, *, deep: bool = False, months: str | None = None) -> None:
+    """Audit everything; print each check's verdict, and with `deep` each month's.
 
     Raises:
         SettingsError: there is nothing to verify yet.
-        IntegrityError: a check found our data wrong.
+        IntegrityError: a check found our data wrong, or a month is not what the portal serves.
+        PortalError: the portal can't be asked; what could be checked without it was.
     """
-    with Warehouse.of(settings).read():
-        pass
+    if months and not deep:
+        raise SettingsError("--months names the months to compare row by row: it goes with --deep.")
+    with Warehouse.of(settings).read() as connection:
+        stored = {window.month for window in ledger.months(connection)}
     with open_instance(settings) as instance:
-        result = in_process(build_definitions(settings).resolve_job_def(verify_job.name), instance, {})
+        _audit(settings, instance, console)
+        if deep:
+            _compare(settings, instance, console, parse_months(months) if months else [], len(stored))
+
+
+def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -> None:
+    result = in_process(build_definitions(settings).resolve_job_def(verify_job.name), instance, {})
     checks = result.get_asset_check_evaluations()
     if not checks:
         raise reason_of_failure(result)
@@ -39,3 +55,15 @@ def run_verify(settings: Settings, console: Console) -> None:
     if not result.success:
         raise reason_of_failure(result)
     console.print(f"All {len(checks)} checks hold.")
+
+
+def _compare(
+    settings: Settings, instance: dg.DagsterInstance, console: Console, months: list[str], stored: int
+) -> None:
+    work = Work({}, len(months) or stored, None, "")
+    with Bars(console, work) as bars:
+        job = build_definitions(settings, bars).resolve_job_def(verify_deep.name)
+        result = in_process(job, instance, {}, {compare_with_portal.name: {"months": months}})
+    if not result.success:
+        raise reason_of_failure(result)
+    console.print(f"{work.months} months read from the portal again: every row is equal in every field.")

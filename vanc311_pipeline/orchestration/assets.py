@@ -3,7 +3,7 @@
 What belongs here: names, descriptions, dependencies, what each step calls and what it reports. What does not: how it is
 done; that is in `portal`, `requests`, `metrics` and `warehouse`.
 
-A run that was planned carries the tag `vanc311/stale` and touches those months only; the other months of its range are
+A run that was planned carries its plan as tags (`orchestration.tags`) and touches those months only; the other months of its range are
 left alone and say so. Every other run (a backfill, a hand-made materialization) does what it was told to, always.
 """
 
@@ -17,13 +17,15 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import PipelineError, PortalUnavailable
+from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.metrics.levels import CITYWIDE, HYPER_LOCAL, ISSUE, LEVELS, NEIGHBOURHOOD, UNLOCATED, Level
 from vanc311_pipeline.months import datasets_that_may_hold, running_month
 from vanc311_pipeline.orchestration import columns
+from vanc311_pipeline.orchestration.failures import failure, failure_or_retry
 from vanc311_pipeline.orchestration.partitions import EVERY_MONTH, MONTHS, ONE_RUN
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
-from vanc311_pipeline.plan import EMPTY, read_stale, shrank
+from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases, release_name
+from vanc311_pipeline.plan import EMPTY, shrank
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
@@ -37,19 +39,12 @@ from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
 from vanc311_pipeline.warehouse.publishing import publish
 
 OWNERS = ["team:data"]
-STALE_TAG = "vanc311/stale"
-RELEASE_TAG = "vanc311/release"
-RELEASES_TAG = "vanc311/releases"
-REREAD_TAG = "vanc311/read_again"
 WRITER_POOL = "sqlite_writer"
 PORTAL_POOL = "portal"
 """So that two runs never fetch, and never write, at once."""
 
 # The portal moves once a day, so a day and a little is fresh; a day and a half means that something stands still.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-
-# The portal answers slowly or not at all now and then: the step is tried again as a whole after the client gave up.
-NETWORK_RETRIES = dg.RetryPolicy(max_retries=1, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
 class Consent(dg.Config):
@@ -86,35 +81,6 @@ PORTAL_DATASETS = [
 ]
 
 
-def planned_months(tags: Mapping[str, str]) -> dict[Window, str] | None:
-    """The stale windows that a run was planned for; None if it was not planned but told."""
-    return read_stale(tags[STALE_TAG]) if STALE_TAG in tags else None
-
-
-def write_releases(releases: Sequence[Release]) -> str:
-    """A plan's releases as one line of text, for a run's tag."""
-    return "; ".join(f"{release.dataset} {release_name(release)}" for release in releases)
-
-
-def read_releases(text: str) -> list[Release]:
-    """The inverse of `write_releases`; the fields were looked at by the plan and are not told."""
-    told = [item.split() for item in text.split("; ")]
-    return [Release(dataset, data_processed, int(count), fields=()) for dataset, data_processed, count in told]
-
-
-def failure(error: PipelineError, context: dg.AssetExecutionContext) -> dg.Failure:
-    """An error of ours as Dagster's: the same words, and the exit code. Only an unreachable portal is tried again.
-
-    The last attempt forbids the retry itself: a policy that gives up replaces our words by its own.
-    """
-    last = context.op_execution_context.retry_number >= NETWORK_RETRIES.max_retries
-    return dg.Failure(
-        description=str(error),
-        metadata={"error": type(error).__name__, "exit_code": error.exit_code},
-        allow_retries=isinstance(error, PortalUnavailable) and not last,
-    )
-
-
 @dg.asset(
     partitions_def=MONTHS,
     backfill_policy=ONE_RUN,
@@ -123,7 +89,6 @@ def failure(error: PipelineError, context: dg.AssetExecutionContext) -> dg.Failu
     kinds={"python", "parquet"},
     owners=OWNERS,
     pool=PORTAL_POOL,
-    retry_policy=NETWORK_RETRIES,
     metadata={
         "dagster/column_schema": columns.raw_schema(),
         "dagster/column_lineage": columns.raw_lineage(portal_key(LIVE)),
@@ -157,7 +122,7 @@ def raw_service_requests(
         for month in context.partition_keys:
             context.add_asset_metadata(_raw_metadata(store.raw_dir, month, actions), partition_key=month)
     except PipelineError as error:
-        raise failure(error, context) from error
+        raise failure_or_retry(error, context.op_execution_context, portal) from error
     return dg.MaterializeResult(
         metadata={
             "windows fetched": sum(action == "fetched" for action in actions.values()),
@@ -203,10 +168,6 @@ def _releases(
         for note in release.drift():
             context.log.warning(f"{release.dataset}: {note}. The landed files keep it; nothing else uses it.")
     return releases
-
-
-def release_name(release: Release) -> str:
-    return f"{release.data_processed} {release.records_count}"
 
 
 def _datasets(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[str]:
@@ -272,7 +233,6 @@ def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> d
     kinds={"python", "sqlite"},
     owners=OWNERS,
     pool=WRITER_POOL,
-    retry_policy=NETWORK_RETRIES,
     metadata=columns.table_metadata(schema.local_areas, columns.area_lineage(portal_key(AREAS))),
 )
 def local_areas(
@@ -287,7 +247,7 @@ def local_areas(
             with portal.open() as client:
                 present = replace_areas(warehouse, client.areas())
         except PipelineError as error:
-            raise failure(error, context) from error
+            raise failure_or_retry(error, context.op_execution_context, portal) from error
     return dg.MaterializeResult(
         metadata={"dagster/row_count": present, "preview": columns.preview(warehouse, schema.local_areas)}
     )
@@ -327,7 +287,7 @@ def service_requests(
             if month != UNDATED:
                 _report_request_month(context, load)
     except PipelineError as error:
-        raise failure(error, context) from error
+        raise failure(error) from error
     if any(load.action == "held" for load in loads):
         with warehouse.write() as connection:
             known = ledger.last_release(connection, LIVE)
@@ -476,7 +436,7 @@ def published_database(
             warehouse, store.published_path, context.run.run_id, settled_datasets(warehouse, context.run.tags)
         )
     except PipelineError as error:
-        raise failure(error, context) from error
+        raise failure(error) from error
     return dg.MaterializeResult(
         metadata={"dagster/uri": str(store.published_path), "dagster/row_count": about["rows_stored"], **about}
     )

@@ -16,11 +16,16 @@ from dataclasses import dataclass
 import dagster as dg
 import sqlalchemy as sa
 
-from vanc311_pipeline.orchestration.assets import planned_months
-from vanc311_pipeline.orchestration.resources import StoreResource
+from vanc311_pipeline.errors import PipelineError
+from vanc311_pipeline.orchestration.assets import PORTAL_POOL
+from vanc311_pipeline.orchestration.failures import failure_or_retry
+from vanc311_pipeline.orchestration.planning import ask_anew
+from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
+from vanc311_pipeline.orchestration.tags import planned_months
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits import landed, metrics, published, stored
+from vanc311_pipeline.warehouse.audits.convergence import convergence
 from vanc311_pipeline.warehouse.audits.questions import Finding
 from vanc311_pipeline.warehouse.engine import Warehouse
 
@@ -46,6 +51,8 @@ class Check:
     name: str
     blocking: bool
     audit: Callable[[Scene], Finding]
+    asks_portal: bool = False
+    """It needs the portal's present answer: a planned run has it, any other run asks first."""
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
@@ -61,7 +68,9 @@ DESCRIPTIONS = {
     "there_are_22_areas": "There are 22 local areas, and each one's centre lies inside it.",
     "every_row_is_accounted_for": "landed = stored + quarantined, month by month, by files, ledger and tables.",
     "stored_total_equals_portal_total": "All landed rows of the live dataset are as many as the portal's records_count.",
+    "months_equal_portal": "Month by month, rows, closed rows and latest change are what the portal says (table convergence).",
     "no_month_is_held": "No month lost so many rows at the portal that we hold on to the old ones.",
+    "fingerprints_show_every_change": "No month had changed when it was read again though its fingerprint stood still (warns).",
     "request_ids_are_unique_and_well_formed": "Every id is unique and is the SHA-256 of its request's key.",
     "nothing_required_is_missing": "No null where none may be, no empty text, no N/A.",
     "dates_and_durations_follow_from_instants": "Local dates, months and durations, computed again from the instants, are the same.",
@@ -103,6 +112,13 @@ CHECKS = [
         True,
         lambda s: stored.portal_total(s.connection, s.planned),
     ),
+    Check(
+        "service_requests",
+        "months_equal_portal",
+        True,
+        lambda s: convergence(s.connection, s.months, s.planned),
+        asks_portal=True,
+    ),
     Check("service_requests", "no_month_is_held", True, lambda s: stored.held_months(s.connection)),
     Check(
         "service_requests",
@@ -120,6 +136,12 @@ CHECKS = [
         lambda s: stored.derivation(s.connection, s.months),
     ),
     Check("service_requests", "areas_are_known", True, lambda s: stored.known_areas(s.connection, s.months)),
+    Check(
+        "service_requests",
+        "fingerprints_show_every_change",
+        False,
+        lambda s: stored.silent_changes(s.connection, s.months),
+    ),
     Check("service_requests", "no_row_is_quarantined", False, lambda s: stored.quarantine(s.connection)),
     Check(
         "service_requests",
@@ -189,25 +211,46 @@ def months_to_audit(context: dg.AssetCheckExecutionContext, connection: sa.Conne
     return sorted(mine | ledger.unpublished_months(connection))
 
 
+def scene(context: dg.AssetCheckExecutionContext, store: StoreResource, connection: sa.Connection) -> Scene:
+    planned = planned_months(context.run.tags) is not None
+    return Scene(store, store.open(), connection, months_to_audit(context, connection), planned)
+
+
 def checks_of(asset: str) -> dg.AssetChecksDefinition:
-    """All checks of one asset, as one step with one connection."""
-    mine = {check.name: check for check in CHECKS if check.asset == asset}
+    """All checks of one asset, as one step with one connection; those that ask the portal are steps of their own."""
+    mine = {check.name: check for check in CHECKS if check.asset == asset and not check.asks_portal}
 
     @dg.multi_asset_check(name=f"check_{asset}", specs=[check.spec for check in mine.values()], can_subset=True)
     def run_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
-        warehouse = store.open()
-        with warehouse.read() as connection:
-            scene = Scene(
-                store,
-                warehouse,
-                connection,
-                months_to_audit(context, connection),
-                planned_months(context.run.tags) is not None,
-            )
+        with store.open().read() as connection:
+            seen = scene(context, store, connection)
             for key in sorted(context.selected_asset_check_keys, key=lambda key: list(mine).index(key.name)):
-                yield result(mine[key.name], mine[key.name].audit(scene))
+                yield result(mine[key.name], mine[key.name].audit(seen))
 
     return run_checks
 
 
-ASSET_CHECKS = [checks_of(asset) for asset in dict.fromkeys(check.asset for check in CHECKS)]
+def check_that_asks(check: Check) -> dg.AssetChecksDefinition:
+    """A check that compares with the portal. What a planned run was told by its plan is not asked again."""
+
+    @dg.multi_asset_check(name=f"check_{check.name}", specs=[check.spec], pool=PORTAL_POOL)
+    def run_check(
+        context: dg.AssetCheckExecutionContext, portal: PortalResource, store: StoreResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        warehouse = store.open()
+        if planned_months(context.run.tags) is None:
+            try:
+                with portal.open() as client:
+                    ask_anew(client, warehouse)
+            except PipelineError as error:
+                raise failure_or_retry(error, context.op_execution_context, portal) from error
+        with warehouse.read() as connection:
+            yield result(check, check.audit(scene(context, store, connection)))
+
+    return run_check
+
+
+ASSET_CHECKS = [
+    *(checks_of(asset) for asset in dict.fromkeys(check.asset for check in CHECKS)),
+    *(check_that_asks(check) for check in CHECKS if check.asks_portal),
+]

@@ -1,12 +1,15 @@
-"""Planning against a warehouse: hands the ledger to `plan.make_plan`, and writes down what the portal answered.
+"""Questions to the portal on behalf of a warehouse: the plan, and what the portal has at all; the answers are written down.
 
-Shared by the schedule and the command line.
+Shared by the schedule, the checks and the command line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from vanc311_pipeline.plan import Plan, make_plan
+from vanc311_pipeline.months import running_month
+from vanc311_pipeline.plan import Plan, ask, make_plan
 from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.warehouse import ledger
@@ -22,8 +25,21 @@ def plan_now(
         known = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
     plan = make_plan(client, months, known, CODE_VERSION, datasets, accept_shrink)
     if plan.answers:
-        with warehouse.write() as connection:
-            for release in plan.releases:
-                answers = {window: said for window, said in plan.answers.items() if window.dataset == release.dataset}
-                ledger.note_portal_months(connection, release, answers)
+        _write_down(warehouse, plan.releases, plan.answers)
     return plan
+
+
+def ask_anew(client: Portal, warehouse: Warehouse) -> None:
+    """Have the portal say what it has of each dataset that the warehouse holds: two requests each."""
+    with warehouse.read() as connection:
+        months = ledger.months(connection)
+    releases = [client.release(dataset) for dataset in sorted({window.dataset for window in months})]
+    answers = [ask(client, release, months, running_month()) for release in releases]
+    _write_down(warehouse, releases, {window: said for answer in answers for window, said in answer.items()})
+
+
+def _write_down(warehouse: Warehouse, releases: Sequence[Release], answers: Mapping[Window, Fingerprint]) -> None:
+    with warehouse.write() as connection:
+        for release in releases:
+            mine = {window: said for window, said in answers.items() if window.dataset == release.dataset}
+            ledger.note_portal_months(connection, release, mine)

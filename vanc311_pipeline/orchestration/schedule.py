@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from vanc311_pipeline.errors import QuotaExceeded
-from vanc311_pipeline.orchestration.assets import portal_key, release_name
-from vanc311_pipeline.orchestration.job import plan_tags, sync
+from vanc311_pipeline.orchestration.assets import portal_key
+from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
+from vanc311_pipeline.orchestration.tags import plan_tags, release_name
 from vanc311_pipeline.plan import Plan, published_again
 from vanc311_pipeline.settings import LIVE, TICK_READ_TIMEOUT_SECONDS
 

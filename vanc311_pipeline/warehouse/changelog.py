@@ -1,6 +1,6 @@
-"""The log of changes: what moved, when we saw it, and what was given up by consent. Append-only.
+"""The log: what moved and when we saw it, what was given up by consent, and what was read in vain. Append-only.
 
-What belongs here: writing `request_changes` and `accepted_losses`. What does not: finding out what changed
+What belongs here: writing `request_changes`, `accepted_losses` and `deep_readings`. What does not: finding out what changed
 (`requests.changes`). Callers pass the connection: an entry is written in the transaction that it tells of.
 """
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import dialect
 
 from vanc311_pipeline.requests.changes import Change, Fields
 from vanc311_pipeline.requests.identity import request_id
-from vanc311_pipeline.schema import accepted_losses, request_changes
+from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
 from vanc311_pipeline.warehouse.engine import utc_now
 
 _COLUMNS = [column for column in request_changes.columns if not column.primary_key]
@@ -61,6 +61,22 @@ def log_loss(
             partition_month=month,
             rows_before=rows_before,
             rows_after=rows_after,
+            data_processed=data_processed,
+            run_id=run_id,
+        )
+    )
+
+
+def log_reading(
+    connection: sa.Connection, month: str, rows: int, changes_found: int, data_processed: str, run_id: str
+) -> None:
+    """Note that a month was read although its fingerprint stood still, and how much had changed all the same."""
+    connection.execute(
+        sa.insert(deep_readings).values(
+            read_at=utc_now(),
+            partition_month=month,
+            rows=rows,
+            changes_found=changes_found,
             data_processed=data_processed,
             run_id=run_id,
         )

@@ -32,6 +32,7 @@ class MonthRecord:
     rows_quarantined: int
     fingerprint: str
     landed_sha256: str
+    data_processed: str
     code_version: str
     loaded_at: str
     held_rows: int | None

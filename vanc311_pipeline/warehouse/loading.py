@@ -73,10 +73,13 @@ def load_month(
         release = max(description.data_processed for description, _ in landed)
         if shrank:
             changelog.log_loss(connection, month, held, total, release, run_id)
-        stored = _stored_requests(connection, month)
+        stored = stored_requests(connection, month)
         if before:
             joined = {name: part for name, part in cleaned.items() if Window(name, month) not in before}
-            changelog.log_changes(connection, month, _news(month, stored, rows, joined), release, run_id)
+            news = _news(month, stored, rows, joined)
+            changelog.log_changes(connection, month, news, release, run_id)
+            if _stood_still(before, [description for description, _ in landed]):
+                changelog.log_reading(connection, month, total, len(news), release, run_id)
         added, changed, removed = _replace_requests(connection, stored, rows.requests)
         _replace(connection, schema.quarantined_requests, month, rows.quarantined)
         _replace(connection, schema.metric_cells, month, _cell_rows(month, counted))
@@ -87,6 +90,12 @@ def load_month(
 
 def _shrank(before: int, now: int) -> bool:
     return before - now > max(MONTH_MAY_LOSE_ROWS, MONTH_MAY_LOSE_SHARE * before)
+
+
+def _stood_still(before: Mapping[Window, ledger.MonthRecord], landed: Sequence[Landed]) -> bool:
+    """Whether nothing that the fingerprint shows has moved, nor our rules: the month was read to find what it can't show."""
+    known = {window: (record.fingerprint, record.code_version) for window, record in before.items()}
+    return known == {Window(about.dataset, about.month): (about.fingerprint, CODE_VERSION) for about in landed}
 
 
 def _hold(
@@ -104,7 +113,7 @@ def _hold(
     )
 
 
-def _stored_requests(connection: sa.Connection, month: str) -> set[Row]:
+def stored_requests(connection: sa.Connection, month: str) -> set[Row]:
     table = schema.service_requests
     return {tuple(row) for row in connection.execute(sa.select(table).where(table.c.partition_month == month))}
 

@@ -28,8 +28,8 @@ from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, open_new, open_read_only, utc_now
 
-# These go on in the warehouse after the file is made: they say what became of it.
-_BOOKKEEPING = {schema.publications.name, schema.portal_releases.name}
+# These go on in the warehouse after the file is made: what became of it, and what the portal said since.
+_BOOKKEEPING = {schema.publications.name, schema.portal_releases.name, schema.portal_months.name}
 
 
 def publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str]) -> dict[str, Any]:

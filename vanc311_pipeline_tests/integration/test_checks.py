@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -423,6 +423,59 @@ CASES = [
         published("UPDATE metrics_citywide SET avg_ttr = 0"),
         "metrics_citywide: 2 rows are only in the file",
     ),
+    Case(
+        "fingerprints_show_every_change",
+        sql(
+            "INSERT INTO deep_readings (read_at, partition_month, rows, changes_found, data_processed, run_id) "
+            f"VALUES ('2026-01-14T15:00:00Z', '{MONTH}', 200, 2, '2026-01-14T14:06:58Z', 'a run')"
+        ),
+        f"{MONTH}: 2 changes that the fingerprint did not show",
+        WARN,
+    ),
+    Case(
+        "months_equal_portal",
+        sql(f"UPDATE portal_months SET rows = rows + 1 WHERE partition_month = '{MONTH}'"),
+        "here are",
+        ERROR,
+    ),
+    Case(
+        "months_equal_portal",
+        sql(f"UPDATE portal_months SET closed = closed - 1 WHERE partition_month = '{MONTH}'"),
+        f"{LIVE} {MONTH}: the portal has",
+        ERROR,
+    ),
+    Case(
+        "months_equal_portal",
+        sql(f"UPDATE portal_months SET latest_change = '2099-01-01T00:00:00Z' WHERE partition_month = '{MONTH}'"),
+        "latest change 2099-01-01T00:00:00Z",
+        ERROR,
+    ),
+    Case(
+        "months_equal_portal",
+        sql(f"DELETE FROM month_ledger WHERE partition_month = '{MONTH}'"),
+        "here are 0 rows",
+        ERROR,
+    ),
+    Case(
+        "months_equal_portal",
+        request("status = 'Open', closed_on = NULL"),
+        f"{MONTH}: the ledger says",
+        ERROR,
+    ),
+    Case(
+        "months_equal_portal",
+        request("modified_at = '2099-01-01T00:00:00Z'"),
+        "later than the ledger knows",
+        ERROR,
+    ),
+    Case(
+        "months_equal_portal",
+        sql(
+            f"UPDATE portal_months SET rows = rows + 1, data_processed = '2099-01-01T00:00:00Z' WHERE partition_month = '{MONTH}'"
+        ),
+        "release of 2099-01-01T00:00:00Z",
+        WARN,
+    ),
 ]
 
 
@@ -486,26 +539,32 @@ def test_a_real_run_evaluates_every_check_once(synced):
 # -- through Dagster -------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def served_anew(copied, open_portal) -> Settings:
+    """The synced data directory, and the portal that it is in step with."""
+    return replace(copied, portal_url=open_portal().url)
+
+
 def verify(settings: Settings) -> dg.ExecuteInProcessResult:
     job = build_definitions(settings).resolve_job_def("verify")
     with dg.instance_for_test() as instance:
         return job.execute_in_process(instance=instance, raise_on_error=False)
 
 
-def test_checks_launched_alone_look_at_everything_and_a_blocking_one_ends_the_run(copied):
-    request("opened_on = date(opened_on, '+1 day')")(copied)
-    ended = verify(copied)
+def test_checks_launched_alone_look_at_everything_and_a_blocking_one_ends_the_run(served_anew):
+    request("opened_on = date(opened_on, '+1 day')")(served_anew)
+    ended = verify(served_anew)
     failed = {check.check_name: check.severity for check in ended.get_asset_check_evaluations() if not check.passed}
     assert not ended.success
     assert failed["dates_and_durations_follow_from_instants"] == ERROR
 
 
-def test_a_warning_ends_nothing(copied):
-    request("latitude = 48.42842, longitude = -123.36564", POINT)(copied)
+def test_a_warning_ends_nothing(served_anew):
+    request("latitude = 48.42842, longitude = -123.36564", POINT)(served_anew)
     # The file was published before the row moved, so it is made equal by hand: the row is what is tested.
-    with closing(sqlite3.connect(copied.published_path)) as file, file:
+    with closing(sqlite3.connect(served_anew.published_path)) as file, file:
         file.execute(f"UPDATE service_requests SET latitude = 48.42842, longitude = -123.36564 WHERE {POINT}")
-    ended = verify(copied)
+    ended = verify(served_anew)
     evaluated = {check.check_name: check for check in ended.get_asset_check_evaluations()}
     assert not evaluated["points_lie_in_the_city"].passed
     assert evaluated["points_lie_in_the_city"].severity == WARN

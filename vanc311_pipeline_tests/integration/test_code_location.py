@@ -75,13 +75,8 @@ def test_partitions_are_utc_months_and_a_backfill_is_one_run():
         assert asset.partitions_def.get_first_partition_key() == "2009-06"
 
 
-def test_only_network_assets_are_retried():
-    retried = {
-        asset.key.to_user_string()
-        for asset in ASSETS
-        if isinstance(asset, dg.AssetsDefinition) and asset.op.retry_policy
-    }
-    assert retried == {"raw_service_requests", "local_areas"}
+def test_no_asset_has_a_retry_policy_which_would_take_an_interrupt_for_a_failure_and_begin_anew():
+    assert not any(asset.op.retry_policy for asset in ASSETS if isinstance(asset, dg.AssetsDefinition))
 
 
 def test_every_check_is_described_and_guards_a_fixed_asset():

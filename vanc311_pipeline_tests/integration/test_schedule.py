@@ -14,11 +14,18 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import PortalUnavailable
-from vanc311_pipeline.orchestration.assets import RELEASE_TAG, RELEASES_TAG, STALE_TAG, portal_key
-from vanc311_pipeline.orchestration.job import RANGE_END_TAG, RANGE_START_TAG, WHY_TAG
+from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.resources import PortalResource, store_resource
 from vanc311_pipeline.orchestration.schedule import SLOT_TAG, every_50_minutes
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
+from vanc311_pipeline.orchestration.tags import (
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    RELEASE_TAG,
+    RELEASES_TAG,
+    STALE_TAG,
+    WHY_TAG,
+)
 from vanc311_pipeline.plan import read_stale
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.standin import Fault

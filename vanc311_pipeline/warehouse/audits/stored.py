@@ -204,6 +204,22 @@ def plausible_times(connection: sa.Connection, months: Months) -> Finding:
     )
 
 
+def silent_changes(connection: sa.Connection, months: Months) -> Finding:
+    """No month had changed when it was last read though its fingerprint stood still."""
+    table = schema.deep_readings
+    newest = sa.select(table.c.partition_month, sa.func.max(table.c.read_at)).group_by(table.c.partition_month)
+    query = sa.select(table).where(sa.tuple_(table.c.partition_month, table.c.read_at).in_(newest))
+    readings = [line for line in connection.execute(query) if months is None or line.partition_month in months]
+    return Finding(
+        notes=[
+            f"{line.partition_month}: {line.changes_found:,} changes that the fingerprint did not show (read {line.read_at})"
+            for line in readings
+            if line.changes_found
+        ],
+        counts={"months read again": len(readings), "rows compared": sum(line.rows for line in readings)},
+    )
+
+
 def known_areas(connection: sa.Connection, months: Months) -> Finding:
     """Every stored area is one of the 22; names that the city served and that are none of them are said."""
     table = schema.month_ledger

@@ -1,0 +1,118 @@
+"""The audit of convergence: month by month, what is stored is what the portal says it has.
+
+The portal's side is its last answer to the grouped question (`portal_months`), ours is counted anew from the stored rows
+of the months that are looked at, and taken from the ledger for the others.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.audits.questions import Finding, Months, months_of
+
+
+@dataclass(frozen=True)
+class State:
+    """A month as one side tells it."""
+
+    rows: int
+    closed: int
+    latest: str | None
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows, {self.closed:,} closed, latest change {self.latest or 'none'}"
+
+
+NOTHING = State(0, 0, None)
+
+
+def convergence(connection: sa.Connection, months: Months, expected_whole: bool) -> Finding:
+    """Rows, closed rows and latest change of every month are what the portal says; held months are told elsewhere.
+
+    Args:
+        expected_whole: the run was planned to load all that differs; else a month that was left alone may be behind,
+            which is only said.
+    """
+    there, ours = _portal_states(connection), _ledger_states(connection)
+    records = ledger.months(connection)
+    problems, notes = _miscounted(connection, months, ours), list[str]()
+    missing = []
+    for window in sorted(there.keys() | ours.keys()):
+        record, (theirs, release) = records.get(window), there.get(window, (NOTHING, None))
+        mine = ours.get(window, NOTHING)
+        if theirs == mine or (record and record.held_rows is not None) or release is None:
+            continue
+        known = ledger.last_release(connection, window.dataset)
+        whole = expected_whole or bool(known and known.state == "settled")
+        if record is None and not whole:
+            missing.append(window.month)
+            continue
+        strict = (record and record.data_processed == release) or (whole and known and known.data_processed == release)
+        (problems if strict else notes).append(
+            f"{window.dataset} {window.month}: the portal has {theirs} (release of {release}); here are {mine}"
+        )
+    if missing:
+        notes.append(
+            f"{len(missing)} months of the portal were never loaded, such as {missing[0]}: only a part was asked for"
+        )
+    return Finding(
+        [f"{problem}. Run `vanc311 sync --months {_month_of(problem)}`." for problem in problems],
+        notes,
+        {"months compared": len(there), "portal rows": sum(state.rows for state, _ in there.values())},
+    )
+
+
+def _portal_states(connection: sa.Connection) -> dict[Window, tuple[State, str]]:
+    table = portal_months
+    columns = [
+        table.c[name] for name in ("dataset", "partition_month", "rows", "closed", "latest_change", "data_processed")
+    ]
+    return {
+        Window(dataset, month): (State(rows, closed, latest), release)
+        for dataset, month, rows, closed, latest, release in connection.execute(sa.select(*columns))
+    }
+
+
+def _ledger_states(connection: sa.Connection) -> dict[Window, State]:
+    table = month_ledger
+    columns = [table.c[name] for name in ("dataset", "partition_month", "rows_landed", "rows_closed", "latest_change")]
+    return {Window(row[0], row[1]): State(*row[2:]) for row in connection.execute(sa.select(*columns))}
+
+
+def _miscounted(connection: sa.Connection, months: Months, ours: Mapping[Window, State]) -> list[str]:
+    """Months whose stored rows, counted anew, are not what the ledger says of them."""
+    problems = []
+    for month in months_of(connection, months):
+        told = [state for window, state in ours.items() if window.month == month]
+        counted = _count(connection, month)
+        if (sum(state.rows for state in told), sum(state.closed for state in told)) != (counted.rows, counted.closed):
+            problems.append(
+                f"{month}: the ledger says {sum(state.rows for state in told):,} rows, {sum(state.closed for state in told):,} "
+                f"closed; the tables hold {counted.rows:,} and {counted.closed:,}"
+            )
+        elif counted.latest and counted.latest > max((state.latest or "" for state in told), default=""):
+            problems.append(f"{month}: a stored row was changed at {counted.latest}, later than the ledger knows")
+    return problems
+
+
+def _count(connection: sa.Connection, month: str) -> State:
+    """A month by its rows, stored and quarantined."""
+    stored, raw = service_requests, quarantined_requests
+    rows, closed, latest = connection.execute(
+        sa.select(sa.func.count(), sa.func.count(stored.c.closed_on), sa.func.max(stored.c.modified_at)).where(
+            stored.c.partition_month == month
+        )
+    ).one()
+    close_date = sa.func.json_extract(raw.c.raw_row, "$.service_request_close_date")
+    kept, kept_closed = connection.execute(
+        sa.select(sa.func.count(), sa.func.count(close_date)).where(raw.c.partition_month == month)
+    ).one()
+    return State(rows + kept, closed + kept_closed, latest)
+
+
+def _month_of(problem: str) -> str:
+    return problem.partition(":")[0].split()[-1]
