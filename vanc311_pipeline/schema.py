@@ -295,7 +295,7 @@ publications = _table(
 
 request_changes = _table(
     "request_changes",
-    "What moved between two loads of a month, newest last; append-only. A month's first load is the baseline and logs nothing.",
+    "What moved between two loads of a month, newest last; append-only. The first load is the baseline and logs nothing.",
     _integer("change_id", "1, 2, 3 … in the order in which we saw them", "ordinal", primary_key=True),
     _text(
         "kind",
@@ -594,7 +594,7 @@ VIEWS = (
                    max(sharing) OVER thread AS most_sharing
             FROM request_changes
             WINDOW thread AS (PARTITION BY thread_id)
-        ) WHERE newest = 1 AND most_sharing = 1
+        ) WHERE newest = 1 AND most_sharing = 1 AND (first_update_by IS NOT NULL OR seen_open_since IS NOT NULL OR last_kind = 'vanished')
         """,
     ),
 )

@@ -66,4 +66,6 @@ def _compare(
         result = in_process(job, instance, {}, {compare_with_portal.name: {"months": months}})
     if not result.success:
         raise reason_of_failure(result)
-    console.print(f"{work.months} months read from the portal again: every row is equal in every field.")
+    console.print(
+        f"Read from the portal again, and every row equal in every field: {', '.join(months) or 'every month'}."
+    )

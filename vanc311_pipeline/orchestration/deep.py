@@ -57,7 +57,7 @@ def compare_with_portal(
     if differing:
         raise failure(
             IntegrityError(
-                f"{len(differing)} months are not what the portal serves now:\n  " + "\n  ".join(differing) + "\n"
+                "What is stored is not what the portal serves now:\n  " + "\n  ".join(differing) + "\n"
                 "If the portal has published since the last sync, run `vanc311 sync` and compare again; else have the months read "
                 "again with `vanc311 sync --months FROM..TO`. Nothing was changed by the comparison."
             )

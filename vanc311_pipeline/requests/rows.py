@@ -6,6 +6,7 @@ and canonical text. What does not: SQL.
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ class MonthRows:
     quarantined_by_dataset: Counter[str]
 
 
-def month_rows(month: str, cleaned: dict[str, Cleaned]) -> MonthRows:
+def month_rows(month: str, cleaned: Mapping[str, Cleaned]) -> MonthRows:
     """Give identity to the cleaned rows of one month, over all the datasets that it comes from."""
     parts = [part.requests for part in cleaned.values()]
     requests = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)

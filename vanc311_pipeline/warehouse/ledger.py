@@ -134,6 +134,12 @@ def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None
     return KnownRelease(*row) if row else None
 
 
+def once_whole(connection: sa.Connection) -> set[str]:
+    """The datasets of which we once held all that the portal had."""
+    query = sa.select(portal_releases.c.dataset).where(portal_releases.c.state == "settled")
+    return set(connection.scalars(query))
+
+
 def note_release(
     connection: sa.Connection, release: Release | KnownRelease, dataset: str, state: ReleaseState, run_id: str
 ) -> None:

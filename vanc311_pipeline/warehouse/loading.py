@@ -7,7 +7,7 @@ before or as it is after, never between.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,12 +74,10 @@ def load_month(
         if shrank:
             changelog.log_loss(connection, month, held, total, release, run_id)
         stored = stored_requests(connection, month)
-        if before:
-            joined = {name: part for name, part in cleaned.items() if Window(name, month) not in before}
-            news = _news(month, stored, rows, joined)
-            changelog.log_changes(connection, month, news, release, run_id)
-            if _stood_still(before, [description for description, _ in landed]):
-                changelog.log_reading(connection, month, total, len(news), release, run_id)
+        news = _news(month, stored, rows, _baseline(connection, month, cleaned, before))
+        changelog.log_changes(connection, month, news, release, run_id)
+        if _stood_still(before, [description for description, _ in landed]):
+            changelog.log_reading(connection, month, total, len(news), release, run_id)
         added, changed, removed = _replace_requests(connection, stored, rows.requests)
         _replace(connection, schema.quarantined_requests, month, rows.quarantined)
         _replace(connection, schema.metric_cells, month, _cell_rows(month, counted))
@@ -118,16 +116,29 @@ def stored_requests(connection: sa.Connection, month: str) -> set[Row]:
     return {tuple(row) for row in connection.execute(sa.select(table).where(table.c.partition_month == month))}
 
 
-def _news(month: str, stored: set[Row], rows: MonthRows, joined: dict[str, Cleaned]) -> list[Change]:
-    """What moved since the last load, but for what a dataset brings at its first load: that is its baseline."""
+def _baseline(
+    connection: sa.Connection, month: str, cleaned: Mapping[str, Cleaned], before: Collection[Window]
+) -> dict[str, Cleaned]:
+    """What is loaded of a month for the first time, and so is no news.
+
+    A month that was not there when all of its dataset was was empty then: its rows are news.
+    """
+    whole = ledger.once_whole(connection)
+    return {name: part for name, part in cleaned.items() if Window(name, month) not in before and name not in whole}
+
+
+def _news(month: str, stored: set[Row], rows: MonthRows, baseline: Mapping[str, Cleaned]) -> list[Change]:
+    """What moved since the last load, but for the baseline."""
+    if len(baseline) == len(rows.stored_by_dataset):
+        return []
     changes = compare(stored, rows.requests)
-    brought = compare((), month_rows(month, joined).requests) if joined else []
-    baseline = Counter((change.kind, change.label, change.opened_at, str(change.after)) for change in brought)
+    brought = compare((), month_rows(month, baseline).requests) if baseline else []
+    known = Counter((change.kind, change.label, change.opened_at, str(change.after)) for change in brought)
     news = []
     for change in changes:
         mark = change.kind, change.label, change.opened_at, str(change.after)
-        if baseline[mark]:
-            baseline[mark] -= 1
+        if known[mark]:
+            known[mark] -= 1
         else:
             news.append(change)
     return news

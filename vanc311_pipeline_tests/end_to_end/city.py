@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.commands.verify import run_verify
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.settings import Settings
 
@@ -32,12 +33,18 @@ class Pipeline:
     settings: Settings
 
     def sync(self, **options) -> Outcome:
+        return self._outcome(run_sync, **options)
+
+    def _outcome(self, command, **options) -> Outcome:
         out = io.StringIO()
         try:
-            run_sync(self.settings, Console(file=out, width=500), **options)
+            command(self.settings, Console(file=out, width=500), **options)
         except PipelineError as error:
             return Outcome(error.exit_code, f"{out.getvalue()}{error}")
         return Outcome(0, out.getvalue())
+
+    def verify(self, **options) -> Outcome:
+        return self._outcome(run_verify, **options)
 
     def query(self, sql: str) -> list[tuple]:
         with closing(sqlite3.connect(f"file:{self.settings.published_path}?mode=ro", uri=True)) as connection:

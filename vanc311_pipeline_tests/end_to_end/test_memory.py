@@ -1,0 +1,173 @@
+"""Claims about memory: what the portal changes or forgets is in the log, in the published file, under the right name."""
+
+import json
+from collections import Counter
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
+
+TYPE = "service_request_type"
+
+
+def kinds(pipeline):
+    return dict(pipeline.query("SELECT kind, count(*) FROM request_changes GROUP BY kind"))
+
+
+def follow(pipeline, portal, frame):
+    portal.publish(frame)
+    outcome = pipeline.sync()
+    assert outcome.exit_code == 0, outcome.said
+
+
+def test_the_first_load_is_the_baseline_and_logs_nothing(pipeline):
+    assert kinds(pipeline) == {}
+
+
+@pytest.mark.parametrize(
+    ("edit", "kind"),
+    [("close", "closed"), ("reopen", "reopened"), ("touch", "edited"), ("delete", "vanished"), ("insert_old", "opened"),
+     ("add_twin", "opened"), ("remove_twin", "vanished")],
+)  # fmt: skip
+def test_what_the_city_did_is_logged_by_its_name_and_nothing_else(pipeline, portal, edit, kind):
+    before = Counter(expected(portal.frame))
+    follow(pipeline, portal, EDITS[edit].function(portal.frame))
+    after = Counter(expected(portal.frame))
+    moved = max((after - before).total(), (before - after).total())
+    assert kinds(pipeline) == {kind: moved}
+    [release] = pipeline.query("SELECT DISTINCT data_processed FROM request_changes")
+    assert release == (f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}",)
+
+
+def test_the_last_state_of_what_vanished_is_in_the_log(pipeline, portal):
+    before = Counter(expected(portal.frame))
+    follow(pipeline, portal, EDITS["delete"].function(portal.frame, rows=5))
+    gone = before - Counter(expected(portal.frame))
+    names = COLUMNS.split(", ")
+    logged = Counter()
+    for department, issue_type, opened_at, state in pipeline.query(
+        "SELECT department, issue_type, opened_at, before FROM request_changes WHERE kind = 'vanished'"
+    ):
+        fields = {"department": department, "issue_type": issue_type, "opened_at": opened_at, **json.loads(state)}
+        logged[tuple(fields.get(name) for name in names)] += 1
+    assert logged == gone
+
+
+def test_a_history_goes_on_under_the_new_name_and_tells_when_it_was_first_changed_and_closed(pipeline, portal):
+    frame = portal.frame
+    frame.loc[0, "status"], frame.loc[0, "service_request_close_date"] = "Open", None
+    frame.loc[0, "closure_reason"] = "N/A"
+    follow(pipeline, portal, frame)
+    release = {}
+    for name, edit in (
+        (
+            "touched",
+            lambda row: row.update(last_modified_timestamp=pd.Timestamp("2026-01-13T20:00:00Z")),
+        ),
+        ("renamed", lambda row: row.update({TYPE: f"ZZ OLD - {row[TYPE]}"})),
+        (
+            "closed",
+            lambda row: row.update(
+                status="Close", closure_reason="Unknown", service_request_close_date=date(2026, 1, 15)
+            ),
+        ),
+    ):
+        frame = portal.frame
+        row = frame.loc[0].to_dict()
+        edit(row)
+        frame.loc[0] = row
+        follow(pipeline, portal, frame)
+        release[name] = f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}"
+    opened = f"{portal.frame.loc[0, OPENED]:%Y-%m-%dT%H:%M:%SZ}"
+    [(request,)] = pipeline.query(
+        f"SELECT request_id FROM service_requests WHERE opened_at = '{opened}' AND issue_type LIKE 'ZZ OLD - %'"
+    )
+    thread = f"(SELECT thread_id FROM request_history WHERE request_id = '{request}' LIMIT 1)"
+    told = pipeline.query(
+        f"SELECT kind, field, data_processed FROM request_history WHERE thread_id = {thread} AND field IN "
+        "('modified_at', 'issue_type', 'status') ORDER BY change_id"
+    )
+    assert told == [
+        ("reopened", "status", told[0][2]),
+        ("edited", "modified_at", release["touched"]),
+        ("relabelled", "issue_type", release["renamed"]),
+        ("closed", "status", release["closed"]),
+    ]
+    assert pipeline.query(
+        f"SELECT request_id, first_update_by, closed_by, reopened, vanished_by FROM observed_times WHERE thread_id = {thread}"
+    ) == [(request, told[0][2], release["closed"], 1, None)]
+
+
+def test_a_relabelling_over_all_history_is_no_loss_and_no_news(pipeline, portal):
+    before = portal.frame
+    follow(pipeline, portal, EDITS["relabel_type"].function(before))
+    renamed = int((before[TYPE] != portal.frame[TYPE]).sum())
+    assert renamed > 25
+    assert kinds(pipeline) == {"relabelled": renamed}
+    assert pipeline.query("SELECT DISTINCT field FROM request_history") == [("issue_type",)]
+
+
+def test_a_held_month_logs_nothing_and_consent_is_on_record_with_what_it_cost(pipeline, portal):
+    before = len(portal.frame)
+    portal.publish(EDITS["empty_month"].function(portal.frame, month="2024-06"))
+    assert pipeline.sync().exit_code == 1
+    assert kinds(pipeline) == {}
+    assert pipeline.sync(accept_shrink=["2024-06"]).exit_code == 0
+    lost = before - len(portal.frame)
+    assert kinds(pipeline) == {"vanished": lost}
+    losses = pipeline.query("SELECT partition_month, rows_before - rows_after FROM accepted_losses ORDER BY rowid")
+    assert losses == [("all", lost), ("2024-06", lost)]
+
+
+def test_a_silent_edit_is_found_by_the_deep_comparison_and_on_record_once_the_month_was_read_again(pipeline, portal):
+    follow(pipeline, portal, EDITS["edit_silently"].function(portal.frame))
+    assert kinds(pipeline) == {}
+    outcome = pipeline.verify()
+    assert outcome.exit_code == 0, outcome.said
+    found = pipeline.verify(deep=True)
+    assert found.exit_code == 1
+    assert "differs from the" in found.said
+    outcome = pipeline.sync(months="2024-05..2024-07")
+    assert outcome.exit_code == 0, outcome.said
+    assert kinds(pipeline) == {"edited": 1}
+    assert pipeline.query("SELECT sum(changes_found), count(*) FROM deep_readings") == [(1, 3)]
+    assert "that the fingerprint did not show" in pipeline.verify().said
+    outcome = pipeline.verify(deep=True, months="2024-05..2024-06")
+    assert outcome.exit_code == 0, outcome.said
+
+
+def test_convergence_is_a_table_of_the_published_file(pipeline, portal):
+    follow(pipeline, portal, EDITS["close"].function(portal.frame, rows=3))
+    months = portal.frame[OPENED].dt.strftime("%Y-%m")
+    closed = portal.frame["service_request_close_date"].notna()
+    told = pipeline.query(
+        "SELECT partition_month, portal_rows, rows, portal_closed, closed, in_step FROM convergence WHERE partition_month <> 'undated'"
+    )
+    assert told == [
+        (month, rows, rows, int(closed[months == month].sum()), int(closed[months == month].sum()), "yes")
+        for month, rows in sorted(months.value_counts().items())
+    ]
+
+
+def test_a_portal_that_moved_on_is_said_by_verify_and_is_no_fault_of_ours(pipeline, portal):
+    portal.publish(EDITS["close"].function(portal.frame, rows=3))
+    outcome = pipeline.verify()
+    assert outcome.exit_code == 0, outcome.said
+    assert "warns   service_requests · months_equal_portal" in outcome.said
+
+
+def test_without_the_portal_verify_checks_what_it_can_and_ends_with_3(pipeline, portal):
+    portal.stop()
+    outcome = pipeline.verify()
+    assert outcome.exit_code == 3
+    assert "passed  service_requests · every_row_is_accounted_for" in outcome.said
+
+
+def test_months_go_with_the_deep_comparison_only_and_must_be_stored(pipeline):
+    assert pipeline.verify(months="2024-05").exit_code == 2
+    outcome = pipeline.verify(deep=True, months="2023-01")
+    assert outcome.exit_code == 2
+    assert "never loaded" in outcome.said
