@@ -287,7 +287,7 @@ metric_aggregates = _table(
 publications = _table(
     "publications",
     "The files that we published, newest last.",
-    _text("published_at", "when", "UTC instant", primary_key=True),
+    _text("published_at", "when", "UTC instant"),
     _text("run_id", "the Dagster run that published it"),
     _text("sha256", "digest of the file", "hex"),
     _integer("bytes", "its size", "bytes"),

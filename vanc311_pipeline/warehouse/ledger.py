@@ -128,7 +128,7 @@ def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None
     row = connection.execute(
         sa.select(portal_releases.c.data_processed, portal_releases.c.records_count, portal_releases.c.state)
         .where(portal_releases.c.dataset == dataset)
-        .order_by(portal_releases.c.seen_at.desc(), sa.literal_column("rowid").desc())
+        .order_by(sa.literal_column("rowid").desc())
         .limit(1)
     ).first()
     return KnownRelease(*row) if row else None
@@ -143,18 +143,19 @@ def once_whole(connection: sa.Connection) -> set[str]:
 def note_release(
     connection: sa.Connection, release: Release | KnownRelease, dataset: str, state: ReleaseState, run_id: str
 ) -> None:
-    """Write down what became of a release."""
-    _upsert(
-        connection,
-        portal_releases,
-        {
-            "dataset": dataset,
-            "data_processed": release.data_processed,
-            "records_count": release.records_count,
-            "state": state,
-            "seen_at": utc_now(),
-            "run_id": run_id,
-        },
+    """Write down what became of a release, as the newest line: `last_release` goes by the order of writing."""
+    table = portal_releases
+    mine = (table.c.dataset == dataset, table.c.data_processed == release.data_processed)
+    connection.execute(sa.delete(table).where(*mine, table.c.records_count == release.records_count))
+    connection.execute(
+        sa.insert(table).values(
+            dataset=dataset,
+            data_processed=release.data_processed,
+            records_count=release.records_count,
+            state=state,
+            seen_at=utc_now(),
+            run_id=run_id,
+        )
     )
 
 

@@ -15,7 +15,7 @@ def published_whole(connection: sa.Connection, file: Path) -> Finding:
     if not file.exists():
         return Finding([f"{file} does not exist"])
     last = connection.execute(
-        sa.select(schema.publications).order_by(schema.publications.c.published_at.desc()).limit(1)
+        sa.select(schema.publications).order_by(sa.literal_column("rowid").desc()).limit(1)
     ).first()
     if last is None:
         return Finding([f"{file} exists, but no publication is on record"])
