@@ -12,6 +12,7 @@ They look at the months that the run loaded, or, launched alone, at everything.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import dagster as dg
 import sqlalchemy as sa
@@ -41,6 +42,11 @@ class Scene:
     connection: sa.Connection
     months: list[str] | None
     planned: bool
+
+    @cached_property
+    def points(self) -> stored.Points:
+        """Where the coordinates lie: two audits ask."""
+        return stored.locate(self.connection, self.months)
 
 
 @dataclass(frozen=True)
@@ -159,13 +165,16 @@ CHECKS = [
         "service_requests", "timestamps_are_plausible", False, lambda s: stored.plausible_times(s.connection, s.months)
     ),
     Check(
-        "service_requests", "points_lie_in_the_city", False, lambda s: stored.points_in_the_city(s.connection, s.months)
+        "service_requests",
+        "points_lie_in_the_city",
+        False,
+        lambda s: stored.points_in_the_city(s.connection, s.months, s.points),
     ),
     Check(
         "service_requests",
         "points_lie_in_their_area",
         False,
-        lambda s: stored.points_in_their_area(s.connection, s.months),
+        lambda s: stored.points_in_their_area(s.points),
     ),
     Check("metric_aggregates", "levels_add_up", True, lambda s: metrics.conservation(s.connection)),
     Check("metric_aggregates", "recomputed_metrics_agree", True, lambda s: metrics.recomputed(s.connection, s.months)),

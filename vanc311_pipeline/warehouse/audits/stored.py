@@ -1,9 +1,10 @@
 """Audits of the stored requests: accounting, identity, derivations, and what is odd in the city's own data."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -19,12 +20,10 @@ from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import area_names, areas_of_points
 from vanc311_pipeline.warehouse.audits.questions import (
-    DAY_SECONDS,
     Finding,
     Months,
     count,
     count_each,
-    equal_or_null,
     months_of,
     noted,
     request_rows,
@@ -110,14 +109,14 @@ def identity(connection: sa.Connection, months: Months) -> Finding:
     for month in months_of(connection, months):
         stored = request_rows(connection, columns, month)
         rows += len(stored)
-        duplicates += len(stored) - len({row[0] for row in stored}) if months is not None else 0
+        ids = {row[0] for row in stored}
+        duplicates += len(stored) - len(ids) if months is not None else 0
         wrong = [id_ for id_, *key in stored if id_ != request_id(*key)]
         if wrong:
             problems.append(f"{month}: {len(wrong):,} ids are not the digest of their key, such as {wrong[0]!r}")
-        numbered = {row[1:] for row in stored}
-        gaps = {row[:-1] for row in numbered if row[-1] != 0 and (*row[:-1], row[-1] - 1) not in numbered}
+        gaps = sum(request_id(d, t, o, number - 1) not in ids for _, d, t, o, number in stored if number)
         if gaps:
-            problems.append(f"{month}: the occurrences of {len(gaps):,} keys don't count from 0 without a gap")
+            problems.append(f"{month}: the occurrences don't count from 0 without a gap ({gaps:,} requests)")
     if duplicates:
         problems.append(f"{duplicates:,} ids stand twice")
     return Finding(problems, counts={"rows": rows})
@@ -135,38 +134,46 @@ def completeness(connection: sa.Connection, months: Months) -> Finding:
     return Finding([f"{rows:,} rows: {what}" for what, rows in count_each(connection, tests, months) if rows])
 
 
+_DURATIONS = """
+    WITH dated AS MATERIALIZED (
+        SELECT status, days_to_close, days_to_update,
+               CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days,
+               strftime('%s', modified_at) - strftime('%s', opened_at) AS seconds
+        FROM service_requests WHERE partition_month = ?
+    )
+    SELECT coalesce(sum(days_to_close IS NOT (CASE WHEN status = 'Close' AND days >= 0 THEN days END)), 0),
+           coalesce(sum(CASE WHEN seconds > 0 THEN days_to_update IS NULL OR abs(days_to_update * 86400 - seconds) > 1e-5
+                             ELSE days_to_update IS NOT NULL END), 0)
+    FROM dated
+"""
+_DAYS = """
+    SELECT substr(opened_at, 1, 13), opened_on, open_month, count(*) FROM service_requests WHERE partition_month = ?
+    GROUP BY 1, 2, 3
+"""
+
+
 def derivation(connection: sa.Connection, months: Months) -> Finding:
     """Local dates, months and durations are what the instants and dates of the row give."""
     problems, rows = [], 0
     for month in months_of(connection, months):
-        columns = [
-            "opened_at",
-            "opened_on",
-            "open_month",
-            "closed_on",
-            "modified_at",
-            "status",
-            "days_to_close",
-            "days_to_update",
-        ]
-        frame = requests_of(connection, columns, month)
-        rows += len(frame)
-        opened, modified = (pd.to_datetime(frame[name], utc=True) for name in ("opened_at", "modified_at"))
-        local = opened.dt.tz_convert(VANCOUVER)
-        days = (pd.to_datetime(frame["closed_on"]) - pd.to_datetime(frame["opened_on"])).dt.days
-        days = days.where((frame["status"] == "Close") & (days >= 0))
-        seconds = (modified - opened).dt.total_seconds()
-        tests = {
-            "opened_on": frame["opened_on"] != _each_day(local, "%Y-%m-%d"),
-            "open_month": frame["open_month"] != _each_day(local, "%Y-%m"),
-            "partition_month": _each_day(opened, "%Y-%m") != month,
-            "days_to_close": ~equal_or_null(frame["days_to_close"], days),
-            "days_to_update": ~equal_or_null(frame["days_to_update"] * DAY_SECONDS, seconds.where(seconds > 0)),
-        }
-        problems += [
-            f"{month}: {wrong.sum():,} rows have a wrong {name}" for name, wrong in tests.items() if wrong.any()
-        ]
+        wrong = dict.fromkeys(("opened_on", "open_month", "partition_month", "days_to_close", "days_to_update"), 0)
+        for hour, opened_on, open_month, number in connection.exec_driver_sql(_DAYS, (month,)):
+            local = _local(hour)
+            rows += number
+            wrong["opened_on"] += number * (opened_on != f"{local:%Y-%m-%d}")
+            wrong["open_month"] += number * (open_month != f"{local:%Y-%m}")
+            wrong["partition_month"] += number * (not hour.startswith(month))
+        wrong["days_to_close"], wrong["days_to_update"] = connection.exec_driver_sql(_DURATIONS, (month,)).one()
+        problems += [f"{month}: {number:,} rows have a wrong {name}" for name, number in wrong.items() if number]
     return Finding(problems, counts={"rows": rows})
+
+
+def _local(hour: str) -> datetime:
+    """A UTC hour such as 2025-08-25T15 in Vancouver, whose offsets are whole hours; what is no hour is no day either."""
+    try:
+        return datetime.fromisoformat(f"{hour}:00:00+00:00").astimezone(ZoneInfo(VANCOUVER))
+    except ValueError:
+        return datetime.min
 
 
 def status_and_close_date(connection: sa.Connection, months: Months) -> Finding:
@@ -235,28 +242,47 @@ def known_areas(connection: sa.Connection, months: Months) -> Finding:
     return Finding([f"{rows:,} rows: {what}" for what, rows in count_each(connection, tests, months) if rows], notes)
 
 
-def points_in_the_city(connection: sa.Connection, months: Months) -> Finding:
+@dataclass(frozen=True)
+class Points:
+    """Where the requests' coordinates lie."""
+
+    points: int
+    outside: int
+    """In none of the 22 areas."""
+    stated: int
+    """Whose request names an area."""
+    elsewhere: int
+    """Of these, in another one."""
+
+
+def locate(connection: sa.Connection, months: Months) -> Points:
+    """Find the area that each point lies in."""
+    found = [_locate(connection, month) for month in months_of(connection, months)]
+    return Points(*(sum(numbers) for numbers in zip(*found, strict=True))) if found else Points(0, 0, 0, 0)
+
+
+def _locate(connection: sa.Connection, month: str) -> tuple[int, int, int, int]:
+    columns = ["latitude", "longitude", "local_area"]
+    frame = requests_of(connection, columns, month, "latitude IS NOT NULL AND longitude IS NOT NULL")
+    inside = areas_of_points(connection, frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
+    stated = frame["local_area"].notna().to_numpy()
+    elsewhere = inside[stated] != frame["local_area"].to_numpy(dtype=object)[stated]
+    return len(frame), int(pd.isna(inside).sum()), int(stated.sum()), int(elsewhere.sum())
+
+
+def points_in_the_city(connection: sa.Connection, months: Months, found: Points) -> Finding:
     """Every point lies in one of the 22 areas, and has both coordinates."""
-    points, outside = 0, 0
-    for frame, inside in _located(connection, months):
-        points += len(frame)
-        outside += int(pd.isna(inside).sum())
     finding = noted(
         connection, months, {"one coordinate without the other": "(latitude IS NULL) <> (longitude IS NULL)"}
     )
-    notes = [f"{outside:,} of {points:,} points lie outside all areas"] if outside else []
-    return Finding(notes=notes + finding.notes, counts={"points": points, "outside": outside})
+    notes = [f"{found.outside:,} of {found.points:,} points lie outside all areas"] if found.outside else []
+    return Finding(notes=notes + finding.notes, counts={"points": found.points, "outside": found.outside})
 
 
-def points_in_their_area(connection: sa.Connection, months: Months) -> Finding:
+def points_in_their_area(found: Points) -> Finding:
     """Every point lies in the area that the city states; the published area wins where it doesn't."""
-    points, elsewhere = 0, 0
-    for frame, inside in _located(connection, months):
-        stated = frame["local_area"].notna().to_numpy()
-        points += int(stated.sum())
-        elsewhere += int((inside[stated] != frame["local_area"].to_numpy(dtype=object)[stated]).sum())
-    notes = [f"{elsewhere:,} of {points:,} points with an area lie elsewhere"] if elsewhere else []
-    return Finding(notes=notes, counts={"points": points, "elsewhere": elsewhere})
+    notes = [f"{found.elsewhere:,} of {found.stated:,} points with an area lie elsewhere"] if found.elsewhere else []
+    return Finding(notes=notes, counts={"points": found.stated, "elsewhere": found.elsewhere})
 
 
 def all_areas(connection: sa.Connection) -> Finding:
@@ -271,17 +297,3 @@ def all_areas(connection: sa.Connection) -> Finding:
         if name != found
     ]
     return Finding(problems, counts={"areas": len(names)})
-
-
-def _each_day(instants: pd.Series, form: str) -> np.ndarray:
-    """The instants' days as text, formatted once for each day that occurs."""
-    codes, days = pd.factorize(instants.dt.tz_localize(None).dt.normalize())
-    return pd.DatetimeIndex(days).strftime(form).to_numpy(dtype=object)[codes]
-
-
-def _located(connection: sa.Connection, months: Months) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-    """Month by month, the requests that have coordinates, and the area that each point lies in."""
-    for month in months_of(connection, months):
-        columns = ["latitude", "longitude", "local_area"]
-        frame = requests_of(connection, columns, month, "latitude IS NOT NULL AND longitude IS NOT NULL")
-        yield frame, areas_of_points(connection, frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
