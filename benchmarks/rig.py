@@ -7,6 +7,7 @@ again without the pipeline's help. What does not: what is done to it (`faults`).
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -18,16 +19,18 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from vanc311_pipeline import cli
 from vanc311_pipeline.portal.standin import EDITS, StandIn
 
 Row = tuple[Any, ...]
@@ -211,8 +214,11 @@ class Home:
     folder: Path
     url: str
     settings: dict[str, str] = field(default_factory=dict)
+    here: bool = False
+    """Run syncs that are not killed in this process, which spares them the start."""
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.data, self.dagster = self.folder / "data", self.folder / "dagster"
         self.warehouse, self.published = self.data / "warehouse.sqlite", self.data / "published" / "vanc311.sqlite"
         self.raw = self.data / "raw" / LIVE
@@ -234,7 +240,19 @@ class Home:
         return Sync(self, words, confined)
 
     def sync(self, *words: str, confined: Sequence[str] = ()) -> Ended:
-        return self.start(*words, confined=confined).end()
+        return run_here(self, words) if self.here and not confined else self.start(*words, confined=confined).end()
+
+
+def run_here(home: Home, words: Sequence[str]) -> Ended:
+    """A sync in this process, to its end."""
+    out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
+    code = 0
+    with patch.dict(os.environ, home.environment), redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main(lambda: cli.vanc311(["sync", *words], prog_name="vanc311"))
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Ended(code, out.getvalue(), err.getvalue(), time.monotonic() - began)
 
 
 @dataclass
@@ -246,6 +264,8 @@ class Rig:
     random: np.random.Generator
     loaded: Path | None = None
     """A home into which the source was loaded, to be copied."""
+    here: bool = False
+    """Whether syncs that are not killed may run in this process."""
 
     def seed(self) -> int:
         return int(self.random.integers(1 << 31))
@@ -261,7 +281,7 @@ class Rig:
         with tempfile.TemporaryDirectory(prefix="home-", dir=self.folder, ignore_cleanup_errors=True) as folder:
             if loaded:
                 shutil.copytree(self._loaded(), folder, dirs_exist_ok=True)
-            yield Home(Path(folder), city.url)
+            yield Home(Path(folder), city.url, here=self.here)
 
     def _loaded(self) -> Path:
         if self.loaded is None:
@@ -364,7 +384,7 @@ def converged(home: Home, city: City, *words: str) -> list[str]:
     """What is wrong after one undisturbed sync: it must end well, with the newest release and nothing left over."""
     ended = home.sync(*words)
     if ended.code:
-        return [f"the next sync ended with {ended.code} in {ended.phase}: {ended.err[-1_500:] or ended.out[-1_500:]}"]
+        return [f"the next sync ended with {ended.code} in {ended.phase}: {ended.err[-600:] or ended.out[-600:]}"]
     problems = [*damage(home.published), *disagreement(home.published), *strangeness(home.published, [city.newest])]
     left = sorted(str(path.relative_to(home.data)) for path in home.data.rglob(".*"))
     city.forget()
@@ -382,7 +402,7 @@ def unclear(ended: Ended, codes: Sequence[int], words: str) -> list[str]:
         problems.append("it did not say one message on the error stream, and nothing else")
     if not re.search(words, ended.err, re.IGNORECASE):
         problems.append(f"its message has none of {words!r}")
-    return [f"{'; '.join(problems)} ({ended.phase}): {ended.err[-1_500:]!r}"] if problems else []
+    return [f"{'; '.join(problems)} ({ended.phase}): {ended.err[:300]!r} … {ended.err[-300:]!r}"] if problems else []
 
 
 @dataclass
