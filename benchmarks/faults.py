@@ -82,7 +82,7 @@ def _undisturbed(rig: Rig, loaded: bool) -> float:
 
 
 def _kill_once(rig: Rig, tally: Tally, city: City, home: Home, seconds: float) -> None:
-    tally.rounds += 1
+    tally.begin_round()
     city.publish(edited(city.frame, rig.seed()))
     before = file_digest(home.published)
     ended = home.start().kill_after(seconds)
@@ -120,7 +120,7 @@ def kills_by_phase(rig: Rig, times: int, names: Sequence[str] = tuple(SIGHTS)) -
     for name in [*names] * times:
         loaded, seen = SIGHTS[name]
         with rig.city() as city, rig.home(city, loaded=loaded) as home:
-            tally.rounds += 1
+            tally.begin_round()
             city.publish(edited(city.frame, rig.seed()))
             before = file_digest(home.published)
             ended = home.start().kill_when(partial(seen, home))
@@ -226,7 +226,7 @@ def _starve(
     relieve: Callable[[], None] | None,
 ) -> None:
     """A sync with too little room, and one with enough."""
-    tally.rounds += 1
+    tally.begin_round()
     city.publish(edited(city.frame, rig.seed()))
     before = file_digest(home.published)
     ended = home.sync(confined=confined)
@@ -267,7 +267,7 @@ def no_permission(rig: Rig, names: Sequence[str] = tuple(LOCKED)) -> Tally:
     for name in names:
         loaded, path, mode = LOCKED[name]
         with rig.city() as city, rig.home(city, loaded=loaded) as home:
-            tally.rounds += 1
+            tally.begin_round()
             place = home.folder / path.format(month=f"{rig.source[OPENED].min():%Y-%m}")
             if not loaded:
                 place.mkdir(parents=True)
@@ -312,7 +312,7 @@ def at_once(
 def _race(rig: Rig, tally: Tally, count: int, loaded: bool, homes: str) -> None:
     what = f"{count} at once, {homes}, {'loaded' if loaded else 'empty'}"
     with rig.city() as city, rig.home(city, loaded=loaded) as home:
-        tally.rounds += 1
+        tally.begin_round()
         city.publish(edited(city.frame, rig.seed()))
         city.clear_log()
         runners = [home] * count
@@ -369,7 +369,7 @@ def random_faults(rig: Rig, rounds: int) -> Tally:
     tally = Tally("faults at random")
     with rig.city() as city, rig.home(city, loaded=True) as home:
         for _ in range(rounds):
-            tally.rounds += 1
+            tally.begin_round()
             drawn = _draw_edit(rig, city.frame)
             faults = [_draw_fault(rig) for _ in range(int(rig.random.integers(1, 4)))]
             _play_round(tally, city, home, drawn, faults)
@@ -456,7 +456,7 @@ def moving_release(rig: Rig, rounds: int) -> Tally:
         tally.note("before the rounds", converged(home, city))
         questions = len(city.requests_log)
     for _ in range(rounds):
-        tally.rounds += 1
+        tally.begin_round()
         _move(rig, tally, 1 + rig.random.integers(questions, size=int(rig.random.integers(1, 4))))
     return tally
 

@@ -415,6 +415,10 @@ class Tally:
     figures: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
+    def begin_round(self) -> None:
+        self.rounds += 1
+        print(f"  {self.scenario}, round {self.rounds}", file=sys.stderr, flush=True)
+
     def note(self, what: str, problems: Iterable[str]) -> None:
         """Remember problems, with the round in which they came."""
         found = [f"{self.scenario}, round {self.rounds}, {what}: {problem}" for problem in problems]
