@@ -1,7 +1,7 @@
 """The command line `vanc311`: sync, verify, status, up, standin.
 
 What belongs here: options, exit codes, and what is printed. What does not: the work itself. Exit codes: 0 done,
-1 integrity failed or a month is held, 2 wrong usage or settings, 3 the portal can't be reached or refuses.
+1 integrity failed or a month is held, 2 wrong usage or settings, or the disk refuses, 3 the portal can't be reached or refuses.
 """
 
 import logging
@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from vanc311_pipeline.errors import EXIT_INTEGRITY, PipelineError
+from vanc311_pipeline.disk import in_words, refusal
+from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_USAGE, PipelineError
 from vanc311_pipeline.portal.standin.command import standin_command
 from vanc311_pipeline.settings import Settings
 
@@ -87,10 +88,19 @@ def main(run: Callable[..., None] = vanc311) -> None:
     try:
         run()
     except PipelineError as error:
-        errors.print(f"[bold red]Error:[/] {escape(str(error))}", markup=True)
+        _say(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(EXIT_INTEGRITY)
+    except Exception as error:
+        if (refused := refusal(error)) is None:
+            raise
+        _say(in_words(refused))
+        sys.exit(EXIT_USAGE)
+
+
+def _say(message: str) -> None:
+    errors.print(f"[bold red]Error:[/] {escape(message)}", markup=True)
 
 
 if __name__ == "__main__":

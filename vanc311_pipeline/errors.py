@@ -2,6 +2,7 @@
 
     PipelineError
     ├── SettingsError              2  a setting, an argument, a directory or a port can't be used
+    │   └── StorageError              the disk is full, may not be written, or fails
     ├── PortalError                3  the portal can't be reached or refuses
     │   ├── PortalUnavailable         it didn't answer usably, after every retry
     │   ├── PortalRefused             it said no: unknown dataset, bad request, no access
@@ -29,6 +30,10 @@ class SettingsError(PipelineError):
     """A setting, an argument, a directory or a port can't be used."""
 
     exit_code = EXIT_USAGE
+
+
+class StorageError(SettingsError):
+    """The disk is full, may not be written, or fails; what was under way was undone."""
 
 
 class PortalError(PipelineError):

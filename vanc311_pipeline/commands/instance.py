@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.resources import files
+from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.settings import Settings
@@ -30,7 +32,14 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
     Raises:
         SettingsError: the directory can't be written.
+        StorageError: the disk refused something of Dagster's later, while the instance was in use.
     """
+    with on_disk(settings.dagster_home), _opened(settings) as instance:
+        yield instance
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[dg.DagsterInstance]:
     home = settings.dagster_home
     os.environ.update(settings.to_environment())
     try:
@@ -59,20 +68,30 @@ def one_at_a_time(settings: Settings, instance: dg.DagsterInstance, console: Con
     """Let one sync from the command line run at a time, and clear away after one that was killed.
 
     A killed run stays `started` for Dagster and keeps its place in its pool; the next one would wait for it for ever,
-    deaf to Ctrl-C. The lock is the operating system's and ends with its process, so whoever has it knows that every
-    other unfinished run of the command line is dead.
+    deaf to Ctrl-C. The locks are the operating system's and end with their process, so whoever has that of Dagster's
+    home knows that every other unfinished run of the command line is dead. The data has a lock of its own, because
+    DAGSTER_HOME depends on where the command is started, unless it is set.
     """
-    lock = FileLock(settings.dagster_home / ".sync.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.print("Another `vanc311 sync` is at work on this data; waiting for it to end.")
-        lock.acquire()
-    try:
+    with _alone(settings.dagster_home / ".sync.lock", console), _alone(settings.data_dir / "sync.lock", console):
         for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=BY_COMMAND_LINE, statuses=_AT_WORK)):
             instance.report_run_failed(run, "Its process ended without a word: it was killed, or the machine stopped.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         _wait_for_the_schedule(instance, console)
+        yield
+
+
+@contextmanager
+def _alone(file: Path, console: Console) -> Iterator[None]:
+    """Hold a lock, after waiting for whoever has it."""
+    lock = FileLock(file)
+    with on_disk(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            console.print("Another `vanc311 sync` is at work on this data; waiting for it to end.")
+            lock.acquire()
+    try:
         yield
     finally:
         lock.release()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,10 +22,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from vanc311_pipeline import errors
 from vanc311_pipeline.commands.instance import BY_COMMAND_LINE, one_at_a_time, open_instance
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.errors import EXIT_INTEGRITY, PipelineError, SettingsError
+from vanc311_pipeline.disk import in_words
+from vanc311_pipeline.errors import EXIT_INTEGRITY, PipelineError, SettingsError, StorageError
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.job import sync as sync_job
 from vanc311_pipeline.orchestration.planning import plan_now
@@ -35,6 +38,7 @@ from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 REPLANS = 3
+_REFUSALS = ("OSError", "PermissionError")
 
 
 class Failed(PipelineError):
@@ -171,8 +175,25 @@ def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
         return Failed(
             f"A check failed, so nothing was published; what was published before stays.\n{lines}", EXIT_INTEGRITY
         )
-    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    raise RuntimeError("The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in errors if error))
+    raised = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    for error in raised:
+        if reason := _ours(error):
+            return reason
+    raise RuntimeError("The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in raised if error))
+
+
+def _ours(error: SerializableErrorInfo | None) -> Failed | None:
+    """The error of ours, or the disk's refusal, that a step or a check raised by itself: Dagster keeps the words only."""
+    kinds = {f"{kind.__module__}.{name}": kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    while error is not None:
+        name, _, said = error.message.strip().partition(": ")
+        kind = kinds.get(name)
+        if kind and issubclass(kind, PipelineError):
+            return Failed(said, kind.exit_code, kind.__name__)
+        if error.cls_name in _REFUSALS:
+            return Failed(in_words(said), StorageError.exit_code, StorageError.__name__)
+        error = error.cause
+    return None
 
 
 class Bars:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.metrics.levels import CITYWIDE, HYPER_LOCAL, ISSUE, LEVELS, NEIGHBOURHOOD, UNLOCATED, Level
 from vanc311_pipeline.months import datasets_that_may_hold, running_month
@@ -109,7 +110,7 @@ def raw_service_requests(
     planned = planned_months(context.run.tags)
     actions: dict[Window, str] = {}
     try:
-        with portal.open() as client:
+        with on_disk(store.raw_dir), portal.open() as client:
             warehouse = store.open()
             releases = _begin(context, client, warehouse, planned, config)
             with warehouse.read() as connection:

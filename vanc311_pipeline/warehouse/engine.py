@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.disk import on_disk, refusal
+from vanc311_pipeline.errors import SettingsError, StorageError
 from vanc311_pipeline.settings import Settings, Source
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -52,9 +53,10 @@ class Warehouse:
                 found = connection.scalar(sa.select(schema.data_origin.c.source))
                 if found is None:
                     connection.execute(sa.insert(schema.data_origin).values(source=self.source, created_at=utc_now()))
-        except (OSError, sa.exc.OperationalError, sa.exc.DatabaseError) as error:
+        except (OSError, StorageError, sa.exc.OperationalError, sa.exc.DatabaseError) as error:
             raise SettingsError(
-                f"The warehouse {self.path} can't be opened for writing ({getattr(error, 'orig', error)}). Nothing was changed. "
+                f"The warehouse {self.path} can't be opened for writing ({refusal(error) or getattr(error, 'orig', error)}). "
+                "Nothing was changed. "
                 "Check the directory's permissions and free space, or set VANC311_DATA_DIR to another place."
             ) from error
         if found not in (None, self.source):
@@ -66,7 +68,7 @@ class Warehouse:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A connection in one immediate transaction: committed at the end of the block, rolled back by an exception."""
-        with _connected(f"file:{self.path}?mode=rwc", _set_up_writer, "BEGIN IMMEDIATE") as connection:
+        with _connected(self.path, "rwc", _set_up_writer, "BEGIN IMMEDIATE") as connection:
             yield connection
 
     @contextmanager
@@ -87,23 +89,24 @@ class Warehouse:
 @contextmanager
 def open_read_only(path: Path) -> Iterator[sa.Connection]:
     """A read-only connection to any SQLite file of ours."""
-    with _connected(f"file:{path}?mode=ro", _set_up_reader, "BEGIN") as connection:
+    with _connected(path, "ro", _set_up_reader, "BEGIN") as connection:
         yield connection
 
 
 @contextmanager
 def open_new(path: Path) -> Iterator[sa.Connection]:
     """A connection that may write to a file that nobody else knows yet, in one transaction."""
-    with _connected(f"file:{path}?mode=rwc", _set_up_private, "BEGIN IMMEDIATE") as connection:
+    with _connected(path, "rwc", _set_up_private, "BEGIN IMMEDIATE") as connection:
         yield connection
 
 
 @contextmanager
-def _connected(uri: str, set_up: Any, begin: str) -> Iterator[sa.Connection]:
+def _connected(path: Path, mode: str, set_up: Any, begin: str) -> Iterator[sa.Connection]:
+    uri = f"file:{path}?mode={mode}"
     engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(uri, set_up), poolclass=sa.NullPool)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     try:
-        with engine.begin() as connection:
+        with on_disk(path), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()

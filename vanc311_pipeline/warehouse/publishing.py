@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import IntegrityError
 from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
@@ -40,8 +41,14 @@ def publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[s
 
     Raises:
         IntegrityError: a month is held, or the new file is damaged or differs; the predecessor stays.
+        StorageError: the disk is full or may not be written; the predecessor stays.
     """
     _refuse_held(warehouse)
+    with on_disk(target.parent):
+        return _publish(warehouse, target, run_id, settled)
+
+
+def _publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str]) -> dict[str, Any]:
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".publishing-*"):  # by a run that was killed; no other one publishes now
         shutil.rmtree(left, ignore_errors=True)

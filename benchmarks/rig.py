@@ -1,0 +1,431 @@
+"""The pipeline under mistreatment: a portal that remembers its releases, and `vanc311 sync` as a process of its own.
+
+What belongs here: starting, watching and killing that process, and the proofs that what it left is whole, written down
+again without the pipeline's help. What does not: what is done to it (`faults`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from vanc311_pipeline import cli
+from vanc311_pipeline.portal.standin import EDITS, StandIn
+
+Row = tuple[Any, ...]
+
+ROOT = Path(__file__).parent.parent
+LIVE = "3-1-1-service-requests"
+OPENED, MODIFIED, CLOSED = "service_request_open_timestamp", "last_modified_timestamp", "service_request_close_date"
+COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on, modified_at, address, local_area, channel, latitude, longitude"
+FIRST_YEAR = "2009"  # rows opened earlier can't be keyed
+OLD_SPELLINGS = {"Arbutus-Ridge": "Arbutus Ridge"}  # what the edit `new_area` makes
+HANGS_SECONDS = 600  # far beyond any sync of these sizes: only a process that hangs meets it
+
+
+# -- what was released, and what is stored -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The rows of a release, or of a file: a digest for each UTC month, and how many rows can't be keyed."""
+
+    months: dict[str, str]
+    rows: int
+    unkeyed: int
+
+    def is_mix_of(self, releases: Sequence[Contents]) -> bool:
+        """Whether each month is as in one of the releases, though perhaps not in the same one."""
+        return all(any(digest == each.months.get(month) for each in releases) for month, digest in self.months.items())
+
+
+def released(frame: pd.DataFrame) -> Contents:
+    """What must be stored for the portal's rows."""
+    rows = list(served_rows(frame))
+    keyed = [row for row in rows if all(row[place] for place in (0, 1, 4)) and row[4] >= FIRST_YEAR]
+    return Contents(digests(keyed), len(keyed), len(rows) - len(keyed))
+
+
+def served_rows(frame: pd.DataFrame) -> Iterator[Row]:
+    """The portal's rows with our values, in the order of COLUMNS."""
+    instants = {
+        name: frame[name].map(lambda moment: None if pd.isna(moment) else instant_text(moment))
+        for name in (OPENED, MODIFIED)
+    }
+    days = frame[CLOSED].map(lambda day: None if pd.isna(day) else str(day)[:10])
+    areas = frame["local_area"].replace(OLD_SPELLINGS)
+    served = frame.assign(**instants, **{CLOSED: days}, local_area=areas).drop(columns="geom", errors="ignore")
+    for row in served.itertuples(index=False, name=None):
+        yield tuple(None if pd.isna(value) or value == "N/A" else value for value in row)
+
+
+def instant_text(moment: datetime) -> str:
+    return moment.isoformat().partition(".")[0].partition("+")[0] + "Z"
+
+
+def digests(rows: Iterable[Row]) -> dict[str, str]:
+    """A digest of each UTC month's rows, whatever their order."""
+    months: defaultdict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        months[row[4][:7]].append(repr(row))
+    return {month: hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest() for month, lines in months.items()}
+
+
+def stored(file: Path) -> Contents:
+    """What a SQLite file of ours holds."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(f"SELECT {COLUMNS} FROM service_requests").fetchall()
+        (unkeyed,) = connection.execute("SELECT count(*) FROM quarantined_requests").fetchone()
+    return Contents(digests(rows), len(rows), unkeyed)
+
+
+class City(StandIn):
+    """A portal that remembers what it published, so that a release can be told from a mix of two."""
+
+    def __init__(self, requests: pd.DataFrame, on_question: Callable[[City], None] | None = None) -> None:
+        super().__init__(requests, on_request=lambda _: on_question(self) if on_question else None)
+        self.releases = [released(self.frame)]
+
+    def publish(self, requests: pd.DataFrame | str | Path, released_at: datetime | None = None) -> None:
+        super().publish(requests, released_at)
+        self.releases.append(released(self.frame))
+
+    @property
+    def newest(self) -> Contents:
+        return self.releases[-1]
+
+    def forget(self) -> None:
+        """All releases but the newest are over: nothing may be of them any more."""
+        del self.releases[:-1]
+
+    def exports(self) -> int:
+        """How many months were answered."""
+        asked = [entry.path for entry in self.requests_log if entry.status == 200]
+        return sum(path.endswith(f"{LIVE}/exports/csv") for path in asked)
+
+
+def edited(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """A day's work in every month: requests closed, edited, joined by a twin, and a few removed."""
+    rows = max(12, len(frame) // 300)
+    frame = EDITS["edit_with_modified"].function(frame, rows=rows, seed=seed)
+    frame = EDITS["touch"].function(frame, rows=rows, seed=seed + 1)
+    frame = EDITS["close"].function(frame, rows=3, seed=seed)
+    frame = EDITS["reopen"].function(frame, rows=3, seed=seed)
+    frame = EDITS["add_twin"].function(frame, rows=4, seed=seed)
+    return EDITS["delete"].function(frame, rows=4, seed=seed)
+
+
+# -- the process -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a sync ended: negative codes are signals."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def phase(self) -> str:
+        return phase(self.out)
+
+
+def phase(said: str) -> str:
+    """How far a sync had come, by what it had printed."""
+    for name in ("Done in", "publishing", "metrics_"):
+        if f"{name}" in said:
+            return {"Done in": "done", "metrics_": "metrics"}.get(name, name)
+    if found := re.search(r"(\d+) stale month", said):
+        return "storing" if said.count(" landed: ") >= int(found.group(1)) else "landing"
+    return "planning" if "Portal: " in said else "starting"
+
+
+class Sync:
+    """A `vanc311 sync` that is running."""
+
+    def __init__(self, home: Home, words: Sequence[str], confined: Sequence[str]) -> None:
+        self._began = time.monotonic()
+        log = Path(tempfile.mkdtemp(prefix="log-", dir=home.folder))
+        self._out, self._err = log / "out", log / "err"
+        command = [sys.executable, "-m", "vanc311_pipeline.cli", "sync", *words]
+        if confined:
+            command = [sys.executable, "-m", "benchmarks.confine", *confined, "--", *command]
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=home.environment, stdout=out, stderr=err, start_new_session=True
+            )
+
+    @property
+    def said(self) -> str:
+        return self._out.read_text()
+
+    def end(self, limit: float = HANGS_SECONDS) -> Ended:
+        """Wait for its end; one that hangs is killed."""
+        try:
+            self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        return Ended(self.process.returncode, self.said, self._err.read_text(), time.monotonic() - self._began)
+
+    def kill(self) -> None:
+        """SIGKILL to it and to all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def kill_after(self, seconds: float) -> Ended:
+        return self.end(seconds)
+
+    def kill_when(self, seen: Callable[[str], bool]) -> Ended:
+        """Kill it as soon as `seen` says so; it may have ended by itself before."""
+        while self.process.poll() is None and not seen(self.said):
+            time.sleep(0.002)
+        self.kill()
+        return self.end()
+
+
+@dataclass
+class Home:
+    """A data directory and a Dagster home, and the portal that they follow."""
+
+    folder: Path
+    url: str
+    settings: dict[str, str] = field(default_factory=dict)
+    here: bool = False
+    """Run syncs that are not killed in this process, which spares them the start."""
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data, self.dagster = self.folder / "data", self.folder / "dagster"
+        self.warehouse, self.published = self.data / "warehouse.sqlite", self.data / "published" / "vanc311.sqlite"
+        self.raw = self.data / "raw" / LIVE
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {
+            "VANC311_PORTAL_URL": self.url,
+            "VANC311_DATA_DIR": str(self.data),
+            "DAGSTER_HOME": str(self.dagster),
+            "VANC311_READ_TIMEOUT_SECONDS": "60",
+            "VANC311_RETRY_WAIT_SECONDS": "0.01",
+            "NO_PROGRESS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return os.environ | ours | self.settings
+
+    def start(self, *words: str, confined: Sequence[str] = ()) -> Sync:
+        return Sync(self, words, confined)
+
+    def sync(self, *words: str, confined: Sequence[str] = ()) -> Ended:
+        return run_here(self, words) if self.here and not confined else self.start(*words, confined=confined).end()
+
+
+def run_here(home: Home, words: Sequence[str]) -> Ended:
+    """A sync in this process, to its end."""
+    out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
+    code = 0
+    with patch.dict(os.environ, home.environment), redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main(lambda: cli.vanc311(["sync", *words], prog_name="vanc311"))
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Ended(code, out.getvalue(), err.getvalue(), time.monotonic() - began)
+
+
+@dataclass
+class Rig:
+    """Makes portals and homes, each to be used for a while and thrown away."""
+
+    source: pd.DataFrame
+    folder: Path
+    random: np.random.Generator
+    loaded: Path | None = None
+    """A home into which the source was loaded, to be copied."""
+    here: bool = False
+    """Whether syncs that are not killed may run in this process."""
+
+    def seed(self) -> int:
+        return int(self.random.integers(1 << 31))
+
+    @contextmanager
+    def city(self, on_question: Callable[[City], None] | None = None) -> Iterator[City]:
+        with City(self.source, on_question) as city:
+            yield city
+
+    @contextmanager
+    def home(self, city: City, *, loaded: bool) -> Iterator[Home]:
+        """A home of its own, empty or with the source loaded."""
+        with tempfile.TemporaryDirectory(prefix="home-", dir=self.folder, ignore_cleanup_errors=True) as folder:
+            if loaded:
+                shutil.copytree(self._loaded(), folder, dirs_exist_ok=True)
+            yield Home(Path(folder), city.url, here=self.here)
+
+    def _loaded(self) -> Path:
+        if self.loaded is None:
+            self.loaded = self.folder / "loaded"
+            with self.city() as city:
+                ended = Home(self.loaded, city.url).sync()
+            if ended.code:
+                raise SystemExit(f"The first load ended with {ended.code}:\n{ended.out}{ended.err}")
+        return self.loaded
+
+
+# -- what must hold ----------------------------------------------------------------------------------------------------
+
+
+def file_digest(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+
+
+def damage(file: Path) -> list[str]:
+    """What SQLite finds wrong with a file, its indexes included."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            found = [line for (line,) in connection.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.Error as error:
+        found = [str(error)]
+    return [f"{file.name} is damaged: {line}" for line in found if line != "ok"]
+
+
+def published_problems(home: Home, before: str | None, releases: Sequence[Contents]) -> list[str]:
+    """The published file is the one that was there before, or a whole one of one of the releases."""
+    after = file_digest(home.published)
+    if after == before:
+        return []
+    if after is None:
+        return ["the published file is gone"]
+    return damage(home.published) or [*disagreement(home.published), *strangeness(home.published, releases)]
+
+
+def strangeness(file: Path, releases: Sequence[Contents]) -> list[str]:
+    """Whether a file holds something else than one of the releases."""
+    found = stored(file)
+    if found in releases:
+        return []
+    what = "a mix of releases" if found.is_mix_of(releases) else "rows that were never released"
+    return [f"{file.name} holds {what} ({found.rows:,} rows; {len(releases)} releases may be in it)"]
+
+
+def disagreement(file: Path) -> list[str]:
+    """Whether the tables of a published file tell different numbers of requests."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        told = connection.execute(
+            "SELECT (SELECT count(*) FROM service_requests), (SELECT rows_stored FROM release),"
+            " (SELECT sum(rows_stored) FROM month_ledger), (SELECT sum(volume) FROM metrics_hyper_local)"
+            " + (SELECT sum(volume) FROM metrics_unlocated)"
+        ).fetchone()
+    return [] if len({number or 0 for number in told}) == 1 else [f"the tables of {file.name} disagree: {told}"]
+
+
+def warehouse_problems(home: Home, releases: Sequence[Contents]) -> list[str]:
+    """The warehouse opens, is undamaged, and each of its months is wholly of one release. Looked at in a copy, so that
+    it is the next sync that meets what was left behind, not we."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in home.data.glob("warehouse.sqlite*"):
+            shutil.copy(file, scratch)
+        copy = Path(scratch) / home.warehouse.name
+        if not copy.exists():
+            return []
+        try:
+            with closing(sqlite3.connect(copy)) as connection:
+                found = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
+                tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        except sqlite3.Error as error:
+            found, tables = [str(error)], set()
+        if found or "quarantined_requests" not in tables or "service_requests" not in tables:
+            return [f"the warehouse is damaged: {line}" for line in found]
+        return [] if stored(copy).is_mix_of(releases) else ["a month of the warehouse is of no release"]
+
+
+def landed_problems(home: Home) -> list[str]:
+    """Every landed file can be read."""
+    problems = []
+    for file in home.raw.glob("*.parquet"):
+        try:
+            pq.read_table(file)
+        except (OSError, ValueError) as error:
+            problems.append(f"{file.name} can't be read: {error}")
+    return problems
+
+
+def whole(home: Home, before: str | None, city: City) -> list[str]:
+    """What is wrong with what a sync left that did not end well."""
+    return [
+        *published_problems(home, before, city.releases),
+        *warehouse_problems(home, city.releases),
+        *landed_problems(home),
+    ]
+
+
+def converged(home: Home, city: City, *words: str) -> list[str]:
+    """What is wrong after one undisturbed sync: it must end well, with the newest release and nothing left over."""
+    ended = home.sync(*words)
+    if ended.code:
+        return [f"the next sync ended with {ended.code} in {ended.phase}: {ended.err[-600:] or ended.out[-600:]}"]
+    problems = [*damage(home.published), *disagreement(home.published), *strangeness(home.published, [city.newest])]
+    left = sorted(str(path.relative_to(home.data)) for path in home.data.rglob(".*"))
+    city.forget()
+    return problems + ([f"left over in the data directory: {', '.join(left)}"] if left else [])
+
+
+def unclear(ended: Ended, codes: Sequence[int], words: str) -> list[str]:
+    """What is wrong with how a sync failed: it must end with one of the codes, and say so in one message with the words."""
+    problems = []
+    if ended.code not in codes:
+        problems.append(f"it ended with {ended.code}, not with one of {codes}")
+    if "Traceback" in ended.err + ended.out:
+        problems.append("it showed a traceback")
+    if ended.err.count("Error:") != 1 or not ended.err.startswith("Error:"):
+        problems.append("it did not say one message on the error stream, and nothing else")
+    if not re.search(words, ended.err, re.IGNORECASE):
+        problems.append(f"its message has none of {words!r}")
+    return [f"{'; '.join(problems)} ({ended.phase}): {ended.err[:300]!r} … {ended.err[-300:]!r}"] if problems else []
+
+
+@dataclass
+class Tally:
+    """What a scenario did, and what it found wrong."""
+
+    scenario: str
+    rounds: int = 0
+    convergences: int = 0
+    figures: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def begin_round(self) -> None:
+        self.rounds += 1
+        print(f"  {self.scenario}, round {self.rounds}", file=sys.stderr, flush=True)
+
+    def note(self, what: str, problems: Iterable[str]) -> None:
+        """Remember problems, with the round in which they came."""
+        found = [f"{self.scenario}, round {self.rounds}, {what}: {problem}" for problem in problems]
+        for line in found:
+            print(f"  VIOLATED {line}", file=sys.stderr, flush=True)
+        self.problems += found
+
+    def converge(self, what: str, home: Home, city: City, *words: str) -> None:
+        self.convergences += 1
+        self.note(f"after {what}", converged(home, city, *words))

@@ -1,0 +1,67 @@
+"""The disk's refusals, as one error of ours: it is full, may not be written, or fails.
+
+What belongs here: telling such a refusal from every other error, whether the operating system, Arrow or SQLite says it.
+What does not: waiting, retrying or tidying up; the transactions and renames that were under way see to that.
+"""
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.errors import PipelineError, StorageError
+
+_REFUSALS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+}
+_SQLITE_REFUSALS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+}
+
+
+@contextmanager
+def on_disk(place: Path) -> Iterator[None]:
+    """Make a refusal of the disk that holds `place` a `StorageError`; every other error passes as it is."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:
+        if refused := refusal(error):
+            raise StorageError(in_words(refused, place)) from error
+        raise
+
+
+def refusal(error: BaseException | None) -> str | None:
+    """What the disk said, and of which file if that is known; None if the error, and what caused it, is something else."""
+    while error is not None:
+        origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        if isinstance(origin, OSError) and origin.errno in _REFUSALS:
+            of = f" ({origin.filename})" if origin.filename else ""
+            return f"{os.strerror(origin.errno)}{of}"
+        if isinstance(origin, sqlite3.Error) and getattr(origin, "sqlite_errorcode", 0) & 0xFF in _SQLITE_REFUSALS:
+            return str(origin)
+        error = error.__cause__
+    return None
+
+
+def in_words(refused: str, place: Path | None = None) -> str:
+    return (
+        f"The disk refused{f' at {place}' if place else ''}: {refused}. Nothing was lost: what was published before stays "
+        "whole, and the next sync goes on from here. Make room on the disk, or see to the permissions, then run "
+        "`vanc311 sync` again."
+    )

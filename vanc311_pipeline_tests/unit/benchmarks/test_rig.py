@@ -1,0 +1,143 @@
+"""Claims about the fault harness's proofs: each finds what it is there to find, so that no failure is a failure seen."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.rig import (
+    COLUMNS,
+    City,
+    Contents,
+    Ended,
+    Home,
+    damage,
+    edited,
+    phase,
+    published_problems,
+    released,
+    served_rows,
+    strangeness,
+    unclear,
+    warehouse_problems,
+)
+from vanc311_pipeline.portal.standin import EDITS, StandIn
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """Two months of the real sample."""
+    with StandIn() as portal:
+        frame = portal.frame
+    months = frame["service_request_open_timestamp"].dt.strftime("%Y-%m").isin(["2024-05", "2024-06"])
+    return frame[months].reset_index(drop=True)
+
+
+def rows_of(frame: pd.DataFrame, month: str = "") -> list[tuple]:
+    return [row for row in served_rows(frame) if row[4].startswith(month)]
+
+
+def written(file: Path, rows: list[tuple]) -> Path:
+    """A file with the tables that are compared."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(f"CREATE TABLE service_requests ({COLUMNS})")
+        connection.execute("CREATE INDEX by_day ON service_requests (opened_at)")
+        connection.execute("CREATE TABLE quarantined_requests (reason)")
+        marks = ", ".join("?" * len(COLUMNS.split(",")))
+        connection.executemany(f"INSERT INTO service_requests VALUES ({marks})", rows)
+    return file
+
+
+def test_a_file_of_one_release_is_nothing_strange(frame, tmp_path):
+    file = written(tmp_path / "file.sqlite", rows_of(frame)[::-1])
+    assert strangeness(file, [released(edited(frame, 1)), released(frame)]) == []
+
+
+def test_a_file_with_a_month_of_each_release_is_a_mix(frame, tmp_path):
+    later = edited(frame, 1)
+    file = written(tmp_path / "file.sqlite", rows_of(frame, "2024-05") + rows_of(later, "2024-06"))
+    (found,) = strangeness(file, [released(frame), released(later)])
+    assert "a mix of releases" in found
+
+
+@pytest.mark.parametrize("spoil", [lambda rows: rows[:-1], lambda rows: [*rows, rows[0]]], ids=["lost", "doubled"])
+def test_a_row_too_few_or_too_many_was_never_released(frame, tmp_path, spoil):
+    file = written(tmp_path / "file.sqlite", spoil(rows_of(frame)))
+    (found,) = strangeness(file, [released(frame)])
+    assert "never released" in found
+
+
+def test_rows_that_cannot_be_keyed_are_expected_in_quarantine(frame):
+    spoilt = EDITS["impossible_opened"].function(EDITS["null_key"].function(frame, rows=2), rows=3, seed=5)
+    found = released(spoilt)
+    assert (found.rows, found.unkeyed) == (len(frame) - 5, 5)
+
+
+def test_a_warehouse_may_stand_between_two_releases_but_only_month_by_month(frame, tmp_path):
+    later = edited(frame, 1)
+    home = Home(tmp_path, "http://portal")
+    releases = [released(frame), released(later)]
+    written(home.warehouse, rows_of(frame, "2024-05") + rows_of(later, "2024-06"))
+    assert warehouse_problems(home, releases) == []
+    home.warehouse.unlink()
+    half = rows_of(later, "2024-06")
+    written(home.warehouse, rows_of(frame, "2024-05") + half[: len(half) // 2])
+    assert warehouse_problems(home, releases) == ["a month of the warehouse is of no release"]
+
+
+def test_a_damaged_file_and_one_that_is_gone_are_found(frame, tmp_path):
+    home = Home(tmp_path, "http://portal")
+    assert published_problems(home, "the digest of what was there", []) == ["the published file is gone"]
+    written(home.published, rows_of(frame))
+    assert damage(home.published) == []
+    content = home.published.read_bytes()
+    home.published.write_bytes(content[: len(content) // 2])
+    assert published_problems(home, None, [released(frame)]) != []
+
+
+def test_the_portal_remembers_each_release_until_it_is_told_to_forget(frame):
+    with City(frame) as city:
+        city.publish(edited(frame, 1))
+        assert city.releases == [released(frame), released(edited(frame, 1))]
+        city.forget()
+        assert city.releases == [city.newest]
+
+
+@pytest.mark.parametrize(
+    ("code", "err", "complaint"),
+    [
+        (2, "Error: No space left on device\n", None),
+        (0, "Error: No space left on device\n", "ended with 0"),
+        (2, "Traceback\nError: No space left on device\n", "traceback"),
+        (2, "a warning\nError: No space left on device\n", "one message"),
+        (2, "Error: something\n", "has none of"),
+    ],
+)
+def test_a_failure_must_be_one_message_with_the_right_words(code, err, complaint):
+    found = unclear(Ended(code, "", err, 1.0), (1, 2), "space")
+    assert (complaint in found[0]) if complaint else found == []
+
+
+def test_the_phase_is_read_from_what_was_printed():
+    said = ""
+    seen = [phase(said)]
+    for line in (
+        "Portal: http://portal\n",
+        "… 2 stale months of 9 rows.\n  2024-05 landed: 4 rows\n",
+        "  2024-06 landed: 5 rows\n",
+        "  metrics_citywide\n",
+        "  publishing\n",
+        "Done in 3 s.\n",
+    ):
+        said += line
+        seen.append(phase(said))
+    assert seen == ["starting", "planning", "landing", "storing", "metrics", "publishing", "done"]
+
+
+def test_contents_know_a_mix_by_its_months():
+    one, other = Contents({"2024-05": "a", "2024-06": "b"}, 2, 0), Contents({"2024-05": "c", "2024-06": "d"}, 2, 0)
+    assert Contents({"2024-05": "a", "2024-06": "d"}, 2, 0).is_mix_of([one, other])
+    assert not Contents({"2024-05": "a", "2024-06": "e"}, 2, 0).is_mix_of([one, other])
