@@ -108,9 +108,8 @@ def heartbeats(began: datetime) -> list[datetime]:
 
 def lively(day: Day, at: datetime) -> bool:
     """Whether a heartbeat is worth its time where time is short."""
-    first_of_slot = slot_of(at) == at
     troubled = any(trouble.at(at) or trouble.at(at - HEARTBEAT) for trouble in day.troubles)
-    return first_of_slot or at.hour in (14, 15) or troubled or at - slot_of(at) == HEARTBEAT
+    return slot_of(at) == at or at.hour in (14, 15) or troubled
 
 
 # -- what must hold --------------------------------------------------------------------------------------------------
