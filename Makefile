@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync test lint bench faults docs clean
+.PHONY: run sync test lint bench faults week docs clean
 
 run: $(VENV)/installed ## bring the data in, then Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT)
@@ -26,6 +26,9 @@ bench: $(VENV)/installed-dev ## the benchmark, side by side with the machine's f
 
 faults: $(VENV)/installed-dev ## kill it, starve it, lie to it: nothing may be lost
 	$(BIN)/python -m benchmarks.faults
+
+week: $(VENV)/installed-dev ## a simulated week of releases through Dagster's scheduler, requests counted
+	$(BIN)/python -m benchmarks.week
 
 docs: $(VENV)/installed-dev ## write docs/data_dictionary.md anew from the schema
 	$(BIN)/python -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md

@@ -17,14 +17,17 @@ class PortalResource(dg.ConfigurableResource[None]):
     read_timeout_seconds: float
     retry_wait_seconds: float
 
-    def open(self, attempts: int = PORTAL_ATTEMPTS, read_timeout_seconds: float | None = None) -> Portal:
-        """A client; use it as a context manager."""
+    def open(
+        self, attempts: int = PORTAL_ATTEMPTS, read_timeout_seconds: float | None = None, seconds: float | None = None
+    ) -> Portal:
+        """A client; use it as a context manager. It may take `seconds` altogether, if given."""
         return Portal(
             self.url,
             api_key=self.api_key,
             read_timeout=read_timeout_seconds or self.read_timeout_seconds,
             attempts=attempts,
             retry_wait=self.retry_wait_seconds,
+            seconds=seconds,
         )
 
 

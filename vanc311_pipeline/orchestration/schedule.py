@@ -10,13 +10,21 @@ are skips; each says which slot it belongs to and when the next one begins.
 Memory: a slot that launches a run is remembered by the run's tag; one that finds nothing new leaves no run, so its
 decision is an observation on the portal's asset, where a person sees it too. A question that failed leaves neither, and
 the next heartbeat asks again.
+
+Time: an evaluation goes by the instant that it was scheduled for, and looks at no clock to decide anything. It takes
+`TICK_SECONDS` at most, whatever the portal does, because Dagster gives up on an evaluation after a minute and then says
+that the code server, not the portal, can't be reached.
 """
 
-from datetime import UTC, datetime
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime
+from typing import TypeVar
 
 import dagster as dg
 
-from vanc311_pipeline.errors import QuotaExceeded
+from vanc311_pipeline.errors import PipelineError, PortalUnavailable, QuotaExceeded
 from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.orchestration.planning import plan_now
@@ -24,7 +32,9 @@ from vanc311_pipeline.orchestration.resources import PortalResource, StoreResour
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
 from vanc311_pipeline.plan import Plan, published_again
-from vanc311_pipeline.settings import LIVE, TICK_READ_TIMEOUT_SECONDS
+from vanc311_pipeline.settings import LIVE, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
+
+Answer = TypeVar("Answer")
 
 SLOT_TAG = "vanc311/slot"
 _UNFINISHED = [
@@ -34,6 +44,14 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+
+class TickFailed(dg.DagsterError):
+    """A tick that found nothing out, in one sentence.
+
+    One of Dagster's own errors, because those are shown as they are; in front of every other one Dagster puts a wrapper
+    that says only that something happened.
+    """
 
 
 @dg.schedule(
@@ -48,27 +66,63 @@ _UNFINISHED = [
 def every_50_minutes(
     context: dg.ScheduleEvaluationContext, portal: PortalResource, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
-    slot = slot_of(context.scheduled_execution_time)
+    now = context.scheduled_execution_time
+    slot = slot_of(now)
     following = f"The next slot begins at {slot_name(next_slot(slot))}."
-    if (already := _already(context.instance, slot)) is not None:
+    if (already := _already(context.instance, slot, now)) is not None:
         return dg.SkipReason(f"Slot {slot_name(slot)} is done: {already} {following}")
     if running := _unfinished_run(context.instance):
         return dg.SkipReason(
             f"Slot {slot_name(slot)} waits: run {running[:8]} of sync is not finished. Asking again in ten minutes."
         )
     try:
-        with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS) as client:
-            plan = published_again(plan_now(client, store.open()), store.published_path)
+        plan = _within(TICK_SECONDS, lambda: _plan(portal, store))
     except QuotaExceeded as error:
         _remember(context.instance, slot, "quota", str(error), until=error.until)
         return dg.SkipReason(f"Slot {slot_name(slot)}: {error}")
+    except PipelineError as error:
+        raise TickFailed(f"Slot {slot_name(slot)}: {_reason(error)} Asking again in ten minutes.") from None
     _remember(context.instance, slot, plan.action, plan.why, plan=plan)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {slot_name(slot)}: {plan.why} {following}")
     return dg.RunRequest(run_key=slot_name(slot), tags={**plan_tags(plan), SLOT_TAG: slot_name(slot)})
 
 
-def _already(instance: dg.DagsterInstance, slot: datetime) -> str | None:
+def _plan(portal: PortalResource, store: StoreResource) -> Plan:
+    """One question, one attempt: the next heartbeat is the retry."""
+    with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
+        return published_again(plan_now(client, store.open()), store.published_path)
+
+
+def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    """What `ask` answers or raises, or an error when the time is up.
+
+    A thread, because some waits have no time limit of their own: a name server, a header that comes byte by byte. One
+    that is left behind only reads, and its client asks nothing more once its time is up.
+    """
+    answer: Future[Answer] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="vanc311 tick", daemon=True).start()
+    try:
+        return answer.result(timeout=seconds)
+    except TimeoutError:
+        if answer.done():  # the answer's own error, not ours
+            raise
+        raise PortalUnavailable(f"The portal's answer was not whole after {seconds:g} s.") from None
+
+
+def _reason(error: PipelineError) -> str:
+    """The error without the advice that the client adds for people at a terminal; the schedule tries again by itself."""
+    return str(error.__cause__ if isinstance(error.__cause__, PipelineError) else error)
+
+
+def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str | None:
     """How the slot was dealt with; None if it wasn't."""
     runs = instance.get_run_records(dg.RunsFilter(tags={SLOT_TAG: slot_name(slot)}), limit=1)
     if runs:
@@ -77,13 +131,9 @@ def _already(instance: dg.DagsterInstance, slot: datetime) -> str | None:
     if not seen or seen[0].asset_observation is None:
         return None
     said = {name: value.value for name, value in seen[0].asset_observation.metadata.items()}
-    if (
-        said.get("decision") == "quota"
-        and said.get("until")
-        and datetime.now(UTC) < datetime.fromisoformat(str(said["until"]))
-    ):
-        return str(said["why"])
-    if said.get("decision") == "skip" and said.get("slot") == slot_name(slot):
+    if said.get("decision") == "quota" and said.get("until"):
+        return str(said["why"]) if now < datetime.fromisoformat(str(said["until"])) else None
+    if said.get("decision") in ("skip", "quota") and said.get("slot") == slot_name(slot):
         return str(said["why"])
     return None
 

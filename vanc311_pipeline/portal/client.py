@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 
 import requests
 import tenacity
+import urllib3
 
 from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, QuotaExceeded
 from vanc311_pipeline.portal.contract import Cell, Release, canonical_instant, required
@@ -46,6 +47,7 @@ class Portal:
         read_timeout: seconds of silence after which a request has failed.
         attempts: how often a request is tried before `PortalUnavailable`.
         retry_wait: seconds before the second attempt; doubles from there, with jitter.
+        seconds: how long the client may be at work altogether, from now on; for ever by default.
     """
 
     def __init__(
@@ -56,8 +58,11 @@ class Portal:
         read_timeout: float,
         attempts: int = PORTAL_ATTEMPTS,
         retry_wait: float,
+        seconds: float | None = None,
     ) -> None:
         self.url = url
+        self._seconds = seconds
+        self._opened = time.monotonic()
         self._base = f"{url}/api/explore/v2.1/catalog/datasets"
         self._read_timeout = read_timeout
         self._persisting = False
@@ -201,18 +206,23 @@ class Portal:
     @contextmanager
     def _get(self, path: str, query: dict[str, str]) -> Iterator[requests.Response]:
         """One GET whose status and type are checked; connection errors anywhere inside become PortalUnavailable."""
-        timeout = (min(CONNECT_TIMEOUT_SECONDS, self._read_timeout), self._read_timeout)
+        silence = min(self._read_timeout, self._left())
+        timeout = (min(CONNECT_TIMEOUT_SECONDS, silence), silence)
         try:
             with self._session.get(f"{self._base}/{path}", params=query, stream=True, timeout=timeout) as response:
                 _refuse(response, path)
                 yield response
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise PortalUnavailable(f"{self.url} did not answer {path} usably: {_plain(error)}.") from error
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """The body, as long as it flows: a drip slower than any real line counts as a stall."""
+        """The body, as long as it flows: a drip slower than any real line counts as a stall.
+
+        Each piece is taken as it arrives: waiting for a full one would wait for a drip for ever.
+        """
         started, received = time.monotonic(), 0
-        for chunk in response.iter_content(65_536):
+        while chunk := response.raw.read1(65_536, decode_content=True):
+            self._left()
             yield chunk
             received += len(chunk)
             elapsed = time.monotonic() - started
@@ -222,6 +232,15 @@ class Portal:
                         f"{self.url} sent only {received:,} bytes in {elapsed:.0f} s: the download stalled."
                     )
                 started, received = time.monotonic(), 0
+
+    def _left(self) -> float:
+        """The seconds that are left of those that the client may take; none left is an error."""
+        if self._seconds is None:
+            return self._read_timeout
+        left = self._seconds - (time.monotonic() - self._opened)
+        if left <= 0:
+            raise PortalUnavailable(f"{self.url} did not answer in full within {self._seconds:g} s.")
+        return left
 
 
 def _refuse(response: requests.Response, path: str) -> None:

@@ -1,5 +1,8 @@
 """Claims about the portal's client, against the stand-in over real HTTP: usable answers, or a clear error, never rows."""
 
+import socketserver
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,6 +98,44 @@ def test_a_download_that_drips_counts_as_stalled(client, standin, tmp_path):
     standin.play(Fault("slow_drip", on="export", times=None, bytes=2, seconds=0.05))
     with pytest.raises(PortalUnavailable, match=r"stalled|time"):
         landing(client, tmp_path)
+
+
+class DrippingBody(socketserver.BaseRequestHandler):
+    """States a length and sends the body byte by byte, each in time."""
+
+    def handle(self):
+        self.request.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n")
+        with suppress(OSError):
+            while not self.server.closing.wait(0.02):
+                self.request.sendall(b" ")
+
+
+@pytest.fixture
+def dripping():
+    """The address of a portal whose answers hardly flow."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), DrippingBody) as server:
+        server.daemon_threads, server.closing = True, threading.Event()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.closing.set()
+        server.shutdown()
+
+
+def test_an_answer_of_stated_length_that_drips_counts_as_stalled(dripping):
+    with (
+        Portal(dripping, read_timeout=0.3, attempts=1, retry_wait=0.001) as client,
+        pytest.raises(PortalUnavailable, match="the download stalled"),
+    ):
+        client.release(LIVE)
+
+
+def test_a_client_with_little_time_asks_nothing_after_it(standin):
+    with (
+        Portal(standin.url, read_timeout=5, attempts=1, retry_wait=0.001, seconds=0.0) as client,
+        pytest.raises(PortalUnavailable, match="did not answer in full within 0 s"),
+    ):
+        client.release(LIVE)
+    assert standin.requests_log == []
 
 
 def test_a_failed_export_leaves_the_month_that_was_there(client, standin, tmp_path):

@@ -1,6 +1,10 @@
 """Claims about the schedule: a true 50 minutes, one question per slot, and a reason for everything that it doesn't do."""
 
+import socketserver
+import threading
+import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,14 +13,17 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._grpc.client import DEFAULT_SCHEDULE_GRPC_TIMEOUT
+from dagster._utils.error import serializable_error_info_from_exc_info
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import PortalUnavailable
+from vanc311_pipeline.errors import QuotaExceeded
+from vanc311_pipeline.orchestration import schedule
 from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.resources import PortalResource, store_resource
-from vanc311_pipeline.orchestration.schedule import SLOT_TAG, every_50_minutes
+from vanc311_pipeline.orchestration.schedule import SLOT_TAG, TickFailed, every_50_minutes
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import (
     RANGE_END_TAG,
@@ -27,10 +34,11 @@ from vanc311_pipeline.orchestration.tags import (
     WHY_TAG,
 )
 from vanc311_pipeline.plan import read_stale
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.edits import EDITS
-from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.settings import LIVE, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 SLOT = slot_of(datetime(2026, 1, 14, tzinfo=UTC))  # any slot will do
@@ -89,9 +97,9 @@ def portal(open_portal):
 def tick(instance, portal, synced):
     """Evaluates the schedule at an instant, as the daemon does, against a portal over HTTP."""
 
-    def evaluate(at=SLOT, settings=synced):
+    def evaluate(at=SLOT, settings=synced, url=None):
         resources = {
-            "portal": PortalResource(url=portal.url, read_timeout_seconds=5, retry_wait_seconds=0.001),
+            "portal": PortalResource(url=url or portal.url, read_timeout_seconds=5, retry_wait_seconds=0.001),
             "store": store_resource(settings),
         }
         with dg.build_schedule_context(instance=instance, scheduled_execution_time=at, resources=resources) as context:
@@ -180,13 +188,82 @@ def test_a_run_request_that_was_lost_before_it_became_a_run_is_made_again(tick, 
 
 def test_a_failed_question_leaves_the_slot_due(tick, portal):
     portal.play(Fault("server_500", times=1))
-    with pytest.raises(dg.DagsterError) as failed:
+    with pytest.raises(TickFailed):
         tick()
-    assert isinstance(failed.value.__cause__, PortalUnavailable)
     assert asked(portal) == 1  # one attempt: the next heartbeat is the retry
     answer = tick(SLOT + BEAT)
     assert "Nothing changed" in answer.skip_message
     assert asked(portal) == 2
+
+
+def test_a_failed_tick_says_what_happened_in_its_first_line_and_nothing_stands_before_it(tick, portal):
+    portal.play(Fault("server_502", times=1))
+    with pytest.raises(TickFailed) as failed:
+        tick()
+    shown = serializable_error_info_from_exc_info((failed.type, failed.value, failed.tb))
+    assert shown.message.splitlines()[0].endswith(
+        f"TickFailed: Slot {slot_name(SLOT)}: The portal answered 3-1-1-service-requests with status 502. "
+        "Asking again in ten minutes."
+    )
+    assert shown.cause is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("refused", "did not answer"), ("dataset_gone", "status 404"), ("field_dropped", "is missing")],
+)
+def test_every_failure_of_the_portals_is_told_in_the_same_way(tick, portal, kind, said):
+    portal.play(Fault(kind, dataset=LIVE, times=1))
+    with pytest.raises(TickFailed, match=f"^Slot {slot_name(SLOT)}: .*{said}"):
+        tick()
+
+
+# -- bounded in time --------------------------------------------------------------------------------------------------
+
+
+class DrippingHeaders(socketserver.BaseRequestHandler):
+    """Begins an answer and never gets to its body: a header every few milliseconds, each in time."""
+
+    def handle(self):
+        self.request.sendall(b"HTTP/1.1 200 OK\r\nx-slow: ")
+        with suppress(OSError):
+            while not self.server.closing.wait(0.02):
+                self.request.sendall(b".")
+
+
+@pytest.fixture
+def dripping():
+    """The address of a portal whose headers never end."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), DrippingHeaders) as server:
+        server.daemon_threads, server.closing = True, threading.Event()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.closing.set()
+        server.shutdown()
+
+
+def test_the_limit_of_a_tick_leaves_room_under_dagsters_own():
+    assert TICK_SECONDS <= DEFAULT_SCHEDULE_GRPC_TIMEOUT - 10
+
+
+def test_a_portal_whose_headers_never_end_fails_the_tick_in_time(tick, portal, dripping, monkeypatch):
+    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.5)
+    began = time.monotonic()
+    with pytest.raises(TickFailed, match=r"not whole after 0\.5 s|within 0\.5 s"):
+        tick(url=dripping)
+    assert time.monotonic() - began < 5
+    assert "Nothing changed" in tick(SLOT + BEAT).skip_message
+
+
+def test_a_portal_whose_body_drips_fails_the_tick_in_time(tick, portal, monkeypatch):
+    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.5)
+    portal.publish_edit("touch")
+    portal.play(Fault("slow_drip", on="grouped", times=1, bytes=40, seconds=0.02))
+    began = time.monotonic()
+    with pytest.raises(TickFailed, match=r"0\.5 s"):
+        tick()
+    assert time.monotonic() - began < 5
+    assert len(tick(SLOT + BEAT).run_requests) == 1
 
 
 def test_a_missed_slot_is_dealt_with_by_the_next_heartbeat(tick, portal):
@@ -195,21 +272,29 @@ def test_a_missed_slot_is_dealt_with_by_the_next_heartbeat(tick, portal):
     assert asked(portal) == 1
 
 
-def test_a_spent_quota_is_not_asked_again_before_it_is_reset(tick, portal):
-    portal.play(Fault("quota_429", times=1))  # resets at the next midnight by the computer's clock
-    answer = tick()
-    assert "The portal's calls for the day are used up" in answer.skip_message
-    for at in (SLOT + BEAT, next_slot(SLOT), next_slot(next_slot(SLOT))):
+def test_a_spent_quota_is_not_asked_again_before_it_is_reset_and_then_by_the_next_heartbeat(tick, portal):
+    portal.set_clock(SLOT)
+    midnight = datetime(SLOT.year, SLOT.month, SLOT.day, tzinfo=UTC) + timedelta(days=1)
+    portal.play(Fault("quota_429", times=1))
+    assert f"are used up, until {midnight:%Y-%m-%d} 00:00 UTC" in tick().skip_message
+    for at in (SLOT + BEAT, midnight - BEAT):
         assert "The portal's calls for the day are used up" in tick(at).skip_message
     assert asked(portal) == 1
-
-
-def test_after_the_reset_the_slot_is_still_due(tick, portal):
-    portal.set_clock(datetime.now(UTC) - timedelta(days=2))  # so that the reset is past
-    portal.play(Fault("quota_429", times=1))
-    tick()
-    assert "Nothing changed" in tick(SLOT + BEAT).skip_message
+    assert "Nothing changed" in tick(midnight).skip_message
     assert asked(portal) == 2
+
+
+def test_a_spent_quota_of_unknown_end_is_asked_about_once_per_slot(tick, monkeypatch):
+    asked_at = []
+
+    def refuse(client, dataset):
+        asked_at.append(dataset)
+        raise QuotaExceeded("Used up.", None)
+
+    monkeypatch.setattr(Portal, "release", refuse)
+    for number in range(7):
+        assert "Used up." in tick(SLOT + BEAT * number).skip_message
+    assert len(asked_at) == 2
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])

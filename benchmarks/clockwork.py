@@ -1,0 +1,167 @@
+"""Dagster's own scheduler, run queue and launcher under a simulated clock.
+
+What belongs here: starting the code location as the daemon does, letting one heartbeat happen at a given instant, and
+what became of it. What does not: what the portal does meanwhile, and what must hold of it (`week`).
+
+Real: `workspace.yaml`, the code server in a process of its own, the instance in DAGSTER_HOME with the project's
+`dagster.yaml`, the scheduler's iteration, the queue's iteration, the launcher, and each run in a process of its own.
+Simulated: the instant that scheduler and queue take for now; it stands still while a run is at work. The code server and
+the runs see the computer's clock, so a simulated day must lie in the past.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import dagster as dg
+from dagster._core.remote_representation.external import RemoteSchedule
+from dagster._core.scheduler.instigation import InstigatorTick
+from dagster._core.test_utils import freeze_time
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._daemon.controller import create_daemon_grpc_server_registry
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
+
+from vanc311_pipeline.commands.instance import open_instance
+from vanc311_pipeline.orchestration.assets import STALE_TAG
+from vanc311_pipeline.orchestration.schedule import every_50_minutes
+from vanc311_pipeline.plan import read_stale
+from vanc311_pipeline.settings import Settings
+
+WORKSPACE = Path(__file__).parents[1] / "workspace.yaml"
+LOCATION, REPOSITORY = "vanc311_pipeline", "__repository__"
+HEARTBEAT = timedelta(minutes=10)
+LATE = timedelta(seconds=5)  # how long after the heartbeat the daemon looks
+RUN_ENDS_WITHIN_SECONDS, LOOK_SECONDS = 3_600.0, 0.1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that a heartbeat launched, and how it ended."""
+
+    run_id: str
+    succeeded: bool
+    tags: Mapping[str, str]
+    seconds: float
+
+    @property
+    def stale(self) -> frozenset[str]:
+        """The months that it was to load."""
+        return frozenset(f"{window.dataset} {window.month}" for window in read_stale(self.tags[STALE_TAG]))
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A heartbeat: what the schedule said, the run that came of it, and the requests that both cost."""
+
+    at: datetime
+    outcome: str
+    said: str
+    run: Run | None
+    requests: int
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome == "FAILURE"
+
+
+class Clockwork:
+    """The daemon's work, one heartbeat at a time. Use it as a context manager.
+
+    Args:
+        requests: counts the requests that the portal has had so far.
+        log: takes what the code server and the runs print.
+    """
+
+    def __init__(self, settings: Settings, requests: Callable[[], int], log: Path) -> None:
+        self._settings, self._requests, self._log = settings, requests, log
+        self._stack = ExitStack()
+        self._times: dict[str, ScheduleIterationTimes] = {}
+        self._logger = logging.getLogger("dagster.daemon.clockwork")
+        self._logger.disabled = True  # what the scheduler says of a tick is read from the tick
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.instance = stack.enter_context(open_instance(self._settings))
+            with _children_print_to(self._log):
+                servers = stack.enter_context(create_daemon_grpc_server_registry(self.instance))
+                target = WorkspaceFileTarget([str(WORKSPACE)])
+                self._workspace = stack.enter_context(
+                    WorkspaceProcessContext(self.instance, target, grpc_server_registry=servers)
+                )
+            self._queue = stack.enter_context(QueuedRunCoordinatorDaemon(interval_seconds=1))
+            logging.getLogger("dagster.daemon.QueuedRunCoordinatorDaemon").setLevel(logging.WARNING)
+            self._schedule = self._find_schedule()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def switch_on(self, at: datetime) -> None:
+        """Let the scheduler meet the schedule, which is on by default, before its first heartbeat."""
+        self._iterate(at)
+
+    def beat(self, at: datetime) -> Beat:
+        """Let one heartbeat happen, and wait for the run that it launches, if it does."""
+        before, began = self._requests(), time.monotonic()
+        self._iterate(at + LATE)
+        tick = self._tick(at)
+        self._dequeue(at + LATE)
+        run = self._ended(tick.run_ids[0], began) if tick.run_ids else None
+        said = tick.error.to_string() if tick.error else tick.skip_reason or ""
+        return Beat(at, tick.status.value, said, run, self._requests() - before)
+
+    def _iterate(self, now: datetime) -> None:
+        with freeze_time(now):
+            for _ in launch_scheduled_runs(self._workspace, self._logger, now, self._times):
+                pass
+
+    def _dequeue(self, now: datetime) -> None:
+        with freeze_time(now):
+            for _ in self._queue.run_iteration(self._workspace, fixed_iteration_time=now.timestamp()):
+                pass
+
+    def _tick(self, at: datetime) -> InstigatorTick:
+        """The heartbeat's own tick; that there is one is the first thing that must hold."""
+        [tick] = self.instance.get_ticks(self._schedule.get_remote_origin_id(), self._schedule.selector_id, limit=1)
+        if tick.timestamp != at.timestamp():
+            raise RuntimeError(f"The scheduler made no tick at {at:%Y-%m-%d %H:%M}.")
+        return tick
+
+    def _ended(self, run_id: str, began: float) -> Run:
+        while time.monotonic() < began + RUN_ENDS_WITHIN_SECONDS:
+            run = self.instance.get_run_by_id(run_id)
+            if run and run.is_finished:
+                succeeded = run.status == dg.DagsterRunStatus.SUCCESS
+                return Run(run_id, succeeded, run.tags, time.monotonic() - began)
+            time.sleep(LOOK_SECONDS)
+        raise RuntimeError(f"Run {run_id} did not end; {self._log} holds what it printed.")
+
+    def _find_schedule(self) -> RemoteSchedule:
+        location = self._workspace.create_request_context().get_code_location(LOCATION)
+        return location.get_repository(REPOSITORY).get_schedule(every_50_minutes.name)
+
+
+@contextmanager
+def _children_print_to(log: Path) -> Iterator[None]:
+    """Processes that are started inside print to a file: what a run says is too much for a terminal."""
+    saved = [os.dup(1), os.dup(2)]
+    try:
+        with log.open("ab") as file:
+            for stream in (1, 2):
+                os.dup2(file.fileno(), stream)
+        yield
+    finally:
+        for stream, kept in zip((1, 2), saved, strict=True):
+            os.dup2(kept, stream)
+            os.close(kept)
