@@ -32,8 +32,8 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.orchestration.assets import STALE_TAG
 from vanc311_pipeline.orchestration.schedule import every_50_minutes
+from vanc311_pipeline.orchestration.tags import STALE_TAG
 from vanc311_pipeline.plan import read_stale
 from vanc311_pipeline.settings import Settings
 

@@ -5,6 +5,7 @@ Belongs here: fixtures that several folders use. Does not belong here: claims.
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.resources import files
@@ -14,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from rich.console import Console
@@ -30,6 +32,14 @@ hypothesis_settings.register_profile(
     "untimed", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("untimed")
+
+
+@sa.event.listens_for(sa.Engine, "connect")
+def _wait_for_no_disk(raw: Any, _: Any) -> None:
+    """Dagster commits each event by itself. Whether a disk forgets in a power cut is not what these tests are about."""
+    if isinstance(raw, sqlite3.Connection):
+        raw.execute("PRAGMA synchronous = OFF")
+
 
 ROW = {
     "department": "ENG - Sanitation Services",

@@ -98,7 +98,7 @@ def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
     """What `ask` answers or raises, or an error when the time is up.
 
     A thread, because some waits have no time limit of their own: a name server, a header that comes byte by byte. One
-    that is left behind only reads, and its client asks nothing more once its time is up.
+    that is left behind writes nothing but the portal's answer, and its client asks nothing more once its time is up.
     """
     answer: Future[Answer] = Future()
 
@@ -161,6 +161,7 @@ def _remember(
             "release": release_name(live),
             "records_count": live.records_count,
             "stale months": months or "none",
+            "of these, unchanged and read again": len(plan.reread),
         }
     if until:
         metadata["until"] = until.isoformat()
