@@ -29,7 +29,7 @@ from vanc311_pipeline.orchestration.slots import slot_name, slot_of
 from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.settings import SLOT_SECONDS, Settings
 
-AIM, ALLOWED = (2, 3), (3, 4)
+ALLOWED = (2, 3)
 """The requests that a slot with a run may cost: so many, and so many per stale month. More than allowed is a violation."""
 QUOTA_SAYS = "The portal's calls for the day are used up"
 
@@ -197,7 +197,7 @@ def decision(chronicle: Chronicle) -> str:
 
 
 def requests_of(chronicle: Chronicle) -> str:
-    """The requests of a day: of its ticks without a run, and of each run against the aim."""
+    """The requests of a day: of its ticks without a run, and of each run."""
     quiet = sum(beat.requests for beat in chronicle.beats if not beat.run)
     runs = [
         f"{beat.requests}{exceeded(beat)}" if beat.run.succeeded else f"{beat.requests} (failed)"
@@ -208,7 +208,7 @@ def requests_of(chronicle: Chronicle) -> str:
 
 
 def exceeded(beat: Beat) -> str:
-    return f" (aim {price(beat, AIM)})" if beat.requests > price(beat, AIM) else ""
+    return f" (allowed {price(beat, ALLOWED)})" if beat.requests > price(beat, ALLOWED) else ""
 
 
 def agreement(chronicle: Chronicle) -> str:
@@ -246,13 +246,13 @@ def totals(chronicles: Sequence[Chronicle], seconds: float) -> list[str]:
     done = [beat for beat in runs if beat.run and beat.run.succeeded]
     by_slot = [list(members) for _, members in groupby(beats, key=lambda beat: slot_of(beat.at))]
     quiet = [slot for slot in by_slot if not any(b.run or b.failed or QUOTA_SAYS in b.said for b in slot)]
-    over = sum(beat.requests > price(beat, AIM) for beat in done)
+    over = sum(beat.requests > price(beat, ALLOWED) for beat in done)
     return [
         f"{len(beats):,} heartbeats in {len(by_slot)} slots, {sum(beat.failed for beat in beats)} of them failed; {seconds:,.0f} s",
         f"{len(quiet)} quiet slots: {sum(beat.requests for slot in quiet for beat in slot)} requests",
         f"{len(runs)} runs, {len(done)} successful: {sum(beat.requests for beat in done)} requests for "
-        f"{sum(len(beat.run.stale) for beat in done if beat.run)} stale months; {over} above the aim of "
-        f"{AIM[0]} + {AIM[1]} per stale month",
+        f"{sum(len(beat.run.stale) for beat in done if beat.run)} stale months; {over} above "
+        f"{ALLOWED[0]} + {ALLOWED[1]} per stale month",
         f"{sum(beat.requests for beat in beats):,} requests in all",
     ]
 
