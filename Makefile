@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync test lint bench faults week docs clean
+.PHONY: run sync test lint bench growth faults week docs clean
 
 run: $(VENV)/installed ## bring the data in, then Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT)
@@ -23,6 +23,9 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 
 bench: $(VENV)/installed-dev ## the benchmark, side by side with the machine's floor
 	$(BIN)/python -m benchmarks.bench
+
+growth: $(VENV)/installed-dev ## what a quiet slot and one changed month cost at 0.3, 1.3 and 3.4 million rows
+	$(BIN)/python -m benchmarks.growth
 
 faults: $(VENV)/installed-dev ## kill it, starve it, lie to it: nothing may be lost
 	$(BIN)/python -m benchmarks.faults

@@ -62,9 +62,9 @@ def measure(command: Sequence[str], environment: dict[str, str] | None = None, l
     return Measured(said, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1_024)
 
 
-def stage(name: str, folder: Path, url: str = "", rows: int = 0) -> Line:
+def stage(name: str, folder: Path, url: str = "", rows: int = 0, first_month: str = "2022-01") -> Line:
     """Run one stage in a process of its own; its seconds are those after the imports."""
-    arguments = ["--dir", str(folder), "--url", url, "--rows", str(rows)]
+    arguments = ["--dir", str(folder), "--url", url, "--rows", str(rows), "--first-month", first_month]
     measured = measure([sys.executable, "-m", "benchmarks.stages", name, *arguments])
     said = json.loads(measured.output.splitlines()[-1])
     return Line(name, said["rows"], said["seconds"], measured.cpu_seconds, measured.peak_mb)
@@ -75,9 +75,9 @@ def command(*words: str) -> list[str]:
 
 
 @contextmanager
-def stand_in(data: Path, released_at: str, log: Path) -> Iterator[str]:
+def stand_in(data: Path, released_at: str, log: Path, *options: str) -> Iterator[str]:
     """The stand-in in a process of its own; its address."""
-    words = command("standin", "--port", "0", "--data", str(data), "--released-at", released_at)
+    words = command("standin", "--port", "0", "--data", str(data), "--released-at", released_at, *options)
     with log.open("w+") as output:
         process = subprocess.Popen(words, stdout=output, env=os.environ | {"PYTHONUNBUFFERED": "1"})
         try:
@@ -98,7 +98,7 @@ def wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise SystemExit(f"The stand-in did not start:\n{log.read_text()}")
 
 
-def sync(what: str, folder: Path, url: str, rows: int) -> Line:
+def sync(what: str, folder: Path, url: str, rows: int, *options: str) -> Line:
     """`vanc311 sync` from its start to its exit."""
     environment = {
         "VANC311_PORTAL_URL": url,
@@ -106,7 +106,7 @@ def sync(what: str, folder: Path, url: str, rows: int) -> Line:
         "DAGSTER_HOME": str(folder / "dagster"),
         "NO_PROGRESS": "1",
     }
-    measured = measure(command("sync"), environment, folder / f"{what.replace(' ', '-')}.log")
+    measured = measure(command("sync", *options), environment, folder / f"{what.replace(' ', '-')}.log")
     return Line(what, rows, measured.seconds, measured.cpu_seconds, measured.peak_mb)
 
 

@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from vanc311_pipeline.portal.landing import describe_landed, land, landed_months
 from vanc311_pipeline.requests.cleaning import clean
 from vanc311_pipeline.requests.rows import month_rows
 from vanc311_pipeline.schema import OPENED
-from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.settings import FIRST_LIVE_MONTH, FIRST_MONTH, LIVE
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
@@ -152,12 +153,12 @@ def stored_rows(warehouse: Warehouse) -> int:
         return connection.scalar(sa.select(sa.func.count()).select_from(schema.service_requests)) or 0
 
 
-def stage_grow(folder: Path, url: str, rows: int) -> int:
+def stage_grow(folder: Path, url: str, rows: int, first_month: str) -> int:
     """Write the data that the stand-in serves, and the same data with edits in one month."""
     del url
     from benchmarks.grow import grow_table
 
-    table = grow_table(rows)
+    table = grow_table(rows, first_month=first_month)
     pq.write_table(table, folder / "source.parquet")
     frame = table.to_pandas()
     months = frame[OPENED].dt.strftime("%Y-%m")
@@ -166,6 +167,16 @@ def stage_grow(folder: Path, url: str, rows: int) -> int:
     frame.loc[inside, "closure_reason"] = "Edited for the benchmark"
     frame.loc[inside, "last_modified_timestamp"] = frame["last_modified_timestamp"].max() + pd.Timedelta(hours=1)
     pq.write_table(type(table).from_pandas(frame, schema=table.schema, preserve_index=False), folder / "edited.parquet")
+    return rows
+
+
+def stage_grow_archive(folder: Path, url: str, rows: int, first_month: str) -> int:
+    """Write rows of the archive's years, from its first month to the end of 2021."""
+    del url, first_month
+    from benchmarks.grow import grow_table
+
+    table = grow_table(rows, first_month=FIRST_MONTH, last_day=date(2021, 12, 31))
+    pq.write_table(table, folder / "archive.parquet")
     return rows
 
 
@@ -197,20 +208,24 @@ STAGES: dict[str, Callable[[Path, str], int]] = {
     "to_published": stage_to_published,
 }
 
+GROWING = {"grow": stage_grow, "grow_archive": stage_grow_archive}
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one stage and print what it did as a line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stages", description="Run one stage of the benchmark.")
-    parser.add_argument("name", choices=[*STAGES, "grow"])
+    parser.add_argument("name", choices=[*STAGES, *GROWING])
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--url", default="")
     parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--first-month", default=FIRST_LIVE_MONTH)
     options = parser.parse_args(arguments)
     options.dir.mkdir(parents=True, exist_ok=True)
     if options.name == "store":
         clear(options.dir)
     began = time.perf_counter()
-    stage = partial(stage_grow, rows=options.rows) if options.name == "grow" else STAGES[options.name]
+    grown = GROWING.get(options.name)
+    stage = partial(grown, rows=options.rows, first_month=options.first_month) if grown else STAGES[options.name]
     rows = stage(options.dir, options.url)
     seconds = time.perf_counter() - began
     print(json.dumps({"rows": rows, "seconds": seconds}))

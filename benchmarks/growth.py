@@ -1,0 +1,141 @@
+"""Growth: what a quiet slot and a change of one month cost in a small, a large and the largest database.
+
+What belongs here: the three sizes, months of equal size in each, and the comparison of the same work between them. What
+does not: how a measurement is made (`bench`) and what a stage does (`stages`). The largest holds the archive, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from benchmarks.bench import RELEASED, RELEASED_LATER, stage, stand_in, sync
+
+ARCHIVE_ROWS = 2_083_091
+MONTH_STEPS = ("raw_service_requests", "service_requests", "check_raw_service_requests", "check_service_requests",
+               "check_months_equal_portal")  # fmt: skip
+"""The steps that work on the changed month; the others sum up or copy the whole database."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A database to measure."""
+
+    name: str
+    rows: int
+    first_month: str
+    archive_rows: int = 0
+
+
+SIZES = (
+    Size("0.3 million", 300_000, "2025-09"),
+    Size("1.3 million", 1_300_000, "2022-01"),
+    Size("3.4 million", 1_300_000, "2022-01", ARCHIVE_ROWS),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one size cost."""
+
+    size: Size
+    load_seconds: float
+    load_peak_mb: float
+    file_mb: float
+    quiet_seconds: float
+    quiet_requests: int
+    change_seconds: float
+    change_requests: int
+    steps: dict[str, float]
+
+    @property
+    def month_seconds(self) -> float:
+        return sum(seconds for name, seconds in self.steps.items() if name in MONTH_STEPS)
+
+    @property
+    def whole_seconds(self) -> float:
+        return sum(self.steps.values()) - self.month_seconds
+
+
+def run(size: Size, folder: Path) -> Result:
+    """Load a database of one size, then sync it without a change and with one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stage("grow", folder, rows=size.rows, first_month=size.first_month)
+    archive: tuple[str, ...] = ()
+    if size.archive_rows:
+        stage("grow_archive", folder, rows=size.archive_rows)
+        archive = ("--archive", str(folder / "archive.parquet"))
+    log, quiet_log, change_log = folder / "standin.log", folder / "quiet.jsonl", folder / "change.jsonl"
+    with stand_in(folder / "source.parquet", RELEASED, log, *archive) as url:
+        load = sync("load", folder, url, size.rows + size.archive_rows, *archive[:1])
+    with stand_in(folder / "source.parquet", RELEASED, log, *archive, "--log", str(quiet_log)) as url:
+        quiet = sync("quiet", folder, url, 0)
+    with stand_in(folder / "edited.parquet", RELEASED_LATER, log, *archive, "--log", str(change_log)) as url:
+        change = sync("change", folder, url, 0)
+    return Result(
+        size=size,
+        load_seconds=load.seconds,
+        load_peak_mb=load.peak_mb or 0.0,
+        file_mb=(folder / "data" / "published" / "vanc311.sqlite").stat().st_size / 1e6,
+        quiet_seconds=quiet.seconds,
+        quiet_requests=requests_in(quiet_log),
+        change_seconds=change.seconds,
+        change_requests=requests_in(change_log),
+        steps=step_seconds(folder / "dagster"),
+    )
+
+
+def requests_in(log: Path) -> int:
+    return sum("path" in json.loads(line) for line in log.read_text().splitlines())
+
+
+def step_seconds(home: Path) -> dict[str, float]:
+    """The seconds of each step of the newest run."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        [run] = instance.get_runs(limit=1)
+        stats = instance.get_run_step_stats(run.run_id)
+    return {step.step_key: step.end_time - step.start_time for step in stats if step.end_time and step.start_time}
+
+
+def table(results: Sequence[Result]) -> str:
+    """The sizes side by side, as a Markdown table."""
+    lines = {
+        "rows": [f"{each.size.rows + each.size.archive_rows:,}" for each in results],
+        "whole load, s": [f"{each.load_seconds:,.0f}" for each in results],
+        "peak memory of the load, MB": [f"{each.load_peak_mb:,.0f}" for each in results],
+        "published file, MB": [f"{each.file_mb:,.0f}" for each in results],
+        "**quiet slot**: requests": [f"{each.quiet_requests}" for each in results],
+        "**quiet slot**: s, start of the program included": [f"{each.quiet_seconds:.1f}" for each in results],
+        "**one month changed**: requests": [f"{each.change_requests}" for each in results],
+        "**one month changed**: s, start of the program included": [f"{each.change_seconds:.1f}" for each in results],
+        "- landing, storing, checking the month, s": [f"{each.month_seconds:.1f}" for each in results],
+        "- summing up, publishing, checking the file, s": [f"{each.whole_seconds:.1f}" for each in results],
+    }
+    head = f"| | {' | '.join(each.size.name for each in results)} |"
+    body = [f"| {what} | {' | '.join(cells)} |" for what, cells in lines.items()]
+    return "\n".join([head, f"|---|{'---:|' * len(results)}", *body])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure each size and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="Measure the cost of growth.")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
+    parser.add_argument("--only", type=int, choices=range(len(SIZES)), nargs="*", help="only these sizes, by number")
+    options = parser.parse_args(arguments)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="vanc311-growth-") as scratch:
+        for number, size in enumerate(SIZES):
+            if options.only is None or number in options.only:
+                results.append(run(size, (options.keep or Path(scratch)).absolute() / str(number)))
+                print(table(results[-1:]), flush=True)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
