@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -127,6 +128,26 @@ def kills_by_phase(rig: Rig, times: int, names: Sequence[str] = tuple(SIGHTS)) -
             tally.figures["killed" if ended.code < 0 else "ended before its kill"] += 1
             tally.note(f"a kill when {name}", whole(home, before, city))
             tally.converge(f"a kill when {name}", home, city)
+    return tally
+
+
+def interrupts(rig: Rig, count: int) -> Tally:
+    """SIGINT and SIGTERM by turns at random moments: a sync that has begun its work ends without a traceback."""
+    tally = Tally("interrupts")
+    length = _undisturbed(rig, False)
+    for number in range(count):
+        seconds = (number + float(rig.random.random())) / count * length
+        told = signal.SIGTERM if number % 2 else signal.SIGINT
+        with rig.city() as city, rig.home(city, loaded=False) as home:
+            tally.begin_round()
+            moment = time.monotonic() + seconds
+            ended = home.start().told_to_end(told, lambda _, moment=moment: time.monotonic() > moment)  # type: ignore[misc]
+            what = f"{told.name} after {seconds:.2f} s, in {ended.phase}"
+            tally.figures[f"exit code {ended.code} in {ended.phase}"] += 1
+            if "Traceback" in ended.err and ended.phase != "starting":
+                tally.note(what, [f"it showed a traceback: {ended.err[-600:]}"])
+            tally.note(what, whole(home, None, city))
+            tally.converge(what, home, city)
     return tally
 
 
@@ -492,6 +513,7 @@ def scenarios(kill_count: int, every: int, rounds: int) -> dict[str, Callable[[R
     return {
         "kills": partial(kills, count=kill_count, every=every),
         "phases": partial(kills_by_phase, times=1),
+        "interrupts": partial(interrupts, count=rounds),
         "disk": partial(full_disk, sizes=rounds),
         "dagster-disk": partial(full_disk, sizes=rounds, where="dagster"),
         "file-limit": partial(file_limit, sizes=rounds),

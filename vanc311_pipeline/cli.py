@@ -1,7 +1,8 @@
 """The command line `vanc311`: sync, verify, status, up, standin.
 
 What belongs here: options, exit codes, and what is printed. What does not: the work itself. Exit codes: 0 done,
-1 integrity failed or a month is held, 2 wrong usage or settings, or the disk refuses, 3 the portal can't be reached or refuses.
+1 integrity failed or a month is held, 2 wrong usage or settings, or the disk refuses, 3 the portal can't be reached or refuses,
+130 interrupted.
 """
 
 import logging
@@ -27,6 +28,8 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 def vanc311() -> None:
     """Vancouver's 3-1-1 service requests: kept equal to the city's portal, checked, and published as SQLite."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    # A connection whose closing Ctrl-C interrupts is closed all the same; the traceback would only hide our words.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", message="Parameter `backfill_policy` of .* is currently in beta")
 
 

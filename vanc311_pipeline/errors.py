@@ -7,6 +7,7 @@
     │   ├── PortalUnavailable         it didn't answer usably, after every retry
     │   ├── PortalRefused             it said no: unknown dataset, bad request, no access
     │   └── QuotaExceeded             the day's calls are used up, until a stated time
+    ├── Interrupted              130  Ctrl-C, or the process was told to end
     └── IntegrityError             1  what was received or stored is not what it must be
         ├── SchemaMismatch            a field is missing or has another type
         ├── CountMismatch             an export and the portal's own count disagree
@@ -17,7 +18,7 @@ A message says what happened, what it means for the data, and what to do. Only e
 
 from datetime import datetime
 
-EXIT_DONE, EXIT_INTEGRITY, EXIT_USAGE, EXIT_PORTAL = 0, 1, 2, 3
+EXIT_DONE, EXIT_INTEGRITY, EXIT_USAGE, EXIT_PORTAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class PipelineError(Exception):
@@ -56,6 +57,17 @@ class QuotaExceeded(PortalError):
     def __init__(self, message: str, until: datetime | None) -> None:
         super().__init__(message)
         self.until = until
+
+
+class Interrupted(PipelineError):
+    """Ctrl-C, or the process was told to end."""
+
+    exit_code = EXIT_INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Interrupted. Nothing was lost: what was published before stays whole, and the next `vanc311 sync` goes on from here."
+        )
 
 
 class IntegrityError(PipelineError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster_shared.error import SerializableErrorInfo
 from rich.console import Console
 from rich.progress import (
@@ -27,7 +28,7 @@ from vanc311_pipeline.commands.instance import BY_COMMAND_LINE, one_at_a_time, o
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import in_words
-from vanc311_pipeline.errors import EXIT_INTEGRITY, PipelineError, SettingsError, StorageError
+from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageError
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.job import sync as sync_job
 from vanc311_pipeline.orchestration.planning import plan_now
@@ -39,6 +40,7 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 
 REPLANS = 3
 _REFUSALS = ("OSError", "PermissionError")
+_INTERRUPTIONS = (DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 
 
 class Failed(PipelineError):
@@ -143,15 +145,18 @@ def in_process(
     Args:
         config: of the steps that take any, by name.
     """
-    return job.execute_in_process(
-        instance=instance,
-        tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline", **BY_COMMAND_LINE},
-        run_config={
-            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            "ops": {step: {"config": values} for step, values in (config or {}).items()},
-        },
-        raise_on_error=False,
-    )
+    try:
+        return job.execute_in_process(
+            instance=instance,
+            tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline", **BY_COMMAND_LINE},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                "ops": {step: {"config": values} for step, values in (config or {}).items()},
+            },
+            raise_on_error=False,
+        )
+    except (DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
+        raise Interrupted from error
 
 
 def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
@@ -190,6 +195,8 @@ def _ours(error: SerializableErrorInfo | None) -> Failed | None:
         kind = kinds.get(name)
         if kind and issubclass(kind, PipelineError):
             return Failed(said, kind.exit_code, kind.__name__)
+        if error.cls_name in _INTERRUPTIONS:
+            return Failed(str(Interrupted()), Interrupted.exit_code, Interrupted.__name__)
         if error.cls_name in _REFUSALS:
             return Failed(in_words(said), StorageError.exit_code, StorageError.__name__)
         error = error.cause

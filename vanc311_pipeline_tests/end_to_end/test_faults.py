@@ -3,6 +3,8 @@
 Each scenario mistreats real `vanc311 sync` processes; its tally lists what was violated, which must be nothing.
 """
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from benchmarks.faults import (
     no_permission,
     random_faults,
 )
-from benchmarks.rig import Rig
+from benchmarks.rig import Rig, converged
 
 
 @pytest.fixture
@@ -59,3 +61,11 @@ def test_whatever_the_portal_does_at_random_no_two_releases_are_mixed(rig):
 
 def test_a_release_that_comes_at_any_question_is_followed(rig):
     assert moving_release(rig, 1).problems == []
+
+
+def test_ctrl_c_ends_it_with_one_sentence_and_nothing_is_lost(rig):
+    with rig.city() as city, rig.home(city, loaded=False) as home:
+        ended = home.start().told_to_end(signal.SIGINT, when=lambda said: " stored: " in said)
+        assert ended.code in (0, 130), ended.err  # 0: it was done before the signal reached it
+        assert "Traceback" not in ended.err
+        assert converged(home, city) == []
