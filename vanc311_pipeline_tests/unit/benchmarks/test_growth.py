@@ -11,7 +11,12 @@ def test_the_steps_of_the_months_work_are_steps_of_the_job():
 
 
 def test_seconds_are_told_apart_by_what_they_grow_with():
-    steps = {"raw_service_requests": 1.0, "check_service_requests": 0.5, "metrics_by_issue": 0.25, "published_database": 4.0}
+    steps = {
+        "raw_service_requests": 1.0,
+        "check_service_requests": 0.5,
+        "metrics_by_issue": 0.25,
+        "published_database": 4.0,
+    }
     result = Result(SIZES[0], 60.0, 500.0, 120.0, 2.0, 1, 8.0, 5, steps)
     assert (result.month_seconds, result.whole_seconds) == (1.5, 4.25)
     assert "| **one month changed**: requests | 5 |" in table([result])
