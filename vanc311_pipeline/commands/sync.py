@@ -177,9 +177,13 @@ def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
         lines = "\n".join(
             f"  {check.asset_key.to_user_string()} · {check.check_name}: {check.description}" for check in failed
         )
-        return Failed(
-            f"A check failed, so nothing was published; what was published before stays.\n{lines}", EXIT_INTEGRITY
+        before = any(check.asset_key.to_user_string() != "published_database" for check in failed)
+        what = (
+            "A check failed, so nothing was published; what was published before stays."
+            if before
+            else "The file was published, but it is not what was written. Don't use it; check the disk, then sync again."
         )
+        return Failed(f"{what}\n{lines}", EXIT_INTEGRITY)
     raised = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     for error in raised:
         if reason := _ours(error):
