@@ -1,15 +1,21 @@
 """`vanc311 status`: what is stored and published, what is held, and what the schedule decided last. Asks no portal."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
+import sqlalchemy as sa
 from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.job import sync as sync_job
+from vanc311_pipeline.schema import request_changes
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
+
+_CHANGES = sa.select(request_changes.c.kind, sa.func.count()).group_by(request_changes.c.kind)
 
 
 def run_status(settings: Settings, console: Console) -> None:
@@ -20,8 +26,15 @@ def run_status(settings: Settings, console: Console) -> None:
     """
     with Warehouse.of(settings).read() as connection:
         known = ledger.last_release(connection, LIVE)
+        read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
+        changes = dict(connection.execute(_CHANGES).all())
     if known:
         console.print(f"Portal   release of {known.data_processed} with {known.records_count:,} rows: {known.state}")
+    if read:
+        days = (datetime.now(UTC) - datetime.fromisoformat(min(read))).days
+        console.print(f"Reading  {len(read)} months; the one read longest ago was read {days} days ago")
+    moved = ", ".join(f"{number:,} {kind}" for kind, number in sorted(changes.items()))
+    console.print(f"Memory   {moved or 'no change since the first load'}")
     with open_instance(settings) as instance:
         seen = instance.fetch_observations(portal_key(LIVE), limit=1).records
         if seen and seen[0].asset_observation:

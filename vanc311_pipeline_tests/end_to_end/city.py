@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from vanc311_pipeline.commands.status import run_status
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.commands.verify import run_verify
 from vanc311_pipeline.errors import PipelineError
@@ -42,6 +43,9 @@ class Pipeline:
         except PipelineError as error:
             return Outcome(error.exit_code, f"{out.getvalue()}{error}")
         return Outcome(0, out.getvalue())
+
+    def status(self) -> Outcome:
+        return self._outcome(run_status)
 
     def verify(self, **options) -> Outcome:
         return self._outcome(run_verify, **options)

@@ -110,6 +110,14 @@ def test_a_relabelling_over_all_history_is_no_loss_and_no_news(pipeline, portal)
     assert pipeline.query("SELECT DISTINCT field FROM request_history") == [("issue_type",)]
 
 
+def test_status_says_what_is_remembered(pipeline, portal):
+    assert "Memory   no change since the first load" in pipeline.status().said
+    follow(pipeline, portal, EDITS["close"].function(portal.frame, rows=3))
+    said = pipeline.status().said
+    assert "Memory   3 closed" in said
+    assert "the one read longest ago was read 0 days ago" in said
+
+
 def test_a_held_month_logs_nothing_and_consent_is_on_record_with_what_it_cost(pipeline, portal):
     before = len(portal.frame)
     portal.publish(EDITS["empty_month"].function(portal.frame, month="2024-06"))
