@@ -27,7 +27,7 @@ def run_status(settings: Settings, console: Console) -> None:
     with Warehouse.of(settings).read() as connection:
         known = ledger.last_release(connection, LIVE)
         read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
-        changes = dict(connection.execute(_CHANGES).all())
+        changes = {str(kind): int(number) for kind, number in connection.execute(_CHANGES)}
     if known:
         console.print(f"Portal   release of {known.data_processed} with {known.records_count:,} rows: {known.state}")
     if read:
