@@ -75,7 +75,8 @@ def _typed(text: pd.DataFrame, month: str) -> tuple[pd.DataFrame, pd.Series]:
     reasons = pd.Series("", index=text.index, dtype=object)
 
     def object_to(rows: pd.Series, reason: str) -> None:
-        reasons[rows & (reasons == "")] = reason
+        if rows.any():
+            reasons[rows & (reasons == "")] = reason
 
     for name in _TEXT:
         frame[name] = _text(text[name], missing_marks=[""] if name in ("department", "issue_type") else ["", "N/A"])
@@ -155,6 +156,8 @@ def _area_key(name: str) -> str:
 
 def _quarantine(served: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
     """The rows as served, as JSON with sorted keys, so that equal rows give equal text in any column order."""
+    if served.empty:  # almost always
+        return pd.DataFrame({"reason": [], "raw_row": []}, dtype=object)
     rows = served.astype(object).where(served.notna(), None).to_dict("records")
     raw = [json.dumps(row, ensure_ascii=False, sort_keys=True) for row in rows]
     return pd.DataFrame({"reason": reasons.to_numpy(), "raw_row": raw}, index=served.index, dtype=object)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect, insert
 
@@ -172,9 +173,9 @@ def _upsert_sql(table: sa.Table) -> str:
 
 
 def _cell_rows(month: str, counted: pd.DataFrame) -> list[Row]:
-    names = [column.name for column in schema.metric_cells.columns]
-    frame = counted.assign(partition_month=month)[names].astype(object)
-    return list(frame.where(frame.notna(), None).itertuples(index=False, name=None))
+    frame = counted.assign(partition_month=month)
+    columns = (pa.array(frame[column.name], from_pandas=True).to_pylist() for column in schema.metric_cells.columns)
+    return list(zip(*columns, strict=True))
 
 
 def _ledger_line(landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str) -> dict[str, Any]:
