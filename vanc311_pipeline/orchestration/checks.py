@@ -204,8 +204,18 @@ def result(check: Check, finding: Finding) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if finding.problems else dg.AssetCheckSeverity.WARN,
         description="; ".join(said[:LISTED]) + (f" … and {len(said) - LISTED} more" if len(said) > LISTED else "")
         or None,
-        metadata={"problems": len(finding.problems), "notes": len(finding.notes), **finding.counts},
+        metadata={
+            "problems": len(finding.problems),
+            "notes": len(finding.notes),
+            **finding.counts,
+            **_compared(finding),
+        },
     )
+
+
+def _compared(finding: Finding) -> dict[str, dg.TableMetadataValue]:
+    records = [dg.TableRecord(dict(line)) for line in finding.table]
+    return {"compared": dg.MetadataValue.table(records)} if records else {}
 
 
 def months_to_audit(context: dg.AssetCheckExecutionContext, connection: sa.Connection) -> list[str] | None:

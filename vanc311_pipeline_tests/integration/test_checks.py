@@ -516,6 +516,14 @@ def test_on_clean_data_a_check_passes_or_says_what_is_odd_in_the_citys_own(synce
         assert (found.passed, found.description) == (True, None)
 
 
+def test_the_comparison_with_the_portal_is_shown_month_by_month(synced):
+    shown = run_check(synced, "months_equal_portal", planned=True).metadata["compared"].records
+    with closing(sqlite3.connect(synced.data_dir / "warehouse.sqlite")) as connection:
+        stored = connection.execute("SELECT partition_month, count(*) FROM service_requests GROUP BY 1 ORDER BY 1 DESC")
+        assert [(line.data["month"], line.data["rows here"]) for line in shown] == stored.fetchall()
+    assert {line.data["in step"] for line in shown} == {"yes"}
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_every_check_says_what_it_claims(check):
     assert check.spec.description == DESCRIPTIONS[check.name]

@@ -70,6 +70,7 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
         [f"{problem}. Run `vanc311 sync --months {_month_of(problem)}`." for problem in problems],
         notes,
         {"months compared": len(there), "portal rows": sum(state.rows for state, _ in there.values())},
+        [_line(window, there[window][0], ours.get(window, NOTHING)) for window in sorted(there, reverse=True)],
     )
 
 
@@ -119,6 +120,20 @@ def _count(connection: sa.Connection, month: str) -> State:
         sa.select(sa.func.count(), sa.func.count(close_date)).where(raw.c.partition_month == month)
     ).one()
     return State(rows + kept, closed + kept_closed, latest)
+
+
+def _line(window: Window, theirs: State, mine: State) -> dict[str, int | str]:
+    return {
+        "dataset": window.dataset,
+        "month": window.month,
+        "in step": "yes" if theirs == mine else "no",
+        "rows there": theirs.rows,
+        "rows here": mine.rows,
+        "closed there": theirs.closed,
+        "closed here": mine.closed,
+        "latest change there": theirs.latest or "",
+        "latest change here": mine.latest or "",
+    }
 
 
 def _month_of(problem: str) -> str:

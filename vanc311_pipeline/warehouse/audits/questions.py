@@ -3,7 +3,7 @@
 Months are UTC months of the opening instant; None means all of them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ class Finding:
     """What is odd in the city's own data: kept, counted, said."""
     counts: Mapping[str, int | float | str] = field(default_factory=dict)
     """What was looked at, in numbers."""
+    table: Sequence[Mapping[str, int | str]] = ()
+    """What was compared, line by line, if that fits on a page."""
 
 
 def months_of(connection: sa.Connection, months: Months) -> list[str]:
