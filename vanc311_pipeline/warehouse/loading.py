@@ -71,14 +71,12 @@ def load_month(
         shrank = _shrank(held, total)
         if shrank and not accept_shrink:
             return _hold(connection, month, [description for description, _ in landed], before)
-        release = max(description.data_processed for description, _ in landed)
         if shrank:
+            release = max(description.data_processed for description, _ in landed)
             changelog.log_loss(connection, month, held, total, release, run_id)
         stored = stored_requests(connection, month)
         news = _news(month, stored, rows, _baseline(connection, month, cleaned, before))
-        changelog.log_changes(connection, month, news, release, run_id)
-        if _stood_still(before, [description for description, _ in landed]):
-            changelog.log_reading(connection, month, total, len(news), release, run_id)
+        _log(connection, month, news, before, [description for description, _ in landed], run_id)
         added, changed, removed = _replace_requests(connection, stored, rows.requests)
         _replace(connection, schema.quarantined_requests, month, rows.quarantined)
         _replace(connection, schema.metric_cells, month, _cell_rows(month, counted))
@@ -91,10 +89,26 @@ def _shrank(before: int, now: int) -> bool:
     return before - now > max(MONTH_MAY_LOSE_ROWS, MONTH_MAY_LOSE_SHARE * before)
 
 
-def _stood_still(before: Mapping[Window, ledger.MonthRecord], landed: Sequence[Landed]) -> bool:
-    """Whether nothing that the fingerprint shows has moved, nor our rules: the month was read to find what it can't show."""
-    known = {window: (record.fingerprint, record.code_version) for window, record in before.items()}
-    return known == {Window(about.dataset, about.month): (about.fingerprint, CODE_VERSION) for about in landed}
+def _log(
+    connection: sa.Connection,
+    month: str,
+    news: list[Change],
+    before: Mapping[Window, ledger.MonthRecord],
+    landed: Sequence[Landed],
+    run_id: str,
+) -> None:
+    """Write the news down, and that a month was read although its fingerprint stood still.
+
+    If only our rules changed since the last load, what differs is our doing and no news from the city.
+    """
+    release, rows = max(about.data_processed for about in landed), sum(about.rows for about in landed)
+    known = {window: record.fingerprint for window, record in before.items()}
+    stood_still = known == {Window(about.dataset, about.month): about.fingerprint for about in landed}
+    same_rules = all(record.code_version == CODE_VERSION for record in before.values())
+    if same_rules or not stood_still:
+        changelog.log_changes(connection, month, news, release, run_id)
+    if same_rules and stood_still:
+        changelog.log_reading(connection, month, rows, len(news), release, run_id)
 
 
 def _hold(

@@ -167,6 +167,13 @@ def test_a_portal_that_moved_on_is_said_by_verify_and_is_no_fault_of_ours(pipeli
     assert "warns   service_requests · months_equal_portal" in outcome.said
 
 
+def test_rows_that_move_without_a_new_release_are_found_by_verify(pipeline, portal):
+    portal.publish(EDITS["delete"].function(portal.frame, rows=2), released_at=portal.released_at)
+    outcome = pipeline.verify()
+    assert outcome.exit_code == 1
+    assert "FAILED  service_requests · months_equal_portal" in outcome.said
+
+
 def test_without_the_portal_verify_checks_what_it_can_and_ends_with_3(pipeline, portal):
     portal.stop()
     outcome = pipeline.verify()

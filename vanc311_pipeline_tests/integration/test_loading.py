@@ -1,5 +1,6 @@
 """Claims about loading a month: all of it or nothing, what moved and no more, and restraint when the portal lost much."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.settings import ARCHIVE, LIVE
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import ledger, loading
 from vanc311_pipeline.warehouse.loading import load_month
 
 MONTH = "2025-08"
@@ -102,6 +103,82 @@ def test_an_increment_equals_a_rebuild(load, contents, warehouse, landed, areas,
             connection.execute(sa.delete(table))
     load(*new)
     assert contents() == increments
+
+
+# -- what a load remembers -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logged(warehouse):
+    """The kinds of the logged changes, in order."""
+
+    def read(table=schema.request_changes):
+        with warehouse.read() as connection:
+            return connection.execute(sa.select(table).order_by(sa.literal_column("rowid"))).all()
+
+    return read
+
+
+def test_a_first_load_is_the_baseline(load, logged):
+    load(*many(3))
+    assert logged() == []
+
+
+def test_what_moves_is_logged_with_its_release_and_its_run(load, logged):
+    load(*many(2), {"status": "Open", "service_request_close_date": None, "service_request_type": "A"})
+    load(*many(1), {"service_request_type": "A"}, run_id="the next run")
+    assert sorted(change.kind for change in logged()) == ["closed", "vanished"]
+    assert {(change.run_id, change.data_processed) for change in logged()} == {("the next run", "2026-01-07T14:06:58Z")}
+
+
+def test_a_held_month_is_not_logged_and_an_accepted_loss_is(load, logged):
+    load(*many(100))
+    load(*many(10))
+    assert logged() == []
+    assert logged(schema.accepted_losses) == []
+    load(*many(10), accept_shrink=True, run_id="consent")
+    assert [change.kind for change in logged()] == ["vanished"] * 90
+    [loss] = logged(schema.accepted_losses)
+    assert (loss.partition_month, loss.rows_before, loss.rows_after, loss.run_id) == (MONTH, 100, 10, "consent")
+
+
+def test_reading_in_vain_is_on_record_with_what_it_found(load, logged):
+    load(*many(2))
+    load(*many(2))
+    load({"address": "0 MAIN ST"}, {"address": "1 MAIN ST", "closure_reason": "Unknown"})
+    assert [(reading.rows, reading.changes_found) for reading in logged(schema.deep_readings)] == [(2, 0), (2, 1)]
+    assert [change.kind for change in logged()] == ["edited"]
+
+
+def test_what_differs_because_our_rules_changed_is_no_news_from_the_city(load, logged, monkeypatch):
+    load(*many(2))
+    monkeypatch.setattr(loading, "CODE_VERSION", "the next version")
+    load({"address": "0 MAIN ST"}, {"address": "1 MAIN ST", "closure_reason": "Unknown"})
+    assert logged() == []
+    assert logged(schema.deep_readings) == []
+    load({"address": "0 MAIN ST"}, {"address": "1 MAIN ST"})
+    assert [change.kind for change in logged()] == ["edited"]
+
+
+def test_a_dataset_that_joins_a_month_at_the_seam_brings_its_baseline_and_the_others_news_are_logged(
+    warehouse, landed, areas, logged
+):
+    month, opened = "2022-01", {"service_request_open_timestamp": "2022-01-01T03:00:00+00:00"}
+    live = [{**opened, "address": f"{place} MAIN ST"} for place in range(2)]
+    old = [{**opened, "address": f"{place} OAK ST"} for place in range(3)]
+    load_month(warehouse, month, [landed(month, *live)], areas, "a run", False)
+    both = [landed(month, *live, {**opened, "address": "9 MAIN ST"}), landed(month, *old, dataset=ARCHIVE)]
+    load_month(warehouse, month, both, areas, "a run", False)
+    assert [(change.kind, json.loads(change.after)["address"]) for change in logged()] == [("opened", "9 MAIN ST")]
+
+
+def test_a_month_that_appears_after_everything_was_here_is_news(warehouse, load, logged):
+    load(*many(2))
+    with warehouse.write() as connection:
+        release = ledger.KnownRelease("2026-01-07T14:06:58Z", 2, "settled")
+        ledger.note_release(connection, release, LIVE, "settled", "a run")
+    load({"service_request_open_timestamp": "2025-07-25T15:03:00+00:00"}, month="2025-07")
+    assert [change.kind for change in logged()] == ["opened"]
 
 
 def test_the_ledger_says_what_was_loaded_and_by_whom(load, warehouse, landed):
@@ -254,7 +331,7 @@ WRITER = """
 import sys
 import sqlalchemy as sa
 from vanc311_pipeline.schema import portal_releases
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import ledger, loading
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 url, who = sys.argv[1:]
