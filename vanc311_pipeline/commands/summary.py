@@ -37,6 +37,13 @@ def print_summary(settings: Settings, console: Console) -> None:
         published.row_factory = sqlite3.Row
         release = published.execute("SELECT * FROM release").fetchone()
         open_requests = published.execute("SELECT open_requests FROM metrics_citywide WHERE scope = 'all'").fetchone()
+        moved = published.execute(
+            "SELECT kind, count(*) FROM request_changes WHERE run_id = ? GROUP BY kind ORDER BY kind",
+            (release["run_id"],),
+        ).fetchall()
+        months, found = published.execute(
+            "SELECT count(*), coalesce(sum(changes_found), 0) FROM deep_readings WHERE run_id = ?", (release["run_id"],)
+        ).fetchone()
     with Warehouse.of(settings).read() as connection:
         held = sorted(
             {window.month for window, record in ledger.months(connection).items() if record.held_rows is not None}
@@ -58,6 +65,10 @@ def print_summary(settings: Settings, console: Console) -> None:
         f"{release['rows_quarantined']:,} rows"
         + (" (table quarantined_requests)" if release["rows_quarantined"] else ""),
     )
+    if moved:
+        table.add_row("Moved", ", ".join(f"{number:,} {kind}" for kind, number in moved) + " (table request_changes)")
+    if months:
+        table.add_row("Read again", f"months whose fingerprint stood still: {months}; changes found in them: {found}")
     table.add_row("Held back", ", ".join(held) or "no month")
     table.add_row("File", escape(str(file)))
     console.print(table)

@@ -140,6 +140,8 @@ def test_a_silent_edit_is_found_by_the_deep_comparison_and_on_record_once_the_mo
     assert "differs from the" in found.said
     outcome = pipeline.sync(months="2024-05..2024-07")
     assert outcome.exit_code == 0, outcome.said
+    assert "1 edited (table request_changes)" in outcome.said
+    assert "months whose fingerprint stood still: 3; changes found in them: 1" in outcome.said
     assert kinds(pipeline) == {"edited": 1}
     assert pipeline.query("SELECT sum(changes_found), count(*) FROM deep_readings") == [(1, 3)]
     assert "that the fingerprint did not show" in pipeline.verify().said
