@@ -94,10 +94,10 @@ def portal(open_portal):
 
 
 @pytest.fixture
-def tick(instance, portal, synced):
+def tick(instance, portal, copied):
     """Evaluates the schedule at an instant, as the daemon does, against a portal over HTTP."""
 
-    def evaluate(at=SLOT, settings=synced, url=None):
+    def evaluate(at=SLOT, settings=copied, url=None):
         resources = {
             "portal": PortalResource(url=url or portal.url, read_timeout_seconds=5, retry_wait_seconds=0.001),
             "store": store_resource(settings),
@@ -325,8 +325,8 @@ def test_a_portal_that_lost_too_much_gives_a_run_that_says_so_and_loads_nothing(
     assert read_stale(request.tags[STALE_TAG]) == {}
 
 
-def test_an_empty_warehouse_is_filled_by_the_first_tick(tick, portal, synced, tmp_path):
-    [request] = tick(settings=replace(synced, data_dir=tmp_path / "new")).run_requests
+def test_an_empty_warehouse_is_filled_by_the_first_tick(tick, portal, copied, tmp_path):
+    [request] = tick(settings=replace(copied, data_dir=tmp_path / "new")).run_requests
     months = portal.frame[OPENED].dt.strftime("%Y-%m")
     assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == (months.min(), months.max())
     assert {window.month for window in read_stale(request.tags[STALE_TAG])} == set(months)

@@ -1,0 +1,125 @@
+"""Claims about the curves of time to close: a worked example, the textbook formula by hand, and what must hold of any counts."""
+
+from fractions import Fraction
+from math import ceil, exp, log, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.metrics.survival import Z_95, cumulative_incidence, curves, days_until, mean_days_within
+
+# Day: at risk, closed, censored, S(t), lower and upper limit; n = 62, of which 47 closed.
+GOLDEN = {
+    0: (62, 20, 2, 0.677419354839, 0.545882346089, 0.778357248264),
+    1: (40, 10, 1, 0.508064516129, 0.376555996718, 0.625332400015),
+    3: (29, 6, 0, 0.402947719689, 0.278508114377, 0.523974047484),
+    7: (23, 8, 3, 0.262791991101, 0.158178891155, 0.379651457745),
+    14: (12, 2, 5, 0.218993325918, 0.121274418822, 0.335115485679),
+    30: (5, 1, 4, 0.175194660734, 0.078039334606, 0.304349813336),
+}
+
+
+def counts(closed, censored, days=None):
+    """One group's counts by day, as rows of one."""
+    length = days or max([*closed, *censored, 0]) + 1
+    return tuple(np.array([[each.get(day, 0) for day in range(length)]], dtype=np.int64) for each in (closed, censored))
+
+
+@pytest.fixture
+def golden():
+    return curves(
+        *counts({day: line[1] for day, line in GOLDEN.items()}, {day: line[2] for day, line in GOLDEN.items()})
+    )
+
+
+def test_the_worked_example_is_met_in_every_figure(golden):
+    for day, (at_risk, closed, _, share, low, high) in GOLDEN.items():
+        assert (golden.at_risk[0, day], golden.closed[0, day]) == (at_risk, closed)
+        assert golden.open_share[0, day] == pytest.approx(share, abs=1e-12)
+        assert (golden.low[0, day], golden.high[0, day]) == pytest.approx((low, high), abs=1e-12)
+
+
+def test_the_worked_examples_quantiles_say_what_is_not_reached(golden):
+    found = {share: days_until(golden, share) for share in (0.5, 0.75, 0.9)}
+    told = {share: tuple(float(each[0]) for each in (days.value, days.low, days.high)) for share, days in found.items()}
+    assert told[0.5] == (3, 1, 7)
+    assert told[0.75] == pytest.approx((14, 7, np.nan), nan_ok=True)
+    assert told[0.9] == pytest.approx((np.nan, 30, np.nan), nan_ok=True)
+
+
+def test_the_worked_examples_restricted_means(golden):
+    assert mean_days_within(golden, 7)[0] == pytest.approx(3.305339265851, abs=1e-12)
+    assert mean_days_within(golden, 30)[0] == pytest.approx(8.648776418242, abs=1e-12)
+    assert np.isnan(mean_days_within(golden, 31)[0])  # nobody was followed so long
+
+
+days_and_counts = st.dictionaries(st.integers(0, 12), st.integers(1, 9), max_size=8)
+
+
+def by_hand(closed, censored, last):
+    """The textbook's formulas in exact fractions, one day after the other."""
+    share, greenwood, told = Fraction(1), Fraction(0), []
+    for day in range(last):
+        at_risk = sum(n for t, n in (*closed.items(), *censored.items()) if t >= day)
+        d = closed.get(day, 0)
+        if d:
+            share *= 1 - Fraction(d, at_risk)
+            greenwood += Fraction(d, at_risk * (at_risk - d)) if at_risk > d else 0
+        low = high = float(share)
+        if 0 < share < 1:
+            spread = Z_95 * sqrt(greenwood) / abs(log(share))
+            low, high = float(share) ** exp(spread), float(share) ** exp(-spread)
+        told.append((float(share), low, high))
+    return told
+
+
+@given(closed=days_and_counts, censored=days_and_counts)
+def test_any_counts_give_the_curve_of_the_textbook(closed, censored):
+    found = curves(*counts(closed, censored))
+    for day, (share, low, high) in enumerate(by_hand(closed, censored, found.open_share.shape[1])):
+        told = found.open_share[0, day], found.low[0, day], found.high[0, day]
+        assert told == pytest.approx((share, low, high), abs=1e-9)
+
+
+@given(closed=days_and_counts.filter(bool), share=st.sampled_from([0.5, 0.75, 0.9]))
+def test_without_open_requests_a_quantile_is_the_nearest_rank(closed, share):
+    durations = sorted(day for day, number in closed.items() for _ in range(number))
+    exact = ceil(Fraction(str(share)) * len(durations))
+    assert days_until(curves(*counts(closed, {})), share).value[0] == durations[exact - 1]
+
+
+@given(groups=st.lists(st.tuples(days_and_counts, days_and_counts), min_size=1, max_size=5))
+def test_groups_that_are_worked_out_together_are_what_each_is_alone(groups):
+    made = [counts(*group, days=14) for group in groups]
+    together = curves(np.concatenate([closed for closed, _ in made]), np.concatenate([open_ for _, open_ in made]))
+    for place, (closed, censored) in enumerate(made):
+        alone = curves(closed, censored)
+        for name in ("at_risk", "open_share", "low", "high"):
+            assert np.array_equal(getattr(together, name)[place], getattr(alone, name)[0])
+
+
+@given(first=days_and_counts, second=days_and_counts, censored=days_and_counts)
+def test_the_ways_of_closing_add_up_to_all_that_is_closed(first, second, censored):
+    length = 14
+    one, open_ = counts(first, censored, length)
+    other, _ = counts(second, {}, length)
+    found = curves(one + other, open_)
+    shares = cumulative_incidence(found, one) + cumulative_incidence(found, other)
+    assert shares == pytest.approx(1 - found.open_share, abs=1e-12)
+
+
+@given(closed=days_and_counts, censored=days_and_counts)
+def test_the_open_share_only_falls_and_lies_in_its_interval(closed, censored):
+    found = curves(*counts(closed, censored))
+    assert np.all(np.diff(found.open_share, axis=1) <= 0)
+    assert np.all((found.low <= found.open_share + 1e-12) & (found.open_share <= found.high + 1e-12))
+    assert np.all((found.low >= 0) & (found.high <= 1))
+
+
+def test_nobody_at_all_is_a_curve_that_says_nothing():
+    found = curves(*counts({}, {}, days=3))
+    assert found.at_risk.tolist() == [[0, 0, 0]]
+    assert np.isnan(days_until(found, 0.5).value[0])
+    assert np.isnan(mean_days_within(found, 2)[0])
