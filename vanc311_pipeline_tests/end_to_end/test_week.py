@@ -22,6 +22,8 @@ from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
 
+pytestmark = pytest.mark.xdist_group("week")  # two days are lived through once, not once for each worker
+
 FIRST = datetime(2026, 1, 14, tzinfo=UTC)
 DOWN = replace(CUT, name="truncated release after an outage", troubles=(Trouble("refused", time(14), time(15, 10)),))
 DAYS = (DOWN, RECOVERY)
