@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
+from vanc311_pipeline.settings import ARCHIVE
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, months_of
 
@@ -27,6 +28,8 @@ class State:
         return f"{self.rows:,} rows, {self.closed:,} closed, latest change {self.latest or 'none'}"
 
 
+SHOWN = 36
+"""Months shown though they are in step; all are compared."""
 NOTHING = State(0, 0, None)
 
 
@@ -70,7 +73,7 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
         [f"{problem}. Run `vanc311 sync --months {_month_of(problem)}`." for problem in problems],
         notes,
         {"months compared": len(there), "portal rows": sum(state.rows for state, _ in there.values())},
-        [_line(window, there[window][0], ours.get(window, NOTHING)) for window in sorted(there, reverse=True)],
+        _table({window: (state, ours.get(window, NOTHING)) for window, (state, _) in there.items()}),
     )
 
 
@@ -122,18 +125,19 @@ def _count(connection: sa.Connection, month: str) -> State:
     return State(rows + kept, closed + kept_closed, latest)
 
 
-def _line(window: Window, theirs: State, mine: State) -> dict[str, int | str]:
-    return {
-        "dataset": window.dataset,
-        "month": window.month,
-        "in step": "yes" if theirs == mine else "no",
-        "rows there": theirs.rows,
-        "rows here": mine.rows,
-        "closed there": theirs.closed,
-        "closed here": mine.closed,
-        "latest change there": theirs.latest or "",
-        "latest change here": mine.latest or "",
-    }
+def _table(states: Mapping[Window, tuple[State, State]]) -> list[dict[str, int | str]]:
+    """The months that differ, and after them the newest ones."""
+    newest = sorted(states, key=lambda window: (window.month, window.dataset), reverse=True)
+    differing = [window for window in newest if states[window][0] != states[window][1]]
+    return [
+        {
+            "month": f"{window.month} (archive)" if window.dataset == ARCHIVE else window.month,
+            "in step": "no" if window in differing else "yes",
+            "the portal has": str(states[window][0]),
+            "here are": str(states[window][1]),
+        }
+        for window in dict.fromkeys([*differing, *newest[:SHOWN]])
+    ]
 
 
 def _month_of(problem: str) -> str:
