@@ -14,7 +14,7 @@ sync: $(VENV)/installed ## bring the data in, and end
 	@$(BIN)/vanc311 sync
 
 test: $(VENV)/installed-dev lint ## every test
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

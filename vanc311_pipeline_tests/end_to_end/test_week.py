@@ -6,7 +6,6 @@ happens.
 """
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import groupby, pairwise
@@ -21,8 +20,6 @@ from vanc311_pipeline.orchestration.slots import slot_of
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
-
-pytestmark = pytest.mark.xdist_group("week")  # two days are lived through once, not once for each worker
 
 FIRST = datetime(2026, 1, 14, tzinfo=UTC)
 DOWN = replace(CUT, name="truncated release after an outage", troubles=(Trouble("refused", time(14), time(15, 10)),))
@@ -46,8 +43,8 @@ class Lived:
         return [list(members) for _, members in groupby(self.beats, key=lambda beat: slot_of(beat.at))]
 
 
-@pytest.fixture(scope="module")
-def days(city, loaded, tmp_path_factory) -> Iterator[list[Lived]]:
+@pytest.fixture(scope="session")
+def days(city, loaded, tmp_path_factory) -> list[Lived]:
     """The two days, one after the other."""
     home = tmp_path_factory.mktemp("week")
     shutil.copytree(loaded, home, dirs_exist_ok=True)
