@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
-from vanc311_pipeline.settings import ARCHIVE
+from vanc311_pipeline.settings import ARCHIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, months_of
 
@@ -62,15 +63,17 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
             mine.rows,
             mine.closed,
         )
-        (problems if current and not unreadable else notes).append(
-            f"{window.dataset} {window.month}: the portal has {theirs} (release of {release}); here are {mine}"
-        )
+        said = f"{window.dataset} {window.month}: the portal has {theirs} (release of {release}); here are {mine}"
+        if current and not unreadable:
+            problems.append(f"{said}. {_advice(window.month)}")
+        else:
+            notes.append(said)
     if missing:
         notes.append(
             f"{len(missing)} months of the portal were never loaded, such as {missing[0]}: only a part was asked for"
         )
     return Finding(
-        [f"{problem}. Run `vanc311 sync --months {_month_of(problem)}`." for problem in problems],
+        problems,
         notes,
         {"months compared": len(there), "portal rows": sum(state.rows for state, _ in there.values())},
         _table({window: (state, ours.get(window, NOTHING)) for window, (state, _) in there.items()}),
@@ -103,10 +106,12 @@ def _miscounted(connection: sa.Connection, months: Months, ours: Mapping[Window,
         if (sum(state.rows for state in told), sum(state.closed for state in told)) != (counted.rows, counted.closed):
             problems.append(
                 f"{month}: the ledger says {sum(state.rows for state in told):,} rows, {sum(state.closed for state in told):,} "
-                f"closed; the tables hold {counted.rows:,} and {counted.closed:,}"
+                f"closed; the tables hold {counted.rows:,} and {counted.closed:,}. {_advice(month)}"
             )
         elif counted.latest and counted.latest > max((state.latest or "" for state in told), default=""):
-            problems.append(f"{month}: a stored row was changed at {counted.latest}, later than the ledger knows")
+            problems.append(
+                f"{month}: a stored row was changed at {counted.latest}, later than the ledger knows. {_advice(month)}"
+            )
     return problems
 
 
@@ -128,11 +133,12 @@ def _count(connection: sa.Connection, month: str) -> State:
 def _table(states: Mapping[Window, tuple[State, State]]) -> list[dict[str, int | str]]:
     """The months that differ, and after them the newest ones."""
     newest = sorted(states, key=lambda window: (window.month, window.dataset), reverse=True)
-    differing = [window for window in newest if states[window][0] != states[window][1]]
+    in_step = {window: theirs == mine for window, (theirs, mine) in states.items()}
+    differing = [window for window in newest if not in_step[window]]
     return [
         {
             "month": f"{window.month} (archive)" if window.dataset == ARCHIVE else window.month,
-            "in step": "no" if window in differing else "yes",
+            "in step": "yes" if in_step[window] else "no",
             "the portal has": str(states[window][0]),
             "here are": str(states[window][1]),
         }
@@ -140,5 +146,6 @@ def _table(states: Mapping[Window, tuple[State, State]]) -> list[dict[str, int |
     ]
 
 
-def _month_of(problem: str) -> str:
-    return problem.partition(":")[0].split()[-1]
+def _advice(month: str) -> str:
+    """What reads a month again. The rows that no month can hold are read with any month."""
+    return f"Run `vanc311 sync --months {running_month() if month == UNDATED else month}`."
