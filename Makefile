@@ -33,8 +33,9 @@ faults: $(VENV)/installed-dev ## kill it, starve it, lie to it: nothing may be l
 week: $(VENV)/installed-dev ## a simulated week of releases through Dagster's scheduler, requests counted
 	$(BIN)/python -m benchmarks.week
 
-docs: $(VENV)/installed-dev ## write docs/data_dictionary.md anew from the schema
+docs: $(VENV)/installed-dev ## write docs/data_dictionary.md and docs/methods.md anew from the schema and the registry
 	$(BIN)/python -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md
+	$(BIN)/python -m vanc311_pipeline.commands.methods > docs/methods.md
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

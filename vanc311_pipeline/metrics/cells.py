@@ -1,7 +1,7 @@
 """Cells: the whole-number counts of each local area and issue type, from which every metric is summed.
 
 A pure function on cleaned requests. Sums and counts are integers and add up exactly over any grouping; averages are
-divided last (`metrics.levels`). The definitions are those of docs/metrics.md.
+divided last (`metrics.levels`). The definitions are those of docs/methods.md.
 """
 
 import pandas as pd

@@ -1,7 +1,7 @@
 """Laws: the equations that hold between the levels, exactly, whatever the data.
 
 Pure functions on frames of the wide tables. Each law returns what is broken, in words; an empty list is a pass.
-Numbering follows docs/metrics.md.
+Numbering follows docs/methods.md.
 """
 
 import pandas as pd

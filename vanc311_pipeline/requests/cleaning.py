@@ -3,7 +3,7 @@
 What belongs here: names, types, dates and durations; pure, vectorised functions on frames. What does not: identity
 (`requests.identity`), I/O, and any judgement that drops a row: landed = stored + quarantined, always.
 
-Sources: the metric definitions of docs/metrics.md. Local dates come from `zoneinfo` with the pinned rules.
+Sources: the metric definitions of docs/methods.md. Local dates come from `zoneinfo` with the pinned rules.
 """
 
 import json
@@ -109,7 +109,7 @@ def _outside(month: str) -> str:
 
 
 def _derive(frame: pd.DataFrame, month: str) -> pd.DataFrame:
-    """Local dates and durations, by the definitions of docs/metrics.md."""
+    """Local dates and durations, by the definitions of docs/methods.md."""
     local_day = frame["opened_at"].dt.tz_convert(VANCOUVER).dt.tz_localize(None).dt.normalize()
     days = (frame["closed_on"] - local_day).dt.days
     seconds = seconds_to_update(frame)

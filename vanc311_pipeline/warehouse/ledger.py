@@ -162,7 +162,7 @@ def note_release(
 def as_of(connection: sa.Connection) -> str:
     """The last whole local day in the newest release that rows came with: its local date minus one day.
 
-    Source: docs/metrics.md. The day of the release itself is incomplete.
+    Source: docs/methods.md. The day of the release itself is incomplete.
     """
     newest = connection.scalar(
         sa.select(sa.func.max(portal_releases.c.data_processed)).where(

@@ -14,6 +14,7 @@ import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sqlalchemy.schema import CreateIndex
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import IntegrityError
+from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
@@ -105,6 +107,7 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str) -> dict[str, Any]:
         schema.published_metadata.create_all(connection)
         connection.execute(sa.insert(schema.release), about)
         connection.execute(sa.insert(schema.dictionary), list(dictionary_rows()))
+        connection.execute(sa.insert(schema.metric_definitions), list(definition_rows()))
         for view in schema.VIEWS:
             columns = ", ".join(name for name, _, _ in view.columns)
             connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.query.strip()}")
@@ -154,6 +157,15 @@ def dictionary_rows() -> Iterator[dict[str, str | None]]:
         yield {"table_name": view.name, "column_name": "*", "meaning": view.meaning, "unit": None}
         for name, meaning, unit in view.columns:
             yield {"table_name": view.name, "column_name": name, "meaning": meaning, "unit": unit}
+
+
+def definition_rows() -> Iterator[dict[str, str | int]]:
+    """The registry, a line for each statistic."""
+    for family in FAMILIES:
+        for metric in family.metrics:
+            named = {name: value for name, value in asdict(metric).items() if name != "name"}
+            tables = {"tables": ", ".join(family.tables), "definitions_version": DEFINITIONS_VERSION}
+            yield {"metric": metric.name, **named, **tables}
 
 
 def damage(file: Path) -> list[str]:

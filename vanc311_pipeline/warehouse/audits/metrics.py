@@ -16,7 +16,7 @@ from vanc311_pipeline.warehouse.audits.questions import DAY_SECONDS, Finding, Mo
 
 
 def conservation(connection: sa.Connection) -> Finding:
-    """The levels add up to each other, exactly (docs/metrics.md, laws 1 to 4)."""
+    """The levels add up to each other, exactly (docs/methods.md, laws 1 to 4)."""
     tables = {level.name: pd.read_sql(sa.select(level.table), connection) for level in LEVELS}
     return Finding(broken_laws(tables), counts={level: len(frame) for level, frame in tables.items()})
 

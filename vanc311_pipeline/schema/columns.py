@@ -1,0 +1,39 @@
+"""How a table is written down: columns with a meaning and a unit, tables with a meaning. No table of its own."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.registry import METRICS
+
+Column = sa.Column[Any]
+
+metadata = sa.MetaData()
+
+AREA_NOTE = "one of the city's 22 local areas; null where the city gives none, or a name that is not one of them"
+
+
+def column(name: str, type_: type[sa.types.TypeEngine[Any]], meaning: str, unit: str, **options: bool) -> Column:
+    options.setdefault("nullable", False)
+    return sa.Column(name, type_, comment=meaning, info={"unit": unit}, **options)  # type: ignore[arg-type]
+
+
+def text(name: str, meaning: str, unit: str = "text", **options: bool) -> Column:
+    return column(name, sa.TEXT, meaning, unit, **options)
+
+
+def integer(name: str, meaning: str, unit: str = "rows", **options: bool) -> Column:
+    return column(name, sa.INTEGER, meaning, unit, **options)
+
+
+def real(name: str, meaning: str, unit: str, **options: bool) -> Column:
+    return column(name, sa.REAL, meaning, unit, **options)
+
+
+def table(name: str, meaning: str, *parts: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, metadata, *parts, comment=meaning, sqlite_strict=True)
+
+
+def metric(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.REAL, nullable: bool = True) -> Column:
+    """A statistic's column, in the registry's words."""
+    return column(name, kind, METRICS[name].meaning, METRICS[name].unit, nullable=nullable)

@@ -1,0 +1,147 @@
+"""What the pipeline knows of its own work: months, releases, publications, changes, readings."""
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.schema.columns import integer, table, text
+
+month_ledger = table(
+    "month_ledger",
+    "What of each dataset and UTC month is in the database, and from which release of the portal.",
+    text("dataset", "the portal's dataset", primary_key=True),
+    text(
+        "partition_month",
+        "month of the opening instant, or 'undated' for rows that no month can hold",
+        "UTC month",
+        primary_key=True,
+    ),
+    integer("rows_landed", "rows that the portal served"),
+    integer("rows_stored", "of these, rows in service_requests"),
+    integer("rows_quarantined", "of these, rows in quarantined_requests"),
+    integer("rows_closed", "of the landed rows, those with a close date"),
+    text("latest_change", "the newest last-modified instant among the landed rows", "UTC instant", nullable=True),
+    integer("rows_unknown_area", "rows whose area name is none of the 22; stored without an area"),
+    text("unknown_areas", "those names and how many rows each has", "JSON object"),
+    text("fingerprint", "digest of count, closed count and latest change per department and issue type", "hex"),
+    text("landed_sha256", "digest of the landed file's rows", "hex"),
+    text("data_processed", "the portal's release that the rows came with", "UTC instant"),
+    text("code_version", "version of the cleaning rules that made the stored rows"),
+    text("loaded_at", "when we stored it", "UTC instant"),
+    text("run_id", "the Dagster run that stored it"),
+    integer(
+        "held_rows",
+        "if the month is held: the rows that the portal has now, too few to follow without consent",
+        nullable=True,
+    ),
+    text(
+        "held_fingerprint",
+        "if the month is held: the portal's fingerprint that we did not follow",
+        "hex",
+        nullable=True,
+    ),
+    text("held_since", "if the month is held: since when", "UTC instant", nullable=True),
+)
+
+portal_releases = table(
+    "portal_releases",
+    "The portal's releases that we saw, and what became of them.",
+    text("dataset", "the portal's dataset", primary_key=True),
+    text("data_processed", "when the city published it", "UTC instant", primary_key=True),
+    integer("records_count", "rows that the portal says it has", primary_key=True),
+    text(
+        "state",
+        "loading, settled (all of it is in the database and published) or held (it lost too many rows to follow)",
+    ),
+    text("seen_at", "when we last dealt with it", "UTC instant"),
+    text("run_id", "the Dagster run that did"),
+)
+
+data_origin = table(
+    "data_origin",
+    "Where the rows come from; one row, written when the database is made.",
+    text("source", "portal, or sample for the bundled sample; the two are never mixed", primary_key=True),
+    text("created_at", "when the database was made", "UTC instant"),
+)
+
+publications = table(
+    "publications",
+    "The files that we published, newest last.",
+    text("published_at", "when", "UTC instant"),
+    text("run_id", "the Dagster run that published it"),
+    text("sha256", "digest of the file", "hex"),
+    integer("bytes", "its size", "bytes"),
+)
+
+request_changes = table(
+    "request_changes",
+    "What moved between two loads of a month, newest last; append-only. The first load is the baseline and logs nothing.",
+    integer("change_id", "1, 2, 3 … in the order in which we saw them", "ordinal", primary_key=True),
+    text(
+        "kind",
+        "opened (new since the last load), closed, reopened, edited, relabelled (another department or issue type, else "
+        "equal), or vanished (no longer served, or no longer readable)",
+    ),
+    text("request_id", "the id that the request has now; of a vanished one, the id that it had", "hex"),
+    text("previous_request_id", "the id that it had before, if that was another", "hex", nullable=True),
+    text(
+        "thread_id",
+        "the same in all entries of one request, whatever it was renamed to: the id of occurrence 0 under its first label",
+        "hex",
+    ),
+    text("partition_month", "the month of opened_at", "UTC month"),
+    text("department", "the city department; of a relabelled one, the new one"),
+    text("issue_type", "what was asked for; of a relabelled one, the new name"),
+    text("opened_at", "when it was opened", "UTC instant"),
+    integer(
+        "sharing",
+        "requests that share these three, and so the thread; above 1 their entries can't be told apart",
+        "requests",
+    ),
+    text(
+        "before", "the changed fields as they were; all that are not null if it vanished", "JSON object", nullable=True
+    ),
+    text("after", "the changed fields as they are; all that are not null if it is new", "JSON object", nullable=True),
+    text("seen_at", "when we saw it", "UTC instant"),
+    text("data_processed", "the portal's release that it came with: it happened before then", "UTC instant"),
+    text("run_id", "the Dagster run that saw it"),
+    sa.Index("request_changes_by_request", "request_id"),
+    sa.Index("request_changes_by_thread", "thread_id"),
+    sa.Index("request_changes_by_month", "partition_month", "kind"),
+)
+
+portal_months = table(
+    "portal_months",
+    "What the portal says of each month: its answer to the grouped question, when it was last asked.",
+    text("dataset", "the portal's dataset", primary_key=True),
+    text("partition_month", "month of the opening instant, or 'undated'", "UTC month", primary_key=True),
+    integer("rows", "rows that it counts"),
+    integer("closed", "of these, rows with a close date"),
+    text("latest_change", "the newest last-modified instant", "UTC instant", nullable=True),
+    text("fingerprint", "digest of count, closed count and latest change per department and issue type", "hex"),
+    text("data_processed", "the release that it spoke of", "UTC instant"),
+    text("asked_at", "when we asked", "UTC instant"),
+)
+
+accepted_losses = table(
+    "accepted_losses",
+    "Losses beyond the limits that somebody agreed to follow; append-only. The rows themselves are in request_changes.",
+    text("accepted_at", "when", "UTC instant"),
+    text("partition_month", "the month that lost rows, or 'all' if the whole dataset did", "UTC month"),
+    integer("rows_before", "rows that we held"),
+    integer("rows_after", "rows that the portal served, and that we hold now"),
+    text("data_processed", "the portal's release that was followed", "UTC instant"),
+    text("run_id", "the Dagster run that followed it"),
+)
+
+deep_readings = table(
+    "deep_readings",
+    "Readings of months whose fingerprint stood still, and what had changed all the same; append-only.",
+    text("read_at", "when", "UTC instant"),
+    text("partition_month", "the month that was read again", "UTC month"),
+    integer("rows", "rows that were compared"),
+    integer(
+        "changes_found", "of these, changes that the fingerprint could not show; they are in request_changes", "changes"
+    ),
+    text("data_processed", "the portal's release that was read", "UTC instant"),
+    text("run_id", "the Dagster run that read it"),
+    sa.Index("deep_readings_by_month", "partition_month", "read_at"),
+)

@@ -1,0 +1,103 @@
+"""The four headline metrics: the cells that they are summed from, a wide table for each level, and the long table."""
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.schema.columns import AREA_NOTE, Column, integer, metric, real, table, text
+
+
+def _counts() -> list[Column]:
+    """The whole numbers behind every metric: they add up over any grouping, averages don't."""
+    return [
+        metric("volume", sa.INTEGER, nullable=False),
+        metric("open_requests", sa.INTEGER, nullable=False),
+        integer("n_ttr", "requests behind avg_ttr: closed, with a usable date, not negative", "requests"),
+        integer("n_ttu", "requests behind avg_ttu: changed after opening", "requests"),
+        integer("closed", "requests with status Close", "requests"),
+        integer("status_unknown", "requests whose status is neither Open nor Close", "requests"),
+        integer("sum_days_to_close", "sum behind avg_ttr", "days"),
+        integer("sum_seconds_to_update", "sum behind avg_ttu", "seconds"),
+        integer("n_negative", "closed requests whose close date lies before their opening; in no avg_ttr", "requests"),
+        integer("n_closed_without_date", "closed requests without a close date; in no avg_ttr", "requests"),
+        integer("n_never_updated", "requests whose last change is their opening; in no avg_ttu", "requests"),
+        integer("n_update_negative", "requests whose last change lies before their opening; in no avg_ttu", "requests"),
+        integer("n_update_missing", "requests without a last change; in no avg_ttu", "requests"),
+        integer(
+            "n_static_open", "open requests opened before 2022-08-17, which the portal no longer refreshes", "requests"
+        ),
+    ]
+
+
+COUNTS = [column.name for column in _counts()]
+
+
+def _measures() -> list[Column]:
+    """The columns of a metrics table: the six headline ones first, the counts behind them after."""
+    columns = {column.name: column for column in _counts()}
+    columns |= {name: metric(name) for name in ("avg_ttr", "avg_ttu")}
+    headline = ["volume", "open_requests", "avg_ttr", "n_ttr", "avg_ttu", "n_ttu"]
+    as_of = text("as_of", "the last whole local day in the portal's release", "Vancouver date")
+    behind = [name for name in columns if name not in headline]
+    return [*(columns[name] for name in [*headline, *behind]), as_of]
+
+
+_SCOPE = "all = every request; located = those with a local area"
+
+metric_cells = table(
+    "metric_cells",
+    "The counts of each UTC month, local area and issue type: what every metric is summed from.",
+    text("partition_month", "the month of opened_at", "UTC month"),
+    text("local_area", AREA_NOTE, nullable=True),
+    text("issue_type", "what was asked for"),
+    *_counts(),
+    sa.Index("metric_cells_by_month", "partition_month"),
+)
+
+metrics_citywide = table(
+    "metrics_citywide",
+    "The whole city. Quote volume and open_requests from scope all, averages from scope located.",
+    text("scope", _SCOPE, primary_key=True),
+    *_measures(),
+)
+
+metrics_by_neighbourhood = table(
+    "metrics_by_neighbourhood",
+    "Each local area; requests with a confirmed area only (scope located).",
+    text("local_area", "one of the city's 22 local areas", primary_key=True),
+    *_measures(),
+)
+
+metrics_by_issue = table(
+    "metrics_by_issue",
+    "Each issue type. Quote volume and open_requests from scope all, averages from scope located.",
+    text("issue_type", "what was asked for", primary_key=True),
+    text("scope", _SCOPE, primary_key=True),
+    *_measures(),
+)
+
+metrics_hyper_local = table(
+    "metrics_hyper_local",
+    "Each issue type in each local area that has any (scope located). Most cells are small: read n.",
+    text("local_area", "one of the city's 22 local areas", primary_key=True),
+    text("issue_type", "what was asked for", primary_key=True),
+    *_measures(),
+)
+
+metrics_unlocated = table(
+    "metrics_unlocated",
+    "Each issue type among requests without a local area: part of the workload, never ranked with areas.",
+    text("issue_type", "what was asked for", primary_key=True),
+    *_measures(),
+)
+
+metric_aggregates = table(
+    "metric_aggregates",
+    "The same numbers in one long table, one row for each level, scope, group and metric.",
+    text("level", "citywide, neighbourhood, issue, hyper_local or unlocated"),
+    text("scope", "all, located or unlocated: which requests the number covers"),
+    text("local_area", "the area, where the level has one", nullable=True),
+    text("issue_type", "the issue type, where the level has one", nullable=True),
+    text("metric", "avg_ttr, avg_ttu, volume or open_requests"),
+    real("value", "the number; null if n = 0 and the metric is an average", "days, or requests", nullable=True),
+    integer("n", "requests behind the value: those averaged, or for a count those counted over", "requests"),
+    text("as_of", "the last whole local day in the portal's release", "Vancouver date"),
+)

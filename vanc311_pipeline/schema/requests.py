@@ -1,0 +1,91 @@
+"""The requests, as stored: `service_requests`, what could not be read, and the areas."""
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.schema.columns import AREA_NOTE, integer, real, table, text
+
+OPENED = "service_request_open_timestamp"
+
+# The portal's fields that we rely on: their type there, and our column that is made from each.
+PORTAL_FIELDS = {
+    "department": ("text", "department"),
+    "service_request_type": ("text", "issue_type"),
+    "status": ("text", "status"),
+    "closure_reason": ("text", "closure_reason"),
+    OPENED: ("datetime", "opened_at"),
+    "service_request_close_date": ("date", "closed_on"),
+    "last_modified_timestamp": ("datetime", "modified_at"),
+    "address": ("text", "address"),
+    "local_area": ("text", "local_area"),
+    "channel": ("text", "channel"),
+    "latitude": ("double", "latitude"),
+    "longitude": ("double", "longitude"),
+}
+KNOWN_EXTRA_FIELDS = ("geom",)  # latitude and longitude again
+
+service_requests = table(
+    "service_requests",
+    "Every 3-1-1 service request that the city's portal holds, cleaned, one row each; none merged, none dropped.",
+    text(
+        "request_id",
+        "SHA-256 of department, issue type, opened_at and occurrence, joined by U+001F",
+        "hex",
+        primary_key=True,
+    ),
+    text("department", "the city department that the request went to, such as ENG - Sanitation Services"),
+    text("issue_type", "what was asked for, such as Street Light Out Case; the city renames types backwards in time"),
+    text("status", "Open or Close, as the city says; anything else counts in volume only", nullable=True),
+    text(
+        "closure_reason", "why it was closed; null where the city says N/A. Closed does not mean fixed", nullable=True
+    ),
+    text("opened_at", "when it was opened", "UTC instant"),
+    text("opened_on", "when it was opened", "Vancouver date"),
+    text("open_month", "the month it was opened in", "Vancouver month"),
+    text("closed_on", "when it was closed, as published; null while open", "Vancouver date", nullable=True),
+    text("modified_at", "when the record was last changed; not the first reply", "UTC instant", nullable=True),
+    text("address", "street address, block or crossing; null for two thirds of requests", nullable=True),
+    text("local_area", AREA_NOTE, nullable=True),
+    text("channel", "how it came in, such as Phone, WEB or Mobile App", nullable=True),
+    real("latitude", "WGS 84; null for two thirds of requests", "degrees", nullable=True),
+    real("longitude", "WGS 84; null for two thirds of requests", "degrees", nullable=True),
+    integer(
+        "days_to_close",
+        "closed_on - opened_on of closed requests; 0 means the same day; null while open, without a date, or negative",
+        "days",
+        nullable=True,
+    ),
+    real("days_to_update", "modified_at - opened_at; null when equal, missing or negative", "days", nullable=True),
+    integer("occurrence", "0, 1, 2 … among requests that share department, issue type and opened_at", "ordinal"),
+    text(
+        "partition_month", "the month of opened_at: how the pipeline stores rows, not a month to report by", "UTC month"
+    ),
+)
+
+quarantined_requests = table(
+    "quarantined_requests",
+    "Rows that the portal served but that can't be keyed or parsed: kept whole, with the reason, and in no statistic.",
+    text("quarantine_id", "SHA-256 of dataset, month, raw row and its occurrence", "hex", primary_key=True),
+    text("dataset", "the portal's dataset that served the row"),
+    text("partition_month", "the month whose export held the row, or 'undated'", "UTC month"),
+    text("reason", "what is wrong with it"),
+    text("raw_row", "the row exactly as served", "JSON object"),
+)
+
+local_areas = table(
+    "local_areas",
+    "The city's 22 local areas, from its boundary dataset.",
+    text("local_area", "name, spelled as in the requests", primary_key=True),
+    real("latitude", "a point in the middle, WGS 84", "degrees"),
+    real("longitude", "a point in the middle, WGS 84", "degrees"),
+    text("boundary", "the area's outline, WGS 84, longitude first", "GeoJSON geometry"),
+)
+
+# What the pipeline itself needs to find a month.
+sa.Index("service_requests_by_partition", service_requests.c.partition_month)
+
+# What readers need. Made when the first file is published: a bulk load without them is faster.
+READER_INDEXES = (
+    sa.Index("service_requests_by_area_and_issue", service_requests.c.local_area, service_requests.c.issue_type),
+    sa.Index("service_requests_by_issue_and_day", service_requests.c.issue_type, service_requests.c.opened_on),
+    sa.Index("service_requests_by_day", service_requests.c.opened_on),
+)

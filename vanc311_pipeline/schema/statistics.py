@@ -1,0 +1,372 @@
+"""The statistics: time to close, waiting, months, backlog, outcomes, comparison of areas, quality of the record.
+
+Every table with a `level` says which groups a row is about: citywide, neighbourhood (local_area), issue (issue_type), hyper_local
+(both), department, or unlocated (requests without an area); the columns that the level does not use are null.
+"""
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.registry import STATES_MEANING
+from vanc311_pipeline.schema.columns import Column, integer, metric, real, table, text
+
+SHARE, DAYS, REQUESTS = "share", "days", "requests"
+PERIOD_NOTE = "when they were opened: all, last_12_months, or a year; see table periods"
+YES_NO = "yes or no"
+
+
+def _group(
+    scopes: str = "all = every request; located = those with a local area; unlocated = those without",
+) -> list[Column]:
+    """Whom a row is about."""
+    return [
+        text("level", "citywide, neighbourhood, issue, hyper_local, department or unlocated"),
+        text("scope", scopes),
+        text("local_area", "the area, where the level has one", nullable=True),
+        text("issue_type", "the issue type, where the level has one", nullable=True),
+        text("department", "the city department, where the level has one", nullable=True),
+    ]
+
+
+def _as_of() -> Column:
+    return text("as_of", "the last whole local day in the portal's release", "Vancouver date")
+
+
+def _index(name: str, *more: str) -> sa.Index:
+    return sa.Index(f"{name}_by_group", "level", "local_area", "issue_type", *more)
+
+
+def _limits(name: str, of: str, unit: str) -> list[Column]:
+    return [
+        real(f"{name}_low", f"lower 95 % limit of {of}", unit, nullable=True),
+        real(f"{name}_high", f"upper 95 % limit of {of}", unit, nullable=True),
+    ]
+
+
+def _quantile(name: str) -> list[Column]:
+    """A quantile in whole days, its limits, and why it may be missing."""
+    of = f"{name}_days"
+    return [
+        metric(of, sa.INTEGER),
+        integer(f"{name}_low", f"lower 95 % limit of {of}; null if not reached", DAYS, nullable=True),
+        integer(f"{name}_high", f"upper 95 % limit of {of}; null if not reached", DAYS, nullable=True),
+        text(f"{name}_state", f"of {of}: {STATES_MEANING}"),
+    ]
+
+
+def _timed() -> list[Column]:
+    """The requests behind a curve, and those that it could not use; volume is their sum."""
+    return [
+        integer("volume", "requests opened in the period", REQUESTS),
+        integer("n", "requests behind the curve: at risk on day 0; closed + still_open", REQUESTS),
+        integer("closed", "of these, closed by as_of", REQUESTS),
+        integer("still_open", "of these, not closed by as_of: followed until as_of", REQUESTS),
+        integer("n_static", "not used: opened before 2022-08-17, no longer refreshed by the portal", REQUESTS),
+        integer("n_after_as_of", "not used: opened after as_of, on a day that is not complete", REQUESTS),
+        integer("n_negative", "not used: closed before they were opened", REQUESTS),
+        integer("n_closed_without_date", "not used: closed without a close date", REQUESTS),
+    ]
+
+
+periods = table(
+    "periods",
+    "The periods of opening that statistics are given for.",
+    text("period", "all, last_12_months, or a year", primary_key=True),
+    text("opened_from", "first day of opening in it that the record covers", "Vancouver date"),
+    text("opened_to", "last day of opening in it that the record covers", "Vancouver date"),
+    _as_of(),
+)
+
+time_to_close = table(
+    "time_to_close",
+    "How long it takes until a request is closed, counting those still open (Kaplan–Meier). Quote last_12_months.",
+    *_group(),
+    text("period", PERIOD_NOTE),
+    *_timed(),
+    integer("followed_days", "the longest that anybody was followed; null if n = 0", DAYS, nullable=True),
+    *_quantile("median"),
+    *_quantile("p75"),
+    *_quantile("p90"),
+    metric("mean_within_30"),
+    metric("mean_within_90"),
+    metric("mean_closed_only"),
+    metric("median_closed_only", sa.INTEGER),
+    _as_of(),
+    _index("time_to_close", "period"),
+)
+
+time_to_close_curves = table(
+    "time_to_close_curves",
+    "The curves behind time_to_close on chosen days, where n ≥ 30. Of hyper_local groups for last_12_months only.",
+    *_group(),
+    text("period", PERIOD_NOTE),
+    integer("day", "days after opening; 0 is the day of opening", DAYS),
+    integer("at_risk", "requests followed for at least so many days", REQUESTS),
+    integer("closed_by", "requests closed by then", REQUESTS),
+    metric("open_share", nullable=False),
+    *_limits("open_share", "open_share", SHARE),
+    _as_of(),
+    _index("time_to_close_curves", "period"),
+)
+
+waiting_times = table(
+    "waiting_times",
+    "If a request has waited so long already, how much longer? By issue type, and by area and issue type for last_12_months.",
+    *_group(),
+    text("period", PERIOD_NOTE),
+    integer("waited_days", "days that the request has waited: open at the end of this day after opening", DAYS),
+    integer("followed", "requests that were followed beyond this day, still open at its end", REQUESTS),
+    metric("open_share", nullable=False),
+    metric("further_median", sa.INTEGER),
+    text("further_median_state", f"of further_median: {STATES_MEANING}; too_few if followed < 30"),
+    metric("further_p75", sa.INTEGER),
+    text("further_p75_state", f"of further_p75: {STATES_MEANING}; too_few if followed < 30"),
+    metric("further_p90", sa.INTEGER),
+    text("further_p90_state", f"of further_p90: {STATES_MEANING}; too_few if followed < 30"),
+    _as_of(),
+    _index("waiting_times", "period", "waited_days"),
+)
+
+open_request_standing = table(
+    "open_request_standing",
+    "Where each open request stands among those of its issue type. Open requests opened from 2022-08-17 to as_of.",
+    text("request_id", "the open request", "hex", primary_key=True),
+    integer("days_open", "as_of - opened_on", DAYS),
+    text("period", "whom it is compared with: last_12_months, or all if fewer than 30 were followed so long in them"),
+    integer("n", "requests of its issue type opened in the period", REQUESTS),
+    integer("followed", "of these, followed beyond days_open and still open at its end", REQUESTS),
+    metric("closed_sooner_share"),
+    metric("further_median", sa.INTEGER),
+    text("state", f"of further_median: {STATES_MEANING}; too_few if followed < 30"),
+    _as_of(),
+)
+
+
+def _within(days: int) -> list[Column]:
+    return [
+        integer(f"n_{days}", f"requests of the month that are at least {days} days old", REQUESTS),
+        integer(f"within_{days}", f"of these, closed within {days} days", REQUESTS),
+        metric(f"share_{days}"),
+        *_limits(f"share_{days}", f"share_{days}", SHARE),
+        text(f"share_{days}_state", f"of share_{days}: {STATES_MEANING}"),
+    ]
+
+
+monthly_series = table(
+    "monthly_series",
+    "Month by month: opened, closed, open at its end, and how fast those opened in it were closed. Every month of the record "
+    "for each group; of hyper_local groups only months with a request.",
+    *_group(),
+    text("month", "the month", "Vancouver month"),
+    metric("opened", sa.INTEGER, nullable=False),
+    metric("closed_in", sa.INTEGER, nullable=False),
+    integer(
+        "open_at_end",
+        "requests open at the month's end, or at as_of in the last one, as today's record shows it; null in a month after as_of",
+        REQUESTS,
+        nullable=True,
+    ),
+    integer("n", "requests opened in the month that have usable dates: behind the median", REQUESTS),
+    integer("closed", "of these, closed by as_of", REQUESTS),
+    *_quantile("median"),
+    *_within(7),
+    *_within(30),
+    *_within(90),
+    text(
+        "provisional",
+        "yes if the month reaches into the seven days up to as_of, or beyond: late entries may move it",
+        YES_NO,
+    ),
+    _as_of(),
+    _index("monthly_series", "month"),
+)
+
+backlog_by_age = table(
+    "backlog_by_age",
+    "The open requests by how long they have been open. The bands of a group add up to its open requests.",
+    *_group(),
+    text("age_band", "days open: 0-7, 8-30, 31-90, 91-365, over 365; or opened after as_of"),
+    integer("band_order", "1 = youngest; 6 = opened after as_of", "ordinal"),
+    integer("open_requests", "open requests in the band", REQUESTS),
+    integer("located", "of these, with a local area", REQUESTS),
+    integer("n_static", "of these, opened before 2022-08-17: whether they are still open is not known", REQUESTS),
+    metric("share_of_open"),
+    _as_of(),
+    _index("backlog_by_age"),
+)
+
+backlog_daily = table(
+    "backlog_daily",
+    "What was open at the end of each day, for the city, areas and departments, as today's record shows it.",
+    *_group(),
+    text("day", "the day", "Vancouver date"),
+    metric("opened", sa.INTEGER, nullable=False),
+    metric("closed_in", sa.INTEGER, nullable=False),
+    metric("backlog", sa.INTEGER, nullable=False),
+    text("understated", "yes before 2023-08-17: requests from before the record are missing", YES_NO),
+    text("provisional", "yes in the seven days up to as_of: late entries may move it", YES_NO),
+    _as_of(),
+    _index("backlog_daily", "day"),
+)
+
+flow = table(
+    "flow",
+    "Is the backlog growing? The last 13 complete weeks of requests opened from 2022-08-17.",
+    *_group(),
+    text("weeks_from", "Monday of the first week", "Vancouver date"),
+    text("weeks_to", "Sunday of the last week", "Vancouver date"),
+    integer("opened", "requests opened in the 13 weeks", REQUESTS),
+    integer("closed_in", "requests closed in them", REQUESTS),
+    integer("net", "opened - closed_in", REQUESTS),
+    integer("backlog_start", "open at the end of the day before the first week", REQUESTS),
+    integer("backlog_end", "open at the end of the last week", REQUESTS),
+    metric("t_statistic"),
+    metric("flow", sa.TEXT, nullable=False),
+    integer("net_year_before", "net of the 13 weeks that ended 52 weeks earlier", REQUESTS),
+    _as_of(),
+    _index("flow"),
+)
+
+outcome_mapping = table(
+    "outcome_mapping",
+    "Which outcome group each closure reason belongs to: an interpretation, not the city's classification.",
+    text("closure_reason", "the city's reason, as published; N/A stands for none", primary_key=True),
+    text("outcome", "the group"),
+    integer("outcome_order", "1 to 6; 7 = unmapped", "ordinal"),
+    text("mapping_version", "version of the mapping"),
+    text("seen", "yes if a closed request has the reason", YES_NO),
+)
+
+outcomes = table(
+    "outcomes",
+    "How closed requests were closed, in groups, by period of opening. The groups add up to the closed requests.",
+    *_group(),
+    text("period", PERIOD_NOTE),
+    text("outcome", "the outcome group; see outcome_mapping"),
+    integer("outcome_order", "1 to 6; 7 = unmapped", "ordinal"),
+    integer("closed_as", "requests closed in this way", REQUESTS),
+    integer("closed", "requests closed in any way", REQUESTS),
+    integer("open_requests", "requests still open, which have no outcome", REQUESTS),
+    metric("outcome_share"),
+    *_limits("outcome_share", "outcome_share", SHARE),
+    text("state", f"of outcome_share: {STATES_MEANING}"),
+    _as_of(),
+    _index("outcomes", "period"),
+)
+
+closure_reasons = table(
+    "closure_reasons",
+    "How often each department gave each closure reason, by period of opening.",
+    text("period", PERIOD_NOTE),
+    text("department", "the city department"),
+    text("closure_reason", "the city's reason, as published; N/A stands for none"),
+    text("outcome", "the outcome group; see outcome_mapping"),
+    integer("closed", "closed requests with this reason", REQUESTS),
+    integer("open_requests", "open requests that carry this reason all the same", REQUESTS),
+    _as_of(),
+)
+
+outcome_incidence = table(
+    "outcome_incidence",
+    "Share of all requests that were closed in each way within so many days. Over the outcomes it adds up to the share closed.",
+    *_group(),
+    text("period", PERIOD_NOTE),
+    text("outcome", "the outcome group; see outcome_mapping"),
+    integer("outcome_order", "1 to 6; 7 = unmapped", "ordinal"),
+    integer("day", "days after opening", DAYS),
+    integer("n", "requests behind it", REQUESTS),
+    metric("closed_share", nullable=False),
+    _as_of(),
+    _index("outcome_incidence", "period"),
+)
+
+area_comparison = table(
+    "area_comparison",
+    "Each local area against what the city's rates give for the area's own types of request. No ranks: see docs/methods.md.",
+    text(
+        "measure",
+        "open_after_30_days (ratio above 1: slower) or closings (ratio above 1: faster; all follow-up, open requests included)",
+    ),
+    text("local_area", "one of the city's 22 local areas"),
+    integer("n", "located requests of the last 365 matured days", REQUESTS),
+    integer("observed", "O: requests open after 30 days, or closings", REQUESTS),
+    real("expected", "E: what the city's rates for the same types give", REQUESTS, nullable=True),
+    metric("ratio"),
+    *_limits("ratio", "ratio", "ratio"),
+    text("state", f"of ratio: {STATES_MEANING}; too_few also if expected < 5"),
+    real(
+        "city_share",
+        "share of all these requests that were open after 30 days; null for closings",
+        SHARE,
+        nullable=True,
+    ),
+    metric("adjusted_share"),
+    real("z", "(O - E) / √V, before widening", "ratio", nullable=True),
+    real(
+        "dispersion",
+        "φ: how much more areas differ than chance alone would make them; at least 1",
+        "ratio",
+        nullable=True,
+    ),
+    real("funnel_95_low", "lower 95 % funnel limit of ratio around 1", "ratio", nullable=True),
+    real("funnel_95_high", "upper 95 % funnel limit", "ratio", nullable=True),
+    real("funnel_998_low", "lower 99.8 % funnel limit", "ratio", nullable=True),
+    real("funnel_998_high", "upper 99.8 % funnel limit", "ratio", nullable=True),
+    real(
+        "q_value", "Benjamini–Hochberg q of the difference from 1, over the areas shown", "probability", nullable=True
+    ),
+    text(
+        "finding",
+        "more, fewer (beyond the 99.8 % limits, or q ≤ 0.05) or not distinguishable; null if suppressed",
+        nullable=True,
+    ),
+    real(
+        "pooled_share",
+        "share of the area's requests whose type is rare: rate from the department or the city",
+        SHARE,
+        nullable=True,
+    ),
+    real("ratio_without_own", "ratio with rates from the other areas only", "ratio", nullable=True),
+    _as_of(),
+)
+
+area_issue_mix = table(
+    "area_issue_mix",
+    "What is reported more or less often in an area than the city's mix would give for as many requests. Last 365 days.",
+    text("local_area", "one of the city's 22 local areas"),
+    text("issue_type", "what was asked for"),
+    integer("observed", "O: requests of this type in the area", REQUESTS),
+    integer("n", "all requests of the area", REQUESTS),
+    real("expected", "E: n · (the type's requests in all areas / all located requests)", REQUESTS),
+    metric("ratio"),
+    *_limits("ratio", "ratio", "ratio"),
+    real(
+        "q_value", "Benjamini–Hochberg q of the difference from 1, over all cells shown", "probability", nullable=True
+    ),
+    text("finding", "more, fewer (q ≤ 0.05) or not distinguishable; null if suppressed", nullable=True),
+    text("state", "ok, or too_few: n < 30 or expected < 5"),
+    _as_of(),
+    sa.Index("area_issue_mix_by_area", "local_area"),
+)
+
+quality_ledger = table(
+    "quality_ledger",
+    "What is missing or odd in the record, by month of opening and department.",
+    text(
+        "open_month",
+        "month of opening; of quarantined rows the UTC month they were served in, or undated",
+        "Vancouver month",
+    ),
+    text("department", "the city department; of a quarantined row as served, or unknown"),
+    integer("volume", "requests", REQUESTS),
+    metric("n_missing_area", sa.INTEGER, nullable=False),
+    metric("n_missing_point", sa.INTEGER, nullable=False),
+    integer("n_quarantined", "rows that can't be keyed or parsed; not in volume", "rows"),
+    integer("n_negative", "requests closed before they were opened", REQUESTS),
+    integer("n_closed_without_date", "requests closed without a close date", REQUESTS),
+    metric("n_twins", sa.INTEGER, nullable=False),
+    metric("n_repeats", sa.INTEGER, nullable=False),
+    metric("n_batch_closed", sa.INTEGER, nullable=False),
+    metric("n_obsolete_label", sa.INTEGER, nullable=False),
+    integer("n_unmapped_reason", "closed requests whose reason is in no outcome group", REQUESTS),
+    _as_of(),
+)
