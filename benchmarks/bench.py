@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS = 3.0, 700, 10.0
+RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 3.0, 700, 10.0, 15.0
 RELEASED, RELEASED_LATER = "2026-09-28T14:06:58Z", "2026-09-29T14:06:58Z"
-STAGE_NAMES = ("land", "floor", "clean", "store", "aggregate", "publish")
+STAGE_NAMES = ("land", "floor", "clean", "store", "aggregate", "statistics", "publish")
 
 
 @dataclass(frozen=True)
@@ -164,16 +164,19 @@ def with_store_alone(lines: Sequence[Line]) -> list[Line]:
 
 
 def verdict(lines: Sequence[Line]) -> list[str]:
-    """The three aims, and where the time goes."""
+    """The aims, and where the time goes."""
     by_name = {line.what: line for line in lines}
     floors = [line for line in lines if line.what == "floor"]
     floor, whole = sum(line.seconds for line in floors) / len(floors), by_name["whole sync"]
     cpu_floor = sum(line.cpu_seconds or 0.0 for line in floors) / len(floors)
     reached, peak = by_name["one-month change, run to file"].seconds, whole.peak_mb or 0.0
-    parts = {name: by_name[name].seconds for name in ("land", "store", "aggregate", "publish")}
+    parts = {name: by_name[name].seconds for name in ("land", "store", "aggregate", "statistics", "publish")}
     parts["checks, Dagster and start"] = whole.seconds - sum(parts.values())
     shares = sorted(parts.items(), key=lambda part: -part[1])
+    statistics = by_name["statistics"]
     return [
+        f"statistics: {statistics.seconds:.1f} s (aim: below {STATISTICS_AIM_SECONDS:g} s), "
+        f"{statistics.peak_mb or 0.0:,.0f} MB (aim: below {MEMORY_AIM_MB} MB)",
         f"whole / floor: {whole.seconds / floor:.1f} (aim: at most {RATIO_AIM:g}; floor: mean of {len(floors)} runs); "
         f"by processor time {(whole.cpu_seconds or 0.0) / cpu_floor:.1f}",
         f"peak memory of the whole: {peak:,.0f} MB (aim: below {MEMORY_AIM_MB} MB)",

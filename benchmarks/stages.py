@@ -40,6 +40,7 @@ from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import CACHE_KIB, Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.statistics import replace_statistics
 
 RUN = "benchmark"
 EDITED_ROWS = 300
@@ -140,6 +141,14 @@ def stage_aggregate(folder: Path, url: str) -> int:
     return stored_rows(warehouse)
 
 
+def stage_statistics(folder: Path, url: str) -> int:
+    """Read all requests once, compute every statistic, write their tables."""
+    del url
+    warehouse = warehouse_in(folder)
+    replace_statistics(warehouse)
+    return stored_rows(warehouse)
+
+
 def stage_publish(folder: Path, url: str) -> int:
     """Make the indexes for readers and the published file, check it, and put it in place."""
     del url
@@ -204,6 +213,7 @@ STAGES: dict[str, Callable[[Path, str], int]] = {
     "clean": stage_clean,
     "store": stage_store,
     "aggregate": stage_aggregate,
+    "statistics": stage_statistics,
     "publish": stage_publish,
     "to_published": stage_to_published,
 }

@@ -6,10 +6,10 @@ it. Nothing is read or opened at import.
 
 import dagster as dg
 
-from vanc311_pipeline.orchestration.assets import ASSETS
 from vanc311_pipeline.orchestration.checks import ASSET_CHECKS
 from vanc311_pipeline.orchestration.deep import verify_deep
 from vanc311_pipeline.orchestration.job import sync, verify
+from vanc311_pipeline.orchestration.publication import ASSETS
 from vanc311_pipeline.orchestration.resources import portal_resource, store_resource
 from vanc311_pipeline.orchestration.schedule import every_50_minutes
 from vanc311_pipeline.progress import Progress, Silent

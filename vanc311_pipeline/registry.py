@@ -416,7 +416,7 @@ BACKLOG = Family(
     "in the label: their status is no longer refreshed.",
     details=(
         "backlog_by_age and flow: the groups of time to close but hyper_local; backlog_daily: citywide, "
-        "unlocated, neighbourhood, department, every day from the first opened_on to as_of.",
+        "unlocated and neighbourhood, every day from the first opened_on to as_of.",
         "Days open: as_of − opened_on. Every band has a row for every group.",
         "Left out of backlog_daily and flow: closed requests without a date, and those of unknown status. "
         "Closed on: the later of closed_on and opened_on.",

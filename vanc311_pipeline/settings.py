@@ -18,6 +18,8 @@ Source = Literal["portal", "sample"]
 
 LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."
 
+CITY_PORTAL = "opendata.vancouver.ca"
+
 # The portal's datasets. The live one starts in 2022; the archive before it is frozen.
 LIVE = "3-1-1-service-requests"
 ARCHIVE = "3-1-1-service-requests-2009-2021"
@@ -59,7 +61,7 @@ SLOT_SECONDS = 3_000  # the schedule: a true 50 minutes
 class Settings:
     """What a user may set. Build it with `from_environment`, which validates."""
 
-    portal_url: str = "https://opendata.vancouver.ca"
+    portal_url: str = f"https://{CITY_PORTAL}"
     """Where the city's portal, or a stand-in, answers."""
     api_key: str | None = None
     """Sent to the portal if set; the datasets are public without it."""

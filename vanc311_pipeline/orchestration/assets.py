@@ -1,4 +1,4 @@
-"""The assets: the portal's datasets, the landed months, the requests, the metric tables and the published file.
+"""The assets from the portal to the headline metrics: its datasets, the landed months, the requests, the metric tables.
 
 What belongs here: names, descriptions, dependencies, what each step calls and what it reports. What does not: how it is
 done; that is in `portal`, `requests`, `metrics` and `warehouse`.
@@ -26,7 +26,7 @@ from vanc311_pipeline.orchestration.failures import failure, failure_or_retry
 from vanc311_pipeline.orchestration.partitions import EVERY_MONTH, MONTHS, ONE_RUN
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases, release_name
-from vanc311_pipeline.plan import EMPTY, shrank
+from vanc311_pipeline.plan import shrank
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
@@ -37,7 +37,6 @@ from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_le
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
-from vanc311_pipeline.warehouse.publishing import publish
 
 OWNERS = ["team:data"]
 WRITER_POOL = "sqlite_writer"
@@ -413,58 +412,3 @@ def metric_aggregates(store: StoreResource) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows, "preview": columns.preview(warehouse, schema.metric_aggregates)}
     )
-
-
-@dg.asset(
-    deps=[metric_aggregates],
-    group_name="publication",
-    kinds={"sqlite"},
-    owners=OWNERS,
-    pool=WRITER_POOL,
-    freshness_policy=FRESH,
-)
-def published_database(
-    context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[Progress]
-) -> dg.MaterializeResult[None]:
-    """One immutable SQLite file with all tables, views, a dictionary and a release table: what everybody reads.
-
-    Made beside its predecessor, checked, and renamed into place; only after every blocking check has passed.
-    """
-    progress.working("publishing")
-    warehouse = store.open()
-    try:
-        about = publish(
-            warehouse, store.published_path, context.run.run_id, settled_datasets(warehouse, context.run.tags)
-        )
-    except PipelineError as error:
-        raise failure(error) from error
-    return dg.MaterializeResult(
-        metadata={"dagster/uri": str(store.published_path), "dagster/row_count": about["rows_stored"], **about}
-    )
-
-
-def settled_datasets(warehouse: Warehouse, tags: Mapping[str, str]) -> list[str]:
-    """The datasets whose present release is wholly taken over: the run was planned, and every stale window is in step."""
-    planned = planned_months(tags)
-    if planned is None:
-        return []
-    with warehouse.read() as connection:
-        records = ledger.months(connection)
-    behind = {
-        window.dataset
-        for window, digest in planned.items()
-        if not EMPTY.digest.startswith(digest)
-        and not (window in records and records[window].fingerprint.startswith(digest))
-    }
-    return [release.dataset for release in read_releases(tags[RELEASES_TAG]) if release.dataset not in behind]
-
-
-ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
-    *PORTAL_DATASETS,
-    raw_service_requests,
-    local_areas,
-    service_requests,
-    *LEVEL_ASSETS.values(),
-    metric_aggregates,
-    published_database,
-]

@@ -22,10 +22,11 @@ from vanc311_pipeline.orchestration.assets import PORTAL_POOL
 from vanc311_pipeline.orchestration.failures import failure_or_retry
 from vanc311_pipeline.orchestration.planning import ask_anew
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
+from vanc311_pipeline.orchestration.statistics import STATISTICS
 from vanc311_pipeline.orchestration.tags import planned_months
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.audits import landed, metrics, published, stored
+from vanc311_pipeline.warehouse.audits import curves, landed, metrics, plausibility, published, statistics, stored
 from vanc311_pipeline.warehouse.audits.convergence import convergence
 from vanc311_pipeline.warehouse.audits.questions import Finding
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -61,6 +62,11 @@ class Check:
     """It needs the portal's present answer: a planned run has it, any other run asks first."""
 
     @property
+    def step(self) -> str:
+        """What it is run with: the other checks of its asset, or of all statistics, which are made in one step, too."""
+        return "statistics" if self.asset in STATISTICS else self.asset
+
+    @property
     def spec(self) -> dg.AssetCheckSpec:
         return dg.AssetCheckSpec(
             self.name, asset=self.asset, blocking=self.blocking, description=DESCRIPTIONS[self.name]
@@ -90,6 +96,18 @@ DESCRIPTIONS = {
     "levels_add_up": "The conservation laws hold exactly: areas and issues add up to the city.",
     "recomputed_metrics_agree": "The metrics, computed again another way from the requests, are the same.",
     "long_table_equals_wide_tables": "metric_aggregates says what the wide tables say.",
+    "time_to_close_adds_up": "Requests used and not used, closed and still open, add up over groups, and to the headline metrics.",
+    "curves_agree_with_quantiles": "A median is the first day on which the curve is at one half; curves only fall.",
+    "curves_recomputed_agree": "The curves of the city and its areas, computed again day by day from the requests, are the same.",
+    "months_add_up": "The months of each group add up to its volume and its closed requests, and the groups to the city.",
+    "backlog_adds_up": "Each day's backlog is the day before's plus opened minus closed; the age bands are the open requests.",
+    "outcomes_add_up": "The outcomes of each group are its closed requests; their incidence is the share closed.",
+    "closure_reasons_are_mapped": "Every closure reason belongs to an outcome group (warns).",
+    "every_open_request_stands": "Every open request that a curve can be asked about has its line, and no other.",
+    "observed_equals_expected": "Over all areas, what is expected adds up to what is observed.",
+    "quality_ledger_adds_up": "The ledger counts every stored and every quarantined row.",
+    "quality_is_as_usual": "No share of odd rows in the last whole month is 10 points from what is usual (warns).",
+    "published_2025_figures_are_near": "Our figures of 2025 are near those published elsewhere; of the city's own portal only (warns).",
     "published_file_is_whole": "The published file is the one that was written, and undamaged.",
     "published_file_equals_warehouse": "The published file holds what the warehouse holds.",
 }
@@ -179,6 +197,23 @@ CHECKS = [
     Check("metric_aggregates", "levels_add_up", True, lambda s: metrics.conservation(s.connection)),
     Check("metric_aggregates", "recomputed_metrics_agree", True, lambda s: metrics.recomputed(s.connection, s.months)),
     Check("metric_aggregates", "long_table_equals_wide_tables", True, lambda s: metrics.long_equals_wide(s.connection)),
+    Check("time_to_close", "time_to_close_adds_up", True, lambda s: statistics.timing(s.connection)),
+    Check("time_to_close_curves", "curves_agree_with_quantiles", True, lambda s: curves.curves_agree(s.connection)),
+    Check("time_to_close_curves", "curves_recomputed_agree", True, lambda s: curves.curves_recomputed(s.connection)),
+    Check("monthly_series", "months_add_up", True, lambda s: statistics.monthly(s.connection)),
+    Check("backlog_daily", "backlog_adds_up", True, lambda s: statistics.backlog(s.connection)),
+    Check("outcomes", "outcomes_add_up", True, lambda s: statistics.outcome_shares(s.connection)),
+    Check("outcome_mapping", "closure_reasons_are_mapped", False, lambda s: statistics.unmapped(s.connection)),
+    Check("open_request_standing", "every_open_request_stands", True, lambda s: statistics.standing(s.connection)),
+    Check("area_comparison", "observed_equals_expected", True, lambda s: statistics.comparison(s.connection)),
+    Check("quality_ledger", "quality_ledger_adds_up", True, lambda s: statistics.quality_sums(s.connection)),
+    Check("quality_ledger", "quality_is_as_usual", False, lambda s: plausibility.as_usual(s.connection)),
+    Check(
+        "quality_ledger",
+        "published_2025_figures_are_near",
+        False,
+        lambda s: plausibility.published_2025(s.connection, s.store.is_city_portal),
+    ),
     Check(
         "published_database",
         "published_file_is_whole",
@@ -235,11 +270,11 @@ def scene(context: dg.AssetCheckExecutionContext, store: StoreResource, connecti
     return Scene(store, store.open(), connection, months_to_audit(context, connection), planned)
 
 
-def checks_of(asset: str) -> dg.AssetChecksDefinition:
-    """All checks of one asset, as one step with one connection; those that ask the portal are steps of their own."""
-    mine = {check.name: check for check in CHECKS if check.asset == asset and not check.asks_portal}
+def checks_of(step: str) -> dg.AssetChecksDefinition:
+    """All checks of one asset, or of all statistics, as one step with one connection; those that ask the portal are steps of their own."""
+    mine = {check.name: check for check in CHECKS if check.step == step and not check.asks_portal}
 
-    @dg.multi_asset_check(name=f"check_{asset}", specs=[check.spec for check in mine.values()], can_subset=True)
+    @dg.multi_asset_check(name=f"check_{step}", specs=[check.spec for check in mine.values()], can_subset=True)
     def run_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         with store.open().read() as connection:
             seen = scene(context, store, connection)
@@ -270,6 +305,6 @@ def check_that_asks(check: Check) -> dg.AssetChecksDefinition:
 
 
 ASSET_CHECKS = [
-    *(checks_of(asset) for asset in dict.fromkeys(check.asset for check in CHECKS)),
+    *(checks_of(step) for step in dict.fromkeys(check.step for check in CHECKS)),
     *(check_that_asks(check) for check in CHECKS if check.asks_portal),
 ]

@@ -44,6 +44,43 @@ _MEASURE_SOURCES = {
 }
 
 
+# What the columns of the statistics are made from, unless from status and dates, or from the column of the same name.
+_TIMING = ["status", "opened_on", "closed_on"]
+_OPENED_ON = (
+    *(
+        "period",
+        "opened_from",
+        "opened_to",
+        "month",
+        "open_month",
+        "day",
+        "days_open",
+        "opened",
+        "age_band",
+        "band_order",
+    ),
+    *("n_static", "n_after_as_of", "weeks_from", "weeks_to", "understated", "provisional", "waited_days"),
+)
+_REASON = (
+    *("outcome", "outcome_order", "seen", "n_unmapped_reason"),
+    *("closed_as", "outcome_share", "outcome_share_low", "outcome_share_high"),
+)
+_STATISTIC_SOURCES = {
+    **{name: ["opened_on"] for name in _OPENED_ON},
+    **{name: ["status", "closure_reason"] for name in _REASON},
+    "scope": ["local_area"],
+    "volume": ["request_id"],
+    "closed_share": [*_TIMING, "closure_reason"],
+    "located": ["status", "opened_on", "local_area"],
+    "n_missing_area": ["local_area"],
+    "n_missing_point": ["latitude", "longitude"],
+    "n_twins": ["occurrence"],
+    "n_repeats": [column for _, column in PORTAL_FIELDS.values() if column != "modified_at"],
+    "n_obsolete_label": ["issue_type"],
+}
+_WITHOUT_SOURCE = {"level", "as_of", "measure", "mapping_version", "n_quarantined"}
+
+
 def table_metadata(table: sa.Table, lineage: dg.TableColumnLineage) -> dict[str, Any]:
     """What every table asset says of itself: name, columns, and where each column comes from."""
     return {
@@ -113,6 +150,16 @@ def metric_lineage(table: sa.Table, requests: dg.AssetKey) -> dg.TableColumnLine
             for column in table.columns
             if column.name in _MEASURE_SOURCES
         }
+    )
+
+
+def statistic_lineage(table: sa.Table, requests: dg.AssetKey) -> dg.TableColumnLineage:
+    """Each column from the columns of service_requests; unless said otherwise, from status and dates."""
+    own = schema.service_requests.columns
+    names = [column.name for column in table.columns if column.name not in _WITHOUT_SOURCE]
+    sources = {name: _STATISTIC_SOURCES.get(name) or ([name] if name in own else _TIMING) for name in names}
+    return dg.TableColumnLineage(
+        {name: [dg.TableColumnDep(requests, source) for source in of] for name, of in sources.items()}
     )
 
 

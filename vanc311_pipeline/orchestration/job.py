@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from vanc311_pipeline.orchestration.assets import ASSETS
+from vanc311_pipeline.orchestration.publication import ASSETS
 
-ASSET_KEYS = [asset.key for asset in ASSETS if isinstance(asset, dg.AssetsDefinition)]
+ASSET_KEYS = [key for asset in ASSETS if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
 
 sync = dg.define_asset_job(
     "sync",

@@ -1,11 +1,12 @@
 """Resources: the portal and the places where data is kept, as Dagster configures them. They hold settings, no state."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.settings import PORTAL_ATTEMPTS, Settings, Source
+from vanc311_pipeline.settings import CITY_PORTAL, PORTAL_ATTEMPTS, Settings, Source
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 
@@ -38,6 +39,12 @@ class StoreResource(dg.ConfigurableResource[None]):
     warehouse_url: str
     published_file: str
     source: str
+    portal_url: str
+
+    @property
+    def is_city_portal(self) -> bool:
+        """The rows are the city's own: they come from its portal, not from a stand-in."""
+        return self.source == "portal" and urlsplit(self.portal_url).hostname == CITY_PORTAL
 
     @property
     def raw_dir(self) -> Path:
@@ -81,4 +88,5 @@ def store_resource(settings: Settings) -> StoreResource:
         warehouse_url=settings.warehouse_url,
         published_file=str(settings.published_path),
         source=settings.source,
+        portal_url=settings.portal_url,
     )

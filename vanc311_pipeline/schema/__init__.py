@@ -39,6 +39,7 @@ from vanc311_pipeline.schema.requests import (
     service_requests,
 )
 from vanc311_pipeline.schema.statistics import (
+    PUBLISHED_INDEXES,
     area_comparison,
     area_issue_mix,
     backlog_by_age,
@@ -62,6 +63,7 @@ __all__ = [
     "KNOWN_EXTRA_FIELDS",
     "OPENED",
     "PORTAL_FIELDS",
+    "PUBLISHED_INDEXES",
     "READER_INDEXES",
     "VIEWS",
     "View",

@@ -48,7 +48,7 @@ class Warehouse:
             with self.write() as connection:
                 for table in schema.metadata.sorted_tables:
                     connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes - set(schema.READER_INDEXES):
+                    for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
                         connection.execute(CreateIndex(index, if_not_exists=True))
                 found = connection.scalar(sa.select(schema.data_origin.c.source))
                 if found is None:

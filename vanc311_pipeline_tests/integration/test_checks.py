@@ -3,15 +3,11 @@
 A new check without a planted violation fails `test_every_check_has_a_planted_violation`.
 """
 
-import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import dagster as dg
-import pyarrow.parquet as pq
 import pytest
 
 from vanc311_pipeline.definitions import build_definitions
@@ -23,12 +19,26 @@ from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_le
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.statistics import replace_statistics
+from vanc311_pipeline_tests.integration.planted_statistics import STATISTICS_CASES
+from vanc311_pipeline_tests.integration.planting import (
+    ERROR,
+    MONTH,
+    ONE,
+    POINT,
+    WARN,
+    Case,
+    held_release,
+    overwrite,
+    published,
+    remove_published,
+    request,
+    rewrite_landed,
+    sql,
+    unguarded,
+)
 
-ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 BY_NAME = {check.name: check for check in CHECKS}
-MONTH = "2024-01"
-ONE = f"rowid = (SELECT min(rowid) FROM service_requests WHERE partition_month = '{MONTH}' AND status = 'Close')"
-POINT = "rowid = (SELECT min(rowid) FROM service_requests WHERE latitude IS NOT NULL AND local_area IS NOT NULL)"
 
 
 def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetCheckResult:
@@ -39,84 +49,7 @@ def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetC
         return result(BY_NAME[name], BY_NAME[name].audit(Scene(store, warehouse, connection, None, planned)))
 
 
-# -- how a violation is planted --------------------------------------------------------------------------------------
-
-Plant = Callable[[Settings], None]
-
-
-def execute(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in statements:
-            assert connection.execute(statement).rowcount != 0, f"nothing was planted by {statement}"
-
-
-def sql(*statements: str) -> Plant:
-    """Change the warehouse behind the pipeline's back."""
-    return lambda settings: execute(settings.data_dir / "warehouse.sqlite", *statements)
-
-
-def unguarded(table: str, *statements: str) -> Plant:
-    """The same after the table lost its constraints, which would not let such a row in."""
-    bare = [f"CREATE TABLE bare AS SELECT * FROM {table}", f"DROP TABLE {table}", f"ALTER TABLE bare RENAME TO {table}"]
-    return lambda settings: execute(settings.data_dir / "warehouse.sqlite", *bare, *statements)
-
-
-def published(*statements: str) -> Plant:
-    """Change the published file."""
-    return lambda settings: execute(settings.published_path, *statements)
-
-
-def request(change: str, where: str = ONE) -> Plant:
-    """Change one stored request."""
-    return sql(f"UPDATE service_requests SET {change} WHERE {where}")
-
-
-def rewrite_landed(change: Callable[[dict], None] = lambda about: None, rows: int | None = None) -> Plant:
-    """Rewrite the landed file of one month: what it says of itself, or how many rows it has."""
-
-    def plant(settings: Settings) -> None:
-        path = settings.raw_dir / LIVE / f"{MONTH}.parquet"
-        table = pq.read_table(path)
-        about = json.loads(table.schema.metadata[b"vanc311"])
-        change(about)
-        pq.write_table(table.slice(0, rows).replace_schema_metadata({b"vanc311": json.dumps(about)}), path)
-
-    return plant
-
-
-def held_release(records_count: int) -> Plant:
-    return sql(
-        "INSERT INTO portal_releases (dataset, data_processed, records_count, state, seen_at, run_id) "
-        f"VALUES ('{LIVE}', '2099-01-01T14:06:58Z', {records_count}, 'held', '2099-01-01T15:00:00Z', 'a run')"
-    )
-
-
-def overwrite(place: int, data: bytes) -> Plant:
-    """Write bytes into the published file."""
-
-    def plant(settings: Settings) -> None:
-        with settings.published_path.open("rb+") as file:
-            file.seek(place)
-            file.write(data)
-
-    return plant
-
-
-def remove_published(settings: Settings) -> None:
-    settings.published_path.unlink()
-
-
 # -- the violations --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Case:
-    check: str
-    plant: Plant
-    phrase: str
-    severity: dg.AssetCheckSeverity = ERROR
-    planned: bool = False
-
 
 CASES = [
     Case(
@@ -476,13 +409,14 @@ CASES = [
         "release of 2099-01-01T00:00:00Z",
         WARN,
     ),
+    *STATISTICS_CASES,
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.check}-{case.phrase}")
 def test_a_planted_violation_is_found_and_told(copied, case):
     case.plant(copied)
-    found = run_check(copied, case.check, case.planned)
+    found = run_check(replace(copied, **case.settings), case.check, case.planned)
     assert not found.passed
     assert found.severity == case.severity
     assert case.phrase in (found.description or "")
@@ -502,7 +436,10 @@ def test_what_blocks_is_exactly_what_can_be_wrong_with_our_data():
 # -- clean data ------------------------------------------------------------------------------------------------------
 
 # What is odd in the bundled rows themselves, which are the city's own: counted and said, and no fault of ours.
-ODD_IN_THE_SAMPLE = {"points_lie_in_the_city": "points lie outside all areas"}
+ODD_IN_THE_SAMPLE = {
+    "points_lie_in_the_city": "points lie outside all areas",
+    "quality_is_as_usual": "of requests are",
+}
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -592,6 +529,7 @@ def test_every_check_passes_on_a_city_without_a_request(tmp_path, landed, areas)
     for level in LEVELS:
         replace_level(warehouse, level)
     replace_aggregates(warehouse)
+    replace_statistics(warehouse)
     publish(warehouse, settings.published_path, "a run", [])
     found = {name: run_check(settings, name) for name in BY_NAME if name != "there_are_22_areas"}
     assert {name: check.description for name, check in found.items() if not check.passed} == {}

@@ -91,3 +91,14 @@ def equal_or_null(left: pd.Series, right: pd.Series) -> pd.Series:
     """Equal to within a rounding of floating point, or null on both sides."""
     a, b = left.astype("float64").to_numpy(), right.astype("float64").to_numpy()
     return pd.Series(np.isclose(a, b, rtol=1e-12, atol=1e-6, equal_nan=True), index=left.index)
+
+
+def sizes(connection: sa.Connection, *tables: sa.Table) -> dict[str, int]:
+    """The rows of each table."""
+    return {table.name: count(connection, f"SELECT count(*) FROM {table.name}") for table in tables}
+
+
+def none_where(connection: sa.Connection, law: str, where: str) -> list[str]:
+    """A problem if a table has rows that break a law; `where` is what follows FROM."""
+    found = count(connection, f"SELECT count(*) FROM {where}")
+    return [f"{law}: fails in {found:,} rows"] if found else []

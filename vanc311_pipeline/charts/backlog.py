@@ -1,0 +1,96 @@
+"""Backlog: what was open day by day, and how old the open requests are. From `backlog_daily` and `backlog_by_age`."""
+
+import altair as alt
+import pandas as pd
+
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.registry import METRICS
+
+YEAR_DAYS = 365
+
+
+def through_time(rows: pd.DataFrame, whom: str) -> Figure:
+    """Requests open at the end of each day, from the day on which the record is long enough.
+
+    Args:
+        rows: of `backlog_daily`, of one group.
+    """
+    whole = rows.sort_values("day", ignore_index=True)
+    known = whole[whole["understated"] == "no"]
+    base = alt.Chart(known).encode(
+        alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True, tickCount=8, grid=False)),
+        alt.Y("backlog:Q", title="open requests", axis=alt.Axis(format=",d", tickCount=5)),
+        tooltip=[alt.Tooltip("day:T", format="%d %B %Y"), alt.Tooltip("backlog:Q", format=",", title="open")],
+    )
+    chart = alt.layer(
+        base.mark_line(strokeDash=[3, 3], strokeWidth=1.5),
+        base.transform_filter(alt.datum.provisional == "no").mark_line(),
+    )
+    notes = ["Made anew from today's record: what the city reopens looks open all along."]
+    if len(known) < len(whole):
+        notes.append("Days before 2023-08-17 are left out: requests from before the record are missing in them.")
+    return Figure(
+        "backlog",
+        _change(known),
+        f"{whom}. {METRICS['backlog'].title}: {METRICS['backlog'].meaning}.",
+        f"{METRICS['backlog'].title}: {METRICS['backlog'].meaning}.",
+        known[["day", "opened", "closed_in", "backlog", "provisional"]],
+        chart,
+        notes=tuple(notes),
+    )
+
+
+def _change(known: pd.DataFrame) -> str:
+    if known.empty:
+        return "The record is too short for a backlog."
+    last = known.iloc[-1]
+    now = f"{words.requests(last['backlog'])} were open at the end of {words.day(last['day'])}"
+    if len(known) <= YEAR_DAYS:
+        return f"{now}."
+    before = known.iloc[-1 - YEAR_DAYS]["backlog"]
+    more = last["backlog"] - before
+    return (
+        f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than a year before."
+        if more
+        else f"{now}, as a year before."
+    )
+
+
+def by_age(rows: pd.DataFrame, whom: str) -> Figure:
+    """The open requests in bands of age.
+
+    Args:
+        rows: of `backlog_by_age`, of one group.
+    """
+    rows = rows.sort_values("band_order", ignore_index=True)
+    shown = rows[(rows["band_order"] < len(rows)) | (rows["open_requests"] > 0)]
+    base = alt.Chart(shown).encode(
+        alt.Y("age_band:N", sort=list(shown["age_band"]), title="days open"),
+        alt.X("open_requests:Q", title="open requests", axis=alt.Axis(format=",d", tickCount=5)),
+        tooltip=[
+            "age_band:N",
+            alt.Tooltip("open_requests:Q", format=","),
+            alt.Tooltip("share_of_open:Q", format=".1%"),
+        ],
+    )
+    label = base.mark_text(align="left", dx=4).encode(alt.Text("open_requests:Q", format=","))
+    total = int(rows["open_requests"].sum())
+    oldest = rows.loc[rows["age_band"] == "over 365", "open_requests"].sum()
+    static = int(rows["n_static"].sum())
+    return Figure(
+        "backlog-by-age",
+        f"{words.whole(oldest)} of the {words.whole(total)} open requests ({words.percent(oldest / total)}) have been open for over a year."
+        if total
+        else "No request is open.",
+        f"{whom}. n = {words.requests(total)} with status Open. As of {words.day(rows['as_of'].iloc[0])}.",
+        f"{METRICS['open_requests'].title}: {METRICS['open_requests'].meaning}.",
+        rows[["age_band", "open_requests", "located", "n_static", "share_of_open"]],
+        alt.layer(base.mark_bar(), label),
+        height=190,
+        notes=(
+            f"{words.whole(static)} of them were opened before 2022-08-17: whether they are still open is not known.",
+        )
+        if static
+        else (),
+    )

@@ -1,0 +1,98 @@
+"""Month by month: what was opened and closed, and how fast each month's requests were closed. From `monthly_series`."""
+
+import altair as alt
+import pandas as pd
+
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
+
+PROVISIONAL = "Dashed, with hollow points: the last days may still change."
+_MONTH = alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True, tickCount=8, grid=False))
+
+
+def opened_and_closed(rows: pd.DataFrame, whom: str) -> Figure:
+    """Two lines: requests opened, and requests closed, in each month.
+
+    Args:
+        rows: of `monthly_series`, of one group.
+    """
+    rows = rows.sort_values("month", ignore_index=True)
+    settled = rows[rows["provisional"] == "no"]
+    long = rows.melt(["month", "provisional"], ["opened", "closed_in"], "which", "requests")
+    long["which"] = long["which"].map({"opened": "opened", "closed_in": "closed"})
+    base = alt.Chart(long).encode(
+        _MONTH,
+        alt.Y("requests:Q", title="requests a month", axis=alt.Axis(format=",d", tickCount=5)),
+        alt.Color("which:N", sort=["opened", "closed"], title=None),
+        tooltip=[alt.Tooltip("month:T", format="%B %Y"), "which:N", alt.Tooltip("requests:Q", format=",")],
+    )
+    final = alt.datum.provisional == "no"
+    chart = alt.layer(
+        base.mark_line(strokeDash=[3, 3], strokeWidth=1.5),
+        base.transform_filter(final).mark_line(),
+        base.mark_point(filled=False, fill=None, size=30).transform_filter(alt.datum.provisional == "yes"),
+    )
+    return Figure(
+        "opened-and-closed",
+        _of_last_month(settled),
+        f"{whom}. Opened and closed in a month are different requests. {_as_of(rows)}",
+        f"{METRICS['opened'].title}: {METRICS['opened'].meaning}. {METRICS['closed_in'].title}: {METRICS['closed_in'].meaning}.",
+        rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
+        chart,
+        notes=(PROVISIONAL,) if len(settled) < len(rows) else (),
+    )
+
+
+def closed_within(rows: pd.DataFrame, whom: str, days: int = 30) -> Figure:
+    """The share of each month's requests closed within so many days, with its interval; only of months that had the time."""
+    share, n, state = f"share_{days}", f"n_{days}", f"share_{days}_state"
+    rows = rows.sort_values("month", ignore_index=True)
+    known = rows[rows[state] == State.OK]
+    drawn = rows[(rows["month"] >= known["month"].min()) & (rows["month"] <= known["month"].max())]
+    axis = alt.Axis(format="%", tickCount=5)
+    base = alt.Chart(drawn).encode(
+        _MONTH,
+        tooltip=[
+            alt.Tooltip("month:T", format="%B %Y"),
+            alt.Tooltip(f"{share}:Q", format=".1%", title=f"closed within {days} days"),
+            alt.Tooltip(f"{n}:Q", format=",", title="n"),
+        ],
+    )
+    limits = {"y": alt.Y(f"{share}_low:Q", title=f"closed within {days} days", axis=axis), "y2": f"{share}_high:Q"}
+    line = alt.Y(f"{share}:Q", scale=alt.Scale(zero=False))
+    chart = alt.layer(base.mark_area(style="band").encode(**limits), base.mark_line(point=True).encode(line))
+    waiting = int((rows[state] == State.IMMATURE).sum())
+    few = int((rows[state] == State.TOO_FEW).sum())
+    notes = [f"Not shown: {waiting} months whose youngest requests are not yet {days} days old"] * bool(waiting)
+    notes += [f"{few} months with fewer than {MINIMUM_N} requests"] * bool(few)
+    finding = f"No month has {MINIMUM_N} requests that are {days} days old."
+    if len(known):
+        last = known.iloc[-1]
+        finding = (
+            f"{words.percent(last[share])} of the requests opened in {words.month(last['month'])} were closed within "
+            f"{days} days (n = {words.whole(last[n])})."
+        )
+    return Figure(
+        f"closed-within-{days}-days",
+        finding,
+        f"{whom}, by month of opening, with 95 % intervals. {_as_of(rows)}",
+        f"{METRICS[share].title}: {METRICS[share].meaning}.",
+        rows[["month", n, f"within_{days}", share, f"{share}_low", f"{share}_high", state]],
+        chart,
+        notes=(f"{'; '.join(notes)}.",) if notes else (),
+    )
+
+
+def _of_last_month(settled: pd.DataFrame) -> str:
+    if settled.empty:
+        return "No whole month is settled yet."
+    last = settled.iloc[-1]
+    return (
+        f"In {words.month(last['month'])}, {words.requests(last['opened'])} were opened and "
+        f"{words.whole(last['closed_in'])} closed."
+    )
+
+
+def _as_of(rows: pd.DataFrame) -> str:
+    return f"As of {words.day(rows['as_of'].iloc[0])}." if len(rows) else ""

@@ -1,0 +1,65 @@
+"""Numbers, dates and groups as people write them. No third-decimal theatre: means 1 decimal, shares 1, ratios 2, days whole."""
+
+from datetime import date
+
+import pandas as pd
+
+NOTHING = "–"
+
+
+def whole(number: float | None) -> str:
+    """`12345` is 12,345."""
+    return NOTHING if _missing(number) else f"{number:,.0f}"
+
+
+def mean(number: float | None) -> str:
+    return NOTHING if _missing(number) else f"{number:,.1f}"
+
+
+def percent(share: float | None) -> str:
+    """`0.123` is 12.3 %."""
+    return NOTHING if _missing(share) else f"{share:.1%}".replace("%", " %")
+
+
+def ratio(number: float | None) -> str:
+    return NOTHING if _missing(number) else f"{number:.2f}"
+
+
+def days(number: float | None) -> str:
+    """`1` is 1 day."""
+    return NOTHING if _missing(number) else f"{number:,.0f} {'day' if number == 1 else 'days'}"
+
+
+def requests(number: float) -> str:
+    return f"{number:,.0f} {'request' if number == 1 else 'requests'}"
+
+
+def day(text: str) -> str:
+    """`2026-01-12` is 12 January 2026."""
+    on = date.fromisoformat(text)
+    return f"{on.day} {on:%B %Y}"
+
+
+def month(text: str) -> str:
+    """`2026-01` is January 2026."""
+    return f"{date.fromisoformat(f'{text}-01'):%B %Y}"
+
+
+def period(name: str) -> str:
+    """A period of opening, after the word opened: in 2025, in the last 12 months."""
+    return {"all": "at any time", "last_12_months": "in the last 12 months"}.get(name, f"in {name}")
+
+
+def whom(scope: str, local_area: str | None, issue_type: str | None, department: str | None = None) -> str:
+    """A group, named: Kitsilano, Pothole Case in Kitsilano, all of Vancouver."""
+    place = local_area or {"all": "", "located": "with a local area", "unlocated": "without a local area"}[scope]
+    what = issue_type or department
+    if what and local_area:
+        return f"{what} in {place}"
+    if what:
+        return f"{what}, requests {place}" if place else what
+    return local_area or (f"Vancouver, requests {place}" if place else "All of Vancouver")
+
+
+def _missing(number: float | None) -> bool:
+    return number is None or bool(pd.isna(number))

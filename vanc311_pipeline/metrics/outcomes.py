@@ -1,0 +1,150 @@
+"""Outcomes: the closure reasons in groups, their shares, and how soon requests end in each.
+
+What belongs here: the mapping, with its version, and the tables made with it. The mapping is an interpretation, not the city's:
+a public analysis of the requests of 2025 (Abhijit2409/data-analysis-case-studies, commit fe16cdf). A reason that it does not
+know is unmapped until somebody looks at it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from vanc311_pipeline.metrics.facts import NO_REASON, NONE, Codes, Facts
+from vanc311_pipeline.metrics.groups import ALL, EACH_AREA, EACH_DEPARTMENT, EACH_ISSUE, KINDS, LAST_12_MONTHS, Period
+from vanc311_pipeline.metrics.intervals import share, wilson
+from vanc311_pipeline.metrics.survival import cumulative_incidence
+from vanc311_pipeline.metrics.time_to_close import Cohort, Followed
+from vanc311_pipeline.metrics.withheld import only, share_state
+
+MAPPING_VERSION = "1"
+GROUPS = {
+    "Service recorded as provided": ("Service provided",),
+    "Handed off or planned": (
+        "Further action has been planned",
+        "Closed automatically and sent to service group",
+        "Assigned to inspector",
+        "Referred to another service group",
+        "Dispatched to Crew",
+    ),
+    "No service or no action recorded": (
+        "Reviewed and no action planned",
+        "Issue not found or inaccessible",
+        "Not a city provided service / jurisdiction",
+        "Outside of Parameters (Sanitation)",
+        "Contaminated (Sanitation)",
+    ),
+    "Insufficient information": ("Insufficient info", "Customer unreachable"),
+    "Unknown or N/A": ("Unknown", NO_REASON),
+    "Other – requires review": ("Alternate Service Required", "Information received"),
+}
+UNMAPPED = "Unmapped"
+OUTCOMES = (*GROUPS, UNMAPPED)
+OUTCOME_OF = {reason: outcome for outcome, reasons in GROUPS.items() for reason in reasons}
+INCIDENCE_DAYS = (0, 1, 3, 7, 14, 30, 60, 90, 180, 365)
+INCIDENCE_KINDS = (*KINDS[:2], EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT)
+
+
+def outcome_codes(facts: Facts) -> Codes:
+    """The outcome group of each request's reason, as a place in `OUTCOMES`; of open requests, too."""
+    named = [OUTCOMES.index(OUTCOME_OF.get(reason, UNMAPPED)) for reason in (*facts.reasons, NO_REASON)]
+    return np.array(named, dtype=np.int32)[facts.reason]  # -1, no reason, is the last
+
+
+def outcome_mapping(facts: Facts) -> pd.DataFrame:
+    """The table `outcome_mapping`: the known reasons, and those that the record has beside them."""
+    seen = {facts.reasons[code] for code in np.unique(facts.reason[facts.is_closed]) if code != NONE}
+    if np.any(facts.is_closed & (facts.reason == NONE)):
+        seen.add(NO_REASON)
+    reasons = [*OUTCOME_OF, *sorted(seen - OUTCOME_OF.keys())]
+    groups = [OUTCOME_OF.get(reason, UNMAPPED) for reason in reasons]
+    return pd.DataFrame(
+        {
+            "closure_reason": reasons,
+            "outcome": groups,
+            "outcome_order": [OUTCOMES.index(group) + 1 for group in groups],
+            "mapping_version": MAPPING_VERSION,
+            "seen": ["yes" if reason in seen else "no" for reason in reasons],
+        }
+    )
+
+
+def _shown(facts: Facts, codes: Codes) -> int:
+    """How many of `OUTCOMES` have rows: the last one only if a closed request is unmapped."""
+    return len(OUTCOMES) if np.any(codes[facts.is_closed] == len(GROUPS)) else len(GROUPS)
+
+
+def outcomes(cohort: Cohort, codes: Codes) -> pd.DataFrame:
+    """The table `outcomes`, of one cohort: all requests opened in the period, static ones included."""
+    facts, grouping = cohort.facts, cohort.grouping
+    closed_as = cohort.count_by(facts.is_closed, codes, _shown(facts, codes))
+    closed = closed_as.sum(axis=1)
+    state = share_state(cohort.volume, closed)
+    group, place = np.nonzero(np.ones(closed_as.shape, dtype=bool))
+    part, whole = closed_as[group, place], closed[group]
+    low, high = wilson(part, whole)
+    return grouping.table(
+        group,
+        period=cohort.period.name,
+        outcome=np.array(OUTCOMES, dtype=object)[place],
+        outcome_order=place + 1,
+        closed_as=part,
+        closed=whole,
+        open_requests=cohort.count(facts.is_open)[group],
+        outcome_share=only(state[group], share(part, whole)),
+        outcome_share_low=only(state[group], low),
+        outcome_share_high=only(state[group], high),
+        state=state[group],
+    )
+
+
+def closure_reasons(facts: Facts, made: Sequence[Period]) -> pd.DataFrame:
+    """The table `closure_reasons`."""
+    reasons = (*facts.reasons, NO_REASON)
+    size = len(facts.departments) * len(reasons)
+    cell = facts.department.astype(np.int64) * len(reasons) + facts.reason % len(reasons)
+    frames = []
+    for period in made:
+        inside = period.holds(facts)
+        closed, opened = (
+            np.bincount(cell[inside & status], minlength=size) for status in (facts.is_closed, facts.is_open)
+        )
+        here = np.flatnonzero(closed + opened)
+        named = [reasons[code] for code in here % len(reasons)]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "period": period.name,
+                    "department": [facts.departments[code] for code in here // len(reasons)],
+                    "closure_reason": named,
+                    "outcome": [OUTCOME_OF.get(reason, UNMAPPED) for reason in named],
+                    "closed": closed[here],
+                    "open_requests": opened[here],
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def has_incidence(cohort: Cohort) -> bool:
+    return cohort.grouping.kind in INCIDENCE_KINDS and cohort.period.name in (ALL, LAST_12_MONTHS)
+
+
+def outcome_incidence(some: Followed, codes: Codes) -> pd.DataFrame:
+    """The table `outcome_incidence`, of some groups: never a curve of its own for an outcome, for open requests have none."""
+    size = _shown(some.cohort.facts, codes)
+    days = np.array([day for day in INCIDENCE_DAYS if day < some.length])
+    shares = np.stack(
+        [cumulative_incidence(some.found, some.closed_where(codes == place))[:, days] for place in range(size)], axis=1
+    )
+    followed = np.broadcast_to((some.found.at_risk[:, days] > 0)[:, None, :], shares.shape)
+    group, place, day = np.nonzero(followed)
+    return some.cohort.grouping.table(
+        some.groups[group],
+        period=some.cohort.period.name,
+        outcome=np.array(OUTCOMES, dtype=object)[place],
+        outcome_order=place + 1,
+        day=days[day],
+        n=some.cohort.n[some.groups[group]],
+        closed_share=shares[group, place, day],
+    )

@@ -1,0 +1,63 @@
+"""Quality of the record: what is missing or odd in it, counted by month of opening and department."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from vanc311_pipeline.metrics.facts import Facts, Mask, month_texts
+from vanc311_pipeline.metrics.outcomes import OUTCOMES, outcome_codes
+
+OBSOLETE = re.compile(r"ZZ\b")
+BATCH_AT_LEAST = 30
+BATCH_TIMES_USUAL = 10
+
+
+def batch_closed(facts: Facts) -> Mask:
+    """Requests closed on a day with at least 30 closings of their type, and at least 10 times as many as usual."""
+    batch = np.zeros(len(facts), dtype=bool)
+    rows = np.flatnonzero(facts.closed_with_date)
+    if not len(rows):
+        return batch
+    closings = pd.DataFrame({"issue": facts.issue[rows], "closed": facts.closed[rows]})
+    by_issue = closings.groupby("issue")["closed"]
+    total, span = by_issue.transform("size"), by_issue.transform("max") - by_issue.transform("min") + 1
+    on_day = closings.groupby(["issue", "closed"])["closed"].transform("size")
+    batch[rows] = (on_day >= BATCH_AT_LEAST) & (on_day * span.astype("int64") >= BATCH_TIMES_USUAL * total)
+    return batch
+
+
+Cell = tuple[str, str]
+"""A month and a department."""
+
+
+def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> pd.DataFrame:
+    """The table `quality_ledger`.
+
+    Args:
+        repeats: requests that equal an earlier one in everything but the last change.
+        quarantined: rows in quarantine, as far as they tell their department.
+    """
+    obsolete = np.array([bool(OBSOLETE.match(name)) for name in facts.issues], dtype=bool)
+    counted = {
+        "volume": np.ones(len(facts), dtype=bool),
+        "n_missing_area": ~facts.located,
+        "n_missing_point": ~facts.point,
+        "n_negative": facts.negative,
+        "n_closed_without_date": facts.is_closed & ~facts.closed_with_date,
+        "n_twins": facts.twin,
+        "n_batch_closed": batch_closed(facts),
+        "n_obsolete_label": obsolete[facts.issue],
+        "n_unmapped_reason": facts.is_closed & (outcome_codes(facts) == len(OUTCOMES) - 1),
+    }
+    cells = pd.DataFrame({"month": facts.open_month, "department": facts.department, **counted})
+    ledger = cells.groupby(["month", "department"])[list(counted)].sum().astype("int64")
+    months, departments = (ledger.index.get_level_values(name).to_numpy() for name in ("month", "department"))
+    ledger.index = pd.MultiIndex.from_arrays(
+        [month_texts(months), np.array(facts.departments, dtype=object)[departments]]
+    )
+    beside = {"n_repeats": pd.Series(repeats), "n_quarantined": pd.Series(quarantined)}
+    joined = pd.concat([ledger, *(column.rename(name) for name, column in beside.items() if len(column))], axis=1)
+    joined = joined.reindex(columns=[*counted, *beside]).fillna(0).astype("int64")
+    return joined.rename_axis(["open_month", "department"]).sort_index().reset_index()

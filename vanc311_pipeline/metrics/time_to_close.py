@@ -1,0 +1,223 @@
+"""Time to close: the curves of every group and period, and what is read off them.
+
+What belongs here: which requests a curve is made of, and the tables `time_to_close` and `time_to_close_curves`. What does not: the
+estimator (`survival`), and what a waiting request can expect (`waiting`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Mask, Unused
+from vanc311_pipeline.metrics.groups import LAST_12_MONTHS, Grouping, Period
+from vanc311_pipeline.metrics.intervals import share
+from vanc311_pipeline.metrics.survival import Curves, Days, Floats, curves, days_until, mean_days_within
+from vanc311_pipeline.metrics.withheld import only, timing_state
+from vanc311_pipeline.registry import MINIMUM_N
+
+QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
+RESTRICTED = (30, 90)
+CURVE_DAYS = np.array(
+    [*range(15), 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 540, 730, 1095, 1460], dtype=np.int64
+)
+CELLS_AT_ONCE = 1_000_000
+"""Groups by days that are worked out together: more is no faster and takes memory."""
+
+_UNUSED = {
+    "n_static": Unused.STATIC,
+    "n_after_as_of": Unused.AFTER_AS_OF,
+    "n_negative": Unused.NEGATIVE,
+    "n_closed_without_date": Unused.WITHOUT_DATE,
+}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The requests of one period, by group."""
+
+    facts: Facts
+    grouping: Grouping
+    period: Period
+
+    @cached_property
+    def rows(self) -> Ints:
+        """The requests, as places among the facts."""
+        return np.flatnonzero(self.period.holds(self.facts) & (self.grouping.code != NONE))
+
+    @cached_property
+    def code(self) -> Codes:
+        """The group of each of these requests."""
+        return self.grouping.code[self.rows]
+
+    def count(self, where: Mask) -> Ints:
+        """How many requests of each group meet a condition."""
+        return np.bincount(self.code[where[self.rows]], minlength=len(self.grouping))
+
+    def count_by(self, where: Mask, column: Codes, size: int) -> Ints:
+        """How many requests of each group (row) have each value of a column, from 0 to size - 1."""
+        mine = where[self.rows]
+        cell = self.code[mine].astype(np.int64) * size + column[self.rows[mine]]
+        return np.bincount(cell, minlength=len(self.grouping) * size).reshape(len(self.grouping), size)
+
+    @cached_property
+    def by_use(self) -> Ints:
+        """Requests of each group by whether, or why not, they are in its curve."""
+        return self.count_by(np.ones(len(self.facts), dtype=bool), self.facts.unused, len(Unused))
+
+    @property
+    def volume(self) -> Ints:
+        return self.by_use.sum(axis=1)
+
+    @property
+    def n(self) -> Ints:
+        """The requests behind each curve."""
+        return self.by_use[:, Unused.USED]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Some groups of a cohort that have enough requests, and their curves."""
+
+    cohort: Cohort
+    groups: Ints
+    """Their places in the grouping."""
+    rows: Ints
+    """Their requests."""
+    code: Codes
+    """Of each of these requests, the place of its group among `groups`."""
+    found: Curves
+
+    @property
+    def length(self) -> int:
+        return self.found.open_share.shape[1]
+
+    def closed_where(self, where: Mask) -> Ints:
+        """Of each group, the closings on each day of the requests that meet a condition."""
+        facts = self.cohort.facts
+        mine = where[self.rows] & facts.event[self.rows]
+        return _by_day(self.code[mine], facts.days[self.rows[mine]], len(self.groups), self.length)
+
+
+def _by_day(code: Codes, days: Codes, groups: int, length: int) -> Ints:
+    return np.bincount(code.astype(np.int64) * length + days, minlength=groups * length).reshape(groups, length)
+
+
+def follow(cohort: Cohort) -> Iterator[Followed]:
+    """The curves of all groups of a cohort that have at least 30 requests, some groups at a time."""
+    facts = cohort.facts
+    enough = np.flatnonzero(cohort.n >= MINIMUM_N)
+    if not len(enough):
+        return
+    place = np.full(len(cohort.grouping), NONE, dtype=np.int32)
+    place[enough] = np.arange(len(enough))
+    mine = facts.used[cohort.rows] & (place[cohort.code] != NONE)
+    rows, code = cohort.rows[mine], place[cohort.code[mine]]
+    length = int(facts.days[rows].max()) + 1
+    at_once = max(1, CELLS_AT_ONCE // length)
+    for first in range(0, len(enough), at_once):
+        groups = enough[first : first + at_once]
+        mine = (code >= first) & (code < first + len(groups))
+        yield _followed(cohort, groups, rows[mine], code[mine] - np.int32(first), length)
+
+
+def _followed(cohort: Cohort, groups: Ints, rows: Ints, code: Codes, length: int) -> Followed:
+    event, days = cohort.facts.event[rows], cohort.facts.days[rows]
+    closed = _by_day(code[event], days[event], len(groups), length)
+    censored = _by_day(code[~event], days[~event], len(groups), length)
+    return Followed(cohort, groups, rows, code, curves(closed, censored))
+
+
+def time_to_close(cohort: Cohort, followed: Sequence[Followed]) -> pd.DataFrame:
+    """The table `time_to_close`, of one cohort."""
+    facts, grouping = cohort.facts, cohort.grouping
+    used = cohort.rows[facts.used[cohort.rows]]
+    closed = cohort.count(facts.used & facts.event)
+    ended = used[facts.event[used]]
+    total = np.bincount(grouping.code[ended], weights=facts.days[ended], minlength=len(grouping))
+    enough = timing_state(cohort.volume, cohort.n)
+    columns: dict[str, np.ndarray] = {}
+    for name, closed_share in QUANTILES.items():
+        columns |= quantile_columns(name, cohort.volume, cohort.n, _quantile(followed, len(grouping), closed_share))
+    for tau in RESTRICTED:
+        columns[f"mean_within_{tau}"] = only(enough, _restricted_mean(followed, len(grouping), tau))
+    return grouping.table(
+        np.arange(len(grouping)),
+        period=cohort.period.name,
+        volume=cohort.volume,
+        n=cohort.n,
+        closed=closed,
+        still_open=cohort.n - closed,
+        **{name: cohort.by_use[:, why] for name, why in _UNUSED.items()},
+        followed_days=_longest(grouping, used, facts),
+        **columns,
+        mean_closed_only=only(enough, share(total, closed)),
+        median_closed_only=_closed_only(followed, len(grouping)),
+    )
+
+
+def quantile_columns(name: str, volume: Ints, n: Ints, found: Days) -> dict[str, np.ndarray]:
+    """The four columns of a quantile."""
+    return {
+        f"{name}_days": found.value,
+        f"{name}_low": found.low,
+        f"{name}_high": found.high,
+        f"{name}_state": timing_state(volume, n, found.value),
+    }
+
+
+def _longest(grouping: Grouping, used: Ints, facts: Facts) -> Floats:
+    longest = pd.Series(facts.days[used]).groupby(grouping.code[used]).max()
+    return longest.reindex(np.arange(len(grouping))).to_numpy(dtype=np.float64)
+
+
+def _quantile(followed: Sequence[Followed], groups: int, closed_share: float) -> Days:
+    """A quantile of every group; NaN where there is no curve."""
+    parts = [np.full(groups, np.nan) for _ in range(3)]
+    for some in followed:
+        found = days_until(some.found, closed_share)
+        for part, values in zip(parts, (found.value, found.low, found.high), strict=True):
+            part[some.groups] = values
+    return Days(*parts)
+
+
+def _restricted_mean(followed: Sequence[Followed], groups: int, tau: int) -> Floats:
+    values = np.full(groups, np.nan)
+    for some in followed:
+        values[some.groups] = mean_days_within(some.found, tau)
+    return values
+
+
+def _closed_only(followed: Sequence[Followed], groups: int) -> Floats:
+    """The nearest-rank median of the closed requests."""
+    values = np.full(groups, np.nan)
+    for some in followed:
+        by_then = np.cumsum(some.found.closed, axis=1)
+        half = 2 * by_then >= by_then[:, -1:]
+        values[some.groups] = np.where(by_then[:, -1] > 0, half.argmax(axis=1), np.nan)
+    return values
+
+
+def curve_points(some: Followed) -> pd.DataFrame:
+    """The table `time_to_close_curves`, of some groups."""
+    days = CURVE_DAYS[some.length > CURVE_DAYS]
+    at_risk = some.found.at_risk[:, days]
+    group, day = np.nonzero(at_risk > 0)
+    by_then = np.cumsum(some.found.closed, axis=1)
+    return some.cohort.grouping.table(
+        some.groups[group],
+        period=some.cohort.period.name,
+        day=days[day],
+        at_risk=at_risk[group, day],
+        closed_by=by_then[group, days[day]],
+        open_share=some.found.open_share[group, days[day]],
+        open_share_low=some.found.low[group, days[day]],
+        open_share_high=some.found.high[group, days[day]],
+    )
+
+
+def has_curve(cohort: Cohort) -> bool:
+    """Whether its curves are kept day by day: those of small groups for the last 12 months only."""
+    return cohort.grouping.level != "hyper_local" or cohort.period.name == LAST_12_MONTHS

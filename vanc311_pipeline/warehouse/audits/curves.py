@@ -1,0 +1,89 @@
+"""Audits of the curves of time to close: against their own quantiles, and computed again another way."""
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.registry import MINIMUM_N
+from vanc311_pipeline.settings import STATIC_BEFORE
+from vanc311_pipeline.warehouse.audits.questions import Finding, none_where, sizes
+
+TOLERANCE = 1e-9
+
+
+def curves_agree(connection: sa.Connection) -> Finding:
+    """A quantile of `time_to_close` is the first day on which the curve has fallen so far; curves only fall."""
+    joined = "time_to_close_curves AS c JOIN time_to_close AS t ON " + " AND ".join(
+        f"c.{key} IS t.{key}" for key in ("level", "scope", "local_area", "issue_type", "department", "period")
+    )
+    problems = []
+    for name, open_share in (("median", 0.5), ("p75", 0.25), ("p90", 0.1)):
+        reached = f"(t.{name}_days IS NOT NULL AND c.day >= t.{name}_days)"
+        below = f"(c.open_share <= {open_share} + {TOLERANCE})"
+        problems += none_where(connection, f"{name}_days against its curve", f"{joined} WHERE {reached} <> {below}")
+    rising = """
+        (SELECT open_share, open_share_low, open_share_high, lag(open_share) OVER (
+            PARTITION BY level, scope, local_area, issue_type, department, period ORDER BY day) AS before
+         FROM time_to_close_curves)
+        WHERE open_share > before OR open_share NOT BETWEEN open_share_low - 1e-12 AND open_share_high + 1e-12
+    """
+    return Finding(
+        [*problems, *none_where(connection, "a curve rises or leaves its interval", rising)],
+        counts=sizes(connection, schema.time_to_close_curves),
+    )
+
+
+def curves_recomputed(connection: sa.Connection) -> Finding:
+    """The curves of the city and of each area for the last 12 months, computed again day by day from the requests."""
+    histogram = pd.read_sql(sa.text(_BY_DAY), connection, params={"static": str(STATIC_BEFORE)})
+    stored = pd.read_sql(
+        sa.text("SELECT * FROM time_to_close_curves WHERE period = 'last_12_months' AND scope IN ('all', 'located')"),
+        connection,
+    )
+    problems: list[str] = []
+    located = histogram[histogram["local_area"].notna()]
+    groups = {
+        ("citywide", "all", ""): histogram,
+        ("citywide", "located", ""): located,
+        **{("neighbourhood", "located", str(area)): rows for area, rows in located.groupby("local_area")},
+    }
+    for (level, scope, area), rows in groups.items():
+        mine = stored[(stored["level"] == level) & (stored["scope"] == scope)]
+        mine = mine[mine["local_area"] == area] if area else mine
+        problems += _different_curve(f"{level} {area or scope}", rows, mine)
+    return Finding(problems, counts={"curves": len(groups)})
+
+
+_BY_DAY = """
+    WITH told AS (SELECT as_of, date(as_of, '-364 days') AS first FROM metrics_citywide WHERE scope = 'all')
+    SELECT local_area, coalesce(status = 'Close' AND closed_on <= as_of, 0) AS event,
+           CAST(julianday(CASE WHEN status = 'Close' AND closed_on <= as_of THEN closed_on ELSE as_of END)
+                - julianday(opened_on) AS INTEGER) AS days, count(*) AS requests
+    FROM service_requests, told
+    WHERE opened_on BETWEEN first AND as_of AND opened_on >= :static
+          AND NOT coalesce(status = 'Close' AND (closed_on IS NULL OR closed_on < opened_on), 0)
+    GROUP BY local_area, event, days
+"""
+
+
+def _different_curve(name: str, rows: pd.DataFrame, stored: pd.DataFrame) -> list[str]:
+    """The textbook's product, one day after the other."""
+    total = int(rows["requests"].sum())
+    if total < MINIMUM_N:
+        return [f"{name}: a curve of fewer than {MINIMUM_N} requests"] if len(stored) else []
+    open_share, closed, left, told = 1.0, 0, total, {}
+    by_day = rows.pivot_table(index="days", columns="event", values="requests", aggfunc="sum", fill_value=0)
+    by_day = by_day.reindex(index=range(int(rows["days"].max()) + 1), columns=[0, 1], fill_value=0)
+    for day, (censored, ended) in enumerate(by_day.to_numpy()):
+        at_risk = left
+        open_share *= 1 - ended / at_risk if at_risk else 1
+        closed, left = closed + ended, left - ended - censored
+        told[day] = (at_risk, closed, open_share)
+    wrong = [
+        day
+        for day, *found in stored[["day", "at_risk", "closed_by", "open_share"]].itertuples(index=False)
+        if day not in told or not np.allclose(found, told[day], rtol=0, atol=TOLERANCE)
+    ]
+    missing = [] if len(stored) else ["no curve"]
+    return [f"{name}: the curve differs on {wrong or missing}"] if wrong or missing else []

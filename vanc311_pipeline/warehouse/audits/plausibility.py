@@ -1,0 +1,155 @@
+"""Plausibility: is the record like itself a few months ago, and like what was published about it elsewhere? Only ever a note.
+
+Published figures: an analysis of the requests opened in 2025 (extract of 2026-09-11, 272,580 rows), public repository
+Abhijit2409/data-analysis-case-studies. They are anchors, not laws: the city edits its rows.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import sqlalchemy as sa
+
+from vanc311_pipeline.warehouse.audits.questions import Finding, count
+
+COMPARED_MONTHS, NEEDED_MONTHS = 12, 6
+MONTH_AT_LEAST = 100
+UNUSUAL_POINTS = 10
+WATCHED = {
+    "n_missing_area": "without an area",
+    "n_missing_point": "without a point",
+    "n_twins": "twins",
+    "n_repeats": "possible repeats",
+    "n_batch_closed": "closed in a batch",
+    "n_negative": "closed before they were opened",
+}
+
+
+def as_usual(connection: sa.Connection) -> Finding:
+    """In the last whole month, no share of odd rows is 10 points from its median over the 12 months before, city or department."""
+    ledger = pd.read_sql(sa.text("SELECT * FROM quality_ledger WHERE volume > 0"), connection)
+    if ledger.empty:
+        return Finding(counts={"compared": 0})
+    last = _last_whole_month(connection)
+    city = ledger.groupby("open_month", as_index=False)[["volume", *WATCHED]].sum().assign(department="the city")
+    notes, compared = [], 0
+    for department, rows in pd.concat([city, ledger]).groupby("department"):
+        found = _unusual(
+            str(department), rows[rows["volume"] >= MONTH_AT_LEAST].set_index("open_month").sort_index(), last
+        )
+        if found is not None:
+            compared += 1
+            notes += found
+    return Finding(notes=notes, counts={"compared": compared, "month": last})
+
+
+def _last_whole_month(connection: sa.Connection) -> str:
+    """The last month that ended at least a week before as_of."""
+    query = "SELECT strftime('%Y-%m', max(as_of), '-6 days', 'start of month', '-1 day') FROM metrics_citywide"
+    return str(connection.execute(sa.text(query)).scalar_one())
+
+
+def _unusual(department: str, rows: pd.DataFrame, last: str) -> list[str] | None:
+    """What is unusual; None if there is too little to compare with."""
+    before = rows[rows.index < last].tail(COMPARED_MONTHS)
+    if last not in rows.index or len(before) < NEEDED_MONTHS:
+        return None
+    notes = []
+    for name, words in WATCHED.items():
+        shares = rows[name] / rows["volume"]
+        usual, now = shares[before.index].median(), shares[last]
+        if abs(now - usual) * 100 > UNUSUAL_POINTS:
+            notes.append(
+                f"{department}, {last}: {now:.1%} of requests are {words}, usually {usual:.1%} (n = {rows['volume'][last]:,})"
+            )
+    return notes
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A published figure of 2025, and how far ours may be from it."""
+
+    what: str
+    query: str
+    low: float
+    high: float
+
+
+_2025 = "FROM service_requests WHERE opened_on BETWEEN '2025-01-01' AND '2025-12-31'"
+_MONTHS = (21_447, 22_087, 20_266, 22_157, 24_679, 24_875, 26_742, 23_493, 23_459, 21_464, 22_394, 19_517)
+
+
+def _near(what: str, query: str, published: float, share: float) -> Anchor:
+    return Anchor(f"{what} (published {published:,g})", query, published * (1 - share), published * (1 + share))
+
+
+def _points(what: str, test: str, published: float, points: float = 1) -> Anchor:
+    return Anchor(
+        f"{what}, % (published {published})",
+        f"SELECT avg({test}) * 100 {_2025}",
+        published - points,
+        published + points,
+    )
+
+
+def _reason(name: str, published: int) -> Anchor:
+    return _near(
+        f"closed as {name}",
+        f"SELECT count(*) {_2025} AND status = 'Close' AND closure_reason = '{name}'",
+        published,
+        0.02,
+    )
+
+
+ANCHORS = (
+    _near("requests", f"SELECT count(*) {_2025}", 272_580, 0.005),
+    *(
+        _near(f"opened in 2025-{month:02}", f"SELECT count(*) {_2025} AND open_month = '2025-{month:02}'", rows, 0.01)
+        for month, rows in enumerate(_MONTHS, start=1)
+    ),
+    Anchor("open (published 2,782, falling)", f"SELECT count(*) {_2025} AND status = 'Open'", 0, 2_782 * 1.05),
+    _reason("Service provided", 155_210),
+    _reason("Further action has been planned", 23_220),
+    _reason("Unknown", 15_971),
+    _reason("Reviewed and no action planned", 14_931),
+    _reason("Closed automatically and sent to service group", 14_236),
+    _reason("Assigned to inspector", 14_185),
+    _reason("Referred to another service group", 10_368),
+    _points("without an area", "local_area IS NULL", 21.8),
+    _points("without coordinates", "latitude IS NULL", 65.5),
+    _points("without an address", "address IS NULL", 65.7),
+    _points("opened on a full minute", "substr(opened_at, 18, 2) = '00'", 48, 3),
+    Anchor(
+        "negative durations (published 10)",
+        f"SELECT count(*) {_2025} AND status = 'Close' AND closed_on < opened_on",
+        0,
+        30,
+    ),
+    Anchor("days with a request (published 365)", f"SELECT count(DISTINCT opened_on) {_2025}", 365, 365),
+)
+
+
+def published_2025(connection: sa.Connection, city_portal: bool) -> Finding:
+    """Our figures of 2025 against those that were published. Only of the city's own portal, and only if all of 2025 is here.
+
+    Args:
+        city_portal: the rows come from opendata.vancouver.ca.
+    """
+    held = count(
+        connection,
+        "SELECT count(DISTINCT partition_month) FROM month_ledger WHERE partition_month BETWEEN '2025-01' AND '2026-01'",
+    )
+    if not city_portal or held < 13:
+        return Finding(counts={"compared": 0})
+    found = {anchor: connection.execute(sa.text(anchor.query)).scalar_one() or 0 for anchor in ANCHORS}
+    return Finding(
+        notes=[
+            f"{anchor.what}: ours is {value:,g}"
+            for anchor, value in found.items()
+            if not anchor.low <= value <= anchor.high
+        ],
+        counts={"compared": len(found)},
+        table=[
+            {"figure of 2025": anchor.what, "ours": f"{value:,g}", "plausible": f"{anchor.low:,g} to {anchor.high:,g}"}
+            for anchor, value in found.items()
+        ],
+    )

@@ -1,0 +1,349 @@
+"""Audits of the statistics: the laws between their tables, and with the headline metrics.
+
+Numbering follows docs/methods.md. Everything is compared in whole numbers, but for the shares.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.groups import KINDS, Kind
+from vanc311_pipeline.metrics.levels import LEVELS, UNLOCATED
+from vanc311_pipeline.metrics.monthly import WITHIN
+from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
+from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
+from vanc311_pipeline.registry import State
+from vanc311_pipeline.settings import STATIC_BEFORE
+from vanc311_pipeline.warehouse.audits.questions import Finding, count, none_where, sizes
+
+LISTED = 5
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Additive:
+    """The columns of a table that add up over its groups, for each value of the other keys."""
+
+    table: sa.Table
+    keys: tuple[str, ...]
+    counts: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    """The levels and scopes that it has."""
+
+    @property
+    def name(self) -> str:
+        return str(self.table.name)
+
+
+_TIMED = ("volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date")
+_MONTHLY = (
+    "opened",
+    "closed_in",
+    "open_at_end",
+    "n",
+    "closed",
+    "n_7",
+    "within_7",
+    "n_30",
+    "within_30",
+    "n_90",
+    "within_90",
+)
+_FLOW = ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before")
+
+TIME_TO_CLOSE = Additive(schema.time_to_close, ("period",), _TIMED, KINDS)
+MONTHLY = Additive(schema.monthly_series, ("month",), _MONTHLY, KINDS)
+BY_AGE = Additive(schema.backlog_by_age, ("age_band",), ("open_requests", "located", "n_static"), NOT_HYPER_LOCAL)
+DAILY = Additive(schema.backlog_daily, ("day",), ("opened", "closed_in", "backlog"), DAILY_KINDS)
+FLOW = Additive(schema.flow, (), _FLOW, NOT_HYPER_LOCAL)
+OUTCOMES = Additive(schema.outcomes, ("period", "outcome"), ("closed_as", "closed", "open_requests"), NOT_HYPER_LOCAL)
+
+# Which groups add up to which: law, the sum, and the parts.
+_PARTS = (
+    (
+        "1: city.all = Σ neighbourhoods + unlocated",
+        ("citywide", "all"),
+        (("neighbourhood", "located"), ("unlocated", "unlocated")),
+    ),
+    ("1: city.located = Σ neighbourhoods", ("citywide", "located"), (("neighbourhood", "located"),)),
+    ("2: city.all = Σ issues.all", ("citywide", "all"), (("issue", "all"),)),
+    ("2: city.located = Σ issues.located", ("citywide", "located"), (("issue", "located"),)),
+    ("2: city.all = Σ departments.all", ("citywide", "all"), (("department", "all"),)),
+    ("2: city.located = Σ departments.located", ("citywide", "located"), (("department", "located"),)),
+)
+HYPER_LOCAL = ("hyper_local", "located")
+_CELLS = (
+    ("3: neighbourhood = Σ of its issues", "neighbourhood", "local_area"),
+    ("3: issue.located = Σ of its areas", "issue", "issue_type"),
+)
+
+
+def timing(connection: sa.Connection) -> Finding:
+    """`time_to_close`: laws 1 to 4, and the volumes of the headline metrics."""
+    lost = "volume <> n + n_static + n_after_as_of + n_negative + n_closed_without_date OR n <> closed + still_open"
+    return Finding(
+        [
+            *_add_up(connection, TIME_TO_CLOSE),
+            *none_where(
+                connection,
+                "4: time_to_close: volume = n + not used, n = closed + still_open",
+                f"time_to_close WHERE {lost}",
+            ),
+            *_agree(connection, TIME_TO_CLOSE, {"volume": "volume"}, "period = 'all'"),
+        ],
+        counts=sizes(connection, schema.time_to_close),
+    )
+
+
+def monthly(connection: sa.Connection) -> Finding:
+    """`monthly_series`: laws 1 to 3 and 5."""
+    return Finding(
+        [
+            *_add_up(connection, MONTHLY),
+            *_agree(connection, MONTHLY, {"opened": "volume", "closed_in": "closed - n_closed_without_date"}, "true"),
+            *(
+                problem
+                for days in WITHIN
+                for problem in _quotient(
+                    connection, "monthly_series", f"share_{days}", f"within_{days}", f"n_{days}", f"share_{days}_state"
+                )
+            ),
+        ],
+        counts=sizes(connection, schema.monthly_series),
+    )
+
+
+def backlog(connection: sa.Connection) -> Finding:
+    """The three tables of the backlog: laws 1 to 3, 5 and 7."""
+    return Finding(
+        [
+            *(problem for each in (BY_AGE, DAILY, FLOW) for problem in _add_up(connection, each)),
+            *_agree(connection, BY_AGE, {"open_requests": "open_requests"}, "true"),
+            *_recurrence(connection),
+            *_last_level(connection),
+            *none_where(
+                connection,
+                "7: flow: net = opened − closed_in = backlog_end − backlog_start",
+                "flow WHERE net <> opened - closed_in OR net <> backlog_end - backlog_start",
+            ),
+        ],
+        counts=sizes(connection, schema.backlog_by_age, schema.backlog_daily, schema.flow),
+    )
+
+
+def outcome_shares(connection: sa.Connection) -> Finding:
+    """`outcomes`, `closure_reasons` and `outcome_incidence`: laws 1 to 3 and 6; over the outcomes, the incidence is 1 − S."""
+    by_reason = """
+        outcomes AS o LEFT JOIN (
+            SELECT period, outcome, sum(closed) AS closed FROM closure_reasons GROUP BY period, outcome
+        ) AS r USING (period, outcome)
+        WHERE o.level = 'citywide' AND o.scope = 'all' AND o.closed_as <> coalesce(r.closed, 0)
+    """
+    not_whole = """
+        (SELECT sum(closed_as) AS parts, max(closed) AS closed FROM outcomes
+         GROUP BY level, scope, local_area, issue_type, department, period) WHERE parts <> closed
+    """
+    return Finding(
+        [
+            *_add_up(connection, OUTCOMES),
+            *none_where(connection, "6: Σ outcomes = closed", not_whole),
+            *none_where(connection, "6: Σ closure reasons = outcomes", by_reason),
+            *_agree(connection, OUTCOMES, {"closed_as": "closed"}, "period = 'all'"),
+            *_incidence(connection),
+            *_quotient(connection, "outcomes", "outcome_share", "closed_as", "closed", "state"),
+        ],
+        counts=sizes(connection, schema.outcomes, schema.closure_reasons, schema.outcome_incidence),
+    )
+
+
+def comparison(connection: sa.Connection) -> Finding:
+    """`area_comparison` and `area_issue_mix`: law 8."""
+    sums = {
+        "area_comparison": "SELECT measure, sum(observed), total(expected) FROM area_comparison GROUP BY measure",
+        "area_issue_mix, types": "SELECT issue_type, sum(observed), total(expected) FROM area_issue_mix GROUP BY issue_type",
+        "area_issue_mix, areas": "SELECT local_area, sum(observed), total(expected) FROM area_issue_mix GROUP BY local_area",
+    }
+    problems = [
+        f"8: {table}: {name}: observed {observed:,}, expected {expected:,.6f}"
+        for table, query in sums.items()
+        for name, observed, expected in connection.execute(sa.text(query))
+        if abs(observed - expected) > TOLERANCE * max(1, observed)
+    ]
+    for table in ("area_comparison", "area_issue_mix"):
+        problems += _quotient(connection, table, "ratio", "observed", "expected", "state")
+    return Finding(problems[:LISTED], counts=sizes(connection, schema.area_comparison, schema.area_issue_mix))
+
+
+def standing(connection: sa.Connection) -> Finding:
+    """`open_request_standing` has every open request that a curve can be asked about, and no other."""
+    expected = f"""
+        service_requests WHERE status = 'Open' AND opened_on >= '{STATIC_BEFORE}'
+            AND opened_on <= (SELECT max(as_of) FROM metrics_citywide)
+    """
+    missing = f"{expected} AND request_id NOT IN (SELECT request_id FROM open_request_standing)"
+    others = f"open_request_standing WHERE request_id NOT IN (SELECT request_id FROM {expected})"
+    return Finding(
+        [
+            *none_where(connection, "an open request has no line", missing),
+            *none_where(connection, "a line is of no open request", others),
+        ],
+        counts=sizes(connection, schema.open_request_standing),
+    )
+
+
+def quality_sums(connection: sa.Connection) -> Finding:
+    """`quality_ledger` counts every stored and every quarantined row, and agrees with the headline metrics."""
+    sums = {
+        "volume": "SELECT count(*) FROM service_requests",
+        "n_quarantined": "SELECT count(*) FROM quarantined_requests",
+        "n_missing_area": "SELECT coalesce(sum(volume), 0) FROM metrics_unlocated",
+        "n_negative": "SELECT n_negative FROM metrics_citywide WHERE scope = 'all'",
+        "n_closed_without_date": "SELECT n_closed_without_date FROM metrics_citywide WHERE scope = 'all'",
+    }
+    found = {name: count(connection, f"SELECT coalesce(sum({name}), 0) FROM quality_ledger") for name in sums}
+    wanted = {name: count(connection, query) for name, query in sums.items()}
+    return Finding(
+        [
+            f"quality_ledger: {name} adds up to {found[name]:,}, not to {wanted[name]:,}"
+            for name in sums
+            if found[name] != wanted[name]
+        ],
+        counts=found,
+    )
+
+
+def unmapped(connection: sa.Connection) -> Finding:
+    """Every closure reason belongs to an outcome group."""
+    query = """
+        SELECT closure_reason, sum(closed) FROM closure_reasons WHERE outcome = 'Unmapped' AND period = 'all'
+        GROUP BY closure_reason HAVING sum(closed) > 0
+    """
+    found = connection.execute(sa.text(query)).all()
+    return Finding(
+        notes=[
+            f"{reason!r} closed {closed:,} requests and is in no outcome group: add it to metrics/outcomes.py"
+            for reason, closed in found
+        ],
+        counts={"reasons": count(connection, "SELECT count(*) FROM outcome_mapping WHERE seen = 'yes'")},
+    )
+
+
+# -- what the audits share -------------------------------------------------------------------------------------------
+
+
+def _add_up(connection: sa.Connection, table: Additive) -> list[str]:
+    """Laws 1 to 3: groups add up to what they are parts of, for each value of the other keys."""
+    sums = _sums(connection, table, ())
+    problems = []
+    for law, whole, parts in _PARTS:
+        if {whole, *parts} <= set(table.kinds):
+            left = _of(sums, table, whole)
+            right = (
+                pd.concat([_of(sums, table, part) for part in parts])
+                .groupby(level=list(range(len(table.keys) or 1)))
+                .sum()
+            )
+            problems += _differing(f"{table.name}: {law}", left, right)
+    if HYPER_LOCAL in table.kinds:
+        for law, level, key in _CELLS:
+            cells = _sums(connection, table, (key,))
+            left, right = (_of(cells, table, kind, key) for kind in ((level, "located"), HYPER_LOCAL))
+            problems += _differing(f"{table.name}: {law}", left, right)
+    return problems
+
+
+def _sums(connection: sa.Connection, table: Additive, more: tuple[str, ...]) -> pd.DataFrame:
+    keys = ", ".join(("level", "scope", *more, *table.keys))
+    sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in table.counts)
+    return pd.read_sql(sa.text(f"SELECT {keys}, {sums} FROM {table.name} GROUP BY {keys}"), connection)
+
+
+def _of(sums: pd.DataFrame, table: Additive, kind: tuple[str, str], *more: str) -> pd.DataFrame:
+    mine = sums[(sums["level"] == kind[0]) & (sums["scope"] == kind[1])]
+    keys = [*more, *table.keys]
+    return mine.set_index(keys)[list(table.counts)] if keys else mine[list(table.counts)].reset_index(drop=True)
+
+
+def _differing(law: str, left: pd.DataFrame, right: pd.DataFrame) -> list[str]:
+    left, right = left.align(right, fill_value=0)
+    wrong = left.index[(left != right).any(axis=1)]
+    return [f"{law}: fails for {len(wrong):,}, such as {wrong[0]!r}"] if len(wrong) else []
+
+
+def _agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str], where: str) -> list[str]:
+    """The sums of a table's groups are those of the headline metrics."""
+    problems = []
+    for level in LEVELS:
+        keys = () if level is UNLOCATED else level.keys
+        mine = ", ".join(f"coalesce(sum({name}), 0)" for name in counts)
+        theirs = ", ".join(f"coalesce(sum({formula}), 0)" for formula in counts.values())
+        for scope in (scope for scope in level.scopes if (level.name, scope) in table.kinds):
+            inside = f"scope = '{scope}'" if "scope" in level.table.columns else "true"
+            left = _grouped(
+                connection, table.name, keys, mine, f"level = '{level.name}' AND scope = '{scope}' AND {where}"
+            )
+            right = _grouped(connection, level.table.name, keys, theirs, inside)
+            none = (0,) * len(counts)
+            wrong = [key for key in left.keys() | right.keys() if left.get(key, none) != right.get(key, none)]
+            if wrong:
+                problems.append(
+                    f"{table.name}: {level.name} ({scope}) differs from {level.table.name} for {len(wrong):,}, such as {min(wrong)!r}"
+                )
+    return problems
+
+
+def _grouped(
+    connection: sa.Connection, table: str, keys: Sequence[str], sums: str, where: str
+) -> dict[Any, tuple[int, ...]]:
+    named = ", ".join(keys) or "'the city'"
+    query = f"SELECT {named}, {sums} FROM {table} WHERE {where} GROUP BY {named}"
+    size = max(len(keys), 1)
+    return {tuple(row[:size]): tuple(row[size:]) for row in connection.execute(sa.text(query))}
+
+
+def _quotient(connection: sa.Connection, table: str, value: str, part: str, whole: str, state: str) -> list[str]:
+    """A value is part / whole and inside its limits where the state is ok, and withheld elsewhere."""
+    inside = f"{value} BETWEEN {value}_low AND {value}_high"
+    right = f"abs({value} - 1.0 * {part} / {whole}) <= {TOLERANCE} * max(1, {value}) AND {inside}"
+    wrong = f"NOT coalesce(CASE WHEN {state} = '{State.OK}' THEN {right} ELSE {value} IS NULL END, 0)"
+    return none_where(connection, f"{table}: {value} = {part} / {whole}, given only if ok", f"{table} WHERE {wrong}")
+
+
+def _recurrence(connection: sa.Connection) -> list[str]:
+    broken = """
+        (SELECT opened, closed_in, backlog, coalesce(lag(backlog) OVER (
+            PARTITION BY level, scope, local_area, issue_type, department ORDER BY day), 0) AS before
+         FROM backlog_daily) WHERE backlog <> before + opened - closed_in
+    """
+    return none_where(connection, "7: B(t) = B(t − 1) + opened(t) − closed(t)", broken)
+
+
+def _last_level(connection: sa.Connection) -> list[str]:
+    """B(as_of) against the open requests themselves."""
+    query = """
+        WITH told AS (SELECT max(as_of) AS as_of FROM metrics_citywide)
+        SELECT coalesce(sum(status = 'Open' AND opened_on <= as_of), 0)
+               + coalesce(sum(status = 'Close' AND opened_on <= as_of AND max(closed_on, opened_on) > as_of), 0)
+        FROM service_requests, told
+    """
+    level = (
+        "SELECT coalesce(max(backlog), 0) FROM backlog_daily WHERE level = 'citywide' AND scope = 'all' AND day = as_of"
+    )
+    expected, found = count(connection, query), count(connection, level)
+    return [] if expected == found else [f"7: B(as_of) is {found:,}, but {expected:,} requests were open then"]
+
+
+def _incidence(connection: sa.Connection) -> list[str]:
+    """The cumulative incidences of a group add up to the share closed, on every day that both tables give."""
+    keys = ("level", "scope", "local_area", "issue_type", "department", "period")
+    names = ", ".join(keys)
+    joined = f"""
+        (SELECT {names}, day, sum(closed_share) AS closed_share FROM outcome_incidence GROUP BY {names}, day) AS i
+        JOIN time_to_close_curves AS c ON {" AND ".join(f"i.{key} IS c.{key}" for key in (*keys, "day"))}
+        WHERE abs(i.closed_share - (1 - c.open_share)) > {TOLERANCE}
+    """
+    return none_where(connection, "6: Σ incidence = share closed", joined)

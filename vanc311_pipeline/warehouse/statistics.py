@@ -1,0 +1,202 @@
+"""The statistics' reading and writing: all requests as facts, and every table of statistics replaced in one transaction.
+
+What belongs here: SQL. What does not: a formula (`metrics`). All tables are made from one reading and written together, so that no
+reader ever finds two of them that speak of different rows.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, day_number
+from vanc311_pipeline.metrics.quality import Cell
+from vanc311_pipeline.metrics.statistics import statistics
+from vanc311_pipeline.requests.identity import request_ids
+from vanc311_pipeline.schema import quarantined_requests, service_requests
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.areas import area_names
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+ROWS_AT_ONCE = 5_000
+IDS_AT_ONCE = 500
+UNKNOWN_DEPARTMENT = "unknown"
+
+# Three small facts in one number: each column that SQLite hands over costs as much as a statistic.
+_MARKS = (
+    f"CASE status WHEN 'Open' THEN {Status.OPEN} WHEN 'Close' THEN {Status.CLOSE} ELSE {Status.OTHER} END * 4 "
+    "+ (occurrence > 0) * 2 + (latitude IS NOT NULL AND longitude IS NOT NULL)"
+)
+_CODED = ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
+# What possible repeats may differ in; they share department, type and opening instant by their ids.
+_NOT_COMPARED = {"request_id", "modified_at", "days_to_update", "occurrence"}
+
+
+def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
+    """Compute every statistic anew from the stored requests; the rows of each table."""
+    with warehouse.read() as connection:
+        as_of = ledger.as_of(connection)
+        facts = read_facts(connection, as_of)
+        tables = statistics(facts, repeats(connection), quarantined(connection))
+        standing = tables["open_request_standing"]
+        ids = _open_ids(connection)
+        if len(standing):
+            places = np.cumsum(facts.is_open)[standing["row"].to_numpy()] - 1
+            tables["open_request_standing"] = standing.assign(request_id=ids[places])
+    with warehouse.write() as connection:
+        return {
+            name: _replace(connection, schema.metadata.tables[name], frame, as_of) for name, frame in tables.items()
+        }
+
+
+def read_facts(connection: sa.Connection, as_of: str) -> Facts:
+    """All requests as facts, in the order of their rows."""
+    names = {name: _Names() for name in _CODED}
+    columns: dict[str, list[Codes]] = {name: [] for name in (*_CODED, "marks")}
+    query = f"SELECT {', '.join(_CODED)}, {_MARKS} FROM service_requests ORDER BY rowid"
+    for *coded, marks in _in_columns(connection, query):
+        for name, column in zip(_CODED, coded, strict=True):
+            columns[name].append(names[name].codes(column))
+        columns["marks"].append(np.array(marks, dtype=np.int32))
+    joined = {name: np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32) for name, parts in columns.items()}
+    return _facts(joined, names, area_names(connection), as_of)
+
+
+def _open_ids(connection: sa.Connection) -> np.ndarray:
+    """The ids of the open requests, in the order of their rows."""
+    query = "SELECT request_id FROM service_requests WHERE status = 'Open' ORDER BY rowid"
+    return np.array([row[0] for row in _execute(connection, query)], dtype=object)
+
+
+def _in_columns(connection: sa.Connection, query: str) -> Iterator[list[tuple[Any, ...]]]:
+    """A query's answer, some thousands of rows at a time, column by column."""
+    cursor = _execute(connection, query)
+    while rows := list(islice(cursor, ROWS_AT_ONCE)):
+        yield list(zip(*rows, strict=True))
+
+
+class _Names:
+    """The distinct values of a column, each with a code in the order of their coming; null is -1."""
+
+    def __init__(self) -> None:
+        self.places: dict[Any, int] = {None: NONE}
+
+    def codes(self, column: Iterable[Any]) -> Codes:
+        column = list(column)
+        for value in set(column) - self.places.keys():
+            self.places[value] = len(self.places) - 1
+        return np.fromiter(map(self.places.__getitem__, column), dtype=np.int32, count=len(column))
+
+    def known(self) -> list[Any]:
+        """The values by their codes."""
+        return [value for value in self.places if value is not None]
+
+    def sorted(self, codes: Codes) -> tuple[tuple[str, ...], Codes]:
+        """The values in alphabetical order, and the codes changed to it."""
+        known = self.known()
+        order = sorted(range(len(known)), key=known.__getitem__)
+        place = np.full(len(known) + 1, NONE, dtype=np.int32)  # the last one is for null
+        place[order] = np.arange(len(known))
+        return tuple(known[old] for old in order), place[codes]
+
+    def mapped(self, codes: Codes, to: Mapping[Any, int]) -> Codes:
+        return np.array([*(to[value] for value in self.known()), NONE], dtype=np.int32)[codes]
+
+
+def _facts(columns: dict[str, Codes], names: dict[str, _Names], areas: list[str], as_of: str) -> Facts:
+    def by_name(column: str) -> tuple[tuple[str, ...], Codes]:
+        return names[column].sorted(columns[column])
+
+    def by_day(column: str) -> Codes:
+        return names[column].mapped(columns[column], {date: day_number(date) for date in names[column].known()})
+
+    issues, issue = by_name("issue_type")
+    departments, department = by_name("department")
+    reasons, reason = by_name("closure_reason")
+    marks = columns["marks"]
+    return Facts(
+        as_of=day_number(as_of),
+        areas=tuple(areas),
+        issues=issues,
+        departments=departments,
+        reasons=reasons,
+        area=names["local_area"].mapped(columns["local_area"], {name: place for place, name in enumerate(areas)}),
+        issue=issue,
+        department=department,
+        reason=reason,
+        status=marks // 4,
+        opened=by_day("opened_on"),
+        closed=by_day("closed_on"),
+        twin=marks & 2 > 0,
+        point=marks & 1 > 0,
+    )
+
+
+def repeats(connection: sa.Connection) -> dict[Cell, int]:
+    """How many requests of each month and department equal an earlier one in everything but the last change.
+
+    Equals share department, type and opening instant, and so do their ids but for the occurrence: they are found by id.
+    """
+    compared = [column.name for column in service_requests.columns if column.name not in _NOT_COMPARED]
+    keys = Counter(
+        _execute(connection, "SELECT department, issue_type, opened_at FROM service_requests WHERE occurrence > 0")
+    )
+    members = [(*key, number) for key, more in keys.items() for number in range(more + 1)]
+    ids = request_ids(*zip(*members, strict=True)) if members else []
+    seen: Counter[tuple[Any, ...]] = Counter()
+    for first in range(0, len(ids), IDS_AT_ONCE):
+        some = ids[first : first + IDS_AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        seen.update(
+            _execute(
+                connection, f"SELECT {', '.join(compared)} FROM service_requests WHERE request_id IN ({marks})", some
+            )
+        )
+    month, department = compared.index("open_month"), compared.index("department")
+    counted: Counter[Cell] = Counter()
+    for row, times in seen.items():
+        if times > 1:
+            counted[row[month], row[department]] += times - 1
+    return dict(counted)
+
+
+def quarantined(connection: sa.Connection) -> dict[Cell, int]:
+    """How many rows are in quarantine, by the month they were served in and the department that they state."""
+    table = quarantined_requests
+    rows = connection.execute(sa.select(table.c.partition_month, table.c.raw_row))
+    return dict(Counter((month, _department(raw)) for month, raw in rows))
+
+
+def _department(raw_row: str) -> str:
+    stated = json.loads(raw_row).get("department")
+    return (stated.strip() if isinstance(stated, str) else "") or UNKNOWN_DEPARTMENT
+
+
+def _execute(connection: sa.Connection, query: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+    """SQLite's own tuples: a million of SQLAlchemy's rows cost as much as all the statistics."""
+    raw = connection.connection.driver_connection
+    return iter(raw.execute(query, values)) if raw else iter(())
+
+
+def _replace(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame, as_of: str) -> int:
+    connection.execute(sa.delete(table))
+    if len(frame):
+        said = frame.assign(as_of=as_of) if "as_of" in table.columns else frame
+        kinds = {column.name: _KINDS[type(column.type)] for column in table.columns}
+        columns = [pa.array(said[name], kind, from_pandas=True) for name, kind in kinds.items()]
+        insert = str(sa.insert(table).compile(dialect=dialect()))
+        for batch in pa.table(columns, names=list(kinds)).to_batches(max_chunksize=ROWS_AT_ONCE):
+            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            connection.exec_driver_sql(insert, list(rows))
+    return len(frame)
+
+
+_KINDS = {sa.TEXT: pa.string(), sa.INTEGER: pa.int64(), sa.REAL: pa.float64()}

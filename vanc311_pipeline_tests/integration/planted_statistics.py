@@ -1,0 +1,193 @@
+"""One planted violation, or several, for each check of the statistics."""
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline_tests.integration.planting import WARN, Case, execute, sql
+
+CITY = "level = 'citywide' AND scope = 'all'"
+RECENT = "period = 'last_12_months'"
+CITYS_PORTAL = {"portal_url": "https://opendata.vancouver.ca"}
+
+
+def a_row(table: str, where: str = "true") -> str:
+    return f"rowid = (SELECT min(rowid) FROM {table} WHERE {where})"
+
+
+def all_months_of_2025(settings: Settings) -> None:
+    """The ledger says that every month of 2025 is there."""
+    columns = ", ".join(column.name for column in schema.month_ledger.columns)
+    with_month = columns.replace("partition_month", "'{month}'")
+    for month in (*(f"2025-{number:02}" for number in range(1, 13)), "2026-01"):
+        execute(
+            settings.data_dir / "warehouse.sqlite",
+            f"INSERT OR REPLACE INTO month_ledger ({columns}) SELECT {with_month.format(month=month)} FROM month_ledger "
+            f"WHERE dataset = '{LIVE}' LIMIT 1",
+        )
+
+
+STATISTICS_CASES = [
+    Case(
+        "time_to_close_adds_up",
+        sql(f"UPDATE time_to_close SET n = n + 1, closed = closed + 1, volume = volume + 1 WHERE {CITY} AND {RECENT}"),
+        "time_to_close: 1: city.all = Σ neighbourhoods + unlocated",
+    ),
+    Case(
+        "time_to_close_adds_up",
+        sql("UPDATE time_to_close SET n = n - 1, n_static = n_static + 1 WHERE level = 'hyper_local' AND closed > 0"),
+        "3: neighbourhood = Σ of its issues",
+    ),
+    Case("time_to_close_adds_up", sql("DELETE FROM time_to_close WHERE level = 'hyper_local'"), "3: issue.located"),
+    Case(
+        "time_to_close_adds_up",
+        sql(f"UPDATE time_to_close SET still_open = still_open + 1 WHERE {CITY} AND {RECENT}"),
+        "4: time_to_close: volume = n + not used, n = closed + still_open: fails in 1 rows",
+    ),
+    Case(
+        "time_to_close_adds_up",
+        sql("DELETE FROM time_to_close WHERE period = 'all' AND issue_type = 'Street Light Out Case'"),
+        "differs from metrics_by_issue",
+    ),
+    Case(
+        "curves_agree_with_quantiles",
+        sql(f"UPDATE time_to_close SET median_days = median_days + 1 WHERE {CITY} AND {RECENT}"),
+        "median_days against its curve: fails in",
+    ),
+    Case(
+        "curves_agree_with_quantiles",
+        sql(f"UPDATE time_to_close SET p90_days = NULL WHERE {CITY} AND {RECENT}"),
+        "p90_days against its curve: fails in",
+    ),
+    Case(
+        "curves_agree_with_quantiles",
+        sql(f"UPDATE time_to_close_curves SET open_share = open_share + 0.5 WHERE {CITY} AND {RECENT} AND day = 9"),
+        "a curve rises or leaves its interval",
+    ),
+    Case(
+        "curves_recomputed_agree",
+        sql(f"UPDATE time_to_close_curves SET open_share = open_share + 1e-8 WHERE {CITY} AND {RECENT} AND day = 7"),
+        "citywide all: the curve differs on [7]",
+    ),
+    Case(
+        "curves_recomputed_agree",
+        sql(f"UPDATE time_to_close_curves SET at_risk = at_risk + 1 WHERE {CITY} AND {RECENT} AND day = 0"),
+        "citywide all: the curve differs on [0]",
+    ),
+    Case(
+        "curves_recomputed_agree",
+        sql(f"DELETE FROM time_to_close_curves WHERE local_area = 'Downtown' AND {RECENT}"),
+        "neighbourhood Downtown: the curve differs on ['no curve']",
+    ),
+    Case(
+        "months_add_up",
+        sql(f"UPDATE monthly_series SET opened = opened + 1 WHERE {CITY} AND month = '2024-01'"),
+        "monthly_series: 1: city.all",
+    ),
+    Case(
+        "months_add_up",
+        sql("DELETE FROM monthly_series WHERE month = '2024-01'"),
+        "monthly_series: citywide (all) differs from metrics_citywide",
+    ),
+    Case(
+        "months_add_up",
+        sql(f"UPDATE monthly_series SET share_30 = share_30 - 0.01 WHERE {CITY} AND month = '2024-01'"),
+        "monthly_series: share_30 = within_30 / n_30, given only if ok: fails in 1 rows",
+    ),
+    Case(
+        "months_add_up",
+        sql(f"UPDATE monthly_series SET share_90 = 0.5 WHERE {CITY} AND share_90_state = 'immature'"),
+        "share_90 = within_90 / n_90, given only if ok",
+    ),
+    Case(
+        "backlog_adds_up",
+        sql(f"UPDATE backlog_daily SET backlog = backlog + 1 WHERE {CITY} AND day = '2024-02-01'"),
+        "7: B(t) = B(t − 1) + opened(t) − closed(t): fails in 2 rows",
+    ),
+    Case("backlog_adds_up", sql(f"DELETE FROM backlog_daily WHERE {CITY} AND day = as_of"), "7: B(as_of) is 0, but"),
+    Case(
+        "backlog_adds_up",
+        sql(f"UPDATE backlog_by_age SET open_requests = open_requests + 1 WHERE {CITY} AND band_order = 2"),
+        "backlog_by_age: citywide (all) differs from metrics_citywide",
+    ),
+    Case("backlog_adds_up", sql(f"UPDATE flow SET net = net + 1 WHERE {CITY}"), "7: flow: net = opened − closed_in"),
+    Case(
+        "outcomes_add_up",
+        sql(f"UPDATE outcomes SET closed_as = closed_as + 1 WHERE {CITY} AND {RECENT} AND outcome_order = 1"),
+        "6: Σ outcomes = closed: fails in 1 rows",
+    ),
+    Case(
+        "outcomes_add_up",
+        sql(f"UPDATE closure_reasons SET closed = closed + 1 WHERE {a_row('closure_reasons', RECENT)}"),
+        "6: Σ closure reasons = outcomes",
+    ),
+    Case(
+        "outcomes_add_up",
+        sql(
+            f"UPDATE outcome_incidence SET closed_share = 0.9 WHERE {CITY} AND {RECENT} AND day = 7 AND outcome_order = 1"
+        ),
+        "6: Σ incidence = share closed: fails in 1 rows",
+    ),
+    Case(
+        "outcomes_add_up",
+        sql(f"UPDATE outcomes SET outcome_share = 0.5 WHERE {CITY} AND {RECENT} AND outcome_order = 3"),
+        "outcomes: outcome_share = closed_as / closed",
+    ),
+    Case(
+        "closure_reasons_are_mapped",
+        sql(
+            "UPDATE closure_reasons SET closure_reason = 'Sent to the moon', outcome = 'Unmapped' "
+            f"WHERE {a_row('closure_reasons', 'closed > 0')}"
+        ),
+        "'Sent to the moon' closed",
+        WARN,
+    ),
+    Case(
+        "every_open_request_stands",
+        sql("DELETE FROM open_request_standing WHERE rowid = (SELECT min(rowid) FROM open_request_standing)"),
+        "an open request has no line: fails in 1 rows",
+    ),
+    Case(
+        "every_open_request_stands",
+        sql("UPDATE open_request_standing SET request_id = 'nobody' WHERE rowid = 1"),
+        "a line is of no open request: fails in 1 rows",
+    ),
+    Case(
+        "observed_equals_expected",
+        sql(
+            "UPDATE area_comparison SET expected = expected + 0.001 WHERE measure = 'closings' AND local_area = 'Downtown'"
+        ),
+        "8: area_comparison: closings: observed",
+    ),
+    Case(
+        "observed_equals_expected",
+        sql(f"UPDATE area_issue_mix SET observed = observed + 1 WHERE {a_row('area_issue_mix')}"),
+        "8: area_issue_mix, types: ",
+    ),
+    Case(
+        "observed_equals_expected",
+        sql(f"UPDATE area_issue_mix SET ratio = 1 WHERE {a_row('area_issue_mix', 'ratio IS NULL')}"),
+        "area_issue_mix: ratio = observed / expected, given only if ok",
+    ),
+    Case(
+        "quality_ledger_adds_up",
+        sql(f"DELETE FROM quality_ledger WHERE {a_row('quality_ledger')}"),
+        "quality_ledger: volume adds up to",
+    ),
+    Case(
+        "quality_ledger_adds_up",
+        sql(f"UPDATE quality_ledger SET n_missing_area = n_missing_area + 1 WHERE {a_row('quality_ledger')}"),
+        "quality_ledger: n_missing_area adds up to",
+    ),
+    Case(
+        "quality_is_as_usual",
+        sql("UPDATE quality_ledger SET n_missing_point = volume WHERE open_month = '2025-12'"),
+        "100.0% of requests are without a point",
+        WARN,
+    ),
+    Case(
+        "published_2025_figures_are_near",
+        all_months_of_2025,
+        "requests (published 272,580): ours is",
+        WARN,
+        settings=CITYS_PORTAL,
+    ),
+]

@@ -1,0 +1,96 @@
+"""How the tests of the checks plant a violation: by SQL behind the pipeline's back, or in the files.
+
+Belongs here: the means, and what a case is. Does not belong here: the cases.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from vanc311_pipeline.settings import LIVE, Settings
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+MONTH = "2024-01"
+ONE = f"rowid = (SELECT min(rowid) FROM service_requests WHERE partition_month = '{MONTH}' AND status = 'Close')"
+POINT = "rowid = (SELECT min(rowid) FROM service_requests WHERE latitude IS NOT NULL AND local_area IS NOT NULL)"
+
+Plant = Callable[[Settings], None]
+
+
+def execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount != 0, f"nothing was planted by {statement}"
+
+
+def sql(*statements: str) -> Plant:
+    """Change the warehouse behind the pipeline's back."""
+    return lambda settings: execute(settings.data_dir / "warehouse.sqlite", *statements)
+
+
+def unguarded(table: str, *statements: str) -> Plant:
+    """The same after the table lost its constraints, which would not let such a row in."""
+    bare = [f"CREATE TABLE bare AS SELECT * FROM {table}", f"DROP TABLE {table}", f"ALTER TABLE bare RENAME TO {table}"]
+    return lambda settings: execute(settings.data_dir / "warehouse.sqlite", *bare, *statements)
+
+
+def published(*statements: str) -> Plant:
+    """Change the published file."""
+    return lambda settings: execute(settings.published_path, *statements)
+
+
+def request(change: str, where: str = ONE) -> Plant:
+    """Change one stored request."""
+    return sql(f"UPDATE service_requests SET {change} WHERE {where}")
+
+
+def rewrite_landed(change: Callable[[dict], None] = lambda about: None, rows: int | None = None) -> Plant:
+    """Rewrite the landed file of one month: what it says of itself, or how many rows it has."""
+
+    def plant(settings: Settings) -> None:
+        path = settings.raw_dir / LIVE / f"{MONTH}.parquet"
+        table = pq.read_table(path)
+        about = json.loads(table.schema.metadata[b"vanc311"])
+        change(about)
+        pq.write_table(table.slice(0, rows).replace_schema_metadata({b"vanc311": json.dumps(about)}), path)
+
+    return plant
+
+
+def held_release(records_count: int) -> Plant:
+    return sql(
+        "INSERT INTO portal_releases (dataset, data_processed, records_count, state, seen_at, run_id) "
+        f"VALUES ('{LIVE}', '2099-01-01T14:06:58Z', {records_count}, 'held', '2099-01-01T15:00:00Z', 'a run')"
+    )
+
+
+def overwrite(place: int, data: bytes) -> Plant:
+    """Write bytes into the published file."""
+
+    def plant(settings: Settings) -> None:
+        with settings.published_path.open("rb+") as file:
+            file.seek(place)
+            file.write(data)
+
+    return plant
+
+
+def remove_published(settings: Settings) -> None:
+    settings.published_path.unlink()
+
+
+@dataclass(frozen=True)
+class Case:
+    check: str
+    plant: Plant
+    phrase: str
+    severity: dg.AssetCheckSeverity = ERROR
+    planned: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What is set otherwise."""

@@ -1,0 +1,225 @@
+"""Claims about the figures: what they draw is what their rows say, and they say n, as_of and what is left out."""
+
+import json
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from vanc311_pipeline.charts import backlog, comparison, monthly, outcomes, theme, timing
+from vanc311_pipeline.settings import LICENCE
+
+AS_OF = "2026-01-12"
+
+
+def month(name, opened=50, closed_in=40, provisional="no", share=0.9, state="ok", n=50):
+    return {
+        "month": name, "opened": opened, "closed_in": closed_in, "open_at_end": 12, "provisional": provisional, "as_of": AS_OF,
+        "n_30": n, "within_30": None if share is None else share * n, "share_30": share, "share_30_low": None if share is None else share - 0.1,
+        "share_30_high": None if share is None else share + 0.05, "share_30_state": state,
+    }  # fmt: skip
+
+
+MONTHS = pd.DataFrame(
+    [
+        month("2025-11"),
+        month("2025-12", opened=301, closed_in=288, share=None, state="immature"),
+        month("2026-01", opened=7, provisional="yes", share=None, state="immature"),
+    ]
+)
+DAYS = pd.DataFrame(
+    [
+        {"day": f"{day.date()}", "opened": 2, "closed_in": 1, "backlog": number, "as_of": AS_OF,
+         "understated": "yes" if number < 100 else "no", "provisional": "yes" if number > 494 else "no"}
+        for number, day in enumerate(pd.date_range("2024-09-05", "2026-01-12"), start=1)
+    ]
+)  # fmt: skip
+BANDS = pd.DataFrame(
+    [
+        {"age_band": band, "band_order": order, "open_requests": number, "located": number, "n_static": 3 if order == 5 else 0,
+         "share_of_open": number / 100, "as_of": AS_OF}
+        for order, (band, number) in enumerate(
+            [("0-7", 40), ("8-30", 30), ("31-90", 10), ("91-365", 8), ("over 365", 12), ("opened after as_of", 0)], start=1
+        )
+    ]
+)  # fmt: skip
+OUTCOMES = pd.DataFrame(
+    [
+        {"outcome": name, "outcome_order": order, "closed_as": number, "closed": 100, "open_requests": 7, "period": "2025",
+         "outcome_share": number / 100, "outcome_share_low": number / 120, "outcome_share_high": number / 90, "state": "ok", "as_of": AS_OF}
+        for order, (name, number) in enumerate([("Service recorded as provided", 60), ("Handed off or planned", 40)], start=1)
+    ]
+)  # fmt: skip
+CURVE = pd.DataFrame(
+    [
+        {"day": day, "at_risk": at_risk, "closed_by": 40 - at_risk, "open_share": at_risk / 40, "open_share_low": at_risk / 45,
+         "open_share_high": at_risk / 38}
+        for day, at_risk in [(0, 40), (1, 30), (7, 12), (30, 6), (730, 1)]
+    ]
+)  # fmt: skip
+SUMMARY = {
+    "period": "last_12_months", "n": 40, "still_open": 4, "as_of": AS_OF, "followed_days": 730,
+    "median_days": 3, "median_state": "ok", "p90_days": 18, "p90_state": "ok",
+    "n_static": 0, "n_after_as_of": 0, "n_negative": 2, "n_closed_without_date": 0,
+}  # fmt: skip
+AREAS = pd.DataFrame(
+    [
+        {"measure": "closings", "local_area": area, "n": 100, "observed": 90, "expected": 90 / ratio, "ratio": ratio, "ratio_low": ratio * 0.8,
+         "ratio_high": ratio * 1.2, "funnel_998_low": 0.0, "funnel_998_high": 1.4, "finding": finding, "state": "ok", "as_of": AS_OF}
+        for area, ratio, finding in [("Sunset", 1.0, "not distinguishable"), ("Marpole", 1.75, "more")]
+    ]
+    + [{"measure": "closings", "local_area": "Strathcona", "n": 4, "observed": 1, "expected": 2.0, "state": "too_few", "as_of": AS_OF}]
+)  # fmt: skip
+
+FIGURES = [
+    monthly.opened_and_closed(MONTHS, "Kitsilano"),
+    monthly.closed_within(MONTHS, "Kitsilano"),
+    backlog.through_time(DAYS, "Kitsilano"),
+    backlog.by_age(BANDS, "Kitsilano"),
+    outcomes.shares(OUTCOMES, "Kitsilano"),
+    timing.curve(CURVE, SUMMARY, "Kitsilano"),
+    comparison.areas(AREAS),
+]
+each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+
+
+def drawn(figure) -> list[dict]:
+    """Every row in the specification."""
+    return [row for rows in figure.specification()["datasets"].values() for row in rows]
+
+
+@each_figure
+def test_a_figure_says_what_it_shows_of_whom_and_as_of_when(figure):
+    assert figure.finding.endswith(".")
+    assert "12 January 2026" in figure.description
+    assert figure.meaning
+    assert figure.specification()["description"] == figure.description
+
+
+@each_figure
+def test_a_picture_that_stands_alone_carries_its_sentence_its_note_and_the_licence(figure):
+    texts = "".join(ElementTree.fromstring(figure.svg()).itertext())
+    assert figure.finding.split()[0] in texts
+    assert LICENCE in texts
+
+
+@each_figure
+def test_light_and_dark_differ_in_colours_and_in_nothing_else(figure):
+    light, dark = figure.specification(mode="light"), figure.specification(mode="dark")
+    assert light.pop("config") != dark.pop("config")
+    assert light == dark
+
+
+@each_figure
+def test_a_chart_names_no_colour_so_that_the_theme_decides(figure):
+    text = json.dumps(figure.specification(mode=None))
+    assert "config" not in figure.specification(mode=None)
+    assert "#" not in text
+
+
+@each_figure
+def test_a_png_is_drawn(figure):
+    assert figure.png().startswith(b"\x89PNG")
+
+
+def test_what_was_opened_and_closed_is_drawn_month_by_month_and_the_finding_is_the_last_settled_month():
+    figure = FIGURES[0]
+    assert [(row["which"], row["month"], row["requests"]) for row in drawn(figure)] == [
+        ("opened", "2025-11", 50), ("opened", "2025-12", 301), ("opened", "2026-01", 7),
+        ("closed", "2025-11", 40), ("closed", "2025-12", 288), ("closed", "2026-01", 40),
+    ]  # fmt: skip
+    assert figure.finding == "In December 2025, 301 requests were opened and 288 closed."
+    assert figure.notes == (monthly.PROVISIONAL,)
+
+
+def test_an_immature_month_is_counted_in_words_and_not_drawn():
+    figure = FIGURES[1]
+    assert [row["month"] for row in drawn(figure)] == ["2025-11"]
+    assert figure.notes == ("Not shown: 2 months whose youngest requests are not yet 30 days old.",)
+    assert figure.finding == "90.0 % of the requests opened in November 2025 were closed within 30 days (n = 50)."
+
+
+def test_without_a_mature_month_the_figure_says_so():
+    assert monthly.closed_within(MONTHS[1:], "Kitsilano").finding == "No month has 30 requests that are 30 days old."
+
+
+def test_the_backlog_is_drawn_from_the_day_on_which_the_record_is_long_enough():
+    figure = FIGURES[2]
+    assert len(drawn(figure)) == (DAYS["understated"] == "no").sum() == len(figure.rows)
+    assert figure.finding == "495 requests were open at the end of 12 January 2026, 365 more than a year before."
+    assert "Days before 2023-08-17 are left out" in figure.notes[1]
+
+
+def test_the_bands_of_age_are_drawn_without_the_empty_one_and_static_ones_are_said():
+    figure = FIGURES[3]
+    assert [row["age_band"] for row in drawn(figure)] == ["0-7", "8-30", "31-90", "91-365", "over 365"]
+    assert figure.finding == "12 of the 100 open requests (12.0 %) have been open for over a year."
+    assert figure.notes[0].startswith("3 of them were opened before 2022-08-17")
+    assert backlog.by_age(BANDS.assign(open_requests=0, n_static=0), "Kitsilano").finding == "No request is open."
+
+
+def test_outcomes_have_their_denominator_beside_them():
+    figure = FIGURES[4]
+    assert figure.finding == "60.0 % of the closed requests were closed as “Service recorded as provided”."
+    assert "opened in 2025; n = 100 requests closed, 7 still open. 95 % intervals." in figure.note
+    few = outcomes.shares(OUTCOMES.assign(state="too_few", outcome_share=None, closed=12), "Kitsilano")
+    assert few.finding == "Fewer than 30 closed requests (n = 12): no share is given."
+    assert drawn(few) == []
+
+
+def test_the_curve_ends_after_a_year_and_says_what_it_could_not_use():
+    figure = FIGURES[5]
+    assert [row["day"] for row in drawn(figure)] == [0, 1, 7, 30]
+    assert figure.finding == "Half are closed within 3 days, nine in ten within 18 days, counting those still open."
+    assert figure.notes == ("Left out: 2 closed before they were opened.",)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"median_state": "too_few", "n": 12}, "Fewer than 30 requests (n = 12): no statistic is given."),
+        ({"median_state": "not_reached"}, "More than half are still open; they were followed for up to 730 days."),
+        ({"median_state": "no_requests"}, "No request at all, in a period that the record covers."),
+        ({"median_days": 1, "p90_state": "not_reached"},
+         "Half are closed within 1 day; more than a tenth are still open after 730 days, the longest followed."),
+    ],
+)  # fmt: skip
+def test_a_curve_without_a_quantile_says_why(change, sentence):
+    assert timing.finding(SUMMARY | change) == sentence
+
+
+def test_areas_are_drawn_by_name_and_those_withheld_are_named():
+    figure = FIGURES[6]
+    assert [row["local_area"] for row in drawn(figure) if "local_area" in row] == ["Marpole", "Sunset"]
+    assert figure.finding == "Marpole (1.75) differs from the city, given what is reported in each."
+    assert figure.notes == ("Too few requests for a ratio: Strathcona.",)
+    assert "faster than the same types of request city-wide" in figure.note
+
+
+def test_without_an_area_that_can_be_compared_the_figure_says_so():
+    figure = comparison.areas(
+        AREAS[2:].assign(
+            **dict.fromkeys(["ratio", "ratio_low", "ratio_high", "funnel_998_low", "funnel_998_high", "finding"])
+        )
+    )
+    assert figure.finding == "No area has requests enough for a comparison."
+    assert figure.png().startswith(b"\x89PNG")
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_marks_stand_out_and_text_can_be_read(mode):
+    config = theme.config(mode)
+    paper = config["background"]
+    assert all(contrast(colour, paper) >= 3 for colour in config["range"]["category"])
+    assert all(contrast(colour, paper) >= 4.5 for colour in (config["axis"]["labelColor"], config["title"]["color"]))

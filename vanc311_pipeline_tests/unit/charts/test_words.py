@@ -1,0 +1,36 @@
+"""Claims about words: numbers, days and groups as people write them."""
+
+import pytest
+
+from vanc311_pipeline.charts import words
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (words.whole(1_297_198), "1,297,198"),
+        (words.whole(None), "–"),
+        (words.mean(3.14), "3.1"),
+        (words.mean(float("nan")), "–"),
+        (words.percent(0.575), "57.5 %"),
+        (words.ratio(1.256), "1.26"),
+        (words.days(1), "1 day"),
+        (words.days(18), "18 days"),
+        (words.requests(1), "1 request"),
+        (words.day("2026-01-02"), "2 January 2026"),
+        (words.month("2026-01"), "January 2026"),
+        (words.period("last_12_months"), "in the last 12 months"),
+        (words.period("all"), "at any time"),
+        (words.period("2025"), "in 2025"),
+        (words.whom("all", None, None), "All of Vancouver"),
+        (words.whom("located", None, None), "Vancouver, requests with a local area"),
+        (words.whom("unlocated", None, None), "Vancouver, requests without a local area"),
+        (words.whom("located", "Kitsilano", None), "Kitsilano"),
+        (words.whom("all", None, "Pothole Case"), "Pothole Case"),
+        (words.whom("located", None, "Pothole Case"), "Pothole Case, requests with a local area"),
+        (words.whom("located", "Kitsilano", "Pothole Case"), "Pothole Case in Kitsilano"),
+        (words.whom("all", None, None, "Fire"), "Fire"),
+    ],
+)
+def test_it_is_written_as_people_write_it(said, text):
+    assert said == text
