@@ -488,7 +488,7 @@ OUTCOMES = Family(
         "Groups of time to close but hyper_local, each with all six outcomes, and Unmapped if a reason is in "
         "no group. Periods as for time to close, but with requests opened before 2022-08-17.",
         "States of outcome_share: no_requests if nothing was opened, too_few if fewer than 30 closed, else ok.",
-        "A closed request without a reason has the reason N/A. closure_reasons has a row where closed + "
+        "A request without a reason has the reason N/A, open ones too. closure_reasons has a row where closed + "
         "open_requests > 0.",
         "outcome_incidence: citywide all and located, neighbourhood located, issue and department all; periods all and "
         "last_12_months; n ≥ 30; days 0, 1, 3, 7, 14, 30, 60, 90, 180, 365 up to followed_days.",
@@ -546,7 +546,7 @@ COMPARISON = Family(
         "department, and departments with fewer than 30 such requests together in one pool. So Σ O = Σ E.",
         "open_after_30_days: O = requests not closed within 30 days, V = Σ r (1 − r). closings: O = closings "
         "by as_of, E = Σ Λ(T) with Λ(t) = Σ d_s / n_s of the pool, V = E.",
-        "Suppressed (too_few) if n < 30 or E < 5; no_requests and no_usable_timing as for time to close. φ "
+        "E is null if n = 0. Suppressed (too_few) if n < 30 or E < 5; no_requests and no_usable_timing as for time to close. φ "
         "and q are over the areas that are not suppressed.",
         "φ = max(1, mean z²), where the ⌊areas / 10⌋ smallest and largest z are set to their next neighbour. "
         "Funnel limits 1 ± z √(φ V) / E with z = 1.959963984540054 and 3.090232306167813, not below 0. q is "

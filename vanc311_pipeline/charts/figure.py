@@ -27,8 +27,9 @@ class Figure:
     """The definition in plain language."""
     rows: pd.DataFrame
     """The numbers that are drawn, as columns of the published table."""
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart
-    height: int = 260
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart
+    height: int | None = 260
+    """Pixels; None for a chart that brings its own size."""
     notes: tuple[str, ...] = ()
     """What else a reader must know, such as what is provisional."""
 
@@ -48,12 +49,9 @@ class Figure:
         """
         spec: dict[str, Any] = self.chart.to_dict(format="vega-lite")
         spec.pop("config", None)
-        spec |= {
-            "width": width,
-            "height": self.height,
-            "description": self.description,
-            "autosize": {"type": "fit-x", "contains": "padding"},
-        }
+        spec["description"] = self.description
+        if self.height:
+            spec |= {"width": width, "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
         if mode:
             spec["config"] = theme.config(mode)
         if title:

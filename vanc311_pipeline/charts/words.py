@@ -1,5 +1,6 @@
 """Numbers, dates and groups as people write them. No third-decimal theatre: means 1 decimal, shares 1, ratios 2, days whole."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
@@ -48,6 +49,11 @@ def month(text: str) -> str:
 def period(name: str) -> str:
     """A period of opening, after the word opened: in 2025, in the last 12 months."""
     return {"all": "at any time", "last_12_months": "in the last 12 months"}.get(name, f"in {name}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """A, B and C."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def whom(scope: str, local_area: str | None, issue_type: str | None, department: str | None = None) -> str:

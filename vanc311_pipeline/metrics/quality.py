@@ -51,11 +51,15 @@ def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mappi
         "n_obsolete_label": obsolete[facts.issue],
         "n_unmapped_reason": facts.is_closed & (outcome_codes(facts) == len(OUTCOMES) - 1),
     }
-    cells = pd.DataFrame({"month": facts.open_month, "department": facts.department, **counted})
-    ledger = cells.groupby(["month", "department"])[list(counted)].sum().astype("int64")
-    months, departments = (ledger.index.get_level_values(name).to_numpy() for name in ("month", "department"))
-    ledger.index = pd.MultiIndex.from_arrays(
-        [month_texts(months), np.array(facts.departments, dtype=object)[departments]]
+    first = int(facts.open_month.min()) if len(facts) else 0
+    size = max(len(facts.departments), 1)
+    cell = (facts.open_month - first) * size + facts.department
+    here = np.flatnonzero(np.bincount(cell))
+    ledger = pd.DataFrame(
+        {name: np.bincount(cell[where], minlength=here.max(initial=0) + 1)[here] for name, where in counted.items()},
+        index=pd.MultiIndex.from_arrays(
+            [month_texts(first + here // size), np.array(facts.departments, dtype=object)[here % size]]
+        ),
     )
     beside = {"n_repeats": pd.Series(repeats), "n_quarantined": pd.Series(quarantined)}
     joined = pd.concat([ledger, *(column.rename(name) for name, column in beside.items() if len(column))], axis=1)

@@ -23,7 +23,7 @@ RESTRICTED = (30, 90)
 CURVE_DAYS = np.array(
     [*range(15), 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 540, 730, 1095, 1460], dtype=np.int64
 )
-CELLS_AT_ONCE = 1_000_000
+CELLS_AT_ONCE = 200_000
 """Groups by days that are worked out together: more is no faster and takes memory."""
 
 _UNUSED = {

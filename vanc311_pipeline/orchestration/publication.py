@@ -1,6 +1,7 @@
 """The last asset, the published file, and the list of all assets."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ from vanc311_pipeline.orchestration.assets import (
     raw_service_requests,
     service_requests,
 )
+from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
 from vanc311_pipeline.orchestration.failures import failure
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.statistics import STATISTICS, statistics
@@ -24,7 +26,7 @@ from vanc311_pipeline.plan import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.publishing import CheckResult, publish
 
 
 @dg.asset(
@@ -46,13 +48,50 @@ def published_database(
     warehouse = store.open()
     try:
         about = publish(
-            warehouse, store.published_path, context.run.run_id, settled_datasets(warehouse, context.run.tags)
+            warehouse,
+            store.published_path,
+            context.run.run_id,
+            settled_datasets(warehouse, context.run.tags),
+            last_results(context.instance),
         )
     except PipelineError as error:
         raise failure(error) from error
     return dg.MaterializeResult(
         metadata={"dagster/uri": str(store.published_path), "dagster/row_count": about["rows_stored"], **about}
     )
+
+
+INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
+    """What each check of the data last found. Those of the file itself come after it."""
+    checks = {check.spec.key: check for check in CHECKS if check.asset != published_database.key.to_user_string()}
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
+    results: list[CheckResult] = []
+    for key, record in records.items():
+        found = record.event.dagster_event.event_specific_data if record.event and record.event.dagster_event else None
+        if record.event and isinstance(found, dg.AssetCheckEvaluation):
+            check = checks[key]
+            results.append(
+                {
+                    "check_name": check.name,
+                    "asset": check.asset,
+                    "claim": DESCRIPTIONS[check.name],
+                    "blocking": "yes" if check.blocking else "no",
+                    "result": result_of(found),
+                    "found": found.description,
+                    "evaluated_at": datetime.fromtimestamp(record.event.timestamp, UTC).strftime(INSTANT),
+                    "run_id": record.run_id,
+                }
+            )
+    return results
+
+
+def result_of(found: dg.AssetCheckEvaluation) -> str:
+    if found.passed:
+        return "passed"
+    return "failed" if found.severity == dg.AssetCheckSeverity.ERROR else "warned"
 
 
 def settled_datasets(warehouse: Warehouse, tags: Mapping[str, str]) -> list[str]:

@@ -28,7 +28,15 @@ from vanc311_pipeline.schema.metrics import (
     metrics_hyper_local,
     metrics_unlocated,
 )
-from vanc311_pipeline.schema.published import VIEWS, View, dictionary, metric_definitions, published_metadata, release
+from vanc311_pipeline.schema.published import (
+    VIEWS,
+    View,
+    check_results,
+    dictionary,
+    metric_definitions,
+    published_metadata,
+    release,
+)
 from vanc311_pipeline.schema.requests import (
     KNOWN_EXTRA_FIELDS,
     OPENED,
@@ -72,6 +80,7 @@ __all__ = [
     "area_issue_mix",
     "backlog_by_age",
     "backlog_daily",
+    "check_results",
     "closure_reasons",
     "data_origin",
     "deep_readings",

@@ -60,6 +60,22 @@ release = sa.Table(
 )
 
 
+check_results = sa.Table(
+    "check_results",
+    published_metadata,
+    text("check_name", "the check", primary_key=True),
+    text("asset", "the table or step that it guards"),
+    text("claim", "what holds if it passes"),
+    text("blocking", "yes if nothing is published when it fails", "yes or no"),
+    text("result", "passed, warned (something is odd: kept, counted, said) or failed"),
+    text("found", "what it found, if it did not pass", nullable=True),
+    text("evaluated_at", "when it was last run before this file was made", "UTC instant"),
+    text("run_id", "the Dagster run that ran it"),
+    comment="What each check of the data last found, before this file was made; those of the file itself run after it.",
+    sqlite_strict=True,
+)
+
+
 @dataclass(frozen=True)
 class View:
     """A question that users ask, answered by name in the published file."""

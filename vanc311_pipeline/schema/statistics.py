@@ -249,7 +249,7 @@ closure_reasons = table(
     text("closure_reason", "the city's reason, as published; N/A stands for none"),
     text("outcome", "the outcome group; see outcome_mapping"),
     integer("closed", "closed requests with this reason", REQUESTS),
-    integer("open_requests", "open requests that carry this reason all the same", REQUESTS),
+    integer("open_requests", "open requests with this reason: nearly all have N/A, for the status decides", REQUESTS),
     _as_of(),
 )
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
@@ -37,11 +37,18 @@ ROWS_AT_ONCE = 5_000
 _BOOKKEEPING = {schema.publications.name, schema.portal_releases.name, schema.portal_months.name}
 
 
-def publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str]) -> dict[str, Any]:
+CheckResult = Mapping[str, str | None]
+"""A row of `check_results`."""
+
+
+def publish(
+    warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str], checks: Sequence[CheckResult] = ()
+) -> dict[str, Any]:
     """Make the published file from the warehouse and put it in place; what its `release` table says.
 
     Args:
         settled: the datasets of which the warehouse holds all of the present release, so that it is done with.
+        checks: what the checks of the warehouse found; the file carries it.
 
     Raises:
         IntegrityError: a month is held, or the new file is damaged or differs; the predecessor stays.
@@ -49,10 +56,12 @@ def publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[s
     """
     _refuse_held(warehouse)
     with on_disk(target.parent):
-        return _publish(warehouse, target, run_id, settled)
+        return _publish(warehouse, target, run_id, settled, checks)
 
 
-def _publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str]) -> dict[str, Any]:
+def _publish(
+    warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str], checks: Sequence[CheckResult]
+) -> dict[str, Any]:
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".publishing-*"):  # by a run that was killed; no other one publishes now
         shutil.rmtree(left, ignore_errors=True)
@@ -61,7 +70,7 @@ def _publish(warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[
         file = Path(scratch) / target.name
         with closing(sqlite3.connect(f"file:{warehouse.path}?mode=ro", uri=True)) as raw:
             raw.execute("VACUUM INTO ?", (str(file),))
-        about = _describe(warehouse, file, run_id)
+        about = _describe(warehouse, file, run_id, checks)
         problems = [*damage(file), *differences(warehouse, file, months=())]
         if problems:
             raise IntegrityError(
@@ -101,8 +110,8 @@ def _make_reader_indexes(warehouse: Warehouse) -> None:
             connection.execute(CreateIndex(index, if_not_exists=True))
 
 
-def _describe(warehouse: Warehouse, file: Path, run_id: str) -> dict[str, Any]:
-    """Write the dictionary, the release table and the views into the new file."""
+def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[CheckResult]) -> dict[str, Any]:
+    """Write the dictionary, the release table, the results of the checks and the views into the new file."""
     with warehouse.read() as connection:
         about = _release_row(connection, warehouse.source, run_id)
     with open_new(file) as connection:
@@ -112,6 +121,8 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str) -> dict[str, Any]:
         connection.execute(sa.insert(schema.release), about)
         connection.execute(sa.insert(schema.dictionary), list(dictionary_rows()))
         connection.execute(sa.insert(schema.metric_definitions), list(definition_rows()))
+        if checks:
+            connection.execute(sa.insert(schema.check_results), list(checks))
         for view in schema.VIEWS:
             columns = ", ".join(name for name, _, _ in view.columns)
             connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.query.strip()}")

@@ -485,6 +485,16 @@ def test_a_real_run_evaluates_every_check_once(synced):
     assert all(check.severity == WARN for check in seen if not check.passed)
 
 
+def test_the_published_file_carries_what_the_checks_of_the_data_found(synced):
+    with closing(sqlite3.connect(synced.published_path)) as connection:
+        results = dict(connection.execute("SELECT check_name, result FROM check_results"))
+        said = dict(connection.execute("SELECT check_name, found FROM check_results WHERE result <> 'passed'"))
+    assert set(results) == {check.name for check in CHECKS if check.asset != "published_database"}
+    assert {name for name, result in results.items() if result == "warned"} == set(ODD_IN_THE_SAMPLE)
+    assert set(results.values()) == {"passed", "warned"}
+    assert all(ODD_IN_THE_SAMPLE[name] in found for name, found in said.items())
+
+
 # -- through Dagster -------------------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,30 @@
-"""What the tests of the metrics share: a month in a real warehouse, summed by the real statements."""
+"""What the tests of the metrics share: requests as facts, the bundled sample, and a month summed by the real statements."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
+from vanc311_pipeline.metrics.groups import chosen, groupings, periods
 from vanc311_pipeline.metrics.levels import LEVELS
+from vanc311_pipeline.metrics.time_to_close import Cohort
+from vanc311_pipeline.months import running_month
+from vanc311_pipeline.orchestration.planning import plan_now
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.landing import land, landed_path, read_landed
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
+from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.statistics import read_facts
+
+AS_OF = "2025-06-30"  # a Monday
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +45,112 @@ def summed(landed, areas, tmp_path_factory):
         return tables
 
     return run
+
+
+@pytest.fixture(scope="session")
+def facts():
+    """Requests as facts: `facts({"ago": 40, "took": 3, "times": 30}, {"ago": 2})`.
+
+    A request was opened so many days `ago` (or `opened` on a date) and, if it is closed, `took` so many days (or was `closed` on
+    a date). Its status follows from that unless it is given; `times` says how many such requests there are.
+    """
+
+    def make(*rows, as_of=AS_OF, areas=("Marpole", "Sunset")) -> Facts:
+        each = [_request(row, day_number(as_of)) for row in rows for _ in range(row.get("times", 1))]
+        column = {name: [request[name] for request in each] for name in _request({}, 0)}
+        issues, departments, reasons = (
+            tuple(sorted(set(column[name]) - {None})) for name in ("issue", "department", "reason")
+        )
+        return Facts(
+            as_of=day_number(as_of),
+            areas=areas,
+            issues=issues,
+            departments=departments,
+            reasons=reasons,
+            area=_places(column["area"], areas),
+            issue=_places(column["issue"], issues),
+            department=_places(column["department"], departments),
+            reason=_places(column["reason"], reasons),
+            status=np.array(column["status"], dtype=np.int32),
+            opened=np.array(column["opened"], dtype=np.int32),
+            closed=np.array(column["closed"], dtype=np.int32),
+            twin=np.array(column["twin"], dtype=bool),
+            point=np.array(column["point"], dtype=bool),
+        )
+
+    return make
+
+
+def _request(row, as_of):
+    opened = day_number(row["opened"]) if "opened" in row else as_of - row.get("ago", 0)
+    closed = day_number(row["closed"]) if "closed" in row else NONE
+    if row.get("took") is not None:
+        closed = opened + row["took"]
+    named = {"area": "Marpole", "issue": "Graffiti", "department": "ENG", "reason": None, "twin": False, "point": True}
+    status = row.get("status", Status.OPEN if closed == NONE else Status.CLOSE)
+    given = {name: row[name] for name in named if name in row}
+    return {**named, **given, "status": status, "opened": opened, "closed": closed}
+
+
+def _places(values, names):
+    return np.array([NONE if value is None else names.index(value) for value in values], dtype=np.int32)
+
+
+@pytest.fixture(scope="session")
+def grouped():
+    """One grouping of some facts: `grouped(facts, "issue", "all")`."""
+    return lambda made, level="citywide", scope="all": chosen(groupings(made), [(level, scope)])[0]
+
+
+@pytest.fixture(scope="session")
+def cohort_of(grouped):
+    """One grouping of the facts in one period: `cohort_of(facts, "issue", "all", "2025")`."""
+
+    def make(made, level="citywide", scope="all", period="all") -> Cohort:
+        named = {each.name: each for each in periods(made)}
+        return Cohort(made, grouped(made, level, scope), named[period])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def told():
+    """Some columns of a frame as rows of plain values: `told(frame, "local_area", "n")`; None for NaN."""
+
+    def rows(frame, *columns):
+        found = frame[list(columns)].astype(object)
+        made = found.where(found.notna(), None).itertuples(index=False, name=None)
+        return [row[0] if len(columns) == 1 else row for row in made]
+
+    return rows
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The bundled sample as it is stored, and read as facts."""
+
+    as_of: str
+    facts: Facts
+    stored: pd.DataFrame
+    warehouse: Warehouse
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory) -> Sample:
+    """The bundled sample, fetched from the stand-in, cleaned and stored by the steps of the real load."""
+    root = tmp_path_factory.mktemp("sample")
+    warehouse = Warehouse(f"sqlite:///{root / 'warehouse.sqlite'}", "portal")
+    warehouse.create()
+    with StandIn() as portal, Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
+        plan = plan_now(client, warehouse)
+        replace_areas(warehouse, client.areas())
+        with warehouse.read() as connection:
+            areas = area_names(connection)
+        for window in plan.stale:
+            about = land(client, plan.releases[0], window, running_month(), root)
+            frame = read_landed(landed_path(root, window))
+            load_month(warehouse, window.month, [(about, frame)], areas, "a run", accept_shrink=False)
+    with warehouse.read() as connection:
+        as_of = ledger.as_of(connection)
+        stored = pd.read_sql("SELECT * FROM service_requests ORDER BY rowid", connection)
+        return Sample(as_of, read_facts(connection, as_of), stored, warehouse)

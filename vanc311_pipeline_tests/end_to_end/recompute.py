@@ -1,0 +1,884 @@
+"""Every table of statistics once more, from the definitions in docs/methods.md.
+
+A second, plain reading of the same words: row by row, with no code in common with the pipeline. It reads the published
+SQLite file (the requests, the quarantined rows, the local areas, the 17 mapped reasons and as_of), computes every table
+of statistics and says where the published one differs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sqlite3
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from scipy.stats import chi2, norm
+
+Row = dict[str, object]
+
+VANCOUVER = ZoneInfo("America/Vancouver")
+REFRESHED_FROM = date(2022, 8, 17)
+UNDERSTATED_UNTIL = date(2023, 8, 17)
+LEAST_N = 30
+LEAST_EXPECTED = 5
+TOLERANCE = 1e-9
+Z_95 = 1.959963984540054
+Z_998 = 3.090232306167813
+QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
+UNUSED = ("n_static", "n_after_as_of", "n_negative", "n_closed_without_date")
+CURVE_DAYS = [*range(15), 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 540, 730, 1095, 1460]
+WAITED_DAYS = [0, 1, 3, 7, 14, 30, 60, 90, 180, 365]
+AGE_BANDS = {"0-7": (0, 7), "8-30": (8, 30), "31-90": (31, 90), "91-365": (91, 365)}
+AGE_BANDS |= {"over 365": (366, math.inf), "opened after as_of": (-math.inf, -1)}
+UNMAPPED = ("Unmapped", 7)
+GROUP = ("level", "scope", "local_area", "issue_type", "department")
+
+
+class Request:
+    """One service request, and what the definitions say of it as of as_of."""
+
+    def __init__(self, row: Row, as_of: date) -> None:
+        self.id, self.department, self.issue_type = row["request_id"], row["department"], row["issue_type"]
+        self.local_area, self.occurrence = row["local_area"], row["occurrence"]
+        self.has_point = row["latitude"] is not None and row["longitude"] is not None
+        opened_at = datetime.fromisoformat(row["opened_at"])
+        modified_at = None if row["modified_at"] is None else datetime.fromisoformat(row["modified_at"])
+        self.seconds_to_update = None if modified_at is None else int((modified_at - opened_at).total_seconds())
+        self.opened = opened_at.astimezone(VANCOUVER).date()
+        self.month = f"{self.opened:%Y-%m}"
+        self.is_open, self.is_closed = row["status"] == "Open", row["status"] == "Close"
+        self.closed_on = date.fromisoformat(row["closed_on"]) if self.is_closed and row["closed_on"] else None
+        self.reason = "N/A" if row["closure_reason"] is None else row["closure_reason"]
+        self.is_static = self.opened < REFRESHED_FROM
+        self.is_negative = self.closed_on is not None and self.closed_on < self.opened
+        self.lacks_date = self.is_closed and self.closed_on is None
+        self.in_pile = self.is_open or self.closed_on is not None
+        self.leaves_pile = self.closed_on and max(self.closed_on, self.opened)
+        why = zip(UNUSED, (self.is_static, self.opened > as_of, self.is_negative, self.lacks_date), strict=True)
+        self.unused = next((name for name, applies in why if applies), None)
+        self.closed = self.unused is None and self.closed_on is not None and self.closed_on <= as_of
+        self.followed = ((self.closed_on if self.closed else as_of) - self.opened).days
+        own = ("request_id", "modified_at", "days_to_update", "occurrence")
+        self.all_else = tuple(value for name, value in row.items() if name not in own)
+
+
+class Group(NamedTuple):
+    """The requests of one level, scope and name."""
+
+    level: str
+    scope: str
+    local_area: str | None
+    issue_type: str | None
+    department: str | None
+    requests: list[Request]
+
+    @property
+    def key(self) -> Row:
+        return dict(zip(GROUP, self[:5], strict=True))
+
+
+class Cohort(NamedTuple):
+    """The requests of a group that were opened in a period, those that time to close can use, and their curve."""
+
+    group: Group
+    period: str
+    requests: list[Request]
+    used: list[Request]
+    curve: Curve | None
+
+    @property
+    def key(self) -> Row:
+        return self.group.key | {"period": self.period}
+
+
+class Record:
+    """What one published file holds, before any statistic."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.as_of = date.fromisoformat(table(path, "release")[0]["as_of"])
+        self.requests = [Request(row, self.as_of) for row in table(path, "service_requests")]
+        self.areas = [row["local_area"] for row in table(path, "local_areas")]
+        self.quarantined = Counter(
+            (row["partition_month"], json.loads(row["raw_row"]).get("department") or "unknown")
+            for row in table(path, "quarantined_requests")
+        )
+        mapping = [row for row in table(path, "outcome_mapping") if row["outcome"] != "Unmapped"]
+        self.mapping = {row["closure_reason"]: (row["outcome"], row["outcome_order"]) for row in mapping}
+        self.mapping_version = mapping[0]["mapping_version"]
+        self.located = [r for r in self.requests if r.local_area is not None]
+        self.unlocated = [r for r in self.requests if r.local_area is None]
+        self.first, self.last = min(r.opened for r in self.requests), max(r.opened for r in self.requests)
+
+    @cached_property
+    def periods(self) -> list[tuple[str, date, date]]:
+        """Name, first and last day of opening, clipped to the record."""
+        wanted = [("all", self.first, self.last), ("last_12_months", self.days_ago(364), self.as_of)]
+        wanted += [(str(y), date(y, 1, 1), date(y, 12, 31)) for y in sorted({r.opened.year for r in self.requests})]
+        clipped = [(name, max(start, self.first), min(end, self.last)) for name, start, end in wanted]
+        return [(name, start, end) for name, start, end in clipped if start <= end]
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The groups of time to close."""
+        found = [Group("unlocated", "unlocated", None, None, None, self.unlocated)]
+        for scope, requests in (("all", self.requests), ("located", self.located)):
+            found.append(Group("citywide", scope, None, None, None, requests))
+            for issue, members in by(requests, lambda r: r.issue_type).items():
+                found.append(Group("issue", scope, None, issue, None, members))
+            for department, members in by(requests, lambda r: r.department).items():
+                found.append(Group("department", scope, None, None, department, members))
+        for (area, issue), members in by(self.located, lambda r: (r.local_area, r.issue_type)).items():
+            found.append(Group("hyper_local", "located", area, issue, None, members))
+        in_area = by(self.located, lambda r: r.local_area)
+        areas = [Group("neighbourhood", "located", area, None, None, in_area.get(area, [])) for area in self.areas]
+        return [group for group in found if group.requests] + areas
+
+    @cached_property
+    def large_groups(self) -> list[Group]:
+        return [group for group in self.groups if group.level != "hyper_local"]
+
+    @cached_property
+    def cohorts(self) -> list[Cohort]:
+        """Every group in every period."""
+        found = []
+        for group in self.groups:
+            for period, start, end in self.periods:
+                requests = within(group.requests, start, end)
+                used = usable(requests)
+                curve = Curve(used) if len(used) >= LEAST_N else None
+                found.append(Cohort(group, period, requests, used, curve))
+        return found
+
+    @cached_property
+    def outcomes(self) -> list[tuple[str, int]]:
+        """The six outcomes, and Unmapped if a closed request has a reason that is in no group."""
+        found = set(self.mapping.values()) | {self.outcome(r) for r in self.requests if r.is_closed}
+        return sorted(found, key=lambda outcome: outcome[1])
+
+    def outcome(self, request: Request) -> tuple[str, int]:
+        return self.mapping.get(request.reason, UNMAPPED)
+
+    def days_ago(self, days: int) -> date:
+        return self.as_of - timedelta(days)
+
+
+def table(path: str | Path, name: str) -> list[Row]:
+    """All rows of one table of the file."""
+    with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {name}")]
+
+
+def by(requests: Iterable[Request], key: Callable[[Request], Hashable]) -> dict:
+    """The requests under each key, in order of first appearance."""
+    found = defaultdict(list)
+    for request in requests:
+        found[key(request)].append(request)
+    return dict(found)
+
+
+def within(requests: Iterable[Request], start: date, end: date) -> list[Request]:
+    return [r for r in requests if start <= r.opened <= end]
+
+
+def usable(requests: Iterable[Request]) -> list[Request]:
+    return [r for r in requests if r.unused is None]
+
+
+def share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def yes(condition: bool) -> str:
+    return "yes" if condition else "no"
+
+
+# --- The four headline metrics ---------------------------------------------------------------------------------------
+
+
+def headline(requests: Sequence[Request]) -> Row:
+    """Counts, sums and the two means of these requests."""
+    to_close = [(r.closed_on - r.opened).days for r in requests if r.closed_on and not r.is_negative]
+    changed = [r.seconds_to_update for r in requests if r.seconds_to_update is not None]
+    to_update = [seconds for seconds in changed if seconds > 0]
+    row = {"volume": len(requests), "open_requests": sum(r.is_open for r in requests)}
+    row |= {"avg_ttr": share(sum(to_close), len(to_close)), "n_ttr": len(to_close)}
+    row |= {"avg_ttu": share(sum(to_update), len(to_update) * 86_400), "n_ttu": len(to_update)}
+    row |= {"sum_days_to_close": sum(to_close), "sum_seconds_to_update": sum(to_update)}
+    row["closed"] = sum(r.is_closed for r in requests)
+    row["status_unknown"] = sum(not r.is_open and not r.is_closed for r in requests)
+    row["n_negative"] = sum(r.is_negative for r in requests)
+    row["n_closed_without_date"] = sum(r.lacks_date for r in requests)
+    row["n_never_updated"] = sum(seconds == 0 for seconds in changed)
+    row["n_update_negative"] = sum(seconds < 0 for seconds in changed)
+    row["n_update_missing"] = len(requests) - len(changed)
+    row["n_static_open"] = sum(r.is_open and r.is_static for r in requests)
+    return row
+
+
+def headline_of(record: Record, level: str, *names: str) -> list[Row]:
+    """The headline metrics of the groups of one level that have a request."""
+    groups = [group for group in record.groups if group.level == level and group.requests]
+    return [{name: group.key[name] for name in names} | headline(group.requests) for group in groups]
+
+
+def metrics_citywide(record: Record) -> list[Row]:
+    return headline_of(record, "citywide", "scope")
+
+
+def metrics_by_neighbourhood(record: Record) -> list[Row]:
+    return headline_of(record, "neighbourhood", "local_area")
+
+
+def metrics_by_issue(record: Record) -> list[Row]:
+    return headline_of(record, "issue", "issue_type", "scope")
+
+
+def metrics_hyper_local(record: Record) -> list[Row]:
+    return headline_of(record, "hyper_local", "local_area", "issue_type")
+
+
+def metrics_unlocated(record: Record) -> list[Row]:
+    found = by(record.unlocated, lambda r: r.issue_type)
+    return [{"issue_type": issue} | headline(members) for issue, members in found.items()]
+
+
+def metric_aggregates(record: Record) -> list[Row]:
+    """The four metrics of the groups above, and of all requests without an area, one line each."""
+    behind = {"volume": "volume", "open_requests": "volume", "avg_ttr": "n_ttr", "avg_ttu": "n_ttu"}
+    groups = [group for group in record.groups if group.level != "department" and group.requests]
+    for issue, members in by(record.unlocated, lambda r: r.issue_type).items():
+        groups.append(Group("unlocated", "unlocated", None, issue, None, members))
+    rows = []
+    for group in groups:
+        key, row = {name: group.key[name] for name in GROUP[:4]}, headline(group.requests)
+        rows += [key | {"metric": metric, "value": row[metric], "n": row[n]} for metric, n in behind.items()]
+    return rows
+
+
+# --- Time to close ---------------------------------------------------------------------------------------------------
+
+
+class Curve:
+    """The Kaplan–Meier curve of some usable requests, day by day, with its log-log limits."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self.n = len(requests)
+        self.last = max(r.followed for r in requests)
+        self.closings = Counter(r.followed for r in requests if r.closed)
+        self.at_risk, self.share, self.low, self.high = [], [], [], []
+        ends = Counter(r.followed for r in requests)
+        at_risk, still_open, greenwood = self.n, 1.0, 0.0
+        for day in range(self.last + 1):
+            closed = self.closings[day]
+            still_open *= 1 - closed / at_risk
+            if closed < at_risk:
+                greenwood += closed / (at_risk * (at_risk - closed))
+            low, high = log_log(still_open, greenwood)
+            self.at_risk.append(at_risk)
+            self.share.append(still_open)
+            self.low.append(low)
+            self.high.append(high)
+            at_risk -= ends[day]
+
+    def quantiles(self, name: str) -> tuple[int | None, ...]:
+        """The day of the quantile, and those of the lower and the upper limit."""
+        return tuple(first_day(values, 1 - QUANTILES[name]) for values in (self.share, self.low, self.high))
+
+    def further(self, name: str, waited: int, followed: int) -> tuple[int | None, str]:
+        """Further days until this share of those still open after the days waited were closed; and the state."""
+        if followed < LEAST_N:
+            return None, "too_few"
+        day = first_day(self.share, (1 - QUANTILES[name]) * self.share[waited], waited + 1)
+        return (None, "not_reached") if day is None else (day - waited, "ok")
+
+    def mean_within(self, days: int) -> float | None:
+        return math.fsum(self.share[:days]) if self.last >= days else None
+
+
+def log_log(still_open: float, greenwood: float) -> tuple[float, float]:
+    if still_open in (0.0, 1.0):
+        return still_open, still_open
+    width = Z_95 * math.sqrt(greenwood) / abs(math.log(still_open))
+    return still_open ** math.exp(width), still_open ** math.exp(-width)
+
+
+def first_day(values: Sequence[float], level: float, start: int = 0) -> int | None:
+    """The first day from start on which the value is down to the level."""
+    return next((day for day in range(start, len(values)) if values[day] <= level + TOLERANCE), None)
+
+
+def timing_state(volume: int, n: int) -> str:
+    """Why there is no value, or ok."""
+    if volume == 0:
+        return "no_requests"
+    if n == 0:
+        return "no_usable_timing"
+    return "too_few" if n < LEAST_N else "ok"
+
+
+def quantile_cells(name: str, curve: Curve | None, state: str) -> Row:
+    """A quantile with its limits and state, under the names that the tables use."""
+    day, low, high = curve.quantiles(name) if curve else (None, None, None)
+    if curve:
+        state = "not_reached" if day is None else "ok"
+    return {f"{name}_days": day, f"{name}_low": low, f"{name}_high": high, f"{name}_state": state}
+
+
+def periods(record: Record) -> list[Row]:
+    found = [(name, start.isoformat(), end.isoformat()) for name, start, end in record.periods]
+    return [{"period": name, "opened_from": start, "opened_to": end} for name, start, end in found]
+
+
+def time_to_close(record: Record) -> list[Row]:
+    rows = []
+    for cohort in record.cohorts:
+        used, curve, unused = cohort.used, cohort.curve, Counter(r.unused for r in cohort.requests)
+        days = sorted(r.followed for r in used if r.closed)
+        row = cohort.key | {"volume": len(cohort.requests)} | {reason: unused[reason] for reason in UNUSED}
+        row |= {"n": len(used), "closed": len(days), "still_open": len(used) - len(days)}
+        row["followed_days"] = max((r.followed for r in used), default=None)
+        for name in QUANTILES:
+            row |= quantile_cells(name, curve, timing_state(len(cohort.requests), len(used)))
+        row["mean_within_30"] = curve and curve.mean_within(30)
+        row["mean_within_90"] = curve and curve.mean_within(90)
+        row["mean_closed_only"] = share(sum(days), len(days)) if curve else None
+        row["median_closed_only"] = days[(len(days) + 1) // 2 - 1] if curve and days else None
+        rows.append(row)
+    return rows
+
+
+def time_to_close_curves(record: Record) -> list[Row]:
+    rows = []
+    for cohort in record.cohorts:
+        curve = cohort.curve
+        if curve is None or (cohort.group.level == "hyper_local" and cohort.period != "last_12_months"):
+            continue
+        for day in (day for day in CURVE_DAYS if day <= curve.last):
+            closed_by = sum(closed for closed_on, closed in curve.closings.items() if closed_on <= day)
+            row = {"day": day, "at_risk": curve.at_risk[day], "closed_by": closed_by, "open_share": curve.share[day]}
+            rows.append(cohort.key | row | {"open_share_low": curve.low[day], "open_share_high": curve.high[day]})
+    return rows
+
+
+# --- How long should mine take? --------------------------------------------------------------------------------------
+
+
+def waiting_times(record: Record) -> list[Row]:
+    wanted = {("issue", "all", "all"), ("issue", "all", "last_12_months"), ("hyper_local", "located", "last_12_months")}
+    rows = []
+    for cohort in record.cohorts:
+        curve = cohort.curve
+        if curve is None or (cohort.group.level, cohort.group.scope, cohort.period) not in wanted:
+            continue
+        for waited in (day for day in WAITED_DAYS if day < curve.last):
+            followed = sum(r.followed > waited for r in cohort.used)
+            row = cohort.key | {"waited_days": waited, "followed": followed, "open_share": curve.share[waited]}
+            for name in QUANTILES:
+                row[f"further_{name}"], row[f"further_{name}_state"] = curve.further(name, waited, followed)
+            rows.append(row)
+    return rows
+
+
+def open_request_standing(record: Record) -> list[Row]:
+    """Each open request against its issue type."""
+    of_type = {
+        (cohort.group.issue_type, cohort.period): cohort.used
+        for cohort in record.cohorts
+        if (cohort.group.level, cohort.group.scope) == ("issue", "all")
+    }
+    curves = {key: Curve(used) for key, used in of_type.items() if used}
+    rows = []
+    for request in (r for r in record.requests if r.is_open and not r.unused):
+        waited = (record.as_of - request.opened).days
+        for period in ("last_12_months", "all"):
+            followed = sum(r.followed > waited for r in of_type.get((request.issue_type, period), ()))
+            if followed >= LEAST_N:
+                break
+        curve = curves[request.issue_type, period]
+        row = {"request_id": request.id, "days_open": waited, "period": period, "n": curve.n, "followed": followed}
+        row["closed_sooner_share"] = 1 - curve.share[waited] if curve.n >= LEAST_N else None
+        row["further_median"], row["state"] = curve.further("median", waited, followed)
+        rows.append(row)
+    return rows
+
+
+# --- Month by month --------------------------------------------------------------------------------------------------
+
+
+def months_of(record: Record) -> Iterator[tuple[str, date, date]]:
+    """Name, first and last day of every month of the record, and of any later month with a closing."""
+    closings = {f"{r.leaves_pile:%Y-%m}" for r in record.requests if r.leaves_pile}
+    last = f"{max(record.last, record.as_of):%Y-%m}"
+    start = record.first.replace(day=1)
+    while (name := f"{start:%Y-%m}") <= max(closings | {last}):
+        following = (start + timedelta(31)).replace(day=1)
+        if name <= last or name in closings:
+            yield name, start, following - timedelta(1)
+        start = following
+
+
+def wilson(part: int, whole: int) -> tuple[float, float, float]:
+    """The share with its 95 % limits."""
+    p, z2 = part / whole, Z_95**2
+    middle = p + z2 / (2 * whole)
+    width = Z_95 * math.sqrt(p * (1 - p) / whole + z2 / (4 * whole**2))
+    return p, (middle - width) / (1 + z2 / whole), (middle + width) / (1 + z2 / whole)
+
+
+def share_within(used: Sequence[Request], days: int, state: str, month_end: date, record: Record) -> Row:
+    """Closed within so many days, once all requests of the month are that old."""
+    old_enough = [r for r in used if r.opened <= record.days_ago(days)]
+    quick = sum(r.closed and r.followed <= days for r in old_enough)
+    if used and month_end > record.days_ago(days):
+        state = "immature"
+    elif used:
+        state = "too_few" if len(old_enough) < LEAST_N else "ok"
+    middle, low, high = wilson(quick, len(old_enough)) if state == "ok" else (None, None, None)
+    row = {f"n_{days}": len(old_enough), f"within_{days}": quick, f"share_{days}": middle}
+    return row | {f"share_{days}_low": low, f"share_{days}_high": high, f"share_{days}_state": state}
+
+
+def month_cells(requests: Sequence[Request], month_end: date, record: Record) -> Row:
+    """How fast the requests opened in one month were closed."""
+    used = usable(requests)
+    state = timing_state(len(requests), len(used))
+    row = {"n": len(used), "closed": sum(r.closed for r in used)}
+    median = quantile_cells("median", Curve(used) if state == "ok" else None, state)
+    row |= median | {"provisional": yes(month_end >= record.days_ago(6))}
+    for days in (7, 30, 90):
+        row |= share_within(used, days, state, month_end, record)
+    return row
+
+
+def monthly_series(record: Record) -> list[Row]:
+    """Every month of the record for each group; of hyper_local groups only months with a request."""
+    months, rows = list(months_of(record)), []
+    for group in record.groups:
+        opened = by(group.requests, lambda r: r.month)
+        closed_in = Counter(f"{r.leaves_pile:%Y-%m}" for r in group.requests if r.leaves_pile)
+        for name, start, end in months:
+            members, pile = opened.get(name, []), None
+            if start <= record.as_of:
+                pile = pile_at(group.requests, min(end, record.as_of))
+            if group.level != "hyper_local" or members or closed_in[name] or pile:
+                row = {"month": name, "opened": len(members), "closed_in": closed_in[name], "open_at_end": pile}
+                rows.append(group.key | row | month_cells(members, end, record))
+    return rows
+
+
+# --- Backlog and flow ------------------------------------------------------------------------------------------------
+
+
+def pile_at(requests: Iterable[Request], day: date) -> int:
+    """What was open at the end of the day."""
+    return sum(r.in_pile and r.opened <= day and (r.leaves_pile is None or r.leaves_pile > day) for r in requests)
+
+
+def backlog_by_age(record: Record) -> list[Row]:
+    rows = []
+    for group in record.large_groups:
+        waiting = [r for r in group.requests if r.is_open]
+        for order, (band, (least, most)) in enumerate(AGE_BANDS.items(), 1):
+            members = [r for r in waiting if least <= (record.as_of - r.opened).days <= most]
+            row = {"age_band": band, "band_order": order, "open_requests": len(members)}
+            row |= {"located": sum(r.local_area is not None for r in members)}
+            row |= {"n_static": sum(r.is_static for r in members), "share_of_open": share(len(members), len(waiting))}
+            rows.append(group.key | row)
+    return rows
+
+
+def backlog_daily(record: Record) -> list[Row]:
+    rows = []
+    for group in (g for g in record.groups if g.level in ("citywide", "unlocated", "neighbourhood")):
+        opened = Counter(r.opened for r in group.requests if r.in_pile)
+        closed = Counter(r.leaves_pile for r in group.requests if r.leaves_pile)
+        day, backlog = record.first, 0
+        while day <= record.as_of:
+            backlog += opened[day] - closed[day]
+            row = {"day": day.isoformat(), "opened": opened[day], "closed_in": closed[day], "backlog": backlog}
+            row |= {"understated": yes(day < UNDERSTATED_UNTIL), "provisional": yes(day >= record.days_ago(6))}
+            rows.append(group.key | row)
+            day += timedelta(1)
+    return rows
+
+
+def thirteen_weeks(requests: Iterable[Request], sunday: date) -> list[tuple[int, int]]:
+    """Opened and closed in each of the 13 weeks that end with this Sunday."""
+    opened = Counter((sunday - r.opened).days // 7 for r in requests)
+    closed = Counter((sunday - r.leaves_pile).days // 7 for r in requests if r.leaves_pile)
+    return [(opened[week], closed[week]) for week in range(13)]
+
+
+def t_statistic(nets: Sequence[int]) -> float:
+    mean = sum(nets) / len(nets)
+    deviation = math.sqrt(sum((net - mean) ** 2 for net in nets) / (len(nets) - 1))
+    if deviation == 0:
+        return math.copysign(1e9, mean) if mean else 0.0
+    return mean / (deviation / math.sqrt(len(nets)))
+
+
+def flow_label(net: int, backlog_start: int, t: float | None) -> str:
+    if t is None:
+        return "too_few"
+    least = max(10, 0.05 * backlog_start)
+    if net >= least and t >= 2.179:
+        return "growing"
+    return "shrinking" if net <= -least and t <= -2.179 else "stable"
+
+
+def flow(record: Record) -> list[Row]:
+    sunday = record.days_ago(record.as_of.isoweekday() % 7)
+    before, year_before, rows = sunday - timedelta(91), sunday - timedelta(364), []
+    for group in record.large_groups:
+        requests = [r for r in group.requests if r.in_pile and not r.is_static]
+        weeks = thirteen_weeks(requests, sunday)
+        opened, closed = (sum(numbers) for numbers in zip(*weeks, strict=True))
+        t = t_statistic([o - c for o, c in weeks]) if opened + closed >= LEAST_N else None
+        start = pile_at(requests, before)
+        row = {"weeks_from": (before + timedelta(1)).isoformat(), "weeks_to": sunday.isoformat()}
+        row |= {"opened": opened, "closed_in": closed, "net": opened - closed, "backlog_start": start}
+        row |= {"backlog_end": pile_at(requests, sunday), "t_statistic": t}
+        row["flow"] = flow_label(opened - closed, start, t)
+        row["net_year_before"] = sum(o - c for o, c in thirteen_weeks(requests, year_before))
+        rows.append(group.key | row)
+    return rows
+
+
+# --- Outcomes --------------------------------------------------------------------------------------------------------
+
+
+def outcome_mapping(record: Record) -> list[Row]:
+    """The mapped reasons, and those of closed requests that are in no group."""
+    seen = {r.reason for r in record.requests if r.is_closed}
+    rows = []
+    for reason in record.mapping.keys() | seen:
+        outcome, order = record.mapping.get(reason, UNMAPPED)
+        row = {"closure_reason": reason, "outcome": outcome, "outcome_order": order, "seen": yes(reason in seen)}
+        rows.append(row | {"mapping_version": record.mapping_version})
+    return rows
+
+
+def outcomes(record: Record) -> list[Row]:
+    rows = []
+    for cohort in (c for c in record.cohorts if c.group.level != "hyper_local"):
+        closed_as = Counter(record.outcome(r) for r in cohort.requests if r.is_closed)
+        closed, still_open = closed_as.total(), sum(r.is_open for r in cohort.requests)
+        state = ("too_few" if closed < LEAST_N else "ok") if cohort.requests else "no_requests"
+        for outcome in record.outcomes:
+            count = closed_as[outcome]
+            middle, low, high = wilson(count, closed) if state == "ok" else (None, None, None)
+            row = {"outcome": outcome[0], "outcome_order": outcome[1], "closed_as": count, "closed": closed}
+            row |= {"open_requests": still_open, "outcome_share": middle, "state": state}
+            rows.append(cohort.key | row | {"outcome_share_low": low, "outcome_share_high": high})
+    return rows
+
+
+def closure_reasons(record: Record) -> list[Row]:
+    rows = []
+    for period, start, end in record.periods:
+        for department, members in by(within(record.requests, start, end), lambda r: r.department).items():
+            closed = Counter(r.reason for r in members if r.is_closed)
+            still_open = Counter(r.reason for r in members if r.is_open)
+            for reason in closed.keys() | still_open.keys():
+                row = {"period": period, "department": department, "closure_reason": reason}
+                row |= {"outcome": record.mapping.get(reason, UNMAPPED)[0]}
+                rows.append(row | {"closed": closed[reason], "open_requests": still_open[reason]})
+    return rows
+
+
+def outcome_incidence(record: Record) -> list[Row]:
+    wanted = {("citywide", "all"), ("citywide", "located"), ("neighbourhood", "located")}
+    wanted |= {("issue", "all"), ("department", "all")}
+    rows = []
+    for cohort in (c for c in record.cohorts if c.period in ("all", "last_12_months")):
+        curve = cohort.curve
+        if curve is None or (cohort.group.level, cohort.group.scope) not in wanted:
+            continue
+        open_before = [1.0, *curve.share]
+        for outcome in record.outcomes:
+            days = Counter(r.followed for r in cohort.used if r.closed and record.outcome(r) == outcome)
+            steps = (open_before[day] * days[day] / curve.at_risk[day] for day in range(curve.last + 1))
+            closed_share = list(accumulate(steps))
+            key = cohort.key | {"outcome": outcome[0], "outcome_order": outcome[1], "n": curve.n}
+            grid = [day for day in WAITED_DAYS if day <= curve.last]
+            rows += [key | {"day": day, "closed_share": closed_share[day]} for day in grid]
+    return rows
+
+
+# --- Fair comparison of areas ----------------------------------------------------------------------------------------
+
+
+def ratio_cells(observed: int, expected: float) -> Row:
+    """The ratio with its exact Poisson 95 % limits."""
+    low = chi2.ppf(0.025, 2 * observed) / 2 / expected if observed else 0.0
+    high = chi2.ppf(0.975, 2 * observed + 2) / 2 / expected
+    return {"ratio": observed / expected, "ratio_low": float(low), "ratio_high": float(high)}
+
+
+def standardised(difference: float, variance: float) -> float:
+    """The difference in standard errors; without variance there is no difference, but for rounding."""
+    return difference / math.sqrt(variance) if variance > 0 else 0.0
+
+
+def q_values(z_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's q of each two-sided normal p."""
+    p_values = [float(2 * norm.sf(abs(z))) for z in z_values]
+    found, least = [0.0] * len(p_values), 1.0
+    ranked = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for rank in range(len(ranked), 0, -1):
+        place = ranked[rank - 1]
+        found[place] = least = min(least, p_values[place] * len(ranked) / rank)
+    return found
+
+
+def dispersion(z_values: Sequence[float]) -> float:
+    """φ, with the outermost tenth of the areas on each side set to its next neighbour."""
+    ranked, cut = sorted(z_values), len(z_values) // 10
+    if not ranked:
+        return 1.0
+    low, high = ranked[cut], ranked[-1 - cut]
+    return max(1.0, sum(min(max(z, low), high) ** 2 for z in ranked) / len(ranked))
+
+
+def finding(ratio: float, certain: bool) -> str:
+    return ("more" if ratio > 1 else "fewer") if certain else "not distinguishable"
+
+
+def pools_of(requests: Sequence[Request]) -> dict[Request, tuple[str, ...]]:
+    """The pool of each request: its type; if that is rare, its department; if that is too, the pool of the rest."""
+    of_type = Counter(r.issue_type for r in requests)
+    rare = Counter(r.department for r in requests if of_type[r.issue_type] < LEAST_N)
+    pools = {}
+    for r in requests:
+        in_department = ("department", r.department) if rare[r.department] >= LEAST_N else ("rest",)
+        pools[r] = ("type", r.issue_type) if of_type[r.issue_type] >= LEAST_N else in_department
+    return pools
+
+
+def open_after_30(request: Request) -> bool:
+    return not (request.closed and request.followed <= 30)
+
+
+def rate_of(requests: Sequence[Request]) -> Callable[[Request], float]:
+    """What a request of this pool adds to the expected number that are open after 30 days."""
+    rate = sum(map(open_after_30, requests)) / len(requests)
+    return lambda request: rate
+
+
+def hazard_of(requests: Sequence[Request]) -> Callable[[Request], float]:
+    """What a request of this pool adds to the expected closings: Nelson–Aalen up to the day it was followed to."""
+    ends, closings = Counter(r.followed for r in requests), Counter(r.followed for r in requests if r.closed)
+    at_risk, total, hazard = len(requests), 0.0, []
+    for day in range(max(ends) + 1):
+        total += closings[day] / at_risk
+        hazard.append(total)
+        at_risk -= ends[day]
+    return lambda request: hazard[min(request.followed, len(hazard) - 1)]
+
+
+MEASURES = {"open_after_30_days": (open_after_30, rate_of), "closings": (lambda r: r.closed, hazard_of)}
+SUPPRESSED = (
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "adjusted_share",
+    "z",
+    "dispersion",
+    "funnel_95_low",
+    "funnel_95_high",
+)
+SUPPRESSED += ("funnel_998_low", "funnel_998_high", "q_value", "finding", "ratio_without_own")
+
+
+def area_cells(measure: str, area: str, volume: int, used: Sequence[Request], pools: dict) -> Row:
+    """Observed and expected of one area, and its variance."""
+    counts, expectation = MEASURES[measure]
+    own, others = ([r for r in used if (r.local_area == area) == wanted] for wanted in (True, False))
+    city = {pool: expectation(members) for pool, members in by(used, pools.get).items()}
+    elsewhere = {pool: expectation(members) for pool, members in by(others, pools.get).items()}
+    each = [city[pools[r]](r) for r in own]
+    observed, expected = sum(map(counts, own)), math.fsum(each)
+    state = timing_state(volume, len(own))
+    row = {"measure": measure, "local_area": area, "n": len(own), "observed": observed}
+    row["expected"] = expected if own else None
+    row |= {"pooled_share": share(sum(pools[r][0] != "type" for r in own), len(own))} | dict.fromkeys(SUPPRESSED)
+    row["state"] = "too_few" if state == "ok" and expected < LEAST_EXPECTED else state
+    if row["state"] == "ok":
+        row |= ratio_cells(observed, expected)
+        row["variance"] = math.fsum(e * (1 - e) for e in each) if measure == "open_after_30_days" else expected
+        row["z"] = standardised(observed - expected, row["variance"])
+        anywhere = expectation(others) if others else lambda request: 0.0
+        without = math.fsum(elsewhere.get(pools[r], anywhere)(r) for r in own)
+        row["ratio_without_own"] = share(observed, without)
+    return row
+
+
+def area_comparison(record: Record) -> list[Row]:
+    window = within(record.located, record.days_ago(394), record.days_ago(30))
+    volume, used = Counter(r.local_area for r in window), usable(window)
+    pools, rows = pools_of(used), []
+    for measure in MEASURES:
+        areas = [area_cells(measure, area, volume[area], used, pools) for area in record.areas]
+        city_share = share(sum(map(open_after_30, used)), len(used)) if measure == "open_after_30_days" else None
+        shown = [row for row in areas if row["state"] == "ok"]
+        phi = dispersion([row["z"] for row in shown])
+        for row, q in zip(shown, q_values([row["z"] / math.sqrt(phi) for row in shown]), strict=True):
+            unit = math.sqrt(phi * row.pop("variance")) / row["expected"]
+            for name, z in (("funnel_95", Z_95), ("funnel_998", Z_998)):
+                row |= {f"{name}_low": max(0.0, 1 - z * unit), f"{name}_high": 1 + z * unit}
+            row |= {"dispersion": phi, "q_value": q}
+            row["finding"] = finding(row["ratio"], q <= 0.05 or abs(row["ratio"] - 1) > Z_998 * unit)
+            row["adjusted_share"] = None if city_share is None else row["ratio"] * city_share
+        rows += [row | {"city_share": city_share} for row in areas]
+    return rows
+
+
+def area_issue_mix(record: Record) -> list[Row]:
+    """All areas by all types that were reported with an area in the last 365 days."""
+    window = within(record.located, record.days_ago(364), record.as_of)
+    of_area, of_type = Counter(r.local_area for r in window), Counter(r.issue_type for r in window)
+    cells, total = Counter((r.local_area, r.issue_type) for r in window), len(window)
+    rows, shown, z_values = [], [], []
+    for area, issue in ((area, issue) for area in record.areas for issue in of_type):
+        observed, n, of_issue = cells[area, issue], of_area[area], of_type[issue]
+        expected = n * of_issue / total
+        row = {"local_area": area, "issue_type": issue, "observed": observed, "n": n, "expected": expected}
+        row |= dict.fromkeys(("ratio", "ratio_low", "ratio_high", "q_value", "finding")) | {"state": "too_few"}
+        if n >= LEAST_N and expected >= LEAST_EXPECTED:
+            row |= ratio_cells(observed, expected) | {"state": "ok"}
+            z_values.append(standardised(observed - expected, expected * (1 - n / total) * (1 - of_issue / total)))
+            shown.append(row)
+        rows.append(row)
+    for row, q in zip(shown, q_values(z_values), strict=True):
+        row |= {"q_value": q, "finding": finding(row["ratio"], q <= 0.05)}
+    return rows
+
+
+# --- Quality of the record -------------------------------------------------------------------------------------------
+
+
+def batch_days(record: Record) -> set[tuple[str, date]]:
+    """The issue types and days on which unusually many of the type were closed."""
+    found = set()
+    for issue, members in by((r for r in record.requests if r.closed_on), lambda r: r.issue_type).items():
+        on_day = Counter(r.closed_on for r in members)
+        days = (max(on_day) - min(on_day)).days + 1
+        found |= {(issue, day) for day, n in on_day.items() if n >= 30 and n * days >= 10 * len(members)}
+    return found
+
+
+def quality_ledger(record: Record) -> list[Row]:
+    batches, rows = batch_days(record), []
+    cells = by(record.requests, lambda r: (r.month, r.department))
+    for month, department in cells.keys() | record.quarantined.keys():
+        requests = cells.get((month, department), [])
+        row = {"open_month": month, "department": department, "volume": len(requests)}
+        row["n_missing_area"] = sum(r.local_area is None for r in requests)
+        row["n_missing_point"] = sum(not r.has_point for r in requests)
+        row["n_quarantined"] = record.quarantined[month, department]
+        row["n_negative"] = sum(r.is_negative for r in requests)
+        row["n_closed_without_date"] = sum(r.lacks_date for r in requests)
+        row["n_twins"] = sum(r.occurrence > 0 for r in requests)
+        row["n_repeats"] = len(requests) - len({r.all_else for r in requests})
+        row["n_batch_closed"] = sum((r.issue_type, r.closed_on) in batches for r in requests)
+        row["n_obsolete_label"] = sum(re.match(r"ZZ\b", r.issue_type) is not None for r in requests)
+        row["n_unmapped_reason"] = sum(r.is_closed and r.reason not in record.mapping for r in requests)
+        rows.append(row)
+    return rows
+
+
+# --- Comparison with what is published -------------------------------------------------------------------------------
+
+
+TABLES: dict[Callable[[Record], list[Row]], tuple[str, ...]] = {
+    metrics_citywide: ("scope",),
+    metrics_by_neighbourhood: ("local_area",),
+    metrics_by_issue: ("issue_type", "scope"),
+    metrics_hyper_local: ("local_area", "issue_type"),
+    metrics_unlocated: ("issue_type",),
+    metric_aggregates: (*GROUP[:4], "metric"),
+    periods: ("period",),
+    time_to_close: (*GROUP, "period"),
+    time_to_close_curves: (*GROUP, "period", "day"),
+    waiting_times: (*GROUP, "period", "waited_days"),
+    open_request_standing: ("request_id",),
+    monthly_series: (*GROUP, "month"),
+    backlog_by_age: (*GROUP, "age_band"),
+    backlog_daily: (*GROUP, "day"),
+    flow: GROUP,
+    outcome_mapping: ("closure_reason",),
+    outcomes: (*GROUP, "period", "outcome"),
+    closure_reasons: ("period", "department", "closure_reason"),
+    outcome_incidence: (*GROUP, "period", "outcome", "day"),
+    area_comparison: ("measure", "local_area"),
+    area_issue_mix: ("local_area", "issue_type"),
+    quality_ledger: ("open_month", "department"),
+}
+
+
+def recompute(path: str | Path) -> dict[str, pd.DataFrame]:
+    """Every table of statistics, computed from the requests in the file."""
+    record, frames = Record(path), {}
+    for compute in TABLES:
+        as_of = {} if compute is outcome_mapping else {"as_of": record.as_of.isoformat()}
+        frames[compute.__name__] = pd.DataFrame([row | as_of for row in compute(record)], dtype=object)
+    return frames
+
+
+def same(ours: object, published: object) -> bool:
+    """Equal; of floats, to 1e-9 absolute or relative."""
+    if isinstance(ours, (int, float)) and isinstance(published, float):
+        return math.isclose(ours, published, rel_tol=1e-9, abs_tol=1e-9)
+    return ours == published
+
+
+def compare(ours: Sequence[Row], published: Sequence[Row], key: Sequence[str], examples: int) -> list[str]:
+    """What differs between the two: rows and cells, with a few examples of each."""
+    mine, theirs = ({tuple(row[name] for name in key): row for row in rows} for rows in (ours, published))
+    found = []
+    if len(ours) != len(mine) or len(published) != len(theirs):
+        found.append("rows share a key")
+    for word, names in (("missing", mine.keys() - theirs.keys()), ("extra", theirs.keys() - mine.keys())):
+        if names:
+            found.append(f"{len(names)} rows {word}, such as {sorted(names, key=str)[:examples]}")
+    cells = defaultdict(list)
+    for name in sorted(mine.keys() & theirs.keys(), key=str):
+        for column in mine[name].keys() | theirs[name].keys():
+            pair = [row.get(column, "no such column") for row in (mine[name], theirs[name])]
+            if not same(*pair):
+                cells[column].append(f"  {name}: recomputed {pair[0]!r}, published {pair[1]!r}")
+    for column, lines in sorted(cells.items()):
+        found += [f"{column} differs in {len(lines)} rows:", *lines[:examples]]
+    return found
+
+
+def differences(path: str | Path, examples: int = 3) -> dict[str, list[str]]:
+    """For each table, the rows that are missing in the published one, those that are extra, and cells that differ."""
+    keys = {compute.__name__: key for compute, key in TABLES.items()}
+    frames = recompute(path)
+    return {
+        name: compare(frames[name].to_dict("records"), table(path, name), key, examples) for name, key in keys.items()
+    }
+
+
+def main(path: str) -> int:
+    found = differences(path)
+    for name, lines in found.items():
+        print("\n  ".join([f"{name}:", *(lines or ["the same"])]))
+    return 1 if any(found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

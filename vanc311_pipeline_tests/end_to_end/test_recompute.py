@@ -1,0 +1,83 @@
+"""Claims about every statistic: recomputed from the published requests by a script that shares no code with the pipeline, it is the same.
+
+The script is `recompute.py`. The cities are the bundled sample, and the odd one, in which every rule of docs/methods.md meets some rows.
+"""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.registry import FAMILIES
+from vanc311_pipeline_tests.end_to_end.city import Pipeline, settings_in
+from vanc311_pipeline_tests.end_to_end.odd_city import AS_OF, EMPTY_AREA, SMALL_AREA, UNUSABLE_AREA, odd_city
+from vanc311_pipeline_tests.end_to_end.recompute import TABLES, differences
+
+ALIKE: dict[str, list[str]] = {compute.__name__: [] for compute in TABLES}
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> Path:
+    """The published file of the odd city."""
+    with StandIn() as sample, StandIn(requests=odd_city(sample.frame)) as portal:
+        pipeline = Pipeline(settings_in(tmp_path_factory.mktemp("odd"), portal.url))
+        ended = pipeline.sync()
+    assert ended.exit_code == 0, ended.said
+    return pipeline.settings.published_path
+
+
+def test_every_table_of_statistics_is_recomputed():
+    assert set(ALIKE) == {name for family in FAMILIES for name in family.tables}
+
+
+def test_every_statistic_of_the_sample_is_the_same_when_computed_again(synced):
+    assert differences(synced.published_path) == ALIKE
+
+
+def test_every_statistic_of_the_odd_city_is_the_same_when_computed_again(odd):
+    assert differences(odd) == ALIKE
+
+
+def test_the_odd_city_meets_the_rules_that_it_is_made_for(odd):
+    with closing(sqlite3.connect(odd)) as connection:
+
+        def found(query: str) -> set[str]:
+            return {row[0] for row in connection.execute(query)}
+
+        assert found("SELECT as_of FROM release") == {AS_OF.isoformat()}
+        city = "level = 'citywide' AND scope = 'all' AND period = 'all'"
+        for column in ("n_static", "n_after_as_of", "n_negative", "n_closed_without_date"):
+            assert found(f"SELECT {column} > 0 FROM time_to_close WHERE {city}") == {1}, column
+        assert found("SELECT median_state FROM time_to_close") == {
+            "ok", "no_requests", "no_usable_timing", "too_few", "not_reached",
+        }  # fmt: skip
+        assert "immature" in found("SELECT share_30_state FROM monthly_series")
+        assert found("SELECT flow FROM flow") >= {"growing", "stable", "too_few"}
+        states = dict(connection.execute("SELECT local_area, state FROM area_comparison WHERE measure = 'closings'"))
+        assert (states[EMPTY_AREA], states[UNUSABLE_AREA], states[SMALL_AREA]) == (
+            "no_requests", "no_usable_timing", "too_few",
+        )  # fmt: skip
+        assert "Unmapped" in found("SELECT outcome FROM outcomes WHERE closed_as > 0")
+        for column in ("n_quarantined", "n_twins", "n_repeats", "n_batch_closed", "n_obsolete_label", "n_negative"):
+            assert found(f"SELECT sum({column}) > 0 FROM quality_ledger") == {1}, column
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        (
+            "time_to_close",
+            "UPDATE time_to_close SET p75_days = p75_days + 1 WHERE rowid = (SELECT min(rowid) FROM time_to_close)",
+        ),
+        ("flow", "DELETE FROM flow WHERE rowid = 1"),
+        ("area_comparison", "UPDATE area_comparison SET funnel_95_low = funnel_95_low + 1e-8 WHERE funnel_95_low > 0"),
+    ],
+)
+def test_the_comparison_finds_what_is_planted(odd, tmp_path, table, change):
+    copy = Path(shutil.copy(odd, tmp_path / "copy.sqlite"))
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        assert connection.execute(change).rowcount
+    assert {name for name, found in differences(copy).items() if found} == {table}

@@ -1,0 +1,219 @@
+"""Claims about outcomes: which reason is in which group, what the shares are of, and that the ways of ending add up."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.metrics.facts import Status
+from vanc311_pipeline.metrics.groups import KINDS, periods
+from vanc311_pipeline.metrics.outcomes import (
+    closure_reasons,
+    has_incidence,
+    outcome_codes,
+    outcome_incidence,
+    outcome_mapping,
+    outcomes,
+)
+from vanc311_pipeline.metrics.time_to_close import follow
+
+PROVIDED, PASSED_ON, NO_ACTION, INSUFFICIENT, UNKNOWN, OTHER = NAMES = (
+    "Service recorded as provided",
+    "Handed off or planned",
+    "No service or no action recorded",
+    "Insufficient information",
+    "Unknown or N/A",
+    "Other – requires review",
+)
+
+MAPPING = {
+    "Service provided": PROVIDED,
+    "Further action has been planned": PASSED_ON,
+    "Closed automatically and sent to service group": PASSED_ON,
+    "Assigned to inspector": PASSED_ON,
+    "Referred to another service group": PASSED_ON,
+    "Dispatched to Crew": PASSED_ON,
+    "Reviewed and no action planned": NO_ACTION,
+    "Issue not found or inaccessible": NO_ACTION,
+    "Not a city provided service / jurisdiction": NO_ACTION,
+    "Outside of Parameters (Sanitation)": NO_ACTION,
+    "Contaminated (Sanitation)": NO_ACTION,
+    "Insufficient info": INSUFFICIENT,
+    "Customer unreachable": INSUFFICIENT,
+    "Unknown": UNKNOWN,
+    "N/A": UNKNOWN,
+    "Alternate Service Required": OTHER,
+    "Information received": OTHER,
+}
+
+
+@pytest.fixture(scope="module")
+def shares(cohort_of):
+    return lambda made, *which: outcomes(cohort_of(made, *which), outcome_codes(made))
+
+
+def test_the_17_reasons_are_in_six_groups(facts, told):
+    assert told(outcome_mapping(facts()), "closure_reason", "outcome", "outcome_order", "mapping_version", "seen") == [
+        (reason, group, NAMES.index(group) + 1, "1", "no") for reason, group in MAPPING.items()
+    ]
+
+
+def test_a_reason_that_nobody_has_mapped_is_unmapped_until_somebody_does(facts, told):
+    made = facts(
+        {"took": 1, "reason": "Closed by a robot"},
+        {"took": 1, "reason": "Another new one"},
+        {"took": 1, "reason": "Unknown"},
+        {"reason": "Never seen on a closed request"},
+    )
+    mapping = outcome_mapping(made)
+    assert told(mapping, "closure_reason", "outcome", "outcome_order")[17:] == [
+        ("Another new one", "Unmapped", 7),
+        ("Closed by a robot", "Unmapped", 7),
+    ]
+    assert mapping.loc[mapping["seen"] == "yes", "closure_reason"].tolist() == [
+        "Unknown", "Another new one", "Closed by a robot",
+    ]  # fmt: skip
+
+
+def test_a_closed_request_without_a_reason_has_the_reason_n_a(facts, told, shares):
+    made = facts({"took": 1, "times": 2}, {"took": 1, "reason": "Unknown"}, {})
+    mapping = outcome_mapping(made)
+    assert mapping.loc[mapping["seen"] == "yes", "closure_reason"].tolist() == ["Unknown", "N/A"]
+    assert told(shares(made), "outcome", "closed_as")[4] == (UNKNOWN, 3)
+    assert told(closure_reasons(made, periods(made)[:1]), "closure_reason", "outcome", "closed", "open_requests") == [
+        ("Unknown", UNKNOWN, 1, 0),
+        ("N/A", UNKNOWN, 2, 1),
+    ]
+
+
+def test_an_open_request_alone_does_not_make_a_reason_seen(facts):
+    assert set(outcome_mapping(facts({}, {"reason": "Unknown"}))["seen"]) == {"no"}
+
+
+def test_shares_are_of_closed_requests_static_ones_included_and_the_status_decides(facts, told, shares):
+    made = facts(
+        {"took": 1, "reason": "Service provided", "times": 20},
+        {"opened": "2022-08-01", "took": 1, "reason": "Service provided", "times": 4},
+        {"took": 1, "reason": "Dispatched to Crew", "times": 3},
+        {"took": -1, "reason": "Assigned to inspector", "times": 2},
+        {"status": Status.CLOSE, "reason": "Unknown"},
+        {"reason": "Service provided", "times": 5},
+        {"status": Status.OTHER, "reason": "Service provided", "times": 7},
+    )
+    found = shares(made)
+    columns = ["outcome", "outcome_order", "closed_as", "closed", "open_requests", "outcome_share", "state"]
+    assert told(found, *columns) == [
+        (name, NAMES.index(name) + 1, number, 30, 5, number / 30, "ok")
+        for name, number in zip(NAMES, (24, 5, 0, 0, 1, 0), strict=True)
+    ]
+    limits = told(found, "outcome_share_low", "outcome_share_high")
+    assert limits[0] == (pytest.approx(0.627, abs=1e-3), pytest.approx(0.905, abs=1e-3))
+    assert limits[2] == (0, pytest.approx(0.114, abs=1e-3))
+
+
+def test_below_30_closed_the_counts_are_given_but_no_share(facts, told, shares):
+    made = facts(
+        {"took": 1, "reason": "Unknown", "times": 29}, {}, {"area": "Sunset"}, areas=("Kits", "Marpole", "Sunset")
+    )
+    columns = ["local_area", "closed_as", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]
+    assert told(shares(made, "neighbourhood", "located"), *columns)[4::6] == [
+        ("Kits", 0, None, None, None, "no_requests"),
+        ("Marpole", 29, None, None, None, "too_few"),
+        ("Sunset", 0, None, None, None, "too_few"),
+    ]
+
+
+def test_there_are_rows_for_the_unmapped_only_if_a_closed_request_is(facts, told, shares):
+    only_open = facts({"took": 1, "reason": "Unknown"}, {"reason": "New"})
+    one_closed = facts({"took": 1, "reason": "Unknown"}, {"took": 1, "reason": "New", "issue": "Noise"})
+    assert told(shares(only_open), "outcome") == [*NAMES]
+    assert told(shares(one_closed, "issue", "all"), "issue_type", "outcome", "closed_as")[6::7] == [
+        ("Graffiti", "Unmapped", 0),
+        ("Noise", "Unmapped", 1),
+    ]
+
+
+def test_reasons_are_counted_by_department_and_period_whatever_group_they_are_in(facts, told):
+    made = facts(
+        {"opened": "2024-02-01", "took": 1, "reason": "New"},
+        {"opened": "2025-02-01", "took": 1, "reason": "Unknown", "times": 2},
+        {"opened": "2025-02-01", "reason": "Unknown"},
+        {"opened": "2025-02-01", "took": 1, "reason": "Unknown", "department": "DBL"},
+        {"opened": "2025-02-01", "status": Status.OTHER, "reason": "Insufficient info"},
+    )
+    wanted = [period for period in periods(made) if period.name in ("all", "2025")]
+    assert told(
+        closure_reasons(made, wanted), "period", "department", "closure_reason", "outcome", "closed", "open_requests"
+    ) == [
+        ("all", "DBL", "Unknown", UNKNOWN, 1, 0),
+        ("all", "ENG", "New", "Unmapped", 1, 0),
+        ("all", "ENG", "Unknown", UNKNOWN, 2, 1),
+        ("2025", "DBL", "Unknown", UNKNOWN, 1, 0),
+        ("2025", "ENG", "Unknown", UNKNOWN, 2, 1),
+    ]
+
+
+any_requests = st.lists(
+    st.fixed_dictionaries(
+        {
+            "ago": st.integers(-2, 20),
+            "took": st.none() | st.integers(-1, 25),
+            "reason": st.sampled_from(["Service provided", "Unknown", "Dispatched to Crew", "New", None]),
+            "status": st.sampled_from(Status),
+        }
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(rows=any_requests)
+def test_over_the_groups_and_over_the_reasons_all_closed_requests_are_counted_once(facts, shares, rows):
+    made = facts(*rows)
+    closed = sum(row["status"] == Status.CLOSE for row in rows)
+    assert shares(made)["closed_as"].sum() == closed == closure_reasons(made, periods(made)[:1])["closed"].sum()
+
+
+@given(rows=any_requests)
+def test_the_ways_of_ending_add_up_to_the_share_closed_on_every_day(facts, cohort_of, rows):
+    made = facts(*({**row, "times": 30} for row in rows))
+    for some in follow(cohort_of(made)):
+        found = outcome_incidence(some, outcome_codes(made))
+        closed = found.groupby("day")["closed_share"].sum()
+        assert closed.tolist() == pytest.approx((1 - some.found.open_share[0, closed.index]).tolist(), abs=1e-12)
+        assert set(found["n"]) == {int(made.used.sum())}
+        assert found.groupby("outcome")["closed_share"].apply(lambda share: share.is_monotonic_increasing).all()
+
+
+def test_a_way_of_ending_is_told_on_the_chosen_days_up_to_the_last_that_anybody_was_followed_to(facts, cohort_of, told):
+    made = facts(
+        {"ago": 10, "took": 1, "reason": "Service provided", "times": 20},
+        {"ago": 10, "took": 5, "reason": "Unknown", "times": 10},
+        {"ago": 10, "times": 10},
+        {"ago": 60, "area": None},
+    )
+    (some,) = follow(cohort_of(made, "citywide", "located"))
+    found = outcome_incidence(some, outcome_codes(made))
+    named = found[found["outcome"].isin([PROVIDED, UNKNOWN])]
+    assert told(named, "outcome", "outcome_order", "day", "n", "closed_share") == [
+        *((PROVIDED, 1, day, 40, share) for day, share in ((0, 0), (1, 0.5), (3, 0.5), (7, 0.5))),
+        *((UNKNOWN, 5, day, 40, share) for day, share in ((0, 0), (1, 0), (3, 0), (7, 0.25))),
+    ]
+
+
+def test_the_ways_of_ending_end_with_their_own_group_however_long_another_was_followed(facts, cohort_of, told):
+    made = facts({"ago": 13, "took": 13, "times": 30}, {"ago": 40, "area": "Sunset", "times": 30})
+    (some,) = follow(cohort_of(made, "neighbourhood", "located"))
+    found = told(outcome_incidence(some, outcome_codes(made)), "local_area", "day")
+    assert [max(day for area, day in found if area == name) for name in ("Marpole", "Sunset")] == [7, 30]
+
+
+def test_the_ways_of_ending_are_given_for_large_groups_over_all_and_the_last_12_months(facts, cohort_of):
+    made = facts({"ago": 5}, {"ago": 5, "area": None})
+    kinds = {kind for kind in KINDS if has_incidence(cohort_of(made, *kind))}
+    assert kinds == {
+        ("citywide", "all"), ("citywide", "located"), ("neighbourhood", "located"), ("issue", "all"), ("department", "all"),
+    }  # fmt: skip
+    assert [has_incidence(cohort_of(made, "issue", "all", period)) for period in ("last_12_months", "2025")] == [
+        True,
+        False,
+    ]

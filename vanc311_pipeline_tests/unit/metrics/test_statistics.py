@@ -1,0 +1,234 @@
+"""Claims about all statistics together: facts are what is stored, every table is written whole, and the laws hold between them."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.facts import NONE, day_texts
+from vanc311_pipeline.metrics.statistics import statistics
+from vanc311_pipeline.schema import statistics as described
+from vanc311_pipeline.warehouse.areas import replace_areas
+from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.statistics import quarantined, read_facts, repeats, replace_statistics
+
+TABLES = {table.name: table for table in vars(described).values() if isinstance(table, sa.Table)}
+OPENED, CLOSED, MODIFIED = "service_request_open_timestamp", "service_request_close_date", "last_modified_timestamp"
+
+
+@pytest.fixture(scope="module")
+def written(sample):
+    """The tables as they are stored, of the bundled sample, and how many rows of each were said to be written."""
+    told = replace_statistics(sample.warehouse)
+    with sample.warehouse.read() as connection:
+        return told, {name: pd.read_sql(sa.select(table), connection) for name, table in TABLES.items()}
+
+
+@pytest.fixture
+def stored(warehouse, landed, areas):
+    """A warehouse with some requests of August 2025, opened at 15:03 UTC on the 25th."""
+
+    def load(*rows):
+        features = [
+            {
+                "properties": {"name": name, "geo_point_2d": {"lat": 49, "lon": -123}},
+                "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]},
+            }
+            for name in areas
+        ]
+        replace_areas(warehouse, {"features": features})
+        load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run", accept_shrink=False)
+        return warehouse
+
+    return load
+
+
+def test_facts_are_the_stored_requests_row_by_row(sample):
+    facts, requests = sample.facts, sample.stored
+    assert len(facts) == len(requests) == 11_024
+
+    def names(codes, known):
+        return [None if code == NONE else known[code] for code in codes]
+
+    def column(name):
+        return [None if value != value else value for value in requests[name].astype(object)]
+
+    for codes, known, name in (
+        (facts.area, facts.areas, "local_area"),
+        (facts.issue, facts.issues, "issue_type"),
+        (facts.department, facts.departments, "department"),
+        (facts.reason, facts.reasons, "closure_reason"),
+        (facts.status, ("Open", "Close"), "status"),
+    ):
+        assert names(codes, known) == column(name), name
+    assert day_texts(facts.opened).tolist() == column("opened_on")
+    closed = np.where(facts.closed == NONE, None, day_texts(facts.closed))
+    assert closed.tolist() == column("closed_on")
+    assert facts.twin.tolist() == (requests["occurrence"] > 0).tolist()
+    assert facts.point.tolist() == (requests["latitude"].notna() & requests["longitude"].notna()).tolist()
+
+
+def test_names_are_in_alphabetical_order_and_all_22_areas_are_known(sample, areas):
+    facts = sample.facts
+    assert list(facts.areas) == areas
+    for names in (facts.issues, facts.departments, facts.reasons):
+        assert list(names) == sorted(set(names))
+
+
+def test_every_table_that_is_described_is_made_with_its_columns(sample):
+    made = statistics(sample.facts, {}, {})
+    assert made.keys() == TABLES.keys()
+    for name, frame in made.items():
+        expected = {column.name for column in TABLES[name].columns} - {"as_of", "request_id"}
+        assert set(frame.columns) - {"row"} == expected, name
+
+
+def test_every_table_is_written_whole_with_its_as_of(written, sample):
+    told, tables = written
+    assert told == {name: len(frame) for name, frame in tables.items()}
+    for name, frame in tables.items():
+        assert len(frame) > 0, name
+        if "as_of" in frame:
+            assert set(frame["as_of"]) == {sample.as_of}, name
+
+
+def test_writing_once_more_changes_nothing(written, sample):
+    _, before = written
+    replace_statistics(sample.warehouse)
+    with sample.warehouse.read() as connection:
+        for name, table in TABLES.items():
+            pd.testing.assert_frame_equal(pd.read_sql(sa.select(table), connection), before[name])
+
+
+def test_a_statistic_is_null_exactly_where_its_state_is_not_ok(written):
+    _, tables = written
+    checked = Counter()
+    for name, column, state in (
+        *(("time_to_close", f"{each}_days", f"{each}_state") for each in ("median", "p75", "p90")),
+        ("monthly_series", "median_days", "median_state"),
+        *(("monthly_series", f"share_{days}", f"share_{days}_state") for days in (7, 30, 90)),
+        *(("waiting_times", f"further_{each}", f"further_{each}_state") for each in ("median", "p75", "p90")),
+        ("open_request_standing", "further_median", "state"),
+        ("outcomes", "outcome_share", "state"),
+        ("area_comparison", "ratio", "state"),
+        ("area_issue_mix", "ratio", "state"),
+    ):
+        frame = tables[name]
+        assert (frame[column].notna() == (frame[state] == "ok")).all(), (name, column)
+        checked.update(frame[state])
+    assert checked.keys() == {"ok", "no_requests", "too_few", "not_reached", "immature"}
+
+
+def test_each_open_request_stands_by_its_own_id(written, sample):
+    _, tables = written
+    standing = tables["open_request_standing"].set_index("request_id")
+    requests = sample.stored.set_index("request_id")
+    opened = requests.loc[requests["status"] == "Open", "opened_on"]
+    assert set(standing.index) == set(opened.index)
+    days = (pd.Timestamp(sample.as_of) - pd.to_datetime(opened)).dt.days
+    assert standing["days_open"].to_dict() == days.to_dict()
+    assert (standing["closed_sooner_share"].notna() == (standing["n"] >= 30)).all()
+    last = requests[pd.to_datetime(requests["opened_on"]) > pd.Timestamp(sample.as_of) - pd.Timedelta(days=365)]
+    n = {"all": requests["issue_type"].value_counts(), "last_12_months": last["issue_type"].value_counts()}
+    kinds = requests["issue_type"].reindex(standing.index)
+    assert standing["n"].tolist() == [n[period][kind] for period, kind in zip(standing["period"], kinds, strict=True)]
+
+
+KEYS = ["level", "scope", "local_area", "issue_type", "department"]
+
+
+def by_group(frame, *columns):
+    """Sums of columns by group."""
+    return frame.groupby(KEYS, dropna=False)[list(columns)].sum()
+
+
+def test_the_laws_hold_between_the_tables(written):
+    _, tables = written
+    timed, months, ages = tables["time_to_close"], tables["monthly_series"], tables["backlog_by_age"]
+    unused = ["n_static", "n_after_as_of", "n_negative", "n_closed_without_date"]
+    assert (timed["volume"] == timed["n"] + timed[unused].sum(axis=1)).all()
+    assert (timed["n"] == timed["closed"] + timed["still_open"]).all()
+    ever = by_group(timed[timed["period"] == "all"], "volume", "n", "closed")
+    totals = by_group(months, "opened", "n", "closed").reindex(ever.index)
+    assert totals.to_numpy().tolist() == ever.to_numpy().tolist()
+    outcomes = tables["outcomes"][tables["outcomes"]["period"] == "all"]
+    opens = by_group(outcomes[outcomes["outcome_order"] == 1], "open_requests")["open_requests"]
+    assert by_group(ages, "open_requests")["open_requests"].to_dict() == opens.to_dict()
+    daily = tables["backlog_daily"]
+    for _, group in daily.groupby(KEYS, dropna=False):
+        assert (group["backlog"].diff().iloc[1:] == (group["opened"] - group["closed_in"]).iloc[1:]).all()
+    city = outcomes[(outcomes["level"] == "citywide") & (outcomes["scope"] == "all")]
+    reasons = tables["closure_reasons"]
+    assert city["closed_as"].sum() == reasons.loc[reasons["period"] == "all", "closed"].sum() == 10_600
+    for _, measure in tables["area_comparison"].groupby("measure"):
+        assert measure["observed"].sum() == pytest.approx(measure["expected"].sum(), rel=1e-9)
+    assert tables["quality_ledger"]["volume"].sum() == 11_024
+
+
+def test_of_a_record_without_a_request_only_the_mapping_and_the_groups_that_are_always_there_are_told(stored):
+    made = {name: rows for name, rows in replace_statistics(stored()).items() if rows}
+    assert made == {"outcome_mapping": 17, "backlog_by_age": 6 * (3 + 22)}
+
+
+def test_repeats_equal_an_earlier_request_in_everything_but_the_last_change(stored):
+    warehouse = stored(
+        {},
+        {MODIFIED: "2025-08-27T19:00:00+00:00"},
+        {MODIFIED: "2025-08-27T20:00:00+00:00"},
+        {"address": "another"},
+        {"department": "CMO"},
+        {OPENED: "2025-08-01T05:00:00+00:00"},  # in July by the local date
+        {OPENED: "2025-08-01T05:00:00+00:00", MODIFIED: None},
+        {OPENED: "2025-08-02T05:00:00+00:00", "status": "Open", CLOSED: None},
+        {OPENED: "2025-08-02T05:00:00+00:00"},
+    )
+    with warehouse.read() as connection:
+        assert repeats(connection) == {
+            ("2025-08", "ENG - Sanitation Services"): 2,
+            ("2025-07", "ENG - Sanitation Services"): 1,
+        }
+
+
+def test_quarantined_rows_are_counted_by_the_month_they_were_served_in_and_the_department_they_state(stored):
+    bad = {OPENED: "someday"}
+    warehouse = stored({}, bad, bad | {"department": " CMO "}, bad | {"department": None}, bad | {"department": " "})
+    with warehouse.read() as connection:
+        assert quarantined(connection) == {
+            ("2025-08", "ENG - Sanitation Services"): 1,
+            ("2025-08", "CMO"): 1,
+            ("2025-08", "unknown"): 2,
+        }
+
+
+def test_the_ledger_of_quality_tells_both(stored):
+    warehouse = stored({}, {MODIFIED: None}, {OPENED: "someday"})
+    replace_statistics(warehouse)
+    with warehouse.read() as connection:
+        (line,) = connection.execute(sa.select(schema.quality_ledger)).mappings()
+    assert {name: value for name, value in line.items() if value} == {
+        "open_month": "2025-08",
+        "department": "ENG - Sanitation Services",
+        "volume": 2,
+        "n_twins": 1,
+        "n_repeats": 1,
+        "n_quarantined": 1,
+        "as_of": "2026-01-06",
+    }
+
+
+def test_any_other_status_is_other_and_what_is_missing_stays_missing(stored):
+    warehouse = stored(
+        {"status": "Closed", "local_area": None, "closure_reason": "N/A", "latitude": None},
+        {"status": None, CLOSED: None},
+        {"status": "Open", CLOSED: None},
+    )
+    with warehouse.read() as connection:
+        facts = read_facts(connection, "2025-08-31")
+    rows = sorted(
+        zip(facts.status.tolist(), facts.located.tolist(), facts.reason.tolist(), facts.point.tolist(), strict=True)
+    )
+    assert rows == [(0, True, 0, True), (2, False, NONE, False), (2, True, 0, True)]
+    assert (facts.reasons, set(day_texts(facts.opened))) == (("Service provided",), {"2025-08-25"})

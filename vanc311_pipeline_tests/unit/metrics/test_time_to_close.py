@@ -1,0 +1,197 @@
+"""Claims about time to close: what is counted and what is withheld, and what holds for any requests."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.metrics import time_to_close as module
+from vanc311_pipeline.metrics.facts import Status
+from vanc311_pipeline.metrics.monthly import monthly_series
+from vanc311_pipeline.metrics.time_to_close import curve_points, follow, has_curve, time_to_close
+
+QUANTILES = ["median_days", "median_low", "median_high", "median_state"]
+COUNTS = ["volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date"]
+
+
+@pytest.fixture(scope="module")
+def timed(cohort_of):
+    """The table of one grouping and period."""
+
+    def run(made, *which):
+        cohort = cohort_of(made, *which)
+        return time_to_close(cohort, list(follow(cohort)))
+
+    return run
+
+
+def test_every_request_is_counted_as_closed_as_open_or_as_unused_for_one_reason(facts, timed, told):
+    made = facts(
+        {"ago": 20, "took": 3, "times": 2},
+        {"ago": 20, "took": 21},  # closed after as_of
+        {"ago": 20, "times": 3},
+        {"ago": 20, "status": Status.OTHER},
+        {"opened": "2022-08-16", "times": 4},
+        {"ago": -1, "times": 5},
+        {"ago": 20, "took": -1, "times": 6},
+        {"ago": 20, "status": Status.CLOSE, "times": 7},
+    )
+    assert told(timed(made), *COUNTS, "followed_days") == [(29, 7, 2, 5, 4, 5, 6, 7, 20)]
+
+
+def test_below_30_requests_no_statistic_is_given_and_from_30_on_it_is(facts, timed, told):
+    columns = ["n", "median_days", "median_state", "mean_within_30", "mean_closed_only", "median_closed_only"]
+    row = {"ago": 90, "took": 3}
+    assert told(timed(facts(row | {"times": 29})), *columns) == [(29, None, "too_few", None, None, None)]
+    assert told(timed(facts(row | {"times": 29}, {"ago": 90})), *columns) == [(30, 3, "ok", pytest.approx(3.9), 3, 3)]
+
+
+def test_areas_without_a_request_or_without_usable_dates_say_so(facts, timed, told):
+    made = facts(
+        {"ago": 1, "took": 0, "times": 30},
+        {"ago": 1, "took": -1, "area": "Sunset"},
+        areas=("Kitsilano", "Marpole", "Sunset"),
+    )
+    assert told(timed(made, "neighbourhood", "located"), "local_area", "volume", "n", "followed_days", *QUANTILES) == [
+        ("Kitsilano", 0, 0, None, None, None, None, "no_requests"),
+        ("Marpole", 30, 30, 0, 0, 0, 0, "ok"),
+        ("Sunset", 1, 0, None, None, None, None, "no_usable_timing"),
+    ]
+
+
+def test_a_quantile_is_not_reached_while_too_many_are_open_and_so_may_be_only_its_limits(facts, timed, told):
+    made = facts({"ago": 40, "took": 2, "times": 24}, {"ago": 40, "times": 16})
+    assert told(timed(made), *QUANTILES, "p75_days", "p75_low", "p75_state", "p90_state") == [
+        (2, 2, None, "ok", None, 2, "not_reached", "not_reached")
+    ]
+
+
+def test_the_restricted_mean_is_given_if_somebody_was_followed_that_long(facts, timed, told):
+    quick = {"ago": 200, "took": 1, "times": 30}
+    for longest, expected in ((29, None), (30, 60 / 31)):
+        made = facts(quick, {"ago": longest})
+        assert told(timed(made), "mean_within_30", "mean_within_90") == [(pytest.approx(expected), None)]
+
+
+def test_the_figures_of_closed_requests_forget_those_still_open(facts, timed, told):
+    made = facts({"ago": 60, "took": 2, "times": 20}, {"ago": 60, "took": 50, "times": 19}, {"ago": 60, "times": 21})
+    assert told(timed(made), "median_days", "median_closed_only", "mean_closed_only") == [(50, 2, 990 / 39)]
+
+
+def test_if_nobody_is_closed_the_figures_of_closed_requests_are_missing(facts, timed, told):
+    columns = ["n", "closed", "median_state", "median_closed_only", "mean_closed_only", "mean_within_30"]
+    assert told(timed(facts({"ago": 60, "times": 30})), *columns) == [(30, 0, "not_reached", None, None, 30)]
+
+
+@given(took=st.lists(st.integers(0, 20), min_size=1, max_size=12))
+def test_where_nothing_is_open_a_quantile_is_the_nearest_rank_and_so_is_the_median_of_the_closed(
+    facts, timed, told, took
+):
+    ordered = sorted(took)
+    half, three, nine = (ordered[-(-len(took) * of // 20) - 1] for of in (10, 15, 18))
+    made = facts(*({"ago": 30, "took": days, "times": 30} for days in took))
+    columns = ["median_days", "median_closed_only", "p75_days", "p90_days", "mean_closed_only"]
+    assert told(timed(made), *columns) == [(half, half, three, nine, pytest.approx(sum(took) / len(took)))]
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 130), st.none() | st.integers(0, 130)), min_size=1, max_size=12),
+    days=st.sampled_from([7, 30, 90]),
+)
+def test_the_share_closed_within_some_days_is_one_minus_the_curve_of_the_requests_that_old(
+    facts, cohort_of, grouped, rows, days
+):
+    made = facts(*({"ago": ago, "took": took} for ago, took in rows))
+    series = monthly_series(made, grouped(made))[[f"within_{days}", f"n_{days}"]].sum()
+    old = [{"ago": ago, "took": took, "times": 30} for ago, took in rows if ago >= days]
+    assert series[f"n_{days}"] == len(old)
+    if old:
+        (some,) = follow(cohort_of(facts(*old)))
+        open_share = some.found.open_share[0]
+        expected = 1 - open_share[min(days, len(open_share) - 1)]
+        assert series[f"within_{days}"] / len(old) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, told):
+    made = facts(
+        {"opened": "2023-05-01", "took": 9},
+        {"opened": "2024-12-31", "took": 4, "times": 30},
+        {"opened": "2025-01-01", "took": 2, "times": 30},
+    )
+    found = {
+        period: told(timed(made, "citywide", "all", period), "period", "volume", "median_days")
+        for period in ("all", "last_12_months", "2023", "2024", "2025")
+    }
+    assert found == {
+        "all": [("all", 61, 4)],
+        "last_12_months": [("last_12_months", 60, 2)],
+        "2023": [("2023", 1, None)],
+        "2024": [("2024", 30, 4)],
+        "2025": [("2025", 30, 2)],
+    }
+
+
+def test_a_group_that_has_requests_in_other_periods_only_has_a_line_that_says_so(facts, timed, told):
+    made = facts({"opened": "2024-05-01", "issue": "Noise"}, {"opened": "2025-05-01"})
+    found = told(timed(made, "issue", "all", "2025"), "issue_type", "volume", "median_state")
+    assert found == [("Graffiti", 1, "too_few"), ("Noise", 0, "no_requests")]
+
+
+def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_was_followed_to(facts, cohort_of, told):
+    made = facts(
+        {"ago": 25, "took": 2, "times": 20},
+        {"ago": 25, "took": 22, "times": 10},
+        {"ago": 12, "times": 10},
+        {"ago": 90, "area": "Sunset"},
+    )
+    (some,) = follow(cohort_of(made, "neighbourhood", "located"))
+    points = curve_points(some)
+    assert set(told(points, "level", "scope", "local_area", "period")) == {
+        ("neighbourhood", "located", "Marpole", "all")
+    }
+    assert told(points, "day", "at_risk", "closed_by", "open_share") == [
+        *((day, 40, 0, 1) for day in (0, 1)),
+        (2, 40, 20, 0.5),
+        *((day, 20, 20, 0.5) for day in range(3, 13)),
+        *((day, 10, 20, 0.5) for day in (13, 14, 21)),
+    ]
+    limits = points.set_index("day")[["open_share_low", "open_share_high"]]
+    assert limits.loc[1].tolist() == [1, 1]
+    assert limits.loc[2].tolist() == pytest.approx([some.found.low[0, 2], some.found.high[0, 2]])
+
+
+@pytest.mark.parametrize(("longest", "last"), [(20, 14), (21, 21), (29, 21), (30, 30)])
+def test_a_curve_ends_with_its_own_group_however_long_another_was_followed(facts, cohort_of, told, longest, last):
+    for other in (longest, 400):
+        made = facts({"ago": longest, "times": 30}, {"ago": other, "area": "Sunset", "times": 30})
+        (some,) = follow(cohort_of(made, "neighbourhood", "located"))
+        assert max(day for area, day in told(curve_points(some), "local_area", "day") if area == "Marpole") == last
+
+
+def test_a_group_of_less_than_30_has_no_curve(facts, cohort_of):
+    assert list(follow(cohort_of(facts({"ago": 5, "took": 1, "times": 29}, {"ago": 5, "took": -1})))) == []
+
+
+def test_curves_day_by_day_are_kept_of_small_groups_for_the_last_12_months_only(facts, cohort_of):
+    made = facts({"ago": 5})
+    kept = {
+        (level, period): has_curve(cohort_of(made, level, "located", period))
+        for level in ("citywide", "neighbourhood", "issue", "department", "hyper_local")
+        for period in ("all", "last_12_months", "2025")
+    }
+    assert [key for key, has in kept.items() if not has] == [("hyper_local", "all"), ("hyper_local", "2025")]
+
+
+def test_working_groups_out_a_few_at_a_time_changes_nothing(sample, cohort_of, monkeypatch):
+    cohort = cohort_of(sample.facts, "issue", "all")
+    whole = list(follow(cohort))
+    monkeypatch.setattr(module, "CELLS_AT_ONCE", 3 * whole[0].length)
+    parts = list(follow(cohort))
+    assert (len(whole), {len(part.groups) for part in parts[:-1]}) == (1, {3})
+    pd.testing.assert_frame_equal(time_to_close(cohort, parts), time_to_close(cohort, whole))
+    pd.testing.assert_frame_equal(
+        pd.concat(map(curve_points, parts), ignore_index=True), curve_points(whole[0]), check_exact=True
+    )
+    closed = cohort.facts.reason == 0
+    assert np.array_equal(np.concatenate([part.closed_where(closed) for part in parts]), whole[0].closed_where(closed))

@@ -1,0 +1,141 @@
+"""Claims about waiting: what requests that waited as long took further, and what is said of each open one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vanc311_pipeline.metrics.survival import days_until
+from vanc311_pipeline.metrics.time_to_close import follow
+from vanc311_pipeline.metrics.waiting import has_waiting_times, open_request_standing, waiting_times
+
+COLUMNS = ["waited_days", "followed", "open_share", "further_median", "further_median_state"]
+STANDING = ["row", "days_open", "period", "n", "followed", "closed_sooner_share", "further_median", "state"]
+
+
+@pytest.fixture(scope="module")
+def waited(cohort_of):
+    """The table of waiting times of the issue types, over all years."""
+
+    def run(made):
+        return waiting_times(*follow(cohort_of(made, "issue", "all")))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def standing(cohort_of, told):
+    """What is said of each open request."""
+
+    def run(made):
+        cohorts = [cohort_of(made, "issue", "all", period) for period in ("all", "last_12_months")]
+        return told(open_request_standing(made, [some for cohort in cohorts for some in follow(cohort)]), *STANDING)
+
+    return run
+
+
+def test_the_longer_a_request_has_waited_the_fewer_it_is_held_against(facts, waited, told):
+    made = facts(
+        {"ago": 50, "took": 0, "times": 60},
+        {"ago": 50, "took": 3, "times": 30},
+        {"ago": 50, "took": 20, "times": 15},
+        {"ago": 50, "times": 15},
+    )
+    assert told(waited(made), *COLUMNS) == [
+        (0, 60, 0.5, 3, "ok"),  # of the 60 still open, half by day 3
+        (1, 60, 0.5, 2, "ok"),
+        (3, 30, 0.25, 17, "ok"),
+        (7, 30, 0.25, 13, "ok"),
+        (14, 30, 0.25, 6, "ok"),
+        (30, 15, 0.125, None, "too_few"),
+    ]
+    further = ["further_p75", "further_p75_state", "further_p90", "further_p90_state"]
+    assert told(waited(made), *further)[:3] == [
+        (20, "ok", None, "not_reached"),
+        (19, "ok", None, "not_reached"),
+        (None, "not_reached", None, "not_reached"),
+    ]
+
+
+def test_waiting_times_go_on_while_anybody_was_followed_beyond_the_days_waited(facts, waited, told):
+    made = facts({"ago": 50, "took": 5, "times": 30}, {"ago": 8, "times": 1})
+    assert told(waited(made), "waited_days", "followed") == [(0, 31), (1, 31), (3, 31), (7, 1)]
+
+
+def test_if_all_were_closed_on_the_day_of_opening_there_is_nobody_to_wait_with(facts, waited):
+    assert len(waited(facts({"ago": 50, "took": 0, "times": 30}))) == 0
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=12),
+    waited_days=st.sampled_from([0, 1, 3, 7, 14]),
+)
+def test_the_further_median_is_the_median_of_those_that_were_still_open_counted_from_then(
+    facts, waited, cohort_of, told, rows, waited_days
+):
+    def requests(some):
+        return facts(*({"ago": days, "took": days if closed else None, "times": 30} for days, closed in some))
+
+    table = waited(requests(rows))
+    found = (
+        dict(zip(table["waited_days"], told(table, "followed", "further_median"), strict=True)) if len(table) else {}
+    )
+    later = [(days, closed) for days, closed in rows if days > waited_days]
+    assert (waited_days in found) == bool(later)
+    if later:
+        (some,) = follow(cohort_of(requests(later), "issue", "all"))
+        median = days_until(some.found, 0.5).value[0]
+        assert found[waited_days] == (30 * len(later), None if median != median else median - waited_days)
+
+
+def test_waiting_times_are_given_by_type_and_for_small_groups_of_the_last_12_months(facts, cohort_of):
+    made = facts({"ago": 5})
+    kinds = [("issue", "all"), ("issue", "located"), ("hyper_local", "located"), ("citywide", "all")]
+    given_for = {
+        (*kind, period)
+        for kind in kinds
+        for period in ("all", "last_12_months", "2025")
+        if has_waiting_times(cohort_of(made, *kind, period))
+    }
+    assert given_for == {
+        ("issue", "all", "all"),
+        ("issue", "all", "last_12_months"),
+        ("hyper_local", "located", "last_12_months"),
+    }
+
+
+LONG_AGO = {"opened": "2023-06-01"}
+
+
+def test_an_open_request_stands_against_its_type_in_the_last_12_months_if_30_waited_as_long_in_them(facts, standing):
+    recent = [{"ago": 100, "took": took, "times": times} for took, times in ((2, 29), (12, 16), (20, 14))]
+    made = facts({"ago": 10}, *recent, LONG_AGO | {"took": 90, "times": 50})
+    assert standing(made) == [(0, 10, "last_12_months", 60, 30, pytest.approx(29 / 60), 2, "ok")]
+
+
+def test_and_else_against_its_type_in_all_years(facts, standing):
+    recent = [{"ago": 100, "took": 2, "times": 30}, {"ago": 100, "took": 12, "times": 29}]
+    made = facts({"ago": 10}, *recent, LONG_AGO | {"took": 90, "times": 50})
+    assert standing(made) == [(0, 10, "all", 110, 79, pytest.approx(30 / 110), 80, "ok")]
+
+
+def test_it_is_not_foretold_when_the_others_are_open_too(facts, standing):
+    made = facts({"ago": 10}, {"ago": 40, "times": 30})
+    assert standing(made)[0] == (0, 10, "last_12_months", 31, 30, 0, None, "not_reached")
+
+
+@pytest.mark.parametrize("others", [(), ({"issue": "Noise", "ago": 60, "took": 1, "times": 30},)])
+def test_an_open_request_of_a_rare_type_says_how_many_there_are_and_nothing_of_them(facts, standing, others):
+    made = facts(
+        {"ago": 10, "times": 2}, {"ago": 30, "took": 1, "times": 20}, {"ago": 40, "took": 11, "times": 7}, *others
+    )
+    assert standing(made) == [(row, 10, "all", 29, 7, None, None, "too_few") for row in (0, 1)]
+
+
+def test_of_a_request_that_waited_longer_than_most_only_the_share_that_was_quicker_is_told(facts, standing):
+    made = facts({"ago": 100}, {"ago": 100, "took": 1, "times": 29}, {"ago": 100, "took": 100})
+    assert standing(made) == [(0, 100, "all", 31, 0, pytest.approx(30 / 31), None, "too_few")]
+
+
+def test_a_request_that_is_not_usable_or_not_open_has_no_standing(facts, standing):
+    made = facts({"ago": -1}, {"opened": "2022-08-16"}, {"ago": 3, "took": 1}, {"ago": 3})
+    assert [line[0] for line in standing(made)] == [3]
