@@ -94,6 +94,8 @@ HEADLINE = Family(
         "of whole seconds.",
         "as_of: the local date of the portal’s release minus one day, because the day of the release is incomplete.",
         "Any status other than Open and Close counts in volume only.",
+        "Groups without a request have no row. metric_aggregates: the five wide tables in one, and the unlocated in total "
+        "(issue_type null); n of volume and open_requests is volume.",
     ),
     tables=(
         "metrics_citywide",
@@ -196,10 +198,13 @@ TIME_TO_CLOSE = Family(
     "mean_closed_only and median_closed_only stand beside it so that the difference can be seen: "
     "where they are smaller, slow requests are still open; the newer the period, the larger the difference.",
     limits="Days are calendar days in Vancouver: 0 means the day of opening, and hours are not known. Requests opened before "
-    "2022-08-17 are left out, for the portal no longer refreshes them. Closing many requests on one day makes them depend on each "
+    "2022-08-17 are left out, for the portal no longer refreshes them. Closing many requests on one day makes "
+    "them depend on each "
     "other, so the true uncertainty is larger than the intervals. Periods go by the day of opening; pooling years assumes "
     "that the service did not change, so last_12_months is the one to quote. There is no such curve for one outcome alone: "
-    "open requests have no outcome yet (see Outcomes). If fewer than 10 are followed to a day, the curve there is thin.",
+    "open requests have no outcome yet (see Outcomes). If fewer than 10 are followed to a day, the curve there is"
+    " thin. Where the last request of a group is closed, the curve ends at 0 without an interval, and so may the "
+    "upper limit of a quantile. A status that is neither Open nor Close counts as still open here.",
     details=(
         "Groups: citywide, issue and department in the scopes all and located; neighbourhood and hyper_local "
         "located; unlocated by itself. Areas are always all 22; other groups are those with a request in the "
@@ -218,7 +223,7 @@ TIME_TO_CLOSE = Family(
         "the upper limit of S.",
         "States: no_requests if volume = 0, no_usable_timing if n = 0, too_few if n < 30, else not_reached or"
         " ok. With n < 30 every statistic is null; mean_within_τ also if nobody was followed for τ days (T ≥ "
-        "τ).",
+        "τ). mean_closed_only and median_closed_only are null too if none is closed; n counts, not the closed ones.",
         "time_to_close_curves gives days 0 to 14, 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, "
         "540, 730, 1095 and 1460, up to followed_days, where n ≥ 30; of hyper_local groups for last_12_months"
         " only.",
@@ -338,22 +343,27 @@ def _within(days: int) -> Metric:
 
 MONTHLY = Family(
     title="Month by month",
-    plain="For each month: how many requests were opened, how many were closed, how many were open at its end, and how fast those "
+    plain="For each month: how many requests were opened, how many were closed, how many were open at its end, and how "
+    "fast those "
     "opened in it were closed. “Opened in May” and “closed in May” are different requests: the second lot may have been "
     "opened in March.",
     why="“Closed within 30 days” is asked only of months whose last day is at least 30 days past, so that all have had the same "
     "time; until then the month is marked immature. The median is the Kaplan–Meier median of the requests "
-    "opened in the month. A month that reaches into the last seven days up to as_of is marked provisional: late entries may move it.",
+    "opened in the month. A month that reaches into the last seven days up to as_of is marked provisional: late "
+    "entries may move it.",
     limits="The table is made anew from today's record: a request that the city reopens looks open all along, and one that it "
-    "deletes was never there. What stood in the portal earlier is in request_changes. Requests from before 2022 are missing unless the archive "
+    "deletes was never there. What stood in the portal earlier is in request_changes. Requests from before 2022 "
+    "are missing unless the archive "
     "was loaded, so what is open at the end of the early months is understated until 2023-08-17.",
     details=(
         "The same groups as time to close. Months: every month from the first opened_on to the later of the "
-        "last opened_on and as_of, and any later month with a closing; of hyper_local groups those with "
+        "last opened_on and as_of, and any later month in which any request of the record was closed; of "
+        "hyper_local groups those with "
         "something opened or closed, or open at the end.",
         "Requests whose status is neither Open nor Close, and closed ones without a date, count in opened but"
         " in neither closed_in nor open_at_end. open_at_end is taken at the month’s last day or at as_of, "
-        "whichever is earlier.",
+        "whichever is earlier, and is null in a month that begins after as_of.",
+        "The seven days up to as_of: as_of − 6 to as_of.",
         "n, closed and the median are of the requests that time to close can use; n_N of those with opened_on"
         " ≤ as_of − N.",
         "States of share_N: no_requests if nothing was opened in the month, no_usable_timing if n = 0, "
@@ -404,16 +414,21 @@ MONTHLY = Family(
 
 BACKLOG = Family(
     title="Backlog and flow",
-    plain="What is waiting now, how long has it been waiting, and is the pile growing or shrinking? The pile at the end of a day is "
+    plain="What is waiting now, how long has it been waiting, and is the pile growing or shrinking? The pile at the end"
+    " of a day is "
     "the pile of the day before, plus what was opened, minus what was closed.",
-    why="The label looks at the last 13 complete weeks (Monday to Sunday): w = opened − closed in each. Growing means that the net of "
-    "the 13 weeks is at least 10 requests and at least 5 % of the pile at their start, and that the weekly figures are that far above zero "
-    "beyond chance: t = mean(w) / (sd(w) / √13) ≥ 2.179, the 95 % limit for 12 degrees of freedom. Shrinking is the mirror image; "
+    why="The label looks at the last 13 complete weeks (Monday to Sunday): w = opened − closed in each. Growing means"
+    " that the net of "
+    "the 13 weeks is at least 10 requests and at least 5 % of the pile at their start, and that the weekly "
+    "figures are that far above zero "
+    "beyond chance: t = mean(w) / (sd(w) / √13) ≥ 2.179, the 95 % limit for 12 degrees of freedom. Shrinking is "
+    "the mirror image; "
     "everything else is stable; fewer than 30 requests opened or closed is too_few. The net of the "
     "same 13 weeks a year earlier stands beside it, because a season is easily taken for a trend.",
     limits="Made anew from today's record, as the monthly table is. For the pile, a request that is recorded as closed "
     "before it was opened counts as closed on the day of opening. Requests opened before 2022-08-17 are in the pile but not "
-    "in the label: their status is no longer refreshed.",
+    "in the label: their status is no longer refreshed. One label in twenty would come by chance, and there are "
+    "hundreds of groups.",
     details=(
         "backlog_by_age and flow: the groups of time to close but hyper_local; backlog_daily: citywide, "
         "unlocated and neighbourhood, every day from the first opened_on to as_of.",
@@ -451,7 +466,8 @@ BACKLOG = Family(
             "flow",
             "Flow",
             "growing, shrinking, stable or too_few: where the backlog went in the last 13 complete weeks",
-            "growing: net ≥ max(10, 5 % of backlog_start) and t ≥ 2.179; shrinking: the mirror image; too_few: opened + closed < 30",
+            "growing: net ≥ max(10, 5 % of backlog_start) and t ≥ 2.179; shrinking: the mirror image; too_few: "
+            "opened + closed < 30",
             "label",
             "",
             LOCATED_OR_ALL + "; opened from 2022-08-17",
@@ -474,19 +490,27 @@ BACKLOG = Family(
 
 OUTCOMES = Family(
     title="Outcomes",
-    plain="What did the city record when it closed a request: that the service was provided, that it was passed on, that there was "
-    "nothing to do? Closed does not mean fixed. The 17 reasons are sorted into six groups; a reason that we have never seen is shown "
+    plain="What did the city record when it closed a request: that the service was provided, that it was passed on, "
+    "that there was "
+    "nothing to do? Closed does not mean fixed. The 17 reasons are sorted into six groups; a reason that we have "
+    "never seen is shown "
     "as unmapped until somebody looks at it.",
-    why="The grouping is an interpretation, not the city's classification; all original reasons are kept (closure_reasons), and the "
-    "mapping is a table of its own with a version (outcome_mapping), after the public analysis Abhijit2409/data-analysis-case-studies, commit "
+    why="The grouping is an interpretation, not the city's classification; all original reasons are kept "
+    "(closure_reasons), and the "
+    "mapping is a table of its own with a version (outcome_mapping), after the public analysis "
+    "Abhijit2409/data-analysis-case-studies, commit "
     "fe16cdf. Shares are over closed requests with 95 % Wilson intervals. How soon requests end in each group is the "
-    "cumulative incidence: the share of all requests that were closed in this way within t days; over the groups it adds up to the "
+    "cumulative incidence: the share of all requests that were closed in this way within t days; over the groups "
+    "it adds up to the "
     "share closed at all.",
     limits="“Passed on or planned” is not “unfinished”, and “no service or no action” is not “failure”. Some reasons are set by "
-    "machine, many at once. A request that is open but carries a reason counts as open: the status decides.",
+    "machine, many at once. A request that is open but carries a reason counts as open: the status decides. Among"
+    " the closed requests of a recent period, outcomes that are given quickly are overrepresented: "
+    "outcome_incidence is free of that.",
     details=(
         "Groups of time to close but hyper_local, each with all six outcomes, and Unmapped if a reason is in "
-        "no group. Periods as for time to close, but with requests opened before 2022-08-17.",
+        "no group (then for every group and period). open_requests: status Open. Periods as for time to close, "
+        "but with requests opened before 2022-08-17.",
         "States of outcome_share: no_requests if nothing was opened, too_few if fewer than 30 closed, else ok.",
         "A request without a reason has the reason N/A, open ones too. closure_reasons has a row where closed + "
         "open_requests > 0.",
@@ -525,7 +549,8 @@ FUNNEL = "Spiegelhalter 2005, Stat. Med. 24:1185 (funnel limits, over-dispersion
 
 COMPARISON = Family(
     title="Fair comparison of areas",
-    plain="Areas report different things, and some things take longer everywhere. So an area is compared not with other areas but "
+    plain="Areas report different things, and some things take longer everywhere. So an area is compared not with other"
+    " areas but "
     "with what would be expected if each of its requests had gone as that type of request goes in the whole city. A ratio of 1 "
     "means: as expected. The interval says how much of the difference may be chance.",
     why="Indirect standardisation. For each issue type, the city-wide rate of requests not closed within 30 days; "
@@ -536,9 +561,11 @@ COMPARISON = Family(
     "areas shown. The third table, area by issue type, compares what is reported: observed requests against the area's "
     "total at the city's mix.",
     limits="No ranks: they would turn noise into order. Ratios compare an area with the city, not one area with another. A "
-    "fifth of requests have no area and are not in it; who reports, and how severe a case is, can't be seen in the data. An area that "
+    "fifth of requests have no area and are not in it; who reports, and how severe a case is, can't be seen in "
+    "the data. An area that "
     "supplies most of a type pulls its own expectation towards itself: ratio_without_own leaves it out. The intervals are "
-    "wider than they need be where the rate is high. Suppressed below 30 requests or 5 expected.",
+    "wider than they need be where the rate is high, and know nothing of over-dispersion and of the number of "
+    "areas: the finding decides, not the interval. Suppressed below 30 requests or 5 expected.",
     details=(
         "Window: located requests opened from as_of − 394 to as_of − 30 that time to close can use; mix: "
         "located requests opened from as_of − 364 to as_of, all of them.",
@@ -547,13 +574,14 @@ COMPARISON = Family(
         "open_after_30_days: O = requests not closed within 30 days, V = Σ r (1 − r). closings: O = closings "
         "by as_of, E = Σ Λ(T) with Λ(t) = Σ d_s / n_s of the pool, V = E.",
         "E is null if n = 0. Suppressed (too_few) if n < 30 or E < 5; no_requests and no_usable_timing as for time to close. φ "
-        "and q are over the areas that are not suppressed.",
+        "and q are over the areas that are not suppressed, of each measure. Of a suppressed area n, observed, "
+        "expected, city_share and pooled_share are given. If V = 0, z = 0.",
         "φ = max(1, mean z²), where the ⌊areas / 10⌋ smallest and largest z are set to their next neighbour. "
         "Funnel limits 1 ± z √(φ V) / E with z = 1.959963984540054 and 3.090232306167813, not below 0. q is "
         "from the two-sided normal p of z / √φ.",
         "ratio_without_own: the same pools, rates and hazards without the area’s own requests; a pool that "
         "has no others takes the rate of all other areas’ requests together (closings: their hazard); a day "
-        "without others at risk adds 0.",
+        "without others at risk adds 0. Null if nothing is expected by the others.",
         "Mix: E = n_a n_i / N; p from the adjusted residual (O − E) / √(E (1 − n_a/N) (1 − n_i/N)), Haberman "
         "1973; q over the cells with n ≥ 30 and E ≥ 5. All areas by all types that occur in the window.",
     ),
@@ -573,7 +601,8 @@ COMPARISON = Family(
         Metric(
             "adjusted_share",
             "Adjusted share",
-            "share still open after 30 days that the area would have with the city's mix of types",
+            "the city's share times the ratio: what the city would show if every type took as long as in the "
+            "area; not to be compared between areas",
             "ratio · the city's share",
             "share",
             "slower",
@@ -588,11 +617,13 @@ QUALITY = Family(
     title="Quality of the record",
     plain="What is missing or odd in the record itself, month by month and department by department. A number is only as good as "
     "the rows behind it.",
-    why="Each column counts one thing, so that the page of any statistic can say what it could not use. Possible repeats equal an "
+    why="Each column counts one thing, so that the page of any statistic can say what it could not use. Possible "
+    "repeats equal an "
     "earlier request in everything but the last change; twins share department, type and opening instant with an earlier "
     "one. A batch closure is a request closed on a day on which at least 30 requests of its type were closed, and at least "
-    "10 times as many as on a usual day (the type's closings / the days from its first to its last).",
-    limits="Missing areas are not missing at random: departments differ widely. Quarantined rows are counted by the UTC month in which "
+    "10 times as many as on a usual day (the type's closings / the days from its first to its last, both counted).",
+    limits="Missing areas are not missing at random: departments differ widely. Quarantined rows are counted by the UTC "
+    "month in which "
     "the portal serves them, because a row that can't be read may have no local date.",
     details=(
         "open_month is the local month of opening. A label is obsolete if it starts with ZZ as a word.",
