@@ -1,14 +1,15 @@
 # Two commands matter: `make run` and `make test`. Each sets up all it needs in .venv.
 PYTHON ?= python3
 PORT ?= 3000
+SITE_PORT ?= 8311
 VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 .PHONY: run sync test lint bench growth faults week docs clean
 
-run: $(VENV)/installed ## bring the data in, then Dagster's UI on http://127.0.0.1:3000
-	@$(BIN)/vanc311 up --port $(PORT)
+run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
+	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
 
 sync: $(VENV)/installed ## bring the data in, and end
 	@$(BIN)/vanc311 sync

@@ -1,4 +1,4 @@
-"""The command line `vanc311`: sync, verify, status, up, standin.
+"""The command line `vanc311`: sync, verify, status, serve, up, standin.
 
 What belongs here: options, exit codes, and what is printed. What does not: the work itself. Exit codes: 0 done,
 1 integrity failed or a month is held, 2 wrong usage or settings, or the disk refuses, 3 the portal can't be reached or refuses,
@@ -68,19 +68,39 @@ def status() -> None:
 
 
 @vanc311.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the Dagster UI listens.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
+@click.option("--port", default=8311, show_default=True, type=click.IntRange(1, 65535), help="The port.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve the published file as a dashboard and as a JSON and CSV API until Ctrl-C."""
+    from vanc311_pipeline.commands.serve import run_serve
+
+    run_serve(Settings.from_environment(), console, host=host, port=port, workers=workers)
+
+
+@vanc311.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where all that serves listens.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The Dagster UI's port.")
 @click.option(
-    "--no-sync", is_flag=True, help="Start the UI and the schedule without bringing the data into step first."
+    "--site-port",
+    default=8311,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="The dashboard's and the API's port.",
 )
-def up(host: str, port: int, no_sync: bool) -> None:
-    """Bring the data in, then keep Dagster's UI and its daemon running until Ctrl-C.
+@click.option(
+    "--no-sync",
+    is_flag=True,
+    help="Start all that serves, and the schedule, without bringing the data into step first.",
+)
+def up(host: str, port: int, site_port: int, no_sync: bool) -> None:
+    """Bring the data in, then keep the dashboard, Dagster's UI and its daemon running until Ctrl-C.
 
     If the portal can't be reached and there is no data yet, the bundled real sample is used, in a directory of its own.
     """
     from vanc311_pipeline.commands.up import run_up
 
-    run_up(Settings.from_environment(), console, host=host, port=port, sync_first=not no_sync)
+    run_up(Settings.from_environment(), console, host=host, port=port, site_port=site_port, sync_first=not no_sync)
 
 
 vanc311.add_command(standin_command, "standin")

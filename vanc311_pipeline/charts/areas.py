@@ -24,17 +24,24 @@ MAP_HEIGHT, ROW = 330, 17
 
 
 def area_map(
-    rows: pd.DataFrame, volumes: pd.DataFrame, outlines: Mapping[str, Mapping[str, Any]], links: Mapping[str, str]
+    rows: pd.DataFrame,
+    volumes: pd.DataFrame,
+    everything: int,
+    outlines: Mapping[str, Mapping[str, Any]],
+    links: Mapping[str, str],
 ) -> Figure:
     """The 22 areas by observed / expected, beside bars of the requests of each; pointing at one shows the other.
 
     Args:
         rows: of `area_comparison`, of the measure open_after_30_days.
         volumes: `local_area` and `volume`, the requests of each area.
+        everything: all requests, those without a local area included.
         outlines: the areas' GeoJSON geometries.
         links: the address of each area's page.
     """
     joined = rows.merge(volumes, on="local_area", how="left").sort_values("volume", ascending=False, ignore_index=True)
+    located = int(joined["volume"].sum())
+    without = (everything - located) / everything if everything else None
     joined["class"] = [
         WITHHELD if state != State.OK else CLASSES[sum(ratio > limit for limit in LIMITS)]
         for state, ratio in zip(joined["state"], joined["ratio"], strict=True)
@@ -88,8 +95,8 @@ def area_map(
         "map",
         finding(joined, found),
         f"Colour: requests still open after 30 days by what the city's rates give for the same types; "
-        f"1 is as in the whole city, pale: within chance. "
-        f"Bars: requests, n = {words.whole(joined['volume'].sum())} with a local area. As of {words.day(rows['as_of'].iloc[0])}.",
+        f"1 is as in the whole city, pale: within chance. Bars: requests, n = {words.whole(located)} with a local area; "
+        f"{words.percent(without)} of all requests have none and are not on the map. As of {words.day(rows['as_of'].iloc[0])}.",
         f"{METRICS['ratio'].title}: {METRICS['ratio'].meaning}. Areas are compared with the city, not with each other.",
         joined[
             [
@@ -124,17 +131,11 @@ def finding(rows: pd.DataFrame, found: pd.DataFrame) -> str:
     if found.empty:
         return "No area differs distinguishably from the city, given what is reported in each."
     more, fewer = (found.loc[found["finding"] == which, "local_area"].tolist() for which in ("more", "fewer"))
-    parts = [f"more requests are still open after 30 days in {words.listed(more)}"] if more else []
-    parts += (
-        [
-            f"fewer in {words.listed(fewer)}"
-            if more
-            else f"fewer requests are still open after 30 days in {words.listed(fewer)}"
-        ]
-        if fewer
-        else []
-    )
-    return f"Given what is reported in each area, {', and '.join(parts)}, than city-wide."
+    still_open = "requests are still open after 30 days in"
+    if not (more and fewer):
+        which, names = ("more", more) if more else ("fewer", fewer)
+        return f"Given what is reported in each area, {which} {still_open} {words.listed(names)} than city-wide."
+    return f"Given what is reported in each area, more {still_open} {words.listed(more)}, and fewer in {words.listed(fewer)}, than city-wide."
 
 
 def _features(rows: pd.DataFrame, outlines: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

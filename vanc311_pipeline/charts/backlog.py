@@ -24,8 +24,8 @@ def through_time(rows: pd.DataFrame, whom: str) -> Figure:
         tooltip=[alt.Tooltip("day:T", format="%d %B %Y"), alt.Tooltip("backlog:Q", format=",", title="open")],
     )
     chart = alt.layer(
-        base.mark_line(strokeDash=[3, 3], strokeWidth=1.5),
-        base.transform_filter(alt.datum.provisional == "no").mark_line(),
+        base.mark_line(strokeDash=[3, 3], strokeWidth=1.2),
+        base.transform_filter(alt.datum.provisional == "no").mark_line(strokeWidth=1.2),
     )
     notes = ["Made anew from today's record: what the city reopens looks open all along."]
     if len(known) < len(whole):
@@ -37,6 +37,7 @@ def through_time(rows: pd.DataFrame, whom: str) -> Figure:
         f"{METRICS['backlog'].title}: {METRICS['backlog'].meaning}.",
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
         chart,
+        empty=known.empty,
         notes=tuple(notes),
     )
 

@@ -70,6 +70,7 @@ def areas(rows: pd.DataFrame) -> Figure:
         rows[["local_area", "n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "finding", "state"]],
         alt.layer(funnel, one, limits, dots),
         height=470,
+        empty=known.empty,
         notes=(f"Too few requests for a ratio: {', '.join(withheld)}.",) if withheld else (),
     )
 

@@ -30,6 +30,8 @@ class Figure:
     chart: alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart
     height: int | None = 260
     """Pixels; None for a chart that brings its own size."""
+    empty: bool = False
+    """There is nothing to draw: the sentence says why."""
     notes: tuple[str, ...] = ()
     """What else a reader must know, such as what is provisional."""
 

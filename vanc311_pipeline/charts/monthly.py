@@ -59,8 +59,12 @@ def closed_within(rows: pd.DataFrame, whom: str, days: int = 30) -> Figure:
             alt.Tooltip(f"{n}:Q", format=",", title="n"),
         ],
     )
-    limits = {"y": alt.Y(f"{share}_low:Q", title=f"closed within {days} days", axis=axis), "y2": f"{share}_high:Q"}
-    line = alt.Y(f"{share}:Q", scale=alt.Scale(zero=False))
+    scale = alt.Scale(domain=_domain(known, share), nice=False, zero=False)
+    limits = {
+        "y": alt.Y(f"{share}_low:Q", title=f"closed within {days} days", axis=axis, scale=scale),
+        "y2": f"{share}_high:Q",
+    }
+    line = alt.Y(f"{share}:Q", scale=scale)
     chart = alt.layer(base.mark_area(style="band").encode(**limits), base.mark_line(point=True).encode(line))
     waiting = int((rows[state] == State.IMMATURE).sum())
     few = int((rows[state] == State.TOO_FEW).sum())
@@ -80,8 +84,16 @@ def closed_within(rows: pd.DataFrame, whom: str, days: int = 30) -> Figure:
         f"{METRICS[share].title}: {METRICS[share].meaning}.",
         rows[["month", n, f"within_{days}", share, f"{share}_low", f"{share}_high", state]],
         chart,
+        empty=known.empty,
         notes=(f"{'; '.join(notes)}.",) if notes else (),
     )
+
+
+def _domain(known: pd.DataFrame, share: str) -> list[float]:
+    """With five points to spare on each side, so that a wobble does not look like a crash."""
+    if known.empty:
+        return [0, 1]
+    return [max(0.0, float(known[f"{share}_low"].min()) - 0.05), min(1.0, float(known[f"{share}_high"].max()) + 0.05)]
 
 
 def _of_last_month(settled: pd.DataFrame) -> str:

@@ -40,6 +40,7 @@ def shares(rows: pd.DataFrame, whom: str) -> Figure:
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
         alt.layer(base.mark_bar().encode(share), limits, label),
         height=200,
+        empty=known.empty,
     )
 
 

@@ -26,7 +26,7 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], whom: str) -> Figure:
         "day:Q",
         title="days after opening",
         scale=alt.Scale(type="sqrt", nice=False),
-        axis=alt.Axis(values=[0, 1, 3, 7, 14, 30, 60, 90, 180, 365], grid=False),
+        axis=alt.Axis(values=[0, 1, 3, 7, 14, 30, 60, 90, 180, 365], grid=False, labelOverlap=True, format="d"),
     )
     share = alt.Axis(format="%", tickCount=5)
     base = alt.Chart(rows).encode(

@@ -1,4 +1,4 @@
-"""`vanc311 up`: the data first, then Dagster's UI and daemon on loopback until Ctrl-C.
+"""`vanc311 up`: the data first, then the site, Dagster's UI and its daemon on loopback until Ctrl-C.
 
 If the portal can't be reached and there is no data yet, the same pipeline runs on the bundled real sample, served by the
 stand-in, in a data directory and a Dagster home of its own: `sample` is never mixed with the portal's data.
@@ -6,7 +6,6 @@ stand-in, in a data directory and a Dagster home of its own: `sample` is never m
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -15,20 +14,23 @@ from pathlib import Path
 from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
+from vanc311_pipeline.commands.ports import refuse_taken_port
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.errors import IntegrityError, PortalError, SettingsError
 from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.settings import Settings
 
 
-def run_up(settings: Settings, console: Console, *, host: str, port: int, sync_first: bool) -> None:
-    """Bring the data in, then serve the UI.
+def run_up(settings: Settings, console: Console, *, host: str, port: int, site_port: int, sync_first: bool) -> None:
+    """Bring the data in, then serve the site and the UI.
 
     Raises:
         SettingsError: the port is taken, or a directory can't be written.
         IntegrityError: the data can't be proven and there is none from before.
     """
-    _refuse_taken_port(host, port)
+    refuse_taken_port("The Dagster UI", host, port, f"vanc311 up --port {port + 1} (or make run PORT={port + 1})")
+    other = site_port + 1
+    refuse_taken_port("The site", host, site_port, f"vanc311 up --site-port {other} (or make run SITE_PORT={other})")
     with ExitStack() as stack:
         if sync_first:
             settings = _bring_in(settings, console, stack)
@@ -37,7 +39,7 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, sync_f
         console.print(
             f"\nDagster UI: http://{host}:{port}  (the schedule every_50_minutes is on; Ctrl-C stops everything)"
         )
-        _serve(settings, host, port)
+        _serve(settings, host, port, site_port)
 
 
 def _bring_in(settings: Settings, console: Console, stack: ExitStack) -> Settings:
@@ -68,20 +70,8 @@ def _bring_in(settings: Settings, console: Console, stack: ExitStack) -> Setting
     return sample
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SettingsError(
-                f"The Dagster UI can't listen on {host}:{port} ({error.strerror}). Nothing was started. "
-                f"Choose another port: vanc311 up --port {port + 1} (or make run PORT={port + 1})."
-            ) from error
-
-
-def _serve(settings: Settings, host: str, port: int) -> None:
-    """Run webserver, daemon and code server as one child until it ends or we are asked to stop.
+def _serve(settings: Settings, host: str, port: int, site_port: int) -> None:
+    """Run Dagster and the site as children until one of them ends or we are asked to stop.
 
     The workspace file is written beside Dagster's other files, so that the command works from any directory.
     """
@@ -89,31 +79,30 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     workspace.write_text(
         "load_from:\n  - python_module:\n      module_name: vanc311_pipeline.definitions\n      location_name: vanc311_pipeline\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "-w",
-        str(workspace),
-        "-h",
-        host,
-        "-p",
-        str(port),
-        "--log-level",
-        "warning",
-    ]
-    environment = {**os.environ, **settings.to_environment(), "PYTHONWARNINGS": "ignore"}
-    with subprocess.Popen(command, env=environment, start_new_session=True) as child:
+    dagster = ["dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port), "--log-level", "warning"]
+    site = ["vanc311_pipeline.cli", "serve", "--host", host, "--port", str(site_port)]
+    children = {"Dagster": _start(settings, dagster), "The site": _start(settings, site)}
 
-        def stop(number: int, frame: object) -> None:
-            del number, frame
-            child.send_signal(signal.SIGINT)
+    def stop(*_: object) -> None:
+        for child in children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
-        code = child.wait()
-    if code not in (0, -signal.SIGINT, -signal.SIGTERM, 130, 143):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until the first of them ends
+    stop()
+    codes = {name: child.wait() for name, child in children.items()}
+    if failed := {name: code for name, code in codes.items() if code not in ENDED_WELL}:
+        name, code = next(iter(failed.items()))
         raise SettingsError(
-            f"Dagster ended with status {code}; what it printed above says why. The data is not affected."
+            f"{name} ended with status {code}; what it printed above says why. The data is not affected."
         )
+
+
+ENDED_WELL = (0, -signal.SIGINT, -signal.SIGTERM, 130, 143)
+
+
+def _start(settings: Settings, module: list[str]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **settings.to_environment(), "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen([sys.executable, "-m", *module], env=environment, start_new_session=True)

@@ -64,7 +64,7 @@ def _serve(portal: StandIn) -> None:
 
 @click.command("standin")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8311, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--port", default=8312, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--data", type=click.Path(path_type=Path), help="Live rows: Parquet or CSV (default: bundled sample).")
 @click.option("--archive", type=click.Path(path_type=Path), help="Rows of 2009-2021 (default: none).")
 @click.option("--areas", type=click.Path(path_type=Path), help="Local areas as GeoJSON (default: bundled).")

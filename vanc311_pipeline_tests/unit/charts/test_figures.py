@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.charts import backlog, comparison, monthly, outcomes, theme, timing
+from vanc311_pipeline.charts import areas, backlog, comparison, monthly, outcomes, theme, timing
 from vanc311_pipeline.settings import LICENCE
 
 AS_OF = "2026-01-12"
@@ -71,6 +71,14 @@ AREAS = pd.DataFrame(
     + [{"measure": "closings", "local_area": "Strathcona", "n": 4, "observed": 1, "expected": 2.0, "state": "too_few", "as_of": AS_OF}]
 )  # fmt: skip
 
+VOLUMES = pd.DataFrame({"local_area": ["Sunset", "Marpole", "Strathcona"], "volume": [40, 90, 10]})
+SQUARE = {
+    "type": "Polygon",
+    "coordinates": [[[-123.1, 49.2], [-123.0, 49.2], [-123.0, 49.3], [-123.1, 49.3], [-123.1, 49.2]]],
+}
+OUTLINES = dict.fromkeys(VOLUMES["local_area"], SQUARE)
+LINKS = {area: f"/areas/{area}" for area in VOLUMES["local_area"]}
+
 FIGURES = [
     monthly.opened_and_closed(MONTHS, "Kitsilano"),
     monthly.closed_within(MONTHS, "Kitsilano"),
@@ -79,6 +87,7 @@ FIGURES = [
     outcomes.shares(OUTCOMES, "Kitsilano"),
     timing.curve(CURVE, SUMMARY, "Kitsilano"),
     comparison.areas(AREAS),
+    areas.area_map(AREAS, VOLUMES, 200, OUTLINES, LINKS),
 ]
 each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
@@ -114,7 +123,7 @@ def test_light_and_dark_differ_in_colours_and_in_nothing_else(figure):
 def test_a_chart_names_no_colour_so_that_the_theme_decides(figure):
     text = json.dumps(figure.specification(mode=None))
     assert "config" not in figure.specification(mode=None)
-    assert "#" not in text
+    assert "#" not in text or figure.name == "map"  # whose colours are a scale around 1, the same in light and dark
 
 
 @each_figure
@@ -223,3 +232,43 @@ def test_marks_stand_out_and_text_can_be_read(mode):
     paper = config["background"]
     assert all(contrast(colour, paper) >= 3 for colour in config["range"]["category"])
     assert all(contrast(colour, paper) >= 4.5 for colour in (config["axis"]["labelColor"], config["title"]["color"]))
+
+
+def test_the_map_shows_ratios_and_the_bars_requests_and_what_is_on_neither_is_said():
+    figure = FIGURES[7]
+    shapes, bars = (
+        [row for row in drawn(figure) if "geometry" in row],
+        [row for row in drawn(figure) if "geometry" not in row],
+    )
+    assert [(shape["local_area"], shape["class"], shape["link"]) for shape in shapes] == [
+        ("Marpole", "above 1.5", "/areas/Marpole"), ("Sunset", "0.87 to 1.15", "/areas/Sunset"), ("Strathcona", "too few", "/areas/Strathcona"),
+    ]  # fmt: skip
+    assert [(row["local_area"], row["volume"]) for row in bars] == [
+        ("Marpole", 90),
+        ("Sunset", 40),
+        ("Strathcona", 10),
+    ]
+    assert "30.0 % of all requests have none and are not on the map" in figure.note
+    assert (
+        figure.finding
+        == "Given what is reported in each area, more requests are still open after 30 days in Marpole than city-wide."
+    )
+
+
+def test_the_outlines_are_wound_as_a_map_wants_them_or_an_area_would_be_the_rest_of_the_world():
+    [ring] = next(row["geometry"]["coordinates"] for row in drawn(FIGURES[7]) if "geometry" in row)
+    assert ring == SQUARE["coordinates"][0][::-1]
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        ({"A": "fewer"}, "Given what is reported in each area, fewer requests are still open after 30 days in A than city-wide."),
+        ({"A": "more", "B": "fewer", "C": "more"},
+         "Given what is reported in each area, more requests are still open after 30 days in A and C, and fewer in B, than city-wide."),
+        ({"A": "not distinguishable"}, "No area differs distinguishably from the city, given what is reported in each."),
+    ],
+)  # fmt: skip
+def test_the_maps_sentence_names_the_areas_that_differ(found, sentence):
+    rows = pd.DataFrame([{"local_area": area, "finding": finding, "state": "ok"} for area, finding in found.items()])
+    assert areas.finding(rows, rows[rows["finding"] != "not distinguishable"]) == sentence

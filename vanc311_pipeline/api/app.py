@@ -1,0 +1,117 @@
+"""The application: `create_app(path)` gives the API of a published file, to which a dashboard may add its own routes.
+
+What belongs here: putting the parts together, and the OpenAPI document. What does not: the parts.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+
+from vanc311_pipeline.api import PREFIX
+from vanc311_pipeline.api.delivery import Delivery
+from vanc311_pipeline.api.files import Files
+from vanc311_pipeline.api.problems import ProblemDetails, handle_problems
+from vanc311_pipeline.api.routes import ROUTERS
+from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.release import CONNECTIONS
+from vanc311_pipeline.registry import DEFINITIONS_VERSION, STATES
+from vanc311_pipeline.settings import LICENCE, Settings
+
+_THREADS = CONNECTIONS - 2  # so that the event loop, which reads too, never waits for a connection
+
+TITLE = "Vancouver 3-1-1 service requests and their statistics"
+DESCRIPTION = f"""\
+Everything that the published file holds, read-only. {LICENCE}
+
+**Every answer** names its release, its `as_of` and how much of it has a local area; a row carries its `n`. Quote a number with them.
+A statistic that can't be given is null, and a state beside it says why:
+{", ".join(f"`{state}`" for state in STATES)}.
+
+**Tables** come in pages: follow `links.next`. As CSV (`?format=csv`, or `Accept: text/csv`) all rows come at once, unless `limit` is
+given; then the header `Link` leads to the next page. Cells hold the values as they are, also those that begin with `=`, `+`, `-` or
+`@`: import such a file as text. Null is an empty cell.
+
+**Names** are written in a path percent-encoded, `/` as `%2F`, or given as parameters. A parameter that is unknown, or given twice, is an
+error, and so is a name that the release does not know.
+
+**Caching**: an answer depends on the release and the address alone. It has a strong `ETag`: ask again with `If-None-Match`. To be sure
+that all your numbers are of one day, pin it with `as_of`.
+
+**Problems** are `application/problem+json` (RFC 9457).
+"""
+
+
+def create_app(source: Settings | Path, *, routers: Iterable[APIRouter] = (), scratch: Path | None = None) -> FastAPI:
+    """The API of a published file, which may be replaced, or not be there yet.
+
+    Args:
+        source: settings, or the published file's path.
+        routers: more routes, outside of `/api/v1`; they find the file as `request.app.state.published`.
+        scratch: where files to download are made; a directory of its own if not given.
+    """
+    published = PublishedFile(source.published_path if isinstance(source, Settings) else source)
+    files = Files(scratch)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        try:
+            yield
+        finally:
+            published.close()
+            files.close()
+
+    app = FastAPI(
+        title=TITLE,
+        version=version("vanc311_pipeline"),
+        description=DESCRIPTION,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.published = published
+    app.state.files = files
+    app.add_middleware(Delivery, published=published)
+    handle_problems(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        document["info"]["license"] = {
+            "name": "Open Government Licence – Vancouver",
+            "url": "https://opendata.vancouver.ca/pages/licence/",
+        }
+        document["info"]["x-definitions-version"] = DEFINITIONS_VERSION
+        _, problems = models_json_schema(
+            [(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}"
+        )
+        document["components"]["schemas"] |= problems["$defs"]
+        app.openapi_schema = document
+    return app.openapi_schema

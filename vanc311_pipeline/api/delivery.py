@@ -1,0 +1,329 @@
+"""How every answer leaves, the API's and the pages': once made, it is kept and sent again for as long as its release is current.
+
+What belongs here: the methods, HEAD, conditional requests, compression, the headers that all answers carry, and the
+answers kept. What does not: making one. An answer depends on the address, the format wanted and the release alone.
+
+The path is handed on with its `%2F` as they came, so that a name may hold a slash; parameters decode it.
+"""
+
+import hashlib
+import logging
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import unquote
+
+import anyio.to_thread
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vanc311_pipeline.api import PREFIX
+from vanc311_pipeline.api.negotiation import accepts_gzip, gzipped, http_date, not_modified, prefers_csv
+from vanc311_pipeline.api.problems import METHODS, problem
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.release import Identity, Release
+
+log = logging.getLogger(__name__)
+
+BYTES_KEPT = 64_000_000
+BYTES_KEPT_OF_ONE = 4_000_000
+_OVERHEAD = 3_000  # what keeping an answer costs beside its body
+_WORTH_COMPRESSING = 500
+_QUICK_TO_COMPRESS = 100_000
+_LEVEL = 5
+_GZIP_WINDOW = 31  # zlib's word for: the largest window, in gzip's wrapping
+_COMPRESSIBLE = (b"application/json", b"application/geo+json", b"application/problem+json", b"image/svg+xml", b"text/")
+
+LICENCE_PAGE = "https://opendata.vancouver.ca/pages/licence/"
+
+Headers = list[tuple[bytes, bytes]]
+
+_COMMON: Headers = [
+    (b"vary", b"Accept, Accept-Encoding"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_OF_PAGES: Headers = [*_COMMON, (b"cross-origin-resource-policy", b"same-origin")]
+_OF_API: Headers = [
+    *_COMMON,
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"access-control-allow-origin", b"*"),
+    (
+        b"access-control-expose-headers",
+        b"Content-Disposition, ETag, Link, Retry-After, Vanc311-As-Of, Vanc311-Release, Vanc311-Source",
+    ),
+    (b"link", f'<{LICENCE_PAGE}>; rel="license"'.encode()),
+    (b"link", f'<{PREFIX}/openapi.json>; rel="service-desc"'.encode()),
+]
+_PREFLIGHT: Headers = [
+    (b"allow", METHODS.encode()),
+    (b"access-control-allow-methods", METHODS.encode()),
+    (b"access-control-allow-headers", b"Accept, If-Modified-Since, If-None-Match, If-Range, Range"),
+    (b"access-control-max-age", b"86400"),
+]
+_REVALIDATE = (b"cache-control", b"public, no-cache")  # may be kept, and is to be asked for again: see the ETag
+
+Key = tuple[Identity | None, bytes, bytes, bool]
+
+
+@dataclass
+class Answer:
+    """A whole answer."""
+
+    headers: Headers
+    body: bytes
+    etag: str
+    compressed: bytes | None = field(default=None)
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.compressed or b"") + _OVERHEAD
+
+
+class Kept:
+    """The answers made so far, the longest unused forgotten first."""
+
+    def __init__(self, bytes_at_most: int = BYTES_KEPT) -> None:
+        self._limit = bytes_at_most
+        self._bytes = 0
+        self._answers: OrderedDict[Key, Answer] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> Answer | None:
+        with self._lock:
+            if (answer := self._answers.get(key)) is not None:
+                self._answers.move_to_end(key)
+            return answer
+
+    def keep(self, key: Key, answer: Answer) -> None:
+        """Keep an answer, compressed or not, in place of what was kept for the same key."""
+        if answer.size > BYTES_KEPT_OF_ONE:
+            return
+        with self._lock:
+            if (before := self._answers.pop(key, None)) is not None:
+                self._bytes -= before.size
+            self._answers[key] = answer
+            self._bytes += answer.size
+            while self._bytes > self._limit:
+                self._bytes -= self._answers.popitem(last=False)[1].size
+
+
+class Delivery:
+    """The app's outermost layer. Pages set their own policy, and are there, to say so, when nothing is published."""
+
+    def __init__(self, app: ASGIApp, published: PublishedFile) -> None:
+        self._app = app
+        self._published = published
+        self._kept = Kept()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = _Request(scope)
+        if request.method == "OPTIONS":
+            await _send(send, 204, [*request.always, *_PREFLIGHT])
+        elif request.method not in ("GET", "HEAD"):
+            refused = problem("method-not-allowed", f"Use one of {METHODS}.")
+            await _send(send, refused.status_code, [*refused.raw_headers, *request.always], bytes(refused.body))
+        else:
+            await self._deliver(request, receive, send)
+
+    async def _deliver(self, request: "_Request", receive: Receive, send: Send) -> None:
+        try:
+            release = self._published.enter()
+        except SettingsError as error:
+            if request.is_api and request.path != f"{PREFIX}/openapi.json":
+                refused = problem("not-published", str(error))
+                await _respond(request, send, refused)
+                return
+            await self._make(request, None, receive, send)
+            return
+        try:
+            answer = self._kept.get(request.key(release))
+            if answer is not None:
+                await self._send_answer(request, release, answer, send)
+            else:
+                await self._make(request, release, receive, send)
+        finally:
+            release.leave()
+
+    async def _make(self, request: "_Request", release: Release | None, receive: Receive, send: Send) -> None:
+        """Let the app make the answer: a whole one is kept, a stream is passed on as it comes."""
+        exchange = _Exchange(request, release, send)
+        try:
+            await self._app(request.inner_scope(release), receive, exchange.send)
+        except Exception:
+            log.exception("No answer to %s %s", request.method, request.path)
+            if not exchange.streaming:
+                await _respond(request, send, problem("internal-error", "The log of the server says more."), release)
+            return
+        if exchange.streaming:
+            return
+        if exchange.status != 200:
+            await _send(send, exchange.status, exchange.headers, b"" if request.is_head else exchange.body)
+            return
+        answer = Answer(exchange.headers, exchange.body, f'"{hashlib.sha256(exchange.body).hexdigest()[:32]}"')
+        if not _is_volatile(exchange.headers):
+            self._kept.keep(request.key(release), answer)
+        await self._send_answer(request, release, answer, send)
+
+    async def _send_answer(self, request: "_Request", release: Release | None, answer: Answer, send: Send) -> None:
+        volatile = _is_volatile(answer.headers)
+        changed = None if release is None or volatile else release.published_at
+        headers, etag, body = answer.headers, answer.etag, answer.body
+        compress = request.takes_gzip and len(body) >= _WORTH_COMPRESSING and _is_compressible(headers)
+        if compress:
+            etag = gzipped(etag)
+        headers = [*headers, (b"etag", etag.encode())]
+        if not volatile:
+            headers.append(_REVALIDATE)
+            if changed:
+                headers.append((b"last-modified", http_date(changed).encode()))
+        if not_modified(etag, changed, request.header(b"if-none-match"), request.header(b"if-modified-since")):
+            await _send(send, 304, [header for header in headers if header[0] not in _OF_BODY])
+            return
+        if compress:
+            if answer.compressed is None:
+                answer = await self._compressed(request.key(release), answer, keep=not volatile)
+            body = answer.compressed or b""
+            headers = [*(header for header in headers if header[0] != b"content-length"), (b"content-encoding", b"gzip"),
+                       (b"content-length", str(len(body)).encode())]  # fmt: skip
+        await _send(send, 200, headers, b"" if request.is_head else body)
+
+    async def _compressed(self, key: Key, answer: Answer, keep: bool) -> Answer:
+        compress = partial(zlib.compress, answer.body, _LEVEL, _GZIP_WINDOW)
+        if len(answer.body) < _QUICK_TO_COMPRESS:
+            body = compress()
+        else:
+            body = await anyio.to_thread.run_sync(compress)
+        both = Answer(answer.headers, answer.body, answer.etag, body)
+        if keep:
+            self._kept.keep(key, both)
+        return both
+
+
+class _Request:
+    """What delivery needs to know of a request."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self.method: str = scope["method"]
+        self.is_head = self.method == "HEAD"
+        self._raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self._headers = dict(scope["headers"])
+        self.takes_gzip = accepts_gzip(self.header(b"accept-encoding"))
+
+    @property
+    def is_api(self) -> bool:
+        return f"{self.path}/".startswith(f"{PREFIX}/")
+
+    @property
+    def always(self) -> Headers:
+        return _OF_API if self.is_api else _OF_PAGES
+
+    def header(self, name: bytes) -> str:
+        found: bytes = self._headers.get(name, b"")
+        return found.decode("latin-1")
+
+    @property
+    def path(self) -> str:
+        return str(self._scope["path"])
+
+    def key(self, release: Release | None) -> Key:
+        wants_csv = prefers_csv(self.header(b"accept"))
+        return release.identity if release else None, self._raw_path, self._scope["query_string"], wants_csv
+
+    def inner_scope(self, release: Release | None) -> Scope:
+        state = {**self._scope.get("state", {}), "release": release, "head_only": self.is_head}
+        return {
+            **self._scope,
+            "method": "GET",
+            "path": _kept_apart(self._raw_path),
+            "raw_path": self._raw_path,
+            "state": state,
+        }
+
+
+class _Exchange:
+    """Takes down what the app sends, until it proves to be a stream, which passes on."""
+
+    def __init__(self, request: _Request, release: Release | None, send: Send) -> None:
+        self._request, self._send = request, send
+        self._of_all = headers_of(request, release)
+        self._gzip: zlib._Compress | None = None
+        self.status = 500
+        self.headers: Headers = []
+        self.body = b""
+        self.streaming = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = [*message["headers"], *self._of_all]
+        elif self.streaming:
+            await self._pass_on(message.get("body", b""), message.get("more_body", False))
+        elif message.get("more_body", False) or _has(self.headers, b"etag"):
+            self.streaming = True
+            await self._begin()
+            await self._pass_on(message.get("body", b""), message.get("more_body", False))
+        else:
+            self.body = message.get("body", b"")
+
+    async def _begin(self) -> None:
+        if self.status == 200 and self._request.takes_gzip and _is_compressible(self.headers):
+            self._gzip = zlib.compressobj(_LEVEL, wbits=_GZIP_WINDOW)
+            self.headers = [header for header in self.headers if header[0] != b"content-length"]
+            self.headers.append((b"content-encoding", b"gzip"))
+        self.headers.append(_REVALIDATE)
+        await self._send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+
+    async def _pass_on(self, body: bytes, more: bool) -> None:
+        if self._gzip and not self._request.is_head:
+            body = self._gzip.compress(body) + (b"" if more else self._gzip.flush())
+        if body or not more:
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+_OF_BODY = (b"content-length", b"content-type", b"content-disposition")
+
+
+def headers_of(request: _Request, release: Release | None) -> Headers:
+    """The headers that every answer carries, and those that name its release."""
+    if release is None:
+        return request.always
+    named = {"Release": release.id, "As-Of": release.about["as_of"], "Source": release.about["source"]}
+    return [*request.always, *((f"vanc311-{name}".lower().encode(), value.encode()) for name, value in named.items())]
+
+
+def _kept_apart(raw_path: bytes) -> str:
+    """The path decoded, but for the slashes and percent signs within a name."""
+    segments = raw_path.decode("latin-1").split("/")
+    return "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in segments)
+
+
+def _is_compressible(headers: Headers) -> bool:
+    return any(name == b"content-type" and value.startswith(_COMPRESSIBLE) for name, value in headers)
+
+
+def _is_volatile(headers: Headers) -> bool:
+    return _has(headers, b"cache-control")
+
+
+def _has(headers: Headers, wanted: bytes) -> bool:
+    return any(name == wanted for name, _ in headers)
+
+
+async def _respond(request: _Request, send: Send, response: Response, release: Release | None = None) -> None:
+    headers = [*response.raw_headers, *headers_of(request, release)]
+    await _send(send, response.status_code, headers, b"" if request.is_head else bytes(response.body))
+
+
+async def _send(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})

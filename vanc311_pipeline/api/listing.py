@@ -1,0 +1,247 @@
+"""One answer, whatever it is about: its release, its rows as JSON or CSV, what they rest on, and where to go from here.
+
+What belongs here: the shape that all answers share. What does not: what is asked (`routes`) and how it is sent (`delivery`).
+
+A CSV cell holds the value as it is, and nothing is added to those that a spreadsheet would take for a formula (= + - @): the
+values are the city's, and a copy that is not equal is of no use. Import such a file as text.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import chain
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import sqlalchemy as sa
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.responses import Response, StreamingResponse
+
+from vanc311_pipeline.api import PREFIX, models, problems
+from vanc311_pipeline.api.negotiation import CSV, JSON, accepts_gzip, gzipped, http_date, not_modified, prefers_csv
+from vanc311_pipeline.api.parameters import Asked, AskedTable
+from vanc311_pipeline.api.problems import Problem, Wrong
+from vanc311_pipeline.reading.groups import Coverage
+from vanc311_pipeline.reading.pages import (
+    ROWS_AT_ONCE,
+    Listing,
+    OtherRelease,
+    count,
+    cursor_of,
+    place_of,
+    read_all,
+    read_page,
+)
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.registry import DEFINITIONS_VERSION, METRICS, State
+from vanc311_pipeline.schema import View
+
+CSV_TYPE = f"{CSV}; charset=utf-8; header=present"
+SAMPLE_NOTE = "The bundled sample of real requests: these numbers are not a picture of the city."
+
+Documented = dict[str, Any]
+
+
+# -- what OpenAPI says -------------------------------------------------------------------------------------------------
+
+
+def documented_table(
+    described: sa.Table | View, row: type[BaseModel] | None = None, meaning: str | None = None
+) -> Documented:
+    """What a route that lists a table says of itself."""
+    name = "".join(part.capitalize() for part in described.name.split("_"))
+    model = models.listing_of(row.__name__ if row else name, row or models.row_of(described))
+    as_csv = {"schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}}
+    return _documented(meaning or meaning_of(described), {"model": model, "content": {CSV: as_csv}})
+
+
+def documented_answer(name: str, data: Any, meaning: str) -> Documented:
+    """What a route that answers with one thing says of itself."""
+    return _documented(meaning, {"model": models.single(name, data)})
+
+
+def _documented(meaning: str, good: Documented) -> Documented:
+    return {
+        "description": meaning,
+        "responses": {
+            200: {"description": "The answer.", **good},
+            304: {"description": "Nothing is new since the answer with this ETag, or since this date."},
+            **problems.documented(404, 405, 409, 422, 500, 503),
+        },
+    }
+
+
+def meaning_of(described: sa.Table | View) -> str:
+    return described.meaning if isinstance(described, View) else str(described.comment)
+
+
+# -- answering ---------------------------------------------------------------------------------------------------------
+
+
+def current(request: Request, asked: Asked) -> Release:
+    """The release that the request reads, if it is the one that was pinned.
+
+    Raises:
+        OtherRelease: it is another.
+        Problem: a parameter was given twice.
+    """
+    release: Release = request.state.release
+    names = [name for name, _ in request.query_params.multi_items()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = "it was given more than once"
+        raise Problem(
+            "invalid-parameters",
+            f"{', '.join(twice)}: {message}.",
+            [Wrong(parameter=name, message=message) for name in twice],
+        )
+    if asked.as_of is not None and asked.as_of.isoformat() != release.about["as_of"]:
+        raise OtherRelease(f"The current release is as of {release.about['as_of']}, not {asked.as_of.isoformat()}.")
+    return release
+
+
+def answered(
+    request: Request,
+    data: Any,
+    *,
+    table: sa.Table | View | None = None,
+    coverage: Coverage | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """One thing as JSON."""
+    meta = _meta(request.state.release, list(data) if isinstance(data, Mapping) else [], table, coverage)
+    body = {"meta": meta, "data": data, "links": {"self": _address(request)}}
+    return Response(_json(body), media_type=JSON, headers=headers)
+
+
+def listed(
+    request: Request,
+    asked: AskedTable,
+    listing: Listing,
+    table: sa.Table | View,
+    *,
+    coverage: Coverage | None = None,
+    counted: bool = False,
+    if_empty: State | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The rows of a listing: a page as JSON, or as CSV a page or all.
+
+    Args:
+        counted: also say how many rows all pages have.
+        if_empty: why there is no row, if there is none.
+    """
+    release: Release = request.state.release
+    after = place_of(release, listing, asked.cursor) if asked.cursor else None
+    if asked.format == "csv" or (asked.format is None and prefers_csv(request.headers.get("accept", ""))):
+        return _as_csv(request, asked, release, listing, after, table.name, headers or {})
+    page = read_page(release, listing, after, asked.rows())
+    columns = listing.columns
+    meta = _meta(release, columns, table, coverage) | {"rows": len(page.rows)}
+    if if_empty is not None and not page.rows:
+        meta["state"] = if_empty
+    if counted:
+        meta["total"] = count(release, listing)
+    links = {"self": _address(request)}
+    if page.after:
+        links["next"] = _address(request, cursor=cursor_of(release, page.after))
+    links["csv"] = _address(request, format="csv", limit=None, cursor=None)
+    data = [dict(zip(columns, row, strict=True)) for row in page.rows]
+    return Response(_json({"meta": meta, "data": data, "links": links}), media_type=JSON, headers=headers)
+
+
+def streamed(
+    request: Request,
+    pieces: Callable[[], Iterator[bytes]],
+    headers: Mapping[str, str],
+    part: str,
+    media_type: str,
+    status: int = 200,
+) -> Response:
+    """An answer that is made while it is sent; its ETag is known before."""
+    release: Release = request.state.release
+    asked = request.headers
+    etag = etag_of(release, part)
+    if media_type.startswith("text/") and accepts_gzip(asked.get("accept-encoding", "")):
+        etag = gzipped(etag)  # delivery compresses it
+    known = {"etag": etag, "last-modified": http_date(release.published_at)}
+    if not_modified(etag, release.published_at, asked.get("if-none-match", ""), asked.get("if-modified-since", "")):
+        return Response(status_code=304, headers=known)
+    if request.state.head_only:
+        return Response(b"", status, {**headers, **known}, media_type)
+    return StreamingResponse(pieces(), status, {**headers, **known}, media_type)
+
+
+def etag_of(release: Release, part: str) -> str:
+    """A strong ETag without the bytes: they follow from the release, what is asked of it, and this program."""
+    text = "\n".join([release.id, str(release.identity[3]), version("vanc311_pipeline"), part])
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+# -- the parts of an answer --------------------------------------------------------------------------------------------
+
+
+def _meta(
+    release: Release, columns: Sequence[str], table: sa.Table | View | None, coverage: Coverage | None
+) -> dict[str, Any]:
+    about = release.about
+    meta: dict[str, Any] = {
+        "release": release.id,
+        **{name: about[name] for name in ("source", "as_of", "data_processed", "published_at", "complete")},
+        "definitions_version": DEFINITIONS_VERSION,
+        "licence": about["licence"],
+    }
+    if release.is_sample:
+        meta["note"] = SAMPLE_NOTE
+    if table is not None:
+        meta |= {"table": table.name, "meaning": meaning_of(table)}
+    if defined := {name: f"{PREFIX}/definitions/{name}" for name in columns if name in METRICS}:
+        meta["definitions"] = defined
+    if coverage is not None:
+        meta["coverage"] = asdict(coverage) | {"located_share": coverage.located_share}
+    return meta
+
+
+def _address(request: Request, **changed: str | None) -> str:
+    """The address of this request, with some parameters changed, or left out if None."""
+    asked = {**dict(request.query_params), **changed}
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    path = quote(request.scope["raw_path"].decode("latin-1"), safe="/%:@!$&'()*+,;=~")
+    return f"{path}?{query}" if query else path
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _as_csv(
+    request: Request,
+    asked: AskedTable,
+    release: Release,
+    listing: Listing,
+    after: Any,
+    name: str,
+    more: Mapping[str, str],
+) -> Response:
+    page = read_page(release, listing, after, asked.limit or ROWS_AT_ONCE)
+    sample = "sample-" if release.is_sample else ""
+    file = f"vanc311-{sample}{name.replace('_', '-')}-{release.about['as_of']}.csv"
+    headers = {**more, "content-disposition": f'attachment; filename="{file}"'}
+    first = _lines([listing.columns, *page.rows])
+    if page.after is None:
+        return Response(first, media_type=CSV_TYPE, headers=headers)
+    if asked.limit:
+        headers["link"] = f'<{_address(request, cursor=cursor_of(release, page.after))}>; rel="next"'
+        return Response(first, media_type=CSV_TYPE, headers=headers)
+    rest = (_lines(rows) for rows in read_all(release, listing, page.after))
+    return streamed(request, lambda: chain([first], rest), headers, _address(request, format="csv"), CSV_TYPE)
+
+
+def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()

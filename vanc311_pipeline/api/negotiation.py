@@ -1,0 +1,62 @@
+"""What a client says that it takes and has: pure functions of header values (RFC 9110).
+
+Belongs here: reading Accept, Accept-Encoding and the conditional headers. Does not belong here: answering.
+"""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+JSON, CSV, GEOJSON, PROBLEM = "application/json", "text/csv", "application/geo+json", "application/problem+json"
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether CSV is asked for, and more than JSON."""
+    wanted = _weights(accept)
+    return wanted.get(CSV, 0.0) > wanted.get(JSON, 0.0)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    wanted = _weights(accept_encoding)
+    return wanted.get("gzip", wanted.get("*", 0.0)) > 0
+
+
+def not_modified(etag: str, last_modified: datetime | None, if_none_match: str, if_modified_since: str) -> bool:
+    """Whether the client has this already. An ETag is the better witness, so a date counts only without one."""
+    if if_none_match:
+        return if_none_match.strip() == "*" or _opaque(etag) in {_opaque(each) for each in if_none_match.split(",")}
+    if last_modified is None or not if_modified_since:
+        return False
+    try:
+        since = parsedate_to_datetime(if_modified_since)
+    except ValueError:
+        return False
+    return last_modified <= (since if since.tzinfo else since.replace(tzinfo=UTC))
+
+
+def http_date(moment: datetime) -> str:
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
+
+
+def gzipped(etag: str) -> str:
+    """The ETag of the same answer compressed: other bytes, so another strong ETag."""
+    return f'{etag[:-1]}{_GZIP}"'
+
+
+_GZIP = "-gzip"
+
+
+def _opaque(etag: str) -> str:
+    return etag.strip().removeprefix("W/").strip('"').removesuffix(_GZIP)
+
+
+def _weights(header: str) -> dict[str, float]:
+    """What a list of preferences says of each item; 1 if it says nothing."""
+    weights = {}
+    for part in header.lower().split(","):
+        item, *options = (piece.strip() for piece in part.split(";"))
+        weight = next((option[2:] for option in options if option.startswith("q=")), "1")
+        try:
+            weights[item] = float(weight)
+        except ValueError:
+            weights[item] = 0.0
+    return weights

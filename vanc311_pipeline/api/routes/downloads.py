@@ -1,0 +1,174 @@
+"""Whole files, with their checksums.
+
+The Parquet file is made when it, or its checksum, is first asked for: some seconds for a million requests.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from vanc311_pipeline.api import PREFIX, files, models
+from vanc311_pipeline.api.files import CHECKSUMS, PACKAGE, PARQUET, SQLITE, Files, NoRoom
+from vanc311_pipeline.api.listing import answered, current, documented_answer, etag_of, streamed
+from vanc311_pipeline.api.negotiation import JSON
+from vanc311_pipeline.api.parameters import Asked
+from vanc311_pipeline.api.problems import Problem, documented
+from vanc311_pipeline.reading.release import Release
+
+router = APIRouter(prefix="/downloads", tags=["downloads"])
+
+MEDIA_TYPES = {
+    SQLITE: "application/vnd.sqlite3",
+    PARQUET: "application/vnd.apache.parquet",
+    PACKAGE: JSON,
+    CHECKSUMS: "text/plain; charset=utf-8",
+}
+MEANINGS = {
+    SQLITE: "the published file itself: everything",
+    PARQUET: "the table service_requests",
+    PACKAGE: "what every table and column is: a Frictionless data package",
+    CHECKSUMS: "the SHA-256 of these files, for sha256sum --check",
+}
+
+
+class Download(models.Model):
+    """A file."""
+
+    name: str = Field(description="its name")
+    meaning: str = Field(description="what is in it")
+    url: str = Field(description="where it is")
+    media_type: str = Field(description="its media type")
+    bytes: int | None = Field(description="its size; null of the checksums")
+    sha256: str | None = Field(description="its digest, hex; null of the checksums")
+
+
+class SQLiteFile(Response):
+    media_type = MEDIA_TYPES[SQLITE]
+
+
+class ParquetFile(Response):
+    media_type = MEDIA_TYPES[PARQUET]
+
+
+class TextFile(Response):
+    media_type = "text/plain"
+
+
+def _documented_file(name: str, *more: int) -> dict[str, Any]:
+    binary = {"schema": {"type": "string", "contentEncoding": "binary"}}
+    content = {MEDIA_TYPES[name].split(";")[0]: {"schema": {"type": "object"}} if name == PACKAGE else binary}
+    parts = {206: {"description": "The part that the header Range asked for.", "content": content}}
+    return {
+        "summary": MEANINGS[name][0].upper() + MEANINGS[name][1:],
+        "description": "Whole, or the part that the header Range asks for." if more else MEANINGS[name],
+        "responses": {
+            200: {"description": "The file.", "content": content},
+            304: {"description": "Nothing is new."},
+            **(parts if more else {}),
+            **documented(405, 409, 422, 500, 503, *more),
+        },
+    }
+
+
+@router.get(
+    "",
+    summary="Files to download",
+    **documented_answer("Downloads", list[Download], "Every file, its size and its SHA-256."),
+)
+def downloads(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    release, made = current(request, asked), _files(request)
+    with _room():
+        described = [
+            {
+                "name": name,
+                "meaning": MEANINGS[name],
+                "url": f"{PREFIX}/downloads/{name}",
+                "media_type": MEDIA_TYPES[name].split(";")[0],
+                "bytes": None if name == CHECKSUMS else made.size(release, name),
+                "sha256": None if name == CHECKSUMS else made.digest(release, name),
+            }
+            for name in MEDIA_TYPES
+        ]
+    return answered(request, described)
+
+
+@router.get(f"/{SQLITE}", response_class=SQLiteFile, **_documented_file(SQLITE, 416))
+def sqlite_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    release = current(request, asked)
+    return _sent(request, SQLITE, release.size, lambda start, end: files.pieces_of_release(release, start, end))
+
+
+@router.get(f"/{PARQUET}", response_class=ParquetFile, **_documented_file(PARQUET, 416))
+def parquet_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    release = current(request, asked)
+    with _room():
+        path = _files(request).parquet(release)
+    return _sent(request, PARQUET, path.stat().st_size, lambda start, end: files.pieces_of_file(path, start, end))
+
+
+@router.get(f"/{PACKAGE}", **_documented_file(PACKAGE))
+def package_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    release = current(request, asked)
+    with _room():
+        return Response(_files(request).package(release), media_type=JSON)
+
+
+@router.get(f"/{CHECKSUMS}", response_class=TextFile, **_documented_file(CHECKSUMS))
+def checksums_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    release = current(request, asked)
+    with _room():
+        return Response(_files(request).checksums(release), media_type=MEDIA_TYPES[CHECKSUMS])
+
+
+def _files(request: Request) -> Files:
+    made: Files = request.app.state.files
+    return made
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except NoRoom as error:
+        raise Problem("no-space", str(error)) from error
+
+
+def _sent(request: Request, name: str, size: int, pieces: Callable[[int, int], Iterator[bytes]]) -> Response:
+    """A file, or the part of it that is asked for."""
+    headers = {"accept-ranges": "bytes", "content-disposition": f'attachment; filename="{name}"'}
+    start, end = _range(request, name, size) or (0, size)
+    headers["content-length"] = str(end - start)
+    whole = (start, end) == (0, size)
+    if not whole:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    return streamed(request, lambda: pieces(start, end), headers, name, MEDIA_TYPES[name], status=200 if whole else 206)
+
+
+def _range(request: Request, name: str, size: int) -> tuple[int, int] | None:
+    """The part that is asked for, if it is of this release and one part only; the header means nothing otherwise.
+
+    Raises:
+        Problem: the file is shorter.
+    """
+    found = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", request.headers.get("range", ""))
+    if_range = request.headers.get("if-range")
+    release: Release = request.state.release
+    if not found or found[0] == "bytes=-" or request.state.head_only or if_range not in (None, etag_of(release, name)):
+        return None
+    first, last = found.groups()
+    if first == "":
+        start, end = max(size - int(last), 0), size
+    else:
+        start, end = int(first), min(int(last) + 1 if last else size, size)
+    if start >= end:
+        if first and last and int(last) < int(first):
+            return None  # no range at all
+        raise Problem(
+            "range-not-satisfiable", f"The file has {size:,} bytes.", headers={"content-range": f"bytes */{size}"}
+        )
+    return start, end

@@ -1,0 +1,71 @@
+"""`vanc311 serve`: the dashboard and the API of the published file, until Ctrl-C.
+
+A file that is published meanwhile is served from the next request on; before there is one, every answer says so.
+"""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from rich.console import Console
+
+from vanc311_pipeline.api.app import create_app
+from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.dashboard.site import dashboard
+from vanc311_pipeline.settings import Settings
+
+_GRACE_SECONDS = 10
+"""How long an answer under way may still take when we are asked to stop."""
+
+
+SCRATCH_VARIABLE = "VANC311_SERVE_SCRATCH"
+
+
+def site() -> FastAPI:
+    """All that is served, pages and API, for a process that is told everything by its environment."""
+    scratch = os.environ.get(SCRATCH_VARIABLE)
+    return create_app(Settings.from_environment(), routers=[dashboard()], scratch=Path(scratch) if scratch else None)
+
+
+def run_serve(settings: Settings, console: Console, *, host: str, port: int, workers: int) -> None:
+    """Serve until we are asked to stop.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
+    refuse_taken_port("The site", host, port, f"vanc311 serve --port {port + 1}")
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    console.print(f"Dashboard:  {address}  (the API: {address}/api; Ctrl-C stops it)")
+    if not settings.published_path.exists():
+        console.print(
+            f"There is no published file at {settings.published_path} yet; it is served as soon as `vanc311 sync` has made it."
+        )
+    with tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch, _asked_to_stop_is_no_failure():
+        os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch})
+        uvicorn.run(
+            "vanc311_pipeline.commands.serve:site",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+
+
+@contextmanager
+def _asked_to_stop_is_no_failure() -> Iterator[None]:
+    """uvicorn ends in peace when it is asked to, and then raises the signal once more for whoever handled it before."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,261 @@
+"""The pages as routes: what each template gets, figures as files, the styles and the scripts.
+
+What belongs here: addresses, headers of pages. What does not: what stands on a page (the modules beside this one).
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any, Literal
+from urllib.parse import quote, unquote
+
+import vl_convert
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vanc311_pipeline.charts import theme, words
+from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.dashboard import numbers, quality, tables
+from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
+from vanc311_pipeline.dashboard.view import SCOPES, View, read_view
+from vanc311_pipeline.reading.names import UnknownName, names
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
+from vanc311_pipeline.settings import LICENCE
+
+STATIC = files("vanc311_pipeline.dashboard").joinpath("static")
+KINDS = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv; charset=utf-8", "json": "application/json"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing from elsewhere, nothing inline."""
+
+
+@cache
+def _templates() -> Environment:
+    made = Environment(
+        loader=PackageLoader("vanc311_pipeline.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "whole": words.whole,
+        "day": words.day,
+        "in_words": quality.in_words,
+        "path": lambda text: quote(text, safe=""),
+    }
+    made.globals |= {
+        "licence": LICENCE,
+        "assets": _assets(),
+        "themes": {mode: theme.config(mode) for mode in ("light", "dark")},
+    }
+    return made
+
+
+BUNDLED = "window.vegaEmbed = vegaEmbed;"
+"""All that our own script needs of Vega, Vega-Lite and Vega-Embed."""
+
+
+@cache
+def _static(file: str) -> bytes:
+    """A style or a script; Vega's is the one that vl-convert carries."""
+    if file == "vega.js":
+        return str(vl_convert.javascript_bundle(BUNDLED)).encode()
+    return STATIC.joinpath(file).read_bytes()
+
+
+STATIC_KINDS = {
+    "style.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "vega.js": "text/javascript; charset=utf-8",
+}
+
+
+@cache
+def _assets() -> dict[str, str]:
+    """The addresses of the static files: another content has another address."""
+    fixed = {
+        file: f"/static/{file}?{sha256(_static(file)).hexdigest()[:12]}" for file in STATIC_KINDS if file != "vega.js"
+    }
+    return fixed | {"vega.js": f"/static/vega.js?{version('vl-convert-python')}"}
+
+
+def dashboard() -> APIRouter:
+    """The routes of the pages. Each answers from `request.state.release`, the release that is current when it is asked."""
+    router = APIRouter(include_in_schema=False)
+
+    def page(path: str, fill: Callable[..., Response]) -> None:
+        router.add_api_route(path, fill, methods=["GET"])
+
+    def other(name: str, context: Callable[[Release], dict[str, Any]]) -> Callable[[Request], Response]:
+        def fill(request: Request) -> Response:
+            release: Release | None = request.state.release
+            return _page(release, f"{name}.html", context(release)) if release else _nothing_yet()
+
+        return fill
+
+    page("/", _city)
+    page("/areas/{area:path}", _area)
+    page("/issues/{issue:path}", _issue)
+    page("/quality", other("quality", _quality))
+    page("/methods", other("methods", _methods))
+    page("/data", other("data", _data))
+    page("/api", _api)
+    page("/figures/{name}.{kind}", _figure_file)
+    page("/static/{file}", _static_file)
+    return router
+
+
+def _city(request: Request) -> Response:
+    return _view_page(request, request.query_params.get("area"), request.query_params.get("issue"))
+
+
+def _area(request: Request, area: str) -> Response:
+    return _view_page(request, unquote(area), None)
+
+
+def _issue(request: Request, issue: str) -> Response:
+    return _view_page(request, None, unquote(issue))
+
+
+def _api(request: Request) -> Response:
+    """What the API can be asked, from its own OpenAPI document."""
+    release = request.state.release
+    document = request.app.openapi()
+    questions = [{"path": path, **methods["get"]} for path, methods in document["paths"].items() if "get" in methods]
+    context = {"page": "data", "title": "API", "about_api": document["info"]["description"], "questions": questions}
+    return _page(release, "api.html", context) if release else _nothing_yet()
+
+
+def _static_file(file: str) -> Response:
+    if file not in STATIC_KINDS:
+        return Response("There is no such file.", 404)
+    return Response(_static(file), media_type=STATIC_KINDS[file])
+
+
+def _nothing_yet() -> Response:
+    text = _templates().get_template("nothing.html").render()
+    return HTMLResponse(text, 503, headers={"Content-Security-Policy": POLICY, "Retry-After": "60"})
+
+
+def _page(release: Release, template: str, context: dict[str, Any], status: int = 200) -> Response:
+    text = _templates().get_template(template).render(release=release, about=release.about, **context)
+    return HTMLResponse(text, status, headers={"Content-Security-Policy": POLICY})
+
+
+def _view_page(request: Request, area: str | None, issue: str | None) -> Response:
+    given, release = request.query_params, request.state.release
+    if release is None:
+        return _nothing_yet()
+    try:
+        view = read_view(release, area, issue, given.get("period"), given.get("scope"))
+    except UnknownName as error:
+        return _page(release, "unknown.html", {"error": error}, 404)
+    if request.url.path == "/" and (area or issue) and not (view.area and view.issue):
+        return RedirectResponse(view.url, 307)
+    return _page(release, "view.html", _view(release, view))
+
+
+def _view(release: Release, view: View) -> dict[str, Any]:
+    figures = [Shown(figure, view) for figure in all_figures(release, view)]
+    made = (
+        tables.waiting(release, view),
+        tables.against_the_city(release, view),
+        tables.breakdown(release, view),
+        tables.reported_more_or_less(release, view),
+        tables.newest_changes(release, view),
+    )
+    return {
+        "view": view,
+        "title": view.issue or view.area or "Vancouver 3-1-1",
+        "lead": numbers.lead(release, view),
+        "cards": numbers.cards(release, view),
+        "figures": figures,
+        "tables": [table for table in made if table],
+        "choices": {kind: names(release, kind) for kind in ("area", "issue", "period")},
+        "scopes": SCOPES,
+        "page": "city",
+    }
+
+
+class Shown:
+    """A figure on a page: its words, its specification, its table twin and its files."""
+
+    def __init__(self, figure: Figure, view: View) -> None:
+        self.figure = figure
+        self.files = {kind: view.figure(figure.name, kind) for kind in KINDS}
+        self.twin = tables.twin(figure, self.files["csv"])
+
+    @property
+    def specification(self) -> str:
+        """As JSON that can stand inside a script element."""
+        spec = self.figure.specification(width="container", mode=None, title=False)
+        return json.dumps(spec, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _figure_file(request: Request, name: str, kind: str) -> Response:
+    given, release = request.query_params, request.state.release
+    if release is None:
+        return _nothing_yet()
+    mode: Literal["light", "dark"] = "dark" if given.get("mode") == "dark" else "light"
+    if name not in FIGURES or kind not in KINDS:
+        return Response(
+            f"There is no figure {name}.{kind}. There are: {', '.join(FIGURES)}; as {', '.join(KINDS)}.", 404
+        )
+    try:
+        view = read_view(release, given.get("area"), given.get("issue"), given.get("period"), given.get("scope"))
+    except UnknownName as error:
+        return Response(str(error), 404)
+    figure = draw(release, view, name)
+    if figure is None:
+        return Response("Nothing to draw: there are no such rows.", 404)
+    contents: dict[str, Callable[[], str | bytes]] = {
+        "svg": lambda: figure.svg(mode),
+        "png": lambda: figure.png(mode, scale=2),
+        "csv": lambda: _csv(figure),
+        "json": lambda: json.dumps(figure.specification(mode=mode)),
+    }
+    content = contents[kind]()
+    return Response(
+        content, media_type=KINDS[kind], headers={"Content-Disposition": f'inline; filename="{name}.{kind}"'}
+    )
+
+
+def _csv(figure: Figure) -> str:
+    """The rows, after lines that say what they are."""
+    said = (figure.finding, figure.note, *figure.notes, figure.meaning, LICENCE)
+    return "".join(f"# {line}\r\n" for line in said) + str(figure.rows.to_csv(index=False, lineterminator="\r\n"))
+
+
+def _quality(release: Release) -> dict[str, Any]:
+    made = (quality.checks(release), quality.coverage(release), quality.months(release), quality.quarantine(release))
+    return {
+        "page": "quality",
+        "title": "Quality",
+        "lines": quality.freshness(release),
+        "tables": [table for table in made if table],
+    }
+
+
+def _methods(release: Release) -> dict[str, Any]:
+    del release
+    return {
+        "page": "methods",
+        "title": "Methods",
+        "families": FAMILIES,
+        "states": STATES,
+        "laws": LAWS,
+        "version": DEFINITIONS_VERSION,
+    }
+
+
+def _data(release: Release) -> dict[str, Any]:
+    del release
+    return {"page": "data", "title": "Data", "program": version("vanc311_pipeline")}

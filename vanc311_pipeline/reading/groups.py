@@ -1,0 +1,131 @@
+"""Whom a statistic is about: the city, an area, an issue type, both, a department, or the requests without an area.
+
+What belongs here: which level the names that somebody gives make, and the rows of a table that are about it; and how much
+of it has a local area. What does not: which statistics there are (`schema`).
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.reading.names import known
+from vanc311_pipeline.reading.pages import Listing, rowid
+from vanc311_pipeline.reading.release import Question, Release
+
+# The columns that name a group of each level.
+LEVELS = {
+    "citywide": (),
+    "neighbourhood": ("area",),
+    "issue": ("issue",),
+    "hyper_local": ("area", "issue"),
+    "department": ("department",),
+    "unlocated": (),
+}
+COLUMNS = {"area": "local_area", "issue": "issue_type", "department": "department"}
+
+
+class NoSuchGroup(LookupError):
+    """No statistics are made for such a group."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The groups that are asked for: one if all names of the level are given, else all that have those given."""
+
+    level: str
+    area: str | None = None
+    issue: str | None = None
+    department: str | None = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        names = {"area": self.area, "issue": self.issue, "department": self.department}
+        return {kind: name for kind, name in names.items() if name is not None}
+
+
+def group_of(
+    release: Release,
+    level: str | None = None,
+    area: str | None = None,
+    issue: str | None = None,
+    department: str | None = None,
+) -> Group:
+    """The group that these names make; without a level it is the one that they name exactly, without names the city.
+
+    Raises:
+        UnknownName: the release does not know a name.
+        NoSuchGroup: no level has these names.
+    """
+    group = Group(level or "", area, issue, department)
+    for kind, name in group.given.items():
+        known(release, kind, name)
+    if level is None:
+        fitting = [each for each, kinds in LEVELS.items() if set(kinds) == set(group.given)]
+    else:
+        fitting = [level] if set(group.given) <= set(LEVELS[level]) else []
+    if not fitting:
+        raise NoSuchGroup(
+            f"No statistics are made by {' and '.join(group.given)}{f' at the level {level}' if level else ''}. "
+            f"The levels: {', '.join(f'{each} ({_in_words(kinds)})' for each, kinds in LEVELS.items())}."
+        )
+    return Group(fitting[0], area, issue, department)
+
+
+def _in_words(kinds: tuple[str, ...]) -> str:
+    return " and ".join(kinds) or "no name"
+
+
+def of_group(release: Release, table: sa.Table, group: Group, **equal: str | None) -> Listing:
+    """The rows of a table of statistics that are about a group, and in which the other columns are as given, if given.
+
+    Raises:
+        NoSuchGroup: the table has no rows of this level.
+    """
+    levels = release.remembered(("levels", table.name), lambda: sa.select(table.c.level).distinct())
+    if levels and group.level not in levels:
+        raise NoSuchGroup(f"{table.name} has no rows of the level {group.level}; it has {', '.join(sorted(levels))}.")
+    question = sa.select(table).where(table.c.level == group.level)
+    for kind, column in COLUMNS.items():
+        if kind in group.given:
+            question = question.where(table.c[column] == group.given[kind])
+        elif kind not in LEVELS[group.level]:
+            question = question.where(table.c[column].is_(None))  # said so that the index is used to its end
+    return Listing(narrowed(question, table, **equal), (rowid(table),))
+
+
+def narrowed(question: Question, table: sa.Table, **equal: str | None) -> Question:
+    """The question, with the columns as given where they are given."""
+    for column, value in equal.items():
+        if value is not None:
+            question = question.where(table.c[column] == value)
+    return question
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many of the requests of a group have a local area, and so can be compared between areas."""
+
+    of: str
+    period: str
+    requests: int
+    located: int
+
+    @property
+    def located_share(self) -> float | None:
+        return self.located / self.requests if self.requests else None
+
+
+def coverage(release: Release, group: Group, period: str | None = None) -> Coverage:
+    """Of the group's issue type or department, else of the whole city: an area's own requests all have one."""
+    kind = "issue" if group.issue else "department" if group.department else None
+    name = group.given[kind] if kind else None
+    about = Group(kind or "citywide", issue=group.issue, department=group.department)
+    table = schema.time_to_close
+
+    def question() -> Question:
+        listing = of_group(release, table, about, period=period or "all")
+        return listing.question.with_only_columns(table.c.scope, table.c.volume)
+
+    found = dict(release.remembered(("coverage", about, period), question))
+    return Coverage(name or "the city", period or "all", found.get("all", 0), found.get("located", 0))

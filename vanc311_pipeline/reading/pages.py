@@ -1,0 +1,124 @@
+"""Long answers in pages: each begins where the last one ended, by key, so that every row comes once.
+
+What belongs here: a listing's order, one page of it, and the opaque cursor that leads to the next. What does not: what is
+listed. A cursor belongs to a release: in another one its place would be another, so it is refused there.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.reading.release import Question, Release, Rows
+
+ROWS_AT_ONCE = 5_000
+
+Place = tuple[str | int, ...]
+
+
+class NoSuchPage(LookupError):
+    """A cursor that no page gave."""
+
+
+class OtherRelease(LookupError):
+    """A cursor, or a pin, of another release than the current one."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A question whose rows have an order: by `keys`, which together tell any two rows apart."""
+
+    question: Question
+    keys: tuple[sa.ColumnElement[Any], ...]
+    descending: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        return [str(column.key) for column in self.question.selected_columns]
+
+
+@dataclass(frozen=True)
+class Page:
+    rows: list[Sequence[Any]]
+    after: Place | None
+    """Where the next page begins; None if this is the last."""
+
+
+def rowid(table: sa.Table) -> sa.ColumnElement[int]:
+    """SQLite's own key: the order in which the rows were written."""
+    return sa.literal_column(f"{table.name}.rowid", sa.INTEGER)
+
+
+def read_page(release: Release, listing: Listing, after: Place | None, limit: int) -> Page:
+    """The rows of a listing that follow a place, at most `limit`."""
+    question = listing.question.add_columns(*listing.keys)
+    if after is not None:
+        question = question.where(_beyond(listing, after))
+    ordered = question.order_by(*(key.desc() if listing.descending else key for key in listing.keys))
+    found: Rows = release.rows(ordered.limit(limit + 1))
+    width = len(listing.columns)
+    more = len(found) > limit
+    return Page([row[:width] for row in found[:limit]], tuple(found[limit - 1][width:]) if more else None)
+
+
+def read_all(release: Release, listing: Listing, after: Place | None = None) -> Iterator[list[Sequence[Any]]]:
+    """Every row of a listing, in pieces; no connection is held between them."""
+    while True:
+        page = read_page(release, listing, after, ROWS_AT_ONCE)
+        yield page.rows
+        if page.after is None:
+            return
+        after = page.after
+
+
+def count(release: Release, listing: Listing) -> int:
+    """How many rows the listing has."""
+    return int(
+        release.scalars(sa.select(sa.func.count()).select_from(listing.question.order_by(None).subquery("counted")))[0]
+    )
+
+
+def _beyond(listing: Listing, after: Place) -> sa.ColumnElement[bool]:
+    if len(listing.keys) == 1:
+        key, place = listing.keys[0], after[0]
+        return key < place if listing.descending else key > place
+    keys, places = sa.tuple_(*listing.keys), sa.tuple_(*after)
+    return keys < places if listing.descending else keys > places
+
+
+def cursor_of(release: Release, after: Place) -> str:
+    """A place as text that survives in an address."""
+    return base64.urlsafe_b64encode(json.dumps([release.id, *after], ensure_ascii=False).encode()).decode().rstrip("=")
+
+
+def place_of(release: Release, listing: Listing, cursor: str) -> Place:
+    """The place that a cursor means.
+
+    Raises:
+        NoSuchPage: no page of this listing gave it.
+        OtherRelease: a page of another release did.
+    """
+    try:
+        said = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        of, *place = said if isinstance(said, list) else []
+    except ValueError as error:  # malformed Base64, UTF-8 or JSON, or an empty list
+        raise NoSuchPage(_NO_SUCH_PAGE) from error
+    if len(place) != len(listing.keys) or not all(map(_is_key, listing.keys, place)):
+        raise NoSuchPage(_NO_SUCH_PAGE)
+    if of != release.id:
+        raise OtherRelease(
+            f"The cursor belongs to another release than {release.id}, which is the current one. Begin the listing again."
+        )
+    return tuple(place)
+
+
+def _is_key(key: sa.ColumnElement[Any], value: object) -> bool:
+    if isinstance(key.type, sa.INTEGER):
+        return type(value) is int and abs(value) < 2**63
+    return isinstance(value, str) and value.isprintable()  # half a surrogate pair, for one, is no text to SQLite
+
+
+_NO_SUCH_PAGE = "No page has this cursor. Take it from `links.next` of the page before, unchanged."

@@ -1,0 +1,89 @@
+"""The published file at its path, whichever release it is by now.
+
+What belongs here: noticing that the file was replaced, and letting those who read the old one finish. What does not: what
+one release holds (`release`).
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.reading.release import Identity, Release, identity_of
+
+log = logging.getLogger(__name__)
+
+
+class PublishedFile:
+    """The current release of a published file. One `stat` per question tells whether another took its place."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._current: Release | None = None
+        self._refused: tuple[Identity, SettingsError] | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Release]:
+        """The release that is current now; it stays open and the same until the block ends.
+
+        Raises:
+            SettingsError: there is none, or the file can't be used.
+        """
+        release = self.enter()
+        try:
+            yield release
+        finally:
+            release.leave()
+
+    def enter(self) -> Release:
+        """The same for those who can't use a block: call `leave` on it when done."""
+        found = identity_of(self.path)
+        with self._lock:
+            if self._current is None or self._current.identity != found:
+                self._replace(found)
+            assert self._current is not None
+            self._current.enter()
+            return self._current
+
+    def close(self) -> None:
+        with self._lock:
+            if self._current is not None:
+                self._current.retire()
+            self._current = None
+
+    def _replace(self, found: Identity | None) -> None:
+        if found is None:
+            self._forget()
+            raise SettingsError(
+                "Nothing is published yet. Run `vanc311 sync` and ask again; what serves this needs no restart."
+            )
+        if self._refused is None or self._refused[0] != found:
+            try:
+                fresh = Release(self.path)
+            except (SettingsError, OSError, sa.exc.DBAPIError) as error:
+                log.error("The published file can't be used: %s", error)
+                self._refused = found, _in_words(error)
+            else:
+                self._forget()
+                self._current, self._refused = fresh, None
+                return
+        if self._current is None:
+            raise self._refused[1]
+
+    def _forget(self) -> None:
+        if self._current is not None:
+            self._current.retire()
+        self._current = None
+
+
+def _in_words(error: Exception) -> SettingsError:
+    if isinstance(error, SettingsError):
+        return error
+    return SettingsError(
+        "The published file can't be read. Check its permissions and the disk, then run `vanc311 sync` to publish it again."
+    )

@@ -1,0 +1,239 @@
+"""One published file, open for reading: what it says of itself, its names, and a few connections to it.
+
+What belongs here: the file as it was when it was opened, for as long as somebody reads it. What does not: noticing that
+another took its place (`published`), and what to ask it.
+
+All connections are opened at once, while the path still leads to this very file. SQLite takes it as immutable: it takes no lock
+and looks for no journal, and nothing can write through it. A question that takes too long is broken off.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.errors import PipelineError, SettingsError
+
+CONNECTIONS = 8
+CACHE_KIB = 8_000
+QUESTION_SECONDS = 5.0
+STEPS_AT_ONCE = 20_000
+"""Steps of SQLite's machine: about a millisecond, or five hundred rows."""
+_STEPS_BETWEEN_LOOKS = 100_000
+_ATTEMPTS = 5
+
+Identity = tuple[int, int, int, int]
+Rows = Sequence[Any]
+Question: TypeAlias = "sa.Select[*tuple[Any, ...]]"
+
+
+class TookTooLong(PipelineError):
+    """A question was broken off after QUESTION_SECONDS, or after STEPS_AT_ONCE."""
+
+
+_at_once = ContextVar("at_once", default=False)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Within this block every question must be answered within a few milliseconds, or else is broken off: for whoever may
+    not keep others waiting, and can ask again elsewhere."""
+    token = _at_once.set(True)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
+
+
+class Release:
+    """A published file, and the connections to it. `enter` before reading, `leave` after: the last to leave closes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.identity, self.descriptor, self._engine = _opened(path)
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._retired = False
+        self._remembered: dict[Hashable, tuple[Any, ...]] = {}
+        try:
+            self.about = self._describe()
+        except BaseException:
+            self._close()
+            raise
+
+    def _describe(self) -> Mapping[str, Any]:
+        about = self.row(sa.select(schema.release))
+        if about is None:
+            raise SettingsError(
+                "The published file's table `release` is empty. Run `vanc311 sync` to publish it again."
+            )
+        return about
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def id(self) -> str:
+        """The release's name: its as_of, and a digest of what it says of itself. The same for every copy of the file."""
+        digest = hashlib.sha256(json.dumps([self.about, self.size]).encode()).hexdigest()
+        return f"{self.about['as_of']}.{digest[:12]}"
+
+    @property
+    def size(self) -> int:
+        return self.identity[2]
+
+    @property
+    def is_sample(self) -> bool:
+        return bool(self.about["source"] == "sample")
+
+    @cached_property
+    def published_at(self) -> datetime:
+        return datetime.fromisoformat(self.about["published_at"])
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def rows(self, question: Question, within: float = QUESTION_SECONDS) -> Rows:
+        """The answer to a question.
+
+        Raises:
+            TookTooLong: it took more than `within` seconds.
+            SettingsError: another version of the program made the file, and it lacks what is asked for.
+        """
+        with self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            deadline = 0.0 if _at_once.get() else time.monotonic() + within
+            raw.set_progress_handler(
+                lambda: time.monotonic() > deadline, STEPS_AT_ONCE if _at_once.get() else _STEPS_BETWEEN_LOOKS
+            )
+            try:
+                return connection.execute(question).fetchall()
+            except sa.exc.OperationalError as error:
+                if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                    raise TookTooLong(
+                        f"The question took more than {within:g} seconds and was broken off. Ask for less: name an area, an issue, "
+                        "a department or a range of opening days."
+                    ) from error
+                if "no such" in str(error.orig):
+                    raise SettingsError(
+                        f"The published file was made by another version of this program ({error.orig}). Nothing is wrong with "
+                        "the data. Run `vanc311 sync` to publish it again."
+                    ) from error
+                raise
+            finally:
+                raw.set_progress_handler(None, 0)
+
+    def row(self, question: Question) -> dict[str, Any] | None:
+        """The first row of the answer."""
+        rows = self.rows(question.limit(1))
+        return dict(rows[0]._mapping) if rows else None
+
+    def scalars(self, question: Question, within: float = QUESTION_SECONDS) -> list[Any]:
+        """The first column of the answer."""
+        return [row[0] for row in self.rows(question, within)]
+
+    def remembered(self, key: Hashable, question: Callable[[], Question]) -> tuple[Any, ...]:
+        """The answer, asked once: for what is few, and asked for again and again. Of a single column, its values."""
+        if (answer := self._remembered.get(key)) is None:
+            rows = self.rows(question(), within=60)
+            answer = tuple(row[0] if len(row) == 1 else row for row in rows)
+            self._remembered[key] = answer
+        return answer
+
+    def bytes_at(self, offset: int, length: int) -> bytes:
+        """A piece of the file itself, whatever the path leads to by now."""
+        return os.pread(self.descriptor, length, offset)
+
+    # -- coming and going ----------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        with self._lock:
+            self._readers += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._readers -= 1
+            last = self._retired and self._readers == 0
+        if last:
+            self._close()
+
+    def retire(self) -> None:
+        """Close it as soon as nobody reads it any more."""
+        with self._lock:
+            self._retired = True
+            last = self._readers == 0
+        if last:
+            self._close()
+
+    def _close(self) -> None:
+        self._engine.dispose()
+        with suppress(OSError):
+            os.close(self.descriptor)
+
+
+def identity_of(path: Path) -> Identity | None:
+    """What tells one file at a path from the next; None if there is none."""
+    try:
+        return _identity(os.stat(path))
+    except FileNotFoundError:
+        return None
+
+
+def _identity(found: os.stat_result) -> Identity:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _opened(path: Path) -> tuple[Identity, int, sa.Engine]:
+    """A descriptor of the file, and an engine whose connections all lead to the same one."""
+    for _ in range(_ATTEMPTS):
+        descriptor = os.open(path, os.O_RDONLY)
+        identity = _identity(os.fstat(descriptor))
+        engine = _engine(path)
+        try:
+            for connection in [engine.connect() for _ in range(CONNECTIONS)]:
+                connection.close()
+            if identity_of(path) == identity:
+                return identity, descriptor, engine
+        except BaseException:
+            engine.dispose()
+            os.close(descriptor)
+            raise
+        engine.dispose()
+        os.close(descriptor)
+    raise SettingsError("The published file is being replaced again and again; ask once more in a minute.")
+
+
+def _engine(path: Path) -> sa.Engine:
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+
+    def connect() -> sqlite3.Connection:
+        # The pool gives a connection to one thread at a time.
+        raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            raw.execute("PRAGMA query_only = ON")
+            raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    return sa.create_engine(
+        "sqlite+pysqlite://",
+        creator=connect,
+        poolclass=sa.QueuePool,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,
+    )

@@ -1,0 +1,176 @@
+"""The requests themselves: filtered, page by page, and one of them with all that is remembered of it.
+
+Belongs here: the filters, and the questions over service_requests and request_changes. Does not belong here: statistics.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.reading.names import known
+from vanc311_pipeline.reading.pages import Listing, rowid
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.schema import open_request_standing, outcome_mapping, request_changes, service_requests
+
+NO_REASON = "N/A"  # as the city says it, and as the tables of outcomes have it; null in service_requests
+
+STANDING = [
+    column for column in open_request_standing.columns if column.name not in ("request_id", "as_of", "days_open")
+]
+DAYS_OPEN = open_request_standing.c.days_open
+
+# A literal, not a bound value: SQLite uses a partial index only if the text of the question implies its condition.
+_IS_OPEN = service_requests.c.status == sa.literal_column("'Open'")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which requests; None narrows nothing. The days are Vancouver dates, both ends included."""
+
+    area: str | None = None
+    issue: str | None = None
+    department: str | None = None
+    status: str | None = None
+    channel: str | None = None
+    closure_reason: str | None = None
+    outcome: str | None = None
+    opened_from: date | None = None
+    opened_to: date | None = None
+    closed_from: date | None = None
+    closed_to: date | None = None
+    located: bool | None = None
+
+
+def requests(release: Release, filters: Filters, *, oldest_first: bool = False) -> Listing:
+    """The requests that pass the filters, newest first.
+
+    Raises:
+        UnknownName: the release does not know a name.
+    """
+    question = sa.select(service_requests).where(*_conditions(release, filters))
+    return Listing(question, (service_requests.c.opened_on, rowid(service_requests)), descending=not oldest_first)
+
+
+def open_requests(release: Release, filters: Filters) -> Listing:
+    """The open requests that pass the filters, longest open first, and where each stands among those of its type."""
+    days_open = sa.cast(
+        sa.func.julianday(release.about["as_of"]) - sa.func.julianday(service_requests.c.opened_on), sa.INTEGER
+    )
+    question = (
+        sa.select(service_requests, days_open.label("days_open"), *STANDING)
+        .select_from(
+            service_requests.outerjoin(
+                open_request_standing, service_requests.c.request_id == open_request_standing.c.request_id
+            )
+        )
+        .where(_IS_OPEN, *_conditions(release, filters))
+    )
+    return Listing(question, (service_requests.c.opened_on, rowid(service_requests)))
+
+
+def changes(
+    release: Release, since: str | None, *, kind: str | None, issue: str | None, department: str | None
+) -> Listing:
+    """What moved, in the order in which we saw it.
+
+    Args:
+        since: a UTC instant or a day; only what we saw from then on.
+    """
+    question = sa.select(request_changes)
+    for column, value in (("kind", kind), ("issue_type", issue), ("department", department)):
+        if value is not None:
+            question = question.where(request_changes.c[column] == value)
+    if since is not None:
+        question = question.where(request_changes.c.seen_at >= since)
+    return Listing(question, (request_changes.c.change_id,))
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """All that is known of a request."""
+
+    request: Mapping[str, Any] | None
+    """As it is now; None if it is gone, or has another id by now."""
+    standing: Mapping[str, Any] | None
+    """If it is open: where it stands among those of its type."""
+    history: list[dict[str, Any]]
+    """A line for each field that moved."""
+    renamed_to: str | None
+    """The id that it has now, if that is another."""
+
+
+def remembered(release: Release, request_id: str) -> Remembered | None:
+    """One request, by an id that it has or had; None if no request ever had it."""
+    request = release.row(sa.select(service_requests).where(service_requests.c.request_id == request_id))
+    threads = _threads(release, request_id)
+    if request is None and not threads:
+        return None
+    standing = sa.select(open_request_standing).where(open_request_standing.c.request_id == request_id)
+    history = (
+        sa.select(_history).where(_history.c.thread_id.in_(threads)).order_by(_history.c.change_id, _history.c.field)
+    )
+    lines = [dict(row._mapping) for row in release.rows(history)] if threads else []
+    return Remembered(
+        request, release.row(standing) if request else None, lines, None if request else _new_id(lines, request_id)
+    )
+
+
+def _threads(release: Release, request_id: str) -> list[str]:
+    has_it = request_changes.c.request_id == request_id
+    had_it = request_changes.c.previous_request_id == request_id
+    found = release.scalars(sa.select(request_changes.c.thread_id).where(has_it).distinct())
+    return found or release.scalars(sa.select(request_changes.c.thread_id).where(had_it).distinct())
+
+
+def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
+    """The last id of a request that was renamed; nobody can tell it where several share the thread."""
+    if not lines or lines[-1]["kind"] == "vanished" or any(line["sharing"] > 1 for line in lines):
+        return None
+    last = str(lines[-1]["request_id"])
+    return last if last != request_id else None
+
+
+def view(name: str) -> sa.TableClause:
+    """A view of the published file as something to select from."""
+    columns = next(each.columns for each in schema.VIEWS if each.name == name)
+    return sa.table(name, *(sa.column(column) for column, _, _ in columns))
+
+
+_history = view("request_history")
+
+
+def _conditions(release: Release, filters: Filters) -> list[sa.ColumnElement[bool]]:
+    given = {field.name: getattr(filters, field.name) for field in fields(filters)}
+    for kind in ("area", "issue", "department", "status", "channel", "closure_reason", "outcome"):
+        if given[kind] is not None:
+            known(release, kind, given[kind])
+    return [_CONDITIONS[name](value) for name, value in given.items() if value is not None]
+
+
+def _closed_as(outcome: str) -> sa.ColumnElement[bool]:
+    reasons = sa.select(outcome_mapping.c.closure_reason).where(outcome_mapping.c.outcome == outcome)
+    reason = sa.func.coalesce(service_requests.c.closure_reason, sa.literal_column(f"'{NO_REASON}'"))
+    return sa.and_(service_requests.c.status == sa.literal_column("'Close'"), reason.in_(reasons))
+
+
+_table = service_requests.c
+_CONDITIONS: dict[str, Callable[[Any], sa.ColumnElement[bool]]] = {
+    "area": lambda area: _table.local_area == area,
+    "issue": lambda issue: _table.issue_type == issue,
+    "department": lambda department: _table.department == department,
+    "status": lambda status: _IS_OPEN if status == "Open" else _table.status == status,
+    "channel": lambda channel: _table.channel == channel,
+    "closure_reason": lambda reason: (
+        _table.closure_reason.is_(None) if reason == NO_REASON else _table.closure_reason == reason
+    ),
+    "outcome": _closed_as,
+    "opened_from": lambda day: _table.opened_on >= day.isoformat(),
+    "opened_to": lambda day: _table.opened_on <= day.isoformat(),
+    "closed_from": lambda day: _table.closed_on >= day.isoformat(),
+    "closed_to": lambda day: _table.closed_on <= day.isoformat(),
+    "located": lambda located: _table.local_area.is_not(None) if located else _table.local_area.is_(None),
+}

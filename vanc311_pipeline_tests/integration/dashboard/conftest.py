@@ -1,0 +1,105 @@
+"""What the tests of the dashboard share: the site over HTTP, in front of a published file that a test may replace, and a real Chromium."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from vanc311_pipeline.api.app import create_app
+from vanc311_pipeline.dashboard.site import dashboard
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def served(published: Path) -> Iterator[str]:
+    """The whole site, in front of a published file; its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()  # who comes before the server is ready waits
+        server = uvicorn.Server(uvicorn.Config(create_app(published, routers=[dashboard()]), log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def site(synced) -> Iterator[str]:
+    """The site in front of the bundled sample."""
+    with served(synced.published_path) as address:
+        yield address
+
+
+@pytest.fixture
+def own_file(synced, tmp_path) -> Path:
+    """A published file that the test may change or replace."""
+    return Path(shutil.copy(synced.published_path, tmp_path / "vanc311.sqlite"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "The tests need Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page in a browser, and everything that it asked for and complained of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith("data:"):
+            self.requests.append(request.url)
+
+    def open(self, address: str) -> "Visit":
+        """Open an address and wait until its charts are drawn."""
+        self.page.goto(address)
+        if self.page.locator(".chart").count():
+            self.page.wait_for_selector("html[data-drawn]", state="attached")
+        return self
+
+
+@pytest.fixture
+def visit(chromium) -> Iterator[Callable[..., Visit]]:
+    """Opens pages: `visit(width=360, dark=True, scripts=False)`."""
+    contexts = []
+
+    def opened(width: int = 1280, *, dark: bool = False, scripts: bool = True) -> Visit:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+        )
+        contexts.append(context)
+        return Visit(context.new_page())
+
+    yield opened
+    for context in contexts:
+        context.close()

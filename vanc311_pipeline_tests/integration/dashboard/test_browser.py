@@ -1,0 +1,122 @@
+"""Claims about the pages in a real Chromium: wide and narrow, light and dark, with and without scripts, on paper, for everybody."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from vanc311_pipeline_tests.integration.dashboard.conftest import served
+
+ISSUE = "Street Light Out Case"
+PAGES = ["/", "/areas/Kitsilano", f"/issues/{quote(ISSUE)}", "/quality", "/methods", "/data", "/api"]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_quiet_and_for_everybody(site, visit, path, width, dark):
+    """It fits its window, complains of nothing, asks nobody else, and axe finds nothing serious."""
+    seen = visit(width, dark=dark).open(site + path)
+    assert seen.complaints == []
+    assert {urlsplit(address).netloc for address in seen.requests} == {urlsplit(site).netloc}
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(seen.page).response["violations"]
+    assert [
+        f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found if each["impact"] in ("serious", "critical")
+    ] == []
+
+
+def test_every_chart_is_drawn_in_the_readers_colours(site, visit):
+    light, dark = (visit(dark=mode).open(f"{site}/?period=all").page for mode in (False, True))
+    assert light.locator(".chart svg").count() == light.locator(".chart").count() == 7
+    fills = [page.locator("#backlog-by-age svg path[fill^='#']").first.get_attribute("fill") for page in (light, dark)]
+    assert fills[0] != fills[1]
+
+
+def test_a_choice_lives_in_the_address_and_the_back_button_undoes_it(site, visit):
+    page = visit().open(f"{site}/").page
+    page.locator("[name=area]").select_option("Kitsilano")
+    page.wait_for_url("**/areas/Kitsilano")
+    page.locator("[name=issue]").select_option(ISSUE)
+    page.wait_for_url("**area=Kitsilano&issue=*")
+    assert page.locator("h1").inner_text() == f"{ISSUE} in Kitsilano"
+    page.locator("[name=period]").select_option("2024")
+    page.wait_for_url("**period=2024")
+    page.go_back()
+    page.go_back()
+    page.wait_for_url("**/areas/Kitsilano")
+    assert page.locator("[name=area]").input_value() == "Kitsilano"
+
+
+def test_a_bar_leads_to_its_areas_page(site, visit):
+    page = visit().open(f"{site}/").page
+    page.locator("#map svg .mark-rect path").first.click()
+    page.wait_for_url("**/areas/**")
+
+
+def test_the_keyboard_reaches_the_content_and_the_choices(site, visit):
+    page = visit().open(f"{site}/").page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "area"
+
+
+def test_without_scripts_the_numbers_and_the_pictures_are_there(site, visit):
+    seen = visit(scripts=False)
+    seen.page.goto(f"{site}/?period=all")
+    assert seen.page.locator(".card .value").count() == 5
+    assert seen.page.locator("figure").count() == 9
+    assert seen.page.locator("noscript img").count() == seen.page.locator(".chart").count() == 7
+    seen.page.get_by_text("The numbers as a table").first.click()
+    assert seen.page.locator("details[open] table").first.is_visible()
+    seen.page.locator("[name=area]").select_option("Kitsilano")
+    seen.page.get_by_role("button", name="Show").click()
+    seen.page.wait_for_url("**/areas/Kitsilano**")
+    assert seen.page.locator("h1").inner_text() == "Kitsilano"
+
+
+def test_on_paper_the_choices_and_links_are_gone_and_the_numbers_stay(site, visit):
+    page = visit().open(f"{site}/areas/Kitsilano").page
+    page.emulate_media(media="print")
+    assert not page.locator(".filters").is_visible()
+    assert not page.locator(".files").first.is_visible()
+    assert page.locator(".card .value").first.is_visible()
+    assert page.locator(".chart svg").first.is_visible()
+
+
+def test_a_new_release_appears_without_a_restart(own_file, visit, tmp_path):
+    with served(own_file) as address:
+        page = visit().open(f"{address}/quality").page
+        before = page.locator(".asof time").get_attribute("datetime")
+        newer = Path(shutil.copy(own_file, tmp_path / "newer.sqlite"))
+        with closing(sqlite3.connect(newer)) as connection, connection:
+            connection.execute("UPDATE release SET as_of = '2026-02-01'")
+        os.replace(newer, own_file)
+        page.reload()
+        assert before == "2026-01-12"
+        assert page.locator(".asof time").get_attribute("datetime") == "2026-02-01"
+
+
+def test_a_sample_says_so_on_every_page(own_file, visit):
+    with closing(sqlite3.connect(own_file)) as connection, connection:
+        connection.execute("UPDATE release SET source = 'sample'")
+    with served(own_file) as address:
+        page = visit().page
+        for path in PAGES:
+            page.goto(address + path)
+            assert "not a picture of the city" in page.locator(".banner[role=note]").inner_text(), path
+
+
+def test_a_file_that_is_old_says_so(site, own_file, visit):
+    assert not visit().open(f"{site}/").page.locator("#stale").is_visible()
+    with closing(sqlite3.connect(own_file)) as connection, connection:
+        connection.execute("UPDATE release SET published_at = '2026-01-13T15:00:00Z'")
+    with served(own_file) as address:
+        assert "13 January 2026, 07:00" in visit().open(f"{address}/").page.locator("#stale").inner_text()

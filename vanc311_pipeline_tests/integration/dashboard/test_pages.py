@@ -1,0 +1,231 @@
+"""Claims about the pages as HTML: their numbers are the file's, their addresses hold, hostile names are shown as names."""
+
+import csv
+import html
+import io
+import re
+import sqlite3
+from contextlib import closing
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+import pytest
+import requests
+
+from vanc311_pipeline.registry import METRICS
+from vanc311_pipeline.settings import LICENCE
+from vanc311_pipeline_tests.integration.dashboard.conftest import served
+
+ISSUE = "Street Light Out Case"
+PAGES = [
+    "/",
+    "/quality",
+    "/methods",
+    "/data",
+    "/api",
+    "/areas/Kitsilano",
+    f"/issues/{quote(ISSUE)}",
+    f"/?area=Kitsilano&issue={quote(ISSUE)}",
+]
+FIGURES = [
+    "opened-and-closed", "time-to-close", "map", "closed-within-30-days", "backlog", "backlog-by-age", "outcomes",
+    "areas-open-after-30-days", "areas-closings",
+]  # fmt: skip
+
+
+def get(address: str, **options) -> requests.Response:
+    return requests.get(address, timeout=30, **options)
+
+
+def text_of(page: str) -> str:
+    """What a reader reads: without scripts and marks."""
+    return html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<script.*?</script>", " ", page, flags=re.DOTALL)))
+
+
+@pytest.fixture
+def ask(synced):
+    with closing(sqlite3.connect(synced.published_path)) as connection:
+        yield lambda query, *values: connection.execute(query, values).fetchall()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_says_as_of_when_and_whose_data_it_shows(site, path, ask):
+    answer = get(site + path)
+    [(release_as_of,)] = ask("SELECT as_of FROM release")
+    assert answer.status_code == 200
+    assert f'<time datetime="{release_as_of}">' in answer.text
+    assert LICENCE in answer.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_asks_for_nothing_from_elsewhere_and_runs_nothing_inline(site, path):
+    answer = get(site + path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert len(answer.raw.headers.getlist("Content-Security-Policy")) == 1
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', answer.text)
+    assert not re.findall(r"<style|\sstyle=|\son\w+=", answer.text)
+    assert all('type="application/json"' in tag or "src=" in tag for tag in re.findall(r"<script[^>]*>", answer.text))
+
+
+def test_the_cards_of_the_city_are_the_numbers_of_the_file(site, ask):
+    page = text_of(get(f"{site}/?period=all").text)
+    [(volume, waiting)] = ask("SELECT volume, open_requests FROM metrics_citywide WHERE scope = 'all'")
+    city = "level = 'citywide' AND scope = 'all' AND period = 'all'"
+    [(n, median, p90)] = ask(f"SELECT n, median_days, p90_days FROM time_to_close WHERE {city}")
+    assert re.search(rf"open now\s+{waiting:,}\s+of {volume:,} requests", page)
+    assert re.search(rf"half are closed within\s+{median} days\s+opened at any time, n = {n:,}", page)
+    assert re.search(rf"nine in ten are closed within\s+{p90} days", page)
+
+
+def test_the_days_that_are_compared_are_settled_and_a_year_apart(site, ask):
+    page = text_of(get(f"{site}/").text)
+    assert "opened, 7 December 2025 to 5 January 2026" in page
+    [(opened,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2025-12-07' AND '2026-01-05'")
+    [(before,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2024-12-07' AND '2025-01-05'")
+    assert re.search(rf"{opened:,}\s+▲ more than the {before:,} in the same days a year before", page)
+
+
+def test_the_tables_add_up_to_the_city(site, ask):
+    page = get(f"{site}/?period=all").text
+    table = page[page.index("What is reported most") :]
+    rows = [
+        [text_of(cell).strip() for cell in re.findall(r"<td.*?</td>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", table)
+    ]
+    counts = [int(row[1].replace(",", "")) for row in rows if row]
+    assert sum(counts[:-1]) == counts[-1] == ask("SELECT volume FROM metrics_citywide WHERE scope = 'all'")[0][0]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_there_as_picture_and_as_table_with_the_same_numbers(site, name):
+    answers = {kind: get(f"{site}/figures/{name}.{kind}?period=all") for kind in ("svg", "png", "csv", "json")}
+    assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert LICENCE in "".join(ElementTree.fromstring(answers["svg"].text).itertext())
+    assert answers["png"].content.startswith(b"\x89PNG")
+    lines = answers["csv"].text.splitlines()
+    assert f"# {LICENCE}" in lines
+    rows = list(csv.reader(io.StringIO("\n".join(line for line in lines if not line.startswith("#")))))
+    page = get(f"{site}/?period=all").text
+    section = page[page.index(f'id="{name}"') :]
+    shown = section[: section.index("</figure>")]
+    assert len(re.findall(r"<tr>", shown)) == len(rows)
+    assert [text_of(cell) for cell in re.findall(r"<th scope.*?</th>", shown)] == [f" {column} " for column in rows[0]]
+
+
+def test_a_dark_picture_is_another_one(site):
+    light, dark = (get(f"{site}/figures/outcomes.svg?period=all&mode={mode}").text for mode in ("light", "dark"))
+    assert light != dark
+
+
+def test_every_card_leads_to_its_definition(site):
+    methods = get(f"{site}/methods").text
+    links = re.findall(r'href="/methods#(\w+)"', get(f"{site}/").text)
+    assert len(links) == 5
+    assert all(f'id="{metric}"' in methods for metric in links)
+    assert all(f'id="{metric}"' in methods for metric in METRICS)
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("/?area=Kitsilano", "/areas/Kitsilano"),
+        ("/?area=Kitsilano&issue=&period=2024&scope=all", "/areas/Kitsilano?period=2024"),
+        ("/?issue=Street+Light+Out+Case&scope=located", "/issues/Street%20Light%20Out%20Case?scope=located"),
+    ],
+)
+def test_a_view_has_one_address(site, given, canonical):
+    answer = get(site + given, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (307, canonical)
+    assert get(site + canonical).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/areas/Kitsilanoo", "/?issue=Street+Light+Out&area=Kitsilano", "/?period=1066"])
+def test_an_unknown_name_is_said_and_a_known_one_offered(site, path):
+    answer = get(site + path)
+    assert answer.status_code == 404
+    assert "This release has no" in answer.text
+
+
+def test_every_link_on_a_page_leads_somewhere(site):
+    pages = [get(site + path).text for path in ("/", "/data", "/api", "/quality", "/methods")]
+    found = {html.unescape(link) for page in pages for link in re.findall(r'href="(/[^"]*)"', page)}
+    links = [link for link in found if not link.startswith(("/issues/", "/figures/"))]
+    assert len(links) > 50
+    assert {link: code for link in links if (code := get(site + link).status_code) != 200} == {}
+
+
+@pytest.mark.parametrize(
+    "path", ["/figures/none.svg", "/figures/map.gif", "/figures/map.svg?area=Kitsilano", "/static/passwd"]
+)
+def test_what_is_not_there_is_404(site, path):
+    assert get(site + path).status_code == 404
+
+
+def test_quality_shows_every_check_with_its_last_result(site, ask):
+    page = text_of(get(f"{site}/quality").text)
+    results = ask("SELECT claim, result, found FROM check_results")
+    assert len(results) > 30
+    for claim, _, found in results:
+        assert claim in page
+        assert (found or "") in page
+    assert page.count("✓ passed") == sum(result == "passed" for _, result, _ in results)
+    assert page.count("! noted") == sum(result == "warned" for _, result, _ in results)
+
+
+def test_pages_are_asked_for_once_per_release(site):
+    first = get(f"{site}/quality")
+    again = get(f"{site}/quality", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert first.headers["Content-Encoding"] == "gzip"
+
+
+def test_the_first_view_is_small(site):
+    page = get(f"{site}/").text
+    addresses = ["/", *re.findall(r'(?:src|href|data-vega)="(/static[^"]*)"', page)]
+    assert len(addresses) == 4
+    sizes = []
+    for address in addresses:
+        with get(site + address, stream=True) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            sizes.append(len(answer.raw.read(decode_content=False)))
+    assert sum(sizes) < 400_000
+
+
+HOSTILE_AREA = "Kitsilano<script>alert(1)</script>"
+HOSTILE_ISSUE = "Pot/hole \"Case\" <img src=x onerror=alert(1)> {{ 7*7 }} & 'more' ; DROP TABLE release --"
+
+
+@pytest.fixture
+def hostile(own_file):
+    """A city in which an area and an issue type are called something that no name should be."""
+    with closing(sqlite3.connect(own_file)) as connection, connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for column, old, new in (("local_area", "Kitsilano", HOSTILE_AREA), ("issue_type", ISSUE, HOSTILE_ISSUE)):
+                if column in columns:
+                    connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
+    with served(own_file) as address:
+        yield address
+
+
+def test_hostile_names_are_shown_as_names(hostile):
+    area, issue = quote(HOSTILE_AREA, safe=""), quote(HOSTILE_ISSUE, safe="")
+    for path in ("/", f"/areas/{area}", f"/issues/{issue}", f"/?area={area}&issue={issue}"):
+        answer = get(hostile + path)
+        assert answer.status_code == 200, path
+        assert "<script>alert" not in answer.text
+        assert "<img src=x" not in answer.text
+        assert "49" not in re.findall(r"<h1>(.*?)</h1>", answer.text)[0]
+    assert HOSTILE_ISSUE in text_of(get(f"{hostile}/issues/{issue}").text.replace("&lt;", "‹")).replace("‹", "<")
+    svg = get(f"{hostile}/figures/opened-and-closed.svg?issue={issue}&period=all")
+    assert HOSTILE_ISSUE[:20] in "".join(ElementTree.fromstring(svg.text).itertext())
+
+
+def test_before_anything_is_published_the_page_says_so(tmp_path):
+    with served(tmp_path / "none.sqlite") as address:
+        answer = get(f"{address}/")
+        assert answer.status_code == 503
+        assert "Nothing is published yet" in answer.text
+        assert get(f"{address}/static/style.css").status_code == 200
