@@ -49,7 +49,8 @@ class Figure:
             mode: light or dark; None leaves the colours to whoever draws it.
             title: with the sentence, the note and the licence in the picture, for a picture that stands alone.
         """
-        spec: dict[str, Any] = self.chart.to_dict(format="vega-lite")
+        # Checking it against the schema takes longer than making it; the tests draw every figure.
+        spec: dict[str, Any] = self.chart.to_dict(format="vega-lite", validate=False)
         spec.pop("config", None)
         spec["description"] = self.description
         if self.height:

@@ -83,10 +83,11 @@ def _serve(settings: Settings, host: str, port: int, site_port: int) -> None:
     site = ["vanc311_pipeline.cli", "serve", "--host", host, "--port", str(site_port)]
     children = {"Dagster": _start(settings, dagster), "The site": _start(settings, site)}
 
+    running = list(children.values())
+
     def stop(*_: object) -> None:
-        for child in children.values():
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
+        while running:  # each is asked once: Dagster takes a second time for impatience
+            running.pop().send_signal(signal.SIGINT)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

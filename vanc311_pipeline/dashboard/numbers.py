@@ -11,7 +11,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.timing import finding
 from vanc311_pipeline.dashboard.figures import rows_of, summary_of
-from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.dashboard.view import EVER, View
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import METRICS, State
 from vanc311_pipeline.schema import flow, service_requests
@@ -77,14 +77,14 @@ def value_or_why(value: float | None, state: str) -> str:
 def cards(release: Release, view: View) -> list[Card]:
     """Open now, opened, closed, and the usual time to close."""
     days = settled_days(release)
-    summary = summary_of(release, view)
+    summary, ever = summary_of(release, view), summary_of(release, view.but(period=EVER))
     city = summary_of(release, view.but(area=None)) if view.level == "hyper_local" else None
     waiting = int(_count(release, view, service_requests.c.status == sa.literal_column("'Open'")))
     return [
         Card(
             "open now",
             words.whole(waiting),
-            f"of {words.whole(_count(release, view))} requests in the record",
+            f"of {words.whole(ever.get('volume', 0))} requests in the record",
             "open_requests",
         ),
         _compared("opened", "opened", release, view, days),
