@@ -173,7 +173,7 @@ def lead(release: Release, view: View) -> str:
     )
 
 
-PILE = {"growing": "the backlog is growing", "shrinking": "the backlog is shrinking", "stable": "the backlog is stable"}
+PILE = {"growing": "the backlog is growing", "shrinking": "the backlog is shrinking", "stable": "the backlog shows no trend beyond chance"}
 
 
 def _most(release: Release, view: View, label: str) -> str:
