@@ -4,7 +4,7 @@ import dagster as dg
 
 from vanc311_pipeline.orchestration.publication import ASSETS
 
-ASSET_KEYS = [key for asset in ASSETS if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
+ASSET_KEYS = [key for asset in ASSETS if isinstance(asset, dg.AssetsDefinition) for key in sorted(asset.keys)]
 
 sync = dg.define_asset_job(
     "sync",

@@ -15,7 +15,12 @@ from vanc311_pipeline.warehouse.publishing import dictionary_rows
 
 TABLES = {**schema.metadata.tables, **schema.published_metadata.tables}
 COLUMNS = [column for table in TABLES.values() for column in table.columns]
-MADE = {key.to_user_string(): asset for asset in ASSETS if isinstance(asset, dg.AssetsDefinition) for key in asset.keys}
+MADE = {
+    key.to_user_string(): asset
+    for asset in ASSETS
+    if isinstance(asset, dg.AssetsDefinition)
+    for key in sorted(asset.keys)
+}
 TABLE_ASSETS = [name for name in MADE if name in TABLES]
 # What the loads and the runs note of their own work, and the cells that the metric tables are summed from.
 KEPT_BESIDE = {
