@@ -173,7 +173,11 @@ def lead(release: Release, view: View) -> str:
     )
 
 
-PILE = {"growing": "the backlog is growing", "shrinking": "the backlog is shrinking", "stable": "the backlog shows no trend beyond chance"}
+PILE = {
+    "growing": "the backlog is growing",
+    "shrinking": "the backlog is shrinking",
+    "stable": "the backlog shows no trend beyond chance",
+}
 
 
 def _most(release: Release, view: View, label: str) -> str:
