@@ -25,7 +25,6 @@ from starlette.responses import Response, StreamingResponse
 from vanc311_pipeline.api import PREFIX, models, problems
 from vanc311_pipeline.api.negotiation import CSV, JSON, accepts_gzip, gzipped, http_date, not_modified, prefers_csv
 from vanc311_pipeline.api.parameters import Asked, AskedTable
-from vanc311_pipeline.api.problems import Problem, Wrong
 from vanc311_pipeline.reading.groups import Coverage
 from vanc311_pipeline.reading.pages import (
     ROWS_AT_ONCE,
@@ -88,17 +87,8 @@ def current(request: Request, asked: Asked) -> Release:
 
     Raises:
         OtherRelease: it is another.
-        Problem: a parameter was given twice.
     """
     release: Release = request.state.release
-    names = [name for name, _ in request.query_params.multi_items()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        message = "it was given more than once"
-        raise Problem(
-            "invalid-parameters",
-            f"{', '.join(twice)}: {message}.",
-            [Wrong(parameter=name, message=message) for name in twice],
-        )
     if asked.as_of is not None and asked.as_of.isoformat() != release.about["as_of"]:
         raise OtherRelease(f"The current release is as of {release.about['as_of']}, not {asked.as_of.isoformat()}.")
     return release

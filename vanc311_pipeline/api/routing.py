@@ -1,36 +1,77 @@
-"""How a route is run: at once on the event loop if it is quick, as almost all are, else in a thread.
+"""How a route that reads the published file is run: its parameters are read once, and it is run at once if it is quick.
 
-Belongs here: that choice. Does not belong here: any route. Handing a page of requests to a thread and back takes longer than
-reading it, and threads that read at the same time stand in each other's way.
+Belongs here: that, for every such route. Does not belong here: any route.
+
+FastAPI describes the parameters and finds the route, but goes through a model's fields one by one on every request, which takes
+longer than reading a page of requests; pydantic takes the model whole. And handing a page to a thread and back takes longer
+than reading it, while threads that read at the same time stand in each other's way; so only what proves slow goes to a thread.
 """
 
-import inspect
-from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, get_args, get_type_hints
 
 import anyio.to_thread
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.responses import Response
 
 from vanc311_pipeline.reading.release import TookTooLong, at_once
 
-Endpoint = Callable[..., Any]
-
 
 class QuickRoute(APIRoute):
-    """A route that reads the published file."""
+    """A route whose function takes `request`, `asked` (what stands after the question mark), and names from the path."""
 
-    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
-        super().__init__(path, endpoint if inspect.iscoroutinefunction(endpoint) else _quick(endpoint), **options)
+    may_be_quick = True
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        taken = get_type_hints(self.endpoint, include_extras=True)
+        model: type[BaseModel] = get_args(taken["asked"])[0]
+        named = {name: TypeAdapter[Any](taken[name]) for name in self.param_convertors}
+
+        async def handle(request: Request) -> Response:
+            path = {
+                name: _valid(adapter.validate_python, request.path_params[name], name)
+                for name, adapter in named.items()
+            }
+            asked = _valid(model.model_validate, _once(request))
+            answer = partial(self.endpoint, request=request, asked=asked, **path)
+            if self.may_be_quick:
+                try:
+                    with at_once():
+                        return answer()  # type: ignore[no-any-return]
+                except TookTooLong:
+                    pass
+            return await anyio.to_thread.run_sync(answer)
+
+        return handle
 
 
-def _quick(endpoint: Endpoint) -> Endpoint:
-    @wraps(endpoint)
-    async def answer(*given: Any, **named: Any) -> Any:
-        try:
-            with at_once():
-                return endpoint(*given, **named)
-        except TookTooLong:
-            return await anyio.to_thread.run_sync(partial(endpoint, *given, **named))
+class SlowRoute(QuickRoute):
+    """The same for what is never quick: whole files."""
 
-    return answer
+    may_be_quick = False
+
+
+def _once(request: Request) -> dict[str, str]:
+    """The parameters, each of which may be given once."""
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            raise RequestValidationError(
+                [{"type": "given_twice", "loc": ("query", name), "msg": "it was given more than once", "input": value}]
+            )
+        given[name] = value
+    return given
+
+
+def _valid(validate: Callable[[Any], Any], value: Any, *name: str) -> Any:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        place = "path" if name else "query"
+        raise RequestValidationError(
+            [{**each, "loc": (place, *name, *each["loc"])} for each in error.errors()]
+        ) from error

@@ -3,8 +3,10 @@
 A file that is published meanwhile is served from the next request on; before there is one, every answer says so.
 """
 
+import gc
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from rich.console import Console
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.commands.workers import run_workers
 from vanc311_pipeline.dashboard.site import dashboard
 from vanc311_pipeline.settings import Settings
 
@@ -29,7 +32,10 @@ SCRATCH_VARIABLE = "VANC311_SERVE_SCRATCH"
 def site() -> FastAPI:
     """All that is served, pages and API, for a process that is told everything by its environment."""
     scratch = os.environ.get(SCRATCH_VARIABLE)
-    return create_app(Settings.from_environment(), routers=[dashboard()], scratch=Path(scratch) if scratch else None)
+    app = create_app(Settings.from_environment(), routers=[dashboard()], scratch=Path(scratch) if scratch else None)
+    gc.collect()
+    gc.freeze()  # what is there now stays; looking through it for garbage now and then would hold up every answer
+    return app
 
 
 def run_serve(settings: Settings, console: Console, *, host: str, port: int, workers: int) -> None:
@@ -47,17 +53,30 @@ def run_serve(settings: Settings, console: Console, *, host: str, port: int, wor
         )
     with tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch, _asked_to_stop_is_no_failure():
         os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch})
-        uvicorn.run(
-            "vanc311_pipeline.commands.serve:site",
+        if workers == 1:
+            _server(host, port).run()
+        else:
+            run_workers(_answer, host, port, workers)
+
+
+def _answer(listening: socket.socket) -> None:
+    host, port, *_ = listening.getsockname()
+    _server(host, port).run(sockets=[listening])
+
+
+def _server(host: str, port: int) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            site,
             factory=True,
             host=host,
             port=port,
-            workers=workers,
             log_level="warning",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
+    )
 
 
 @contextmanager

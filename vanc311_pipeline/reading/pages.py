@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ class Listing:
     keys: tuple[sa.ColumnElement[Any], ...]
     descending: bool = False
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         return [str(column.key) for column in self.question.selected_columns]
 

@@ -66,6 +66,7 @@ class Release:
         self._lock = threading.Lock()
         self._readers = 0
         self._retired = False
+        self._remembering = threading.RLock()  # so that a question of a second is not asked by all who wait for it
         self._remembered: dict[Hashable, tuple[Any, ...]] = {}
         try:
             self.about = self._describe()
@@ -145,11 +146,16 @@ class Release:
 
     def remembered(self, key: Hashable, question: Callable[[], Question]) -> tuple[Any, ...]:
         """The answer, asked once: for what is few, and asked for again and again. Of a single column, its values."""
-        if (answer := self._remembered.get(key)) is None:
-            rows = self.rows(question(), within=60)
-            answer = tuple(row[0] if len(row) == 1 else row for row in rows)
-            self._remembered[key] = answer
-        return answer
+        if key not in self._remembered:
+            if not self._remembering.acquire(blocking=not _at_once.get()):
+                raise TookTooLong("Somebody is asking this already.")
+            try:
+                if key not in self._remembered:
+                    rows = self.rows(question(), within=60)
+                    self._remembered[key] = tuple(row[0] if len(row) == 1 else row for row in rows)
+            finally:
+                self._remembering.release()
+        return self._remembered[key]
 
     def bytes_at(self, offset: int, length: int) -> bytes:
         """A piece of the file itself, whatever the path leads to by now."""

@@ -18,9 +18,10 @@ from vanc311_pipeline.api.listing import answered, current, documented_answer, e
 from vanc311_pipeline.api.negotiation import JSON
 from vanc311_pipeline.api.parameters import Asked
 from vanc311_pipeline.api.problems import Problem, documented
+from vanc311_pipeline.api.routing import SlowRoute
 from vanc311_pipeline.reading.release import Release
 
-router = APIRouter(prefix="/downloads", tags=["downloads"])
+router = APIRouter(route_class=SlowRoute, prefix="/downloads", tags=["downloads"])
 
 MEDIA_TYPES = {
     SQLITE: "application/vnd.sqlite3",

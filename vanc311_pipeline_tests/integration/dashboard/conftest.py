@@ -49,8 +49,9 @@ def own_file(synced, tmp_path) -> Path:
     return Path(shutil.copy(synced.published_path, tmp_path / "vanc311.sqlite"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser, closed before another file's tests: while one is open, its thread can run no event loop of Dagster's."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "The tests need Chromium: apt-get install chromium"
     with sync_playwright() as playwright:

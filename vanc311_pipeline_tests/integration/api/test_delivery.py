@@ -1,0 +1,217 @@
+"""How answers leave: conditional requests, compression, HEAD, methods, the headers that all carry, and problems."""
+
+import gzip
+import hashlib
+import io
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from vanc311_pipeline_tests.integration.api.conftest import Api
+
+PATHS = [
+    "/metrics/citywide", "/time-to-close?area=Kitsilano", "/requests?limit=5", "/requests?format=csv", "/areas.geojson",
+    "/openapi.json", "/downloads/vanc311.sqlite", "/downloads/requests.parquet", "/trends?format=csv",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_what_the_client_has_is_not_sent_again(api: Api, path: str, coding: str) -> None:
+    first = api.get(path, {"Accept-Encoding": coding})
+    etag = first.headers["etag"]
+    assert first.status_code == 200
+    assert not etag.startswith("W/")
+    for known in (etag, f'"another", {etag}', "*"):
+        again = api.get(path, {"Accept-Encoding": coding, "If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert api.get(path, {"If-None-Match": '"another"'}).status_code == 200
+    if path != "/openapi.json":
+        changed = first.headers["last-modified"]
+        assert parsedate_to_datetime(changed) == datetime.fromisoformat(api.value("SELECT published_at FROM release"))
+        assert api.get(path, {"If-Modified-Since": changed}).status_code == 304
+        assert api.get(path, {"If-Modified-Since": "Mon, 01 Jan 2024 00:00:00 GMT"}).status_code == 200
+        assert api.get(path, {"If-Modified-Since": changed, "If-None-Match": '"another"'}).status_code == 200
+    assert api.get(path, {"If-Modified-Since": "not a date"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_says_what_get_would_and_sends_nothing(api: Api, path: str) -> None:
+    got = api.get(path, {"Accept-Encoding": "identity"})
+    head = api.session.head(f"{api.url}/api/v1{path}", headers={"Accept-Encoding": "identity"})
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("etag", "content-type", "content-length", "last-modified", "content-disposition"):
+        if not (name == "content-length" and path == "/requests?format=csv"):  # made while it is sent
+            assert head.headers.get(name) == got.headers.get(name)
+
+
+def test_compressed_answers_are_the_same_and_have_an_etag_of_their_own(api: Api) -> None:
+    for path in ("/metrics/issues", "/requests?format=csv"):
+        plain = api.get(path, {"Accept-Encoding": "identity"})
+        raw = api.session.get(f"{api.url}/api/v1{path}", headers={"Accept-Encoding": "gzip"}, stream=True).raw
+        compressed = raw.read(decode_content=False)
+        assert raw.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(compressed) == plain.content
+        assert len(compressed) < len(plain.content) / 2
+        assert raw.headers["etag"] != plain.headers["etag"]
+        assert "Accept-Encoding" in plain.headers["vary"]
+    assert "content-encoding" not in api.get("/metrics/issues", {"Accept-Encoding": "gzip;q=0"}).headers
+
+
+def test_the_header_accept_chooses_csv_and_the_parameter_overrules_it(api: Api) -> None:
+    as_csv = "text/csv; charset=utf-8; header=present"
+    assert api.get("/backlog", {"Accept": "text/csv"}).headers["content-type"] == as_csv
+    assert (
+        api.get("/backlog", {"Accept": "text/csv;q=0.5, application/json"}).headers["content-type"]
+        == "application/json"
+    )
+    assert api.get("/backlog", {"Accept": "text/html, */*"}).headers["content-type"] == "application/json"
+    assert api.get("/backlog", {"Accept": "text/csv"}, format="json").headers["content-type"] == "application/json"
+    assert api.get("/backlog", format="csv").headers["content-disposition"] == (
+        f'attachment; filename="vanc311-backlog-by-age-{api.value("SELECT as_of FROM release")}.csv"'
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/status", "/metrics/citywide", "/nowhere", "/requests?format=csv", "/trends?limit=0"]
+)
+def test_every_answer_may_be_read_from_anywhere_and_does_nothing(api: Api, path: str) -> None:
+    headers = api.get(path, {"Origin": "https://example.org"}).headers
+    assert headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["vanc311-as-of"] == api.value("SELECT as_of FROM release")
+    assert 'rel="license"' in headers["link"]
+
+
+def test_a_preflight_allows_reading_only(api: Api) -> None:
+    response = api.session.options(f"{api.url}/api/v1/requests", headers={"Access-Control-Request-Method": "DELETE"})
+    assert response.status_code == 204
+    assert response.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE"])
+def test_nothing_can_be_written(api: Api, method: str) -> None:
+    response = api.session.request(method, f"{api.url}/api/v1/requests", data=b"{}")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def problem(api: Api, path: str, expected: int, **asked: Any) -> dict[str, Any]:
+    response = api.get(path, **asked)
+    assert (response.status_code, response.headers["content-type"]) == (expected, "application/problem+json")
+    said = dict(response.json())
+    assert said["status"] == expected
+    return said
+
+
+def test_a_misspelled_name_is_answered_with_those_that_exist(api: Api) -> None:
+    said = problem(api, "/time-to-close", 404, area="kitsilano ")
+    assert said["errors"][0]["suggestions"] == ["Kitsilano"]
+    assert len(said["errors"][0]["allowed"]) == 22
+    assert problem(api, "/metrics/areas/Downtwn", 404)["errors"][0]["suggestions"] == ["Downtown"]
+    assert "Abandoned Mattress Case" in problem(api, "/requests", 404, issue="Abandoned Matress")["detail"]
+    assert problem(api, "/requests", 404, status="Closed")["errors"][0]["allowed"] == ["Close", "Open"]
+    assert problem(api, "/trends", 404, department="Sanitation")["errors"][0]["parameter"] == "department"
+    assert problem(api, "/time-to-close", 404, period="1999")["errors"][0]["allowed"]
+    assert problem(api, "/definitions/avg_tt", 404)["errors"][0]["suggestions"][:2] == ["avg_ttu", "avg_ttr"]
+
+
+def test_a_misspelled_or_repeated_parameter_never_widens_an_answer(api: Api) -> None:
+    said = problem(api, "/requests", 422, departement="311 Contact Centre")
+    assert said["errors"][0]["parameter"] == "departement"
+    assert said["errors"][0]["suggestions"] == ["department"]
+    assert "closure_reason" in said["errors"][0]["allowed"]
+    assert problem(api, "/requests?area=Kitsilano&area=Downtown", 422)["errors"][0]["parameter"] == "area"
+    assert problem(api, "/status", 422, format="csv")["errors"][0]["parameter"] == "format"
+
+
+@pytest.mark.parametrize(
+    ("asked", "phrase"),
+    [
+        ({"limit": "0"}, "greater than or equal to 1"),
+        ({"limit": "1001"}, "less than or equal to 1000"),
+        ({"limit": "1e3"}, "whole number"),
+        ({"opened_from": "2025-02-30"}, "no such day"),
+        ({"opened_to": "2025"}, "a day such as"),
+        ({"located": "maybe"}, "one of those allowed"),
+        ({"area": ""}, "at least 1 character"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(api: Api, asked: dict[str, str], phrase: str) -> None:
+    said = problem(api, "/requests", 422, **asked)
+    assert said["errors"][0]["parameter"] == next(iter(asked))
+    assert phrase in said["errors"][0]["message"]
+
+
+def test_a_group_that_has_no_statistics_is_an_error_that_says_which_have(api: Api) -> None:
+    assert (
+        "hyper_local (area and issue)"
+        in problem(api, "/time-to-close", 404, area="Kitsilano", department="311 Contact Centre")["detail"]
+    )
+    assert "it has" in problem(api, "/outcomes", 404, level="hyper_local")["detail"]
+    problem(api, "/time-to-close", 404, level="issue", area="Kitsilano")
+
+
+@pytest.mark.parametrize("cursor", ["abc", "W10", "WyJ4IiwgMV0", "bnVsbA", "WyIiLCAiXHVkODAwIiwgMV0"])
+def test_a_cursor_that_no_page_gave_leads_nowhere(api: Api, cursor: str) -> None:
+    problem(api, "/requests", 404, cursor=cursor)
+
+
+def test_another_release_than_the_one_pinned_is_a_conflict(api: Api) -> None:
+    as_of = api.value("SELECT as_of FROM release")
+    assert api.answer("/metrics/citywide", as_of=as_of)["meta"]["as_of"] == as_of
+    assert as_of in problem(api, "/metrics/citywide", 409, as_of="2020-01-01")["detail"]
+
+
+def test_downloads_are_whole_and_equal_their_checksums(api: Api) -> None:
+    files = {row["name"]: row for row in api.answer("/downloads")["data"]}
+    contents = {name: api.get(row["url"]).content for name, row in files.items()}
+    assert contents["vanc311.sqlite"] == api.file.read_bytes()
+    sums = dict(line.split("  ")[::-1] for line in contents["checksums.txt"].decode().splitlines())
+    for name in ("vanc311.sqlite", "requests.parquet", "datapackage.json"):
+        assert hashlib.sha256(contents[name]).hexdigest() == sums[name] == files[name]["sha256"]
+        assert len(contents[name]) == files[name]["bytes"]
+    table = pq.read_table(io.BytesIO(contents["requests.parquet"]))
+    assert table.to_pylist() == api.select("SELECT * FROM service_requests ORDER BY rowid")
+    assert b"release" in table.schema.metadata[b"vanc311"]
+
+
+def test_the_data_package_describes_every_table_of_the_file(api: Api) -> None:
+    package = api.get("/downloads/datapackage.json").json()
+    tables = {
+        each["dialect"]["table"]: [field["name"] for field in each["schema"]["fields"]]
+        for each in package["resources"]
+        if "dialect" in each
+    }
+    assert tables == {
+        row["name"]: [column["name"] for column in api.select(f"SELECT name FROM pragma_table_info('{row['name']}')")]
+        for row in api.select("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    }
+    names = [each["name"] for each in package["resources"]]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [("0-99", slice(0, 100)), ("1000-", slice(1000, None)), ("-50", slice(-50, None)), ("5-5", slice(5, 6))],
+)
+def test_a_download_that_broke_off_can_go_on(api: Api, asked: str, part: slice) -> None:
+    whole = api.file.read_bytes()
+    response = api.get("/downloads/vanc311.sqlite", {"Range": f"bytes={asked}"})
+    assert (response.status_code, response.content) == (206, whole[part])
+    assert response.headers["content-range"].endswith(f"/{len(whole)}")
+
+
+def test_a_part_of_another_file_is_not_joined_to_this_one(api: Api) -> None:
+    path, size = "/downloads/vanc311.sqlite", api.file.stat().st_size
+    etag = api.session.head(f"{api.url}/api/v1{path}").headers["etag"]
+    assert api.get(path, {"Range": "bytes=0-9", "If-Range": etag}).status_code == 206
+    assert len(api.get(path, {"Range": "bytes=0-9", "If-Range": '"another"'}).content) == size
+    beyond = api.get(path, {"Range": f"bytes={size}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")

@@ -1,0 +1,244 @@
+"""The file is replaced, missing, broken or hostile: readers get one release, whole, or are told why not; and nothing is written."""
+
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.release import TookTooLong
+from vanc311_pipeline.schema import release as release_table
+from vanc311_pipeline.schema import service_requests
+from vanc311_pipeline_tests.integration.api.conftest import Api, change
+
+Serve = Callable[[Path], Api]
+A_DAY_LATER = "UPDATE release SET as_of = '2099-01-01'"
+
+
+def test_a_new_release_is_served_without_a_restart(own_file: Path, serve: Serve) -> None:
+    api = serve(own_file)
+    before = api.get("/metrics/citywide")
+    cursor = api.answer("/requests", limit=1)["links"]["next"]
+    change(own_file, A_DAY_LATER, "UPDATE metrics_citywide SET volume = volume + 1")
+    after = api.get("/metrics/citywide", {"If-None-Match": before.headers["etag"]})
+    assert after.status_code == 200
+    assert after.json()["meta"]["as_of"] == after.headers["vanc311-as-of"] == "2099-01-01"
+    assert after.json()["data"][0]["volume"] == before.json()["data"][0]["volume"] + 1
+    assert after.headers["vanc311-release"] != before.headers["vanc311-release"]
+    refused = api.get(cursor)
+    assert (refused.status_code, refused.json()["type"]) == (409, "/api/v1/problems#other-release")
+
+
+def test_an_answer_under_way_ends_with_the_release_that_it_began_with(own_file: Path, serve: Serve) -> None:
+    api = serve(own_file)
+    whole, file = api.get("/requests?format=csv").content, own_file.read_bytes()
+    address = f"{api.url}/api/v1"
+    asked = {"Accept-Encoding": "identity"}
+    with (
+        api.session.get(f"{address}/requests?format=csv", headers=asked, stream=True) as rows,
+        api.session.get(f"{address}/downloads/vanc311.sqlite", headers=asked, stream=True) as copy,
+    ):
+        pieces = [rows.iter_content(1000), copy.iter_content(1000)]
+        begun = [next(each) for each in pieces]
+        change(own_file, A_DAY_LATER, "DELETE FROM service_requests")
+        assert api.answer("/requests", count="yes")["meta"]["total"] == 0
+        assert [first + b"".join(rest) for first, rest in zip(begun, pieces, strict=True)] == [whole, file]
+
+
+def test_readers_never_see_two_releases_in_one(own_file: Path) -> None:
+    published, seen, stop = PublishedFile(own_file), set(), threading.Event()
+    question = sa.select(release_table.c.as_of, sa.func.count()).select_from(
+        release_table.outerjoin(service_requests, sa.true())
+    )
+
+    def read() -> None:
+        while not stop.is_set():
+            with published.reading() as release:
+                seen.update((release.about["as_of"], *row) for row in release.rows(question))
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    try:
+        for day in range(1, 6):
+            change(
+                own_file,
+                f"UPDATE release SET as_of = '2099-01-0{day}'",
+                f"DELETE FROM service_requests WHERE rowid % 50 = {day}",
+            )
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    published.close()
+    assert all(about == asked for about, asked, _ in seen)
+    assert len({about for about, _, _ in seen}) == len(seen) > 1
+
+
+def test_a_release_that_nobody_reads_any_more_is_closed(own_file: Path) -> None:
+    published = PublishedFile(own_file)
+    with published.reading() as old:
+        change(own_file, A_DAY_LATER)
+        with published.reading() as new:
+            assert new is not old
+        assert old.scalars(sa.select(sa.func.count()).select_from(service_requests))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(old.descriptor)
+    published.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(new.descriptor)
+
+
+def test_before_the_first_publication_every_answer_says_so(own_file: Path, serve: Serve, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere.sqlite"
+    api = serve(place)
+    for path in ("/status", "/requests?format=csv", "/downloads/vanc311.sqlite"):
+        response = api.get(path)
+        assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
+        assert "vanc311 sync" in response.json()["detail"]
+        assert response.headers["retry-after"]
+    assert api.get("/openapi.json").status_code == 200
+    own_file.rename(place)
+    assert api.get("/status").status_code == 200
+    place.unlink()
+    assert api.get("/status").status_code == 503
+
+
+@pytest.mark.parametrize("broken", [b"", b"no database at all", b"SQLite format 3\0" + b"\0" * 4096])
+def test_a_broken_file_leaves_the_release_before_it_in_place(own_file: Path, serve: Serve, broken: bytes) -> None:
+    api = serve(own_file)
+    before = api.get("/metrics/citywide")
+    fresh = own_file.with_suffix(".new")
+    fresh.write_bytes(broken)
+    fresh.replace(own_file)
+    assert api.get("/metrics/citywide").content == before.content
+    assert api.get("/metrics/areas").status_code == 200
+    assert serve(own_file).get("/metrics/citywide").status_code == 503
+
+
+def test_a_file_of_an_older_version_is_served_as_far_as_it_goes(own_file: Path, serve: Serve) -> None:
+    with closing(sqlite3.connect(own_file)) as connection, connection:
+        connection.execute("DROP TABLE flow")
+    api = serve(own_file)
+    assert api.get("/metrics/citywide").status_code == 200
+    refused = api.get("/backlog/flow")
+    assert (refused.status_code, "vanc311 sync" in refused.json()["detail"]) == (503, True)
+
+
+def test_the_sample_is_marked_wherever_it_goes(own_file: Path, serve: Serve) -> None:
+    change(own_file, "UPDATE release SET source = 'sample'")
+    api = serve(own_file)
+    answer = api.get("/metrics/citywide")
+    assert answer.headers["vanc311-source"] == answer.json()["meta"]["source"] == "sample"
+    assert "not a picture of the city" in answer.json()["meta"]["note"]
+    assert "vanc311-sample-metrics" in api.get("/metrics/citywide?format=csv").headers["content-disposition"]
+    assert "note" in api.get("/areas.geojson").json()
+
+
+def test_a_question_that_takes_too_long_is_broken_off(own_file: Path) -> None:
+    one, other = service_requests.alias(), service_requests.alias()
+    published = PublishedFile(own_file)
+    with published.reading() as release:
+        with pytest.raises(TookTooLong, match="Ask for less"):
+            release.rows(sa.select(sa.func.count()).select_from(one.join(other, sa.true())), within=0.1)
+        assert release.scalars(sa.select(release_table.c.source))  # and the connection is as good as new
+    published.close()
+
+
+def test_a_file_that_may_not_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="can't be read"):
+        PublishedFile(tmp_path).enter()
+
+
+HOSTILE = [
+    "<script>alert(1)</script>", "A/B", "a%2Fb", "100%", "?x=1#y", "'; DROP TABLE release; --", '"quoted", twice""',
+    "=HYPERLINK(\"http://example.org\")", "+1-1", "\u202egnirts", "日本語 ☃ 🦆", "a\\b", " leading", "null", "{{7*7}}", "../..",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_data_and_nothing_else(own_file: Path, serve: Serve, name: str) -> None:
+    old = {"local_area": "Kitsilano", "issue_type": "Abandoned Mattress Case"}
+    with closing(sqlite3.connect(own_file)) as connection, connection:
+        for table in ("local_areas", "metrics_by_neighbourhood", "metrics_hyper_local", "metrics_by_issue", "time_to_close",
+                      "service_requests"):  # fmt: skip
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for column in old.keys() & set(columns):
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (name, old[column]))
+    digest = hashlib.sha256(own_file.read_bytes()).hexdigest()
+    api = serve(own_file)
+    encoded = quote(name, safe="")
+    if name != "../..":  # a client takes these dots for steps; they go as a parameter
+        assert api.answer(f"/metrics/areas/{encoded}")["data"][0]["local_area"] == name
+        assert api.answer(f"/metrics/issues/{encoded}")["data"][0]["issue_type"] == name
+        cell = api.answer(f"/metrics/areas/{encoded}/issues/{encoded}")["data"]
+        assert [(row["local_area"], row["issue_type"]) for row in cell] == [(name, name)]
+    for asked in ({"area": name}, {"issue": name}, {"area": name, "issue": name}):
+        assert api.rows("/time-to-close", **asked)
+        rows = api.rows("/requests", limit=1000, **asked)
+        assert rows
+        assert all(row[column] == name for row in rows for column in old if column[:5] in {each[:5] for each in asked})
+        assert len(api.csv_rows("/requests", **asked)) == len(rows)
+        assert {row["local_area"] for row in api.csv_rows("/requests", area=name)} == {name}
+    page = api.get("/requests", area=name, limit=1)
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert api.get(page.json()["links"]["self"]).json()["data"] == page.json()["data"]
+    refused = api.get("/requests", area=f"no {name}")
+    assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
+    assert hashlib.sha256(own_file.read_bytes()).hexdigest() == digest
+
+
+ADDRESSES = st.sampled_from(
+    [
+        "/requests",
+        "/requests/open",
+        "/time-to-close",
+        "/trends",
+        "/metrics",
+        "/changes",
+        "/backlog/daily",
+        "/quality",
+        "/comparison/mix",
+    ]
+)
+PARAMETERS = st.sampled_from(
+    ["area", "issue", "department", "cursor", "limit", "period", "since", "format", "as_of", "level", "x"]
+)
+VALUES = st.one_of(st.text(max_size=30), st.sampled_from([*HOSTILE, "Kitsilano", "csv", "2025-01-01", "all"]))
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.one_of(ADDRESSES, st.text(max_size=20).map(lambda text: f"/metrics/issues/{quote(text, safe='')}")),
+    asked=st.dictionaries(PARAMETERS, VALUES, max_size=3),
+)
+def test_whatever_is_asked_is_answered_or_refused_in_words_and_nothing_is_written(
+    api: Api, path: str, asked: dict[str, str]
+) -> None:
+    before = api.file.stat()
+    response = api.get(path, **asked)
+    assert response.status_code in (200, 404, 409, 422)
+    if response.status_code != 200:
+        assert response.json()["detail"]
+    after = api.file.stat()
+    assert (after.st_mtime_ns, after.st_size, after.st_ino) == (before.st_mtime_ns, before.st_size, before.st_ino)
+
+
+def test_reading_leaves_no_trace_beside_the_file(own_file: Path, serve: Serve) -> None:
+    digest = hashlib.sha256(own_file.read_bytes()).hexdigest()
+    api = serve(own_file)
+    for path in api.get("/openapi.json").json()["paths"]:
+        if "{" not in path:
+            assert api.get(path).status_code == 200
+    assert [file.name for file in own_file.parent.iterdir()] == [own_file.name]
+    assert hashlib.sha256(own_file.read_bytes()).hexdigest() == digest

@@ -1,0 +1,156 @@
+"""Requests by filter, page by page: each once, in order, and those that pass; and one request with all that is remembered."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vanc311_pipeline_tests.integration.api.conftest import Api, Row, as_csv, change
+
+AREAS = ["Kitsilano", "Downtown", "Arbutus Ridge"]
+ISSUES = ["Abandoned Mattress Case", "Missed Green Bin Pickup Case", "Business Licence Request Case"]
+OUTCOME_OF = "(SELECT outcome FROM outcome_mapping AS m WHERE m.closure_reason = coalesce(r.closure_reason, 'N/A'))"
+
+# What each filter means, in words that are not the program's.
+PASSES: dict[str, Callable[[Row, Any], bool]] = {
+    "area": lambda row, area: row["local_area"] == area,
+    "issue": lambda row, issue: row["issue_type"] == issue,
+    "department": lambda row, department: row["department"] == department,
+    "status": lambda row, status: row["status"] == status,
+    "channel": lambda row, channel: row["channel"] == channel,
+    "closure_reason": lambda row, reason: (row["closure_reason"] or "N/A") == reason,
+    "outcome": lambda row, outcome: row["status"] == "Close" and row["outcome"] == outcome,
+    "opened_from": lambda row, day: row["opened_on"] >= day,
+    "opened_to": lambda row, day: row["opened_on"] <= day,
+    "closed_from": lambda row, day: row["closed_on"] is not None and row["closed_on"] >= day,
+    "closed_to": lambda row, day: row["closed_on"] is not None and row["closed_on"] <= day,
+    "located": lambda row, located: (row["local_area"] is not None) == (located == "yes"),
+}
+days = st.dates(min_value=date(2023, 11, 1), max_value=date(2026, 1, 31)).map(str)
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "area": st.sampled_from(AREAS),
+        "issue": st.sampled_from(ISSUES),
+        "department": st.sampled_from(["ENG - Sanitation Services", "311 Contact Centre"]),
+        "status": st.sampled_from(["Open", "Close"]),
+        "channel": st.sampled_from(["WEB", "Phone", "Mail Out"]),
+        "closure_reason": st.sampled_from(["Service provided", "N/A", "Insufficient info"]),
+        "outcome": st.sampled_from(["Service recorded as provided", "No service or no action recorded"]),
+        "opened_from": days,
+        "opened_to": days,
+        "closed_from": days,
+        "closed_to": days,
+        "located": st.sampled_from(["yes", "no"]),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def stored(api: Api) -> list[Row]:
+    """Every request, oldest first, with its outcome."""
+    return api.select(f"SELECT r.*, {OUTCOME_OF} AS outcome FROM service_requests AS r ORDER BY opened_on, rowid")
+
+
+def passing(stored: list[Row], asked: dict[str, Any]) -> list[Row]:
+    rows = [row for row in stored if all(PASSES[name](row, value) for name, value in asked.items())]
+    return [{name: value for name, value in row.items() if name != "outcome"} for row in rows]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=filters, limit=st.sampled_from([97, 400, 1000]), order=st.sampled_from(["newest", "oldest"]))
+def test_pages_hold_every_request_that_passes_once_and_in_order(
+    api: Api, stored: list[Row], asked: dict[str, Any], limit: int, order: str
+) -> None:
+    expected = passing(stored, asked)
+    rows = api.rows("/requests", limit=limit, order=order, **asked)
+    assert rows == (expected if order == "oldest" else expected[::-1])
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=filters)
+def test_csv_and_the_count_are_of_the_same_requests(api: Api, stored: list[Row], asked: dict[str, Any]) -> None:
+    expected = passing(stored, asked)
+    assert api.csv_rows("/requests", order="oldest", **asked) == as_csv(expected)
+    assert api.answer("/requests", count="yes", limit=1, **asked)["meta"]["total"] == len(expected)
+
+
+def test_small_pages_hold_every_request_too(api: Api, stored: list[Row]) -> None:
+    asked = {"area": "Arbutus Ridge", "opened_from": "2024-06-01"}
+    assert api.rows("/requests", limit=1, order="oldest", **asked) == passing(stored, asked)
+
+
+def test_a_page_of_csv_leads_to_the_next(api: Api) -> None:
+    first = api.get("/requests", format="csv", limit=10)
+    assert len(first.text.splitlines()) == 11
+    following = first.links["next"]["url"]
+    second = api.get(following)
+    assert second.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    both = first.text.splitlines()[1:] + second.text.splitlines()[1:]
+    assert len(both) == len(set(both)) == 20
+
+
+def test_open_requests_come_oldest_first_with_where_they_stand(api: Api) -> None:
+    rows = api.rows("/requests/open", limit=300)
+    assert rows == api.select(
+        """
+        SELECT r.*, CAST(julianday((SELECT as_of FROM release)) - julianday(opened_on) AS INTEGER) AS days_open,
+               s.period, s.n, s.followed, s.closed_sooner_share, s.further_median, s.state
+        FROM service_requests AS r LEFT JOIN open_request_standing AS s USING (request_id)
+        WHERE r.status = 'Open' ORDER BY opened_on, r.rowid
+        """
+    )
+    assert rows[0]["days_open"] > rows[-1]["days_open"]
+    of_area = api.rows("/requests/open", area="Kitsilano", located="yes")
+    assert of_area == [row for row in rows if row["local_area"] == "Kitsilano"]
+
+
+def test_a_request_comes_with_its_standing(api: Api) -> None:
+    one = api.rows("/requests/open", limit=1000)[-1]
+    found = api.answer(f"/requests/{one['request_id']}")["data"]
+    assert found["state"] == "present"
+    assert found["request"]["opened_at"] == one["opened_at"]
+    assert found["standing"]["followed"] == one["followed"]
+    assert found["history"] == []
+
+
+CHANGE = """
+    INSERT INTO request_changes (change_id, kind, request_id, previous_request_id, thread_id, partition_month, department,
+                                 issue_type, opened_at, sharing, before, after, seen_at, data_processed, run_id)
+    SELECT {number}, '{kind}', {id}, {previous}, {thread}, partition_month, department, issue_type, opened_at, {sharing},
+           {before}, {after}, '{seen}', '2026-01-13T14:06:58Z', 'a run' FROM service_requests ORDER BY rowid LIMIT 1
+"""
+
+
+def changed(number: int, kind: str, **values: Any) -> str:
+    given = {
+        "id": "request_id", "previous": "NULL", "thread": "request_id", "sharing": 1, "before": "NULL", "after": "NULL",
+        "seen": "2026-01-13T15:00:00Z",
+    }  # fmt: skip
+    return CHANGE.format(number=number, kind=kind, **given | values)
+
+
+def test_a_request_is_found_by_an_id_that_it_had_and_the_feed_goes_on_where_it_ended(own_file, serve) -> None:
+    old, gone = "a" * 64, "b" * 64
+    change(
+        own_file,
+        changed(1, "edited", before="""'{"latitude":49.1}'""", after="""'{"latitude":49.2}'"""),
+        changed(2, "relabelled", previous=f"'{old}'", after="""'{"issue_type":"x"}'""", seen="2026-01-14T15:00:00Z"),
+        changed(3, "vanished", id=f"'{gone}'", thread=f"'{gone}'", before="""'{"status":"Open"}'""", seen="2026-01-15T15:00:00Z"),
+    )  # fmt: skip
+    api = serve(own_file)
+    one = api.value("SELECT request_id FROM service_requests ORDER BY rowid LIMIT 1")
+    renamed = api.answer(f"/requests/{old}")["data"]
+    assert (renamed["state"], renamed["renamed_to"], renamed["request"]) == ("renamed", one, None)
+    assert [line["kind"] for line in renamed["history"]] == ["edited", "relabelled"]
+    assert renamed["history"][0]["after"] == 49.2
+    assert api.answer(f"/requests/{one}")["data"]["history"] == renamed["history"]
+    assert api.answer(f"/requests/{gone}")["data"]["state"] == "gone"
+    assert api.get(f"/requests/{'c' * 64}").status_code == 404
+    assert [row["change_id"] for row in api.rows("/changes", limit=1)] == [1, 2, 3]
+    assert [row["change_id"] for row in api.rows("/changes", since="2026-01-14T15:00:00Z")] == [2, 3]
+    assert [row["change_id"] for row in api.rows("/changes", since="2026-01-15")] == [3]
+    assert [row["change_id"] for row in api.rows("/changes", kind="edited")] == [1]
