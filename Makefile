@@ -2,17 +2,21 @@
 PYTHON ?= python3
 PORT ?= 3000
 SITE_PORT ?= 8311
+EXPLORE_PORT ?= 8313
 VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync test lint bench growth faults week docs clean
+.PHONY: run sync explore test lint bench load growth faults week docs snapshots clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
 
 sync: $(VENV)/installed ## bring the data in, and end
 	@$(BIN)/vanc311 sync
+
+explore: $(VENV)/installed-explore ## the published file in Datasette, on http://127.0.0.1:8313
+	@$(BIN)/python -m vanc311_pipeline.commands.explore --port $(EXPLORE_PORT)
 
 test: $(VENV)/installed-dev lint ## every test
 	$(BIN)/python -m pytest -n auto --dist loadfile
@@ -24,6 +28,9 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 
 bench: $(VENV)/installed-dev ## the benchmark, side by side with the machine's floor
 	$(BIN)/python -m benchmarks.bench
+
+load: $(VENV)/installed-dev ## the API under load, side by side with Datasette on the same file
+	$(BIN)/python -m benchmarks.load
 
 growth: $(VENV)/installed-dev ## what a quiet slot and one changed month cost at 0.3, 1.3 and 3.4 million rows
 	$(BIN)/python -m benchmarks.growth
@@ -38,6 +45,9 @@ docs: $(VENV)/installed-dev ## write docs/data_dictionary.md and docs/methods.md
 	$(BIN)/python -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md
 	$(BIN)/python -m vanc311_pipeline.commands.methods > docs/methods.md
 
+snapshots: $(VENV)/installed-dev ## write anew what Dagster is given: assets, checks, jobs, schedules, sensors
+	$(BIN)/python -m vanc311_pipeline_tests.integration.graph
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older. Say which: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
@@ -50,7 +60,11 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@ $(VENV)/installed
+	@touch $@ $(VENV)/installed $(VENV)/installed-explore
+
+$(VENV)/installed-explore: $(VENV)/installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[explore]'
+	@touch $@
 
 clean: ## remove what the build made; the data stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The command line `vanc311`: sync, verify, status, serve, up, standin.
+"""The command line `vanc311`: sync, verify, status, backup, restore, serve, up, standin.
 
 What belongs here: options, exit codes, and what is printed. What does not: the work itself. Exit codes: 0 done,
 1 integrity failed or a month is held, 2 wrong usage or settings, or the disk refuses, 3 the portal can't be reached or refuses,
@@ -9,6 +9,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -65,6 +66,24 @@ def status() -> None:
     from vanc311_pipeline.commands.status import run_status
 
     run_status(Settings.from_environment(), console)
+
+
+@vanc311.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path) -> None:
+    """Write the log, the one thing that can't be fetched again, to FILE."""
+    from vanc311_pipeline.commands.backup import run_backup
+
+    run_backup(Settings.from_environment(), console, file)
+
+
+@vanc311.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def restore(file: Path) -> None:
+    """Bring the log back from FILE, a backup, into a new warehouse or one whose log the backup continues."""
+    from vanc311_pipeline.commands.backup import run_restore
+
+    run_restore(Settings.from_environment(), console, file)
 
 
 @vanc311.command()

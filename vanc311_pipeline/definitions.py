@@ -6,11 +6,13 @@ it. Nothing is read or opened at import.
 
 import dagster as dg
 
+from vanc311_pipeline.orchestration.alerts import alerts_sensor
 from vanc311_pipeline.orchestration.checks import ASSET_CHECKS
 from vanc311_pipeline.orchestration.deep import verify_deep
 from vanc311_pipeline.orchestration.job import sync, verify
+from vanc311_pipeline.orchestration.pruning import prune_job, prune_schedule
 from vanc311_pipeline.orchestration.publication import ASSETS
-from vanc311_pipeline.orchestration.resources import portal_resource, store_resource
+from vanc311_pipeline.orchestration.resources import portal_resource, store_resource, webhook_resource
 from vanc311_pipeline.orchestration.schedule import every_50_minutes
 from vanc311_pipeline.progress import Progress, Silent
 from vanc311_pipeline.settings import Settings
@@ -23,14 +25,17 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
         settings: where the portal and the data are.
         progress: who is told of each month; nobody by default.
     """
+    prune = prune_job(settings)
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=ASSET_CHECKS,
-        jobs=[sync, verify, verify_deep],
-        schedules=[every_50_minutes],
+        jobs=[sync, verify, verify_deep, prune],
+        schedules=[every_50_minutes, prune_schedule(prune)],
+        sensors=[alerts_sensor(settings)],
         resources={
             "portal": portal_resource(settings),
             "store": store_resource(settings),
+            "webhook": webhook_resource(settings),
             "progress": progress or Silent(),
         },
         executor=dg.in_process_executor,

@@ -6,7 +6,7 @@ a file, opens a connection or knows Dagster. Nothing is read at import; call `Se
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -56,6 +56,9 @@ TICK_SECONDS = 45.0  # all that a schedule's tick may take with the portal: Dags
 
 SLOT_SECONDS = 3_000  # the schedule: a true 50 minutes
 
+ALERT_SECONDS = 20.0  # all that a message to the webhook may take
+MOST_DAYS = 36_500
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -77,6 +80,12 @@ class Settings:
     """How long the portal may be silent before a request counts as failed."""
     retry_wait_seconds: float = 1.0
     """The first pause between two attempts; it doubles, with jitter."""
+    alert_webhook: str | None = field(default=None, repr=False)
+    """Where failed runs and held months are told of, as Slack takes it; nowhere by default. The address is a secret."""
+    ui_url: str | None = None
+    """Where people reach Dagster's UI, for the links in alerts."""
+    keep_runs_days: int = 30
+    """How long Dagster keeps finished runs and their logs; those that the UI still needs stay longer."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -88,7 +97,7 @@ class Settings:
         env = os.environ if environment is None else environment
         default = cls()
         return cls(
-            portal_url=_url(env.get("VANC311_PORTAL_URL") or default.portal_url),
+            portal_url=_portal(env.get("VANC311_PORTAL_URL") or default.portal_url),
             api_key=env.get("VANC311_API_KEY") or None,
             data_dir=Path(env.get("VANC311_DATA_DIR") or default.data_dir).expanduser().absolute(),
             database_url=_sqlite(env.get("VANC311_DATABASE_URL")),
@@ -96,6 +105,9 @@ class Settings:
             source=_source(env.get("VANC311_SOURCE") or default.source),
             read_timeout_seconds=_positive(env, "VANC311_READ_TIMEOUT_SECONDS", default.read_timeout_seconds),
             retry_wait_seconds=_positive(env, "VANC311_RETRY_WAIT_SECONDS", default.retry_wait_seconds),
+            alert_webhook=_webhook(env.get("VANC311_ALERT_WEBHOOK")),
+            ui_url=_ui(env.get("VANC311_UI_URL")),
+            keep_runs_days=_days(env, "VANC311_KEEP_RUNS_DAYS", default.keep_runs_days),
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -109,6 +121,9 @@ class Settings:
             "VANC311_SOURCE": self.source,
             "VANC311_READ_TIMEOUT_SECONDS": str(self.read_timeout_seconds),
             "VANC311_RETRY_WAIT_SECONDS": str(self.retry_wait_seconds),
+            "VANC311_ALERT_WEBHOOK": self.alert_webhook,
+            "VANC311_UI_URL": self.ui_url,
+            "VANC311_KEEP_RUNS_DAYS": str(self.keep_runs_days),
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -136,14 +151,39 @@ class Settings:
         return self.data_dir / "published" / "vanc311.sqlite"
 
 
-def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+def _portal(value: str) -> str:
+    if not _is_address(value):
         raise SettingsError(
             f"VANC311_PORTAL_URL is {value!r}, which is not an http(s) address. "
             "Set it to the portal's root, such as https://opendata.vancouver.ca, or unset it."
         )
     return value.rstrip("/")
+
+
+def _webhook(value: str | None) -> str | None:
+    if value and not _is_address(value):
+        raise SettingsError(
+            "VANC311_ALERT_WEBHOOK is not an http(s) address; it is not repeated here, because such an address is a secret. "
+            "Set it to what Slack, or a service that takes the same messages, gave you, or unset it to have no alerts."
+        )
+    return value or None
+
+
+def _ui(value: str | None) -> str | None:
+    if value and not _is_address(value):
+        raise SettingsError(
+            f"VANC311_UI_URL is {value!r}, which is not an http(s) address. "
+            "Set it to where people reach Dagster's UI, such as http://127.0.0.1:3000, or unset it."
+        )
+    return value.rstrip("/") if value else None
+
+
+def _is_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return False
 
 
 def _sqlite(value: str | None) -> str | None:
@@ -174,3 +214,13 @@ def _positive(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < number < float("inf"):
         raise SettingsError(f"{name} is {text!r}; it must be a number of seconds greater than 0.")
     return number
+
+
+def _days(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name)
+    if not text:
+        return default
+    days = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    if not 1 <= days <= MOST_DAYS:
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number of days from 1 to {MOST_DAYS}.")
+    return days

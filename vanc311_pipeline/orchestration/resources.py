@@ -54,12 +54,24 @@ class StoreResource(dg.ConfigurableResource[None]):
     def published_path(self) -> Path:
         return Path(self.published_file)
 
+    @property
+    def warehouse(self) -> Warehouse:
+        """The warehouse as it is, for who only looks; it need not be there yet."""
+        source: Source = "sample" if self.source == "sample" else "portal"
+        return Warehouse(self.warehouse_url, source)
+
     def open(self) -> Warehouse:
         """The warehouse, with its tables made if they are not there yet."""
-        source: Source = "sample" if self.source == "sample" else "portal"
-        warehouse = Warehouse(self.warehouse_url, source)
+        warehouse = self.warehouse
         warehouse.create()
         return warehouse
+
+
+class WebhookResource(dg.ConfigurableResource[None]):
+    """Who is told of failures, and where people then look."""
+
+    url: str | None = None
+    ui_url: str | None = None
 
 
 def open_portal(settings: Settings) -> Portal:
@@ -89,4 +101,11 @@ def store_resource(settings: Settings) -> StoreResource:
         published_file=str(settings.published_path),
         source=settings.source,
         portal_url=settings.portal_url,
+    )
+
+
+def webhook_resource(settings: Settings) -> WebhookResource:
+    # By name, so that the address, which is a secret, never shows in the UI.
+    return WebhookResource(
+        url=dg.EnvVar("VANC311_ALERT_WEBHOOK") if settings.alert_webhook else None, ui_url=settings.ui_url
     )

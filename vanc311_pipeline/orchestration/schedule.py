@@ -16,16 +16,13 @@ Time: an evaluation goes by the instant that it was scheduled for, and looks at 
 that the code server, not the portal, can't be reached.
 """
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import datetime
-from typing import TypeVar
 
 import dagster as dg
 
 from vanc311_pipeline.errors import PipelineError, PortalUnavailable, QuotaExceeded
 from vanc311_pipeline.orchestration.assets import portal_key
+from vanc311_pipeline.orchestration.deadline import within
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
@@ -33,8 +30,6 @@ from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
 from vanc311_pipeline.plan import Plan, published_again
 from vanc311_pipeline.settings import LIVE, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
-
-Answer = TypeVar("Answer")
 
 SLOT_TAG = "vanc311/slot"
 _UNFINISHED = [
@@ -76,7 +71,11 @@ def every_50_minutes(
             f"Slot {slot_name(slot)} waits: run {running[:8]} of sync is not finished. Asking again in ten minutes."
         )
     try:
-        plan = _within(TICK_SECONDS, lambda: _plan(portal, store))
+        plan = within(
+            TICK_SECONDS,
+            lambda: _plan(portal, store),
+            PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."),
+        )
     except QuotaExceeded as error:
         _remember(context.instance, slot, "quota", str(error), until=error.until)
         return dg.SkipReason(f"Slot {slot_name(slot)}: {error}")
@@ -92,29 +91,6 @@ def _plan(portal: PortalResource, store: StoreResource) -> Plan:
     """One question, one attempt: the next heartbeat is the retry."""
     with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
         return published_again(plan_now(client, store.open()), store.published_path)
-
-
-def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
-    """What `ask` answers or raises, or an error when the time is up.
-
-    A thread, because some waits have no time limit of their own: a name server, a header that comes byte by byte. One
-    that is left behind writes nothing but the portal's answer, and its client asks nothing more once its time is up.
-    """
-    answer: Future[Answer] = Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(ask())
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=work, name="vanc311 tick", daemon=True).start()
-    try:
-        return answer.result(timeout=seconds)
-    except TimeoutError:
-        if answer.done():  # the answer's own error, not ours
-            raise
-        raise PortalUnavailable(f"The portal's answer was not whole after {seconds:g} s.") from None
 
 
 def _reason(error: PipelineError) -> str:

@@ -24,7 +24,8 @@ def test_nothing_needs_to_be_set():
 
 def test_an_empty_variable_is_as_good_as_none():
     names = Settings.from_environment({"VANC311_API_KEY": "k"}).to_environment()
-    empty = dict.fromkeys([*names, "VANC311_DATABASE_URL"], "")
+    others = ["VANC311_DATABASE_URL", "VANC311_ALERT_WEBHOOK", "VANC311_UI_URL"]
+    empty = dict.fromkeys([*names, *others], "")
     assert Settings.from_environment(empty) == Settings.from_environment({})
 
 
@@ -39,6 +40,9 @@ def test_the_environment_wins(tmp_path):
             "VANC311_SOURCE": "sample",
             "VANC311_READ_TIMEOUT_SECONDS": "2.5",
             "VANC311_RETRY_WAIT_SECONDS": "0.1",
+            "VANC311_ALERT_WEBHOOK": "https://hooks.example/services/T/B/x/",
+            "VANC311_UI_URL": "http://127.0.0.1:3000/",
+            "VANC311_KEEP_RUNS_DAYS": "7",
         }
     )
     assert found == Settings(
@@ -50,12 +54,20 @@ def test_the_environment_wins(tmp_path):
         source="sample",
         read_timeout_seconds=2.5,
         retry_wait_seconds=0.1,
+        alert_webhook="https://hooks.example/services/T/B/x/",
+        ui_url="http://127.0.0.1:3000",
+        keep_runs_days=7,
     )
     assert found.warehouse_url == f"sqlite:///{tmp_path}/other.sqlite"
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"VANC311_API_KEY": "k", "VANC311_SOURCE": "sample", "VANC311_DATABASE_URL": "sqlite:////x"}]
+    "given",
+    [
+        {},
+        {"VANC311_API_KEY": "k", "VANC311_SOURCE": "sample", "VANC311_DATABASE_URL": "sqlite:////x"},
+        {"VANC311_ALERT_WEBHOOK": "https://h/x", "VANC311_UI_URL": "http://u", "VANC311_KEEP_RUNS_DAYS": "9"},
+    ],
 )
 def test_a_child_process_gets_the_same_settings(given):
     found = Settings.from_environment(given)
@@ -85,6 +97,13 @@ def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
         ("VANC311_READ_TIMEOUT_SECONDS", "ten"),
         ("VANC311_RETRY_WAIT_SECONDS", "inf"),
         ("VANC311_RETRY_WAIT_SECONDS", "nan"),
+        ("VANC311_UI_URL", "localhost:3000"),
+        ("VANC311_UI_URL", "http://[::1"),
+        ("VANC311_KEEP_RUNS_DAYS", "0"),
+        ("VANC311_KEEP_RUNS_DAYS", "-3"),
+        ("VANC311_KEEP_RUNS_DAYS", "1.5"),
+        ("VANC311_KEEP_RUNS_DAYS", "²"),
+        ("VANC311_KEEP_RUNS_DAYS", "99999999999999999999"),
     ],
 )
 def test_what_cant_be_used_is_refused_with_its_name_and_value(name, value):
@@ -93,6 +112,20 @@ def test_what_cant_be_used_is_refused_with_its_name_and_value(name, value):
     assert name in str(error.value)
     assert value in str(error.value)
     assert error.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    "value", ["hooks.example/hunter2", "ftp://hooks.example/hunter2", "https:///hunter2", "http://h:99999/hunter2"]
+)
+def test_a_webhook_that_cant_be_used_is_refused_without_repeating_it(value):
+    with pytest.raises(SettingsError, match="VANC311_ALERT_WEBHOOK") as error:
+        Settings.from_environment({"VANC311_ALERT_WEBHOOK": value})
+    assert "hunter2" not in str(error.value)
+    assert error.value.exit_code == EXIT_USAGE
+
+
+def test_a_webhook_is_in_nothing_that_prints_the_settings():
+    assert "hunter2" not in repr(Settings(alert_webhook="https://hooks.example/hunter2"))
 
 
 def test_a_password_in_a_refused_database_address_is_not_repeated():

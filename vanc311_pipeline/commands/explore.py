@@ -1,0 +1,156 @@
+"""`make explore`: the published file in Datasette, with the words that the schema and the registry have for it.
+
+What belongs here: Datasette's metadata (descriptions, facets, canned queries), and its start. What does not: any meaning;
+each comes from the tables, the views and the registry. Datasette itself is the optional dependency `explore`.
+
+Units stand in the descriptions of the columns, because Datasette takes only physical ones for units.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from sqlite3 import connect
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.cli import main
+from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.registry import FAMILIES, METRICS
+from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LIVE, Settings
+
+# What people narrow a table down by, most wanted first. Counting a facet reads the whole table, so each has a few at most.
+FACETS = (
+    "scope",
+    "level",
+    "status",
+    "local_area",
+    "measure",
+    "metric",
+    "kind",
+    "channel",
+    "result",
+    "dataset",
+    "reason",
+)
+MOST_FACETS = 3
+
+# Views read every request; Datasette's own limits are made for smaller files.
+LIMITS = {"sql_time_limit_ms": 20_000, "facet_time_limit_ms": 5_000, "suggest_facets": "off", "default_page_size": 50}
+
+# Questions with a blank to fill in. Those without one are the views.
+QUESTIONS = {
+    "history_of_a_request": (
+        "Every change that we saw of one request, under whatever name it had.",
+        "SELECT * FROM request_history WHERE thread_id = (SELECT thread_id FROM request_history WHERE request_id = :request_id "
+        "LIMIT 1) ORDER BY change_id",
+    ),
+    "requests_of_an_area_and_an_issue": (
+        "The newest thousand requests of one issue type in one local area.",
+        "SELECT * FROM service_requests WHERE local_area = :local_area AND issue_type = :issue_type "
+        "ORDER BY opened_at DESC LIMIT 1000",
+    ),
+    "what_a_word_means": (
+        "Tables, columns and their meanings that hold a word.",
+        "SELECT * FROM dictionary WHERE table_name || ' ' || column_name || ' ' || meaning LIKE '%' || :word || '%'",
+    ),
+    "how_a_statistic_is_defined": (
+        "The definition of one statistic, such as median_days.",
+        "SELECT * FROM metric_definitions WHERE metric = :metric",
+    ),
+}
+
+
+def metadata(published: Path) -> dict[str, Any]:
+    """Datasette's metadata for a published file."""
+    source, as_of = _release(published)
+    sample = " THE BUNDLED SAMPLE: not the city's statistics." if source == "sample" else ""
+    return {
+        "title": f"Vancouver's 3-1-1 service requests{' (sample)' if sample else ''}",
+        "description": f"As of {as_of}.{sample} Quote a number with its n and its as_of.",
+        "license": LICENCE,
+        "license_url": f"https://{CITY_PORTAL}/pages/licence/",
+        "source": "City of Vancouver's open data portal",
+        "source_url": f"https://{CITY_PORTAL}/explore/dataset/{LIVE}/",
+        "databases": {published.stem: {"tables": dict(_tables()), "queries": dict(_queries())}},
+    }
+
+
+def _release(published: Path) -> tuple[str, str]:
+    if not published.exists():
+        raise SettingsError(
+            f"There is nothing to explore at {published} yet. Run `make sync` first, or set VANC311_DATA_DIR."
+        )
+    with closing(connect(f"file:{published}?mode=ro", uri=True)) as raw:
+        source, as_of = raw.execute("SELECT source, as_of FROM release").fetchone()
+    return str(source), str(as_of)
+
+
+def _tables() -> Iterator[tuple[str, dict[str, Any]]]:
+    families = {name: family for family in FAMILIES for name in family.tables}
+    for table in (*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables):
+        words = [table.comment or ""]
+        if family := families.get(table.name):
+            words += [family.plain, f"Limits: {family.limits}"]
+        yield (
+            table.name,
+            {
+                "description": " ".join(words),
+                "columns": {column.name: _column(column) for column in table.columns},
+                "facets": [name for name in FACETS if name in table.columns][:MOST_FACETS],
+            },
+        )
+    for view in schema.VIEWS:
+        columns = {name: f"{meaning} ({unit})" for name, meaning, unit in view.columns}
+        yield view.name, {"description": view.meaning, "columns": columns}
+
+
+def _column(column: sa.Column[Any]) -> str:
+    """A column's meaning and unit; of a statistic also what a larger value says."""
+    larger = f". Larger means: {METRICS[column.name].direction}" if column.name in METRICS else ""
+    return f"{column.comment} ({column.info['unit']}){larger}"
+
+
+def _queries() -> Iterator[tuple[str, dict[str, str]]]:
+    for name, (meaning, sql) in QUESTIONS.items():
+        yield name, {"title": meaning, "sql": sql}
+    for view in schema.VIEWS:
+        columns = ", ".join(name for name, _, _ in view.columns)
+        sql = f"WITH answer ({columns}) AS ({view.query.strip()}) SELECT * FROM answer"
+        yield (
+            f"sql_of_{view.name}",
+            {"title": f"{view.meaning} With the SQL behind the view, to change it.", "sql": sql},
+        )
+
+
+def command(settings: Settings, port: int) -> list[str]:
+    """What starts Datasette on the published file; its metadata is written on the way.
+
+    Raises:
+        SettingsError: there is no published file, or the port is taken.
+    """
+    about = metadata(settings.published_path)
+    refuse_taken_port("Datasette", "127.0.0.1", port, f"make explore EXPLORE_PORT={port + 1}")
+    file = settings.data_dir / "explore.json"
+    file.write_text(json.dumps(about, indent=1, ensure_ascii=False))
+    limits = [part for name, value in LIMITS.items() for part in ("--setting", name, str(value))]
+    opened = ["--immutable", str(settings.published_path), "--metadata", str(file)]
+    return [sys.executable, "-m", "datasette", "serve", *opened, "--host", "127.0.0.1", "--port", str(port), *limits]
+
+
+@click.command()
+@click.option("--port", default=8313, show_default=True, type=click.IntRange(1, 65535), help="The port.")
+def explore(port: int) -> None:
+    """Open the published file in Datasette until Ctrl-C."""
+    words = command(Settings.from_environment(), port)
+    os.execv(words[0], words)
+
+
+if __name__ == "__main__":
+    main(explore)

@@ -1,0 +1,182 @@
+"""The sensor `alerts`: tells a webhook of runs that failed and of months that are newly held. As Slack takes it.
+
+What belongs here: which events are told, in which words, and the memory of what was told. What does not: what a run or a
+check found, and the decision to hold a month.
+
+Why not a `run_failure_sensor`: it moves on when its message can't be delivered, so an event would be lost with the
+receiver. Here the cursor moves only after the receiver has taken the message: all that a tick has to tell is one message,
+delivered or tried again by the next tick. A receiver that takes a message and breaks off before saying so gets it twice.
+
+The webhook's address is a secret: it comes from the environment by name and is in no error, log or page of the UI.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+import requests
+
+from vanc311_pipeline.orchestration.deadline import within
+from vanc311_pipeline.orchestration.failures import words_of_failure
+from vanc311_pipeline.orchestration.job import sync
+from vanc311_pipeline.orchestration.pruning import PRUNE
+from vanc311_pipeline.orchestration.resources import StoreResource, WebhookResource
+from vanc311_pipeline.settings import ALERT_SECONDS, Settings
+from vanc311_pipeline.warehouse import ledger
+
+WATCHED_JOBS = [sync.name, PRUNE]
+"""The jobs that run while nobody looks."""
+
+FAILURES_AT_ONCE = 20
+LISTED = 12  # held months named in one message; all are counted
+LONGEST = 1_500  # characters of one run's reason
+
+
+class NotDelivered(dg.DagsterError):
+    """A message that the receiver did not take, in one sentence. One of Dagster's own errors: those are shown as they are."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was told already: the sensor's cursor."""
+
+    last_failure: int
+    held: tuple[str, ...]
+
+    def write(self) -> str:
+        return json.dumps({"last_failure": self.last_failure, "held": self.held})
+
+    @classmethod
+    def read(cls, text: str) -> "Told":
+        said = json.loads(text)
+        return cls(said["last_failure"], tuple(said["held"]))
+
+
+def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor; it is on from the start if there is a webhook, else off."""
+    on = dg.DefaultSensorStatus.RUNNING if settings.alert_webhook else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=60,
+        default_status=on,
+        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune and every newly held month, once. "
+        "What can't be delivered is tried again a minute later.",
+    )
+    def alerts(
+        context: dg.SensorEvaluationContext, webhook: WebhookResource, store: StoreResource
+    ) -> dg.SkipReason | dg.SensorResult:
+        if not webhook.url:
+            return dg.SkipReason(
+                "VANC311_ALERT_WEBHOOK isn't set, so nobody is told of anything. Set it and start Dagster again."
+            )
+        before = Told.read(context.cursor) if context.cursor else Told(_newest_failure(context.instance), ())
+        failures, last_failure = _failures(context.instance, before.last_failure, webhook.ui_url)
+        held = _held(store)
+        news = [said for since, said in held.items() if since not in before.held]
+        told = Told(last_failure, tuple(held))
+        paragraphs = [*failures, *([_held_in_words(news)] if news else [])]
+        if paragraphs:
+            post(webhook.url, "\n\n".join(paragraphs))
+        reason = f"Told of {_number(len(failures), 'failed run')} and {_number(len(news), 'newly held month')}."
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(reason if paragraphs else "Nothing to tell."), cursor=told.write()
+        )
+
+    return alerts
+
+
+def _newest_failure(instance: dg.DagsterInstance) -> int:
+    """Where the telling begins: what failed before the alerts were turned on is not news."""
+    found = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    return found[0].storage_id if found else -1
+
+
+def _failures(instance: dg.DagsterInstance, after: int, ui_url: str | None) -> tuple[list[str], int]:
+    """The runs that failed since, each in words, and how far that goes."""
+    found = instance.fetch_run_status_changes(
+        dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=after),
+        limit=FAILURES_AT_ONCE,
+        ascending=True,
+    ).records
+    said = [
+        _failure_in_words(instance, record.event_log_entry, ui_url)
+        for record in found
+        if record.event_log_entry.job_name in WATCHED_JOBS
+    ]
+    return said, found[-1].storage_id if found else after
+
+
+def _failure_in_words(instance: dg.DagsterInstance, failed: dg.EventLogEntry, ui_url: str | None) -> str:
+    run_id = failed.run_id
+    reason = words_of_failure(instance.all_logs(run_id), failed)
+    short = reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} … (all of it is with the run)"
+    link = f"\n{ui_url}/runs/{run_id}" if ui_url else ""
+    return f"vanc311: run {run_id} of {failed.job_name} failed.\n{short}{link}"
+
+
+def _held(store: StoreResource) -> dict[str, str]:
+    """The months that are held now: which and since when, and in words."""
+    warehouse = store.warehouse
+    if not warehouse.path.exists():
+        return {}
+    with warehouse.read() as connection:
+        records = ledger.months(connection)
+    return {
+        f"{window.dataset} {window.month} {record.held_since}": f"{window.month}: the portal now has {record.held_rows:,} rows of the "
+        f"{record.rows_landed:,} that we hold"
+        for window, record in sorted(records.items(), key=lambda item: (item[0].month, item[0].dataset))
+        if record.held_rows is not None
+    }
+
+
+def _held_in_words(months: Sequence[str]) -> str:
+    more = f"\n… and {len(months) - LISTED} more" if len(months) > LISTED else ""
+    return (
+        f"vanc311: {_number(len(months), 'month')} newly held.\n" + "\n".join(months[:LISTED]) + more + "\n"
+        "The old rows stay, and nothing is published until the portal recovers or somebody accepts the loss: "
+        f"vanc311 sync --accept-shrink {months[0].partition(':')[0]}"
+    )
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count} {of}{'' if count == 1 else 's'}"
+
+
+def post(url: str, text: str) -> None:
+    """Deliver a message.
+
+    Raises:
+        NotDelivered: the receiver did not take it, in time or at all.
+    """
+    answered = within(
+        ALERT_SECONDS, lambda: _post(url, text), NotDelivered(_refused(f"no answer in {ALERT_SECONDS:g} s"))
+    )
+    if not 200 <= answered < 300:
+        raise NotDelivered(_refused(f"status {answered}"))
+
+
+def _post(url: str, text: str) -> int:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # the three that Slack reads
+    try:
+        # A redirect would turn the message into a question; the body of an answer may never end, and says nothing.
+        with requests.post(
+            url, json={"text": escaped}, timeout=ALERT_SECONDS / 2, allow_redirects=False, stream=True
+        ) as answer:
+            return answer.status_code
+    except requests.RequestException as error:
+        raise NotDelivered(_refused(_kind(error))) from None  # its own words have the address in them
+
+
+def _kind(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    return "no connection" if isinstance(error, requests.ConnectionError) else type(error).__name__
+
+
+def _refused(why: str) -> str:
+    return (
+        f"The webhook did not take the alert: {why}. The data is not affected, and the alert is not lost: it is sent again in "
+        "a minute. If that goes on, see whether VANC311_ALERT_WEBHOOK is still valid."
+    )

@@ -1,0 +1,260 @@
+"""Backup and restoration of the log: what the portal forgets, and so nobody can fetch again.
+
+What belongs here: the backup's format, writing it, and taking it over into a warehouse. What does not: everything that the
+next `vanc311 sync` loads anew, which is all the rest. `portal_releases` and `publications` are left out on purpose: they say
+what this warehouse holds and published, which is not true of the one that is restored into; a first load would be taken for
+news.
+
+Format: JSON lines, compressed with gzip. The first line says what it is, the next are the rows, table by table in the order
+in which they were written, the last is the SHA-256 of all the others. `zcat` reads it; it takes a tenth of what the same
+rows take in SQLite.
+
+Nothing is ever lost: a warehouse's log is only added to, and a backup is only replaced by one that continues it.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.disk import on_disk
+from vanc311_pipeline.errors import IntegrityError, SettingsError
+from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
+from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+
+FORMAT = "vanc311 log"
+VERSION = 1
+"""Of the format and of the tables' columns."""
+TABLES = (request_changes, accepted_losses, deep_readings)
+ROWS_AT_ONCE = 5_000
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a backup says of itself."""
+
+    source: str
+    made_at: str
+    rows: dict[str, int]
+
+    def write(self) -> bytes:
+        tables = [
+            {"table": table.name, "columns": table.columns.keys(), "rows": self.rows[table.name]} for table in TABLES
+        ]
+        return _line(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "source": self.source,
+                "made_at": self.made_at,
+                "tables": tables,
+            }
+        )
+
+    @classmethod
+    def read(cls, path: Path, line: bytes) -> "Header":
+        said = json.loads(line)
+        if not isinstance(said, dict) or said.get("format") != FORMAT:
+            raise _something_else(path)
+        here = [(table.name, list(table.columns.keys())) for table in TABLES]
+        if said["version"] != VERSION or [(item["table"], item["columns"]) for item in said["tables"]] != here:
+            raise SettingsError(
+                f"{path} has version {said['version']} of the log, this program has version {VERSION}. Nothing was changed. "
+                "Restore it with the version of vanc311 that made it, then run this one on that warehouse."
+            )
+        return cls(said["source"], said["made_at"], {item["table"]: int(item["rows"]) for item in said["tables"]})
+
+
+def write_backup(warehouse: Warehouse, target: Path) -> Header:
+    """Write the log to a file, whole or not at all.
+
+    Raises:
+        SettingsError: there is no warehouse, or the file is something else.
+        IntegrityError: the file holds what the log here does not; it stays.
+        StorageError: the disk refused; the file stays as it was.
+    """
+    with warehouse.read() as connection, on_disk(target):
+        if target.exists():
+            _refuse_to_lose(connection, warehouse.source, target)
+        header = Header(warehouse.source, utc_now(), {table.name: _count(connection, table) for table in TABLES})
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".vanc311-backup-", dir=target.parent) as scratch:
+            file = Path(scratch) / target.name
+            _write(file, header, connection)
+            check_backup(file)
+            file.replace(target)
+        _force_to_disk(target.parent)
+    return header
+
+
+def _write(file: Path, header: Header, connection: sa.Connection) -> None:
+    digest = hashlib.sha256()
+    # Without a name and a time in gzip's own header, the same log gives the same bytes but for `made_at`.
+    with file.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+        for line in _lines(header, connection):
+            digest.update(line)
+            packed.write(line)
+        packed.write(_line({"sha256": digest.hexdigest()}))
+    _force_to_disk(file)
+
+
+def _lines(header: Header, connection: sa.Connection) -> Iterator[bytes]:
+    yield header.write()
+    for table in TABLES:
+        for row in _rows(connection, table):
+            yield _line(list(row))
+
+
+def _refuse_to_lose(connection: sa.Connection, source: str, target: Path) -> None:
+    header = check_backup(target)
+    if header.source != source:
+        raise SettingsError(
+            f"{target} is a backup of the {header.source}'s log, this warehouse holds the {source}'s. Nothing was changed. "
+            "Name another file."
+        )
+    for table, theirs in _tables(target, header):
+        ours = _rows(connection, table)
+        for number, row in enumerate(theirs, 1):
+            if next(ours, None) != row:
+                raise IntegrityError(
+                    f"{target} holds what the log here does not: row {number:,} of {table.name}. It was not replaced, so nothing "
+                    "is lost. If the log here is new, bring the backup back with `vanc311 restore`; else name another file."
+                )
+
+
+def check_backup(path: Path) -> Header:
+    """Read a backup to its end, and prove it by its digest before a word of it is believed; what it says of itself.
+
+    Raises:
+        SettingsError: there is none, or it is something else or of another version.
+        IntegrityError: it is damaged.
+    """
+    digest, last = hashlib.sha256(), b""
+    with _opened(path) as lines:
+        first = lines.readline()
+        for line in chain([first], lines):
+            digest.update(last)
+            last = line
+        if json.loads(last) != {"sha256": digest.hexdigest()}:
+            raise _damaged(path)
+        return Header.read(path, first)
+
+
+def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
+    """Add what a backup holds and the log lacks, in one transaction; how many rows of each table were added.
+
+    Raises:
+        SettingsError: there is no such backup, or it is of another source or version.
+        IntegrityError: it is damaged, or the log here is another one; nothing was changed.
+    """
+    with on_disk(path):
+        header = check_backup(path)
+    if header.source != warehouse.source:
+        raise SettingsError(
+            f"{path} is a backup of the {header.source}'s log, not of the {warehouse.source}'s; the two are never mixed. Nothing was "
+            f"changed. Set VANC311_SOURCE={header.source} and VANC311_DATA_DIR to that data's directory."
+        )
+    warehouse.create()
+    with warehouse.write() as connection:
+        here = {table.name: _count(connection, table) for table in TABLES}
+        lacking = {name for name, rows in header.rows.items() if here[name] < rows}
+        beyond = {name for name, rows in header.rows.items() if here[name] > rows}
+        if lacking and beyond:
+            raise _another_log(path, f"{min(lacking)} has fewer rows here, {min(beyond)} more")
+        for table, theirs in _tables(path, header):
+            _add(connection, table, theirs, here[table.name], path)
+    return {name: max(0, rows - here[name]) for name, rows in header.rows.items()}
+
+
+def _add(connection: sa.Connection, table: sa.Table, theirs: Iterator[Row], here: int, path: Path) -> None:
+    """Append to a table the rows that it lacks, once those that it has have been found to be the same."""
+    for number, (ours, row) in enumerate(zip(_rows(connection, table), islice(theirs, here), strict=False), 1):
+        if ours != row:
+            raise _another_log(path, f"row {number:,} of {table.name} differs")
+    insert = sa.insert(table)
+    names = table.columns.keys()
+    while rows := list(islice(theirs, ROWS_AT_ONCE)):
+        connection.execute(insert, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _another_log(path: Path, where: str) -> IntegrityError:
+    return IntegrityError(
+        f"The log here and {path} are not of one history: {where}. Nothing was changed. To go on from the backup, restore it "
+        "into a new directory (VANC311_DATA_DIR) and run `vanc311 sync` there; to keep the log here, back it up to another file."
+    )
+
+
+def _count(connection: sa.Connection, table: sa.Table) -> int:
+    return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[Row]:
+    """A table's rows in the order in which they were written."""
+    query = sa.select(table).order_by(sa.literal_column("rowid")).execution_options(yield_per=ROWS_AT_ONCE)
+    with closing(connection.execute(query)) as result:
+        for row in result:
+            yield tuple(row)
+
+
+def _tables(path: Path, header: Header) -> Iterator[tuple[sa.Table, Iterator[Row]]]:
+    """A backup's tables, each with its rows; take them before the next one."""
+    with _opened(path) as lines:
+        rows = (tuple(json.loads(line)) for line in islice(lines, 1, None))
+        for table in TABLES:
+            yield table, islice(rows, header.rows[table.name])
+        for _ in lines:  # at its end gzip compares its own sum
+            pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[gzip.GzipFile]:
+    """A backup's lines; whatever goes wrong with them is an error of ours."""
+    try:
+        with gzip.open(path) as lines:
+            yield lines
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise SettingsError(
+            f"There is no backup at {path}. Nothing was changed. Name the file that `vanc311 backup` made."
+        ) from error
+    except gzip.BadGzipFile as error:
+        if "Not a gzipped file" in str(error):
+            raise _something_else(path) from error
+        raise _damaged(path) from error
+    except (EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+
+
+def _something_else(path: Path) -> SettingsError:
+    return SettingsError(
+        f"{path} is not a backup of vanc311. Nothing was changed. Name the file that `vanc311 backup` made, or one that is not there."
+    )
+
+
+def _damaged(path: Path) -> IntegrityError:
+    return IntegrityError(
+        f"{path} is damaged: it is not what was written. Nothing was taken over, and nothing was changed. Use another copy of it."
+    )
+
+
+def _line(value: dict[str, Any] | list[Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

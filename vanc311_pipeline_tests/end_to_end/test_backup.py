@@ -1,0 +1,333 @@
+"""Claims about `vanc311 backup` and `vanc311 restore`: what can't be fetched again survives, and nothing is ever lost by them."""
+
+import gzip
+import hashlib
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.cli import main, vanc311
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse.backup import TABLES, VERSION, check_backup
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.end_to_end.city import Pipeline, settings_in
+
+CHANGE = (
+    "INSERT INTO request_changes (kind, request_id, thread_id, partition_month, department, issue_type, opened_at, sharing, "
+    "before, after, seen_at, data_processed, run_id) VALUES ('edited', '{0}', '{0}', '2025-01', 'd', 'línea \"1\"', "
+    "'2025-01-05T00:00:00Z', 1, NULL, '{{}}', '2025-02-01T00:00:00Z', '2025-02-01T00:00:00Z', 'run')"
+)
+LOSS = "INSERT INTO accepted_losses VALUES ('2025-02-0{0}T00:00:00Z', '2025-01', 100, 7, '2025-02-01T00:00:00Z', 'run')"
+READING = (
+    "INSERT INTO deep_readings VALUES ('2025-02-0{0}T00:00:00Z', '2025-01', 100, 7, '2025-02-01T00:00:00Z', 'run')"
+)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Types `vanc311 …`; the exit code and everything that it printed."""
+
+    def typed(settings: Settings, *arguments) -> tuple[int, str]:
+        for name, value in settings.to_environment().items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(lambda: vanc311(args=[str(argument) for argument in arguments], prog_name="vanc311"))
+        said = capsys.readouterr()
+        return ended.value.code, said.out + said.err
+
+    return typed
+
+
+def place(home: Path, source="portal") -> Settings:
+    return Settings(data_dir=home / "data", dagster_home=home / "dagster", source=source)
+
+
+def write(settings: Settings, *statements: str) -> None:
+    warehouse = Warehouse.of(settings)
+    warehouse.create()
+    with closing(sqlite3.connect(warehouse.path)) as raw, raw:
+        for statement in statements:
+            raw.execute(statement)
+
+
+def log(settings: Settings) -> dict[str, list[tuple]]:
+    with Warehouse.of(settings).read() as connection:
+        return {
+            table.name: [
+                tuple(row) for row in connection.execute(sa.select(table).order_by(sa.literal_column("rowid")))
+            ]
+            for table in TABLES
+        }
+
+
+def kept(settings: Settings) -> bytes:
+    return Warehouse.of(settings).path.read_bytes()
+
+
+@pytest.fixture
+def here(tmp_path) -> Settings:
+    """A warehouse with a log of three changes, a loss and two readings."""
+    settings = place(tmp_path / "here")
+    write(settings, *(CHANGE.format(number) for number in "abc"), LOSS.format(1), READING.format(1), READING.format(2))
+    return settings
+
+
+@pytest.fixture
+def new(tmp_path) -> Settings:
+    return place(tmp_path / "new")
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    return tmp_path / "elsewhere" / "log.gz"
+
+
+# -- there and back ----------------------------------------------------------------------------------------------------
+
+
+def test_the_log_comes_back_as_it_was(run, here, new, file):
+    code, said = run(here, "backup", file)
+    assert code == 0
+    assert "3 in request_changes, 1 in accepted_losses, 2 in deep_readings" in said
+    code, said = run(new, "restore", file)
+    assert code == 0
+    assert "Now run `vanc311 sync`" in said
+    assert log(new) == log(here)
+    assert len(log(new)["request_changes"]) == 3
+
+
+def test_after_a_restoration_a_sync_goes_on_with_the_log_and_publishes_it(run, pipeline, portal, tmp_path, file):
+    portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
+    assert pipeline.sync().exit_code == 0
+    before = log(pipeline.settings)
+    assert before["request_changes"]
+    assert run(pipeline.settings, "backup", file)[0] == 0
+    again = Pipeline(settings_in(tmp_path / "again", portal.url))
+    assert run(again.settings, "restore", file)[0] == 0
+    assert again.sync().exit_code == 0
+    assert log(again.settings) == before  # the first load after it is a baseline, no news
+    portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=2))
+    assert again.sync().exit_code == 0
+    after = log(again.settings)["request_changes"]
+    assert after[: len(before["request_changes"])] == before["request_changes"]
+    assert len(after) == len(before["request_changes"]) + 1
+    assert again.query("SELECT count(*) FROM request_changes") == [(len(after),)]
+
+
+def test_an_empty_log_can_be_backed_up_too(run, new, tmp_path, file):
+    write(new)
+    assert run(new, "backup", file)[0] == 0
+    code, said = run(place(tmp_path / "other"), "restore", file)
+    assert code == 0
+    assert "Nothing was changed" in said
+
+
+def test_more_rows_than_are_read_at_once_come_back(run, here, new, file):
+    write(here, *(CHANGE.format(number) for number in range(11_000)))
+    assert run(here, "backup", file)[0] == 0
+    assert run(new, "restore", file)[0] == 0
+    assert log(new) == log(here)
+    assert file.stat().st_size < Warehouse.of(here).path.stat().st_size / 10
+
+
+def test_anybody_can_read_and_check_it(run, here, file):
+    run(here, "backup", file)
+    *lines, last = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+    assert json.loads(last) == {"sha256": hashlib.sha256(b"".join(lines)).hexdigest()}
+    assert json.loads(lines[0])["source"] == "portal"
+    assert len(lines) == 1 + 3 + 1 + 2
+
+
+def test_nothing_is_left_beside_a_backup(run, here, file):
+    run(here, "backup", file)
+    assert os.listdir(file.parent) == [file.name]
+
+
+# -- a log that is there already ---------------------------------------------------------------------------------------
+
+
+def test_a_log_that_the_backup_continues_gets_the_rest(run, here, new, file):
+    write(new, CHANGE.format("a"), CHANGE.format("b"), READING.format(1))
+    run(here, "backup", file)
+    code, said = run(new, "restore", file)
+    assert code == 0
+    assert "1 in request_changes, 1 in accepted_losses, 1 in deep_readings" in said
+    assert log(new) == log(here)
+
+
+def test_restoring_twice_changes_nothing(run, here, new, file):
+    run(here, "backup", file)
+    run(new, "restore", file)
+    before = kept(new)
+    code, said = run(new, "restore", file)
+    assert code == 0
+    assert "holds all of" in said
+    assert kept(new) == before
+
+
+def test_a_log_that_went_on_since_the_backup_keeps_what_is_newer(run, here, file):
+    run(here, "backup", file)
+    write(here, CHANGE.format("d"))
+    before = log(here)
+    assert run(here, "restore", file)[0] == 0
+    assert log(here) == before
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [CHANGE.format("x")],
+        [CHANGE.format("a"), CHANGE.format("x"), CHANGE.format("c")],
+        [*(CHANGE.format(number) for number in "abcd")],
+        [READING.format(2)],
+    ],
+    ids=["begins otherwise", "differs in the middle", "is longer in one and shorter in another table", "lacks the first"],
+)  # fmt: skip
+def test_a_log_of_another_history_is_left_alone(run, here, new, file, statements):
+    write(new, *statements)
+    run(here, "backup", file)
+    before = log(new)
+    code, said = run(new, "restore", file)
+    assert code == 1
+    assert "not of one history" in said
+    assert "Nothing was changed" in said
+    assert log(new) == before
+
+
+# -- a backup that is there already ------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_replaced_by_one_that_continues_it(run, here, file):
+    run(here, "backup", file)
+    write(here, CHANGE.format("d"))
+    assert run(here, "backup", file)[0] == 0
+    assert check_backup(file).rows["request_changes"] == 4
+
+
+def test_a_new_and_empty_log_does_not_replace_a_backup(run, here, new, file):
+    run(here, "backup", file)
+    before = file.read_bytes()
+    write(new)
+    code, said = run(new, "backup", file)
+    assert code == 1
+    assert "vanc311 restore" in said
+    assert file.read_bytes() == before
+
+
+def test_another_file_is_not_replaced(run, here, file):
+    file.parent.mkdir()
+    file.write_text("letters\n")
+    code, said = run(here, "backup", file)
+    assert code == 2
+    assert "is not a backup of vanc311" in said
+    assert file.read_text() == "letters\n"
+
+
+# -- what can't be used ------------------------------------------------------------------------------------------------
+
+
+def test_a_backup_that_is_damaged_anywhere_is_refused_and_nothing_is_taken_over(run, here, new, file):
+    write(here, *(CHANGE.format(number) for number in range(40)))
+    run(here, "backup", file)
+    write(new)
+    whole, before = file.read_bytes(), log(new)
+    for at in range(10, len(whole), 23):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        code, said = run(new, "restore", file)
+        assert code == 1, at
+        assert "is damaged" in said
+        assert log(new) == before
+    file.write_bytes(whole[: len(whole) // 2])
+    assert run(new, "restore", file)[0] == 1
+    assert log(new) == before
+
+
+def rewritten(file: Path, change, prove=False) -> None:
+    """A backup with other lines, packed anew, so that only our own digest can tell; not even that if it is proven anew."""
+    lines = change(gzip.decompress(file.read_bytes()).decode().splitlines(keepends=True))
+    if prove:
+        digest = hashlib.sha256("".join(lines[:-1]).encode()).hexdigest()
+        lines[-1] = json.dumps({"sha256": digest})
+    file.write_bytes(gzip.compress("".join(lines).encode()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[:2] + lines[3:],
+        lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]],
+        lambda lines: [line.replace("'d'", "'e'").replace('"d"', '"e"') for line in lines],
+        lambda lines: lines[:-1],
+        lambda lines: [*lines, lines[-1]],
+        lambda lines: lines[1:],
+    ],
+    ids=["a row less", "two rows swapped", "another value", "no digest", "two digests", "no header"],
+)
+def test_a_backup_that_somebody_edited_is_refused(run, here, new, file, change):
+    run(here, "backup", file)
+    rewritten(file, change)
+    code, said = run(new, "restore", file)
+    assert (code, "is damaged" in said) == (1, True)
+    assert not Warehouse.of(new).path.exists()
+
+
+def test_a_backup_of_the_sample_is_not_restored_into_the_portals_data_nor_replaced_by_it(run, here, tmp_path, file):
+    sample = place(tmp_path / "sample", source="sample")
+    write(sample, CHANGE.format("a"))
+    assert run(sample, "backup", file)[0] == 0
+    before = log(here)
+    code, said = run(here, "restore", file)
+    assert code == 2
+    assert "never mixed" in said
+    assert log(here) == before
+    assert run(here, "backup", file)[0] == 2
+    assert check_backup(file).source == "sample"
+
+
+def test_a_backup_of_another_version_is_refused(run, here, new, file):
+    run(here, "backup", file)
+    rewritten(file, lambda lines: [lines[0].replace(f'"version":{VERSION}', '"version":99'), *lines[1:]], prove=True)
+    code, said = run(new, "restore", file)
+    assert code == 2
+    assert "version 99" in said
+
+
+def test_where_there_is_nothing_it_says_so(run, here, new, file, tmp_path):
+    code, said = run(here, "restore", file)
+    assert (code, "There is no backup at" in said) == (2, True)
+    assert run(here, "restore", tmp_path)[0] == 2
+    code, said = run(new, "backup", file)
+    assert (code, "There is no warehouse" in said) == (2, True)
+    assert not file.exists()
+
+
+def test_a_disk_that_refuses_leaves_the_last_backup(run, here, file, monkeypatch):
+    run(here, "backup", file)
+    before = file.read_bytes()
+    write(here, CHANGE.format("d"))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, said = run(here, "backup", file)
+    assert code == 2
+    assert "No space left" in said
+    assert file.read_bytes() == before
+    assert os.listdir(file.parent) == [file.name]
+
+
+def test_a_change_of_the_logs_columns_needs_a_new_version_of_the_backup():
+    columns = {table.name: list(table.columns.keys()) for table in TABLES}
+    digest = hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:12]
+    assert (VERSION, digest) == (1, "510aa86ffc0e"), (
+        "give warehouse/backup.py a new VERSION, and say how the old one is read"
+    )
+    assert set(columns) <= set(schema.metadata.tables)

@@ -1,0 +1,315 @@
+"""Claims about the alerts: every failed run and every newly held month is told once, to a receiver that may be down first."""
+
+import json
+import socket
+import socketserver
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dagster as dg
+import pytest
+from dagster._utils.error import serializable_error_info_from_exc_info
+from rich.console import Console
+
+from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.definitions import build_definitions
+from vanc311_pipeline.errors import PipelineError, PortalRefused
+from vanc311_pipeline.orchestration import alerts as told
+from vanc311_pipeline.orchestration.alerts import NotDelivered, Told, alerts_sensor
+from vanc311_pipeline.orchestration.failures import failure
+from vanc311_pipeline.orchestration.resources import WebhookResource, store_resource
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.integration.planting import MONTH, sql
+
+SECRET = "T000-B000-hunter2"
+HOLD = f"UPDATE month_ledger SET held_rows = 7, held_since = '2026-01-08T00:00:00Z' WHERE partition_month = '{MONTH}'"
+
+
+class Receiver:
+    """A webhook's receiver on this machine: keeps what it takes, and can be told to refuse."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.taken: list[dict[str, str]] = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if receiver.status == 200:
+                    assert self.headers["content-type"] == "application/json"
+                    receiver.taken.append(json.loads(body))
+                self.send_response(receiver.status)
+                self.send_header("location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/services/{SECRET}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    @property
+    def texts(self) -> list[str]:
+        return [message["text"] for message in self.taken]
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver():
+    made = Receiver()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def instance():
+    with dg.instance_for_test() as made:
+        yield made
+
+
+@pytest.fixture
+def tick(instance, receiver, tmp_path):
+    """Evaluates the sensor as the daemon does, which hands on the cursor of the last tick that didn't fail."""
+    cursor = None
+
+    def evaluate(settings=None, url=None, ui_url=None):
+        nonlocal cursor
+        settings = settings or Settings(data_dir=tmp_path / "nothing yet")
+        resources = {
+            "webhook": WebhookResource(url=receiver.url if url is None else url, ui_url=ui_url),
+            "store": store_resource(settings),
+        }
+        with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
+            result = alerts_sensor(settings).evaluate_tick(context)
+        cursor = result.cursor or cursor
+        return result.skip_message
+
+    return evaluate
+
+
+def fail(instance, error: Exception, job: str = "sync") -> str:
+    """A run that fails with an error; its id."""
+
+    @dg.op
+    def land():
+        raise error
+
+    @dg.job(name=job)
+    def made():
+        land()
+
+    return made.execute_in_process(instance=instance, raise_on_error=False).run_id
+
+
+def refused(words: str) -> dg.Failure:
+    return failure(PortalRefused(words))
+
+
+def test_a_failed_run_is_told_once_in_its_own_words_with_its_id_and_link(tick, instance, receiver):
+    tick()
+    run_id = fail(instance, refused("The portal said no."))
+    assert tick(ui_url="http://dagster.example:3000") == "Told of 1 failed run and 0 newly held months."
+    assert receiver.taken == [
+        {
+            "text": f"vanc311: run {run_id} of sync failed.\nThe portal said no.\nhttp://dagster.example:3000/runs/{run_id}"
+        }
+    ]
+    assert tick() == "Nothing to tell."
+    assert len(receiver.taken) == 1
+
+
+def test_without_an_address_of_the_ui_there_is_no_link(tick, instance, receiver):
+    tick()
+    fail(instance, refused("The portal said no."))
+    tick()
+    assert receiver.texts[0].endswith("failed.\nThe portal said no.")
+
+
+def test_an_error_that_is_not_ours_is_told_by_its_name_and_message(tick, instance, receiver):
+    tick()
+    fail(instance, ZeroDivisionError("seven by nought"))
+    tick()
+    assert "land: ZeroDivisionError: seven by nought" in receiver.texts[0]
+
+
+def test_a_run_whose_process_was_killed_is_told_too(tick, instance, receiver):
+    tick()
+    run = instance.create_run_for_job(dg.GraphDefinition("sync").to_job())
+    instance.report_run_failed(run, "Its process ended without a word.")
+    tick()
+    assert receiver.texts == [f"vanc311: run {run.run_id} of sync failed.\nIts process ended without a word."]
+
+
+def test_what_failed_before_the_alerts_were_turned_on_and_what_people_run_by_hand_is_not_told(tick, instance, receiver):
+    fail(instance, refused("Long ago."))
+    tick()
+    fail(instance, refused("By hand."), job="verify_deep")
+    assert tick() == "Nothing to tell."
+    assert receiver.taken == []
+
+
+def test_failures_of_one_minute_are_one_message(tick, instance, receiver):
+    tick()
+    ids = [fail(instance, refused(f"No {number}.")) for number in range(3)]
+    assert "3 failed runs" in tick()
+    [text] = receiver.texts
+    assert [text.index(run_id) for run_id in ids] == sorted(text.index(run_id) for run_id in ids)
+
+
+def test_more_failures_than_one_message_holds_are_told_by_the_next(tick, instance, receiver, monkeypatch):
+    monkeypatch.setattr(told, "FAILURES_AT_ONCE", 2)
+    tick()
+    for number in range(3):
+        fail(instance, refused(f"No {number}."))
+    tick()
+    tick()
+    assert ["No 1." in text for text in receiver.texts] == [True, False]
+    assert "No 2." in receiver.texts[1]
+
+
+def test_a_receiver_that_is_down_gets_everything_once_when_it_is_back(tick, instance, receiver):
+    tick()
+    fail(instance, refused("The portal said no."))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for _ in range(2):
+        with pytest.raises(NotDelivered, match="no connection"):
+            tick(url=f"http://127.0.0.1:{port}/services/{SECRET}")
+    fail(instance, refused("And again."))
+    back = Receiver(port)
+    try:
+        assert "2 failed runs" in tick(url=back.url)
+        assert tick(url=back.url) == "Nothing to tell."
+        assert len(back.taken) == 1
+    finally:
+        back.stop()
+    assert receiver.taken == []
+
+
+@pytest.mark.parametrize("status", [301, 404, 429, 500])
+def test_a_receiver_that_refuses_is_asked_again(tick, instance, receiver, status):
+    tick()
+    fail(instance, refused("The portal said no."))
+    receiver.status = status
+    with pytest.raises(NotDelivered, match=f"status {status}"):
+        tick()
+    receiver.status = 200
+    tick()
+    assert len(receiver.taken) == 1
+
+
+class Dripping(socketserver.BaseRequestHandler):
+    """Begins an answer and never gets to its end."""
+
+    def handle(self):
+        self.request.sendall(b"HTTP/1.1 200 OK\r\nx-slow: ")
+        with suppress(OSError):
+            while not self.server.closing.wait(0.02):
+                self.request.sendall(b".")
+
+
+def test_a_receiver_that_never_ends_its_answer_fails_the_tick_in_time(tick, instance, receiver, monkeypatch):
+    monkeypatch.setattr(told, "ALERT_SECONDS", 0.3)
+    tick()
+    fail(instance, refused("The portal said no."))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads, server.closing = True, threading.Event()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        with pytest.raises(NotDelivered, match=r"no answer in 0\.3 s"):
+            tick(url=f"http://127.0.0.1:{server.server_address[1]}/{SECRET}")
+        server.closing.set()
+        server.shutdown()
+    tick()
+    assert len(receiver.taken) == 1
+
+
+def test_the_address_is_in_no_error_and_not_in_the_definitions(tick, instance, monkeypatch, caplog):
+    tick()
+    fail(instance, refused("The portal said no."))
+    with pytest.raises(NotDelivered) as error:
+        tick(url=f"http://127.0.0.1:1/services/{SECRET}")
+    shown = serializable_error_info_from_exc_info((error.type, error.value, error.tb))
+    assert SECRET not in shown.to_string() + str(shown) + caplog.text
+    settings = Settings(alert_webhook=f"http://127.0.0.1:1/services/{SECRET}")
+    resource = build_definitions(settings).resources["webhook"]
+    assert SECRET not in f"{settings} {resource}"
+
+
+def test_a_month_that_is_held_is_told_once_and_again_when_it_is_held_anew(tick, copied, receiver):
+    assert tick(copied) == "Nothing to tell."
+    sql(HOLD)(copied)
+    assert tick(copied) == "Told of 0 failed runs and 1 newly held month."
+    [text] = receiver.texts
+    assert f"{MONTH}: the portal now has 7 rows of the " in text
+    assert f"vanc311 sync --accept-shrink {MONTH}" in text
+    assert tick(copied) == "Nothing to tell."
+    sql("UPDATE month_ledger SET held_rows = NULL, held_since = NULL WHERE held_rows IS NOT NULL")(copied)
+    tick(copied)
+    sql(HOLD.replace("2026-01-08", "2026-02-08"))(copied)
+    tick(copied)
+    assert len(receiver.taken) == 2
+
+
+def test_many_held_months_are_counted_and_the_first_are_named(tick, copied, receiver):
+    sql("UPDATE month_ledger SET held_rows = 7, held_since = '2026-01-08T00:00:00Z'")(copied)
+    tick(copied)
+    [text] = receiver.texts
+    with Warehouse.of(copied).read() as connection:
+        months = connection.exec_driver_sql("SELECT count(*) FROM month_ledger").scalar_one()
+    assert f"{months} months newly held" in text
+    assert text.count("the portal now has") == told.LISTED
+
+
+def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_month(
+    copied, open_portal, receiver, monkeypatch, tmp_path
+):
+    portal = open_portal()
+    months = portal.frame["service_request_open_timestamp"].dt.strftime("%Y-%m")
+    month = months.value_counts().index[0]
+    portal.publish(portal.frame.drop(months.index[months == month][:60]))
+    settings = replace(copied, portal_url=portal.url, dagster_home=tmp_path / "home")
+    for name, value in settings.to_environment().items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PipelineError, match="no_month_is_held"):
+        run_sync(settings, Console(quiet=True))
+    resources = {"webhook": WebhookResource(url=receiver.url), "store": store_resource(settings)}
+    before_all = Told(-1, ()).write()
+    with (
+        dg.DagsterInstance.from_config(str(settings.dagster_home)) as home,
+        dg.build_sensor_context(instance=home, cursor=before_all, resources=resources) as context,
+    ):
+        said = alerts_sensor(settings).evaluate_tick(context).skip_message
+    assert said == "Told of 1 failed run and 1 newly held month."
+    [text] = receiver.texts
+    assert "A check failed, so nothing was published; what was published before stays." in text
+    assert f"service_requests · no_month_is_held: {month}: " in text
+    assert f"vanc311 sync --accept-shrink {month}" in text
+
+
+def test_what_slack_would_read_as_markup_is_escaped(tick, instance, receiver):
+    tick()
+    fail(instance, refused("<!channel> a & b"))
+    tick()
+    assert "&lt;!channel&gt; a &amp; b" in receiver.texts[0]
+
+
+def test_a_long_reason_is_cut(tick, instance, receiver):
+    tick()
+    fail(instance, refused("x" * 50_000))
+    tick()
+    assert len(receiver.texts[0]) < 2_000
+
+
+def test_the_sensor_is_on_only_if_there_is_somebody_to_tell(tick):
+    assert alerts_sensor(Settings()).default_status == dg.DefaultSensorStatus.STOPPED
+    assert alerts_sensor(Settings(alert_webhook="http://x")).default_status == dg.DefaultSensorStatus.RUNNING
+    assert "VANC311_ALERT_WEBHOOK isn't set" in tick(url="")

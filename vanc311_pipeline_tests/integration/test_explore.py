@@ -1,0 +1,176 @@
+"""Claims about `make explore`: Datasette serves the published file, and explains all of it in the schema's words."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.commands.explore import LIMITS, MOST_FACETS, QUESTIONS, command, metadata
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.registry import FAMILIES, METRICS
+from vanc311_pipeline.settings import LICENCE, Settings
+
+TABLES = {**schema.metadata.tables, **schema.published_metadata.tables}
+FILLED_IN = {
+    "request_id": "none",
+    "local_area": "Marpole",
+    "issue_type": "Missed Green Bin Pickup Case",
+    "word": "reopened",
+    "metric": "median_days",
+}
+
+
+@pytest.fixture(scope="module")
+def about(synced):
+    return metadata(synced.published_path)
+
+
+@pytest.fixture(scope="module")
+def explained(about):
+    return about["databases"]["vanc311"]
+
+
+@pytest.fixture(scope="module")
+def site(synced):
+    """The address of a Datasette that was started as make does it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = [sys.executable, "-m", "vanc311_pipeline.commands.explore"]
+    with subprocess.Popen(
+        [*start, "--port", str(port)],
+        env={**os.environ, **synced.to_environment(), "PYTHONWARNINGS": "ignore"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                if "Uvicorn running on" in line:
+                    break
+            else:
+                raise AssertionError("".join(said))
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def ask(site: str, path: str):
+    with requests.get(f"{site}{path}", timeout=30) as answer:
+        assert answer.status_code == 200, answer.text[:2_000]
+        return answer.json() if ".json" in path else answer.text
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+def test_every_table_view_and_column_is_explained_with_its_unit(explained):
+    assert set(explained["tables"]) == {*TABLES, *(view.name for view in schema.VIEWS)}
+    for name, table in TABLES.items():
+        said = explained["tables"][name]
+        assert said["description"].startswith(table.comment)
+        assert set(said["columns"]) == set(table.columns.keys())
+        for column in table.columns:
+            assert said["columns"][column.name].startswith(f"{column.comment} ({column.info['unit']})")
+    for view in schema.VIEWS:
+        assert list(explained["tables"][view.name]["columns"]) == [name for name, _, _ in view.columns]
+
+
+def test_a_statistic_is_explained_in_the_registrys_words(explained):
+    for family in FAMILIES:
+        for name in family.tables:
+            assert family.plain in explained["tables"][name]["description"]
+            assert family.limits in explained["tables"][name]["description"]
+    shown = explained["tables"]["metrics_citywide"]["columns"]["avg_ttr"]
+    assert METRICS["avg_ttr"].meaning in shown
+    assert shown.endswith("Larger means: slower")
+
+
+def test_facets_are_columns_and_few(explained):
+    for name, table in TABLES.items():
+        facets = explained["tables"][name]["facets"]
+        assert set(facets) <= set(table.columns.keys())
+        assert len(facets) <= MOST_FACETS
+    assert explained["tables"]["service_requests"]["facets"] == ["status", "local_area", "channel"]
+
+
+def test_no_question_hides_a_table_of_the_same_name(explained):
+    assert not set(explained["queries"]) & set(explained["tables"])
+    assert set(QUESTIONS) | {f"sql_of_{view.name}" for view in schema.VIEWS} == set(explained["queries"])
+
+
+def test_the_licence_and_the_day_are_named(about):
+    assert about["license"] == LICENCE
+    assert "As of 20" in about["description"]
+    assert "SAMPLE" not in about["description"]
+
+
+# -- what Datasette makes of it ----------------------------------------------------------------------------------------
+
+
+def test_datasette_has_taken_all_of_it(site, about):
+    assert ask(site, "/-/metadata.json") == about
+    [database] = ask(site, "/-/databases.json")
+    assert (database["name"], database["is_mutable"]) == ("vanc311", False)
+    assert ask(site, "/-/settings.json").items() >= {
+        "sql_time_limit_ms": LIMITS["sql_time_limit_ms"],
+        "suggest_facets": False,
+    }.items()  # fmt: skip
+
+
+def test_every_table_and_view_opens_and_says_what_it_is(site, explained):
+    for name in explained["tables"]:
+        page = ask(site, f"/vanc311/{name}")
+        assert "metadata-description" in page, name
+        assert 'class="column-descriptions"' in page, name
+
+
+def test_every_question_is_answered(site, explained):
+    for name, query in explained["queries"].items():
+        answer = ask(site, f"/vanc311/{name}.json?_shape=objects&" + "&".join(f"{k}={v}" for k, v in FILLED_IN.items()))
+        assert answer.get("error") is None, name
+        assert not answer.get("truncated") or "LIMIT" not in query["sql"]
+    words = ask(site, "/vanc311/what_a_word_means.json?_shape=array&word=reopened")
+    assert any(row["column_name"] == "reopened" for row in words)
+
+
+def test_a_question_gives_what_its_view_gives(site):
+    view = schema.VIEWS[0].name
+    asked = ask(site, f"/vanc311/sql_of_{view}.json?_shape=arrays")
+    assert asked["rows"]
+    assert asked["rows"] == ask(site, f"/vanc311.json?_shape=arrays&sql=SELECT+*+FROM+{view}")["rows"]
+
+
+def test_the_facets_of_the_requests_are_counted(site):
+    counted = ask(site, "/vanc311/service_requests.json?_size=1")["facet_results"]
+    assert {value["value"] for value in counted["status"]["results"]} == {"Open", "Close"}
+    assert set(counted) == {"status", "local_area", "channel"}
+
+
+# -- what can't be done ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_published_file_it_says_so(tmp_path):
+    with pytest.raises(SettingsError, match="nothing to explore"):
+        command(Settings(data_dir=tmp_path), 1)
+
+
+def test_a_taken_port_is_refused_before_anything_starts(synced):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SettingsError, match="EXPLORE_PORT"):
+            command(synced, taken.getsockname()[1])
+
+
+def test_the_file_that_datasette_reads_is_what_was_said(synced, about):
+    written = command(synced, 65_000)
+    assert json.loads(Path(written[written.index("--metadata") + 1]).read_text()) == about

@@ -1,0 +1,25 @@
+"""A claim about everything that Dagster is given: it is what somebody last looked at and committed."""
+
+import json
+
+from vanc311_pipeline.orchestration.checks import CHECKS
+from vanc311_pipeline.orchestration.publication import ASSETS
+from vanc311_pipeline_tests.integration.graph import SNAPSHOT, snapshot
+
+
+def test_assets_checks_jobs_schedules_and_sensors_are_those_of_the_snapshot():
+    now = snapshot()
+    assert now.splitlines() == SNAPSHOT.read_text().splitlines(), (
+        "what Dagster is given has changed. If that was meant, write the snapshot anew and commit it: make snapshots"
+    )
+
+
+def test_the_snapshot_leaves_nothing_out():
+    held = json.loads(snapshot())
+    assert len(held["checks"]) == len(CHECKS)
+    assert len(held["assets"]) >= len(ASSETS)
+    assert all(held.values())
+
+
+def test_asking_twice_gives_the_same():
+    assert snapshot() == snapshot()
