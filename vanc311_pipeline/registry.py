@@ -120,7 +120,7 @@ HEADLINE = Family(
         Metric(
             "open_requests",
             "Open requests",
-            "requests with status Open in the city's data of as_of",
+            "requests with status Open in the city's data of the as-of date",
             "number of requests with status Open",
             "requests",
             "more waiting",

@@ -66,9 +66,12 @@ def by_age(rows: pd.DataFrame, whom: str) -> Figure:
     """
     rows = rows.sort_values("band_order", ignore_index=True)
     shown = rows[(rows["band_order"] < len(rows)) | (rows["open_requests"] > 0)]
+    room = alt.Scale(
+        domain=[0, max(1.0, 1.15 * shown["open_requests"].max())], nice=False
+    )  # for the longest bar's label
     base = alt.Chart(shown).encode(
         alt.Y("age_band:N", sort=list(shown["age_band"]), title="days open"),
-        alt.X("open_requests:Q", title="open requests", axis=alt.Axis(format=",d", tickCount=5)),
+        alt.X("open_requests:Q", title="open requests", axis=alt.Axis(format=",d", tickCount=5), scale=room),
         tooltip=[
             "age_band:N",
             alt.Tooltip("open_requests:Q", format=","),

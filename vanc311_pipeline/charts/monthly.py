@@ -8,7 +8,8 @@ from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
-_MONTH = alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True, tickCount=8, grid=False))
+_LABELS = 8
+_STEPS = (1, 2, 3, 6, 12, 24)
 
 
 def opened_and_closed(rows: pd.DataFrame, whom: str) -> Figure:
@@ -22,24 +23,26 @@ def opened_and_closed(rows: pd.DataFrame, whom: str) -> Figure:
     long = rows.melt(["month", "provisional"], ["opened", "closed_in"], "which", "requests")
     long["which"] = long["which"].map({"opened": "opened", "closed_in": "closed"})
     base = alt.Chart(long).encode(
-        _MONTH,
+        _month(len(rows)),
         alt.Y("requests:Q", title="requests a month", axis=alt.Axis(format=",d", tickCount=5)),
         alt.Color("which:N", sort=["opened", "closed"], title=None),
         tooltip=[alt.Tooltip("month:T", format="%B %Y"), "which:N", alt.Tooltip("requests:Q", format=",")],
     )
-    final = alt.datum.provisional == "no"
-    chart = alt.layer(
-        base.mark_line(strokeDash=[3, 3], strokeWidth=1.5),
-        base.transform_filter(final).mark_line(),
-        base.mark_point(filled=False, fill=None, size=30).transform_filter(alt.datum.provisional == "yes"),
-    )
+    layers = [base.transform_filter(alt.datum.provisional == "no").mark_line()] * bool(len(settled))
+    if len(settled) < len(rows):
+        hollow = base.mark_point(filled=False, fill=None, size=30)
+        layers = [
+            base.mark_line(strokeDash=[3, 3], strokeWidth=1.5),
+            *layers,
+            hollow.transform_filter(alt.datum.provisional == "yes"),
+        ]
     return Figure(
         "opened-and-closed",
         _of_last_month(settled),
         f"{whom}. Opened and closed in a month are different requests. {_as_of(rows)}",
         f"{METRICS['opened'].title}: {METRICS['opened'].meaning}. {METRICS['closed_in'].title}: {METRICS['closed_in'].meaning}.",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
-        chart,
+        alt.layer(*layers) if layers else base.mark_line(),
         notes=(PROVISIONAL,) if len(settled) < len(rows) else (),
     )
 
@@ -52,7 +55,7 @@ def closed_within(rows: pd.DataFrame, whom: str, days: int = 30) -> Figure:
     drawn = rows[(rows["month"] >= known["month"].min()) & (rows["month"] <= known["month"].max())]
     axis = alt.Axis(format="%", tickCount=5)
     base = alt.Chart(drawn).encode(
-        _MONTH,
+        _month(len(drawn)),
         tooltip=[
             alt.Tooltip("month:T", format="%B %Y"),
             alt.Tooltip(f"{share}:Q", format=".1%", title=f"closed within {days} days"),
@@ -87,6 +90,13 @@ def closed_within(rows: pd.DataFrame, whom: str, days: int = 30) -> Figure:
         empty=known.empty,
         notes=(f"{'; '.join(notes)}.",) if notes else (),
     )
+
+
+def _month(months: int) -> alt.X:
+    """An axis with a label for each month, or as many as fit; left to itself Vega labels days, some months twice."""
+    step = next((step for step in _STEPS if months <= _LABELS * step), _STEPS[-1])
+    each = alt.TimeIntervalStep(interval="month", step=step)
+    return alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True, tickCount=each, grid=False))
 
 
 def _domain(known: pd.DataFrame, share: str) -> list[float]:

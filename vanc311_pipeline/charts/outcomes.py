@@ -24,7 +24,12 @@ def shares(rows: pd.DataFrame, whom: str) -> Figure:
             alt.Tooltip("closed_as:Q", format=",", title="closed so"),
         ],
     )
-    share = alt.X("outcome_share:Q", title="share of the closed requests", axis=alt.Axis(format="%", tickCount=5))
+    room = alt.Scale(
+        domain=[0, 1.2 * known["outcome_share_high"].max()], nice=False
+    )  # for the label of the longest bar
+    share = alt.X(
+        "outcome_share:Q", title="share of the closed requests", axis=alt.Axis(format="%", tickCount=5), scale=room
+    )
     limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("outcome_share_low:Q"), alt.X2("outcome_share_high:Q"))
     label = base.mark_text(align="left", dx=6).encode(
         alt.X("outcome_share_high:Q"), alt.Text("outcome_share:Q", format=".1%")

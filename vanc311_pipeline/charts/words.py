@@ -13,6 +13,11 @@ def whole(number: float | None) -> str:
     return NOTHING if _missing(number) else f"{number:,.0f}"
 
 
+def change(number: float) -> str:
+    """`-12` is −12, `12` is +12."""
+    return f"{number:+,.0f}".replace("-", "−")
+
+
 def mean(number: float | None) -> str:
     return NOTHING if _missing(number) else f"{number:,.1f}"
 

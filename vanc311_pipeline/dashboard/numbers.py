@@ -166,7 +166,7 @@ def lead(release: Release, view: View) -> str:
     )
     if row["flow"] == State.TOO_FEW:
         return f"As of {as_of}: {moved}, too few for a trend."
-    net, before = f"{row['net']:+,}", f"{row['net_year_before']:+,}"
+    net, before = words.change(row["net"]), words.change(row["net_year_before"])
     return (
         f"As of {as_of}, {PILE[row['flow']]}: {moved} (net {net}; in the same weeks a year before {before})."
         f"{_most(release, view, row['flow'])}"
@@ -187,5 +187,5 @@ def _most(release: Release, view: View, label: str) -> str:
     order = flow.c.net.desc() if label == "growing" else flow.c.net
     question = sa.select(flow).where(flow.c.level == "issue", flow.c.scope == view.counted, flow.c.flow == label)
     found = release.rows(question.order_by(order, flow.c.issue_type).limit(2))
-    named = words.listed([f"{row.issue_type} ({row.net:+,})" for row in found]) if found else ""
+    named = words.listed([f"{row.issue_type} ({words.change(row.net)})" for row in found]) if found else ""
     return f" Most of it: {named}." if named else ""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
@@ -12,11 +11,11 @@ from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.figures import rows_of
 from vanc311_pipeline.dashboard.numbers import value_or_why
-from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View
 from vanc311_pipeline.reading.groups import Group, of_group
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import view as view_of
-from vanc311_pipeline.registry import METRICS, State
+from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
 
 TOP = 15
 LAST_CHANGES = 10
@@ -118,40 +117,43 @@ def _totals(
 
 
 def waiting(release: Release, view: View) -> Table | None:
-    """How long should mine take? For an issue type, in an area if it has enough there."""
+    """How long should mine take? For an issue type: in an area, or in the last 12 months, if enough waited as long there."""
     if view.issue is None:
         return None
-    rows, where = _waits(release, view), f" in {view.area}" if view.area else ""
-    if rows.empty and view.area:
-        rows, where = _waits(release, view.but(area=None)), f" in all of Vancouver (fewer than 30 in {view.area})"
-    if rows.empty:
+    places = [(view, LAST_12_MONTHS)] * bool(view.area)
+    places += [(view.but(area=None), period) for period in (LAST_12_MONTHS, EVER)]
+    rows: dict[int, dict[str, Any]] = {}
+    for place, period in places:
+        opened = f"{words.period(period)}, {place.area or 'all of Vancouver'}"
+        for row in rows_of(release, place.but(scope="all"), schema.waiting_times, period=period).to_dict("records"):
+            if rows.get(row["waited_days"], {"followed": 0})["followed"] < MINIMUM_N:
+                rows[row["waited_days"]] = {"opened": opened} | {str(name): value for name, value in row.items()}
+    if not rows:
         return None
-    lines = [
-        [
-            name(words.days(row["waited_days"]) if row["waited_days"] else "opened today"),
-            *(
-                Cell(
-                    value_or_why(row[f"further_{which}"], row[f"further_{which}_state"]),
-                    quiet=row[f"further_{which}_state"] != State.OK,
-                )
-                for which in ("median", "p75", "p90")
-            ),
-            Cell(words.whole(row["followed"])),
-        ]
-        for row in rows.to_dict("records")
-    ]
     return Table(
         "How long should mine take?",
-        f"Of requests of this type{where} opened in the last 12 months that were still open after so many days: how many more days until they "
-        "were closed. What usually happened, not a promise and not a target; closed does not mean fixed.",
-        ("it has waited", "half closed within", "three quarters within", "nine in ten within", "n that waited so long"),
-        lines,
+        "Of requests of this type that were still open after so many days: how many more days until they were closed. What usually "
+        "happened, not a promise and not a target; closed does not mean fixed.",
+        (
+            "it has waited",
+            "half closed within",
+            "three quarters within",
+            "nine in ten within",
+            "n that waited so long",
+            "of those opened",
+        ),
+        [_waited_line(rows[waited]) for waited in sorted(rows)],
     )
 
 
-def _waits(release: Release, view: View) -> pd.DataFrame:
-    rows = rows_of(release, view.but(scope="all"), schema.waiting_times, period="last_12_months")
-    return rows.sort_values("waited_days")
+def _waited_line(row: Mapping[str, Any]) -> list[Cell]:
+    further = [(row[f"further_{which}"], row[f"further_{which}_state"]) for which in ("median", "p75", "p90")]
+    return [
+        name(words.days(row["waited_days"]) if row["waited_days"] else "opened today"),
+        *(Cell(value_or_why(value, state), quiet=state != State.OK) for value, state in further),
+        Cell(words.whole(row["followed"])),
+        name(row["opened"]),
+    ]
 
 
 def against_the_city(release: Release, view: View) -> Table | None:

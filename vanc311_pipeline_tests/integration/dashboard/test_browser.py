@@ -13,7 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 ISSUE = "Street Light Out Case"
-PAGES = ["/", "/areas/Kitsilano", f"/issues/{quote(ISSUE)}", "/quality", "/methods", "/data", "/api"]
+RARE = "/?area=Kitsilano&issue=Missed%20Green%20Bin%20Pickup%20Case"  # none in the last 12 months
+PAGES = ["/", "/areas/Kitsilano", f"/issues/{quote(ISSUE)}", RARE, "/quality", "/methods", "/data", "/api"]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -98,6 +98,23 @@ def test_the_tables_add_up_to_the_city(site, ask):
     assert sum(counts[:-1]) == counts[-1] == ask("SELECT volume FROM metrics_citywide WHERE scope = 'all'")[0][0]
 
 
+def test_how_long_mine_should_take_is_told_from_the_nearest_requests_that_are_enough(site, ask):
+    """Those of the last 12 months; where fewer than 30 of them waited as long, those of all years."""
+    page = get(f"{site}/issues/Street%20Light%20Out%20Case").text
+    table = page[page.index("How long should mine take?") :].split("</table>")[0]
+    shown = [
+        tuple(text_of(cell).strip() for cell in re.findall(r"<t[dh].*?</t[dh]>", row))
+        for row in re.findall(r"<tr>(.*?)</tr>", table)[1:]
+    ]
+    query = "SELECT waited_days, period, followed FROM waiting_times WHERE issue_type = 'Street Light Out Case' AND level = 'issue'"
+    told = {(waited, period): followed for waited, period, followed in ask(query)}
+    for row, waited in zip(shown, sorted({waited for waited, _ in told}), strict=True):
+        recent = told.get((waited, "last_12_months"), 0)
+        assert row[4] == f"{recent if recent >= 30 else told[waited, 'all']:,}"
+        assert row[5] == f"{'in the last 12 months' if recent >= 30 else 'at any time'}, all of Vancouver"
+    assert {row[5] for row in shown} == {"in the last 12 months, all of Vancouver", "at any time, all of Vancouver"}
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_there_as_picture_and_as_table_with_the_same_numbers(site, name):
     answers = {kind: get(f"{site}/figures/{name}.{kind}?period=all") for kind in ("svg", "png", "csv", "json")}
