@@ -124,39 +124,57 @@ _COVERED = (
 )
 
 
+_COLUMNS = (
+    "requests",
+    "no area",
+    "no point",
+    "closed before opened",
+    "closed, no date",
+    "twins",
+    "possible repeats",
+    "closed by the pile",
+    "obsolete label",
+    "unmapped reason",
+    "quarantined",
+)
+_COUNTED = ("volume", *_COVERED, "n_obsolete_label", "n_unmapped_reason", "n_quarantined")
+
+
 def coverage(release: Release) -> Table:
     """What is missing or odd, by department, with the city as the last line."""
-    table = schema.quality_ledger
-    counted = ("volume", *_COVERED, "n_obsolete_label", "n_unmapped_reason", "n_quarantined")
-    sums = [sa.func.sum(table.c[column]).label(column) for column in counted]
-    by_department = sa.select(table.c.department, *sums).group_by(table.c.department)
-    rows = [dict(row._mapping) for row in release.rows(by_department)]
+    rows = _summed(release, "department")
     rows.sort(key=lambda row: -row["volume"])
-    total = {column: sum(row[column] for row in rows) for column in counted} | {"department": "all"}
+    total = {column: sum(row[column] for row in rows) for column in _COUNTED} | {"department": "all"}
     return Table(
         "What is missing or odd, by department",
         "A department whose requests mostly lack an area can’t be compared between areas. Shares are of the department’s requests.",
-        (
-            "department",
-            "requests",
-            "no area",
-            "no point",
-            "closed before opened",
-            "closed, no date",
-            "twins",
-            "possible repeats",
-            "closed by the pile",
-            "obsolete label",
-            "unmapped reason",
-            "quarantined",
-        ),
-        [_coverage_line(row) for row in rows],
-        [_coverage_line(total)],
+        ("department", *_COLUMNS),
+        [_coverage_line(row, "department") for row in rows],
+        [_coverage_line(total, "department")],
         csv="/api/v1/quality?format=csv",
     )
 
 
-def _coverage_line(row: dict[str, Any]) -> list[Cell]:
+def trend(release: Release) -> Table:
+    """What is missing or odd, by month of opening, the newest first."""
+    rows = sorted(_summed(release, "open_month"), key=lambda row: str(row["open_month"]), reverse=True)
+    return Table(
+        "What is missing or odd, month by month",
+        f"Local months of opening, the newest {MONTHS_SHOWN}; quarantined rows by the UTC month that served them. Shares are of the "
+        "month’s requests. A sudden change is more often the record’s than the city’s.",
+        ("month", *_COLUMNS),
+        [_coverage_line(row, "open_month") for row in rows[:MONTHS_SHOWN]],
+        csv="/api/v1/quality?format=csv",
+    )
+
+
+def _summed(release: Release, by: str) -> list[dict[str, Any]]:
+    table = schema.quality_ledger
+    sums = [sa.func.sum(table.c[column]).label(column) for column in _COUNTED]
+    return [dict(row._mapping) for row in release.rows(sa.select(table.c[by], *sums).group_by(table.c[by]))]
+
+
+def _coverage_line(row: dict[str, Any], by: str) -> list[Cell]:
     shares = [
         f"{words.whole(row[column])} ({words.percent(row[column] / row['volume'])})"
         if row["volume"]
@@ -165,7 +183,7 @@ def _coverage_line(row: dict[str, Any]) -> list[Cell]:
     ]
     rest = (row["n_obsolete_label"], row["n_unmapped_reason"], row["n_quarantined"])
     return [
-        name(row["department"]),
+        name(row[by]),
         Cell(words.whole(row["volume"])),
         *map(Cell, shares),
         *(Cell(words.whole(each)) for each in rest),

@@ -235,7 +235,9 @@ def _csv(figure: Figure) -> str:
 
 
 def _quality(release: Release) -> dict[str, Any]:
-    made = (quality.checks(release), quality.coverage(release), quality.months(release), quality.quarantine(release))
+    made = [
+        made(release) for made in (quality.checks, quality.coverage, quality.trend, quality.months, quality.quarantine)
+    ]
     return {
         "page": "quality",
         "title": "Quality",

@@ -1,6 +1,7 @@
 """Claims about the pages in a real Chromium: wide and narrow, light and dark, with and without scripts, on paper, for everybody."""
 
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -90,6 +91,13 @@ def test_on_paper_the_choices_and_links_are_gone_and_the_numbers_stay(site, visi
     assert not page.locator(".files").first.is_visible()
     assert page.locator(".card .value").first.is_visible()
     assert page.locator(".chart svg").first.is_visible()
+
+
+@pytest.mark.parametrize("paper", ["Letter", "A4"])
+@pytest.mark.parametrize("path", ["/areas/Kitsilano", f"/issues/{quote(ISSUE)}?period=all"])
+def test_an_area_and_an_issue_fit_on_one_sheet_of_paper(site, visit, path, paper):
+    printed = visit().open(site + path).page.pdf(format=paper)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= 2, "more than the two sides of a sheet"
 
 
 def test_a_new_release_appears_without_a_restart(own_file, visit, tmp_path):

@@ -42,6 +42,12 @@ def text_of(page: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<script.*?</script>", " ", page, flags=re.DOTALL)))
 
 
+def cells_of(table: str) -> list[list[str]]:
+    """A table's lines below its head, cell by cell."""
+    lines = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)[1:]
+    return [[text_of(cell).strip() for cell in re.findall(r"<td.*?</td>", line)] for line in lines]
+
+
 @pytest.fixture
 def ask(synced):
     with closing(sqlite3.connect(synced.published_path)) as connection:
@@ -90,11 +96,7 @@ def test_the_days_that_are_compared_are_settled_and_a_year_apart(site, ask):
 def test_the_tables_add_up_to_the_city(site, ask):
     page = get(f"{site}/?period=all").text
     table = page[page.index("What is reported most") :]
-    rows = [
-        [text_of(cell).strip() for cell in re.findall(r"<td.*?</td>", row)]
-        for row in re.findall(r"<tr>(.*?)</tr>", table)
-    ]
-    counts = [int(row[1].replace(",", "")) for row in rows if row]
+    counts = [int(row[1].replace(",", "")) for row in cells_of(table)]
     assert sum(counts[:-1]) == counts[-1] == ask("SELECT volume FROM metrics_citywide WHERE scope = 'all'")[0][0]
 
 
@@ -102,10 +104,7 @@ def test_how_long_mine_should_take_is_told_from_the_nearest_requests_that_are_en
     """Those of the last 12 months; where fewer than 30 of them waited as long, those of all years."""
     page = get(f"{site}/issues/Street%20Light%20Out%20Case").text
     table = page[page.index("How long should mine take?") :].split("</table>")[0]
-    shown = [
-        tuple(text_of(cell).strip() for cell in re.findall(r"<t[dh].*?</t[dh]>", row))
-        for row in re.findall(r"<tr>(.*?)</tr>", table)[1:]
-    ]
+    shown = cells_of(table)
     query = "SELECT waited_days, period, followed FROM waiting_times WHERE issue_type = 'Street Light Out Case' AND level = 'issue'"
     told = {(waited, period): followed for waited, period, followed in ask(query)}
     for row, waited in zip(shown, sorted({waited for waited, _ in told}), strict=True):
@@ -189,6 +188,19 @@ def test_quality_shows_every_check_with_its_last_result(site, ask):
         assert (found or "") in page
     assert page.count("✓ passed") == sum(result == "passed" for _, result, _ in results)
     assert page.count("! noted") == sum(result == "warned" for _, result, _ in results)
+
+
+@pytest.mark.parametrize(("by", "title"), [("department", "by department"), ("open_month", "month by month")])
+def test_quality_tells_what_is_missing_of_every_group(site, ask, by, title):
+    page = get(f"{site}/quality").text
+    table = page[page.index(f"What is missing or odd, {title}</h2>") :].split("</table>")[0]
+    shown = {row[0]: row for row in cells_of(table)}
+    counted = ask(
+        f"SELECT {by}, sum(volume), sum(n_missing_area) FROM quality_ledger GROUP BY 1 ORDER BY 1 DESC LIMIT 24"
+    )
+    for group, volume, missing in counted:
+        assert shown[group][1] == f"{volume:,}"
+        assert shown[group][2].startswith(f"{missing:,} (" if volume else f"{missing:,}")
 
 
 def test_pages_are_asked_for_once_per_release(site):
