@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore test lint bench load growth faults week docs snapshots clean
+.PHONY: run sync explore build seed-db scheduler test lint bench load growth faults week docs snapshots containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -17,6 +17,22 @@ sync: $(VENV)/installed ## bring the data in, and end
 
 explore: $(VENV)/installed-explore ## the published file in Datasette, on http://127.0.0.1:8313
 	@$(BIN)/python -m vanc311_pipeline.commands.explore --port $(EXPLORE_PORT)
+
+build: containers ## the image of every container
+	docker compose build
+
+seed-db: containers ## the first load, in a container, into the volume that the others read
+	docker compose --profile seed run --rm seed
+
+scheduler: containers ## everything as containers: the schedule at work, the dashboard on 8311, Dagster on 3000, until Ctrl-C
+	docker compose up
+
+# Says what is missing, before docker says it less clearly.
+containers:
+	@docker compose version >/dev/null 2>&1 || \
+		{ echo "Docker with its compose plugin is needed for this and isn't here. Without it: make run" >&2; exit 2; }
+	@test -n "$$VANC311_POSTGRES_PASSWORD" || grep -qs '^VANC311_POSTGRES_PASSWORD=.' .env || \
+		{ echo "VANC311_POSTGRES_PASSWORD isn't set. Once: echo VANC311_POSTGRES_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') > .env" >&2; exit 2; }
 
 test: $(VENV)/installed-dev lint ## every test
 	$(BIN)/python -m pytest -n auto --dist loadfile

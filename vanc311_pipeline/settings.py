@@ -74,6 +74,8 @@ class Settings:
     """The warehouse, if it is not warehouse.sqlite in the data directory. SQLite only."""
     dagster_home: Path = Path(".dagster")
     """Where Dagster keeps its runs, schedules and logs."""
+    dagster_database_url: str | None = field(default=None, repr=False)
+    """The PostgreSQL in which Dagster keeps them instead, as several containers need; the address holds a password."""
     source: Source = "portal"
     """`portal`, or `sample` when the bundled sample is served by the stand-in; never mixed in one data directory."""
     read_timeout_seconds: float = 60.0
@@ -102,6 +104,7 @@ class Settings:
             data_dir=Path(env.get("VANC311_DATA_DIR") or default.data_dir).expanduser().absolute(),
             database_url=_sqlite(env.get("VANC311_DATABASE_URL")),
             dagster_home=Path(env.get("DAGSTER_HOME") or default.dagster_home).expanduser().absolute(),
+            dagster_database_url=_dagster_database(env.get("VANC311_DAGSTER_DATABASE_URL")),
             source=_source(env.get("VANC311_SOURCE") or default.source),
             read_timeout_seconds=_positive(env, "VANC311_READ_TIMEOUT_SECONDS", default.read_timeout_seconds),
             retry_wait_seconds=_positive(env, "VANC311_RETRY_WAIT_SECONDS", default.retry_wait_seconds),
@@ -118,6 +121,7 @@ class Settings:
             "VANC311_DATA_DIR": str(self.data_dir),
             "VANC311_DATABASE_URL": self.database_url,
             "DAGSTER_HOME": str(self.dagster_home),
+            "VANC311_DAGSTER_DATABASE_URL": self.dagster_database_url,
             "VANC311_SOURCE": self.source,
             "VANC311_READ_TIMEOUT_SECONDS": str(self.read_timeout_seconds),
             "VANC311_RETRY_WAIT_SECONDS": str(self.retry_wait_seconds),
@@ -134,6 +138,7 @@ class Settings:
             portal_url=portal_url,
             source="sample",
             database_url=None,
+            dagster_database_url=None,
             data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),
             dagster_home=self.dagster_home.with_name(f"{self.dagster_home.name}-sample"),
         )
@@ -191,6 +196,17 @@ def _sqlite(value: str | None) -> str | None:
         raise SettingsError(
             f"VANC311_DATABASE_URL is {value.split('@')[-1]!r}, but the warehouse is SQLite. "
             "Set it to sqlite:////absolute/path.sqlite, or unset it to use warehouse.sqlite in the data directory."
+        )
+    return value or None
+
+
+def _dagster_database(value: str | None) -> str | None:
+    # With the driver's name: SQLAlchemy takes another one for a bare postgresql://, and that one refuses Dagster's NOTIFY.
+    if value and not value.startswith("postgresql+psycopg2://"):
+        raise SettingsError(
+            "VANC311_DAGSTER_DATABASE_URL is not a postgresql+psycopg2:// address; it is not repeated here, because it may hold a "
+            "password. Set it to postgresql+psycopg2://user:password@host:5432/dagster, or unset it to keep Dagster's storage in "
+            "DAGSTER_HOME."
         )
     return value or None
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from vanc311_pipeline.disk import on_disk
-from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.errors import PipelineError, SettingsError
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.settings import Settings
 
@@ -40,27 +40,63 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    home = settings.dagster_home
     os.environ.update(settings.to_environment())
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        config = home / "dagster.yaml"
-        ready = home / ".initialised"
-        with FileLock(home / ".initialise.lock"):
-            if not config.exists():
-                config.write_text(files("vanc311_pipeline").joinpath("orchestration/dagster.yaml").read_text())
-            if not ready.exists():
-                # What the upgrade prints is meant for the developers of Dagster.
-                with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(io.StringIO()):
-                    instance.upgrade()
-                ready.touch()
+        opened = _made(settings)
     except OSError as error:
         raise SettingsError(
-            f"Dagster's directory {home} can't be written ({error.strerror}). Nothing was loaded. "
+            f"Dagster's directory {settings.dagster_home} can't be written ({error.strerror}). Nothing was loaded. "
             "Check its permissions, or set DAGSTER_HOME to another place."
         ) from error
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with opened as instance:
         yield instance
+
+
+def _made(settings: Settings) -> dg.DagsterInstance:
+    """The instance, its storage made or brought up to this version of Dagster if need be."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    ready = home / ".initialised"
+    with FileLock(home / ".initialise.lock"), _in_postgres(settings):
+        _configure(settings)
+        if not ready.exists() or ready.read_text() != dg.__version__:
+            # What the upgrade prints is meant for the developers of Dagster.
+            with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(io.StringIO()):
+                instance.upgrade()
+            ready.write_text(dg.__version__)
+        return dg.DagsterInstance.from_config(str(home))
+
+
+@contextmanager
+def _in_postgres(settings: Settings) -> Iterator[None]:
+    """What PostgreSQL, or its missing driver, says when Dagster's storage is there, as one sentence."""
+    try:
+        yield
+    except (PipelineError, OSError):
+        raise
+    except Exception as error:
+        if not settings.dagster_database_url:
+            raise
+        said = str(getattr(error.__cause__, "orig", None) or error).strip().splitlines()
+        raise SettingsError(
+            f"Dagster's PostgreSQL can't be used: {said[0] if said else type(error).__name__}. Nothing was loaded. Check that it "
+            "runs and that VANC311_DAGSTER_DATABASE_URL is right; its driver comes with `pip install 'vanc311_pipeline[postgres]'`."
+        ) from error
+
+
+def _configure(settings: Settings) -> None:
+    """Write Dagster's own settings at the first start; from then on they are the user's to edit."""
+    config = settings.dagster_home / "dagster.yaml"
+    shipped = files("vanc311_pipeline").joinpath("orchestration")
+    names = ["dagster.yaml"] + ["dagster.postgres.yaml"] * bool(settings.dagster_database_url)
+    if not config.exists():
+        config.write_text("".join(shipped.joinpath(name).read_text() for name in names))
+    elif ("VANC311_DAGSTER_DATABASE_URL" in config.read_text()) != bool(settings.dagster_database_url):
+        kept, said = ("in PostgreSQL", "not") if not settings.dagster_database_url else ("in files", "")
+        raise SettingsError(
+            f"{config} keeps Dagster's runs {kept}, but VANC311_DAGSTER_DATABASE_URL is {f'{said} set'.strip()}. Nothing was "
+            f"loaded. Set it as it was, or remove that file to have it made anew; the runs kept so far stay where they are."
+        )
 
 
 @contextmanager
@@ -109,6 +145,13 @@ def _wait_for_the_schedule(instance: dg.DagsterInstance, console: Console) -> No
         time.sleep(_POLL_SECONDS)
 
 
-if __name__ == "__main__":  # the one-shot service `init` of docker-compose.yml
+def initialise() -> None:
+    """The one-shot service `init` of docker-compose.yml: make the storage, or bring it up to this version, and end."""
     with open_instance(Settings.from_environment()):
         pass
+
+
+if __name__ == "__main__":
+    from vanc311_pipeline.cli import main
+
+    main(initialise)

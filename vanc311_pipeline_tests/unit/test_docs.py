@@ -26,7 +26,9 @@ def test_the_readme_names_every_command(command):
     assert f"vanc311 {command}" in README or f"make {command}" in README
 
 
-EVERY_SETTING = Settings(api_key="x", database_url="sqlite:///x", alert_webhook="http://x", ui_url="http://x")
+EVERY_SETTING = Settings(
+    api_key="x", database_url="sqlite:///x", alert_webhook="http://x", ui_url="http://x", dagster_database_url="x"
+)
 
 
 @pytest.mark.parametrize("name", [*EVERY_SETTING.to_environment()])

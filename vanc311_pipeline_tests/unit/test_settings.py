@@ -66,6 +66,7 @@ def test_the_environment_wins(tmp_path):
     [
         {},
         {"VANC311_API_KEY": "k", "VANC311_SOURCE": "sample", "VANC311_DATABASE_URL": "sqlite:////x"},
+        {"VANC311_DAGSTER_DATABASE_URL": "postgresql+psycopg2://u:p@h/d"},
         {"VANC311_ALERT_WEBHOOK": "https://h/x", "VANC311_UI_URL": "http://u", "VANC311_KEEP_RUNS_DAYS": "9"},
     ],
 )
@@ -124,8 +125,16 @@ def test_a_webhook_that_cant_be_used_is_refused_without_repeating_it(value):
     assert error.value.exit_code == EXIT_USAGE
 
 
-def test_a_webhook_is_in_nothing_that_prints_the_settings():
+def test_a_secret_address_is_in_nothing_that_prints_the_settings():
     assert "hunter2" not in repr(Settings(alert_webhook="https://hooks.example/hunter2"))
+    assert "hunter2" not in repr(Settings(dagster_database_url="postgresql+psycopg2://u:hunter2@h/d"))
+
+
+@pytest.mark.parametrize("value", ["postgresql://u:hunter2@h/d", "sqlite:///hunter2", "hunter2"])
+def test_dagsters_database_is_refused_without_repeating_it_unless_it_names_the_driver_that_works(value):
+    with pytest.raises(SettingsError, match=r"postgresql\+psycopg2://") as error:
+        Settings.from_environment({"VANC311_DAGSTER_DATABASE_URL": value})
+    assert "hunter2" not in str(error.value)
 
 
 def test_a_password_in_a_refused_database_address_is_not_repeated():

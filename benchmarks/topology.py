@@ -1,0 +1,233 @@
+"""The services of docker-compose.yml as processes of this machine: the very commands, environments and health checks.
+
+What belongs here: reading the file, putting places of this machine where the containers' are, starting, asking after health,
+ending. What does not: what is then done to them (`day`, the tests). PostgreSQL is whatever server the caller has.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "docker-compose.yml"
+PORTS = {"code": 4000, "webserver": 3000, "site": 8311}
+HEALTHY_SECONDS = 120.0
+
+
+def read(environment: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
+    """The file as compose reads it: anchors merged, variables put in.
+
+    Raises:
+        LookupError: a variable without a default is not set.
+    """
+
+    def value_of(found: re.Match[str]) -> str:
+        name, otherwise = found["name"], found["otherwise"] or ""
+        if environment.get(name):
+            return environment[name]
+        if otherwise.startswith(":?"):
+            raise LookupError(f"{name}: {otherwise[2:]}")
+        return otherwise.removeprefix(":-")
+
+    text = re.sub(r"\$\{(?P<name>\w+)(?P<otherwise>:[-?][^}]*)?\}", value_of, file.read_text())
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service, with places of this machine."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    health: list[str] | None
+    restarts: bool
+    grace_seconds: float
+
+
+class Topology:
+    """The services that are our own, each to be started as one process."""
+
+    def __init__(self, folder: Path, postgres: str, environment: Mapping[str, str]) -> None:
+        """
+        Args:
+            folder: stands where the volumes stand.
+            postgres: the address of Dagster's database.
+            environment: what the user sets; also what every process gets beside its service's own.
+        """
+        self.folder = folder
+        self.ports = {name: _free_port() for name in PORTS}
+        self._environment = dict(environment)
+        compose = read({"VANC311_POSTGRES_PASSWORD": "unused", **environment})
+        self._postgres = postgres
+        self._workspace = folder / "workspace.grpc.yaml"
+        text = (ROOT / "workspace.grpc.yaml").read_text()
+        self._workspace.write_text(
+            text.replace("host: code", "host: 127.0.0.1").replace("4000", str(self.ports["code"]))
+        )
+        for volume in ("data", "dagster"):
+            (folder / volume).mkdir(exist_ok=True)
+        self.services = {
+            name: self._service(name, said) for name, said in compose["services"].items() if name != "postgres"
+        }
+        self.order = _order(compose["services"])
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def _service(self, name: str, said: dict[str, Any]) -> Service:
+        given = {key: self._here(str(value)) for key, value in said["environment"].items() if value is not None}
+        check = said.get("healthcheck", {}).get("test")
+        return Service(
+            name,
+            [self._here(word) for word in said["command"]],
+            given | {"VANC311_DAGSTER_DATABASE_URL": self._postgres},
+            [self._here(word) for word in check[1:]] if check else None,
+            said["restart"] == "unless-stopped",
+            float(said["stop_grace_period"].removesuffix("s")),
+        )
+
+    def _here(self, word: str) -> str:
+        """A word of the file with this machine's places and ports."""
+        if word == "/app/workspace.grpc.yaml":
+            return str(self._workspace)
+        for volume in ("/data", "/dagster"):
+            if word == volume:
+                return str(self.folder / volume.strip("/"))
+        word = word.replace("0.0.0.0", "127.0.0.1")
+        for name, port in PORTS.items():
+            word = re.sub(rf"(?<!\d){port}(?!\d)", str(self.ports[name]), word)
+        return word
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a service; what it prints goes to a file named after it."""
+        service = self.services[name]
+        command = list(service.command)
+        if name == "site":
+            command += ["--port", str(self.ports["site"])]
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                [_executable(command[0]), *command[1:]],
+                env=self._process_environment(service),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.running[name] = process
+        return process
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def run(self, name: str) -> int:
+        """Start a one-shot service and wait for its end; its exit code."""
+        code = self.start(name).wait()
+        del self.running[name]
+        return code
+
+    def is_healthy(self, name: str) -> bool:
+        service = self.services[name]
+        assert service.health, f"{name} has no health check"
+        asked = subprocess.run(
+            [_executable(service.health[0]), *service.health[1:]],
+            env=self._process_environment(service),
+            cwd=self.folder,
+            capture_output=True,
+            check=False,
+        )
+        return asked.returncode == 0
+
+    def wait_until_healthy(self, name: str, seconds: float = HEALTHY_SECONDS) -> float:
+        """Ask the service's own health check until it passes; how long that took.
+
+        Raises:
+            TimeoutError: it does not pass in time, or the process has ended.
+        """
+        began = time.monotonic()
+        while not self.is_healthy(name):
+            ended = self.running[name].poll()
+            if ended is not None or time.monotonic() - began > seconds:
+                raise TimeoutError(f"{name} is not healthy (status {ended}):\n{self.log(name).read_text()[-3_000:]}")
+        return time.monotonic() - began
+
+    def stop(self, name: str) -> int:
+        """SIGTERM, as compose sends it; the exit code. One that outlives its grace is killed, and that shows in the code."""
+        process = self.running.pop(name)
+        process.terminate()
+        try:
+            return process.wait(self.services[name].grace_seconds)
+        except subprocess.TimeoutExpired:
+            self._kill(process)
+            return process.wait()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the service and all that it started, as when a container dies."""
+        process = self.running.pop(name)
+        self._kill(process)
+        process.wait()
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+
+    def _process_environment(self, service: Service) -> dict[str, str]:
+        bare = {name: os.environ[name] for name in ("HOME", "LANG", "PYTHONPATH") if name in os.environ}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**bare, "PATH": path, "PYTHONUNBUFFERED": "1", **self._environment, **service.environment}
+
+    def end(self) -> None:
+        """End whatever still runs."""
+        for name in list(self.running):
+            self.kill(name)
+
+
+@contextmanager
+def topology(folder: Path, postgres: str, environment: Mapping[str, str]) -> Iterator[Topology]:
+    """The services, none of them started; whatever runs at the end is ended."""
+    made = Topology(folder, postgres, environment)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def _order(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The services in an order in which each comes after those that it depends on."""
+    order: list[str] = []
+
+    def add(name: str) -> None:
+        for needed in services[name].get("depends_on", {}):
+            add(needed)
+        if name not in order:
+            order.append(name)
+
+    for name in services:
+        add(name)
+    return order
+
+
+def _executable(name: str) -> str:
+    """A program of this environment; `python` is this very one."""
+    return sys.executable if name == "python" else str(Path(sys.executable).with_name(name))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,91 @@
+"""A real PostgreSQL for tests: Debian's server in a directory of its own, on loopback, ended with the test.
+
+Belongs here: finding, starting, stopping. Does not belong here: what is kept in it. PostgreSQL refuses to run as root, so
+root's tests run it as the user that Debian's package makes.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+USER, PASSWORD = "vanc311", "a password: with@odd/signs"
+OPTIONS = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=60"
+
+
+class Postgres:
+    """A server: `url()` of a database, `make(name)`, `stop()`, `start()`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        secret = folder / "password"
+        secret.write_text(PASSWORD)
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+            shutil.chown(secret, "postgres", "postgres")
+        self._run("initdb", "-D", "data", "-U", USER, "-A", "scram-sha-256", "--pwfile", "password", "-E", "UTF8")
+        self.start()
+
+    def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
+        return f"{scheme}://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def make(self, database: str) -> str:
+        """A new, empty database; its name."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{database}"'.encode())
+        return database
+
+    def start(self) -> None:
+        where = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
+        self._run("pg_ctl", "-D", "data", "-w", "-t", "60", "-l", "log", "-o", f"{where} {OPTIONS}", "start")
+
+    def stop(self) -> None:
+        """At once, as a machine that goes down would: connections are cut."""
+        self._run("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        log = self.folder / f"{program}.log"
+        with log.open("w") as said:
+            done = subprocess.run(
+                [str(_found(program)), *arguments],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                check=False,
+                **user,
+            )
+        assert done.returncode == 0, log.read_text()
+
+
+def _found(program: str) -> Path:
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / program).exists():
+            return folder / program
+    found = shutil.which(program)
+    assert found, "The tests need a PostgreSQL server: apt-get install postgresql"
+    return Path(found)
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """A server with nothing in it."""
+    with tempfile.TemporaryDirectory(prefix="vanc311-postgres-") as folder:
+        os.chmod(folder, 0o755)
+        server = Postgres(Path(folder))
+        try:
+            yield server
+        finally:
+            if (server.folder / "data" / "postmaster.pid").exists():
+                server.stop()
