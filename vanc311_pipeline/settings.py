@@ -152,6 +152,10 @@ class Settings:
         return self.data_dir / "raw"
 
     @property
+    def running_dir(self) -> Path:
+        return self.data_dir / "running"
+
+    @property
     def published_path(self) -> Path:
         return self.data_dir / "published" / "vanc311.sqlite"
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import PipelineError, SettingsError
+from vanc311_pipeline.orchestration.alive import is_dead, report_dead
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.settings import Settings
 
@@ -110,9 +111,8 @@ def one_at_a_time(settings: Settings, instance: dg.DagsterInstance, console: Con
     """
     with _alone(settings.dagster_home / ".sync.lock", console), _alone(settings.data_dir / "sync.lock", console):
         for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=BY_COMMAND_LINE, statuses=_AT_WORK)):
-            instance.report_run_failed(run, "Its process ended without a word: it was killed, or the machine stopped.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        _wait_for_the_schedule(instance, console)
+            report_dead(instance, settings.running_dir, run)
+        _wait_for_the_schedule(settings, instance, console)
         yield
 
 
@@ -133,9 +133,12 @@ def _alone(file: Path, console: Console) -> Iterator[None]:
         lock.release()
 
 
-def _wait_for_the_schedule(instance: dg.DagsterInstance, console: Console) -> None:
+def _wait_for_the_schedule(settings: Settings, instance: dg.DagsterInstance, console: Console) -> None:
     said = False
     while running := instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_AT_WORK), limit=1):
+        if is_dead(settings.running_dir, running[0].run_id):
+            report_dead(instance, settings.running_dir, running[0])
+            continue
         if not said:
             console.print(
                 f"Run {running[0].run_id[:8]}, which the schedule or the UI started, is at work; waiting for it to end. "

@@ -1,10 +1,13 @@
 """Resources: the portal and the places where data is kept, as Dagster configures them. They hold settings, no state."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import dagster as dg
 
+from vanc311_pipeline.orchestration.alive import alive
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import CITY_PORTAL, PORTAL_ATTEMPTS, Settings, Source
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -32,10 +35,11 @@ class PortalResource(dg.ConfigurableResource[None]):
         )
 
 
-class StoreResource(dg.ConfigurableResource[None]):
+class StoreResource(dg.ConfigurableResource["StoreResource"]):
     """The data directory: landed files, warehouse, published file."""
 
     raw_directory: str
+    running_directory: str
     warehouse_url: str
     published_file: str
     source: str
@@ -51,8 +55,18 @@ class StoreResource(dg.ConfigurableResource[None]):
         return Path(self.raw_directory)
 
     @property
+    def running_dir(self) -> Path:
+        return Path(self.running_directory)
+
+    @property
     def published_path(self) -> Path:
         return Path(self.published_file)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StoreResource"]:
+        """For a run: with its sign of life. A tick of a schedule or a sensor needs none."""
+        with alive(self.running_dir, context.run.run_id) if context.run else nullcontext():
+            yield self
 
     @property
     def warehouse(self) -> Warehouse:
@@ -97,6 +111,7 @@ def portal_resource(settings: Settings) -> PortalResource:
 def store_resource(settings: Settings) -> StoreResource:
     return StoreResource(
         raw_directory=str(settings.raw_dir),
+        running_directory=str(settings.running_dir),
         warehouse_url=settings.warehouse_url,
         published_file=str(settings.published_path),
         source=settings.source,

@@ -11,6 +11,8 @@ Memory: a slot that launches a run is remembered by the run's tag; one that find
 decision is an observation on the portal's asset, where a person sees it too. A question that failed leaves neither, and
 the next heartbeat asks again.
 
+A run whose process is gone would hold up every slot; the next heartbeat finds out, and ends it (`orchestration.alive`).
+
 Time: an evaluation goes by the instant that it was scheduled for, and looks at no clock to decide anything. It takes
 `TICK_SECONDS` at most, whatever the portal does, because Dagster gives up on an evaluation after a minute and then says
 that the code server, not the portal, can't be reached.
@@ -21,6 +23,7 @@ from datetime import datetime
 import dagster as dg
 
 from vanc311_pipeline.errors import PipelineError, PortalUnavailable, QuotaExceeded
+from vanc311_pipeline.orchestration.alive import is_dead, report_dead
 from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.deadline import within
 from vanc311_pipeline.orchestration.job import sync
@@ -67,9 +70,11 @@ def every_50_minutes(
     if (already := _already(context.instance, slot, now)) is not None:
         return dg.SkipReason(f"Slot {slot_name(slot)} is done: {already} {following}")
     if running := _unfinished_run(context.instance):
-        return dg.SkipReason(
-            f"Slot {slot_name(slot)} waits: run {running[:8]} of sync is not finished. Asking again in ten minutes."
-        )
+        what = f"run {running.run_id[:8]} of sync is not finished."
+        if is_dead(store.running_dir, running.run_id):
+            report_dead(context.instance, store.running_dir, running)
+            what = f"the process of run {running.run_id[:8]} is gone, so the run was ended as failed."
+        return dg.SkipReason(f"Slot {slot_name(slot)} waits: {what} Asking again in ten minutes.")
     try:
         plan = within(
             TICK_SECONDS,
@@ -114,9 +119,8 @@ def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str
     return None
 
 
-def _unfinished_run(instance: dg.DagsterInstance) -> str | None:
-    runs = instance.get_run_records(dg.RunsFilter(job_name=sync.name, statuses=_UNFINISHED), limit=1)
-    return runs[0].dagster_run.run_id if runs else None
+def _unfinished_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
+    return next(iter(instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_UNFINISHED), limit=1)), None)
 
 
 def _remember(

@@ -309,6 +309,18 @@ def test_while_a_run_of_sync_is_not_finished_the_portal_is_not_asked(tick, porta
     assert asked(portal) == 0
 
 
+def test_a_run_whose_process_is_gone_is_ended_and_holds_up_one_heartbeat_only(tick, portal, instance, copied):
+    add_run(instance, "STARTED")
+    [run] = instance.get_runs()
+    copied.running_dir.mkdir(exist_ok=True)
+    (copied.running_dir / f"{run.run_id}.lock").touch()  # as a killed process leaves it: there, and held by nobody
+    assert "the process of run 01234567 is gone, so the run was ended as failed" in tick(settings=copied).skip_message
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert asked(portal) == 0
+    tick(SLOT + BEAT, settings=copied)
+    assert asked(portal) == 1
+
+
 @pytest.mark.parametrize(
     ("job", "status"), [("sync", "SUCCESS"), ("sync", "FAILURE"), ("sync", "CANCELED"), ("verify", "STARTED")]
 )
