@@ -90,11 +90,12 @@ def restore(file: Path) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
 @click.option("--port", default=8311, show_default=True, type=click.IntRange(1, 65535), help="The port.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
-def serve(host: str, port: int, workers: int) -> None:
+@click.option("--replica", is_flag=True, help="Serve what the pipeline ships to VANC311_SHIP_URL, always the newest.")
+def serve(host: str, port: int, workers: int, replica: bool) -> None:
     """Serve the published file as a dashboard and as a JSON and CSV API until Ctrl-C."""
     from vanc311_pipeline.commands.serve import run_serve
 
-    run_serve(Settings.from_environment(), console, host=host, port=port, workers=workers)
+    run_serve(Settings.from_environment(), console, host=host, port=port, workers=workers, replica=replica)
 
 
 @vanc311.command()

@@ -154,11 +154,18 @@ def _why(
     return f"The portal has {what}{count}{deep}."
 
 
-def published_again(plan: Plan, published: Path) -> Plan:
-    """The plan, with a run that publishes what is stored if there is nothing to load but the published file is gone."""
-    if plan.action == "load" or plan.held or published.exists():
+def published_again(plan: Plan, published: Path, shipped: bool = True) -> Plan:
+    """The plan, with a run that publishes what is stored if there is nothing to load but the published file is gone, or
+    did not get to the object store.
+    """
+    if plan.action == "load" or plan.held or (published.exists() and shipped):
         return plan
-    return replace(plan, action="load", why=f"{plan.why} But {published} is gone: making it again.")
+    why = (
+        "the published file was not shipped: trying again"
+        if published.exists()
+        else f"{published} is gone: making it again"
+    )
+    return replace(plan, action="load", why=f"{plan.why} But {why}.")
 
 
 def known_state(release: Release, known: KnownRelease | None) -> str:

@@ -84,6 +84,10 @@ class Settings:
     """The first pause between two attempts; it doubles, with jitter."""
     alert_webhook: str | None = field(default=None, repr=False)
     """Where failed runs and held months are told of, as Slack takes it; nowhere by default. The address is a secret."""
+    ship_url: str | None = field(default=None, repr=False)
+    """An fsspec address, such as s3://bucket/folder, to which each published file is shipped; nowhere by default."""
+    replica_seconds: float = 60.0
+    """How often a replica looks for a new shipment."""
     ui_url: str | None = None
     """Where people reach Dagster's UI, for the links in alerts."""
     keep_runs_days: int = 30
@@ -109,6 +113,8 @@ class Settings:
             read_timeout_seconds=_positive(env, "VANC311_READ_TIMEOUT_SECONDS", default.read_timeout_seconds),
             retry_wait_seconds=_positive(env, "VANC311_RETRY_WAIT_SECONDS", default.retry_wait_seconds),
             alert_webhook=_webhook(env.get("VANC311_ALERT_WEBHOOK")),
+            ship_url=env.get("VANC311_SHIP_URL") or None,
+            replica_seconds=_positive(env, "VANC311_REPLICA_SECONDS", default.replica_seconds),
             ui_url=_ui(env.get("VANC311_UI_URL")),
             keep_runs_days=_days(env, "VANC311_KEEP_RUNS_DAYS", default.keep_runs_days),
         )
@@ -126,6 +132,8 @@ class Settings:
             "VANC311_READ_TIMEOUT_SECONDS": str(self.read_timeout_seconds),
             "VANC311_RETRY_WAIT_SECONDS": str(self.retry_wait_seconds),
             "VANC311_ALERT_WEBHOOK": self.alert_webhook,
+            "VANC311_SHIP_URL": self.ship_url,
+            "VANC311_REPLICA_SECONDS": str(self.replica_seconds),
             "VANC311_UI_URL": self.ui_url,
             "VANC311_KEEP_RUNS_DAYS": str(self.keep_runs_days),
         }
@@ -139,6 +147,7 @@ class Settings:
             source="sample",
             database_url=None,
             dagster_database_url=None,
+            ship_url=None,
             data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),
             dagster_home=self.dagster_home.with_name(f"{self.dagster_home.name}-sample"),
         )

@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.commands.replica import following
 from vanc311_pipeline.commands.workers import run_workers
 from vanc311_pipeline.dashboard.site import dashboard
 from vanc311_pipeline.settings import Settings
@@ -38,7 +39,9 @@ def site() -> FastAPI:
     return app
 
 
-def run_serve(settings: Settings, console: Console, *, host: str, port: int, workers: int) -> None:
+def run_serve(
+    settings: Settings, console: Console, *, host: str, port: int, workers: int, replica: bool = False
+) -> None:
     """Serve until we are asked to stop.
 
     Raises:
@@ -51,7 +54,11 @@ def run_serve(settings: Settings, console: Console, *, host: str, port: int, wor
         console.print(
             f"There is no published file at {settings.published_path} yet; it is served as soon as `vanc311 sync` has made it."
         )
-    with tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch, _asked_to_stop_is_no_failure():
+    with (
+        tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch,
+        _asked_to_stop_is_no_failure(),
+        following(settings) if replica else nullcontext(),
+    ):
         os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch})
         if workers == 1:
             _server(host, port).run()

@@ -30,8 +30,9 @@ from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import in_words
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageError
 from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.orchestration.failures import words_of_checks
 from vanc311_pipeline.orchestration.job import sync as sync_job
-from vanc311_pipeline.orchestration.planning import plan_now
+from vanc311_pipeline.orchestration.planning import is_shipped, plan_now
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
 from vanc311_pipeline.plan import published_again
@@ -118,7 +119,7 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
     datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
     with open_portal(settings) as client:
         plan = plan_now(client, warehouse, datasets, accept_shrink=bool(consent))
-    plan = published_again(plan, settings.published_path)
+    plan = published_again(plan, settings.published_path, is_shipped(warehouse, settings.ship_url))
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)
     tags = {} if plan.action == "skip" else plan_tags(plan)
@@ -174,16 +175,7 @@ def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     ]
     if failed:
-        lines = "\n".join(
-            f"  {check.asset_key.to_user_string()} · {check.check_name}: {check.description}" for check in failed
-        )
-        before = any(check.asset_key.to_user_string() != "published_database" for check in failed)
-        what = (
-            "A check failed, so nothing was published; what was published before stays."
-            if before
-            else "The file was published, but it is not what was written. Don't use it; check the disk, then sync again."
-        )
-        return Failed(f"{what}\n{lines}", EXIT_INTEGRITY)
+        return Failed(words_of_checks(failed), EXIT_INTEGRITY)
     raised = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     for error in raised:
         if reason := _ours(error):

@@ -110,6 +110,7 @@ DESCRIPTIONS = {
     "published_2025_figures_are_near": "Our figures of 2025 are near those published elsewhere; of the city's own portal only (warns).",
     "published_file_is_whole": "The published file is the one that was written, and undamaged.",
     "published_file_equals_warehouse": "The published file holds what the warehouse holds.",
+    "shipped_file_is_the_published_file": "The object store, if one is set, names the file that was published last.",
 }
 
 CHECKS = [
@@ -226,7 +227,13 @@ CHECKS = [
         True,
         lambda s: published.published_equal(s.warehouse, s.store.published_path, s.months),
     ),
+    Check("shipped_database", "shipped_file_is_the_published_file", True, lambda s: _shipped(s)),
 ]
+
+
+def _shipped(seen: Scene) -> Finding:
+    there = seen.store.ships_to
+    return published.shipped_equal(seen.connection, there.latest() if there else None, there.address if there else None)
 
 
 def result(check: Check, finding: Finding) -> dg.AssetCheckResult:

@@ -12,6 +12,7 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.shipping import without_secrets
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
@@ -27,6 +28,14 @@ def plan_now(
     if plan.answers:
         _write_down(warehouse, plan.releases, plan.answers)
     return plan
+
+
+def is_shipped(warehouse: Warehouse, ship_url: str | None) -> bool:
+    """Whether what was published last is where it is to be shipped, if anywhere."""
+    if not ship_url:
+        return True
+    with warehouse.read() as connection:
+        return ledger.is_shipped(connection, without_secrets(ship_url))
 
 
 def ask_anew(client: Portal, warehouse: Warehouse) -> None:

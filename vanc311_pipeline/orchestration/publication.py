@@ -1,10 +1,12 @@
-"""The last asset, the published file, and the list of all assets."""
+"""The last assets, the published file and its shipment, and the list of all assets."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
+import sqlalchemy as sa
 
+from vanc311_pipeline import schema
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.orchestration.assets import (
     FRESH,
@@ -18,14 +20,14 @@ from vanc311_pipeline.orchestration.assets import (
     service_requests,
 )
 from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
-from vanc311_pipeline.orchestration.failures import failure
+from vanc311_pipeline.orchestration.failures import AFTER_PUBLICATION, failure
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.statistics import STATISTICS, statistics
 from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases
 from vanc311_pipeline.plan import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.engine import Warehouse, open_read_only
 from vanc311_pipeline.warehouse.publishing import CheckResult, publish
 
 
@@ -61,12 +63,49 @@ def published_database(
     )
 
 
+@dg.asset(
+    deps=[published_database],
+    group_name="publication",
+    kinds={"objectstore"},
+    owners=OWNERS,
+)
+def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[None]:
+    """The published file in an object store, from which replicas serve it; only if VANC311_SHIP_URL is set.
+
+    Put there under its own digest, read back, and only then named as the one that counts. What does not get there is tried
+    again with the next slot, even if the portal has nothing new.
+    """
+    warehouse = store.open()
+    with warehouse.read() as connection:
+        published = ledger.last_publication(connection)
+    try:
+        there = store.ships_to
+        if there is None or published is None:
+            return dg.MaterializeResult(metadata={"shipped": "nowhere: VANC311_SHIP_URL isn't set"})
+        with open_read_only(store.published_path) as connection:
+            about = dict(connection.execute(sa.select(schema.release)).mappings().one())
+        shipment = there.ship(store.published_path, published.sha256, about)
+    except PipelineError as error:
+        raise failure(error) from error
+    with warehouse.write() as connection:
+        ledger.note_shipment(connection, there.address, shipment.sha256, context.run.run_id)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/uri": f"{there.address}/{shipment.name}",
+            "sha256": shipment.sha256,
+            "bytes": shipment.size,
+            "as of": str(about["as_of"]),
+            "earlier releases kept": len(shipment.before),
+        }
+    )
+
+
 INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
     """What each check of the data last found. Those of the file itself come after it."""
-    checks = {check.spec.key: check for check in CHECKS if check.asset != published_database.key.to_user_string()}
+    checks = {check.spec.key: check for check in CHECKS if check.asset not in AFTER_PUBLICATION}
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
     results: list[CheckResult] = []
     for key, record in records.items():
@@ -119,4 +158,5 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     metric_aggregates,
     statistics,
     published_database,
+    shipped_database,
 ]

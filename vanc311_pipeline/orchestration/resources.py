@@ -10,6 +10,7 @@ import dagster as dg
 from vanc311_pipeline.orchestration.alive import alive
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import CITY_PORTAL, PORTAL_ATTEMPTS, Settings, Source
+from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 
@@ -44,6 +45,12 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     published_file: str
     source: str
     portal_url: str
+    ship_url: str | None = None
+
+    @property
+    def ships_to(self) -> ObjectStore | None:
+        """Where the published file is shipped."""
+        return ObjectStore(self.ship_url) if self.ship_url else None
 
     @property
     def is_city_portal(self) -> bool:
@@ -116,6 +123,8 @@ def store_resource(settings: Settings) -> StoreResource:
         published_file=str(settings.published_path),
         source=settings.source,
         portal_url=settings.portal_url,
+        # By name: an address may hold a secret.
+        ship_url=dg.EnvVar("VANC311_SHIP_URL") if settings.ship_url else None,
     )
 
 

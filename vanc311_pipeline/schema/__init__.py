@@ -17,6 +17,7 @@ from vanc311_pipeline.schema.ledger import (
     portal_releases,
     publications,
     request_changes,
+    shipments,
 )
 from vanc311_pipeline.schema.metrics import (
     COUNTS,
@@ -112,6 +113,7 @@ __all__ = [
     "release",
     "request_changes",
     "service_requests",
+    "shipments",
     "time_to_close",
     "time_to_close_curves",
     "waiting_times",

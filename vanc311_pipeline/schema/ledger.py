@@ -71,6 +71,15 @@ publications = table(
     integer("bytes", "its size", "bytes"),
 )
 
+shipments = table(
+    "shipments",
+    "The published files that were shipped to an object store, newest last.",
+    text("shipped_at", "when the store named it as the one that counts", "UTC instant"),
+    text("run_id", "the Dagster run that shipped it"),
+    text("target", "the store's address"),
+    text("sha256", "digest of the file", "hex"),
+)
+
 request_changes = table(
     "request_changes",
     "What moved between two loads of a month, newest last; append-only. The first load is the baseline and logs nothing.",

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
-from vanc311_pipeline.schema import month_ledger, portal_months, portal_releases, publications
+from vanc311_pipeline.schema import month_ledger, portal_months, portal_releases, publications, shipments
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse.engine import utc_now
@@ -157,6 +157,25 @@ def note_release(
             run_id=run_id,
         )
     )
+
+
+def last_publication(connection: sa.Connection) -> sa.Row[Any] | None:
+    """The newest line of `publications`."""
+    return connection.execute(sa.select(publications).order_by(sa.literal_column("rowid").desc()).limit(1)).first()
+
+
+def is_shipped(connection: sa.Connection, target: str) -> bool:
+    """Whether what was published last, if anything, was also shipped to a store."""
+    published = last_publication(connection)
+    mine = sa.select(shipments.c.sha256).where(shipments.c.target == target)
+    return (
+        published is None
+        or connection.scalar(mine.order_by(sa.literal_column("rowid").desc()).limit(1)) == published.sha256
+    )
+
+
+def note_shipment(connection: sa.Connection, target: str, sha256: str, run_id: str) -> None:
+    connection.execute(sa.insert(shipments).values(shipped_at=utc_now(), run_id=run_id, target=target, sha256=sha256))
 
 
 def as_of(connection: sa.Connection) -> str:

@@ -34,7 +34,7 @@ from vanc311_pipeline.warehouse.engine import Warehouse, open_new, open_read_onl
 ROWS_AT_ONCE = 5_000
 
 # These go on in the warehouse after the file is made: what became of it, and what the portal said since.
-_BOOKKEEPING = {schema.publications.name, schema.portal_releases.name, schema.portal_months.name}
+_BOOKKEEPING = {schema.publications.name, schema.shipments.name, schema.portal_releases.name, schema.portal_months.name}
 
 
 CheckResult = Mapping[str, str | None]

@@ -15,10 +15,11 @@ from vanc311_pipeline.metrics.levels import LEVELS
 from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS, Scene, result
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
-from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.publishing import file_digest, publish
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 from vanc311_pipeline_tests.integration.planted_statistics import STATISTICS_CASES
 from vanc311_pipeline_tests.integration.planting import (
@@ -43,7 +44,7 @@ BY_NAME = {check.name: check for check in CHECKS}
 
 def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetCheckResult:
     """A check over everything that is stored."""
-    store = store_resource(settings)
+    store = store_resource(settings).model_copy(update={"ship_url": settings.ship_url})
     warehouse = store.open()
     with warehouse.read() as connection:
         return result(BY_NAME[name], BY_NAME[name].audit(Scene(store, warehouse, connection, None, planned)))
@@ -422,13 +423,17 @@ def test_a_planted_violation_is_found_and_told(copied, case):
     assert case.phrase in (found.description or "")
 
 
+# Its violation is in no table but in a store: `test_an_object_store_that_serves_another_file_fails_its_check`.
+IN_A_STORE = "shipped_file_is_the_published_file"
+
+
 def test_every_check_has_a_planted_violation():
-    assert {case.check for case in CASES} == set(BY_NAME)
+    assert {case.check for case in CASES} | {IN_A_STORE} == set(BY_NAME)
 
 
 def test_what_blocks_is_exactly_what_can_be_wrong_with_our_data():
     """A check that only ever warns must not block; one that finds our data wrong must."""
-    assert {case.check for case in CASES if case.severity == ERROR} == {
+    assert {case.check for case in CASES if case.severity == ERROR} | {IN_A_STORE} == {
         check.name for check in CHECKS if check.blocking
     }
 
@@ -465,6 +470,24 @@ def test_the_comparison_with_the_portal_is_shown_month_by_month(copied):
     assert all(line["here are"].startswith(f"{stored[line['month']]:,} rows, ") for line in shown)
 
 
+def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_path):
+    settings = replace(copied, ship_url=f"file://{tmp_path}/store")
+    digest = file_digest(settings.published_path)
+    assert (
+        f"serves nothing, published was {digest}"
+        in run_check(settings, IN_A_STORE).description
+    )
+    store = ObjectStore(settings.ship_url)
+    other = tmp_path / "other.sqlite"
+    other.write_bytes(b"another file")
+    store.ship(other, file_digest(other), {})
+    found = run_check(settings, IN_A_STORE)
+    assert (found.passed, found.severity) == (False, ERROR)
+    assert found.metadata["shipped"].value == file_digest(other)
+    store.ship(settings.published_path, digest, {})
+    assert run_check(settings, IN_A_STORE).passed
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_every_check_says_what_it_claims(check):
     assert check.spec.description == DESCRIPTIONS[check.name]
@@ -489,7 +512,9 @@ def test_the_published_file_carries_what_the_checks_of_the_data_found(synced):
     with closing(sqlite3.connect(synced.published_path)) as connection:
         results = dict(connection.execute("SELECT check_name, result FROM check_results"))
         said = dict(connection.execute("SELECT check_name, found FROM check_results WHERE result <> 'passed'"))
-    assert set(results) == {check.name for check in CHECKS if check.asset != "published_database"}
+    assert set(results) == {
+        check.name for check in CHECKS if check.asset not in ("published_database", "shipped_database")
+    }
     assert {name for name, result in results.items() if result == "warned"} == set(ODD_IN_THE_SAMPLE)
     assert set(results.values()) == {"passed", "warned"}
     assert all(ODD_IN_THE_SAMPLE[name] in found for name, found in said.items())

@@ -27,7 +27,12 @@ def test_the_readme_names_every_command(command):
 
 
 EVERY_SETTING = Settings(
-    api_key="x", database_url="sqlite:///x", alert_webhook="http://x", ui_url="http://x", dagster_database_url="x"
+    api_key="x",
+    database_url="sqlite:///x",
+    alert_webhook="http://x",
+    ui_url="http://x",
+    dagster_database_url="x",
+    ship_url="file:///x",
 )
 
 

@@ -24,7 +24,7 @@ def test_nothing_needs_to_be_set():
 
 def test_an_empty_variable_is_as_good_as_none():
     names = Settings.from_environment({"VANC311_API_KEY": "k"}).to_environment()
-    others = ["VANC311_DATABASE_URL", "VANC311_ALERT_WEBHOOK", "VANC311_UI_URL"]
+    others = ["VANC311_DATABASE_URL", "VANC311_ALERT_WEBHOOK", "VANC311_UI_URL", "VANC311_SHIP_URL"]
     empty = dict.fromkeys([*names, *others], "")
     assert Settings.from_environment(empty) == Settings.from_environment({})
 
@@ -43,6 +43,8 @@ def test_the_environment_wins(tmp_path):
             "VANC311_ALERT_WEBHOOK": "https://hooks.example/services/T/B/x/",
             "VANC311_UI_URL": "http://127.0.0.1:3000/",
             "VANC311_KEEP_RUNS_DAYS": "7",
+            "VANC311_SHIP_URL": "s3://bucket/vanc311",
+            "VANC311_REPLICA_SECONDS": "5",
         }
     )
     assert found == Settings(
@@ -57,6 +59,8 @@ def test_the_environment_wins(tmp_path):
         alert_webhook="https://hooks.example/services/T/B/x/",
         ui_url="http://127.0.0.1:3000",
         keep_runs_days=7,
+        ship_url="s3://bucket/vanc311",
+        replica_seconds=5,
     )
     assert found.warehouse_url == f"sqlite:///{tmp_path}/other.sqlite"
 
@@ -67,6 +71,7 @@ def test_the_environment_wins(tmp_path):
         {},
         {"VANC311_API_KEY": "k", "VANC311_SOURCE": "sample", "VANC311_DATABASE_URL": "sqlite:////x"},
         {"VANC311_DAGSTER_DATABASE_URL": "postgresql+psycopg2://u:p@h/d"},
+        {"VANC311_SHIP_URL": "s3://bucket/vanc311", "VANC311_REPLICA_SECONDS": "0.5"},
         {"VANC311_ALERT_WEBHOOK": "https://h/x", "VANC311_UI_URL": "http://u", "VANC311_KEEP_RUNS_DAYS": "9"},
     ],
 )

@@ -1,0 +1,288 @@
+"""Claims about the object store: what is shipped is what was published, all at once or not at all, and replicas follow it.
+
+Against a real S3 server on loopback, by the real driver.
+"""
+
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import threading
+from contextlib import closing
+from dataclasses import replace
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from rich.console import Console
+
+from vanc311_pipeline.commands.replica import Replica, following
+from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.errors import EXIT_USAGE, IntegrityError, PipelineError, SettingsError
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, StoreUnavailable, without_secrets
+from vanc311_pipeline.warehouse.publishing import file_digest
+
+ABOUT = {"as_of": "2026-01-12", "source": "sample"}
+BUCKET = "open-data"
+
+
+class S3:
+    """A bucket, and what a person with the AWS tools sees in it."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+        self.client.create_bucket(Bucket=BUCKET)
+        self.url = f"s3://{BUCKET}/vanc311"
+
+    def names(self) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return sorted(each["Key"].removeprefix("vanc311/") for each in found)
+
+    def put(self, name: str, body: bytes) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=f"vanc311/{name}", Body=body)
+
+    def get(self, name: str) -> bytes:
+        return self.client.get_object(Bucket=BUCKET, Key=f"vanc311/{name}")["Body"].read()
+
+    def remove(self, name: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=f"vanc311/{name}")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """An S3 server, and the variables by which every driver finds it."""
+    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    made.start()
+    host, port = made.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_MAX_ATTEMPTS", "1")
+        yield f"http://{host}:{port}"
+    made.stop()
+
+
+@pytest.fixture
+def s3(server):
+    made = S3(server)
+    yield made
+    for name in made.names():
+        made.remove(name)
+    made.client.close()
+
+
+@pytest.fixture
+def releases(tmp_path):
+    """Makes published files: `releases(3)` is the third, and its digest."""
+
+    def made(number: int):
+        file = tmp_path / f"{number}.sqlite"
+        if not file.exists():
+            with closing(sqlite3.connect(file)) as connection:
+                connection.execute("CREATE TABLE release (number)")
+                connection.execute("INSERT INTO release VALUES (?)", (number,))
+                connection.commit()
+        return file, hashlib.sha256(file.read_bytes()).hexdigest()
+
+    return made
+
+
+# -- shipping ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["s3", "file"])
+def store(request, tmp_path):
+    """Two stores of different kinds: the claims hold for both."""
+    url = request.getfixturevalue("s3").url if request.param == "s3" else f"file://{tmp_path}/store"
+    return ObjectStore(url)
+
+
+def test_nothing_was_shipped_to_an_empty_store(store):
+    assert store.latest() is None
+
+
+def test_what_is_shipped_counts_and_comes_back_whole(store, releases, tmp_path):
+    file, digest = releases(1)
+    shipment = store.ship(file, digest, ABOUT)
+    assert store.latest() == shipment
+    assert (shipment.sha256, shipment.size, shipment.about) == (digest, file.stat().st_size, ABOUT)
+    store.fetch(shipment, tmp_path / "there" / "vanc311.sqlite")
+    assert (tmp_path / "there" / "vanc311.sqlite").read_bytes() == file.read_bytes()
+    assert os.listdir(tmp_path / "there") == ["vanc311.sqlite"]
+
+
+def test_the_same_file_twice_is_one_shipment(store, releases):
+    first = store.ship(*releases(1), ABOUT)
+    assert store.ship(*releases(1), ABOUT) == first == store.latest()
+
+
+def test_the_last_releases_stay_and_older_ones_go(s3, releases):
+    store = ObjectStore(s3.url)
+    digests = [store.ship(*releases(number), ABOUT).sha256 for number in range(KEPT + 2)]
+    kept = digests[-KEPT:]
+    assert s3.names() == sorted([LATEST, *(f"releases/{digest}.sqlite" for digest in kept)])
+    assert store.latest().before == tuple(reversed(kept[:-1]))
+
+
+def test_a_shipment_that_breaks_off_before_it_counts_changes_nothing_for_readers(s3, releases, monkeypatch):
+    store = ObjectStore(s3.url)
+    first = store.ship(*releases(1), ABOUT)
+    monkeypatch.setattr(store, "_point_at", lambda shipment: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.ship(*releases(2), ABOUT)
+    assert ObjectStore(s3.url).latest() == first
+    later = ObjectStore(s3.url).ship(*releases(2), ABOUT)
+    assert later == ObjectStore(s3.url).latest() != first
+
+
+def test_what_the_store_spoils_never_counts(s3, releases, monkeypatch):
+    store = ObjectStore(s3.url)
+    first = store.ship(*releases(1), ABOUT)
+    file, digest = releases(2)
+    monkeypatch.setattr(store._files, "put_file", lambda _, to: store._files.pipe_file(to, b"something else"))
+    with pytest.raises(IntegrityError, match="is not what was published"):
+        store.ship(file, digest, ABOUT)
+    assert ObjectStore(s3.url).latest() == first
+
+
+def test_a_pointer_that_is_none_of_ours_is_refused(s3, releases):
+    s3.put(LATEST, b"<html>")
+    with pytest.raises(IntegrityError, match="is not what `vanc311` writes"):
+        ObjectStore(s3.url).ship(*releases(1), ABOUT)
+
+
+def test_a_store_that_is_not_there_is_said_in_one_sentence(releases, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(StoreUnavailable, match=r"s3://nowhere/x can't be read.*still counts"):
+        ObjectStore("s3://nowhere/x").ship(*releases(1), ABOUT)
+
+
+@pytest.mark.parametrize("url", ["nosuch://bucket/x", "s3x://bucket"])
+def test_an_address_that_no_driver_knows_is_refused(url):
+    with pytest.raises(SettingsError, match="VANC311_SHIP_URL is"):
+        ObjectStore(url)
+
+
+def test_a_password_in_an_address_is_never_repeated():
+    assert without_secrets("s3://key:hunter2@bucket/folder/?secret=hunter2") == "s3://bucket/folder"
+    assert "hunter2" not in repr(Settings(ship_url="s3://key:hunter2@bucket"))
+
+
+# -- replicas ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipped(s3, releases):
+    store = ObjectStore(s3.url)
+    store.ship(*releases(1), ABOUT)
+    return store
+
+
+def test_replicas_serve_what_counts_each_for_itself(s3, shipped, releases, tmp_path):
+    replicas = [Replica(ObjectStore(s3.url), tmp_path / name / "vanc311.sqlite") for name in ("one", "other")]
+    assert [replica.follow() for replica in replicas] == [True, True]
+    assert [replica.follow() for replica in replicas] == [False, False]
+    file, digest = releases(2)
+    shipped.ship(file, digest, ABOUT)
+    assert [replica.follow() for replica in replicas] == [True, True]
+    for name in ("one", "other"):
+        assert (tmp_path / name / "vanc311.sqlite").read_bytes() == file.read_bytes()
+
+
+def test_a_replica_that_has_the_file_fetches_nothing(s3, shipped, releases, tmp_path, monkeypatch):
+    file, _ = releases(1)
+    replica = Replica(ObjectStore(s3.url), file)
+    monkeypatch.setattr(replica._store, "fetch", lambda *_: pytest.fail("fetched"))
+    assert not replica.follow()
+
+
+@pytest.mark.parametrize("fault", ["damaged", "short", "missing", "no pointer of ours"])
+def test_what_is_not_whole_is_not_served(s3, shipped, releases, tmp_path, fault):
+    served = tmp_path / "served" / "vanc311.sqlite"
+    replica = Replica(shipped, served)
+    replica.follow()
+    before = served.read_bytes()
+    file, digest = releases(2)
+    shipment = shipped.ship(file, digest, ABOUT)
+    match fault:
+        case "damaged":
+            s3.put(shipment.name, b"x" * file.stat().st_size)
+        case "short":
+            s3.put(shipment.name, file.read_bytes()[:-1])
+        case "missing":
+            s3.remove(shipment.name)
+        case _:
+            s3.put(LATEST, b"{}")
+    assert not replica.follow()
+    assert replica.problem
+    assert served.read_bytes() == before
+    assert os.listdir(served.parent) == ["vanc311.sqlite"]
+    s3.put(shipment.name, file.read_bytes())
+    s3.put(LATEST, shipment.write())
+    assert replica.follow()
+    assert replica.problem is None
+    assert served.read_bytes() == file.read_bytes()
+
+
+def test_while_the_store_is_down_the_old_file_is_served(s3, shipped, tmp_path, monkeypatch):
+    served = tmp_path / "vanc311.sqlite"
+    Replica(shipped, served).follow()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    replica = Replica(ObjectStore(s3.url), served)
+    assert not replica.follow()
+    assert "can't be read" in replica.problem
+    assert served.exists()
+
+
+def test_a_replica_follows_by_itself_for_as_long_as_it_serves(s3, shipped, releases, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data", ship_url=s3.url, replica_seconds=0.01)
+    with following(settings) as replica:
+        assert settings.published_path.exists()
+        file, digest = releases(2)
+        arrived = threading.Event()
+        look = replica.follow
+        replica.follow = lambda: look() and arrived.set()
+        shipped.ship(file, digest, ABOUT)
+        assert arrived.wait(30)
+    assert settings.published_path.read_bytes() == file.read_bytes()
+
+
+def test_a_replica_without_a_store_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="VANC311_SHIP_URL isn't set"), following(Settings(data_dir=tmp_path)):
+        pass
+
+
+def test_the_pointer_is_json_that_others_can_read(s3, shipped, releases):
+    said = json.loads(s3.get(LATEST))
+    assert said["sha256"] == releases(1)[1]
+    assert said["about"]["as_of"] == "2026-01-12"
+
+
+# -- with the pipeline -------------------------------------------------------------------------------------------------
+
+
+def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is_quiet(
+    copied, open_portal, tmp_path, monkeypatch
+):
+    url = f"file://{tmp_path}/store/vanc311"
+    settings = replace(
+        copied, portal_url=open_portal().url, dagster_home=tmp_path / "dagster", ship_url=url, retry_wait_seconds=0.001
+    )
+    for name, value in settings.to_environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "store").write_text("a file where a folder must be")
+    said = Console(record=True, file=io.StringIO(), width=1000)
+    with pytest.raises(PipelineError, match="store/vanc311 can't be") as error:
+        run_sync(settings, said)
+    assert error.value.exit_code == EXIT_USAGE
+    assert settings.published_path.exists()
+    (tmp_path / "store").unlink()
+    run_sync(settings, said)
+    assert "But the published file was not shipped: trying again." in said.export_text()
+    assert ObjectStore(url).latest().sha256 == file_digest(settings.published_path)
+    run_sync(settings, said)
+    assert "Nothing changed" in said.export_text()
