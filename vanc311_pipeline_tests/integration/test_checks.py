@@ -473,10 +473,7 @@ def test_the_comparison_with_the_portal_is_shown_month_by_month(copied):
 def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_path):
     settings = replace(copied, ship_url=f"file://{tmp_path}/store")
     digest = file_digest(settings.published_path)
-    assert (
-        f"serves nothing, published was {digest}"
-        in run_check(settings, IN_A_STORE).description
-    )
+    assert f"serves nothing, published was {digest}" in run_check(settings, IN_A_STORE).description
     store = ObjectStore(settings.ship_url)
     other = tmp_path / "other.sqlite"
     other.write_bytes(b"another file")
