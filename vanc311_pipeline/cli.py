@@ -6,6 +6,7 @@ What belongs here: options, exit codes, and what is printed. What does not: the 
 """
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from rich.markup import escape
 
 from vanc311_pipeline.disk import in_words, refusal
 from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_USAGE, PipelineError
+from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.portal.standin.command import standin_command
 from vanc311_pipeline.settings import Settings
 
@@ -28,7 +30,8 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 @click.version_option(package_name="vanc311_pipeline")
 def vanc311() -> None:
     """Vancouver's 3-1-1 service requests: kept equal to the city's portal, checked, and published as SQLite."""
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    only_this = {"VANC311_LOG_FORMAT": os.environ.get("VANC311_LOG_FORMAT", "")}  # what else is wrong, a command says
+    set_up_logs(Settings.from_environment(only_this).log_format, logging.ERROR)
     # A connection whose closing Ctrl-C interrupts is closed all the same; the traceback would only hide our words.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", message="Parameter `backfill_policy` of .* is currently in beta")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from vanc311_pipeline.errors import SettingsError
 
 Source = Literal["portal", "sample"]
+LogFormat = Literal["colored", "json"]
 
 LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."
 
@@ -90,6 +91,8 @@ class Settings:
     """How often a replica looks for a new shipment."""
     ui_url: str | None = None
     """Where people reach Dagster's UI, for the links in alerts."""
+    log_format: LogFormat = "colored"
+    """How what happens is told on standard error: `colored` for people, `json` for collectors. Dagster's own words."""
     keep_runs_days: int = 30
     """How long Dagster keeps finished runs and their logs; those that the UI still needs stay longer."""
 
@@ -116,6 +119,7 @@ class Settings:
             ship_url=env.get("VANC311_SHIP_URL") or None,
             replica_seconds=_positive(env, "VANC311_REPLICA_SECONDS", default.replica_seconds),
             ui_url=_ui(env.get("VANC311_UI_URL")),
+            log_format=_log_format(env.get("VANC311_LOG_FORMAT") or default.log_format),
             keep_runs_days=_days(env, "VANC311_KEEP_RUNS_DAYS", default.keep_runs_days),
         )
 
@@ -135,6 +139,7 @@ class Settings:
             "VANC311_SHIP_URL": self.ship_url,
             "VANC311_REPLICA_SECONDS": str(self.replica_seconds),
             "VANC311_UI_URL": self.ui_url,
+            "VANC311_LOG_FORMAT": self.log_format,
             "VANC311_KEEP_RUNS_DAYS": str(self.keep_runs_days),
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -163,6 +168,10 @@ class Settings:
     @property
     def running_dir(self) -> Path:
         return self.data_dir / "running"
+
+    @property
+    def measures_path(self) -> Path:
+        return self.data_dir / "measures.prom"
 
     @property
     def published_path(self) -> Path:
@@ -230,6 +239,14 @@ def _source(value: str) -> Source:
     if value == "portal":
         return "portal"
     raise SettingsError(f"VANC311_SOURCE is {value!r}; it may be 'portal' or 'sample'.")
+
+
+def _log_format(value: str) -> LogFormat:
+    if value == "json":
+        return "json"
+    if value == "colored":
+        return "colored"
+    raise SettingsError(f"VANC311_LOG_FORMAT is {value!r}; it may be 'colored' or 'json'.")
 
 
 def _positive(env: Mapping[str, str], name: str, default: float) -> float:

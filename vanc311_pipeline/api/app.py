@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 from vanc311_pipeline.api import PREFIX
 from vanc311_pipeline.api.delivery import Delivery
 from vanc311_pipeline.api.files import Files
+from vanc311_pipeline.api.measures import Measured
 from vanc311_pipeline.api.problems import ProblemDetails, handle_problems
 from vanc311_pipeline.api.routes import ROUTERS
 from vanc311_pipeline.reading.published import PublishedFile
@@ -83,6 +84,9 @@ def create_app(source: Settings | Path, *, routers: Iterable[APIRouter] = (), sc
     app.state.published = published
     app.state.files = files
     app.add_middleware(Delivery, published=published)
+    app.add_middleware(
+        Measured, published=published, beside=source.measures_path if isinstance(source, Settings) else None
+    )
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)

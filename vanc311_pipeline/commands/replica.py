@@ -61,13 +61,20 @@ def following(settings: Settings) -> Iterator[Replica]:
             "A replica serves from an object store, but VANC311_SHIP_URL isn't set. Nothing was started. Set it to the address to "
             "which the pipeline ships, or leave out --replica."
         )
+    from vanc311_pipeline.api.measures import REPLICA_LOOKED  # begins to measure when it is imported
+
     replica, stop = Replica(ObjectStore(settings.ship_url), settings.published_path), threading.Event()
+
+    def look() -> None:
+        replica.follow()
+        if replica.problem is None:
+            REPLICA_LOOKED.set_to_current_time()
 
     def follow_on() -> None:
         while not stop.wait(settings.replica_seconds):
-            replica.follow()
+            look()
 
-    replica.follow()
+    look()
     thread = threading.Thread(target=follow_on, name="vanc311 replica", daemon=True)
     thread.start()
     try:

@@ -4,6 +4,7 @@ A file that is published meanwhile is served from the next request on; before th
 """
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -16,11 +17,10 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
-from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.commands.ports import refuse_taken_port
 from vanc311_pipeline.commands.replica import following
 from vanc311_pipeline.commands.workers import run_workers
-from vanc311_pipeline.dashboard.site import dashboard
+from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.settings import Settings
 
 _GRACE_SECONDS = 10
@@ -28,12 +28,20 @@ _GRACE_SECONDS = 10
 
 
 SCRATCH_VARIABLE = "VANC311_SERVE_SCRATCH"
+MEASURES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # Prometheus's own
 
 
 def site() -> FastAPI:
     """All that is served, pages and API, for a process that is told everything by its environment."""
-    scratch = os.environ.get(SCRATCH_VARIABLE)
-    app = create_app(Settings.from_environment(), routers=[dashboard()], scratch=Path(scratch) if scratch else None)
+    # Not before: what is measured of it begins, when it is imported, in the directory that the environment names.
+    from vanc311_pipeline.api.app import create_app
+    from vanc311_pipeline.dashboard.site import dashboard
+
+    settings, scratch = Settings.from_environment(), os.environ.get(SCRATCH_VARIABLE)
+    set_up_logs(settings.log_format)
+    if settings.log_format == "json":  # who collects wants a line per answer; who looks on doesn't
+        logging.getLogger("vanc311_pipeline").setLevel(logging.INFO)
+    app = create_app(settings, routers=[dashboard()], scratch=Path(scratch) if scratch else None)
     gc.collect()
     gc.freeze()  # what is there now stays; looking through it for garbage now and then would hold up every answer
     return app
@@ -47,6 +55,7 @@ def run_serve(
     Raises:
         SettingsError: the port is taken.
     """
+    set_up_logs(settings.log_format)
     refuse_taken_port("The site", host, port, f"vanc311 serve --port {port + 1}")
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     console.print(f"Dashboard:  {address}  (the API: {address}/api; Ctrl-C stops it)")
@@ -56,14 +65,15 @@ def run_serve(
         )
     with (
         tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch,
+        tempfile.TemporaryDirectory(prefix="vanc311-measures-") as measures,
         _asked_to_stop_is_no_failure(),
-        following(settings) if replica else nullcontext(),
     ):
-        os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch})
-        if workers == 1:
-            _server(host, port).run()
-        else:
-            run_workers(_answer, host, port, workers)
+        os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch, MEASURES_VARIABLE: measures})
+        with following(settings) if replica else nullcontext():
+            if workers == 1:
+                _server(host, port).run()
+            else:
+                run_workers(_answer, host, port, workers)
 
 
 def _answer(listening: socket.socket) -> None:
@@ -78,6 +88,7 @@ def _server(host: str, port: int) -> uvicorn.Server:
             factory=True,
             host=host,
             port=port,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,

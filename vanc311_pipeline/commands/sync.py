@@ -5,7 +5,8 @@ The run and its checks are in the UI afterwards. If the city publishes anew whil
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, 
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.failures import words_of_checks
 from vanc311_pipeline.orchestration.job import sync as sync_job
+from vanc311_pipeline.orchestration.measures import write_measures
 from vanc311_pipeline.orchestration.planning import is_shipped, plan_now
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
@@ -85,7 +87,11 @@ def run_sync(
     warehouse = Warehouse.of(settings)
     warehouse.create()
     console.print(f"Portal: {settings.portal_url}{'  (the bundled sample)' if settings.source == 'sample' else ''}")
-    with open_instance(settings) as instance, one_at_a_time(settings, instance, console):
+    with (
+        open_instance(settings) as instance,
+        one_at_a_time(settings, instance, console),
+        _measured(instance, warehouse, settings),
+    ):
         for attempt in range(REPLANS):
             work = (
                 Work(range_tags(told[0], told[-1]), len(told), None, f"Told to fetch {months}.")
@@ -106,6 +112,15 @@ def run_sync(
             console.print(f"Done in {time.monotonic() - started:,.1f} s.")
             break
     print_summary(settings, console)
+
+
+@contextmanager
+def _measured(instance: dg.DagsterInstance, warehouse: Warehouse, settings: Settings) -> Iterator[None]:
+    """However it ends, Prometheus is told."""
+    try:
+        yield
+    finally:
+        write_measures(instance, warehouse, settings.ship_url, settings.measures_path)
 
 
 def _consent(accept_shrink: list[str]) -> list[str]:

@@ -80,6 +80,7 @@ def _serve(settings: Settings, host: str, port: int, site_port: int) -> None:
         "load_from:\n  - python_module:\n      module_name: vanc311_pipeline.definitions\n      location_name: vanc311_pipeline\n"
     )
     dagster = ["dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port), "--log-level", "warning"]
+    dagster += ["--log-format", settings.log_format]
     site = ["vanc311_pipeline.cli", "serve", "--host", host, "--port", str(site_port)]
     children = {"Dagster": _start(settings, dagster), "The site": _start(settings, site)}
 

@@ -43,6 +43,7 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     running_directory: str
     warehouse_url: str
     published_file: str
+    measures_file: str
     source: str
     portal_url: str
     ship_url: str | None = None
@@ -68,6 +69,10 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     @property
     def published_path(self) -> Path:
         return Path(self.published_file)
+
+    @property
+    def measures_path(self) -> Path:
+        return Path(self.measures_file)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StoreResource"]:
@@ -121,6 +126,7 @@ def store_resource(settings: Settings) -> StoreResource:
         running_directory=str(settings.running_dir),
         warehouse_url=settings.warehouse_url,
         published_file=str(settings.published_path),
+        measures_file=str(settings.measures_path),
         source=settings.source,
         portal_url=settings.portal_url,
         # By name: an address may hold a secret.

@@ -45,6 +45,7 @@ def test_the_environment_wins(tmp_path):
             "VANC311_KEEP_RUNS_DAYS": "7",
             "VANC311_SHIP_URL": "s3://bucket/vanc311",
             "VANC311_REPLICA_SECONDS": "5",
+            "VANC311_LOG_FORMAT": "json",
         }
     )
     assert found == Settings(
@@ -61,6 +62,7 @@ def test_the_environment_wins(tmp_path):
         keep_runs_days=7,
         ship_url="s3://bucket/vanc311",
         replica_seconds=5,
+        log_format="json",
     )
     assert found.warehouse_url == f"sqlite:///{tmp_path}/other.sqlite"
 
@@ -103,6 +105,7 @@ def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
         ("VANC311_READ_TIMEOUT_SECONDS", "ten"),
         ("VANC311_RETRY_WAIT_SECONDS", "inf"),
         ("VANC311_RETRY_WAIT_SECONDS", "nan"),
+        ("VANC311_LOG_FORMAT", "xml"),
         ("VANC311_UI_URL", "localhost:3000"),
         ("VANC311_UI_URL", "http://[::1"),
         ("VANC311_KEEP_RUNS_DAYS", "0"),

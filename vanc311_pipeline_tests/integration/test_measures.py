@@ -1,0 +1,88 @@
+"""Claims about the pipeline's own measures: they tell the last look, the last sync, what is held and what waits, and nothing stale."""
+
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+
+from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.definitions import build_definitions
+from vanc311_pipeline.errors import PortalUnavailable
+from vanc311_pipeline.orchestration.measures import measures, write_measures
+from vanc311_pipeline.orchestration.resources import store_resource
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.integration.planting import sql
+
+
+def told(settings):
+    text = settings.measures_path.read_text()
+    return {
+        (sample.name.removeprefix("vanc311_pipeline_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_sync_leaves_what_it_did(synced):
+    found = told(synced)
+    assert found["sync_succeeded",] == 1
+    assert 0 < found["sync_seconds",] < 600
+    assert found["live_rows", "here"] == found["live_rows", "portal"] == 11_024
+    assert found["months_held",] == found["shipment_waiting",] == 0
+    assert found["published_timestamp_seconds",] <= found["measured_timestamp_seconds",]
+
+
+@pytest.fixture
+def quietly(copied, tmp_path, monkeypatch):
+    """The synced directory, with a Dagster home of its own."""
+    settings = replace(copied, dagster_home=tmp_path / "home", retry_wait_seconds=0.001)
+    for name, value in settings.to_environment().items():
+        monkeypatch.setenv(name, value)
+    return settings
+
+
+def test_a_sync_that_fails_is_told_too(quietly):
+    down = replace(quietly, portal_url="http://127.0.0.1:1")
+    with pytest.raises(PortalUnavailable):
+        run_sync(down, Console(quiet=True))
+    found = told(down)
+    assert found["measured_timestamp_seconds",] > found["published_timestamp_seconds",]
+
+
+def test_what_is_held_and_what_waits_to_be_shipped_is_counted(quietly, tmp_path):
+    sql(
+        "UPDATE month_ledger SET held_rows = 7, held_since = 'x' WHERE partition_month = (SELECT max(partition_month) FROM month_ledger)"
+    )(quietly)
+    with dg.instance_for_test() as instance:
+        write_measures(instance, Warehouse.of(quietly), f"file://{tmp_path}/store", quietly.measures_path)
+    found = told(quietly)
+    assert (found["months_held",], found["shipment_waiting",]) == (1, 1)
+
+
+def test_the_sensor_writes_them_and_launches_nothing(quietly):
+    quietly.measures_path.unlink()
+    with (
+        dg.instance_for_test() as instance,
+        dg.build_sensor_context(instance=instance, resources={"store": store_resource(quietly)}) as context,
+    ):
+        result = measures.evaluate_tick(context)
+    assert not result.run_requests
+    found = told(quietly)
+    assert ("sync_succeeded",) not in found
+    assert found["live_rows", "here"] == 11_024
+
+
+def test_before_there_is_a_warehouse_only_the_runs_are_told(tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    with dg.instance_for_test() as instance:
+        write_measures(instance, Warehouse.of(settings), None, settings.measures_path)
+    assert list(told(settings)) == [("measured_timestamp_seconds",)]
+    assert not Warehouse.of(settings).path.exists()
+
+
+def test_dagster_has_the_sensor_on():
+    sensor = build_definitions(Settings()).resolve_sensor_def("measures")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING

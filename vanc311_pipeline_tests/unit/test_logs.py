@@ -1,0 +1,52 @@
+"""Claims about logs: one form for every record of a process, ours and libraries', readable by people or by collectors."""
+
+import json
+import logging
+
+import pytest
+
+from vanc311_pipeline.logs import set_up_logs
+
+
+@pytest.fixture(autouse=True)
+def root():
+    """The root logger as it was."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def test_for_collectors_each_record_is_one_line_of_json(capsys):
+    set_up_logs("json")
+    logging.getLogger("some.library").warning("lost %d rows\nof many", 3, extra={"month": "2025-01"})
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["level"], line["logger"]) == ("lost 3 rows\nof many", "warning", "some.library")
+    assert line["month"] == "2025-01"
+    assert line["timestamp"].endswith("Z")
+
+
+def test_an_exception_is_part_of_its_line(capsys):
+    set_up_logs("json")
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logging.getLogger("ours").exception("No answer")
+    line = json.loads(capsys.readouterr().err)
+    assert line["exception"][0]["exc_type"] == "ValueError"
+    assert line["exception"][0]["exc_value"] == "odd"
+
+
+def test_for_people_it_is_a_sentence(capsys):
+    set_up_logs("colored")
+    logging.getLogger("ours").warning("The disk is nearly full")
+    said = capsys.readouterr().err
+    assert "warning" in said
+    assert "The disk is nearly full" in said
+    assert "\x1b" not in said
+
+
+def test_what_is_below_the_level_is_not_told(capsys):
+    set_up_logs("json", logging.ERROR)
+    logging.getLogger("ours").warning("nothing to see")
+    assert capsys.readouterr().err == ""
