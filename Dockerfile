@@ -5,7 +5,8 @@ ENV PATH=/app/venv/bin:$PATH
 WORKDIR /src
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 # What rarely changes first, so that a change of our own code doesn't install it all again.
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['postgres'], *project['optional-dependencies']['s3'], sep='\n')" > requirements.txt \
+ARG EXTRAS=postgres,s3
+RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; extras = project['optional-dependencies']; print(*project['dependencies'], *(each for name in sys.argv[1].split(',') for each in extras[name]), sep='\n')" "$EXTRAS" > requirements.txt \
     && pip install --no-cache-dir -c constraints.txt -r requirements.txt
 COPY vanc311_pipeline ./vanc311_pipeline
 RUN pip install --no-cache-dir --no-deps .
