@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from pathlib import Path
 from typing import Literal
 
 from vanc311_pipeline.months import running_month
@@ -154,17 +153,10 @@ def _why(
     return f"The portal has {what}{count}{deep}."
 
 
-def published_again(plan: Plan, published: Path, shipped: bool = True) -> Plan:
-    """The plan, with a run that publishes what is stored if there is nothing to load but the published file is gone, or
-    did not get to the object store.
-    """
-    if plan.action == "load" or plan.held or (published.exists() and shipped):
+def published_again(plan: Plan, why: str | None) -> Plan:
+    """The plan, with a run that publishes what is stored, if there is nothing to load but a reason to publish it again."""
+    if plan.action == "load" or plan.held or why is None:
         return plan
-    why = (
-        "the published file was not shipped: trying again"
-        if published.exists()
-        else f"{published} is gone: making it again"
-    )
     return replace(plan, action="load", why=f"{plan.why} But {why}.")
 
 

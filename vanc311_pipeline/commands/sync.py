@@ -34,7 +34,7 @@ from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.failures import words_of_checks
 from vanc311_pipeline.orchestration.job import sync as sync_job
 from vanc311_pipeline.orchestration.measures import write_measures
-from vanc311_pipeline.orchestration.planning import is_shipped, plan_now
+from vanc311_pipeline.orchestration.planning import plan_now, why_publish_again
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
 from vanc311_pipeline.plan import published_again
@@ -134,7 +134,7 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
     datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
     with open_portal(settings) as client:
         plan = plan_now(client, warehouse, datasets, accept_shrink=bool(consent))
-    plan = published_again(plan, settings.published_path, is_shipped(warehouse, settings.ship_url))
+    plan = published_again(plan, why_publish_again(warehouse, settings.published_path, settings.ship_url))
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)
     tags = {} if plan.action == "skip" else plan_tags(plan)

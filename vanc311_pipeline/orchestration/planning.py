@@ -4,7 +4,13 @@ Shared by the schedule, the checks and the command line.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
 
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.errors import StorageError
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.plan import Plan, ask, make_plan
 from vanc311_pipeline.portal.client import Portal
@@ -14,7 +20,7 @@ from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.shipping import without_secrets
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.engine import Warehouse, open_read_only
 
 
 def plan_now(
@@ -28,6 +34,20 @@ def plan_now(
     if plan.answers:
         _write_down(warehouse, plan.releases, plan.answers)
     return plan
+
+
+def why_publish_again(warehouse: Warehouse, published: Path, ship_url: str | None) -> str | None:
+    """What is wrong with the published file, though the warehouse has all that the portal has; None if nothing is."""
+    if not published.exists():
+        return f"{published} is gone: making it again"
+    try:
+        with open_read_only(published) as connection:
+            made_by = connection.scalar(sa.select(schema.release.c.pipeline_version))
+    except (StorageError, sa.exc.DatabaseError):
+        return f"{published} can't be read: making it again"
+    if made_by != version("vanc311_pipeline"):
+        return f"the published file was made by version {made_by} of this program: making it again"
+    return None if is_shipped(warehouse, ship_url) else "the published file was not shipped: trying again"
 
 
 def is_shipped(warehouse: Warehouse, ship_url: str | None) -> bool:

@@ -27,7 +27,7 @@ from vanc311_pipeline.orchestration.alive import is_dead, report_dead
 from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.deadline import within
 from vanc311_pipeline.orchestration.job import sync
-from vanc311_pipeline.orchestration.planning import is_shipped, plan_now
+from vanc311_pipeline.orchestration.planning import plan_now, why_publish_again
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
@@ -97,7 +97,7 @@ def _plan(portal: PortalResource, store: StoreResource) -> Plan:
     with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
         warehouse = store.open()
         plan = plan_now(client, warehouse)
-    return published_again(plan, store.published_path, is_shipped(warehouse, store.ship_url))
+    return published_again(plan, why_publish_again(warehouse, store.published_path, store.ship_url))
 
 
 def _reason(error: PipelineError) -> str:

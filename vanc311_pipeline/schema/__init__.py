@@ -17,6 +17,7 @@ from vanc311_pipeline.schema.ledger import (
     portal_releases,
     publications,
     request_changes,
+    schema_versions,
     shipments,
 )
 from vanc311_pipeline.schema.metrics import (
@@ -112,6 +113,7 @@ __all__ = [
     "quarantined_requests",
     "release",
     "request_changes",
+    "schema_versions",
     "service_requests",
     "shipments",
     "time_to_close",

@@ -62,6 +62,14 @@ data_origin = table(
     text("created_at", "when the database was made", "UTC instant"),
 )
 
+schema_versions = table(
+    "schema_versions",
+    "The versions that the warehouse's tables have had.",
+    integer("version", "version of the tables; see warehouse/migrations.py", "ordinal", primary_key=True),
+    text("upgraded_at", "when they were made, or brought up to it", "UTC instant"),
+    text("pipeline_version", "version of the program that did"),
+)
+
 publications = table(
     "publications",
     "The files that we published, newest last.",

@@ -21,6 +21,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk, refusal
 from vanc311_pipeline.errors import SettingsError, StorageError
 from vanc311_pipeline.settings import Settings, Source
+from vanc311_pipeline.warehouse.migrations import VERSION, found_version, migrate, note_version
 
 BUSY_TIMEOUT_SECONDS = 30
 CACHE_KIB = 64_000
@@ -38,18 +39,18 @@ class Warehouse:
         return cls(settings.warehouse_url, settings.source)
 
     def create(self) -> None:
-        """Make the file and its tables if they are not there yet, and make sure that it is ours.
+        """Make the file and its tables if they are not there yet, upgrade older ones, and make sure that it is ours.
 
         Raises:
-            SettingsError: the directory can't be written, or the file holds data from another source.
+            SettingsError: the directory can't be written, or the file holds data from another source or of a newer version.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.write() as connection:
-                for table in schema.metadata.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
-                        connection.execute(CreateIndex(index, if_not_exists=True))
+                if (version := found_version(connection)) != VERSION:
+                    migrate(connection, version)
+                    _make_tables(connection)
+                    note_version(connection, utc_now())
                 found = connection.scalar(sa.select(schema.data_origin.c.source))
                 if found is None:
                     connection.execute(sa.insert(schema.data_origin).values(source=self.source, created_at=utc_now()))
@@ -84,6 +85,13 @@ class Warehouse:
             )
         with open_read_only(self.path) as connection:
             yield connection
+
+
+def _make_tables(connection: sa.Connection) -> None:
+    for table in schema.metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
+            connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 @contextmanager

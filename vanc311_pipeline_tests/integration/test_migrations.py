@@ -1,0 +1,152 @@
+"""Claims about upgrades: a warehouse of any released version goes on without a loss, and one of a newer version is left alone."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.migrations import MIGRATIONS, VERSION, Migration, found_version, migrate
+from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
+
+FIRST_RELEASE = Path(__file__).parent / "snapshots" / "first_release.sql"
+CANT_BE_FETCHED_AGAIN = ["request_changes", "accepted_losses", "deep_readings"]
+
+
+@pytest.fixture
+def first_release(tmp_path):
+    """A directory with a warehouse as the first released version left it."""
+    settings = settings_in(tmp_path, "http://127.0.0.1:1")
+    settings.data_dir.mkdir(parents=True)
+    with closing(sqlite3.connect(settings.data_dir / "warehouse.sqlite")) as connection:
+        connection.executescript(FIRST_RELEASE.read_text())
+    return settings
+
+
+def rows(settings, table):
+    with closing(sqlite3.connect(settings.data_dir / "warehouse.sqlite")) as connection:
+        return connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+
+
+def schema_of(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+
+
+def test_a_new_warehouse_is_of_this_version_and_says_so_once(warehouse):
+    warehouse.create()
+    with warehouse.read() as connection:
+        [line] = connection.execute(sa.select(schema.schema_versions)).all()
+    assert (line.version, line.pipeline_version) == (VERSION, version("vanc311_pipeline"))
+
+
+def test_versions_follow_each_other():
+    assert [migration.version for migration in MIGRATIONS] == list(range(1, VERSION + 1))
+    assert all(migration.what for migration in MIGRATIONS)
+
+
+def test_after_the_upgrade_the_tables_are_those_of_a_new_warehouse_and_every_row_is_still_there(
+    first_release, tmp_path
+):
+    before = {
+        table: rows(first_release, table) for table in [*CANT_BE_FETCHED_AGAIN, "service_requests", "month_ledger"]
+    }
+    assert before["request_changes"]
+    Warehouse.of(first_release).create()
+    fresh = Warehouse(f"sqlite:///{tmp_path}/fresh.sqlite", "portal")
+    fresh.create()
+    assert schema_of(Warehouse.of(first_release).path) == schema_of(fresh.path)
+    assert {table: rows(first_release, table) for table in before} == before
+
+
+def city():
+    """The three releases that the first version saw; the last is what the portal has now."""
+    with StandIn() as portal:
+        frame = portal.frame
+    month = frame[OPENED].dt.strftime("%Y-%m")
+    chosen = frame[month.isin(["2024-05", "2024-06"])].reset_index(drop=True)
+    first = chosen.groupby(chosen[OPENED].dt.strftime("%Y-%m")).head(8).reset_index(drop=True)
+    second = EDITS["close"].function(first, rows=1, seed=1)
+    second = EDITS["relabel_type"].function(EDITS["add_twin"].function(second, rows=1, seed=1))
+    return first, second, EDITS["touch"].function(second, rows=1)
+
+
+def test_the_next_sync_goes_on_with_its_log_and_publishes_the_new_tables_though_the_portal_is_quiet(first_release):
+    log = rows(first_release, "request_changes")
+    first, second, now = city()
+    with StandIn(requests=first) as portal:
+        portal.publish(second)
+        portal.publish(now)
+        pipeline = Pipeline(replace(first_release, portal_url=portal.url))
+        outcome = pipeline.sync()
+        assert outcome.exit_code == 0, outcome.said
+        assert "Nothing changed" in outcome.said
+        assert "making it again" in outcome.said
+        assert pipeline.rows() == expected(now)
+        assert pipeline.query("SELECT * FROM request_changes ORDER BY rowid") == log
+        assert pipeline.query("SELECT count(*) > 0 FROM time_to_close") == [(1,)]
+        again = pipeline.verify()
+        assert again.exit_code == 0, again.said
+
+
+def test_a_file_that_an_older_version_published_is_made_again(tmp_path):
+    first, _, _ = city()
+    with StandIn(requests=first) as portal:
+        pipeline = Pipeline(settings_in(tmp_path, portal.url))
+        pipeline.sync()
+        with closing(sqlite3.connect(pipeline.settings.published_path)) as connection, connection:
+            connection.execute("UPDATE release SET pipeline_version = '0.0.9'")
+        said = pipeline.sync().said
+        assert "was made by version 0.0.9 of this program: making it again" in said
+        assert pipeline.query("SELECT pipeline_version FROM release") == [(version("vanc311_pipeline"),)]
+        assert "making it again" not in pipeline.sync().said
+
+
+def test_a_published_file_that_cant_be_read_is_made_again(tmp_path):
+    first, _, _ = city()
+    with StandIn(requests=first) as portal:
+        pipeline = Pipeline(settings_in(tmp_path, portal.url))
+        pipeline.sync()
+        pipeline.settings.published_path.write_bytes(b"not a database" * 100)
+        assert "can't be read: making it again" in pipeline.sync().said
+        assert pipeline.rows() == expected(first)
+
+
+def test_a_warehouse_of_a_newer_version_is_refused_and_left_as_it_is(warehouse):
+    with warehouse.write() as connection:
+        connection.execute(
+            sa.insert(schema.schema_versions).values(version=VERSION + 1, upgraded_at="x", pipeline_version="9.9")
+        )
+    before = warehouse.path.read_bytes()
+    with pytest.raises(SettingsError, match=f"of version {VERSION + 1}, and this program") as error:
+        warehouse.create()
+    assert error.value.exit_code == EXIT_USAGE
+    assert warehouse.path.read_bytes() == before
+
+
+def test_an_upgrade_that_breaks_off_changes_nothing(first_release, monkeypatch):
+    warehouse = Warehouse.of(first_release)
+    before = schema_of(warehouse.path)
+    broken = (*MIGRATIONS, Migration(VERSION + 1, "breaks", ("ALTER TABLE request_changes ADD note TEXT", "NONSENSE")))
+    with pytest.raises(sa.exc.OperationalError), warehouse.write() as connection:
+        migrate(connection, found_version(connection), broken)
+    assert schema_of(warehouse.path) == before
+
+
+def test_only_what_came_after_a_version_is_done(warehouse):
+    done = (
+        Migration(1, "done long ago", ("NONSENSE",)),
+        Migration(2, "to do", ("ALTER TABLE request_changes ADD note TEXT",)),
+    )
+    with warehouse.write() as connection:
+        migrate(connection, 1, done)
+        columns = {column["name"] for column in sa.inspect(connection).get_columns("request_changes")}
+    assert "note" in columns
