@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test lint bench load growth faults week docs snapshots containers clean
+.PHONY: run sync explore build seed-db scheduler test lint bench load growth faults week day docs snapshots containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -56,6 +56,9 @@ faults: $(VENV)/installed-dev ## kill it, starve it, lie to it: nothing may be l
 
 week: $(VENV)/installed-dev ## a simulated week of releases through Dagster's scheduler, requests counted
 	$(BIN)/python -m benchmarks.week
+
+day: $(VENV)/installed-dev ## a rehearsed day of all services of docker-compose.yml, with kills, restarts and a portal that fails (half an hour)
+	$(BIN)/python -m benchmarks.day
 
 docs: $(VENV)/installed-dev ## write docs/data_dictionary.md and docs/methods.md anew from the schema and the registry
 	$(BIN)/python -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md

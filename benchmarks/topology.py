@@ -14,11 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -183,7 +184,25 @@ class Topology:
         self._kill(process)
         process.wait()
 
+    def kill_and_leave(self, name: str) -> None:
+        """SIGKILL to the service and all that it started; whoever watches over it finds it dead."""
+        self._kill(self.running[name])
+
+    def end_rest(self, name: str) -> None:
+        """End what a dead service may have left running, as a container's end does."""
+        with suppress(ProcessLookupError):
+            self._kill(self.running[name])
+
+    def replace_word(self, name: str, word: str, other: str) -> None:
+        """Have a service started with another word in its command."""
+        service = self.services[name]
+        self.services[name] = replace(service, command=[other if each == word else each for each in service.command])
+
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
         os.killpg(process.pid, signal.SIGKILL)
 
     def _process_environment(self, service: Service) -> dict[str, str]:

@@ -11,6 +11,7 @@ from vanc311_pipeline.orchestration.checks import ASSET_CHECKS
 from vanc311_pipeline.orchestration.deep import verify_deep
 from vanc311_pipeline.orchestration.job import sync, verify
 from vanc311_pipeline.orchestration.measures import measures
+from vanc311_pipeline.orchestration.presentation import presented
 from vanc311_pipeline.orchestration.pruning import prune_job, prune_schedule
 from vanc311_pipeline.orchestration.publication import ASSETS
 from vanc311_pipeline.orchestration.resources import portal_resource, store_resource, webhook_resource
@@ -28,7 +29,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
     """
     prune = prune_job(settings)
     return dg.Definitions(
-        assets=ASSETS,
+        assets=presented(ASSETS, settings),
         asset_checks=ASSET_CHECKS,
         jobs=[sync, verify, verify_deep, prune],
         schedules=[every_50_minutes, prune_schedule(prune)],

@@ -93,6 +93,8 @@ class Settings:
     """Where people reach Dagster's UI, for the links in alerts."""
     log_format: LogFormat = "colored"
     """How what happens is told on standard error: `colored` for people, `json` for collectors. Dagster's own words."""
+    site_url: str = "http://127.0.0.1:8311"
+    """Where people reach the dashboard, for the links in Dagster's UI."""
     keep_runs_days: int = 30
     """How long Dagster keeps finished runs and their logs; those that the UI still needs stay longer."""
 
@@ -118,7 +120,9 @@ class Settings:
             alert_webhook=_webhook(env.get("VANC311_ALERT_WEBHOOK")),
             ship_url=env.get("VANC311_SHIP_URL") or None,
             replica_seconds=_positive(env, "VANC311_REPLICA_SECONDS", default.replica_seconds),
-            ui_url=_ui(env.get("VANC311_UI_URL")),
+            ui_url=_address("VANC311_UI_URL", env.get("VANC311_UI_URL"), "Dagster's UI", "http://127.0.0.1:3000"),
+            site_url=_address("VANC311_SITE_URL", env.get("VANC311_SITE_URL"), "the dashboard", default.site_url)
+            or default.site_url,
             log_format=_log_format(env.get("VANC311_LOG_FORMAT") or default.log_format),
             keep_runs_days=_days(env, "VANC311_KEEP_RUNS_DAYS", default.keep_runs_days),
         )
@@ -139,6 +143,7 @@ class Settings:
             "VANC311_SHIP_URL": self.ship_url,
             "VANC311_REPLICA_SECONDS": str(self.replica_seconds),
             "VANC311_UI_URL": self.ui_url,
+            "VANC311_SITE_URL": self.site_url,
             "VANC311_LOG_FORMAT": self.log_format,
             "VANC311_KEEP_RUNS_DAYS": str(self.keep_runs_days),
         }
@@ -196,11 +201,10 @@ def _webhook(value: str | None) -> str | None:
     return value or None
 
 
-def _ui(value: str | None) -> str | None:
+def _address(name: str, value: str | None, what: str, example: str) -> str | None:
     if value and not _is_address(value):
         raise SettingsError(
-            f"VANC311_UI_URL is {value!r}, which is not an http(s) address. "
-            "Set it to where people reach Dagster's UI, such as http://127.0.0.1:3000, or unset it."
+            f"{name} is {value!r}, which is not an http(s) address. Set it to where people reach {what}, such as {example}, or unset it."
         )
     return value.rstrip("/") if value else None
 

@@ -10,7 +10,7 @@ Checks are unpartitioned: on Dagster 1.13 a partitioned check that runs over a r
 They look at the months that the run loaded, or, launched alone, at everything.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,7 +31,8 @@ from vanc311_pipeline.warehouse.audits.convergence import convergence
 from vanc311_pipeline.warehouse.audits.questions import Finding
 from vanc311_pipeline.warehouse.engine import Warehouse
 
-LISTED = 20  # problems shown in the UI; all are counted
+LISTED = 20  # problems in a check's one line; all are counted
+SHOWN = 100  # problems in its table
 
 
 @dataclass(frozen=True)
@@ -250,14 +251,22 @@ def result(check: Check, finding: Finding) -> dg.AssetCheckResult:
             "problems": len(finding.problems),
             "notes": len(finding.notes),
             **finding.counts,
-            **_compared(finding),
+            **_table("compared", finding.table),
+            **_table("offending", _offending(finding)),
         },
     )
 
 
-def _compared(finding: Finding) -> dict[str, dg.TableMetadataValue]:
-    records = [dg.TableRecord(dict(line)) for line in finding.table]
-    return {"compared": dg.MetadataValue.table(records)} if records else {}
+def _offending(finding: Finding) -> list[Mapping[str, str]]:
+    """All that was found, a line each, and some of the rows."""
+    said = [{"what": what, "row": ""} for what in (*finding.problems, *finding.notes)]
+    rows = [{"what": what, "row": row} for what, row in finding.offending]
+    return [*said[:SHOWN], *rows]
+
+
+def _table(name: str, lines: Sequence[Mapping[str, int | str]]) -> dict[str, dg.TableMetadataValue]:
+    records = [dg.TableRecord(dict(line)) for line in lines]
+    return {name: dg.MetadataValue.table(records)} if records else {}
 
 
 def months_to_audit(context: dg.AssetCheckExecutionContext, connection: sa.Connection) -> list[str] | None:

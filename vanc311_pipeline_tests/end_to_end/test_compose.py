@@ -14,9 +14,9 @@ import pytest
 import requests
 import yaml
 
+from benchmarks.postgres import running_postgres
 from benchmarks.topology import FILE, ROOT, read, topology
 from vanc311_pipeline.portal.standin import StandIn
-from vanc311_pipeline_tests.postgres import running_postgres
 
 SECRET = {"VANC311_POSTGRES_PASSWORD": "hunter2"}
 LASTING = ("code", "webserver", "daemon", "site")

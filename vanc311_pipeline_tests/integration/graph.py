@@ -63,6 +63,7 @@ def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
         "group": spec.group_name,
         "kinds": sorted(spec.kinds),
         "owners": list(spec.owners),
+        "tags": {name: value for name, value in spec.tags.items() if not name.startswith("dagster/")},
         "partitions": None if spec.partitions_def is None else str(spec.partitions_def),
         "fresh": None if spec.freshness_policy is None else _fresh(spec.freshness_policy),
     }

@@ -421,6 +421,7 @@ def test_a_planted_violation_is_found_and_told(copied, case):
     assert not found.passed
     assert found.severity == case.severity
     assert case.phrase in (found.description or "")
+    assert any(case.phrase in line.data["what"] for line in found.metadata["offending"].records)
 
 
 # Its violation is in no table but in a store: `test_an_object_store_that_serves_another_file_fails_its_check`.
@@ -456,6 +457,21 @@ def test_on_clean_data_a_check_passes_or_says_what_is_odd_in_the_citys_own(synce
         assert not BY_NAME[name].blocking
     else:
         assert (found.passed, found.description) == (True, None)
+
+
+def test_the_offending_requests_are_shown_with_their_ids(copied):
+    with closing(sqlite3.connect(copied.data_dir / "warehouse.sqlite")) as connection:
+        changed = "SELECT request_id FROM service_requests WHERE status = 'Close' AND closed_on IS NOT NULL LIMIT 7"
+        ids = {id_ for (id_,) in connection.execute(changed)}
+    sql(f"UPDATE service_requests SET closed_on = NULL WHERE request_id IN ({changed})")(copied)
+    found = run_check(copied, "status_and_close_date_agree").metadata["offending"]
+    first, *rows = [line.data for line in found.records]
+    assert first == {"what": "7 requests: status Close without a close date", "row": ""}
+    assert len(rows) == 5
+    for row in rows:
+        assert row["what"] == "status Close without a close date"
+        assert row["row"].removeprefix("request_id ")[:64] in ids
+        assert "closed_on is null" in row["row"]
 
 
 def test_the_comparison_with_the_portal_is_shown_month_by_month(copied):

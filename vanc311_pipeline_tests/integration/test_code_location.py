@@ -10,6 +10,7 @@ from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFi
 
 from vanc311_pipeline.definitions import build_definitions, defs
 from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
+from vanc311_pipeline.orchestration.presentation import LAYERS
 from vanc311_pipeline.orchestration.publication import ASSETS
 from vanc311_pipeline.orchestration.statistics import STATISTICS
 from vanc311_pipeline.settings import Settings
@@ -90,3 +91,28 @@ def test_the_code_location_reads_its_settings_when_it_is_loaded(monkeypatch, tmp
     loaded = defs.load_fn() if hasattr(defs, "load_fn") else defs()
     resources = loaded.resources or {}
     assert resources["store"].published_file == str(tmp_path / "elsewhere" / "published" / "vanc311.sqlite")
+
+
+def test_an_asset_leads_to_its_page_of_the_dashboard_and_to_its_definitions():
+    made = build_definitions(Settings(site_url="https://311.example"))
+    links = {
+        spec.key.to_user_string(): {
+            name: value.url for name, value in spec.metadata.items() if isinstance(value, dg.UrlMetadataValue)
+        }
+        for spec in made.resolve_all_asset_specs()
+        if spec.group_name != "portal"
+    }
+    assert links["quality_ledger"]["dashboard"] == "https://311.example/quality"
+    assert links["published_database"]["dashboard"] == "https://311.example/data"
+    assert links["metrics_citywide"]["definitions"].startswith("https://311.example/methods#")
+    assert all(each["dashboard"].startswith("https://311.example/") for each in links.values())
+    assert all("definitions" in links[name] for name in STATISTICS if STATISTICS[name].metrics)
+
+
+def test_groups_follow_each_other_from_the_portal_to_the_product(definitions):
+    order = list(LAYERS)
+    specs = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
+    for spec in specs.values():
+        assert spec.tags["layer"] == LAYERS[spec.group_name]
+        for dep in spec.deps:
+            assert order.index(specs[dep.asset_key].group_name) <= order.index(spec.group_name)

@@ -19,6 +19,12 @@ Months = Collection[str] | None
 
 DAY_SECONDS = 86_400
 
+_EXAMPLES = 5
+_SHOWN = (
+    "request_id", "department", "issue_type", "status", "opened_at", "closed_on", "modified_at", "local_area", "latitude", "longitude",
+)  # fmt: skip
+_KEYS_SHOWN = 8
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -32,6 +38,8 @@ class Finding:
     """What was looked at, in numbers."""
     table: Sequence[Mapping[str, int | str]] = ()
     """What was compared, line by line, if that fits on a page."""
+    offending: Sequence[tuple[str, str]] = ()
+    """Some of the rows that are wrong or odd: what is, and the row in words."""
 
 
 def months_of(connection: sa.Connection, months: Months) -> list[str]:
@@ -83,8 +91,36 @@ def count_each(
 
 
 def noted(connection: sa.Connection, months: Months, tests: dict[str, str], **values: str) -> Finding:
+    """Whatever meets a condition is odd in the city's own data."""
     found = count_each(connection, tests, months, **values)
-    return Finding(notes=[f"{rows:,} requests: {what}" for what, rows in found if rows], counts=dict(found))
+    met = {what: tests[what] for what, rows in found if rows}
+    notes = [f"{rows:,} requests: {what}" for what, rows in found if rows]
+    return Finding(notes=notes, counts=dict(found), offending=examples(connection, met, months, **values))
+
+
+def forbidden(connection: sa.Connection, months: Months, tests: dict[str, str]) -> Finding:
+    """Whatever meets a condition is wrong."""
+    found = count_each(connection, tests, months)
+    met = {what: tests[what] for what, rows in found if rows}
+    problems = [f"{rows:,} rows: {what}" for what, rows in found if rows]
+    return Finding(problems, offending=examples(connection, met, months))
+
+
+def examples(connection: sa.Connection, tests: dict[str, str], months: Months, **values: str) -> list[tuple[str, str]]:
+    """Some of the requests that meet each condition, in words."""
+    within = "" if months is None else " AND partition_month IN :months"
+    rows: list[tuple[str, str]] = []
+    for what, test in tests.items():
+        query = sa.text(f"SELECT {', '.join(_SHOWN)} FROM service_requests WHERE ({test}){within} LIMIT {_EXAMPLES}")
+        if months is not None:
+            query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True))
+        asked = {name: value for name, value in values.items() if f":{name}" in test}
+        rows += [(what, _in_words(row._asdict())) for row in connection.execute(query, asked)]
+    return rows
+
+
+def _in_words(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {'is null' if value is None else value}" for name, value in row.items())
 
 
 def equal_or_null(left: pd.Series, right: pd.Series) -> pd.Series:
@@ -101,4 +137,7 @@ def sizes(connection: sa.Connection, *tables: sa.Table) -> dict[str, int]:
 def none_where(connection: sa.Connection, law: str, where: str) -> list[str]:
     """A problem if a table has rows that break a law; `where` is what follows FROM."""
     found = count(connection, f"SELECT count(*) FROM {where}")
-    return [f"{law}: fails in {found:,} rows"] if found else []
+    if not found:
+        return []
+    first = connection.execute(sa.text(f"SELECT * FROM {where} LIMIT 1")).one()._asdict()
+    return [f"{law}: fails in {found:,} rows, such as {_in_words(dict(list(first.items())[:_KEYS_SHOWN]))}"]

@@ -1,6 +1,6 @@
 """Audits of the stored requests: accounting, identity, derivations, and what is odd in the city's own data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ from vanc311_pipeline.warehouse.audits.questions import (
     Finding,
     Months,
     count,
-    count_each,
+    forbidden,
     months_of,
     noted,
     request_rows,
@@ -131,7 +131,7 @@ def completeness(connection: sa.Connection, months: Months) -> Finding:
     tests |= {
         f"{name} is N/A": f"{name} = 'N/A'" for name in ("closure_reason", "address", "local_area", "channel", "status")
     }
-    return Finding([f"{rows:,} rows: {what}" for what, rows in count_each(connection, tests, months) if rows])
+    return forbidden(connection, months, tests)
 
 
 _DURATIONS = """
@@ -239,7 +239,7 @@ def known_areas(connection: sa.Connection, months: Months) -> Finding:
     tests = {
         "an area that is none of the 22": "local_area IS NOT NULL AND local_area NOT IN (SELECT local_area FROM local_areas)"
     }
-    return Finding([f"{rows:,} rows: {what}" for what, rows in count_each(connection, tests, months) if rows], notes)
+    return replace(forbidden(connection, months, tests), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,8 @@ def points_in_the_city(connection: sa.Connection, months: Months, found: Points)
         connection, months, {"one coordinate without the other": "(latitude IS NULL) <> (longitude IS NULL)"}
     )
     notes = [f"{found.outside:,} of {found.points:,} points lie outside all areas"] if found.outside else []
-    return Finding(notes=notes + finding.notes, counts={"points": found.points, "outside": found.outside})
+    counts = {"points": found.points, "outside": found.outside}
+    return replace(finding, notes=notes + finding.notes, counts=counts)
 
 
 def points_in_their_area(found: Points) -> Finding:

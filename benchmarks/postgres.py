@@ -1,6 +1,6 @@
-"""A real PostgreSQL for tests: Debian's server in a directory of its own, on loopback, ended with the test.
+"""A real PostgreSQL for tests and rehearsals: Debian's server in a directory of its own, on loopback, ended with the block.
 
-Belongs here: finding, starting, stopping. Does not belong here: what is kept in it. PostgreSQL refuses to run as root, so
+What belongs here: finding, starting, stopping. What does not: what is kept in it. PostgreSQL refuses to run as root, so
 root's tests run it as the user that Debian's package makes.
 """
 
@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -54,7 +55,9 @@ class Postgres:
         self._run("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        user: dict[str, Any] = (
+            {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        )
         log = self.folder / f"{program}.log"
         with log.open("w") as said:
             done = subprocess.run(
@@ -74,7 +77,7 @@ def _found(program: str) -> Path:
         if (folder / program).exists():
             return folder / program
     found = shutil.which(program)
-    assert found, "The tests need a PostgreSQL server: apt-get install postgresql"
+    assert found, "This needs a PostgreSQL server: apt-get install postgresql"
     return Path(found)
 
 

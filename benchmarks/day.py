@@ -1,0 +1,426 @@
+"""A rehearsed day of the containers: all services of docker-compose.yml as processes, with a portal that changes and things that break.
+
+What belongs here: what happens when, who brings services back, who looks on, and the printed account. What does not: the
+processes (`topology`), PostgreSQL (`postgres`), and when a published file is right (`rig`).
+
+A day has 29 slots of 50 minutes; here a slot takes a minute (`day_location`), everything else is as it will be. A service that
+ends is started again, as `restart: unless-stopped` says. Two look on all the time: one opens the published file five times a
+second, and holds every new one against the releases of the portal, row by row; one asks the site.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from benchmarks.day_location import SLOT_SECONDS
+from benchmarks.postgres import Postgres, running_postgres
+from benchmarks.rig import City, damage, disagreement, edited, strangeness
+from benchmarks.topology import ROOT, Topology, topology
+from vanc311_pipeline.portal.standin import EDITS, Fault, StandIn
+
+SLOTS = 29
+LASTING = ("code", "webserver", "daemon", "site")
+BACK_WITHIN_SECONDS = 120.0
+RUN_BEGINS_WITHIN_SECONDS = 150.0
+SETTLES_WITHIN_SLOTS = 6
+
+
+# -- those who look on -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Account:
+    """What was seen, in the order of seeing, and what should not have been."""
+
+    began: float = field(default_factory=time.monotonic)
+    lines: list[tuple[float, str]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    looks: int = 0
+    files: int = 0
+    asked: int = 0
+    unanswered: int = 0
+
+    def say(self, what: str) -> None:
+        self.lines.append((time.monotonic() - self.began, what))
+        print(f"{self.lines[-1][0]:7.1f} s  {what}", file=sys.stderr, flush=True)
+
+    def violated(self, what: str) -> None:
+        self.violations.append(what)
+        self.say(f"VIOLATED: {what}")
+
+
+class Receiver:
+    """The webhook's receiver: keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                receiver.told.append(str(json.loads(body)["text"]))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/services/rehearsal"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def in_background(*works: Callable[[], None]) -> Iterator[None]:
+    """Do each again and again until the block ends."""
+    stop = threading.Event()
+
+    def again(work: Callable[[], None]) -> None:
+        while not stop.is_set():
+            work()
+            stop.wait(0.2)
+
+    threads = [threading.Thread(target=again, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+class Watcher:
+    """Whoever reads the published file."""
+
+    def __init__(self, file: Path, city: City, account: Account) -> None:
+        self._file, self._city, self._account = file, city, account
+        self._seen: tuple[int, int] | None = None
+
+    def look(self) -> None:
+        self._account.looks += 1
+        try:
+            stat = self._file.stat()
+        except FileNotFoundError:
+            self._account.violated("the published file was absent")
+            return
+        if (stat.st_ino, stat.st_mtime_ns) == self._seen:
+            return
+        self._seen = (stat.st_ino, stat.st_mtime_ns)
+        held = self._file.with_name("held-by-the-watcher.sqlite")
+        held.unlink(missing_ok=True)
+        held.hardlink_to(self._file)  # so that it is one file for as long as we look
+        try:
+            problems = damage(held) or [*disagreement(held), *strangeness(held, list(self._city.releases))]
+        finally:
+            held.unlink()
+        self._account.files += 1
+        for problem in problems:
+            self._account.violated(problem)
+
+
+class Asker:
+    """Whoever asks the site. It may be away only while it is being brought back."""
+
+    def __init__(self, url: str, account: Account) -> None:
+        self._url, self._account = url, account
+        self.may_be_away = False
+
+    def ask(self) -> None:
+        self._account.asked += 1
+        try:
+            with requests.get(f"{self._url}/api/v1/metrics/citywide", timeout=30) as answer:
+                answered = answer.status_code
+        except requests.RequestException:
+            answered = 0
+        if answered != 200:
+            self._account.unanswered += 1
+            if not self.may_be_away:
+                self._account.violated(f"the site answered with {answered or 'nothing'}")
+
+
+class Keeper:
+    """Docker's part: a service that ended is started again."""
+
+    def __init__(self, made: Topology, account: Account) -> None:
+        self._made, self._account = made, account
+        self.restarts = 0
+
+    def keep(self) -> None:
+        for name in LASTING:
+            process = self._made.running.get(name)
+            if process is not None and process.poll() is not None:
+                self._account.say(f"{name} ended with {process.returncode} and is started again")
+                self._made.end_rest(name)
+                self._made.start(name)
+                self.restarts += 1
+
+
+# -- the day -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Day:
+    """All that plays a part."""
+
+    made: Topology
+    postgres: Postgres
+    city: City
+    receiver: Receiver
+    asker: Asker
+    account: Account
+    seed: int = 0
+
+    def release(self, frame: Any = None) -> None:
+        """The city publishes: a day's work, or the rows given."""
+        self.seed += 1
+        self.city.publish(edited(self.city.frame, self.seed) if frame is None else frame)
+        self.account.say(f"the city publishes: {self.city.newest.rows:,} rows")
+
+    def graphql(self, question: str) -> Any:
+        with requests.post(f"{self.made.url('webserver')}/graphql", json={"query": question}, timeout=30) as answer:
+            return answer.json()["data"]
+
+    def runs(self) -> list[dict[str, str]]:
+        """The runs of sync, newest first; none if Dagster can't be asked just now."""
+        try:
+            found = self.graphql('{runsOrError(filter: {pipelineName: "sync"}) {... on Runs {results {runId status}}}}')
+            return list(found["runsOrError"]["results"])
+        except (requests.RequestException, KeyError, TypeError, ValueError):
+            return []
+
+    def wait_for(self, what: str, holds: Callable[[], bool], seconds: float) -> bool:
+        """Until it holds; how long it took is told, and a violation if it took too long."""
+        began = time.monotonic()
+        while not holds():
+            if time.monotonic() - began > seconds:
+                self.account.violated(f"{what}: not within {seconds:,.0f} s")
+                return False
+            time.sleep(0.2)
+        self.account.say(f"{what} after {time.monotonic() - began:,.1f} s")
+        return True
+
+    def run_at_work(self) -> None:
+        """Until a run has done some of its work."""
+        self.wait_for(
+            "a run is at work",
+            lambda: any(run["status"] == "STARTED" for run in self.runs()),
+            RUN_BEGINS_WITHIN_SECONDS,
+        )
+
+    def is_published(self) -> bool:
+        """Whether what is served is the city's newest release."""
+        try:
+            with requests.get(f"{self.made.url('site')}/api/v1/status", timeout=10) as answer:
+                said = answer.json()["data"]
+        except (requests.RequestException, KeyError, ValueError):
+            return False
+        return bool(said["data_processed"] == f"{self.city.released_at:%Y-%m-%dT%H:%M:%SZ}")
+
+    def follows(self) -> None:
+        """Until the city's newest release is what the site serves."""
+        self.wait_for("published", self.is_published, SETTLES_WITHIN_SLOTS * SLOT_SECONDS)
+
+    def comes_back(self, name: str) -> None:
+        """Until a service is healthy again by its own health check."""
+        self.wait_for(f"{name} is healthy again", lambda: self.made.is_healthy(name), BACK_WITHIN_SECONDS)
+
+    def alerts(self, word: str) -> int:
+        return sum(text.count(word) for text in self.receiver.told)
+
+
+def quiet_slot(day: Day) -> None:
+    before = len(day.runs())
+    time.sleep(SLOT_SECONDS)
+    if len(day.runs()) != before:
+        day.account.violated("a quiet slot launched a run")
+    day.account.say("a quiet slot: no run")
+
+
+def ordinary_release(day: Day) -> None:
+    day.release()
+    day.follows()
+
+
+def webserver_killed(day: Day) -> None:
+    day.account.say("the webserver is killed")
+    day.made.kill_and_leave("webserver")
+    day.comes_back("webserver")
+
+
+def daemon_killed_in_mid_run(day: Day) -> None:
+    day.release()
+    day.run_at_work()
+    day.account.say("the daemon is killed in mid-run")
+    day.made.kill_and_leave("daemon")
+    day.comes_back("daemon")
+    day.follows()
+
+
+def code_server_killed_in_mid_run(day: Day) -> None:
+    told = day.alerts("failed")
+    day.release()
+    day.run_at_work()
+    day.account.say("the code server is killed in mid-run, and the run with it")
+    day.made.kill_and_leave("code")
+    day.comes_back("code")
+    day.follows()
+    day.wait_for("the alert of the lost run arrived", lambda: day.alerts("failed") > told, 2 * 60 + SLOT_SECONDS)
+
+
+def database_restarts(day: Day) -> None:
+    day.account.say("PostgreSQL goes down at once, and comes up again")
+    day.postgres.stop()
+    time.sleep(5)
+    day.postgres.start()
+    for name in LASTING:
+        day.comes_back(name)
+    day.release()
+    day.follows()
+
+
+def database_restarts_in_mid_run(day: Day) -> None:
+    day.release()
+    day.run_at_work()
+    day.account.say("PostgreSQL goes down in mid-run, and comes up again")
+    day.postgres.stop()
+    time.sleep(3)
+    day.postgres.start()
+    for name in LASTING:
+        day.comes_back(name)
+    day.follows()
+
+
+def portal_down(day: Day) -> None:
+    before = day.city.newest.rows
+    day.city.play(Fault("server_502", times=None))
+    day.account.say("the portal answers 502")
+    time.sleep(2 * SLOT_SECONDS)
+    day.city.clear_faults()
+    day.account.say(f"the portal is back; {before:,} rows are still served")
+    day.release()
+    day.follows()
+
+
+def month_held_and_recovered(day: Day) -> None:
+    told, whole = day.alerts("newly held"), day.city.frame
+    month = whole["service_request_open_timestamp"].dt.strftime("%Y-%m").mode()[0]
+    day.release(EDITS["empty_month"].function(whole, month=month))
+    day.wait_for("the alert of the held month arrived", lambda: day.alerts("newly held") > told, 4 * SLOT_SECONDS)
+    if day.is_published():
+        day.account.violated("a month that was lost at the portal was lost here, too")
+    day.release(whole)
+    day.follows()
+
+
+def site_replaced(day: Day) -> None:
+    day.asker.may_be_away = True
+    day.account.say("the site is asked to end, as when a new version comes")
+    code = day.made.stop("site")
+    if code not in (0, -15, 143):
+        day.account.violated(f"the site ended with {code}")
+    day.made.start("site")
+    day.comes_back("site")
+    day.asker.may_be_away = False
+
+
+EVENTS: tuple[Callable[[Day], None], ...] = (
+    quiet_slot, ordinary_release, webserver_killed, daemon_killed_in_mid_run, code_server_killed_in_mid_run,
+    database_restarts, portal_down, month_held_and_recovered, database_restarts_in_mid_run, site_replaced, ordinary_release,
+)  # fmt: skip
+
+
+def live_through(day: Day, slots: int) -> None:
+    """All events, each given the time that it takes, and quiet slots until the day is over."""
+    for event in EVENTS:
+        event(day)
+    while time.monotonic() - day.account.began < slots * SLOT_SECONDS:
+        quiet_slot(day)
+    for name in LASTING:
+        if not day.made.is_healthy(name):
+            day.account.violated(f"{name} is not healthy at the end of the day")
+    ended = {status: sum(run["status"] == status for run in day.runs()) for status in ("SUCCESS", "FAILURE")}
+    failed_told = day.alerts(" of sync failed")
+    if failed_told != ended["FAILURE"]:
+        day.account.violated(f"{ended['FAILURE']} runs failed, {failed_told} alerts arrived")
+    day.account.say(
+        f"runs: {ended['SUCCESS']} succeeded, {ended['FAILURE']} failed; alerts: {failed_told} of failed runs, "
+        f"{day.alerts('newly held')} of held months"
+    )
+
+
+def run_day(folder: Path, slots: int, seed: int) -> Account:
+    """Start everything, live through the day, end everything."""
+    with StandIn() as source:
+        frame = source.frame
+    receiver = Receiver()
+    with running_postgres() as postgres, City(frame) as city:
+        environment = {
+            "VANC311_PORTAL_URL": city.url, "VANC311_ALERT_WEBHOOK": receiver.url, "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "ignore", "VANC311_RETRY_WAIT_SECONDS": "0.5",
+        }  # fmt: skip
+        url = postgres.url(postgres.make("dagster"), "postgresql+psycopg2")
+        with topology(folder, url, environment) as made:
+            made.replace_word("code", "vanc311_pipeline.definitions", "benchmarks.day_location")
+            for name in made.order:
+                if name in ("init", "seed"):
+                    if made.run(name):
+                        raise SystemExit(f"{name} failed:\n{made.log(name).read_text()[-3_000:]}")
+                elif name in LASTING:
+                    made.start(name)
+                    made.wait_until_healthy(name)
+            account = Account()
+            account.say("all services are healthy; the day begins")
+            asker = Asker(made.url("site"), account)
+            watcher = Watcher(folder / "data" / "published" / "vanc311.sqlite", city, account)
+            keeper = Keeper(made, account)
+            day = Day(made, postgres, city, receiver, asker, account, seed)
+            with in_background(watcher.look, asker.ask, keeper.keep):
+                live_through(day, slots)
+            account.say(
+                f"{account.looks:,} looks at the published file, {account.files} different ones, each compared with the city's "
+                f"releases; {account.asked:,} questions to the site, {account.unanswered} unanswered; {keeper.restarts} restarts"
+            )
+    receiver.stop()
+    return account
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Rehearse the day and print it; exit with 1 if something did not hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.day", description="A rehearsed day of the containers.")
+    parser.add_argument("--slots", type=int, default=SLOTS, help="slots of a minute each")
+    parser.add_argument("--seed", type=int, default=311)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="vanc311-day-") as scratch:
+        folder = (options.keep or Path(scratch)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        account = run_day(folder, options.slots, options.seed)
+    for at, what in account.lines:
+        print(f"{int(at) // 60:3d}:{int(at) % 60:02d}  {what}")
+    print(f"{len(account.violations)} violations")
+    if account.violations:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""How assets present themselves in Dagster's UI beyond their own words: links to where people see them, tags, code.
+
+What belongs here: what all assets get in the same way. What does not: descriptions and columns, which stand with the asset, the
+schema and the registry.
+"""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from vanc311_pipeline.registry import FAMILIES
+from vanc311_pipeline.settings import Settings
+
+LAYERS = {
+    "portal": "source",
+    "ingestion": "raw",
+    "requests": "clean",
+    "metrics": "statistic",
+    "statistics": "statistic",
+    "publication": "product",
+}
+"""The asset groups from left to right, and the layer that each is of."""
+
+_PAGES = {"ingestion": "quality", "requests": "quality", "publication": "data"}
+_PAGES_OF_TABLES = {"quality_ledger": "quality", "local_areas": "areas"}
+_FIRST_METRICS = {table: family.metrics[0].name for family in FAMILIES for table in family.tables if family.metrics}
+
+
+def presented(
+    assets: Iterable[dg.AssetsDefinition | dg.AssetSpec], settings: Settings
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets with links to the dashboard and to their definitions, and tags to filter by."""
+    return list(dg.map_asset_specs(lambda spec: _presented(spec, settings), assets))
+
+
+def _presented(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
+    group = spec.group_name or ""
+    return spec.merge_attributes(
+        metadata=_links(spec.key.path[-1], group, settings.site_url), tags={"layer": LAYERS[group]}
+    )
+
+
+def _links(table: str, group: str, site: str) -> dict[str, dg.UrlMetadataValue]:
+    if group == "portal":
+        return {}
+    links = {"dashboard": dg.MetadataValue.url(f"{site}/{_PAGES_OF_TABLES.get(table, _PAGES.get(group, ''))}")}
+    if table in _FIRST_METRICS:
+        links["definitions"] = dg.MetadataValue.url(f"{site}/methods#{_FIRST_METRICS[table]}")
+    return links
