@@ -7,15 +7,21 @@ descriptions and metadata, which are to be improved freely. Run as a module it w
 """
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
 
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.migrations import VERSION
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
+TABLES = Path(__file__).with_name("snapshots") / "tables.sql"
 
 
 def snapshot() -> str:
@@ -90,5 +96,16 @@ def _readable(parts: dict[str, dict[str, Any]]) -> str:
     return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
+def tables() -> str:
+    """The warehouse's tables as they are made, and their version: a change of the one without the other would lose data."""
+    with TemporaryDirectory() as folder:
+        warehouse = Warehouse(f"sqlite:///{folder}/warehouse.sqlite", "portal")
+        warehouse.create()
+        with closing(sqlite3.connect(warehouse.path)) as connection:
+            made = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
+            return f"-- version {VERSION}\n" + "".join(f"{sql.strip()};\n" for (sql,) in made)
+
+
 if __name__ == "__main__":
     SNAPSHOT.write_text(snapshot())
+    TABLES.write_text(tables())

@@ -16,6 +16,7 @@ from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.migrations import MIGRATIONS, VERSION, Migration, found_version, migrate
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
+from vanc311_pipeline_tests.integration.graph import TABLES, tables
 
 FIRST_RELEASE = Path(__file__).parent / "snapshots" / "first_release.sql"
 CANT_BE_FETCHED_AGAIN = ["request_changes", "accepted_losses", "deep_readings"]
@@ -51,6 +52,15 @@ def test_a_new_warehouse_is_of_this_version_and_says_so_once(warehouse):
 def test_versions_follow_each_other():
     assert [migration.version for migration in MIGRATIONS] == list(range(1, VERSION + 1))
     assert all(migration.what for migration in MIGRATIONS)
+
+
+def test_the_tables_change_only_with_their_version():
+    held, now = TABLES.read_text(), tables()
+    assert now == held, (
+        "The warehouse's tables have changed. Add a migration, which gives them a new version; then: make snapshots"
+        if now.splitlines()[0] == held.splitlines()[0]
+        else "The tables have a new version: make snapshots"
+    )
 
 
 def test_after_the_upgrade_the_tables_are_those_of_a_new_warehouse_and_every_row_is_still_there(

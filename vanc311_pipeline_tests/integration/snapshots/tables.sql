@@ -1,0 +1,586 @@
+-- version 1
+CREATE TABLE accepted_losses (
+	accepted_at TEXT NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	rows_before INTEGER NOT NULL, 
+	rows_after INTEGER NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	run_id TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE area_comparison (
+	measure TEXT NOT NULL, 
+	local_area TEXT NOT NULL, 
+	n INTEGER NOT NULL, 
+	observed INTEGER NOT NULL, 
+	expected REAL, 
+	ratio REAL, 
+	ratio_low REAL, 
+	ratio_high REAL, 
+	state TEXT NOT NULL, 
+	city_share REAL, 
+	adjusted_share REAL, 
+	z REAL, 
+	dispersion REAL, 
+	funnel_95_low REAL, 
+	funnel_95_high REAL, 
+	funnel_998_low REAL, 
+	funnel_998_high REAL, 
+	q_value REAL, 
+	finding TEXT, 
+	pooled_share REAL, 
+	ratio_without_own REAL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE area_issue_mix (
+	local_area TEXT NOT NULL, 
+	issue_type TEXT NOT NULL, 
+	observed INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	expected REAL NOT NULL, 
+	ratio REAL, 
+	ratio_low REAL, 
+	ratio_high REAL, 
+	q_value REAL, 
+	finding TEXT, 
+	state TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE backlog_by_age (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	age_band TEXT NOT NULL, 
+	band_order INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	located INTEGER NOT NULL, 
+	n_static INTEGER NOT NULL, 
+	share_of_open REAL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE backlog_daily (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	day TEXT NOT NULL, 
+	opened INTEGER NOT NULL, 
+	closed_in INTEGER NOT NULL, 
+	backlog INTEGER NOT NULL, 
+	understated TEXT NOT NULL, 
+	provisional TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE closure_reasons (
+	period TEXT NOT NULL, 
+	department TEXT NOT NULL, 
+	closure_reason TEXT NOT NULL, 
+	outcome TEXT NOT NULL, 
+	closed INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE data_origin (
+	source TEXT NOT NULL, 
+	created_at TEXT NOT NULL, 
+	PRIMARY KEY (source)
+)
+ STRICT;
+CREATE TABLE deep_readings (
+	read_at TEXT NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	rows INTEGER NOT NULL, 
+	changes_found INTEGER NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	run_id TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE flow (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	weeks_from TEXT NOT NULL, 
+	weeks_to TEXT NOT NULL, 
+	opened INTEGER NOT NULL, 
+	closed_in INTEGER NOT NULL, 
+	net INTEGER NOT NULL, 
+	backlog_start INTEGER NOT NULL, 
+	backlog_end INTEGER NOT NULL, 
+	t_statistic REAL, 
+	flow TEXT NOT NULL, 
+	net_year_before INTEGER NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE local_areas (
+	local_area TEXT NOT NULL, 
+	latitude REAL NOT NULL, 
+	longitude REAL NOT NULL, 
+	boundary TEXT NOT NULL, 
+	PRIMARY KEY (local_area)
+)
+ STRICT;
+CREATE TABLE metric_aggregates (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	metric TEXT NOT NULL, 
+	value REAL, 
+	n INTEGER NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE metric_cells (
+	partition_month TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	n_ttr INTEGER NOT NULL, 
+	n_ttu INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	status_unknown INTEGER NOT NULL, 
+	sum_days_to_close INTEGER NOT NULL, 
+	sum_seconds_to_update INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	n_never_updated INTEGER NOT NULL, 
+	n_update_negative INTEGER NOT NULL, 
+	n_update_missing INTEGER NOT NULL, 
+	n_static_open INTEGER NOT NULL
+)
+ STRICT;
+CREATE TABLE metrics_by_issue (
+	issue_type TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	avg_ttr REAL, 
+	n_ttr INTEGER NOT NULL, 
+	avg_ttu REAL, 
+	n_ttu INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	status_unknown INTEGER NOT NULL, 
+	sum_days_to_close INTEGER NOT NULL, 
+	sum_seconds_to_update INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	n_never_updated INTEGER NOT NULL, 
+	n_update_negative INTEGER NOT NULL, 
+	n_update_missing INTEGER NOT NULL, 
+	n_static_open INTEGER NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (issue_type, scope)
+)
+ STRICT;
+CREATE TABLE metrics_by_neighbourhood (
+	local_area TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	avg_ttr REAL, 
+	n_ttr INTEGER NOT NULL, 
+	avg_ttu REAL, 
+	n_ttu INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	status_unknown INTEGER NOT NULL, 
+	sum_days_to_close INTEGER NOT NULL, 
+	sum_seconds_to_update INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	n_never_updated INTEGER NOT NULL, 
+	n_update_negative INTEGER NOT NULL, 
+	n_update_missing INTEGER NOT NULL, 
+	n_static_open INTEGER NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (local_area)
+)
+ STRICT;
+CREATE TABLE metrics_citywide (
+	scope TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	avg_ttr REAL, 
+	n_ttr INTEGER NOT NULL, 
+	avg_ttu REAL, 
+	n_ttu INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	status_unknown INTEGER NOT NULL, 
+	sum_days_to_close INTEGER NOT NULL, 
+	sum_seconds_to_update INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	n_never_updated INTEGER NOT NULL, 
+	n_update_negative INTEGER NOT NULL, 
+	n_update_missing INTEGER NOT NULL, 
+	n_static_open INTEGER NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (scope)
+)
+ STRICT;
+CREATE TABLE metrics_hyper_local (
+	local_area TEXT NOT NULL, 
+	issue_type TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	avg_ttr REAL, 
+	n_ttr INTEGER NOT NULL, 
+	avg_ttu REAL, 
+	n_ttu INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	status_unknown INTEGER NOT NULL, 
+	sum_days_to_close INTEGER NOT NULL, 
+	sum_seconds_to_update INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	n_never_updated INTEGER NOT NULL, 
+	n_update_negative INTEGER NOT NULL, 
+	n_update_missing INTEGER NOT NULL, 
+	n_static_open INTEGER NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (local_area, issue_type)
+)
+ STRICT;
+CREATE TABLE metrics_unlocated (
+	issue_type TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	avg_ttr REAL, 
+	n_ttr INTEGER NOT NULL, 
+	avg_ttu REAL, 
+	n_ttu INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	status_unknown INTEGER NOT NULL, 
+	sum_days_to_close INTEGER NOT NULL, 
+	sum_seconds_to_update INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	n_never_updated INTEGER NOT NULL, 
+	n_update_negative INTEGER NOT NULL, 
+	n_update_missing INTEGER NOT NULL, 
+	n_static_open INTEGER NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (issue_type)
+)
+ STRICT;
+CREATE TABLE month_ledger (
+	dataset TEXT NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	rows_landed INTEGER NOT NULL, 
+	rows_stored INTEGER NOT NULL, 
+	rows_quarantined INTEGER NOT NULL, 
+	rows_closed INTEGER NOT NULL, 
+	latest_change TEXT, 
+	rows_unknown_area INTEGER NOT NULL, 
+	unknown_areas TEXT NOT NULL, 
+	fingerprint TEXT NOT NULL, 
+	landed_sha256 TEXT NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	code_version TEXT NOT NULL, 
+	loaded_at TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	held_rows INTEGER, 
+	held_fingerprint TEXT, 
+	held_since TEXT, 
+	PRIMARY KEY (dataset, partition_month)
+)
+ STRICT;
+CREATE TABLE monthly_series (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	month TEXT NOT NULL, 
+	opened INTEGER NOT NULL, 
+	closed_in INTEGER NOT NULL, 
+	open_at_end INTEGER, 
+	n INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	median_days INTEGER, 
+	median_low INTEGER, 
+	median_high INTEGER, 
+	median_state TEXT NOT NULL, 
+	n_7 INTEGER NOT NULL, 
+	within_7 INTEGER NOT NULL, 
+	share_7 REAL, 
+	share_7_low REAL, 
+	share_7_high REAL, 
+	share_7_state TEXT NOT NULL, 
+	n_30 INTEGER NOT NULL, 
+	within_30 INTEGER NOT NULL, 
+	share_30 REAL, 
+	share_30_low REAL, 
+	share_30_high REAL, 
+	share_30_state TEXT NOT NULL, 
+	n_90 INTEGER NOT NULL, 
+	within_90 INTEGER NOT NULL, 
+	share_90 REAL, 
+	share_90_low REAL, 
+	share_90_high REAL, 
+	share_90_state TEXT NOT NULL, 
+	provisional TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE open_request_standing (
+	request_id TEXT NOT NULL, 
+	days_open INTEGER NOT NULL, 
+	period TEXT NOT NULL, 
+	n INTEGER NOT NULL, 
+	followed INTEGER NOT NULL, 
+	closed_sooner_share REAL, 
+	further_median INTEGER, 
+	state TEXT NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (request_id)
+)
+ STRICT;
+CREATE TABLE outcome_incidence (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	outcome TEXT NOT NULL, 
+	outcome_order INTEGER NOT NULL, 
+	day INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	closed_share REAL NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE outcome_mapping (
+	closure_reason TEXT NOT NULL, 
+	outcome TEXT NOT NULL, 
+	outcome_order INTEGER NOT NULL, 
+	mapping_version TEXT NOT NULL, 
+	seen TEXT NOT NULL, 
+	PRIMARY KEY (closure_reason)
+)
+ STRICT;
+CREATE TABLE outcomes (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	outcome TEXT NOT NULL, 
+	outcome_order INTEGER NOT NULL, 
+	closed_as INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	open_requests INTEGER NOT NULL, 
+	outcome_share REAL, 
+	outcome_share_low REAL, 
+	outcome_share_high REAL, 
+	state TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE periods (
+	period TEXT NOT NULL, 
+	opened_from TEXT NOT NULL, 
+	opened_to TEXT NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (period)
+)
+ STRICT;
+CREATE TABLE portal_months (
+	dataset TEXT NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	rows INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	latest_change TEXT, 
+	fingerprint TEXT NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	asked_at TEXT NOT NULL, 
+	PRIMARY KEY (dataset, partition_month)
+)
+ STRICT;
+CREATE TABLE portal_releases (
+	dataset TEXT NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	records_count INTEGER NOT NULL, 
+	state TEXT NOT NULL, 
+	seen_at TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	PRIMARY KEY (dataset, data_processed, records_count)
+)
+ STRICT;
+CREATE TABLE publications (
+	published_at TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	sha256 TEXT NOT NULL, 
+	bytes INTEGER NOT NULL
+)
+ STRICT;
+CREATE TABLE quality_ledger (
+	open_month TEXT NOT NULL, 
+	department TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	n_missing_area INTEGER NOT NULL, 
+	n_missing_point INTEGER NOT NULL, 
+	n_quarantined INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	n_twins INTEGER NOT NULL, 
+	n_repeats INTEGER NOT NULL, 
+	n_batch_closed INTEGER NOT NULL, 
+	n_obsolete_label INTEGER NOT NULL, 
+	n_unmapped_reason INTEGER NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE quarantined_requests (
+	quarantine_id TEXT NOT NULL, 
+	dataset TEXT NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	raw_row TEXT NOT NULL, 
+	PRIMARY KEY (quarantine_id)
+)
+ STRICT;
+CREATE TABLE request_changes (
+	change_id INTEGER NOT NULL, 
+	kind TEXT NOT NULL, 
+	request_id TEXT NOT NULL, 
+	previous_request_id TEXT, 
+	thread_id TEXT NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	department TEXT NOT NULL, 
+	issue_type TEXT NOT NULL, 
+	opened_at TEXT NOT NULL, 
+	sharing INTEGER NOT NULL, 
+	"before" TEXT, 
+	"after" TEXT, 
+	seen_at TEXT NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	PRIMARY KEY (change_id)
+)
+ STRICT;
+CREATE TABLE schema_versions (
+	version INTEGER NOT NULL, 
+	upgraded_at TEXT NOT NULL, 
+	pipeline_version TEXT NOT NULL, 
+	PRIMARY KEY (version)
+)
+ STRICT;
+CREATE TABLE service_requests (
+	request_id TEXT NOT NULL, 
+	department TEXT NOT NULL, 
+	issue_type TEXT NOT NULL, 
+	status TEXT, 
+	closure_reason TEXT, 
+	opened_at TEXT NOT NULL, 
+	opened_on TEXT NOT NULL, 
+	open_month TEXT NOT NULL, 
+	closed_on TEXT, 
+	modified_at TEXT, 
+	address TEXT, 
+	local_area TEXT, 
+	channel TEXT, 
+	latitude REAL, 
+	longitude REAL, 
+	days_to_close INTEGER, 
+	days_to_update REAL, 
+	occurrence INTEGER NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	PRIMARY KEY (request_id)
+)
+ STRICT;
+CREATE TABLE shipments (
+	shipped_at TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	target TEXT NOT NULL, 
+	sha256 TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE time_to_close (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	still_open INTEGER NOT NULL, 
+	n_static INTEGER NOT NULL, 
+	n_after_as_of INTEGER NOT NULL, 
+	n_negative INTEGER NOT NULL, 
+	n_closed_without_date INTEGER NOT NULL, 
+	followed_days INTEGER, 
+	median_days INTEGER, 
+	median_low INTEGER, 
+	median_high INTEGER, 
+	median_state TEXT NOT NULL, 
+	p75_days INTEGER, 
+	p75_low INTEGER, 
+	p75_high INTEGER, 
+	p75_state TEXT NOT NULL, 
+	p90_days INTEGER, 
+	p90_low INTEGER, 
+	p90_high INTEGER, 
+	p90_state TEXT NOT NULL, 
+	mean_within_30 REAL, 
+	mean_within_90 REAL, 
+	mean_closed_only REAL, 
+	median_closed_only INTEGER, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE time_to_close_curves (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	day INTEGER NOT NULL, 
+	at_risk INTEGER NOT NULL, 
+	closed_by INTEGER NOT NULL, 
+	open_share REAL NOT NULL, 
+	open_share_low REAL, 
+	open_share_high REAL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE waiting_times (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	waited_days INTEGER NOT NULL, 
+	followed INTEGER NOT NULL, 
+	open_share REAL NOT NULL, 
+	further_median INTEGER, 
+	further_median_state TEXT NOT NULL, 
+	further_p75 INTEGER, 
+	further_p75_state TEXT NOT NULL, 
+	further_p90 INTEGER, 
+	further_p90_state TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE INDEX deep_readings_by_month ON deep_readings (partition_month, read_at);
+CREATE INDEX metric_cells_by_month ON metric_cells (partition_month);
+CREATE INDEX request_changes_by_month ON request_changes (partition_month, kind);
+CREATE INDEX request_changes_by_request ON request_changes (request_id);
+CREATE INDEX request_changes_by_thread ON request_changes (thread_id);
+CREATE INDEX service_requests_by_partition ON service_requests (partition_month);
