@@ -5,6 +5,7 @@ Belongs here: fixtures that several folders use. Does not belong here: claims.
 
 import json
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,11 +30,25 @@ from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 
+# Whoever starts the tests in the background has SIGINT ignored in them, and every process that they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # How fast the machine is says nothing about the claims.
 hypothesis_settings.register_profile(
     "untimed", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("untimed")
+
+
+# These files' tests share nothing that is dear, and are long: each of their tests goes to whichever process is free.
+SPREAD = {"test_fault_matrix.py", "test_sync.py", "test_load.py", "test_memory.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a file's tests share is made once: all others of a file run in one process."""
+    for item in items:
+        if item.path.name not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @sa.event.listens_for(sa.Engine, "connect")

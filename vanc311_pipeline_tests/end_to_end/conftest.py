@@ -6,9 +6,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from vanc311_pipeline.orchestration import statistics
 from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_pictures():
+    """The previews in Dagster's UI are a fifth of a small sync's time, and are looked at elsewhere: integration/test_pictures."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(statistics, "pictures", lambda *_: {})
+        yield
 
 
 @pytest.fixture(scope="session")

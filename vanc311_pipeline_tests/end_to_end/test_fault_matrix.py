@@ -156,10 +156,13 @@ def test_an_unknown_area_is_stored_without_one_and_an_old_spelling_is_mended(pip
     assert pipeline.query("SELECT sum(rows_unknown_area) FROM month_ledger") == [(2,)]
 
 
-@pytest.mark.parametrize("edit", SILENT)
-def test_an_edit_that_leaves_no_trace_in_the_fingerprint_is_found_by_reading_the_month_again(pipeline, portal, edit):
-    portal.publish(EDITS[edit].function(portal.frame))
+def test_edits_that_leave_no_trace_in_the_fingerprint_are_found_by_reading_the_months_again(pipeline, portal):
+    before = pipeline.rows()
+    for seed, edit in enumerate(SILENT):
+        frame = EDITS[edit].function(portal.frame, seed=seed)
+        assert expected(frame) != expected(portal.frame), edit
+        portal.publish(frame)
     assert pipeline.sync().exit_code == 0
-    assert pipeline.rows() != expected(portal.frame)
+    assert pipeline.rows() == before
     assert pipeline.sync(months="2024-05..2024-07").exit_code == 0
     assert pipeline.rows() == expected(portal.frame)
