@@ -41,8 +41,10 @@ FAULTS = ["cut_mid_row", "short", "interrupted", "server_500", "maintenance_page
           "release_moves_during_export", "quota_429", "page_order_changes", "records_count_off"]  # fmt: skip
 
 # What says how and when the rows came, not what they are.
-BOOKKEEPING = {"data_origin", "schema_versions", "shipments", "portal_releases", "portal_months", "publications", "request_changes", "accepted_losses",
-               "deep_readings", "month_ledger"}  # fmt: skip
+BOOKKEEPING = {
+    "data_origin", "schema_versions", "shipments", "portal_releases", "portal_months", "publications", "request_changes",
+    "accepted_losses", "deep_readings", "month_ledger",
+}  # fmt: skip
 
 
 class Mirror:

@@ -1,0 +1,107 @@
+"""Claims about the rehearsed day: its clock is fast and nothing else is changed, and those who look on see what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.day import Account, Keeper, Watcher
+from benchmarks.rig import released
+from benchmarks.topology import ROOT
+from vanc311_pipeline.portal.standin import EDITS, StandIn
+from vanc311_pipeline_tests.integration.api.conftest import change
+from vanc311_pipeline_tests.integration.graph import snapshot
+
+LOCATION = """
+import json
+from benchmarks.day_location import defs
+from vanc311_pipeline.orchestration import slots
+from vanc311_pipeline_tests.integration import graph
+graph.build_definitions = lambda _: defs()
+print(json.dumps([slots.SLOT_SECONDS, json.loads(graph.snapshot())]))
+"""
+
+
+def test_its_clock_is_fast_and_all_else_is_as_shipped():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    said = subprocess.run([sys.executable, "-c", LOCATION], env=environment, capture_output=True, text=True, check=True)
+    seconds, rehearsed = json.loads(said.stdout)
+    shipped = json.loads(snapshot())
+    assert seconds == 60
+    assert rehearsed["schedules"].pop("every_50_minutes")["cron"] == "* * * * *"
+    assert shipped["schedules"].pop("every_50_minutes")["cron"] == "*/10 * * * *"
+    assert rehearsed == shipped
+
+
+class City:
+    """What the city released, without a portal."""
+
+    def __init__(self, *frames):
+        self.releases = [released(frame) for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def frame():
+    with StandIn() as portal:
+        return portal.frame
+
+
+@pytest.fixture
+def file(synced, tmp_path):
+    copy = tmp_path / "published" / "vanc311.sqlite"
+    copy.parent.mkdir()
+    copy.write_bytes(synced.published_path.read_bytes())
+    return copy
+
+
+def test_a_file_of_a_release_is_right_and_is_compared_once(file, frame):
+    account = Account()
+    watcher = Watcher(file, City(frame), account)
+    watcher.look()
+    watcher.look()
+    assert (account.violations, account.looks, account.files) == ([], 2, 1)
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
+def test_a_file_of_no_release_a_changed_row_and_no_file_are_seen(file, frame):
+    account = Account()
+    other = EDITS["close"].function(frame, rows=3)
+    Watcher(file, City(other), account).look()
+    assert "holds" in account.violations.pop()
+    watcher = Watcher(file, City(frame), account)
+    watcher.look()
+    assert not account.violations
+    change(file, "UPDATE service_requests SET address = 'ELSEWHERE' WHERE rowid = 1")
+    watcher.look()
+    assert "rows that were never released" in account.violations.pop()
+    file.unlink()
+    watcher.look()
+    assert account.violations == ["the published file was absent"]
+
+
+def test_a_service_that_ends_is_started_again_and_one_that_was_stopped_is_not():
+    class Topology:
+        def __init__(self):
+            self.running = {"site": subprocess.Popen(["true"])}
+            self.started = []
+
+        def start(self, name):
+            self.started.append(name)
+            self.running[name] = subprocess.Popen(["sleep", "60"])
+
+        def end_rest(self, name):
+            pass
+
+    made, account = Topology(), Account()
+    made.running["site"].wait()
+    keeper = Keeper(made, account)
+    keeper.keep()
+    keeper.keep()
+    assert (made.started, keeper.restarts) == (["site"], 1)
+    process = made.running.pop("site")
+    process.kill()
+    process.wait()
+    keeper.keep()
+    assert made.started == ["site"]
