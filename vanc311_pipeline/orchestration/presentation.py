@@ -4,9 +4,11 @@ What belongs here: what all assets get in the same way. What does not: descripti
 schema and the registry.
 """
 
+import warnings
 from collections.abc import Iterable
 
 import dagster as dg
+from dagster_shared.utils.warnings import BetaWarning
 
 from vanc311_pipeline.registry import FAMILIES
 from vanc311_pipeline.settings import Settings
@@ -26,11 +28,17 @@ _PAGES_OF_TABLES = {"quality_ledger": "quality", "local_areas": "areas"}
 _FIRST_METRICS = {table: family.metrics[0].name for family in FAMILIES for table in family.tables if family.metrics}
 
 
-def presented(
-    assets: Iterable[dg.AssetsDefinition | dg.AssetSpec], settings: Settings
-) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """The assets with links to the dashboard and to their definitions, and tags to filter by."""
-    return list(dg.map_asset_specs(lambda spec: _presented(spec, settings), assets))
+Asset = dg.AssetsDefinition | dg.AssetSpec
+
+
+def presented(assets: Iterable[Asset], settings: Settings) -> list[Asset]:
+    """The assets with links to the dashboard, to their definitions and to the code, and tags to filter by."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", BetaWarning
+        )  # references to the code are beta: without them nothing would be lost
+        referring = [each for each in dg.with_source_code_references(list(assets)) if isinstance(each, Asset)]
+        return list(dg.map_asset_specs(lambda spec: _presented(spec, settings), referring))
 
 
 def _presented(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:

@@ -109,6 +109,15 @@ def test_an_asset_leads_to_its_page_of_the_dashboard_and_to_its_definitions():
     assert all("definitions" in links[name] for name in STATISTICS if STATISTICS[name].metrics)
 
 
+def test_an_asset_that_is_made_leads_to_the_code_that_makes_it(definitions):
+    for asset in definitions.assets:
+        if isinstance(asset, dg.AssetsDefinition):
+            for metadata in asset.metadata_by_key.values():
+                [reference] = metadata["dagster/code_references"].code_references
+                line = Path(reference.file_path).read_text().splitlines()[reference.line_number - 1]
+                assert line.strip().startswith(("@dg.", "def ")), line
+
+
 def test_groups_follow_each_other_from_the_portal_to_the_product(definitions):
     order = list(LAYERS)
     specs = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
