@@ -44,6 +44,7 @@ hypothesis_settings.load_profile("untimed")
 SPREAD = {"test_fault_matrix.py", "test_sync.py", "test_load.py", "test_memory.py"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before the processes are told what there is
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a file's tests share is made once: all others of a file run in one process."""
     for item in items:

@@ -12,7 +12,7 @@ from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def without_pictures():
     """The previews in Dagster's UI are a fifth of a small sync's time, and are looked at elsewhere: integration/test_pictures."""
     with pytest.MonkeyPatch.context() as patched:

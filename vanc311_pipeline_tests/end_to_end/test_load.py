@@ -203,7 +203,7 @@ def test_a_killed_sync_loses_at_most_the_running_month_and_the_next_goes_on(pipe
     outcome = pipeline.sync()
     assert outcome.exit_code == 0, outcome.said
     assert pipeline.rows() == expected(portal.frame)
-    assert command(pipeline, "verify").returncode == 0
+    assert pipeline.verify().exit_code == 0
 
 
 def test_two_syncs_at_once_end_well(pipeline, portal):

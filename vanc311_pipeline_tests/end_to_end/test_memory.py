@@ -5,7 +5,6 @@ from collections import Counter
 from datetime import date
 
 import pandas as pd
-import pytest
 
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
@@ -25,21 +24,6 @@ def follow(pipeline, portal, frame):
 
 def test_the_first_load_is_the_baseline_and_logs_nothing(pipeline):
     assert kinds(pipeline) == {}
-
-
-@pytest.mark.parametrize(
-    ("edit", "kind"),
-    [("close", "closed"), ("reopen", "reopened"), ("touch", "edited"), ("delete", "vanished"), ("insert_old", "opened"),
-     ("add_twin", "opened"), ("remove_twin", "vanished")],
-)  # fmt: skip
-def test_what_the_city_did_is_logged_by_its_name_and_nothing_else(pipeline, portal, edit, kind):
-    before = Counter(expected(portal.frame))
-    follow(pipeline, portal, EDITS[edit].function(portal.frame))
-    after = Counter(expected(portal.frame))
-    moved = max((after - before).total(), (before - after).total())
-    assert kinds(pipeline) == {kind: moved}
-    [release] = pipeline.query("SELECT DISTINCT data_processed FROM request_changes")
-    assert release == (f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}",)
 
 
 def test_the_last_state_of_what_vanished_is_in_the_log(pipeline, portal):

@@ -30,10 +30,10 @@ def wait_for(address: str) -> requests.Response:
 
 
 @pytest.fixture
-def up(synced, tmp_path):
+def up(copied, tmp_path):
     """The command over a data directory that is there, and its two ports."""
     ports = free_port(), free_port()
-    environment = os.environ | synced.to_environment() | {"DAGSTER_HOME": str(tmp_path / "dagster")}
+    environment = os.environ | copied.to_environment() | {"DAGSTER_HOME": str(tmp_path / "dagster")}
     command = [
         sys.executable,
         "-m",
