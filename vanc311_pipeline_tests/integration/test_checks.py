@@ -474,6 +474,13 @@ def test_the_offending_requests_are_shown_with_their_ids(copied):
         assert "closed_on is null" in row["row"]
 
 
+def test_the_points_outside_are_shown_with_where_they_are(synced):
+    shown = run_check(synced, "points_lie_in_the_city").metadata["offending"]
+    rows = [line.data for line in shown.records][1:]
+    assert len(rows) == 5
+    assert all("latitude 4" in row["row"] and "the point lies in is null" in row["row"] for row in rows)
+
+
 def test_the_comparison_with_the_portal_is_shown_month_by_month(copied):
     sql(f"UPDATE portal_months SET rows = rows + 1 WHERE partition_month = '{MONTH}'")(copied)
     shown = [line.data for line in run_check(copied, "months_equal_portal").metadata["compared"].records]

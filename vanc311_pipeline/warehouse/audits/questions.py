@@ -19,7 +19,7 @@ Months = Collection[str] | None
 
 DAY_SECONDS = 86_400
 
-_EXAMPLES = 5
+EXAMPLES = 5
 _SHOWN = (
     "request_id", "department", "issue_type", "status", "opened_at", "closed_on", "modified_at", "local_area", "latitude", "longitude",
 )  # fmt: skip
@@ -111,16 +111,17 @@ def examples(connection: sa.Connection, tests: dict[str, str], months: Months, *
     within = "" if months is None else " AND partition_month IN :months"
     rows: list[tuple[str, str]] = []
     for what, test in tests.items():
-        query = sa.text(f"SELECT {', '.join(_SHOWN)} FROM service_requests WHERE ({test}){within} LIMIT {_EXAMPLES}")
+        query = sa.text(f"SELECT {', '.join(_SHOWN)} FROM service_requests WHERE ({test}){within} LIMIT {EXAMPLES}")
         if months is not None:
             query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True))
         asked = {name: value for name, value in values.items() if f":{name}" in test}
-        rows += [(what, _in_words(row._asdict())) for row in connection.execute(query, asked)]
+        rows += [(what, in_words(row._asdict())) for row in connection.execute(query, asked)]
     return rows
 
 
-def _in_words(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {'is null' if value is None else value}" for name, value in row.items())
+def in_words(row: Mapping[Any, Any]) -> str:
+    """A row as a line of text."""
+    return ", ".join(f"{name} {'is null' if pd.isna(value) else value}" for name, value in row.items())
 
 
 def equal_or_null(left: pd.Series, right: pd.Series) -> pd.Series:
@@ -140,4 +141,4 @@ def none_where(connection: sa.Connection, law: str, where: str) -> list[str]:
     if not found:
         return []
     first = connection.execute(sa.text(f"SELECT * FROM {where} LIMIT 1")).one()._asdict()
-    return [f"{law}: fails in {found:,} rows, such as {_in_words(dict(list(first.items())[:_KEYS_SHOWN]))}"]
+    return [f"{law}: fails in {found:,} rows, such as {in_words(dict(list(first.items())[:_KEYS_SHOWN]))}"]

@@ -20,10 +20,12 @@ from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import area_names, areas_of_points
 from vanc311_pipeline.warehouse.audits.questions import (
+    EXAMPLES,
     Finding,
     Months,
     count,
     forbidden,
+    in_words,
     months_of,
     noted,
     request_rows,
@@ -246,28 +248,51 @@ def known_areas(connection: sa.Connection, months: Months) -> Finding:
 class Points:
     """Where the requests' coordinates lie."""
 
-    points: int
-    outside: int
+    points: int = 0
+    outside: int = 0
     """In none of the 22 areas."""
-    stated: int
+    stated: int = 0
     """Whose request names an area."""
-    elsewhere: int
+    elsewhere: int = 0
     """Of these, in another one."""
+    some_outside: tuple[str, ...] = ()
+    some_elsewhere: tuple[str, ...] = ()
+    """Some of them, in words."""
+
+    def __add__(self, other: "Points") -> "Points":
+        return Points(
+            self.points + other.points,
+            self.outside + other.outside,
+            self.stated + other.stated,
+            self.elsewhere + other.elsewhere,
+            (self.some_outside + other.some_outside)[:EXAMPLES],
+            (self.some_elsewhere + other.some_elsewhere)[:EXAMPLES],
+        )
 
 
 def locate(connection: sa.Connection, months: Months) -> Points:
     """Find the area that each point lies in."""
-    found = [_locate(connection, month) for month in months_of(connection, months)]
-    return Points(*(sum(numbers) for numbers in zip(*found, strict=True))) if found else Points(0, 0, 0, 0)
+    return sum((_locate(connection, month) for month in months_of(connection, months)), Points())
 
 
-def _locate(connection: sa.Connection, month: str) -> tuple[int, int, int, int]:
-    columns = ["latitude", "longitude", "local_area"]
+def _locate(connection: sa.Connection, month: str) -> Points:
+    columns = ["request_id", "issue_type", "latitude", "longitude", "local_area"]
     frame = requests_of(connection, columns, month, "latitude IS NOT NULL AND longitude IS NOT NULL")
     inside = areas_of_points(connection, frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
+    outside = pd.isna(inside)
     stated = frame["local_area"].notna().to_numpy()
-    elsewhere = inside[stated] != frame["local_area"].to_numpy(dtype=object)[stated]
-    return len(frame), int(pd.isna(inside).sum()), int(stated.sum()), int(elsewhere.sum())
+    elsewhere = stated & (inside != frame["local_area"].to_numpy(dtype=object))
+    lying = frame.assign(**{"the point lies in": inside})
+    return Points(
+        len(frame),
+        int(outside.sum()),
+        int(stated.sum()),
+        int(elsewhere.sum()),
+        *(
+            tuple(in_words(row) for row in lying[which].head(EXAMPLES).to_dict("records"))
+            for which in (outside, elsewhere)
+        ),
+    )
 
 
 def points_in_the_city(connection: sa.Connection, months: Months, found: Points) -> Finding:
@@ -276,14 +301,21 @@ def points_in_the_city(connection: sa.Connection, months: Months, found: Points)
         connection, months, {"one coordinate without the other": "(latitude IS NULL) <> (longitude IS NULL)"}
     )
     notes = [f"{found.outside:,} of {found.points:,} points lie outside all areas"] if found.outside else []
-    counts = {"points": found.points, "outside": found.outside}
-    return replace(finding, notes=notes + finding.notes, counts=counts)
+    return Finding(
+        notes=notes + finding.notes,
+        counts={"points": found.points, "outside": found.outside},
+        offending=[*(("outside all areas", row) for row in found.some_outside), *finding.offending],
+    )
 
 
 def points_in_their_area(found: Points) -> Finding:
     """Every point lies in the area that the city states; the published area wins where it doesn't."""
     notes = [f"{found.elsewhere:,} of {found.stated:,} points with an area lie elsewhere"] if found.elsewhere else []
-    return Finding(notes=notes, counts={"points": found.stated, "elsewhere": found.elsewhere})
+    return Finding(
+        notes=notes,
+        counts={"points": found.stated, "elsewhere": found.elsewhere},
+        offending=[("in another area than the city states", row) for row in found.some_elsewhere],
+    )
 
 
 def all_areas(connection: sa.Connection) -> Finding:
