@@ -35,7 +35,7 @@ containers:
 		{ echo "VANC311_POSTGRES_PASSWORD isn't set. Once: echo VANC311_POSTGRES_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') > .env" >&2; exit 2; }
 
 test: $(VENV)/installed-dev lint ## every test
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from rich.console import Console
+from xdist.scheduler import LoadFileScheduling
 
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.fingerprint import fingerprint_of
@@ -44,12 +45,16 @@ hypothesis_settings.load_profile("untimed")
 SPREAD = {"test_fault_matrix.py", "test_sync.py", "test_load.py", "test_memory.py"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the processes are told what there is
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a file's tests share is made once: all others of a file run in one process."""
-    for item in items:
-        if item.path.name not in SPREAD:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+class FileByFile(LoadFileScheduling):
+    """What the tests of a file share is made once, because they run in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return nodeid if Path(file).name in SPREAD else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile:
+    return FileByFile(config, log)
 
 
 @sa.event.listens_for(sa.Engine, "connect")
