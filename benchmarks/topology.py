@@ -70,6 +70,8 @@ class Topology:
             postgres: the address of Dagster's database.
             environment: what the user sets; also what every process gets beside its service's own.
         """
+        # Who was started in the background has SIGINT ignored; these processes would inherit that, and Dagster's then ignore SIGTERM.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = folder
         self.ports = {name: _free_port() for name in PORTS}
         self._environment = dict(environment)
