@@ -122,7 +122,10 @@ def ask(
 
 
 def _differs(record: MonthRecord | None, print_: Fingerprint) -> bool:
-    return record is None or not (record.fingerprint == print_.digest or record.rows_landed == print_.rows == 0)
+    """Whether a window is to be read: also if it is held, for only reading it ends a hold, even if all its rows are back."""
+    if record is None or record.held_rows is not None:
+        return True
+    return not (record.fingerprint == print_.digest or record.rows_landed == print_.rows == 0)
 
 
 def longest_ago(

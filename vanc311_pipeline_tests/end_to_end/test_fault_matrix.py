@@ -14,7 +14,7 @@ from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.catalogue import CATALOGUE
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.portal.standin.faults import KINDS
-from vanc311_pipeline_tests.end_to_end.city import expected
+from vanc311_pipeline_tests.end_to_end.city import OPENED, expected
 
 QUICK_DRIP = {"bytes": 500, "seconds": 0.0001}
 
@@ -125,6 +125,23 @@ def test_a_loss_beyond_the_limits_is_held_until_it_is_accepted(pipeline, portal,
     outcome = pipeline.sync(accept_shrink=["all"])
     assert outcome.exit_code == 0, outcome.said
     assert pipeline.rows() == expected(portal.frame) != rows
+
+
+def test_a_single_month_is_held_and_a_portal_that_has_all_its_rows_again_ends_the_hold(pipeline, portal, city):
+    """Small enough not to be a loss of the whole portal, and the month comes back with the very fingerprint that it had."""
+    before = pipeline.file()
+    june = city.index[city[OPENED].dt.strftime("%Y-%m") == "2024-06"]
+    portal.publish(city.drop(june[:27]))
+    outcome = pipeline.sync()
+    assert outcome.exit_code == 1, outcome.said
+    assert f"2024-06: the portal now has {len(june) - 27:,} rows of the {len(june):,} that we hold" in outcome.said
+    assert pipeline.file() == before
+    portal.publish(city)
+    outcome = pipeline.sync()
+    assert outcome.exit_code == 0, outcome.said
+    assert pipeline.rows() == expected(city)
+    assert pipeline.query("SELECT count(*) FROM month_ledger WHERE held_rows IS NOT NULL") == [(0,)]
+    assert pipeline.query("SELECT count(*) FROM request_changes") == [(0,)]
 
 
 def test_a_portal_that_recovers_from_a_loss_ends_the_hold(pipeline, portal, city):

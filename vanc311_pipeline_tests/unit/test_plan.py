@@ -17,7 +17,7 @@ from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
-from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
@@ -267,6 +267,13 @@ def test_a_new_release_after_a_held_one_is_looked_at(portal, ask, known):
     months, release = known
     held = ledger.KnownRelease("2025-01-01T00:00:00Z", release[LIVE].records_count, "held")
     assert make_plan(ask(portal), months, {LIVE: held}, CODE_VERSION).action == "load"
+
+
+def test_a_held_month_is_read_even_if_the_portal_has_just_what_we_hold(portal, ask, known):
+    months, _ = known
+    window = min(window for window in months if window.month != UNDATED)
+    months = months | {window: replace(months[window], held_rows=3)}
+    assert set(make_plan(ask(portal), months, {LIVE: None}, CODE_VERSION).stale) == {window}
 
 
 @pytest.mark.parametrize(("now", "held"), [(980, False), (979, True), (1_000, False), (1_200, False), (0, True)])
