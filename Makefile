@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test lint bench load growth faults week day docs snapshots containers clean
+.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth faults week day docs snapshots containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -47,6 +47,9 @@ bench: $(VENV)/installed-dev ## the benchmark, side by side with the machine's f
 
 load: $(VENV)/installed-dev ## the API under load, side by side with Datasette on the same file
 	$(BIN)/python -m benchmarks.load
+
+stores: $(VENV)/installed-dev ## what the warehouse costs in SQLite and in PostgreSQL, side by side
+	$(BIN)/python -m benchmarks.stores
 
 growth: $(VENV)/installed-dev ## what a quiet slot and one changed month cost at 0.3, 1.3 and 3.4 million rows
 	$(BIN)/python -m benchmarks.growth

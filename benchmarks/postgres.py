@@ -18,14 +18,15 @@ from urllib.parse import quote
 import psycopg
 
 USER, PASSWORD = "vanc311", "a password: with@odd/signs"
-OPTIONS = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=60"
+CAREFREE = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=60"
+"""A test's data need not outlive a power cut."""
 
 
 class Postgres:
     """A server: `url()` of a database, `make(name)`, `stop()`, `start()`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, options: str) -> None:
+        self.folder, self._options = folder, options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -40,15 +41,18 @@ class Postgres:
     def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
         return f"{scheme}://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{database}"
 
-    def make(self, database: str) -> str:
-        """A new, empty database; its name."""
+    def make(self, database: str, like: str = "template1") -> str:
+        """A new database, empty or a copy of another one; its name."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}"'.encode())
+            connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{like}"'.encode())
         return database
+
+    def warehouse_url(self, database: str) -> str:
+        return self.url(database, "postgresql+psycopg")
 
     def start(self) -> None:
         where = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
-        self._run("pg_ctl", "-D", "data", "-w", "-t", "60", "-l", "log", "-o", f"{where} {OPTIONS}", "start")
+        self._run("pg_ctl", "-D", "data", "-w", "-t", "60", "-l", "log", "-o", f"{where} {self._options}", "start")
 
     def stop(self) -> None:
         """At once, as a machine that goes down would: connections are cut."""
@@ -82,11 +86,15 @@ def _found(program: str) -> Path:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server with nothing in it."""
+def running_postgres(options: str = CAREFREE) -> Iterator[Postgres]:
+    """A server with nothing in it.
+
+    Args:
+        options: of the server; none means as PostgreSQL comes, which waits for the disk.
+    """
     with tempfile.TemporaryDirectory(prefix="vanc311-postgres-") as folder:
         os.chmod(folder, 0o755)
-        server = Postgres(Path(folder))
+        server = Postgres(Path(folder), options)
         try:
             yield server
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import time
@@ -37,9 +38,10 @@ from vanc311_pipeline.settings import FIRST_LIVE_MONTH, FIRST_MONTH, LIVE
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
-from vanc311_pipeline.warehouse.engine import CACHE_KIB, Warehouse
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.sqlite import CACHE_KIB
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 
 RUN = "benchmark"
@@ -51,7 +53,7 @@ def open_portal(url: str) -> Portal:
 
 
 def warehouse_in(folder: Path) -> Warehouse:
-    return Warehouse(f"sqlite:///{folder / 'warehouse.sqlite'}", "portal")
+    return Warehouse(os.environ.get("VANC311_DATABASE_URL") or f"sqlite:///{folder / 'warehouse.sqlite'}", "portal")
 
 
 def stage_land(folder: Path, url: str) -> int:

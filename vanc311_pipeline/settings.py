@@ -71,8 +71,9 @@ class Settings:
     """Sent to the portal if set; the datasets are public without it."""
     data_dir: Path = Path("data")
     """Holds raw/, warehouse.sqlite and published/vanc311.sqlite."""
-    database_url: str | None = None
-    """The warehouse, if it is not warehouse.sqlite in the data directory. SQLite only."""
+    database_url: str | None = field(default=None, repr=False)
+    """The warehouse, if it is not warehouse.sqlite in the data directory: another file, or a PostgreSQL, whose address holds a
+    password."""
     dagster_home: Path = Path(".dagster")
     """Where Dagster keeps its runs, schedules and logs."""
     dagster_database_url: str | None = field(default=None, repr=False)
@@ -111,7 +112,7 @@ class Settings:
             portal_url=_portal(env.get("VANC311_PORTAL_URL") or default.portal_url),
             api_key=env.get("VANC311_API_KEY") or None,
             data_dir=Path(env.get("VANC311_DATA_DIR") or default.data_dir).expanduser().absolute(),
-            database_url=_sqlite(env.get("VANC311_DATABASE_URL")),
+            database_url=_warehouse(env.get("VANC311_DATABASE_URL")),
             dagster_home=Path(env.get("DAGSTER_HOME") or default.dagster_home).expanduser().absolute(),
             dagster_database_url=_dagster_database(env.get("VANC311_DAGSTER_DATABASE_URL")),
             source=_source(env.get("VANC311_SOURCE") or default.source),
@@ -217,11 +218,12 @@ def _is_address(value: str) -> bool:
         return False
 
 
-def _sqlite(value: str | None) -> str | None:
-    if value and not value.startswith("sqlite:///"):
+def _warehouse(value: str | None) -> str | None:
+    if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise SettingsError(
-            f"VANC311_DATABASE_URL is {value.split('@')[-1]!r}, but the warehouse is SQLite. "
-            "Set it to sqlite:////absolute/path.sqlite, or unset it to use warehouse.sqlite in the data directory."
+            f"VANC311_DATABASE_URL is {value.split('@')[-1]!r}; the warehouse is in SQLite or in PostgreSQL. Set it to "
+            "sqlite:////absolute/path.sqlite or to postgresql+psycopg://user:password@host:5432/database, or unset it to use "
+            "warehouse.sqlite in the data directory."
         )
     return value or None
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +25,7 @@ from hypothesis import settings as hypothesis_settings
 from rich.console import Console
 from xdist.scheduler import LoadFileScheduling
 
+from benchmarks.postgres import Postgres, running_postgres
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.fingerprint import fingerprint_of
 from vanc311_pipeline.portal.landing import Landed
@@ -145,9 +147,31 @@ def areas() -> list[str]:
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
+def store_kind() -> str:
+    """Where a test's warehouse is. A file of tests that runs on both says so by a fixture of this name."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, for tests that ask for it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def warehouse_url(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A place for a warehouse, with nothing in it."""
+    if store_kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'warehouse.sqlite'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.warehouse_url(server.make(f"warehouse_{uuid4().hex}"))
+
+
+@pytest.fixture
+def warehouse(warehouse_url: str) -> Warehouse:
     """An empty warehouse of its own."""
-    made = Warehouse(f"sqlite:///{tmp_path / 'warehouse.sqlite'}", "portal")
+    made = Warehouse(warehouse_url, "portal")
     made.create()
     return made
 
@@ -184,13 +208,23 @@ def ask() -> Iterator[Callable[[StandIn], Portal]]:
 @pytest.fixture(scope="session")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A data directory and a Dagster home as `vanc311 sync` leaves them, of the bundled sample. Copy it before a change."""
+    return _synced(tmp_path_factory.mktemp("synced"), None)
+
+
+@pytest.fixture(scope="session")
+def synced_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Settings:
+    """The same, with the warehouse in PostgreSQL."""
+    return _synced(tmp_path_factory.mktemp("synced"), postgres.warehouse_url(postgres.make("synced")))
+
+
+def _synced(root: Path, database_url: str | None) -> Settings:
     from vanc311_pipeline.commands.sync import run_sync  # loads Dagster, which most tests do without
 
-    root = tmp_path_factory.mktemp("synced")
     with StandIn() as portal, pytest.MonkeyPatch.context() as environment:
         settings = Settings(
             portal_url=portal.url,
             data_dir=root / "data",
+            database_url=database_url,
             dagster_home=root / "home",
             read_timeout_seconds=10,
             retry_wait_seconds=0.001,
@@ -202,7 +236,26 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture
-def copied(synced: Settings, tmp_path: Path) -> Settings:
+def unchanged(store_kind: str, request: pytest.FixtureRequest) -> Settings:
+    """`synced`, wherever this test's warehouse is."""
+    found: Settings = request.getfixturevalue("synced" if store_kind == "sqlite" else "synced_postgres")
+    return found
+
+
+@pytest.fixture
+def copied(
+    unchanged: Settings,
+    store_kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
     """The synced data directory once more, for a test that changes it."""
-    shutil.copytree(synced.data_dir, tmp_path / "data")
-    return replace(synced, data_dir=tmp_path / "data")
+    shutil.copytree(unchanged.data_dir, tmp_path / "data")
+    settings = replace(unchanged, data_dir=tmp_path / "data")
+    if store_kind == "sqlite":
+        return settings
+    server: Postgres = request.getfixturevalue("postgres")
+    url = server.warehouse_url(server.make(f"copied_{uuid4().hex}", like="synced"))
+    monkeypatch.setenv("VANC311_DATABASE_URL", url)
+    return replace(settings, database_url=url)

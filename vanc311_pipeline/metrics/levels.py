@@ -63,13 +63,14 @@ def _fill_scope(level: Level, scope: str, as_of: str) -> sa.Insert:
     names = [column.name for column in level.table.columns]
     query = sa.select(*(values[name].label(name) for name in names)).where(_IN_SCOPE[scope])
     if level.keys:
-        query = query.group_by(*(metric_cells.c[key] for key in level.keys))
+        keys = [metric_cells.c[key] for key in level.keys]
+        query = query.group_by(*keys).order_by(*keys)
     return level.table.insert().from_select(names, query)
 
 
 def _mean(total: sa.ColumnElement[int], n: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
     """total / n as a real number; null if n is 0."""
-    return sa.cast(total, sa.REAL) / sa.func.nullif(n, 0)
+    return sa.cast(total, schema.REAL) / sa.func.nullif(n, 0)
 
 
 def fill_aggregates() -> list[sa.Insert]:
@@ -89,7 +90,7 @@ def _long(source: sa.FromClause, level: str, keys: tuple[str, ...], scope: str, 
         source.c[metric],
         source.c[METRICS[metric]],
         source.c.as_of,
-    )
+    ).order_by(*(source.c[key] for key in ("scope", *keys) if key in source.c))
     return metric_aggregates.insert().from_select([column.name for column in metric_aggregates.columns], query)
 
 

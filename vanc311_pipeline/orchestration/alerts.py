@@ -119,7 +119,7 @@ def _failure_in_words(instance: dg.DagsterInstance, failed: dg.EventLogEntry, ui
 def _held(store: StoreResource) -> dict[str, str]:
     """The months that are held now: which and since when, and in words."""
     warehouse = store.warehouse
-    if not warehouse.path.exists():
+    if not warehouse.exists():
         return {}
     with warehouse.read() as connection:
         records = ledger.months(connection)

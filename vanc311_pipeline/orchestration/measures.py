@@ -41,7 +41,7 @@ def write_measures(instance: dg.DagsterInstance, warehouse: Warehouse, ship_url:
     """
     registry = CollectorRegistry()
     _of_runs(instance, registry)
-    if warehouse.path.exists():
+    if warehouse.exists():
         _of_data(warehouse, ship_url, registry)
     with on_disk(file):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,8 @@ from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.shipping import without_secrets
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.engine import Warehouse, open_read_only
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 
 def plan_now(
@@ -43,10 +44,15 @@ def why_publish_again(warehouse: Warehouse, published: Path, ship_url: str | Non
     try:
         with open_read_only(published) as connection:
             made_by = connection.scalar(sa.select(schema.release.c.pipeline_version))
+            holds = ledger.months(connection)
     except (StorageError, sa.exc.DatabaseError):
         return f"{published} can't be read: making it again"
     if made_by != version("vanc311_pipeline"):
         return f"the published file was made by version {made_by} of this program: making it again"
+    with warehouse.read() as connection:
+        behind = holds != ledger.months(connection)
+    if behind:
+        return f"{published} lacks what was stored since, by another pipeline or without publishing it: making it again"
     return None if is_shipped(warehouse, ship_url) else "the published file was not shipped: trying again"
 
 

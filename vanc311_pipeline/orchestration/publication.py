@@ -27,8 +27,9 @@ from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, re
 from vanc311_pipeline.plan import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.engine import Warehouse, open_read_only
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import CheckResult, publish
+from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 
 @dg.asset(

@@ -124,12 +124,12 @@ def store_resource(settings: Settings) -> StoreResource:
     return StoreResource(
         raw_directory=str(settings.raw_dir),
         running_directory=str(settings.running_dir),
-        warehouse_url=settings.warehouse_url,
+        # By name, as below: an address may hold a secret.
+        warehouse_url=dg.EnvVar("VANC311_DATABASE_URL") if settings.database_url else settings.warehouse_url,
         published_file=str(settings.published_path),
         measures_file=str(settings.measures_path),
         source=settings.source,
         portal_url=settings.portal_url,
-        # By name: an address may hold a secret.
         ship_url=dg.EnvVar("VANC311_SHIP_URL") if settings.ship_url else None,
     )
 

@@ -7,7 +7,7 @@ What does not belong here: queries and rows.
 Timestamps are text in UTC (`2025-08-25T15:03:00Z`), dates are text (`2025-08-25`), null means absent.
 """
 
-from vanc311_pipeline.schema.columns import metadata
+from vanc311_pipeline.schema.columns import REAL, metadata
 from vanc311_pipeline.schema.ledger import (
     accepted_losses,
     data_origin,
@@ -75,6 +75,7 @@ __all__ = [
     "PORTAL_FIELDS",
     "PUBLISHED_INDEXES",
     "READER_INDEXES",
+    "REAL",
     "VIEWS",
     "View",
     "accepted_losses",

@@ -13,9 +13,18 @@ metadata = sa.MetaData()
 AREA_NOTE = "one of the city's 22 local areas; null where the city gives none, or a name that is not one of them"
 
 
+# SQLite's types by name. In PostgreSQL INTEGER and REAL are half as wide, and text sorts as the server's language does.
+REAL: sa.REAL[float] = sa.REAL().with_variant(sa.DOUBLE_PRECISION(), "postgresql")
+_TYPES = {
+    sa.TEXT: sa.TEXT().with_variant(sa.TEXT(collation="C"), "postgresql"),
+    sa.INTEGER: sa.INTEGER().with_variant(sa.BIGINT(), "postgresql"),
+    sa.REAL: REAL,
+}
+
+
 def column(name: str, type_: type[sa.types.TypeEngine[Any]], meaning: str, unit: str, **options: bool) -> Column:
     options.setdefault("nullable", False)
-    return sa.Column(name, type_, comment=meaning, info={"unit": unit}, **options)  # type: ignore[arg-type]
+    return sa.Column(name, _TYPES[type_], comment=meaning, info={"unit": unit}, **options)  # type: ignore[arg-type]
 
 
 def text(name: str, meaning: str, unit: str = "text", **options: bool) -> Column:

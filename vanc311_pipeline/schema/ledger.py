@@ -91,7 +91,9 @@ shipments = table(
 request_changes = table(
     "request_changes",
     "What moved between two loads of a month, newest last; append-only. The first load is the baseline and logs nothing.",
-    integer("change_id", "1, 2, 3 … in the order in which we saw them", "ordinal", primary_key=True),
+    integer(
+        "change_id", "1, 2, 3 … in the order in which we saw them", "ordinal", primary_key=True, autoincrement=False
+    ),
     text(
         "kind",
         "opened (new since the last load), closed, reopened, edited, relabelled (another department or issue type, else "

@@ -19,7 +19,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -31,14 +31,12 @@ from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import IntegrityError, SettingsError
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, Row, fetch, in_order, insert
 
 FORMAT = "vanc311 log"
 VERSION = 1
 """Of the format and of the tables' columns."""
 TABLES = (request_changes, accepted_losses, deep_readings)
-ROWS_AT_ONCE = 5_000
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -183,10 +181,8 @@ def _add(connection: sa.Connection, table: sa.Table, theirs: Iterator[Row], here
     for number, (ours, row) in enumerate(zip(_rows(connection, table), islice(theirs, here), strict=False), 1):
         if ours != row:
             raise _another_log(path, f"row {number:,} of {table.name} differs")
-    insert = sa.insert(table)
-    names = table.columns.keys()
     while rows := list(islice(theirs, ROWS_AT_ONCE)):
-        connection.execute(insert, [dict(zip(names, row, strict=True)) for row in rows])
+        insert(connection, table, rows)
 
 
 def _another_log(path: Path, where: str) -> IntegrityError:
@@ -202,10 +198,7 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
 
 def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[Row]:
     """A table's rows in the order in which they were written."""
-    query = sa.select(table).order_by(sa.literal_column("rowid")).execution_options(yield_per=ROWS_AT_ONCE)
-    with closing(connection.execute(query)) as result:
-        for row in result:
-            yield tuple(row)
+    return fetch(connection, in_order(table))
 
 
 def _tables(path: Path, header: Header) -> Iterator[tuple[sa.Table, Iterator[Row]]]:

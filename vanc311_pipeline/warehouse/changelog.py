@@ -6,17 +6,15 @@ What belongs here: writing `request_changes`, `accepted_losses` and `deep_readin
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import dialect
 
 from vanc311_pipeline.requests.changes import Change, Fields
 from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
+from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
-
-_COLUMNS = [column for column in request_changes.columns if not column.primary_key]
-_INSERT = str(sa.insert(request_changes).values({name.name: None for name in _COLUMNS}).compile(dialect=dialect()))
 
 
 def log_changes(
@@ -27,10 +25,12 @@ def log_changes(
     Args:
         data_processed: the portal's release that they came with.
     """
-    seen_at, threads, lines = utc_now(), None, []
+    seen_at, threads, last, lines = utc_now(), None, 0, list[dict[str, Any]]()
     for change in changes:
-        threads = _threads(connection, month) if threads is None else threads
+        if threads is None:
+            threads, last = _threads(connection, month), _last_id(connection)
         values = {
+            "change_id": last + len(lines) + 1,
             "kind": change.kind,
             "request_id": change.request_id,
             "previous_request_id": change.previous_request_id,
@@ -46,9 +46,8 @@ def log_changes(
             "data_processed": data_processed,
             "run_id": run_id,
         }
-        lines.append(tuple(values[column.name] for column in _COLUMNS))
-    if lines:
-        connection.exec_driver_sql(_INSERT, lines)
+        lines.append(values)
+    rows.insert(connection, request_changes, rows.of(request_changes, lines))
 
 
 def log_loss(
@@ -81,6 +80,10 @@ def log_reading(
             run_id=run_id,
         )
     )
+
+
+def _last_id(connection: sa.Connection) -> int:
+    return connection.scalar(sa.select(sa.func.max(request_changes.c.change_id))) or 0
 
 
 def _threads(connection: sa.Connection, month: str) -> dict[str, str]:

@@ -11,13 +11,13 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.schema import month_ledger, portal_months, portal_releases, publications, shipments
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
 
 ReleaseState = Literal["loading", "settled", "held"]
@@ -77,16 +77,17 @@ def unpublished_months(connection: sa.Connection) -> set[str]:
 
 def write_month(connection: sa.Connection, values: dict[str, Any]) -> None:
     """Put one line in place of its predecessor; it ends any hold of the month."""
-    _upsert(connection, month_ledger, {"held_rows": None, "held_fingerprint": None, "held_since": None} | values)
+    line = {"held_rows": None, "held_fingerprint": None, "held_since": None} | values
+    rows.upsert(connection, month_ledger, rows.of(month_ledger, [line]))
 
 
-def hold_month(connection: sa.Connection, window: Window, rows: int, fingerprint: str) -> None:
+def hold_month(connection: sa.Connection, window: Window, portal_rows: int, fingerprint: str) -> None:
     """Note that the portal now has too few rows of a month for us to follow."""
     connection.execute(
         sa.update(month_ledger)
         .where(month_ledger.c.dataset == window.dataset, month_ledger.c.partition_month == window.month)
         .values(
-            held_rows=rows,
+            held_rows=portal_rows,
             held_fingerprint=fingerprint,
             held_since=sa.func.coalesce(month_ledger.c.held_since, utc_now()),
         )
@@ -110,8 +111,7 @@ def note_portal_months(connection: sa.Connection, release: Release, answers: Map
         }
         for window, answer in answers.items()
     ]
-    if lines:
-        connection.execute(sa.insert(portal_months), lines)
+    rows.insert(connection, portal_months, rows.of(portal_months, lines))
 
 
 def counted_by_portal(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, int]:
@@ -164,6 +164,13 @@ def last_publication(connection: sa.Connection) -> sa.Row[Any] | None:
     return connection.execute(sa.select(publications).order_by(sa.literal_column("rowid").desc()).limit(1)).first()
 
 
+def was_published(connection: sa.Connection, sha256: str) -> bool:
+    """Whether a file with this digest was ever published, here or by another pipeline that works on this warehouse."""
+    return (
+        connection.scalar(sa.select(publications.c.run_id).where(publications.c.sha256 == sha256).limit(1)) is not None
+    )
+
+
 def is_shipped(connection: sa.Connection, target: str) -> bool:
     """Whether what was published last, if anything, was also shipped to a store."""
     published = last_publication(connection)
@@ -192,8 +199,3 @@ def as_of(connection: sa.Connection) -> str:
         raise LookupError("The ledger knows no release yet: nothing was loaded.")
     local = datetime.fromisoformat(newest).astimezone(ZoneInfo(VANCOUVER)).date()
     return str(local - timedelta(days=1))
-
-
-def _upsert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
-    statement = insert(table).values(values)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=values))

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import dialect, insert
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.cells import cells
@@ -26,6 +25,7 @@ from vanc311_pipeline.requests.rows import MonthRows, Row, month_rows
 from vanc311_pipeline.settings import MONTH_MAY_LOSE_ROWS, MONTH_MAY_LOSE_SHARE
 from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+from vanc311_pipeline.warehouse.rows import insert, upsert
 
 Action = Literal["loaded", "unchanged", "held"]
 
@@ -166,24 +166,16 @@ def _replace_requests(connection: sa.Connection, stored: set[Row], rows: list[Ro
     moved = [row for row in rows if row not in stored] if stored else rows
     gone = stored_ids - {row[0] for row in rows}
     if gone:
-        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE request_id = ?", [(id_,) for id_ in sorted(gone)])
-    if moved:
-        connection.exec_driver_sql(_upsert_sql(table), moved)
+        one = sa.delete(table).where(table.c.request_id == sa.bindparam("gone"))
+        connection.execute(one, [{"gone": id_} for id_ in sorted(gone)])
+    upsert(connection, table, moved)
     changed = sum(row[0] in stored_ids for row in moved)
     return len(moved) - changed, changed, len(gone)
 
 
 def _replace(connection: sa.Connection, table: sa.Table, month: str, rows: list[Row]) -> None:
     connection.execute(sa.delete(table).where(table.c.partition_month == month))
-    if rows:
-        connection.exec_driver_sql(str(sa.insert(table).compile(dialect=dialect())), rows)
-
-
-def _upsert_sql(table: sa.Table) -> str:
-    """The upsert as SQL text: executed with plain tuples it is three times as fast as through named parameters."""
-    statement = insert(table)
-    others = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    return str(statement.on_conflict_do_update(index_elements=["request_id"], set_=others).compile(dialect=dialect()))
+    insert(connection, table, rows)
 
 
 def _cell_rows(month: str, counted: pd.DataFrame) -> list[Row]:

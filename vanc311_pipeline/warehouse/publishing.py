@@ -10,12 +10,12 @@ writer, and the writer never locks them.
 import hashlib
 import os
 import shutil
-import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,10 @@ from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.engine import Warehouse, open_new, open_read_only, utc_now
-
-ROWS_AT_ONCE = 5_000
+from vanc311_pipeline.warehouse.audits.questions import months_of, rows_by_month
+from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+from vanc311_pipeline.warehouse.rows import batches, fetch, in_order
+from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
 
 # These go on in the warehouse after the file is made: what became of it, and what the portal said since.
 _BOOKKEEPING = {schema.publications.name, schema.shipments.name, schema.portal_releases.name, schema.portal_months.name}
@@ -65,11 +66,9 @@ def _publish(
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".publishing-*"):  # by a run that was killed; no other one publishes now
         shutil.rmtree(left, ignore_errors=True)
-    _make_reader_indexes(warehouse)
     with tempfile.TemporaryDirectory(prefix=".publishing-", dir=target.parent) as scratch:
         file = Path(scratch) / target.name
-        with closing(sqlite3.connect(f"file:{warehouse.path}?mode=ro", uri=True)) as raw:
-            raw.execute("VACUUM INTO ?", (str(file),))
+        warehouse.copy_to(file)
         about = _describe(warehouse, file, run_id, checks)
         problems = [*damage(file), *differences(warehouse, file, months=())]
         if problems:
@@ -102,12 +101,6 @@ def _refuse_held(warehouse: Warehouse) -> None:
             f"Held back, so nothing was published: {', '.join(held)}. The portal has far fewer rows of these months than we do. "
             f"Wait for it to recover, or accept the loss: vanc311 sync --accept-shrink {held[0]}"
         )
-
-
-def _make_reader_indexes(warehouse: Warehouse) -> None:
-    with warehouse.write() as connection:
-        for index in schema.READER_INDEXES:
-            connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[CheckResult]) -> dict[str, Any]:
@@ -206,81 +199,37 @@ def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None
         months: compare the requests of these UTC months row by row, of the others their number; None compares them all.
     """
     problems = []
-    with warehouse.read() as connection:
-        connection.exec_driver_sql("ATTACH DATABASE ? AS published", (f"file:{file}?mode=ro",))
+    with warehouse.read() as ours, open_read_only(file) as theirs:
         for table in schema.metadata.sorted_tables:
             if table.name in _BOOKKEEPING:
                 continue
             if table is schema.service_requests:
-                problems += _different_counts(connection)
-                problems += [
-                    problem
-                    for month in (_all_months(connection) if months is None else months)
-                    for problem in _different_requests(connection, month)
-                ]
-            elif not _same_in_order(connection, table.name):
-                problems += _different_rows(connection, table.name, "")
+                problems += _different_counts(ours, theirs)
+                for month in months_of(ours, months):
+                    problems += _different_rows(ours, theirs, table, month)
+            else:
+                problems += _different_rows(ours, theirs, table)
     return problems
 
 
-def _same_in_order(connection: sa.Connection, table: str) -> bool:
-    """Whether a table and its copy are equal row by row, in the order of their rows, which a copy keeps."""
-    raw = connection.connection.driver_connection
-    sides = (
-        [raw.execute(f"SELECT * FROM {side}.{table} ORDER BY rowid") for side in ("main", "published")] if raw else []
-    )
-    while True:
-        ours, theirs = (side.fetchmany(ROWS_AT_ONCE) for side in sides)
-        if ours != theirs:
-            return False
-        if not ours:
-            return True
-
-
-def _all_months(connection: sa.Connection) -> list[str]:
-    return list(connection.scalars(sa.select(schema.service_requests.c.partition_month).distinct()))
-
-
-def _different_counts(connection: sa.Connection) -> list[str]:
-    ours, theirs = (_counts(connection, name) for name in ("main", "published"))
+def _different_counts(ours: sa.Connection, theirs: sa.Connection) -> list[str]:
+    here, there = (rows_by_month(side, schema.service_requests) for side in (ours, theirs))
     return [
-        f"service_requests {month}: {ours.get(month, 0):,} rows in the warehouse, {theirs.get(month, 0):,} in the file"
-        for month in sorted(ours.keys() | theirs.keys())
-        if ours.get(month) != theirs.get(month)
+        f"service_requests {month}: {here.get(month, 0):,} rows in the warehouse, {there.get(month, 0):,} in the file"
+        for month in sorted(here.keys() | there.keys())
+        if here.get(month) != there.get(month)
     ]
 
 
-def _counts(connection: sa.Connection, database: str) -> dict[str, int]:
-    query = f"SELECT partition_month, count(*) FROM {database}.service_requests GROUP BY partition_month"
-    return {str(month): int(rows) for month, rows in connection.exec_driver_sql(query)}
-
-
-def _different_requests(connection: sa.Connection, month: str) -> list[str]:
-    """Where a month's requests differ. A copy keeps the order of its rows, so two lists tell at once that all is equal."""
-    name = schema.service_requests.name
-    raw = connection.connection.driver_connection
-    query = f"SELECT * FROM {{}}.{name} WHERE partition_month = ? ORDER BY rowid"
-    ours, theirs = (
-        (raw.execute(query.format(side), (month,)).fetchall() for side in ("main", "published")) if raw else ([], [])
-    )
-    return [] if ours == theirs else _different_rows(connection, name, f"WHERE partition_month = '{month}'")
-
-
-def _different_rows(connection: sa.Connection, table: str, where: str) -> list[str]:
-    """Rows, as a set, that only one side has."""
-    problems = []
-    for one, other in (("main", "published"), ("published", "main")):
-        only = _only_in(one, other, connection, table, where)
-        if only:
-            side = "the warehouse" if one == "main" else "the file"
-            place = f"{table} {where.removeprefix('WHERE ')}".strip()
-            problems.append(f"{place}: {only:,} rows are only in {side}")
-    return problems
-
-
-def _only_in(one: str, other: str, connection: sa.Connection, table: str, where: str) -> int:
-    query = f"SELECT count(*) FROM (SELECT * FROM {one}.{table} {where} EXCEPT SELECT * FROM {other}.{table} {where})"
-    return int(connection.exec_driver_sql(query).scalar_one())
+def _different_rows(ours: sa.Connection, theirs: sa.Connection, table: sa.Table, month: str | None = None) -> list[str]:
+    """Rows that only one side has. A copy keeps the order of the rows, so reading both side by side tells at once that all is equal."""
+    query = in_order(table) if month is None else in_order(table).where(table.c.partition_month == month)
+    if all(here == there for here, there in zip_longest(batches(ours, query), batches(theirs, query))):
+        return []
+    here, there = Counter(fetch(ours, query)), Counter(fetch(theirs, query))
+    only = {"the warehouse": (here - there).total(), "the file": (there - here).total()}
+    place = f"{table.name} {month or ''}".strip()
+    return [f"{place}: {rows:,} rows are only in {side}" for side, rows in only.items() if rows]
 
 
 def file_digest(path: Path) -> str:

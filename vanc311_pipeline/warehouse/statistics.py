@@ -6,15 +6,13 @@ reader ever finds two of them that speak of different rows.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import dialect
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, day_number
@@ -25,15 +23,15 @@ from vanc311_pipeline.schema import quarantined_requests, service_requests
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import area_names
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, batches, fetch, insert
 
-ROWS_AT_ONCE = 5_000
 IDS_AT_ONCE = 500
 UNKNOWN_DEPARTMENT = "unknown"
 
-# Three small facts in one number: each column that SQLite hands over costs as much as a statistic.
+# Three small facts in one number: each column that is handed over costs as much as a statistic.
 _MARKS = (
     f"CASE status WHEN 'Open' THEN {Status.OPEN} WHEN 'Close' THEN {Status.CLOSE} ELSE {Status.OTHER} END * 4 "
-    "+ (occurrence > 0) * 2 + (latitude IS NOT NULL AND longitude IS NOT NULL)"
+    "+ CASE WHEN occurrence > 0 THEN 2 ELSE 0 END + CASE WHEN latitude IS NOT NULL AND longitude IS NOT NULL THEN 1 ELSE 0 END"
 )
 _CODED = ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
 # What possible repeats may differ in; they share department, type and opening instant by their ids.
@@ -62,7 +60,8 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
     names = {name: _Names() for name in _CODED}
     columns: dict[str, list[Codes]] = {name: [] for name in (*_CODED, "marks")}
     query = f"SELECT {', '.join(_CODED)}, {_MARKS} FROM service_requests ORDER BY rowid"
-    for *coded, marks in _in_columns(connection, query):
+    for rows in batches(connection, query):
+        *coded, marks = zip(*rows, strict=True)
         for name, column in zip(_CODED, coded, strict=True):
             columns[name].append(names[name].codes(column))
         columns["marks"].append(np.array(marks, dtype=np.int32))
@@ -73,14 +72,7 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
 def _open_ids(connection: sa.Connection) -> np.ndarray:
     """The ids of the open requests, in the order of their rows."""
     query = "SELECT request_id FROM service_requests WHERE status = 'Open' ORDER BY rowid"
-    return np.array([row[0] for row in _execute(connection, query)], dtype=object)
-
-
-def _in_columns(connection: sa.Connection, query: str) -> Iterator[list[tuple[Any, ...]]]:
-    """A query's answer, some thousands of rows at a time, column by column."""
-    cursor = _execute(connection, query)
-    while rows := list(islice(cursor, ROWS_AT_ONCE)):
-        yield list(zip(*rows, strict=True))
+    return np.array([row[0] for row in fetch(connection, query)], dtype=object)
 
 
 class _Names:
@@ -147,19 +139,14 @@ def repeats(connection: sa.Connection) -> dict[Cell, int]:
     """
     compared = [column.name for column in service_requests.columns if column.name not in _NOT_COMPARED]
     keys = Counter(
-        _execute(connection, "SELECT department, issue_type, opened_at FROM service_requests WHERE occurrence > 0")
+        fetch(connection, "SELECT department, issue_type, opened_at FROM service_requests WHERE occurrence > 0")
     )
     members = [(*key, number) for key, more in keys.items() for number in range(more + 1)]
     ids = request_ids(*zip(*members, strict=True)) if members else []
     seen: Counter[tuple[Any, ...]] = Counter()
+    query = f"SELECT {', '.join(compared)} FROM service_requests WHERE request_id IN :ids"
     for first in range(0, len(ids), IDS_AT_ONCE):
-        some = ids[first : first + IDS_AT_ONCE]
-        marks = ", ".join("?" * len(some))
-        seen.update(
-            _execute(
-                connection, f"SELECT {', '.join(compared)} FROM service_requests WHERE request_id IN ({marks})", some
-            )
-        )
+        seen.update(fetch(connection, query, ids=ids[first : first + IDS_AT_ONCE]))
     month, department = compared.index("open_month"), compared.index("department")
     counted: Counter[Cell] = Counter()
     for row, times in seen.items():
@@ -180,22 +167,14 @@ def _department(raw_row: str) -> str:
     return (stated.strip() if isinstance(stated, str) else "") or UNKNOWN_DEPARTMENT
 
 
-def _execute(connection: sa.Connection, query: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
-    """SQLite's own tuples: a million of SQLAlchemy's rows cost as much as all the statistics."""
-    raw = connection.connection.driver_connection
-    return iter(raw.execute(query, values)) if raw else iter(())
-
-
 def _replace(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame, as_of: str) -> int:
     connection.execute(sa.delete(table))
     if len(frame):
         said = frame.assign(as_of=as_of) if "as_of" in table.columns else frame
         kinds = {column.name: _KINDS[type(column.type)] for column in table.columns}
         columns = [pa.array(said[name], kind, from_pandas=True) for name, kind in kinds.items()]
-        insert = str(sa.insert(table).compile(dialect=dialect()))
         for batch in pa.table(columns, names=list(kinds)).to_batches(max_chunksize=ROWS_AT_ONCE):
-            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            connection.exec_driver_sql(insert, list(rows))
+            insert(connection, table, list(zip(*(column.to_pylist() for column in batch.columns), strict=True)))
     return len(frame)
 
 

@@ -52,7 +52,7 @@ def place(home: Path, source="portal") -> Settings:
 def write(settings: Settings, *statements: str) -> None:
     warehouse = Warehouse.of(settings)
     warehouse.create()
-    with closing(sqlite3.connect(warehouse.path)) as raw, raw:
+    with closing(sqlite3.connect(warehouse.store.path)) as raw, raw:
         for statement in statements:
             raw.execute(statement)
 
@@ -68,7 +68,7 @@ def log(settings: Settings) -> dict[str, list[tuple]]:
 
 
 def kept(settings: Settings) -> bytes:
-    return Warehouse.of(settings).path.read_bytes()
+    return Warehouse.of(settings).store.path.read_bytes()
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_more_rows_than_are_read_at_once_come_back(run, here, new, file):
     assert run(here, "backup", file)[0] == 0
     assert run(new, "restore", file)[0] == 0
     assert log(new) == log(here)
-    assert file.stat().st_size < Warehouse.of(here).path.stat().st_size / 10
+    assert file.stat().st_size < Warehouse.of(here).store.path.stat().st_size / 10
 
 
 def test_anybody_can_read_and_check_it(run, here, file):
@@ -275,7 +275,7 @@ def test_a_backup_that_somebody_edited_is_refused(run, here, new, file, change):
     rewritten(file, change)
     code, said = run(new, "restore", file)
     assert (code, "is damaged" in said) == (1, True)
-    assert not Warehouse.of(new).path.exists()
+    assert not Warehouse.of(new).exists()
 
 
 def test_a_backup_of_the_sample_is_not_restored_into_the_portals_data_nor_replaced_by_it(run, here, tmp_path, file):

@@ -101,7 +101,7 @@ def tables() -> str:
     with TemporaryDirectory() as folder:
         warehouse = Warehouse(f"sqlite:///{folder}/warehouse.sqlite", "portal")
         warehouse.create()
-        with closing(sqlite3.connect(warehouse.path)) as connection:
+        with closing(sqlite3.connect(warehouse.store.path)) as connection:
             made = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
             return f"-- version {VERSION}\n" + "".join(f"{sql.strip()};\n" for (sql,) in made)
 

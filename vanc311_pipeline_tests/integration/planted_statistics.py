@@ -2,7 +2,7 @@
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.settings import LIVE, Settings
-from vanc311_pipeline_tests.integration.planting import WARN, Case, execute, sql
+from vanc311_pipeline_tests.integration.planting import WARN, Case, sql, stored
 
 CITY = "level = 'citywide' AND scope = 'all'"
 RECENT = "period = 'last_12_months'"
@@ -18,10 +18,10 @@ def all_months_of_2025(settings: Settings) -> None:
     columns = ", ".join(column.name for column in schema.month_ledger.columns)
     with_month = columns.replace("partition_month", "'{month}'")
     for month in (*(f"2025-{number:02}" for number in range(1, 13)), "2026-01"):
-        execute(
-            settings.data_dir / "warehouse.sqlite",
-            f"INSERT OR REPLACE INTO month_ledger ({columns}) SELECT {with_month.format(month=month)} FROM month_ledger "
-            f"WHERE dataset = '{LIVE}' LIMIT 1",
+        stored(
+            settings,
+            f"INSERT INTO month_ledger ({columns}) SELECT {with_month.format(month=month)} FROM month_ledger "
+            f"WHERE dataset = '{LIVE}' LIMIT 1 ON CONFLICT (dataset, partition_month) DO UPDATE SET run_id = 'planted'",
         )
 
 

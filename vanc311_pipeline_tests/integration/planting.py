@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+import psycopg
 import pyarrow.parquet as pq
 
 from vanc311_pipeline.settings import LIVE, Settings
@@ -29,15 +30,24 @@ def execute(path: Path, *statements: str) -> None:
             assert connection.execute(statement).rowcount != 0, f"nothing was planted by {statement}"
 
 
+def stored(settings: Settings, *statements: str) -> None:
+    """Change the warehouse, wherever it is, past everything that guards it."""
+    if not settings.database_url:
+        return execute(settings.data_dir / "warehouse.sqlite", *statements)
+    with psycopg.connect(settings.database_url.replace("+psycopg", "")) as connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount != 0, f"nothing was planted by {statement}"
+
+
 def sql(*statements: str) -> Plant:
     """Change the warehouse behind the pipeline's back."""
-    return lambda settings: execute(settings.data_dir / "warehouse.sqlite", *statements)
+    return lambda settings: stored(settings, *statements)
 
 
 def unguarded(table: str, *statements: str) -> Plant:
     """The same after the table lost its constraints, which would not let such a row in."""
     bare = [f"CREATE TABLE bare AS SELECT * FROM {table}", f"DROP TABLE {table}", f"ALTER TABLE bare RENAME TO {table}"]
-    return lambda settings: execute(settings.data_dir / "warehouse.sqlite", *bare, *statements)
+    return lambda settings: stored(settings, *bare, *statements)
 
 
 def published(*statements: str) -> Plant:

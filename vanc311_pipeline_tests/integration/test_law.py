@@ -1,12 +1,14 @@
 """The law: any sequence of loads ends in the same rows and metrics as one fresh load of the portal's last state.
 
 A machine drives the stand-in through edits, deletions, back-dated inserts, reopenings, relabellings and twins, with faults
-on the wire and releases that go by unseen, and syncs in between, over real HTTP into a real SQLite file. The steps are
+on the wire and releases that go by unseen, and syncs in between, over real HTTP into a real SQLite file or PostgreSQL. The steps are
 those of the job `sync`, called without Dagster so that many sequences can be tried.
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -50,9 +52,9 @@ BOOKKEEPING = {
 class Mirror:
     """The pipeline without Dagster: the same steps, in the same order."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
-        self.warehouse = Warehouse(f"sqlite:///{folder / 'warehouse.sqlite'}", "portal")
+        self.warehouse = Warehouse(url or f"sqlite:///{folder / 'warehouse.sqlite'}", "portal")
         self.warehouse.create()
 
     def sync(self, portal: StandIn, everything: bool = False) -> None:
@@ -103,13 +105,15 @@ def small_city():
 
 class Law(RuleBasedStateMachine):
     city = None
+    place: Callable[[], str | None] = staticmethod(lambda: None)
+    """Where the warehouse that follows is; the fresh one is always a file, so that the law holds from one to the other."""
 
     @initialize()
     def begin(self) -> None:
         self.scratch = tempfile.TemporaryDirectory()
         self.portal = StandIn(requests=self.city)
         self.portal.start()
-        self.mirror = Mirror(Path(self.scratch.name) / "mirror")
+        self.mirror = Mirror(Path(self.scratch.name) / "mirror", self.place())
         self.mirror.sync(self.portal)
         self.baseline = self.stored()
         self.unseen = 0
@@ -185,11 +189,16 @@ class Law(RuleBasedStateMachine):
             assert ours[table] == anew[table], table
 
 
-def test_any_sequence_of_loads_ends_as_a_fresh_load_of_the_last_state(small_city):
+@pytest.mark.parametrize(("store", "sequences"), [("sqlite", 15), ("postgresql", 6)])
+def test_any_sequence_of_loads_ends_as_a_fresh_load_of_the_last_state(small_city, request, store, sequences):
     Law.city = small_city
+    if store == "postgresql":
+        server = request.getfixturevalue("postgres")
+        request.addfinalizer(lambda: setattr(Law, "place", staticmethod(lambda: None)))
+        Law.place = staticmethod(lambda: server.warehouse_url(server.make(f"law_{uuid4().hex}")))
     machine = Law.TestCase
     machine.settings = settings(
-        max_examples=15,
+        max_examples=sequences,
         stateful_step_count=12,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -73,7 +73,7 @@ def test_after_the_upgrade_the_tables_are_those_of_a_new_warehouse_and_every_row
     Warehouse.of(first_release).create()
     fresh = Warehouse(f"sqlite:///{tmp_path}/fresh.sqlite", "portal")
     fresh.create()
-    assert schema_of(Warehouse.of(first_release).path) == schema_of(fresh.path)
+    assert schema_of(Warehouse.of(first_release).store.path) == schema_of(fresh.store.path)
     assert {table: rows(first_release, table) for table in before} == before
 
 
@@ -135,20 +135,20 @@ def test_a_warehouse_of_a_newer_version_is_refused_and_left_as_it_is(warehouse):
         connection.execute(
             sa.insert(schema.schema_versions).values(version=VERSION + 1, upgraded_at="x", pipeline_version="9.9")
         )
-    before = warehouse.path.read_bytes()
+    before = warehouse.store.path.read_bytes()
     with pytest.raises(SettingsError, match=f"of version {VERSION + 1}, and this program") as error:
         warehouse.create()
     assert error.value.exit_code == EXIT_USAGE
-    assert warehouse.path.read_bytes() == before
+    assert warehouse.store.path.read_bytes() == before
 
 
 def test_an_upgrade_that_breaks_off_changes_nothing(first_release, monkeypatch):
     warehouse = Warehouse.of(first_release)
-    before = schema_of(warehouse.path)
+    before = schema_of(warehouse.store.path)
     broken = (*MIGRATIONS, Migration(VERSION + 1, "breaks", ("ALTER TABLE request_changes ADD note TEXT", "NONSENSE")))
     with pytest.raises(sa.exc.OperationalError), warehouse.write() as connection:
         migrate(connection, found_version(connection), broken)
-    assert schema_of(warehouse.path) == before
+    assert schema_of(warehouse.store.path) == before
 
 
 def test_only_what_came_after_a_version_is_done(warehouse):

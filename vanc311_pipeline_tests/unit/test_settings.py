@@ -75,6 +75,7 @@ def test_the_environment_wins(tmp_path):
         {},
         {"VANC311_API_KEY": "k", "VANC311_SOURCE": "sample", "VANC311_DATABASE_URL": "sqlite:////x"},
         {"VANC311_DAGSTER_DATABASE_URL": "postgresql+psycopg2://u:p@h/d"},
+        {"VANC311_DATABASE_URL": "postgresql+psycopg://u:p@h:5432/d"},
         {"VANC311_SHIP_URL": "s3://bucket/vanc311", "VANC311_REPLICA_SECONDS": "0.5"},
         {"VANC311_ALERT_WEBHOOK": "https://h/x", "VANC311_UI_URL": "http://u", "VANC311_KEEP_RUNS_DAYS": "9"},
     ],

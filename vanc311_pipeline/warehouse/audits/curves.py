@@ -1,5 +1,7 @@
 """Audits of the curves of time to close: against their own quantiles, and computed again another way."""
 
+from datetime import date, timedelta
+
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
@@ -7,25 +9,27 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.registry import MINIMUM_N
 from vanc311_pipeline.settings import STATIC_BEFORE
-from vanc311_pipeline.warehouse.audits.questions import Finding, none_where, sizes
+from vanc311_pipeline.warehouse.audits.questions import GROUP, Finding, none_where, sizes
 
 TOLERANCE = 1e-9
 
 
 def curves_agree(connection: sa.Connection) -> Finding:
     """A quantile of `time_to_close` is the first day on which the curve has fallen so far; curves only fall."""
-    joined = "time_to_close_curves AS c JOIN time_to_close AS t ON " + " AND ".join(
-        f"c.{key} IS t.{key}" for key in ("level", "scope", "local_area", "issue_type", "department", "period")
-    )
+    joined = f"""
+        (WITH c AS MATERIALIZED (SELECT {GROUP} AS its_group, day, open_share FROM time_to_close_curves),
+              t AS MATERIALIZED (SELECT {GROUP} AS its_group, median_days, p75_days, p90_days FROM time_to_close)
+         SELECT * FROM c JOIN t USING (its_group)) AS told
+    """
     problems = []
     for name, open_share in (("median", 0.5), ("p75", 0.25), ("p90", 0.1)):
-        reached = f"(t.{name}_days IS NOT NULL AND c.day >= t.{name}_days)"
-        below = f"(c.open_share <= {open_share} + {TOLERANCE})"
+        reached = f"({name}_days IS NOT NULL AND day >= {name}_days)"
+        below = f"(open_share <= {open_share} + {TOLERANCE})"
         problems += none_where(connection, f"{name}_days against its curve", f"{joined} WHERE {reached} <> {below}")
     rising = """
         (SELECT open_share, open_share_low, open_share_high, lag(open_share) OVER (
             PARTITION BY level, scope, local_area, issue_type, department, period ORDER BY day) AS before
-         FROM time_to_close_curves)
+         FROM time_to_close_curves) AS steps
         WHERE open_share > before OR open_share NOT BETWEEN open_share_low - 1e-12 AND open_share_high + 1e-12
     """
     return Finding(
@@ -36,7 +40,10 @@ def curves_agree(connection: sa.Connection) -> Finding:
 
 def curves_recomputed(connection: sa.Connection) -> Finding:
     """The curves of the city and of each area for the last 12 months, computed again day by day from the requests."""
-    histogram = pd.read_sql(sa.text(_BY_DAY), connection, params={"static": str(STATIC_BEFORE)})
+    as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of))) or ""
+    first = date.fromisoformat(as_of) - timedelta(days=364)
+    told = {"as_of": as_of, "first": max(str(first), str(STATIC_BEFORE))}
+    histogram = pd.read_sql(sa.text(_BY_DAY), connection, params=told)
     stored = pd.read_sql(
         sa.text("SELECT * FROM time_to_close_curves WHERE period = 'last_12_months' AND scope IN ('all', 'located')"),
         connection,
@@ -56,14 +63,13 @@ def curves_recomputed(connection: sa.Connection) -> Finding:
 
 
 _BY_DAY = """
-    WITH told AS (SELECT as_of, date(as_of, '-364 days') AS first FROM metrics_citywide WHERE scope = 'all')
-    SELECT local_area, coalesce(status = 'Close' AND closed_on <= as_of, 0) AS event,
-           CAST(julianday(CASE WHEN status = 'Close' AND closed_on <= as_of THEN closed_on ELSE as_of END)
+    SELECT local_area, CASE WHEN status = 'Close' AND closed_on <= :as_of THEN 1 ELSE 0 END AS event,
+           CAST(julianday(CASE WHEN status = 'Close' AND closed_on <= :as_of THEN closed_on ELSE :as_of END)
                 - julianday(opened_on) AS INTEGER) AS days, count(*) AS requests
-    FROM service_requests, told
-    WHERE opened_on BETWEEN first AND as_of AND opened_on >= :static
-          AND NOT coalesce(status = 'Close' AND (closed_on IS NULL OR closed_on < opened_on), 0)
-    GROUP BY local_area, event, days
+    FROM service_requests
+    WHERE opened_on BETWEEN :first AND :as_of
+          AND NOT coalesce(status = 'Close' AND (closed_on IS NULL OR closed_on < opened_on), false)
+    GROUP BY 1, 2, 3
 """
 
 

@@ -91,13 +91,11 @@ def _total(wide: pd.DataFrame, as_of: str | None) -> pd.DataFrame:
     )
 
 
-# Materialized, or SQLite would work out both differences again for each count.
-
-
+# Materialized, or both differences would be worked out again for each count. A Julian day holds 40 µs.
 _DATED = """
     WITH dated AS MATERIALIZED (
         SELECT local_area, issue_type, status, closed_on, opened_on, modified_at,
-               strftime('%s', modified_at) - strftime('%s', opened_at) AS seconds,
+               CAST(round((julianday(modified_at) - julianday(opened_at)) * 86400) AS INTEGER) AS seconds,
                CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days
         FROM service_requests WHERE partition_month = :month
     )
@@ -106,19 +104,19 @@ _DATED = """
 
 _FROM_ROWS = {
     "volume": "count(*)",
-    "open_requests": "sum(status IS 'Open')",
-    "n_ttr": "sum(status IS 'Close' AND coalesce(days >= 0, 0))",
-    "n_ttu": "sum(coalesce(seconds > 0, 0))",
-    "closed": "sum(status IS 'Close')",
-    "status_unknown": "sum(status IS NOT 'Open' AND status IS NOT 'Close')",
+    "open_requests": "count(*) FILTER (WHERE status = 'Open')",
+    "n_ttr": "count(*) FILTER (WHERE status = 'Close' AND days >= 0)",
+    "n_ttu": "count(*) FILTER (WHERE seconds > 0)",
+    "closed": "count(*) FILTER (WHERE status = 'Close')",
+    "status_unknown": "count(*) FILTER (WHERE status IS NULL OR status NOT IN ('Open', 'Close'))",
     "sum_days_to_close": "sum(CASE WHEN status = 'Close' AND days > 0 THEN days ELSE 0 END)",
     "sum_seconds_to_update": "sum(CASE WHEN seconds > 0 THEN seconds ELSE 0 END)",
-    "n_negative": "sum(status IS 'Close' AND coalesce(days < 0, 0))",
-    "n_closed_without_date": "sum(status IS 'Close' AND closed_on IS NULL)",
-    "n_never_updated": "sum(coalesce(seconds = 0, 0))",
-    "n_update_negative": "sum(coalesce(seconds < 0, 0))",
-    "n_update_missing": "sum(modified_at IS NULL)",
-    "n_static_open": "sum(status IS 'Open' AND opened_on < '2022-08-17')",
+    "n_negative": "count(*) FILTER (WHERE status = 'Close' AND days < 0)",
+    "n_closed_without_date": "count(*) FILTER (WHERE status = 'Close' AND closed_on IS NULL)",
+    "n_never_updated": "count(*) FILTER (WHERE seconds = 0)",
+    "n_update_negative": "count(*) FILTER (WHERE seconds < 0)",
+    "n_update_missing": "count(*) FILTER (WHERE modified_at IS NULL)",
+    "n_static_open": "count(*) FILTER (WHERE status = 'Open' AND opened_on < '2022-08-17')",
 }
 
 

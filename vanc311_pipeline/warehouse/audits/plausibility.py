@@ -5,10 +5,12 @@ Abhijit2409/data-analysis-case-studies. They are anchors, not laws: the city edi
 """
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import pandas as pd
 import sqlalchemy as sa
 
+from vanc311_pipeline import schema
 from vanc311_pipeline.warehouse.audits.questions import Finding, count
 
 COMPARED_MONTHS, NEEDED_MONTHS = 12, 6
@@ -44,8 +46,9 @@ def as_usual(connection: sa.Connection) -> Finding:
 
 def _last_whole_month(connection: sa.Connection) -> str:
     """The last month that ended at least a week before as_of."""
-    query = "SELECT strftime('%Y-%m', max(as_of), '-6 days', 'start of month', '-1 day') FROM metrics_citywide"
-    return str(connection.execute(sa.text(query)).scalar_one())
+    as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of)))
+    a_week_before = date.fromisoformat(as_of or "") - timedelta(days=6)
+    return f"{a_week_before.replace(day=1) - timedelta(days=1):%Y-%m}"
 
 
 def _unusual(department: str, rows: pd.DataFrame, last: str) -> list[str] | None:
@@ -83,20 +86,27 @@ def _near(what: str, counted: str, published: float, share: float) -> Anchor:
 
 
 def _points(what: str, test: str, published: float, points: float = 1) -> Anchor:
-    return Anchor(f"{what}, % (published {published})", f"avg({test}) * 100", published - points, published + points)
+    return Anchor(
+        f"{what}, % (published {published})",
+        f"100.0 * count(*) FILTER (WHERE {test}) / count(*)",
+        published - points,
+        published + points,
+    )
 
 
 def _reason(name: str, published: int) -> Anchor:
-    return _near(f"closed as {name}", f"sum(status = 'Close' AND closure_reason = '{name}')", published, 0.02)
+    return _near(
+        f"closed as {name}", f"count(*) FILTER (WHERE status = 'Close' AND closure_reason = '{name}')", published, 0.02
+    )
 
 
 ANCHORS = (
     _near("requests", "count(*)", 272_580, 0.005),
     *(
-        _near(f"opened in 2025-{month:02}", f"sum(open_month = '2025-{month:02}')", rows, 0.01)
+        _near(f"opened in 2025-{month:02}", f"count(*) FILTER (WHERE open_month = '2025-{month:02}')", rows, 0.01)
         for month, rows in enumerate(_MONTHS, start=1)
     ),
-    Anchor("open (published 2,782, falling)", "sum(status = 'Open')", 0, 2_782 * 1.05),
+    Anchor("open (published 2,782, falling)", "count(*) FILTER (WHERE status = 'Open')", 0, 2_782 * 1.05),
     _reason("Service provided", 155_210),
     _reason("Further action has been planned", 23_220),
     _reason("Unknown", 15_971),
@@ -108,7 +118,9 @@ ANCHORS = (
     _points("without coordinates", "latitude IS NULL", 65.5),
     _points("without an address", "address IS NULL", 65.7),
     _points("opened on a full minute", "substr(opened_at, 18, 2) = '00'", 48, 3),
-    Anchor("negative durations (published 10)", "sum(status = 'Close' AND closed_on < opened_on)", 0, 30),
+    Anchor(
+        "negative durations (published 10)", "count(*) FILTER (WHERE status = 'Close' AND closed_on < opened_on)", 0, 30
+    ),
     Anchor("days with a request (published 365)", "count(DISTINCT opened_on)", 365, 365),
 )
 _YEAR = "FROM service_requests WHERE opened_on BETWEEN '2025-01-01' AND '2025-12-31'"

@@ -1,5 +1,6 @@
 """Audits of the published file."""
 
+import sqlite3
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,13 +16,14 @@ def published_whole(connection: sa.Connection, file: Path) -> Finding:
     """The published file is the one that was written, is undamaged, and explains every column."""
     if not file.exists():
         return Finding([f"{file} does not exist"])
-    last = ledger.last_publication(connection)
+    last, digest = ledger.last_publication(connection), file_digest(file)
     if last is None:
         return Finding([f"{file} exists, but no publication is on record"])
-    if file_digest(file) == last.sha256:  # and the file was checked before its digest was taken
-        return Finding(counts={"bytes": file.stat().st_size, "sha256": last.sha256})
-    changed = f"{file} is not the file that was published at {last.published_at}"
-    return Finding([changed, *damage(file)], counts={"bytes": file.stat().st_size, "sha256": last.sha256})
+    found: dict[str, int | float | str] = {"bytes": file.stat().st_size, "sha256": digest}
+    if ledger.was_published(connection, digest):  # and a file is checked before its digest is put on record
+        return Finding(counts=found)
+    changed = f"{file} is not the file that was published at {last.published_at}, nor any before it"
+    return Finding([changed, *damage(file)], counts=found | {"sha256 of the last publication": last.sha256})
 
 
 def published_equal(warehouse: Warehouse, file: Path, months: Months) -> Finding:
@@ -30,8 +32,8 @@ def published_equal(warehouse: Warehouse, file: Path, months: Months) -> Finding
         return Finding([f"{file} does not exist"])
     try:
         problems = differences(warehouse, file, months)
-    except sa.exc.DatabaseError as error:
-        problems = [f"{file} can't be compared: {error.orig}"]
+    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+        problems = [f"{file} can't be compared: {getattr(error, 'orig', error)}"]
     return Finding(problems, counts={"months compared row by row": "all" if months is None else len(months)})
 
 

@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema import (
-    service_requests,
-)
+from vanc311_pipeline.schema import service_requests
+from vanc311_pipeline.warehouse.rows import Row, fetch
 
 Months = Collection[str] | None
 
 DAY_SECONDS = 86_400
 
 EXAMPLES = 5
+GROUP = " || '|' || ".join(
+    f"coalesce({key}, '')" for key in ("level", "scope", "local_area", "issue_type", "department", "period")
+)
+"""A group and period as one text, by which two tables are joined: half of these are null."""
 _SHOWN = (
     "request_id", "department", "issue_type", "status", "opened_at", "closed_on", "modified_at", "local_area", "latitude", "longitude",
 )  # fmt: skip
@@ -61,13 +64,10 @@ def count(connection: sa.Connection, query: str) -> int:
     return int(connection.execute(sa.text(query)).scalar_one())
 
 
-def request_rows(
-    connection: sa.Connection, columns: list[str], month: str, where: str = "true"
-) -> list[tuple[Any, ...]]:
-    """A month's requests as SQLite's own tuples: a million SQLAlchemy rows cost as much as all the questions."""
-    query = f"SELECT {', '.join(columns)} FROM service_requests WHERE partition_month = ? AND {where}"
-    raw = connection.connection.driver_connection
-    return list(raw.execute(query, (month,))) if raw else []
+def request_rows(connection: sa.Connection, columns: list[str], month: str, where: str = "true") -> list[Row]:
+    """Some columns of a month's requests."""
+    query = f"SELECT {', '.join(columns)} FROM service_requests WHERE partition_month = :month AND {where}"
+    return list(fetch(connection, query, month=month))
 
 
 def requests_of(connection: sa.Connection, columns: list[str], month: str, where: str = "true") -> pd.DataFrame:
@@ -81,11 +81,11 @@ def count_each(
     connection: sa.Connection, tests: dict[str, str], months: Months, **values: str
 ) -> list[tuple[str, int]]:
     """How many requests of the months meet each condition, in one pass over them."""
-    sums = ", ".join(f"coalesce(sum({test}), 0)" for test in tests.values())
+    sums = ", ".join(f"count(*) FILTER (WHERE {test})" for test in tests.values())
     query = sa.text(f"SELECT {sums} FROM service_requests")
     if months is not None:
         query = sa.text(f"{query.text} WHERE partition_month IN :months")
-        query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True))
+        query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True, type_=sa.TEXT))
     row = connection.execute(query, values).one()
     return [(what, int(rows)) for what, rows in zip(tests, row, strict=True)]
 
@@ -113,7 +113,7 @@ def examples(connection: sa.Connection, tests: dict[str, str], months: Months, *
     for what, test in tests.items():
         query = sa.text(f"SELECT {', '.join(_SHOWN)} FROM service_requests WHERE ({test}){within} LIMIT {EXAMPLES}")
         if months is not None:
-            query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True))
+            query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True, type_=sa.TEXT))
         asked = {name: value for name, value in values.items() if f":{name}" in test}
         rows += [(what, in_words(row._asdict())) for row in connection.execute(query, asked)]
     return rows

@@ -18,7 +18,7 @@ from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
 from vanc311_pipeline.registry import State
 from vanc311_pipeline.settings import STATIC_BEFORE
-from vanc311_pipeline.warehouse.audits.questions import Finding, count, none_where, sizes
+from vanc311_pipeline.warehouse.audits.questions import GROUP, Finding, count, none_where, sizes
 
 LISTED = 5
 TOLERANCE = 1e-9
@@ -145,7 +145,7 @@ def outcome_shares(connection: sa.Connection) -> Finding:
     """
     not_whole = """
         (SELECT sum(closed_as) AS parts, max(closed) AS closed FROM outcomes
-         GROUP BY level, scope, local_area, issue_type, department, period) WHERE parts <> closed
+         GROUP BY level, scope, local_area, issue_type, department, period) AS sums WHERE parts <> closed
     """
     return Finding(
         [
@@ -163,9 +163,9 @@ def outcome_shares(connection: sa.Connection) -> Finding:
 def comparison(connection: sa.Connection) -> Finding:
     """`area_comparison` and `area_issue_mix`: law 8."""
     sums = {
-        "area_comparison": "SELECT measure, sum(observed), total(expected) FROM area_comparison GROUP BY measure",
-        "area_issue_mix, types": "SELECT issue_type, sum(observed), total(expected) FROM area_issue_mix GROUP BY issue_type",
-        "area_issue_mix, areas": "SELECT local_area, sum(observed), total(expected) FROM area_issue_mix GROUP BY local_area",
+        "area_comparison": "SELECT measure, sum(observed), coalesce(sum(expected), 0) FROM area_comparison GROUP BY measure",
+        "area_issue_mix, types": "SELECT issue_type, sum(observed), coalesce(sum(expected), 0) FROM area_issue_mix GROUP BY issue_type",
+        "area_issue_mix, areas": "SELECT local_area, sum(observed), coalesce(sum(expected), 0) FROM area_issue_mix GROUP BY local_area",
     }
     problems = [
         f"8: {table}: {name}: observed {observed:,}, expected {expected:,.6f}"
@@ -187,8 +187,8 @@ def standing(connection: sa.Connection) -> Finding:
     stored = "SELECT request_id FROM open_request_standing"
     return Finding(
         [
-            *none_where(connection, "an open request has no line", f"({expected} EXCEPT {stored})"),
-            *none_where(connection, "a line is of no open request", f"({stored} EXCEPT {expected})"),
+            *none_where(connection, "an open request has no line", f"({expected} EXCEPT {stored}) AS lacking"),
+            *none_where(connection, "a line is of no open request", f"({stored} EXCEPT {expected}) AS too_many"),
         ],
         counts=sizes(connection, schema.open_request_standing),
     )
@@ -298,17 +298,18 @@ def _agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str]
 def _grouped(
     connection: sa.Connection, table: str, keys: Sequence[str], sums: str, where: str
 ) -> dict[Any, tuple[int, ...]]:
-    named = ", ".join(keys) or "'the city'"
-    query = f"SELECT {named}, {sums} FROM {table} WHERE {where} GROUP BY {named}"
-    size = max(len(keys), 1)
+    named, size = ", ".join(keys) or "'the city'", max(len(keys), 1)
+    places = ", ".join(str(place) for place in range(1, size + 1))
+    query = f"SELECT {named}, {sums} FROM {table} WHERE {where} GROUP BY {places}"
     return {tuple(row[:size]): tuple(row[size:]) for row in connection.execute(sa.text(query))}
 
 
 def _quotient(connection: sa.Connection, table: str, value: str, part: str, whole: str, state: str) -> list[str]:
     """A value is part / whole and inside its limits where the state is ok, and withheld elsewhere."""
     inside = f"{value} BETWEEN {value}_low AND {value}_high"
-    right = f"abs({value} - 1.0 * {part} / {whole}) <= {TOLERANCE} * max(1, {value}) AND {inside}"
-    wrong = f"NOT coalesce(CASE WHEN {state} = '{State.OK}' THEN {right} ELSE {value} IS NULL END, 0)"
+    allowed = f"{TOLERANCE} * CASE WHEN {value} > 1 THEN {value} ELSE 1 END"
+    right = f"abs({value} - 1.0 * {part} / nullif({whole}, 0)) <= {allowed} AND {inside}"
+    wrong = f"NOT coalesce(CASE WHEN {state} = '{State.OK}' THEN {right} ELSE {value} IS NULL END, false)"
     return none_where(connection, f"{table}: {value} = {part} / {whole}, given only if ok", f"{table} WHERE {wrong}")
 
 
@@ -316,7 +317,7 @@ def _recurrence(connection: sa.Connection) -> list[str]:
     broken = """
         (SELECT opened, closed_in, backlog, coalesce(lag(backlog) OVER (
             PARTITION BY level, scope, local_area, issue_type, department ORDER BY day), 0) AS before
-         FROM backlog_daily) WHERE backlog <> before + opened - closed_in
+         FROM backlog_daily) AS levels WHERE backlog <> before + opened - closed_in
     """
     return none_where(connection, "7: B(t) = B(t − 1) + opened(t) − closed(t)", broken)
 
@@ -325,8 +326,8 @@ def _last_level(connection: sa.Connection) -> list[str]:
     """B(as_of) against the open requests themselves."""
     query = """
         WITH told AS (SELECT max(as_of) AS as_of FROM metrics_citywide)
-        SELECT coalesce(sum(status = 'Open' AND opened_on <= as_of), 0)
-               + coalesce(sum(status = 'Close' AND opened_on <= as_of AND max(closed_on, opened_on) > as_of), 0)
+        SELECT count(*) FILTER (WHERE status = 'Open' AND opened_on <= as_of)
+               + count(*) FILTER (WHERE status = 'Close' AND opened_on <= as_of AND closed_on > as_of)
         FROM service_requests, told
     """
     level = (
@@ -338,11 +339,11 @@ def _last_level(connection: sa.Connection) -> list[str]:
 
 def _incidence(connection: sa.Connection) -> list[str]:
     """The cumulative incidences of a group add up to the share closed, on every day that both tables give."""
-    keys = ("level", "scope", "local_area", "issue_type", "department", "period")
-    names = ", ".join(keys)
     joined = f"""
-        (SELECT {names}, day, sum(closed_share) AS closed_share FROM outcome_incidence GROUP BY {names}, day) AS i
-        JOIN time_to_close_curves AS c ON {" AND ".join(f"i.{key} IS c.{key}" for key in (*keys, "day"))}
-        WHERE abs(i.closed_share - (1 - c.open_share)) > {TOLERANCE}
+        (WITH i AS MATERIALIZED (
+            SELECT {GROUP} AS its_group, day, sum(closed_share) AS closed_share FROM outcome_incidence GROUP BY 1, 2),
+              c AS MATERIALIZED (SELECT {GROUP} AS its_group, day, open_share FROM time_to_close_curves)
+         SELECT * FROM i JOIN c USING (its_group, day)) AS told
+        WHERE abs(closed_share - (1 - open_share)) > {TOLERANCE}
     """
     return none_where(connection, "6: Σ incidence = share closed", joined)

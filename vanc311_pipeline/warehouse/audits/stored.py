@@ -140,16 +140,19 @@ _DURATIONS = """
     WITH dated AS MATERIALIZED (
         SELECT status, days_to_close, days_to_update,
                CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days,
-               strftime('%s', modified_at) - strftime('%s', opened_at) AS seconds
-        FROM service_requests WHERE partition_month = ?
+               round((julianday(modified_at) - julianday(opened_at)) * 86400) AS seconds
+        FROM service_requests WHERE partition_month = :month
     )
-    SELECT coalesce(sum(days_to_close IS NOT (CASE WHEN status = 'Close' AND days >= 0 THEN days END)), 0),
-           coalesce(sum(CASE WHEN seconds > 0 THEN days_to_update IS NULL OR abs(days_to_update * 86400 - seconds) > 1e-5
-                             ELSE days_to_update IS NOT NULL END), 0)
+    SELECT count(*) FILTER (WHERE CASE WHEN status = 'Close' AND days >= 0
+                                       THEN days_to_close IS NULL OR days_to_close <> days
+                                       ELSE days_to_close IS NOT NULL END),
+           count(*) FILTER (WHERE CASE WHEN seconds > 0
+                                       THEN days_to_update IS NULL OR abs(days_to_update * 86400 - seconds) > 1e-5
+                                       ELSE days_to_update IS NOT NULL END)
     FROM dated
 """
 _DAYS = """
-    SELECT substr(opened_at, 1, 13), opened_on, open_month, count(*) FROM service_requests WHERE partition_month = ?
+    SELECT substr(opened_at, 1, 13), opened_on, open_month, count(*) FROM service_requests WHERE partition_month = :month
     GROUP BY 1, 2, 3
 """
 
@@ -159,13 +162,15 @@ def derivation(connection: sa.Connection, months: Months) -> Finding:
     problems, rows = [], 0
     for month in months_of(connection, months):
         wrong = dict.fromkeys(("opened_on", "open_month", "partition_month", "days_to_close", "days_to_update"), 0)
-        for hour, opened_on, open_month, number in connection.exec_driver_sql(_DAYS, (month,)):
+        for hour, opened_on, open_month, number in connection.execute(sa.text(_DAYS), {"month": month}):
             local = _local(hour)
             rows += number
             wrong["opened_on"] += number * (opened_on != f"{local:%Y-%m-%d}")
             wrong["open_month"] += number * (open_month != f"{local:%Y-%m}")
             wrong["partition_month"] += number * (not hour.startswith(month))
-        wrong["days_to_close"], wrong["days_to_update"] = connection.exec_driver_sql(_DURATIONS, (month,)).one()
+        wrong["days_to_close"], wrong["days_to_update"] = connection.execute(
+            sa.text(_DURATIONS), {"month": month}
+        ).one()
         problems += [f"{month}: {number:,} rows have a wrong {name}" for name, number in wrong.items() if number]
     return Finding(problems, counts={"rows": rows})
 

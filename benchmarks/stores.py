@@ -1,0 +1,59 @@
+"""The warehouse in SQLite and in PostgreSQL, side by side: what storing, counting and publishing cost in either.
+
+What belongs here: the same stages over the same landed files, each in a process of its own, and the printed table. What does
+not: the stages themselves (`stages`). PostgreSQL runs as it comes, waiting for the disk; its server's own memory and
+processor time are not in the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from benchmarks.bench import RELEASED, Line, compare, say, stage, stand_in
+from benchmarks.postgres import running_postgres
+
+STAGES = ("store", "aggregate", "statistics", "publish")
+
+
+def run(rows: int, folder: Path) -> tuple[dict[str, list[Line]], str]:
+    """The stages' lines by store, and what the comparison of the published files with the source said."""
+    stage("grow", folder, rows=rows)
+    lines: dict[str, list[Line]] = {}
+    with stand_in(folder / "source.parquet", RELEASED, folder / "standin.log") as url, running_postgres("") as server:
+        say(stage("land", folder / "stages", url))
+        for store, address in (("SQLite", ""), ("PostgreSQL", server.warehouse_url(server.make("warehouse")))):
+            os.environ["VANC311_DATABASE_URL"] = address
+            lines[store] = [say(stage(name, folder / "stages", url)) for name in STAGES]
+            said = compare(folder / "source.parquet", folder / "stages" / "published" / "vanc311.sqlite")
+    return lines, said
+
+
+def table(lines: dict[str, list[Line]]) -> str:
+    """Seconds of each stage in either store, as a Markdown table."""
+    text = ["| what | SQLite, s | PostgreSQL, s | ratio | peak memory |", "|---|---:|---:|---:|---:|"]
+    for one, other in zip(lines["SQLite"], lines["PostgreSQL"], strict=True):
+        peaks = f"{one.peak_mb or 0:,.0f}, {other.peak_mb or 0:,.0f} MB"
+        text.append(
+            f"| {one.what} | {one.seconds:,.1f} | {other.seconds:,.1f} | {other.seconds / one.seconds:.1f} | {peaks} |"
+        )
+    return "\n".join(text)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, compare and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.stores", description="SQLite and PostgreSQL, side by side."
+    )
+    parser.add_argument("--rows", type=int, default=1_300_000)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="vanc311-stores-") as scratch:
+        lines, said = run(options.rows, Path(scratch))
+    print(table(lines))
+    print(f"{options.rows:,} rows; {said}")
+
+
+if __name__ == "__main__":
+    main()

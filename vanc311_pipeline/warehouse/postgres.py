@@ -1,0 +1,131 @@
+"""PostgreSQL: how a warehouse there is reached for a purpose, what its tables need to be like SQLite's, and the way to a file.
+
+What belongs here: connections and what else only PostgreSQL does. What does not: a query that both understand.
+
+One writer works at a time, as in SQLite: a transaction that may write takes an advisory lock first, so that pipelines on several
+hosts wait for each other. Readers see one unchanging state.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.adapt import Loader
+from sqlalchemy.schema import CreateIndex, CreateTable, SetColumnComment, SetTableComment
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.errors import StorageError
+from vanc311_pipeline.warehouse import rows
+from vanc311_pipeline.warehouse.sqlite import open_new
+
+WRITER_LOCK = 311
+"""Among the advisory locks of the database, that of who writes."""
+LOCK_TIMEOUT_SECONDS = 30
+CONNECT_TIMEOUT_SECONDS = 10
+
+# Julian days, as SQLite counts them: whole days and instants, and null for what is neither. Fliegel and Van Flandern (1968).
+JULIANDAY = r"""
+CREATE OR REPLACE FUNCTION julianday(moment text) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (1461 * (y + 4800 + (m - 14) / 12)) / 4 + (367 * (m - 2 - 12 * ((m - 14) / 12))) / 12
+           - (3 * ((y + 4900 + (m - 14) / 12) / 100)) / 4 + d - 32075.5 + s / 86400.0::double precision
+    FROM (
+        SELECT substr(moment, 1, 4)::int AS y, substr(moment, 6, 2)::int AS m, substr(moment, 9, 2)::int AS d,
+               substr(at, 12, 2)::int * 3600 + substr(at, 15, 2)::int * 60 + substr(at, 18, 2)::int AS s
+        FROM left(moment || 'T00:00:00Z', 20) AS at WHERE moment ~ '^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?$'
+    ) AS part
+$$
+"""
+
+
+class PostgresStore:
+    """A warehouse in a database of a PostgreSQL server."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self.url = url
+
+    def __str__(self) -> str:
+        return f"{self.url.host or 'localhost'}/{self.url.database}"
+
+    advice = "Check VANC311_DATABASE_URL, and that PostgreSQL runs there and lets its user make tables."
+
+    def exists(self) -> bool:
+        with self._connected() as connection:
+            return _has_tables(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        with self._connected() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+            yield connection
+
+    def complete(self, connection: sa.Connection, table: sa.Table) -> None:
+        """Number the rows in the order of their coming, as SQLite does, and say what they mean. The numbers are no column of ours."""
+        numbered = "ADD COLUMN IF NOT EXISTS rowid bigint GENERATED ALWAYS AS IDENTITY"
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} {numbered}")
+        connection.exec_driver_sql(JULIANDAY)
+        connection.execute(SetTableComment(table))
+        for column in table.columns:
+            connection.execute(SetColumnComment(column))
+
+    def copy_to(self, file: Path) -> None:
+        """Write everything into a new SQLite file, as one state, in the order of the rows."""
+        with self.read() as source, open_new(file) as target:
+            for table in schema.metadata.sorted_tables:
+                target.execute(CreateTable(table))
+                for batch in rows.batches(source, rows.in_order(table)):
+                    rows.insert(target, table, batch)
+                for index in table.indexes - set(schema.PUBLISHED_INDEXES):
+                    target.execute(CreateIndex(index))
+
+    @contextmanager
+    def _connected(self, **options: Any) -> Iterator[sa.Connection]:
+        try:
+            with _engine(self.url).connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+        except _REFUSALS as error:
+            raise StorageError(
+                f"PostgreSQL refused at {self}: {str(getattr(error, 'orig', error)).strip()}. Nothing was lost: what was published "
+                "before stays whole, and the next sync goes on from here. See that it runs, can be reached and has room, and that "
+                "nobody else keeps writing there, then run `vanc311 sync` again."
+            ) from error
+
+
+# By the driver where rows are read and copied in bulk, by SQLAlchemy elsewhere.
+_REFUSALS = (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+_CONNECT = {
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "options": f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c timezone=UTC",
+}
+
+
+@cache
+def _engine(url: sa.URL) -> sa.Engine:
+    """It keeps no connection, only what SQLAlchemy asks a server once."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_CONNECT)
+    sa.event.listen(engine, "connect", lambda raw, _: _set_up(raw))
+    return engine
+
+
+def _has_tables(connection: sa.Connection) -> bool:
+    return sa.inspect(connection).has_table(schema.data_origin.name)
+
+
+class _Number(Loader):
+    """PostgreSQL adds whole numbers up to `numeric`, which would come as Decimal."""
+
+    def load(self, data: Any) -> int | float:
+        text = bytes(data).decode()
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _set_up(raw: psycopg.Connection[Any]) -> None:
+    raw.adapters.register_loader("numeric", _Number)

@@ -1,0 +1,113 @@
+"""SQLite: how a file of ours is opened for a purpose and closed whatever happens, and how the warehouse is copied to a new one.
+
+What belongs here: connections and what else only SQLite does. What does not: a table or a row.
+
+Writers begin with BEGIN IMMEDIATE: in WAL mode a transaction that starts by reading and then writes fails with
+"database is locked" when another has written meanwhile, however long the timeout. Readers open the file read-only.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.disk import on_disk
+
+BUSY_TIMEOUT_SECONDS = 30
+CACHE_KIB = 64_000
+
+SetUp = Callable[[sqlite3.Connection], None]
+
+
+class SQLiteStore:
+    """A warehouse in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    advice = "Check the directory's permissions and free space, or set VANC311_DATA_DIR to another place."
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        with on_disk(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _connected(self.path, "rwc", _set_up_writer, "BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        with open_read_only(self.path) as connection:
+            yield connection
+
+    def complete(self, connection: sa.Connection, table: sa.Table) -> None:
+        """Nothing is to be added to a table: SQLite numbers its rows by itself."""
+
+    def copy_to(self, file: Path) -> None:
+        """Write everything into a new file, as one state, in the order of the rows."""
+        with self.write() as connection:
+            for index in schema.READER_INDEXES:
+                connection.execute(CreateIndex(index, if_not_exists=True))
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as raw:
+            raw.execute("VACUUM INTO ?", (str(file),))
+
+
+@contextmanager
+def open_read_only(path: Path) -> Iterator[sa.Connection]:
+    """A read-only connection to any SQLite file of ours, which sees one unchanging state."""
+    with _connected(path, "ro", _set_up_reader, "BEGIN") as connection:
+        yield connection
+
+
+@contextmanager
+def open_new(path: Path) -> Iterator[sa.Connection]:
+    """A connection that may write to a file that nobody else knows yet, in one transaction."""
+    with _connected(path, "rwc", _set_up_private, "BEGIN IMMEDIATE") as connection:
+        yield connection
+
+
+@contextmanager
+def _connected(path: Path, mode: str, set_up: SetUp, begin: str) -> Iterator[sa.Connection]:
+    uri = f"file:{path}?mode={mode}"
+    engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(uri, set_up), poolclass=sa.NullPool)
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    try:
+        with on_disk(path), engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _open(uri: str, set_up: SetUp) -> sqlite3.Connection:
+    raw = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+    try:
+        set_up(raw)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def _set_up_writer(raw: sqlite3.Connection) -> None:
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("PRAGMA synchronous = NORMAL")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+
+
+def _set_up_reader(raw: sqlite3.Connection) -> None:
+    raw.execute("PRAGMA query_only = ON")
+
+
+def _set_up_private(raw: sqlite3.Connection) -> None:
+    raw.execute("PRAGMA journal_mode = DELETE")
+    raw.execute("PRAGMA synchronous = FULL")

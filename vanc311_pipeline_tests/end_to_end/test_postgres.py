@@ -1,0 +1,214 @@
+"""Claims about a warehouse in PostgreSQL: it gives the same file as one in SQLite, serves several pipelines, and may go down.
+
+What it does as SQLite does is claimed where that is: the checks, the loading, the law and the log run on both.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from benchmarks.postgres import PASSWORD
+from vanc311_pipeline import schema
+from vanc311_pipeline.commands.backup import run_backup, run_restore
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
+
+# When, by whom and in which order, not what.
+OWN = {"loaded_at", "run_id", "created_at", "upgraded_at", "seen_at", "asked_at", "published_at", "evaluated_at"}
+TABLES = [table for table in schema.metadata.sorted_tables if table.name not in ("publications", "shipments")]
+
+
+@pytest.fixture
+def store_kind():
+    return "postgresql"
+
+
+@pytest.fixture
+def host(warehouse_url, tmp_path, monkeypatch):
+    """Makes a pipeline on a machine of its own, on the one warehouse."""
+    monkeypatch.setenv("VANC311_DATABASE_URL", warehouse_url)
+
+    def made(name: str, portal: StandIn) -> Pipeline:
+        return Pipeline(replace(settings_in(tmp_path / name, portal.url), database_url=warehouse_url))
+
+    return made
+
+
+def contents(pipeline: Pipeline) -> dict[str, list[tuple]]:
+    """Every published table in the order of its rows, but for what is each pipeline's own."""
+    published = [*TABLES, *schema.published_metadata.sorted_tables]
+    return {
+        table.name: pipeline.query(
+            f"SELECT {', '.join(column.name for column in table.columns if column.name not in OWN)} FROM {table.name} ORDER BY rowid"
+        )
+        for table in published
+    }
+
+
+def differing(one: Pipeline, other: Pipeline) -> dict[str, list[tuple]]:
+    """The tables that differ, with some of the rows that only one side has, or the order of."""
+    here, there = contents(one), contents(other)
+    return {name: [*(set(here[name]) ^ set(there[name])), ("order",)][:4] for name in here if here[name] != there[name]}
+
+
+def structure(pipeline: Pipeline) -> dict[str, str]:
+    return dict(pipeline.query("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+# -- the same file -----------------------------------------------------------------------------------------------------
+
+
+def test_the_same_portal_gives_the_same_file(synced, synced_postgres):
+    in_sqlite, in_postgres = Pipeline(synced), Pipeline(synced_postgres)
+    assert differing(in_postgres, in_sqlite) == {}
+    assert structure(in_postgres) == structure(in_sqlite)
+
+
+def test_so_it_does_after_edits_of_every_kind(city, host, tmp_path):
+    with StandIn(requests=city) as portal:
+        pipelines = host("here", portal), Pipeline(settings_in(tmp_path / "sqlite", portal.url))
+        for edit in ("close", "add_twin", "relabel_type"):
+            for pipeline in pipelines:
+                assert pipeline.sync().exit_code == 0
+            portal.publish(EDITS[edit].function(portal.frame))
+        for pipeline in pipelines:
+            assert pipeline.sync().exit_code == 0
+            assert pipeline.rows() == expected(portal.frame)
+    assert {kind for (kind,) in pipelines[0].query("SELECT DISTINCT kind FROM request_changes")} == {
+        "closed",
+        "opened",
+        "relabelled",
+    }
+    assert differing(*pipelines) == {}
+
+
+# -- several pipelines -------------------------------------------------------------------------------------------------
+
+
+def test_two_machines_share_one_warehouse_and_each_has_the_newest_file_after_its_own_sync(city, host):
+    with StandIn(requests=city) as portal:
+        one, two = host("one", portal), host("two", portal)
+        assert one.sync().exit_code == 0
+        assert "making it again" in two.sync().said  # nothing to load, but no file yet
+        portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
+        assert two.sync().exit_code == 0
+        assert one.rows() != two.rows() == expected(portal.frame)
+        behind = one.sync()
+        assert "lacks what was stored since, by another pipeline" in behind.said
+        assert one.rows() == two.rows()
+        assert len(one.query("SELECT * FROM request_changes")) == 3  # once, whoever saw it
+        for pipeline in (one, two):
+            assert "Nothing changed" in pipeline.sync().said
+            verified = pipeline.verify()
+            assert verified.exit_code == 0, verified.said
+
+
+def test_a_pipeline_without_a_file_of_what_was_landed_elsewhere_still_proves_its_rows(city, host):
+    with StandIn(requests=city) as portal:
+        assert host("one", portal).sync().exit_code == 0
+        two = host("two", portal)
+        assert two.sync().exit_code == 0
+        verified = two.verify(deep=True)
+        assert verified.exit_code == 0, verified.said
+        assert "every row equal in every field" in verified.said
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, host, tmp_path):
+    portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
+    assert pipeline.sync().exit_code == 0
+    log = "SELECT * FROM request_changes ORDER BY change_id"
+    before = pipeline.query(log)
+    moved = host("moved", portal)
+    pipeline._outcome(run_backup, file=tmp_path / "log.gz")
+    restored = moved._outcome(run_restore, file=tmp_path / "log.gz")
+    assert "3 in request_changes" in restored.said
+    portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=2))
+    assert moved.sync().exit_code == 0
+    portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=3))
+    assert moved.sync().exit_code == 0
+    after = moved.query(log)
+    assert after[:3] == before
+    assert [line[0] for line in after] == list(range(1, len(after) + 1))
+
+
+# -- a server that is not there ----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_cant_be_reached_is_told_without_the_password(city, host, postgres):
+    with StandIn(requests=city) as portal:
+        pipeline = host("here", portal)
+        assert pipeline.sync().exit_code == 0
+        before = pipeline.file()
+        closed = replace(
+            pipeline.settings, database_url=f"postgresql+psycopg://vanc311:{PASSWORD[:4]}@127.0.0.1:1/nowhere"
+        )
+        ended = Pipeline(closed).sync()
+        assert ended.exit_code == 2
+        assert "127.0.0.1/nowhere" in ended.said
+        assert "See that it runs" in ended.said
+        assert PASSWORD[:4] not in ended.said
+        assert pipeline.file() == before
+
+
+def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(city, host, warehouse_url, monkeypatch):
+    """As when it is restarted: the month that was being stored is as it was, and the next sync brings it."""
+    from vanc311_pipeline.warehouse import loading
+
+    replace_requests = loading._replace_requests
+
+    def cut(connection, *rest):
+        moved = replace_requests(connection, *rest)
+        with psycopg.connect(warehouse_url.replace("+psycopg", ""), autocommit=True) as other:
+            mine = connection.connection.driver_connection.info.backend_pid
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (mine,))
+        return moved
+
+    with StandIn(requests=city) as portal:
+        pipeline = host("here", portal)
+        assert pipeline.sync().exit_code == 0
+        before = pipeline.file()
+        portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
+        with monkeypatch.context() as patched:
+            patched.setattr(loading, "_replace_requests", cut)
+            ended = pipeline.sync()
+        assert ended.exit_code == 2, ended.said
+        assert "PostgreSQL refused" in ended.said
+        assert pipeline.file() == before
+        assert pipeline.sync().exit_code == 0
+        assert pipeline.rows() == expected(portal.frame)
+        assert len(pipeline.query("SELECT * FROM request_changes")) == 3
+
+
+# -- what is there -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["2025-08-25", "2009-06-01", "2024-02-29", "2000-01-01T00:00:00Z", "2025-08-25T15:03:59Z", "1999-12-31T23:59:59Z"],
+)
+def test_days_are_counted_as_sqlite_counts_them(warehouse, moment):
+    with closing(sqlite3.connect(":memory:")) as connection:
+        [theirs] = connection.execute("SELECT julianday(?)", (moment,)).fetchone()
+    with warehouse.read() as connection:
+        assert connection.exec_driver_sql(f"SELECT julianday('{moment}')").scalar() == theirs
+
+
+@pytest.mark.parametrize("moment", ["", "yesterday", "2025-8-1", "2025-08-25T15:03:59"])
+def test_what_is_no_date_has_no_day(warehouse, moment):
+    with warehouse.read() as connection:
+        assert connection.exec_driver_sql(f"SELECT julianday('{moment}')").scalar() is None
+
+
+def test_tables_and_columns_are_explained_to_whoever_looks_with_psql(warehouse):
+    with warehouse.read() as connection:
+        said = connection.exec_driver_sql(
+            "SELECT obj_description('service_requests'::regclass), col_description('service_requests'::regclass, 1)"
+        ).one()
+    assert tuple(said) == (schema.service_requests.comment, schema.service_requests.c.request_id.comment)
