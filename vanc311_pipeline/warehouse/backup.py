@@ -111,7 +111,7 @@ def _write(file: Path, header: Header, connection: sa.Connection) -> None:
 def _lines(header: Header, connection: sa.Connection) -> Iterator[bytes]:
     yield header.write()
     for table in TABLES:
-        for row in _rows(connection, table):
+        for row in fetch(connection, in_order(table)):
             yield _line(list(row))
 
 
@@ -123,7 +123,7 @@ def _refuse_to_lose(connection: sa.Connection, source: str, target: Path) -> Non
             "Name another file."
         )
     for table, theirs in _tables(target, header):
-        ours = _rows(connection, table)
+        ours = fetch(connection, in_order(table))
         for number, row in enumerate(theirs, 1):
             if next(ours, None) != row:
                 raise IntegrityError(
@@ -178,7 +178,9 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
 
 def _add(connection: sa.Connection, table: sa.Table, theirs: Iterator[Row], here: int, path: Path) -> None:
     """Append to a table the rows that it lacks, once those that it has have been found to be the same."""
-    for number, (ours, row) in enumerate(zip(_rows(connection, table), islice(theirs, here), strict=False), 1):
+    for number, (ours, row) in enumerate(
+        zip(fetch(connection, in_order(table)), islice(theirs, here), strict=False), 1
+    ):
         if ours != row:
             raise _another_log(path, f"row {number:,} of {table.name} differs")
     while rows := list(islice(theirs, ROWS_AT_ONCE)):
@@ -194,11 +196,6 @@ def _another_log(path: Path, where: str) -> IntegrityError:
 
 def _count(connection: sa.Connection, table: sa.Table) -> int:
     return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-
-
-def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[Row]:
-    """A table's rows in the order in which they were written."""
-    return fetch(connection, in_order(table))
 
 
 def _tables(path: Path, header: Header) -> Iterator[tuple[sa.Table, Iterator[Row]]]:

@@ -30,7 +30,7 @@ class Store(Protocol):
     def exists(self) -> bool: ...
     def write(self) -> AbstractContextManager[sa.Connection]: ...
     def read(self) -> AbstractContextManager[sa.Connection]: ...
-    def complete(self, connection: sa.Connection, table: sa.Table) -> None: ...
+    def complete(self, connection: sa.Connection) -> None: ...
     def copy_to(self, file: Path) -> None: ...
 
 
@@ -75,13 +75,11 @@ class Warehouse:
                 "Set VANC311_DATA_DIR to another directory."
             )
 
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A connection in one transaction, while which nobody else writes: committed at the end of the block, rolled back
+    def write(self) -> AbstractContextManager[sa.Connection]:
+        """A connection in one transaction, during which nobody else writes: committed at the end of the block, rolled back
         by an exception.
         """
-        with self.store.write() as connection:
-            yield connection
+        return self.store.write()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -97,16 +95,12 @@ class Warehouse:
         with self.store.read() as connection:
             yield connection
 
-    def copy_to(self, file: Path) -> None:
-        """Write all tables into a new SQLite file, as one state, each in the order of its rows."""
-        self.store.copy_to(file)
-
     def _make_tables(self, connection: sa.Connection) -> None:
         for table in schema.metadata.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
-            self.store.complete(connection, table)
             for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
                 connection.execute(CreateIndex(index, if_not_exists=True))
+        self.store.complete(connection)
 
 
 def _store(url: sa.URL) -> Store:

@@ -67,14 +67,18 @@ class PostgresStore:
         with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
             yield connection
 
-    def complete(self, connection: sa.Connection, table: sa.Table) -> None:
-        """Number the rows in the order of their coming, as SQLite does, and say what they mean. The numbers are no column of ours."""
-        numbered = "ADD COLUMN IF NOT EXISTS rowid bigint GENERATED ALWAYS AS IDENTITY"
-        connection.exec_driver_sql(f"ALTER TABLE {table.name} {numbered}")
+    def complete(self, connection: sa.Connection) -> None:
+        """Give new tables what SQLite's have: numbered rows, in the order of their coming, and Julian days; and say what they mean.
+
+        The numbers are no column of ours.
+        """
         connection.exec_driver_sql(JULIANDAY)
-        connection.execute(SetTableComment(table))
-        for column in table.columns:
-            connection.execute(SetColumnComment(column))
+        for table in schema.metadata.sorted_tables:
+            numbered = "ADD COLUMN IF NOT EXISTS rowid bigint GENERATED ALWAYS AS IDENTITY"
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} {numbered}")
+            connection.execute(SetTableComment(table))
+            for column in table.columns:
+                connection.execute(SetColumnComment(column))
 
     def copy_to(self, file: Path) -> None:
         """Write everything into a new SQLite file, as one state, in the order of the rows."""

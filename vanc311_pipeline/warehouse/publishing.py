@@ -68,7 +68,7 @@ def _publish(
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".publishing-", dir=target.parent) as scratch:
         file = Path(scratch) / target.name
-        warehouse.copy_to(file)
+        warehouse.store.copy_to(file)
         about = _describe(warehouse, file, run_id, checks)
         problems = [*damage(file), *differences(warehouse, file, months=())]
         if problems:

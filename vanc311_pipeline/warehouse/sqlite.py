@@ -49,8 +49,8 @@ class SQLiteStore:
         with open_read_only(self.path) as connection:
             yield connection
 
-    def complete(self, connection: sa.Connection, table: sa.Table) -> None:
-        """Nothing is to be added to a table: SQLite numbers its rows by itself."""
+    def complete(self, connection: sa.Connection) -> None:
+        """Nothing is to be added to the tables: SQLite numbers its rows by itself."""
 
     def copy_to(self, file: Path) -> None:
         """Write everything into a new file, as one state, in the order of the rows."""

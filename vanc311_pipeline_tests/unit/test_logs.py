@@ -19,9 +19,9 @@ def root():
 
 def test_for_collectors_each_record_is_one_line_of_json(capsys):
     set_up_logs("json")
-    logging.getLogger("some.library").warning("lost %d rows\nof many", 3, extra={"month": "2025-01"})
+    logging.getLogger("some.package").warning("lost %d rows\nof many", 3, extra={"month": "2025-01"})
     line = json.loads(capsys.readouterr().err)
-    assert (line["event"], line["level"], line["logger"]) == ("lost 3 rows\nof many", "warning", "some.library")
+    assert (line["event"], line["level"], line["logger"]) == ("lost 3 rows\nof many", "warning", "some.package")
     assert line["month"] == "2025-01"
     assert line["timestamp"].endswith("Z")
 
