@@ -19,8 +19,11 @@ from vanc311_pipeline.schema import PORTAL_FIELDS
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.timezone import VANCOUVER
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Changes whenever the same served rows would give other stored rows."""
+
+NUL = "\0"
+"""SQLite's own functions end a text there, and PostgreSQL takes no such text."""
 
 _NAMES = {field: column for field, (_, column) in PORTAL_FIELDS.items()}
 _TEXT = ["department", "issue_type", "status", "closure_reason", "address", "local_area", "channel"]
@@ -80,6 +83,7 @@ def _typed(text: pd.DataFrame, month: str) -> tuple[pd.DataFrame, pd.Series]:
 
     for name in _TEXT:
         frame[name] = _text(text[name], missing_marks=[""] if name in ("department", "issue_type") else ["", "N/A"])
+        object_to(frame[name].str.contains(NUL, regex=False, na=False), f"{name} holds U+0000, which no text does")
     for name in ("department", "issue_type"):
         object_to(frame[name].isna(), f"{name} is missing")
     for name in ("opened_at", "modified_at"):

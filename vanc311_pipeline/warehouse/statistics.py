@@ -18,6 +18,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, day_number
 from vanc311_pipeline.metrics.quality import Cell
 from vanc311_pipeline.metrics.statistics import statistics
+from vanc311_pipeline.requests.cleaning import NUL
 from vanc311_pipeline.requests.identity import request_ids
 from vanc311_pipeline.schema import quarantined_requests, service_requests
 from vanc311_pipeline.warehouse import ledger
@@ -164,7 +165,8 @@ def quarantined(connection: sa.Connection) -> dict[Cell, int]:
 
 def _department(raw_row: str) -> str:
     stated = json.loads(raw_row).get("department")
-    return (stated.strip() if isinstance(stated, str) else "") or UNKNOWN_DEPARTMENT
+    readable = isinstance(stated, str) and NUL not in stated
+    return (stated.strip() if readable else "") or UNKNOWN_DEPARTMENT
 
 
 def _replace(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame, as_of: str) -> int:

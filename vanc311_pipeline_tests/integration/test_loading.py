@@ -15,6 +15,7 @@ from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import ledger, loading
 from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.statistics import UNKNOWN_DEPARTMENT, quarantined
 
 MONTH = "2025-08"
 MODIFIED = "last_modified_timestamp"
@@ -260,6 +261,16 @@ def test_consent_or_recovery_ends_a_hold(load, contents, rows):
     assert load(*many(rows), accept_shrink=rows == 3).action == "loaded"
     assert len(contents()["service_requests"]) == rows
     assert contents()["month_ledger"][0][-3:] == (None, None, None)
+
+
+# -- what no text is ---------------------------------------------------------------------------------------------------
+
+
+def test_a_text_with_u0000_is_kept_in_quarantine_wherever_the_warehouse_is(load, warehouse):
+    made = load({}, {"address": "2538\0"}, {"department": "\0"})
+    assert (made.rows_stored, made.rows_quarantined) == (1, 2)
+    with warehouse.read() as connection:
+        assert quarantined(connection) == {(MONTH, "ENG - Sanitation Services"): 1, (MONTH, UNKNOWN_DEPARTMENT): 1}
 
 
 # -- all or nothing --------------------------------------------------------------------------------------------------

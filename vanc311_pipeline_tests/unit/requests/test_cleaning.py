@@ -227,6 +227,9 @@ def test_a_month_without_rows_is_clean(served, areas):
         ("department", "  ", "department is missing"),
         ("service_request_type", None, "issue_type is missing"),
         ("service_request_type", "", "issue_type is missing"),
+        ("department", "ENG\0", "department holds U+0000, which no text does"),
+        ("address", "2538 E\0GEORGIA ST", "address holds U+0000, which no text does"),
+        ("latitude", "49.2\0", "latitude is not a number of degrees"),
         (OPENED, None, "opened_at is missing"),
         (OPENED, "yesterday", "opened_at is not an instant"),
         (OPENED, "2025-08-25", "opened_at is not an instant"),
@@ -284,7 +287,7 @@ def test_a_quarantined_row_is_kept_exactly_as_served(served, areas):
 anything = (
     st.none()
     | st.sampled_from(["", "N/A", "2025-08-25", "2025-08-25T15:03:00+00:00", "49.2", "x"])
-    | st.text('aé9-: ;"\n\x1f', max_size=4)
+    | st.text('aé9-: ;"\n\x1f\0', max_size=4)
 )
 
 
