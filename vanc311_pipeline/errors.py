@@ -2,6 +2,7 @@
 
     PipelineError
     ├── SettingsError              2  a setting, an argument, a directory or a port can't be used
+    │   ├── NoWarehouse               nothing was ever stored there
     │   └── StorageError              the disk is full, may not be written, or fails
     ├── PortalError                3  the portal can't be reached or refuses
     │   ├── PortalUnavailable         it didn't answer usably, after every retry
@@ -31,6 +32,13 @@ class SettingsError(PipelineError):
     """A setting, an argument, a directory or a port can't be used."""
 
     exit_code = EXIT_USAGE
+
+
+class NoWarehouse(SettingsError):
+    """Nothing was ever stored there."""
+
+    def __init__(self, where: object) -> None:
+        super().__init__(f"There is no warehouse at {where} yet. Run `vanc311 sync` first, or set VANC311_DATA_DIR.")
 
 
 class StorageError(SettingsError):

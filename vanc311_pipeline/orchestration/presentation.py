@@ -1,4 +1,4 @@
-"""How assets present themselves in Dagster's UI beyond their own words: links to where people see them, tags, code.
+"""How assets present themselves in Dagster's UI beyond their own words: links to where people see them, tags, kinds, code.
 
 What belongs here: what all assets get in the same way. What does not: descriptions and columns, which stand with the asset, the
 schema and the registry.
@@ -32,7 +32,7 @@ Asset = dg.AssetsDefinition | dg.AssetSpec
 
 
 def presented(assets: Iterable[Asset], settings: Settings) -> list[Asset]:
-    """The assets with links to the dashboard, to their definitions and to the code, and tags to filter by."""
+    """The assets with links to the dashboard, to their definitions and to the code, tags to filter by, and the database that they are in."""
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", BetaWarning
@@ -43,6 +43,8 @@ def presented(assets: Iterable[Asset], settings: Settings) -> list[Asset]:
 
 def _presented(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     group = spec.group_name or ""
+    if group != "publication" and (settings.database_url or "").startswith("postgresql"):
+        spec = spec.replace_attributes(kinds={"postgresql" if kind == "sqlite" else kind for kind in spec.kinds})
     return spec.merge_attributes(
         metadata=_links(spec.key.path[-1], group, settings.site_url), tags={"layer": LAYERS[group]}
     )

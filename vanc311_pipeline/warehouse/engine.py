@@ -4,8 +4,7 @@ What belongs here: what is the same in SQLite and in PostgreSQL. What does not: 
 `warehouse.postgres`), and any row. Nothing is opened at import, and no connection outlives its `with` block.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -81,19 +80,13 @@ class Warehouse:
         """
         return self.store.write()
 
-    @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self) -> AbstractContextManager[sa.Connection]:
         """A read-only connection that sees one unchanging state.
 
         Raises:
-            SettingsError: there is no warehouse yet.
+            NoWarehouse: there is no warehouse yet.
         """
-        if not self.exists():
-            raise SettingsError(
-                f"There is no warehouse at {self.store} yet. Run `vanc311 sync` first, or set VANC311_DATA_DIR."
-            )
-        with self.store.read() as connection:
-            yield connection
+        return self.store.read()
 
     def _make_tables(self, connection: sa.Connection) -> None:
         for table in schema.metadata.sorted_tables:

@@ -18,7 +18,7 @@ from psycopg.adapt import Loader
 from sqlalchemy.schema import CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import StorageError
+from vanc311_pipeline.errors import NoWarehouse, StorageError
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.sqlite import open_new
 
@@ -65,6 +65,8 @@ class PostgresStore:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+            if not _has_tables(connection):
+                raise NoWarehouse(self)
             yield connection
 
     def complete(self, connection: sa.Connection) -> None:

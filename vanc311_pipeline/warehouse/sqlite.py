@@ -16,6 +16,7 @@ from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk
+from vanc311_pipeline.errors import NoWarehouse
 
 BUSY_TIMEOUT_SECONDS = 30
 CACHE_KIB = 64_000
@@ -46,6 +47,8 @@ class SQLiteStore:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
+        if not self.exists():
+            raise NoWarehouse(self)
         with open_read_only(self.path) as connection:
             yield connection
 

@@ -69,6 +69,14 @@ def test_every_asset_says_what_it_is(definitions):
         assert spec.owners, spec.key
 
 
+def test_an_asset_is_of_the_kind_of_database_that_it_is_in():
+    made = build_definitions(Settings(database_url="postgresql+psycopg://someone@example/warehouse"))
+    kinds = {spec.key.to_user_string(): spec.kinds for spec in made.resolve_all_asset_specs()}
+    assert kinds["service_requests"] == {"python", "pandas", "postgresql"}
+    assert kinds["published_database"] == {"sqlite"}
+    assert sum("sqlite" in each for each in kinds.values()) == 1
+
+
 def test_partitions_are_utc_months_and_a_backfill_is_one_run():
     partitioned = [asset for asset in ASSETS if isinstance(asset, dg.AssetsDefinition) and asset.partitions_def]
     assert {asset.key.to_user_string() for asset in partitioned} == {"raw_service_requests", "service_requests"}
