@@ -1,5 +1,8 @@
 """Audits of the metric tables: the conservation laws, and every number computed again another way."""
 
+from collections import Counter
+from collections.abc import Iterator
+from math import isclose
 from typing import Any
 
 import pandas as pd
@@ -7,12 +10,10 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.laws import broken_laws
-from vanc311_pipeline.metrics.levels import LEVELS, METRICS, UNLOCATED
-from vanc311_pipeline.schema import (
-    COUNTS,
-    metric_cells,
-)
+from vanc311_pipeline.metrics.levels import LEVELS, METRICS, UNLOCATED, Level
+from vanc311_pipeline.schema import COUNTS, metric_cells
 from vanc311_pipeline.warehouse.audits.questions import DAY_SECONDS, Finding, Months, count, equal_or_null, months_of
+from vanc311_pipeline.warehouse.rows import fetch
 
 
 def conservation(connection: sa.Connection) -> Finding:
@@ -48,47 +49,55 @@ def recomputed(connection: sa.Connection, months: Months) -> Finding:
 
 def long_equals_wide(connection: sa.Connection) -> Finding:
     """`metric_aggregates` says what the wide tables say, number by number, and nothing else."""
-    long = pd.read_sql(sa.select(schema.metric_aggregates), connection)
-    problems, expected = [], 0
-    for level in LEVELS:
-        wide = pd.read_sql(sa.select(level.table), connection)
-        wide = wide if "scope" in wide else wide.assign(scope=level.scopes[0])
-        mine = long[
-            (long["level"] == level.name) & (long[list(level.keys)].notna().all(axis=1) if level.keys else True)
-        ]
-        problems += _different_long(level.name, wide, mine, [*level.keys, "scope"])
-        expected += len(wide) * len(METRICS)
-        if level is UNLOCATED:
-            total = _total(wide, connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of))))
-            mine = long[(long["level"] == level.name) & long["issue_type"].isna()]
-            problems += _different_long("the total of the unlocated", total, mine, ["scope"])
-            expected += len(METRICS)
-    extra = len(long) - expected
+    rows = list(fetch(connection, sa.select(schema.metric_aggregates)))
+    stored = {row[:-3]: row[-3:] for row in rows}
+    wanted = {key: numbers for level in LEVELS for key, numbers in _lines(connection, level)}
+    wanted |= _total_of_the_unlocated(connection)
+    differing = Counter(
+        (_TOTAL if key in _TOTALS else key[0], key[-1])
+        for key, numbers in wanted.items()
+        if not _same(numbers, stored.get(key))
+    )
+    problems = [f"{place}: {values:,} values of {metric} differ" for (place, metric), values in differing.items()]
+    extra = len(rows) - len(wanted)
     return Finding(
-        problems + ([f"{extra:+,} rows more than the wide tables give"] if extra else []), counts={"rows": len(long)}
+        problems + ([f"{extra:+,} rows more than the wide tables give"] if extra else []), counts={"rows": len(rows)}
     )
 
 
-def _different_long(name: str, wide: pd.DataFrame, long: pd.DataFrame, keys: list[str]) -> list[str]:
-    problems = []
-    for metric, n in METRICS.items():
-        mine = long[long["metric"] == metric]
-        joined = wide.merge(mine, on=keys, how="outer", suffixes=("_wide", "_long"), indicator=True)
-        wrong = (joined["_merge"] != "both") | (joined[n] != joined["n"])
-        wrong |= joined["as_of_wide"] != joined["as_of_long"]
-        wrong |= ~equal_or_null(joined[metric], joined["value"])
-        if wrong.any():
-            problems.append(f"{name}: {wrong.sum():,} values of {metric} differ")
-    return problems
+_Line = tuple[tuple[str | None, ...], tuple[Any, ...]]
+"""Level, scope, area, issue type and metric; value, n and as_of."""
+_TOTAL = "the total of the unlocated"
+_TOTALS = {(UNLOCATED.name, *UNLOCATED.scopes, None, None, metric): n for metric, n in METRICS.items()}
 
 
-def _total(wide: pd.DataFrame, as_of: str | None) -> pd.DataFrame:
-    """The rows of a level taken together, as one row."""
-    sums = wide[COUNTS].sum().to_frame().T.assign(scope=UNLOCATED.scopes[0], as_of=as_of)
-    return sums.assign(
-        avg_ttr=sums["sum_days_to_close"] / sums["n_ttr"].where(sums["n_ttr"] > 0),
-        avg_ttu=sums["sum_seconds_to_update"] / sums["n_ttu"].where(sums["n_ttu"] > 0) / DAY_SECONDS,
-    )
+def _lines(connection: sa.Connection, level: Level) -> Iterator[_Line]:
+    """What the long table must say of a level."""
+    for row in connection.execute(sa.select(level.table)).mappings():
+        scope = row.get("scope", level.scopes[0])
+        area, issue = (row[key] if key in level.keys else None for key in ("local_area", "issue_type"))
+        for metric, n in METRICS.items():
+            yield (level.name, scope, area, issue, metric), (row[metric], row[n], row["as_of"])
+
+
+def _total_of_the_unlocated(connection: sa.Connection) -> dict[tuple[str | None, ...], tuple[Any, ...]]:
+    """All requests without an area as one group; its averages from the sums, for averages don't add up."""
+    rows = connection.execute(sa.select(*(UNLOCATED.table.c[name] for name in COUNTS))).all()
+    sums = {name: sum(row[place] for row in rows) for place, name in enumerate(COUNTS)}
+    as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of)))
+    values = sums | {
+        "avg_ttr": sums["sum_days_to_close"] / sums["n_ttr"] if sums["n_ttr"] else None,
+        "avg_ttu": sums["sum_seconds_to_update"] / sums["n_ttu"] / DAY_SECONDS if sums["n_ttu"] else None,
+    }
+    return {key: (values[str(key[-1])], values[n], as_of) for key, n in _TOTALS.items()}
+
+
+def _same(wanted: tuple[Any, ...], stored: tuple[Any, ...] | None) -> bool:
+    """The same n and day, and the same value, to within a rounding of floating point."""
+    if stored is None or wanted[1:] != stored[1:]:
+        return False
+    left, right = wanted[0], stored[0]
+    return left is right is None or (None not in (left, right) and isclose(left, right, rel_tol=1e-12, abs_tol=1e-6))
 
 
 # Materialized, or both differences would be worked out again for each count. A Julian day holds 40 µs.

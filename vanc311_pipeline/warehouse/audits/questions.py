@@ -19,9 +19,8 @@ Months = Collection[str] | None
 DAY_SECONDS = 86_400
 
 EXAMPLES = 5
-GROUP = " || '|' || ".join(
-    f"coalesce({key}, '')" for key in ("level", "scope", "local_area", "issue_type", "department", "period")
-)
+GROUP_KEYS = ("level", "scope", "local_area", "issue_type", "department", "period")
+GROUP = " || '|' || ".join(f"coalesce({key}, '')" for key in GROUP_KEYS)
 """A group and period as one text, by which two tables are joined: half of these are null."""
 _SHOWN = (
     "request_id", "department", "issue_type", "status", "opened_at", "closed_on", "modified_at", "local_area", "latitude", "longitude",

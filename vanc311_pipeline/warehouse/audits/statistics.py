@@ -3,11 +3,11 @@
 Numbering follows docs/methods.md. Everything is compared in whole numbers, but for the shares.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import add
 
-import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
@@ -19,6 +19,7 @@ from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
 from vanc311_pipeline.registry import State
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse.audits.questions import GROUP, Finding, count, none_where, sizes
+from vanc311_pipeline.warehouse.rows import fetch
 
 LISTED = 5
 TOLERANCE = 1e-9
@@ -234,43 +235,51 @@ def unmapped(connection: sa.Connection) -> Finding:
 # -- what the audits share -------------------------------------------------------------------------------------------
 
 
+Sums = dict[tuple[str, ...], tuple[int, ...]]
+"""Counts for each value of some keys."""
+
+
 def _add_up(connection: sa.Connection, table: Additive) -> list[str]:
     """Laws 1 to 3: groups add up to what they are parts of, for each value of the other keys."""
-    sums = _sums(connection, table, ())
+    sums = _sums(connection, table)
     problems = []
     for law, whole, parts in _PARTS:
         if {whole, *parts} <= set(table.kinds):
-            left = _of(sums, table, whole)
-            right = (
-                pd.concat([_of(sums, table, part) for part in parts])
-                .groupby(level=list(range(len(table.keys) or 1)))
-                .sum()
-            )
-            problems += _differing(f"{table.name}: {law}", left, right)
+            together = _together([sums[part] for part in parts])
+            problems += _differing(f"{table.name}: {law}: fails", sums[whole], together)
     if HYPER_LOCAL in table.kinds:
         for law, level, key in _CELLS:
-            cells = _sums(connection, table, (key,))
-            left, right = (_of(cells, table, kind, key) for kind in ((level, "located"), HYPER_LOCAL))
-            problems += _differing(f"{table.name}: {law}", left, right)
+            cells = _sums(connection, table, key)
+            problems += _differing(f"{table.name}: {law}: fails", cells[level, "located"], cells[HYPER_LOCAL])
     return problems
 
 
-def _sums(connection: sa.Connection, table: Additive, more: tuple[str, ...]) -> pd.DataFrame:
-    keys = ", ".join(("level", "scope", *more, *table.keys))
-    sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in table.counts)
-    return pd.read_sql(sa.text(f"SELECT {keys}, {sums} FROM {table.name} GROUP BY {keys}"), connection)
+def _sums(connection: sa.Connection, table: Additive, *more: str) -> Mapping[Kind, Sums]:
+    """The counts of each level and scope, for each value of the other keys and of some more."""
+    keys = ("level", "scope", *more, *table.keys)
+    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in table.counts)
+    found: dict[Kind, Sums] = defaultdict(dict)
+    for row in fetch(connection, f"SELECT {', '.join(keys)}, {sums} FROM {table.name} GROUP BY {', '.join(keys)}"):
+        found[row[:2]][row[2 : len(keys)]] = row[len(keys) :]
+    return found
 
 
-def _of(sums: pd.DataFrame, table: Additive, kind: tuple[str, str], *more: str) -> pd.DataFrame:
-    mine = sums[(sums["level"] == kind[0]) & (sums["scope"] == kind[1])]
-    keys = [*more, *table.keys]
-    return mine.set_index(keys)[list(table.counts)] if keys else mine[list(table.counts)].reset_index(drop=True)
+def _together(parts: Sequence[Sums]) -> Sums:
+    total: Sums = {}
+    for part in parts:
+        for key, counts in part.items():
+            total[key] = tuple(map(add, total[key], counts)) if key in total else counts
+    return total
 
 
-def _differing(law: str, left: pd.DataFrame, right: pd.DataFrame) -> list[str]:
-    left, right = left.align(right, fill_value=0)
-    wrong = left.index[(left != right).any(axis=1)]
-    return [f"{law}: fails for {len(wrong):,}, such as {wrong[0]!r}"] if len(wrong) else []
+def _differing(what: str, left: Sums, right: Sums) -> list[str]:
+    """A problem if the counts differ; what is missing on one side counts 0."""
+    wrong = [
+        key
+        for key in left.keys() | right.keys()
+        if left.get(key) != right.get(key) and any((*left.get(key, ()), *right.get(key, ())))
+    ]
+    return [f"{what} for {len(wrong):,}, such as {min(wrong)!r}"] if wrong else []
 
 
 def _agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str], where: str) -> list[str]:
@@ -286,18 +295,11 @@ def _agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str]
                 connection, table.name, keys, mine, f"level = '{level.name}' AND scope = '{scope}' AND {where}"
             )
             right = _grouped(connection, level.table.name, keys, theirs, inside)
-            none = (0,) * len(counts)
-            wrong = [key for key in left.keys() | right.keys() if left.get(key, none) != right.get(key, none)]
-            if wrong:
-                problems.append(
-                    f"{table.name}: {level.name} ({scope}) differs from {level.table.name} for {len(wrong):,}, such as {min(wrong)!r}"
-                )
+            problems += _differing(f"{table.name}: {level.name} ({scope}) differs from {level.table.name}", left, right)
     return problems
 
 
-def _grouped(
-    connection: sa.Connection, table: str, keys: Sequence[str], sums: str, where: str
-) -> dict[Any, tuple[int, ...]]:
+def _grouped(connection: sa.Connection, table: str, keys: Sequence[str], sums: str, where: str) -> Sums:
     named, size = ", ".join(keys) or "'the city'", max(len(keys), 1)
     places = ", ".join(str(place) for place in range(1, size + 1))
     query = f"SELECT {named}, {sums} FROM {table} WHERE {where} GROUP BY {places}"
