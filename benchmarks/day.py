@@ -29,6 +29,7 @@ from benchmarks.postgres import Postgres, running_postgres
 from benchmarks.rig import City, damage, disagreement, edited, strangeness
 from benchmarks.topology import ROOT, Topology, topology
 from vanc311_pipeline.orchestration.schedule import SLOT_TAG
+from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.portal.standin import EDITS, Fault, StandIn
 from vanc311_pipeline.settings import PORTAL_MAY_LOSE_SHARE
 
@@ -38,6 +39,7 @@ LASTING = ("code", "webserver", "daemon", "site")
 BACK_WITHIN_SECONDS = 120.0
 RUN_BEGINS_WITHIN_SECONDS = 150.0
 SETTLES_WITHIN_SLOTS = 6
+ANSWERS_WITHIN_ATTEMPTS = 60
 
 
 # -- those who look on -------------------------------------------------------------------------------------------------
@@ -203,14 +205,17 @@ class Day:
             return answer.json()["data"]
 
     def runs(self) -> list[dict[str, Any]]:
-        """The runs of sync, newest first; none if Dagster can't be asked just now."""
-        try:
-            found = self.graphql(
-                '{runsOrError(filter: {pipelineName: "sync"}) {... on Runs {results {runId status tags {key value}}}}}'
-            )
-            return list(found["runsOrError"]["results"])
-        except (requests.RequestException, KeyError, TypeError, ValueError):
-            return []
+        """The runs of sync, newest first. Asked again if need be: Dagster's first answer after its database was away may be an error."""
+        for _ in range(ANSWERS_WITHIN_ATTEMPTS):
+            try:
+                found = self.graphql(
+                    '{runsOrError(filter: {pipelineName: "sync"}) {... on Runs {results {runId status tags {key value}}}}}'
+                )
+                return list(found["runsOrError"]["results"])
+            except (requests.RequestException, KeyError, TypeError, ValueError):
+                time.sleep(1.0)
+        self.account.violated("Dagster can't be asked for its runs")
+        return []
 
     def slots_with_runs(self) -> set[str]:
         """The slots that launched a run. One that Dagster launches again in place of a lost one belongs to the same slot."""
@@ -228,10 +233,11 @@ class Day:
         return True
 
     def run_at_work(self) -> None:
-        """Until a run has done some of its work."""
+        """Until the run of the newest release has begun."""
+        release = {"key": RELEASE_TAG, "value": f"{self.city.released_at:%Y-%m-%dT%H:%M:%SZ} {self.city.newest.rows}"}
         self.wait_for(
-            "a run is at work",
-            lambda: any(run["status"] == "STARTED" for run in self.runs()),
+            "its run is at work",
+            lambda: any(run["status"] == "STARTED" and release in run["tags"] for run in self.runs()),
             RUN_BEGINS_WITHIN_SECONDS,
         )
 
