@@ -44,7 +44,7 @@ hypothesis_settings.load_profile("untimed")
 
 
 # These files' tests share nothing that is dear, and are long: each of their tests goes to whichever process is free.
-SPREAD = {"test_fault_matrix.py", "test_sync.py", "test_load.py", "test_memory.py"}
+SPREAD = {"test_fault_matrix.py", "test_sync.py", "test_load.py", "test_memory.py", "test_law.py", "test_faults.py"}
 
 
 class FileByFile(LoadFileScheduling):

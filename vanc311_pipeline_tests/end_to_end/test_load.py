@@ -1,12 +1,9 @@
 """Claims about `vanc311 sync` as a whole: what it loads, what it costs, and what survives being killed."""
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from contextlib import closing
 
 import pandas as pd
@@ -49,16 +46,6 @@ def test_a_second_sync_asks_one_question_and_changes_nothing(pipeline, portal):
     assert pipeline.file() == before
 
 
-def test_a_change_in_one_month_costs_one_grouped_question_and_that_month(pipeline, portal):
-    portal.publish(EDITS["touch"].function(portal.frame, rows=1))
-    portal.clear_log()
-    assert pipeline.sync().exit_code == 0
-    asked = questions(portal)
-    assert asked.count("json") == 1
-    assert asked.count("csv") == 1
-    assert pipeline.rows() == expected(portal.frame)
-
-
 def test_a_release_with_nothing_changed_moves_only_the_date_that_the_numbers_stand_for(pipeline, portal):
     before = pipeline.query("SELECT as_of FROM release")
     portal.publish(portal.frame)
@@ -83,14 +70,6 @@ def test_ids_do_not_depend_on_how_the_rows_came(pipeline, portal, tmp_path):
         rebuilt.sync()
     query = "SELECT * FROM service_requests ORDER BY request_id"
     assert rebuilt.query(query) == pipeline.query(query)
-
-
-def test_text_that_needs_quoting_survives(empty, portal):
-    frame = portal.frame
-    frame.loc[0, "address"] = 'a "quoted"; text,\nin two lines'
-    portal.publish(frame)
-    assert empty.sync().exit_code == 0
-    assert empty.rows() == expected(frame)
 
 
 def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
@@ -172,47 +151,3 @@ def test_verify_finds_a_row_that_was_tampered_with(pipeline):
     done = command(pipeline, "verify")
     assert done.returncode == 1
     assert "dates_and_durations_follow_from_instants" in done.stderr
-
-
-@pytest.mark.parametrize("moment", ["landing", "storing", "publishing"])
-def test_a_killed_sync_loses_at_most_the_running_month_and_the_next_goes_on(pipeline, portal, moment):
-    portal.publish(EDITS["touch"].function(portal.frame, rows=300))
-    before = pipeline.file()
-    settings = pipeline.settings
-    landed = settings.raw_dir / "3-1-1-service-requests" / "2024-05.parquet"
-    old = landed.stat().st_mtime_ns
-
-    def reached() -> bool:
-        if moment == "landing":
-            return landed.stat().st_mtime_ns != old
-        if moment == "publishing":
-            return any(settings.published_path.parent.glob(".publishing-*"))
-        with closing(sqlite3.connect(f"file:{settings.data_dir / 'warehouse.sqlite'}?mode=ro", uri=True)) as warehouse:
-            changed = "SELECT count(*) FROM month_ledger WHERE run_id NOT IN (SELECT run_id FROM publications)"
-            return bool(warehouse.execute(changed).fetchone()[0])
-
-    environment = {**os.environ, **settings.to_environment()}
-    with subprocess.Popen(
-        [*VANC311, "sync"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as child:
-        deadline = time.monotonic() + 60
-        while not reached() and child.poll() is None:
-            assert time.monotonic() < deadline
-        child.send_signal(signal.SIGKILL)
-    assert pipeline.file() == before or pipeline.rows() == expected(portal.frame)
-    outcome = pipeline.sync()
-    assert outcome.exit_code == 0, outcome.said
-    assert pipeline.rows() == expected(portal.frame)
-    assert pipeline.verify().exit_code == 0
-
-
-def test_two_syncs_at_once_end_well(pipeline, portal):
-    portal.publish(EDITS["touch"].function(portal.frame, rows=50))
-    done: list[subprocess.CompletedProcess[str]] = []
-    threads = [threading.Thread(target=lambda: done.append(command(pipeline, "sync"))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [each.returncode for each in done] == [0, 0], [each.stdout + each.stderr for each in done]
-    assert pipeline.rows() == expected(portal.frame)

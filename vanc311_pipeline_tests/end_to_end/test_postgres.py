@@ -3,9 +3,12 @@
 What it does as SQLite does is claimed where that is: the checks, the loading, the law and the log run on both.
 """
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -15,6 +18,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.commands.backup import run_backup, run_restore
 from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.warehouse import loading
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
 
 # When, by whom and in which order, not what.
@@ -27,15 +31,33 @@ def store_kind():
     return "postgresql"
 
 
+@pytest.fixture(scope="module")
+def home(city, postgres, tmp_path_factory) -> Path:
+    """A directory of which the warehouse is the database `loaded`, and has the city."""
+    folder = tmp_path_factory.mktemp("loaded")
+    with StandIn(requests=city) as portal, pytest.MonkeyPatch.context() as environment:
+        loaded = on_machine(folder, portal, postgres.warehouse_url(postgres.make("loaded")), environment)
+        ended = loaded.sync()
+    assert ended.exit_code == 0, ended.said
+    return folder
+
+
 @pytest.fixture
-def host(warehouse_url, tmp_path, monkeypatch):
-    """Makes a pipeline on a machine of its own, on the one warehouse."""
-    monkeypatch.setenv("VANC311_DATABASE_URL", warehouse_url)
+def one(home, portal, postgres, tmp_path, monkeypatch) -> Pipeline:
+    """A pipeline with the city loaded into its warehouse in PostgreSQL."""
+    url = postgres.warehouse_url(postgres.make(f"one_{uuid4().hex}", like="loaded"))
+    return on_machine(Path(shutil.copytree(home, tmp_path / "one")), portal, url, monkeypatch)
 
-    def made(name: str, portal: StandIn) -> Pipeline:
-        return Pipeline(replace(settings_in(tmp_path / name, portal.url), database_url=warehouse_url))
 
-    return made
+@pytest.fixture
+def two(one, portal, tmp_path, monkeypatch) -> Pipeline:
+    """A pipeline on another machine, on the same warehouse, that has not run yet."""
+    return on_machine(tmp_path / "two", portal, one.settings.database_url, monkeypatch)
+
+
+def on_machine(folder: Path, portal: StandIn, url: str | None, environment: pytest.MonkeyPatch) -> Pipeline:
+    environment.setenv("VANC311_DATABASE_URL", url or "")
+    return Pipeline(replace(settings_in(folder, portal.url), database_url=url))
 
 
 def contents(pipeline: Pipeline) -> dict[str, list[tuple]]:
@@ -68,68 +90,52 @@ def test_the_same_portal_gives_the_same_file(synced, synced_postgres):
     assert structure(in_postgres) == structure(in_sqlite)
 
 
-def test_so_it_does_after_edits_of_every_kind(city, host, tmp_path):
-    with StandIn(requests=city) as portal:
-        pipelines = host("here", portal), Pipeline(settings_in(tmp_path / "sqlite", portal.url))
-        for edit in ("close", "add_twin", "relabel_type"):
-            for pipeline in pipelines:
-                assert pipeline.sync().exit_code == 0
-            portal.publish(EDITS[edit].function(portal.frame))
-        for pipeline in pipelines:
-            assert pipeline.sync().exit_code == 0
-            assert pipeline.rows() == expected(portal.frame)
-    assert {kind for (kind,) in pipelines[0].query("SELECT DISTINCT kind FROM request_changes")} == {
-        "closed",
-        "opened",
-        "relabelled",
-    }
-    assert differing(*pipelines) == {}
+def test_so_it_does_after_edits_of_every_kind(one, pipeline, portal):
+    frame = portal.frame
+    for edit in ("close", "add_twin", "relabel_type"):
+        frame = EDITS[edit].function(frame)
+    portal.publish(frame)
+    for each in (one, pipeline):
+        assert each.sync().exit_code == 0
+        assert each.rows() == expected(frame)
+    kinds = {kind for (kind,) in one.query("SELECT DISTINCT kind FROM request_changes")}
+    assert kinds == {"closed", "opened", "relabelled"}
+    assert differing(one, pipeline) == {}
 
 
 # -- several pipelines -------------------------------------------------------------------------------------------------
 
 
-def test_two_machines_share_one_warehouse_and_each_has_the_newest_file_after_its_own_sync(city, host):
-    with StandIn(requests=city) as portal:
-        one, two = host("one", portal), host("two", portal)
-        assert one.sync().exit_code == 0
-        assert "making it again" in two.sync().said  # nothing to load, but no file yet
-        portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-        assert two.sync().exit_code == 0
-        assert one.rows() != two.rows() == expected(portal.frame)
-        behind = one.sync()
-        assert "lacks what was stored since, by another pipeline" in behind.said
-        assert one.rows() == two.rows()
-        assert len(one.query("SELECT * FROM request_changes")) == 3  # once, whoever saw it
-        for pipeline in (one, two):
-            assert "Nothing changed" in pipeline.sync().said
-            verified = pipeline.verify()
-            assert verified.exit_code == 0, verified.said
-
-
-def test_a_pipeline_without_a_file_of_what_was_landed_elsewhere_still_proves_its_rows(city, host):
-    with StandIn(requests=city) as portal:
-        assert host("one", portal).sync().exit_code == 0
-        two = host("two", portal)
-        assert two.sync().exit_code == 0
-        verified = two.verify(deep=True)
-        assert verified.exit_code == 0, verified.said
-        assert "every row equal in every field" in verified.said
+def test_two_machines_share_one_warehouse_and_each_has_the_newest_file_after_its_own_sync(one, two, portal):
+    assert "making it again" in two.sync().said  # nothing to load, but no file yet
+    portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
+    assert two.sync().exit_code == 0
+    assert one.rows() != two.rows() == expected(portal.frame)
+    behind = one.sync()
+    assert "lacks what was stored since, by another pipeline" in behind.said
+    assert one.rows() == two.rows()
+    assert len(one.query("SELECT * FROM request_changes")) == 3  # once, whoever saw it
+    for pipeline in (one, two):
+        assert "Nothing changed" in pipeline.sync().said
+    verified = one.verify()
+    assert verified.exit_code == 0, verified.said
+    landed_elsewhere = two.verify(deep=True)
+    assert landed_elsewhere.exit_code == 0, landed_elsewhere.said
+    assert "every row equal in every field" in landed_elsewhere.said
 
 
 # -- the log -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, host, tmp_path):
+def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, warehouse_url, tmp_path, monkeypatch):
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
     assert pipeline.sync().exit_code == 0
     log = "SELECT * FROM request_changes ORDER BY change_id"
     before = pipeline.query(log)
-    moved = host("moved", portal)
+    moved = on_machine(tmp_path / "moved", portal, warehouse_url, monkeypatch)
     pipeline._outcome(run_backup, file=tmp_path / "log.gz")
     restored = moved._outcome(run_restore, file=tmp_path / "log.gz")
     assert "3 in request_changes" in restored.said
-    portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=2))
     assert moved.sync().exit_code == 0
     portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=3))
     assert moved.sync().exit_code == 0
@@ -141,49 +147,39 @@ def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, h
 # -- a server that is not there ----------------------------------------------------------------------------------------
 
 
-def test_a_server_that_cant_be_reached_is_told_without_the_password(city, host, postgres):
-    with StandIn(requests=city) as portal:
-        pipeline = host("here", portal)
-        assert pipeline.sync().exit_code == 0
-        before = pipeline.file()
-        closed = replace(
-            pipeline.settings, database_url=f"postgresql+psycopg://vanc311:{PASSWORD[:4]}@127.0.0.1:1/nowhere"
-        )
-        ended = Pipeline(closed).sync()
-        assert ended.exit_code == 2
-        assert "127.0.0.1/nowhere" in ended.said
-        assert "See that it runs" in ended.said
-        assert PASSWORD[:4] not in ended.said
-        assert pipeline.file() == before
+def test_a_server_that_cant_be_reached_is_told_without_the_password(one):
+    before = one.file()
+    nowhere = f"postgresql+psycopg://vanc311:{PASSWORD[:4]}@127.0.0.1:1/nowhere"
+    ended = Pipeline(replace(one.settings, database_url=nowhere)).sync()
+    assert ended.exit_code == 2
+    assert "127.0.0.1/nowhere" in ended.said
+    assert "See that it runs" in ended.said
+    assert PASSWORD[:4] not in ended.said
+    assert one.file() == before
 
 
-def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(city, host, warehouse_url, monkeypatch):
+def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal, monkeypatch):
     """As when it is restarted: the month that was being stored is as it was, and the next sync brings it."""
-    from vanc311_pipeline.warehouse import loading
-
     replace_requests = loading._replace_requests
 
     def cut(connection, *rest):
         moved = replace_requests(connection, *rest)
-        with psycopg.connect(warehouse_url.replace("+psycopg", ""), autocommit=True) as other:
+        with psycopg.connect(one.settings.database_url.replace("+psycopg", ""), autocommit=True) as other:
             mine = connection.connection.driver_connection.info.backend_pid
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (mine,))
         return moved
 
-    with StandIn(requests=city) as portal:
-        pipeline = host("here", portal)
-        assert pipeline.sync().exit_code == 0
-        before = pipeline.file()
-        portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-        with monkeypatch.context() as patched:
-            patched.setattr(loading, "_replace_requests", cut)
-            ended = pipeline.sync()
-        assert ended.exit_code == 2, ended.said
-        assert "PostgreSQL refused" in ended.said
-        assert pipeline.file() == before
-        assert pipeline.sync().exit_code == 0
-        assert pipeline.rows() == expected(portal.frame)
-        assert len(pipeline.query("SELECT * FROM request_changes")) == 3
+    before = one.file()
+    portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "_replace_requests", cut)
+        ended = one.sync()
+    assert ended.exit_code == 2, ended.said
+    assert "PostgreSQL refused" in ended.said
+    assert one.file() == before
+    assert one.sync().exit_code == 0
+    assert one.rows() == expected(portal.frame)
+    assert len(one.query("SELECT * FROM request_changes")) == 3
 
 
 # -- what is there -----------------------------------------------------------------------------------------------------
