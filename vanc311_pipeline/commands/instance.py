@@ -136,7 +136,7 @@ def _alone(file: Path, console: Console) -> Iterator[None]:
 def _wait_for_the_schedule(settings: Settings, instance: dg.DagsterInstance, console: Console) -> None:
     said = False
     while running := instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_AT_WORK), limit=1):
-        if is_dead(settings.running_dir, running[0].run_id):
+        if is_dead(instance, settings.running_dir, running[0].run_id):
             report_dead(instance, settings.running_dir, running[0])
             continue
         if not said:

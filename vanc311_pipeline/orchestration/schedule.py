@@ -71,7 +71,7 @@ def every_50_minutes(
         return dg.SkipReason(f"Slot {slot_name(slot)} is done: {already} {following}")
     if running := _unfinished_run(context.instance):
         what = f"run {running.run_id[:8]} of sync is not finished."
-        if is_dead(store.running_dir, running.run_id):
+        if is_dead(context.instance, store.running_dir, running.run_id):
             report_dead(context.instance, store.running_dir, running)
             what = f"the process of run {running.run_id[:8]} is gone, so the run was ended as failed."
         return dg.SkipReason(f"Slot {slot_name(slot)} waits: {what} Asking again in ten minutes.")

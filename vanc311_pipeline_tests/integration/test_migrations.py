@@ -13,6 +13,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
 from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.migrations import MIGRATIONS, VERSION, Migration, found_version, migrate
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
@@ -89,7 +90,9 @@ def city():
     return first, second, EDITS["touch"].function(second, rows=1)
 
 
-def test_the_next_sync_goes_on_with_its_log_and_publishes_the_new_tables_though_the_portal_is_quiet(first_release):
+def test_the_next_sync_cleans_its_months_by_the_present_rules_and_goes_on_with_its_log_though_the_portal_is_quiet(
+    first_release,
+):
     log = rows(first_release, "request_changes")
     first, second, now = city()
     with StandIn(requests=first) as portal:
@@ -98,9 +101,9 @@ def test_the_next_sync_goes_on_with_its_log_and_publishes_the_new_tables_though_
         pipeline = Pipeline(replace(first_release, portal_url=portal.url))
         outcome = pipeline.sync()
         assert outcome.exit_code == 0, outcome.said
-        assert "Nothing changed" in outcome.said
-        assert "making it again" in outcome.said
+        assert "2 stale months of 17 rows" in outcome.said
         assert pipeline.rows() == expected(now)
+        assert pipeline.query("SELECT DISTINCT code_version FROM month_ledger") == [(CODE_VERSION,)]
         assert pipeline.query("SELECT * FROM request_changes ORDER BY rowid") == log
         assert pipeline.query("SELECT count(*) > 0 FROM time_to_close") == [(1,)]
         again = pipeline.verify()
