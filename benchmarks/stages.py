@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -34,7 +35,7 @@ from vanc311_pipeline.portal.landing import describe_landed, land, landed_months
 from vanc311_pipeline.requests.cleaning import clean
 from vanc311_pipeline.requests.rows import month_rows
 from vanc311_pipeline.schema import OPENED
-from vanc311_pipeline.settings import FIRST_LIVE_MONTH, FIRST_MONTH, LIVE
+from vanc311_pipeline.settings import FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
@@ -159,6 +160,24 @@ def stage_publish(folder: Path, url: str) -> int:
     return stored_rows(warehouse)
 
 
+def stage_check(folder: Path, url: str) -> int:
+    """Ask every check about everything that is stored, as `vanc311 verify` does, but for what only the portal can answer."""
+    del url
+    from vanc311_pipeline.orchestration.checks import CHECKS, Scene
+    from vanc311_pipeline.orchestration.resources import store_resource
+
+    warehouse = warehouse_in(folder)
+    store = store_resource(Settings(data_dir=folder))
+    for check in CHECKS:
+        began = time.perf_counter()
+        with warehouse.read() as connection:
+            problems = check.audit(Scene(store, warehouse, connection, None, False)).problems
+        if problems and check.name not in ("months_equal_portal", "stored_total_equals_portal_total"):
+            raise SystemExit(f"{check.name}: {problems[0]}")
+        print(f"    {check.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
+    return stored_rows(warehouse)
+
+
 def stored_rows(warehouse: Warehouse) -> int:
     with warehouse.read() as connection:
         return connection.scalar(sa.select(sa.func.count()).select_from(schema.service_requests)) or 0
@@ -217,6 +236,7 @@ STAGES: dict[str, Callable[[Path, str], int]] = {
     "aggregate": stage_aggregate,
     "statistics": stage_statistics,
     "publish": stage_publish,
+    "check": stage_check,
     "to_published": stage_to_published,
 }
 

@@ -1,4 +1,4 @@
-"""The warehouse in SQLite and in PostgreSQL, side by side: what storing, counting and publishing cost in either.
+"""The warehouse in SQLite and in PostgreSQL, side by side: what storing, counting, publishing and checking cost in either.
 
 What belongs here: the same stages over the same landed files, each in a process of its own, and the printed table. What does
 not: the stages themselves (`stages`). PostgreSQL runs as it comes, waiting for the disk; its server's own memory and
@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.bench import RELEASED, Line, compare, say, stage, stand_in
 from benchmarks.postgres import running_postgres
 
-STAGES = ("store", "aggregate", "statistics", "publish")
+STAGES = ("store", "aggregate", "statistics", "publish", "check")
 
 
 def run(rows: int, folder: Path) -> tuple[dict[str, list[Line]], str]:
