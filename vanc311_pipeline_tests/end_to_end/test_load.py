@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 
 import pandas as pd
@@ -151,3 +152,15 @@ def test_verify_finds_a_row_that_was_tampered_with(pipeline):
     done = command(pipeline, "verify")
     assert done.returncode == 1
     assert "dates_and_durations_follow_from_instants" in done.stderr
+
+
+def test_two_syncs_at_once_end_well(pipeline, portal):
+    portal.publish(EDITS["touch"].function(portal.frame, rows=50))
+    done: list[subprocess.CompletedProcess[str]] = []
+    threads = [threading.Thread(target=lambda: done.append(command(pipeline, "sync"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [each.returncode for each in done] == [0, 0], [each.stdout + each.stderr for each in done]
+    assert pipeline.rows() == expected(portal.frame)

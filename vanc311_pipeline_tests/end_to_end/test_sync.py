@@ -232,12 +232,17 @@ def test_a_quota_that_ends_between_two_months_keeps_what_was_landed_for_the_next
 
 def test_values_that_were_garbled_on_their_way_are_quarantined_and_mended_by_the_next_load(pipeline, portal, run):
     changed(portal)
-    for field in (MODIFIED, "service_request_close_date", "latitude"):
-        portal.play(Fault("garbled_field", times=None, field=field))
+    for rows, field in enumerate((MODIFIED, "service_request_close_date", "latitude"), 1):
+        portal.play(
+            Fault("garbled_field", times=None, field=field, rows=rows)
+        )  # one more row each: the first reason counts
     ended = run(pipeline, "sync")
     assert ended.exit_code == 0, ended.err
     quarantined = pipeline.query("SELECT count(*) FROM quarantined_requests")[0][0]
-    assert quarantined > 0
+    reasons = {reason for (reason,) in pipeline.query("SELECT reason FROM quarantined_requests")}
+    assert reasons == {
+        "modified_at is not an instant", "closed_on is not a date", "latitude is not a number of degrees",
+    }  # fmt: skip
     assert f"Quarantined  {quarantined} row" in ended.out
     assert len(pipeline.rows()) + quarantined == len(portal.frame)
     portal.clear_faults()
@@ -309,6 +314,7 @@ def test_without_the_local_areas_nothing_is_published_and_a_later_sync_mends_it(
         portal.play(Fault(fault, dataset=AREAS, on="any", times=None))
         ended = run(empty, "sync")
         assert (fault, ended.exit_code) == (fault, code), ended.err
+        assert "Traceback" not in ended.err
         assert not empty.settings.published_path.exists()
         portal.clear_faults()
     ended = run(empty, "sync")
