@@ -200,6 +200,11 @@ class Day:
         self.city.publish(edited(self.city.frame, self.seed) if frame is None else frame)
         self.account.say(f"the city publishes: {self.city.newest.rows:,} rows")
 
+    @property
+    def data_processed(self) -> str:
+        """Of the newest release, as the portal says it."""
+        return f"{self.city.released_at:%Y-%m-%dT%H:%M:%SZ}"
+
     def graphql(self, question: str) -> Any:
         with requests.post(f"{self.made.url('webserver')}/graphql", json={"query": question}, timeout=30) as answer:
             return answer.json()["data"]
@@ -234,7 +239,7 @@ class Day:
 
     def run_at_work(self) -> None:
         """Until the run of the newest release has begun."""
-        release = {"key": RELEASE_TAG, "value": f"{self.city.released_at:%Y-%m-%dT%H:%M:%SZ} {self.city.newest.rows}"}
+        release = {"key": RELEASE_TAG, "value": f"{self.data_processed} {self.city.newest.rows}"}
         self.wait_for(
             "its run is at work",
             lambda: any(run["status"] == "STARTED" and release in run["tags"] for run in self.runs()),
@@ -248,7 +253,7 @@ class Day:
                 said = answer.json()["data"]
         except (requests.RequestException, KeyError, ValueError):
             return False
-        return bool(said["data_processed"] == f"{self.city.released_at:%Y-%m-%dT%H:%M:%SZ}")
+        return bool(said["data_processed"] == self.data_processed)
 
     def follows(self) -> None:
         """Until the city's newest release is what the site serves."""

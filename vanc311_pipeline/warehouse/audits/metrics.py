@@ -12,7 +12,15 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.laws import broken_laws
 from vanc311_pipeline.metrics.levels import LEVELS, METRICS, UNLOCATED, Level
 from vanc311_pipeline.schema import COUNTS, metric_cells
-from vanc311_pipeline.warehouse.audits.questions import DAY_SECONDS, Finding, Months, count, equal_or_null, months_of
+from vanc311_pipeline.warehouse.audits.questions import (
+    DAY_SECONDS,
+    ROUNDING,
+    Finding,
+    Months,
+    count,
+    equal_or_null,
+    months_of,
+)
 from vanc311_pipeline.warehouse.rows import fetch
 
 
@@ -97,7 +105,9 @@ def _same(wanted: tuple[Any, ...], stored: tuple[Any, ...] | None) -> bool:
     if stored is None or wanted[1:] != stored[1:]:
         return False
     left, right = wanted[0], stored[0]
-    return left is right is None or (None not in (left, right) and isclose(left, right, rel_tol=1e-12, abs_tol=1e-6))
+    return left is right is None or (
+        None not in (left, right) and isclose(left, right, rel_tol=ROUNDING["rtol"], abs_tol=ROUNDING["atol"])
+    )
 
 
 # Materialized, or both differences would be worked out again for each count. A Julian day holds 40 µs.

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from vanc311_pipeline.metrics.groups import KEYS
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.warehouse.rows import Row, fetch
 
@@ -18,8 +19,10 @@ Months = Collection[str] | None
 
 DAY_SECONDS = 86_400
 
+ROUNDING = {"rtol": 1e-12, "atol": 1e-6}
+"""What two floating-point numbers that are computed in different ways may differ by."""
 EXAMPLES = 5
-GROUP_KEYS = ("level", "scope", "local_area", "issue_type", "department", "period")
+GROUP_KEYS = (*KEYS, "period")
 GROUP = " || '|' || ".join(f"coalesce({key}, '')" for key in GROUP_KEYS)
 """A group and period as one text, by which two tables are joined: half of these are null."""
 _SHOWN = (
@@ -126,7 +129,7 @@ def in_words(row: Mapping[Any, Any]) -> str:
 def equal_or_null(left: pd.Series, right: pd.Series) -> pd.Series:
     """Equal to within a rounding of floating point, or null on both sides."""
     a, b = left.astype("float64").to_numpy(), right.astype("float64").to_numpy()
-    return pd.Series(np.isclose(a, b, rtol=1e-12, atol=1e-6, equal_nan=True), index=left.index)
+    return pd.Series(np.isclose(a, b, equal_nan=True, **ROUNDING), index=left.index)
 
 
 def sizes(connection: sa.Connection, *tables: sa.Table) -> dict[str, int]:
