@@ -163,12 +163,13 @@ def stage_publish(folder: Path, url: str) -> int:
 def stage_check(folder: Path, url: str) -> int:
     """Ask every check about everything that is stored, as `vanc311 verify` does, but for what only the portal can answer."""
     del url
-    from vanc311_pipeline.orchestration.checks import CHECKS, Scene
+    from vanc311_pipeline.orchestration.checks import Scene, checks_for
     from vanc311_pipeline.orchestration.resources import store_resource
 
     warehouse = warehouse_in(folder)
-    store = store_resource(Settings(data_dir=folder))
-    for check in CHECKS:
+    settings = Settings(data_dir=folder)
+    store = store_resource(settings)
+    for check in checks_for(settings):
         began = time.perf_counter()
         with warehouse.read() as connection:
             problems = check.audit(Scene(store, warehouse, connection, None, False)).problems

@@ -7,13 +7,13 @@ it. Nothing is read or opened at import.
 import dagster as dg
 
 from vanc311_pipeline.orchestration.alerts import alerts_sensor
-from vanc311_pipeline.orchestration.checks import ASSET_CHECKS
+from vanc311_pipeline.orchestration.checks import asset_checks
 from vanc311_pipeline.orchestration.deep import verify_deep
 from vanc311_pipeline.orchestration.job import sync, verify
 from vanc311_pipeline.orchestration.measures import measures
 from vanc311_pipeline.orchestration.presentation import presented
 from vanc311_pipeline.orchestration.pruning import prune_job, prune_schedule
-from vanc311_pipeline.orchestration.publication import ASSETS
+from vanc311_pipeline.orchestration.publication import assets
 from vanc311_pipeline.orchestration.resources import portal_resource, store_resource, webhook_resource
 from vanc311_pipeline.orchestration.schedule import every_50_minutes
 from vanc311_pipeline.progress import Progress, Silent
@@ -29,8 +29,8 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
     """
     prune = prune_job(settings)
     return dg.Definitions(
-        assets=presented(ASSETS, settings),
-        asset_checks=ASSET_CHECKS,
+        assets=presented(assets(settings), settings),
+        asset_checks=asset_checks(settings),
         jobs=[sync, verify, verify_deep, prune],
         schedules=[every_50_minutes, prune_schedule(prune)],
         sensors=[alerts_sensor(settings), measures],

@@ -1,4 +1,4 @@
-"""The last assets, the published file and its shipment, and the list of all assets."""
+"""The last assets, the published file and its shipment, and which assets there are."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from vanc311_pipeline.orchestration.statistics import STATISTICS, statistics
 from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases
 from vanc311_pipeline.plan import EMPTY
 from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import CheckResult, publish
@@ -71,7 +72,7 @@ def published_database(
     owners=OWNERS,
 )
 def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[None]:
-    """The published file in an object store, from which replicas serve it; only if VANC311_SHIP_URL is set.
+    """The published file in an object store, from which replicas serve it.
 
     Put there under its own digest, read back, and only then named as the one that counts. What does not get there is tried
     again with the next slot, even if the portal has nothing new.
@@ -81,8 +82,8 @@ def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) ->
         published = ledger.last_publication(connection)
     try:
         there = store.ships_to
-        if there is None or published is None:
-            return dg.MaterializeResult(metadata={"shipped": "nowhere: VANC311_SHIP_URL isn't set"})
+        if published is None:
+            return dg.MaterializeResult(metadata={"shipped": "nothing: nothing was published yet"})
         with open_read_only(store.published_path) as connection:
             about = dict(connection.execute(sa.select(schema.release)).mappings().one())
         shipment = there.ship(store.published_path, published.sha256, about)
@@ -150,14 +151,16 @@ def settled_datasets(warehouse: Warehouse, tags: Mapping[str, str]) -> list[str]
     return [release.dataset for release in read_releases(tags[RELEASES_TAG]) if release.dataset not in behind]
 
 
-ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
-    *PORTAL_DATASETS,
-    raw_service_requests,
-    local_areas,
-    service_requests,
-    *LEVEL_ASSETS.values(),
-    metric_aggregates,
-    statistics,
-    published_database,
-    shipped_database,
-]
+def assets(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """All assets; the shipment is one only where something ships."""
+    return [
+        *PORTAL_DATASETS,
+        raw_service_requests,
+        local_areas,
+        service_requests,
+        *LEVEL_ASSETS.values(),
+        metric_aggregates,
+        statistics,
+        published_database,
+        *([shipped_database] if settings.ship_url else []),
+    ]

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
+from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.alive import alive
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import CITY_PORTAL, PORTAL_ATTEMPTS, Settings, Source
@@ -49,9 +50,15 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     ship_url: str | None = None
 
     @property
-    def ships_to(self) -> ObjectStore | None:
-        """Where the published file is shipped."""
-        return ObjectStore(self.ship_url) if self.ship_url else None
+    def ships_to(self) -> ObjectStore:
+        """Where the published file is shipped.
+
+        Raises:
+            SettingsError: nowhere.
+        """
+        if not self.ship_url:
+            raise SettingsError("VANC311_SHIP_URL isn't set, so there is nowhere to ship the published file to.")
+        return ObjectStore(self.ship_url)
 
     @property
     def is_city_portal(self) -> bool:

@@ -11,7 +11,7 @@ from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFi
 from vanc311_pipeline.definitions import build_definitions, defs
 from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
 from vanc311_pipeline.orchestration.presentation import LAYERS
-from vanc311_pipeline.orchestration.publication import ASSETS
+from vanc311_pipeline.orchestration.publication import assets
 from vanc311_pipeline.orchestration.statistics import STATISTICS
 from vanc311_pipeline.settings import Settings
 
@@ -26,6 +26,13 @@ FIXED = {
 @pytest.fixture(scope="module")
 def definitions():
     return build_definitions(Settings())
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The assets that the pipeline makes, shipment included."""
+    shipping = Settings(ship_url="s3://bucket/folder")
+    return [asset for asset in assets(shipping) if isinstance(asset, dg.AssetsDefinition)]
 
 
 def test_workspace_yaml_pyproject_and_compose_name_one_location():
@@ -77,21 +84,34 @@ def test_an_asset_is_of_the_kind_of_database_that_it_is_in():
     assert sum("sqlite" in each for each in kinds.values()) == 1
 
 
-def test_partitions_are_utc_months_and_a_backfill_is_one_run():
-    partitioned = [asset for asset in ASSETS if isinstance(asset, dg.AssetsDefinition) and asset.partitions_def]
+def test_partitions_are_utc_months_and_a_backfill_is_one_run(made):
+    partitioned = [asset for asset in made if asset.partitions_def]
     assert {asset.key.to_user_string() for asset in partitioned} == {"raw_service_requests", "service_requests"}
     for asset in partitioned:
         assert asset.backfill_policy == dg.BackfillPolicy.single_run()
         assert asset.partitions_def.get_first_partition_key() == "2009-06"
 
 
-def test_no_asset_has_a_retry_policy_which_would_take_an_interrupt_for_a_failure_and_begin_anew():
-    assert not any(asset.op.retry_policy for asset in ASSETS if isinstance(asset, dg.AssetsDefinition))
+def test_no_asset_has_a_retry_policy_which_would_take_an_interrupt_for_a_failure_and_begin_anew(made):
+    assert not any(asset.op.retry_policy for asset in made)
 
 
 def test_every_check_is_described_and_guards_an_asset():
     assert {check.name for check in CHECKS} == set(DESCRIPTIONS)
     assert {check.asset for check in CHECKS} <= FIXED | {"shipped_database"} | set(STATISTICS)
+
+
+@pytest.mark.parametrize(("ship_url", "shipments"), [(None, 0), ("s3://bucket/folder", 1)])
+def test_the_shipment_its_check_and_its_steps_are_there_only_where_something_ships(ship_url, shipments):
+    made = build_definitions(Settings(ship_url=ship_url))
+    keys = [spec.key.to_user_string() for spec in made.resolve_all_asset_specs()]
+    checks = [key.asset_key.to_user_string() for each in made.asset_checks for key in each.check_keys]
+    assert keys.count("shipped_database") == checks.count("shipped_database") == shipments
+    for job, steps in (
+        ("sync", {"shipped_database", "check_shipped_database"}),
+        ("verify", {"check_shipped_database"}),
+    ):
+        assert sum(node.name in steps for node in made.resolve_job_def(job).nodes) == len(steps) * shipments
 
 
 def test_the_code_location_reads_its_settings_when_it_is_loaded(monkeypatch, tmp_path):

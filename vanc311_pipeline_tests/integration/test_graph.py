@@ -2,8 +2,9 @@
 
 import json
 
-from vanc311_pipeline.orchestration.checks import CHECKS
-from vanc311_pipeline.orchestration.publication import ASSETS
+from vanc311_pipeline.orchestration.checks import checks_for
+from vanc311_pipeline.orchestration.publication import assets
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.graph import SNAPSHOT, snapshot
 
 
@@ -16,8 +17,8 @@ def test_assets_checks_jobs_schedules_and_sensors_are_those_of_the_snapshot():
 
 def test_the_snapshot_leaves_nothing_out():
     held = json.loads(snapshot())
-    assert len(held["checks"]) == len(CHECKS)
-    assert len(held["assets"]) >= len(ASSETS)
+    assert len(held["checks"]) == len(checks_for(Settings()))
+    assert len(held["assets"]) >= len(assets(Settings()))
     assert all(held.values())
 
 

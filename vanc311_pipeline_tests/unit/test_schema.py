@@ -8,16 +8,16 @@ import pytest
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.orchestration.assets import LEVEL_ASSETS, portal_key
-from vanc311_pipeline.orchestration.publication import ASSETS
+from vanc311_pipeline.orchestration.publication import assets
 from vanc311_pipeline.orchestration.statistics import STATISTICS
-from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE
+from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
 from vanc311_pipeline.warehouse.publishing import dictionary_rows
 
 TABLES = {**schema.metadata.tables, **schema.published_metadata.tables}
 COLUMNS = [column for table in TABLES.values() for column in table.columns]
 MADE = {
     key.to_user_string(): asset
-    for asset in ASSETS
+    for asset in assets(Settings())
     if isinstance(asset, dg.AssetsDefinition)
     for key in sorted(asset.keys)
 }

@@ -37,11 +37,11 @@ def published_equal(warehouse: Warehouse, file: Path, months: Months) -> Finding
     return Finding(problems, counts={"months compared row by row": "all" if months is None else len(months)})
 
 
-def shipped_equal(connection: sa.Connection, shipped: Shipment | None, target: str | None) -> Finding:
+def shipped_equal(connection: sa.Connection, shipped: Shipment | None, target: str) -> Finding:
     """What the object store names as the file that counts is the one that was published last."""
     last = ledger.last_publication(connection)
-    if target is None or last is None:
-        return Finding(counts={"object store": target or "none is set"})
+    if last is None:
+        return Finding(counts={"object store": target})
     found = {"object store": target, "published": last.sha256, "shipped": shipped.sha256 if shipped else "nothing"}
     same = shipped is not None and (shipped.sha256, shipped.size) == (last.sha256, last.bytes)
     return Finding([] if same else [f"{target} serves {found['shipped']}, published was {last.sha256}"], counts=found)
