@@ -55,6 +55,7 @@ class FileByFile(LoadFileScheduling):
         return nodeid if Path(file).name in SPREAD else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile:
     return FileByFile(config, log)
 
