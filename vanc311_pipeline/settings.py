@@ -94,7 +94,7 @@ class Settings:
     """Where people reach Dagster's UI, for the links in alerts."""
     log_format: LogFormat = "colored"
     """How what happens is told on standard error: `colored` for people, `json` for collectors. Dagster's own words."""
-    site_url: str = "http://127.0.0.1:8311"
+    site_url: str | None = None
     """Where people reach the dashboard, for the links in Dagster's UI."""
     keep_runs_days: int = 30
     """How long Dagster keeps finished runs and their logs; those that the UI still needs stay longer."""
@@ -122,8 +122,9 @@ class Settings:
             ship_url=env.get("VANC311_SHIP_URL") or None,
             replica_seconds=_positive(env, "VANC311_REPLICA_SECONDS", default.replica_seconds),
             ui_url=_address("VANC311_UI_URL", env.get("VANC311_UI_URL"), "Dagster's UI", "http://127.0.0.1:3000"),
-            site_url=_address("VANC311_SITE_URL", env.get("VANC311_SITE_URL"), "the dashboard", default.site_url)
-            or default.site_url,
+            site_url=_address(
+                "VANC311_SITE_URL", env.get("VANC311_SITE_URL"), "the dashboard", "http://127.0.0.1:8311"
+            ),
             log_format=_log_format(env.get("VANC311_LOG_FORMAT") or default.log_format),
             keep_runs_days=_days(env, "VANC311_KEEP_RUNS_DAYS", default.keep_runs_days),
         )
@@ -162,6 +163,10 @@ class Settings:
             data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),
             dagster_home=self.dagster_home.with_name(f"{self.dagster_home.name}-sample"),
         )
+
+    def reached_at(self, ui_url: str, site_url: str) -> "Settings":
+        """These settings with the addresses that links lead to, for whoever listens there; those that the user set stay."""
+        return replace(self, ui_url=self.ui_url or ui_url, site_url=self.site_url or site_url)
 
     @property
     def warehouse_url(self) -> str:

@@ -1,8 +1,14 @@
-"""A port to listen on: that it is free, or whom to blame. What listens there is the commands' own business."""
+"""A port to listen on: that it is free, or whom to blame, and its address. What listens there is the commands' own business."""
 
 import socket
 
 from vanc311_pipeline.errors import SettingsError
+
+
+def address(host: str, port: int) -> str:
+    """Where people on this machine reach a server; one that listens everywhere, by loopback."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
 def refuse_taken_port(what: str, host: str, port: int, advice: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.commands.ports import address, refuse_taken_port
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.errors import IntegrityError, PortalError, SettingsError
 from vanc311_pipeline.portal.standin import StandIn
@@ -34,10 +34,11 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
     with ExitStack() as stack:
         if sync_first:
             settings = _bring_in(settings, console, stack)
+        settings = settings.reached_at(address(host, port), address(host, site_port))
         with open_instance(settings):
             pass  # its storage must exist before two processes open it
         console.print(
-            f"\nDagster UI: http://{host}:{port}  (the schedule every_50_minutes is on; Ctrl-C stops everything)"
+            f"\nDagster UI: {address(host, port)}  (the schedule every_50_minutes is on; Ctrl-C stops everything)"
         )
         _serve(settings, host, port, site_port)
 

@@ -24,7 +24,7 @@ LAYERS = {
 """The asset groups from left to right, and the layer that each is of."""
 
 _PAGES = {"ingestion": "quality", "requests": "quality", "publication": "data"}
-_PAGES_OF_TABLES = {"quality_ledger": "quality", "local_areas": "areas"}
+_PAGES_OF_TABLES = {"quality_ledger": "quality", "local_areas": "#map"}
 _FIRST_METRICS = {table: family.metrics[0].name for family in FAMILIES for table in family.tables if family.metrics}
 
 
@@ -50,8 +50,8 @@ def _presented(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     )
 
 
-def _links(table: str, group: str, site: str) -> dict[str, dg.UrlMetadataValue]:
-    if group == "portal":
+def _links(table: str, group: str, site: str | None) -> dict[str, dg.UrlMetadataValue]:
+    if group == "portal" or not site:
         return {}
     links = {"dashboard": dg.MetadataValue.url(f"{site}/{_PAGES_OF_TABLES.get(table, _PAGES.get(group, ''))}")}
     if table in _FIRST_METRICS:

@@ -57,6 +57,9 @@ def test_both_are_served_and_ctrl_c_ends_both_in_peace(up):
     process, dagster, site = up
     assert wait_for(f"http://127.0.0.1:{site}/").status_code == 200
     assert wait_for(f"http://127.0.0.1:{dagster}/server_info").json()["dagster_version"]
+    links = {"query": "{ assetNodes { metadataEntries { ... on UrlMetadataEntry { url } } } }"}
+    answer = requests.post(f"http://127.0.0.1:{dagster}/graphql", json=links, timeout=PATIENCE_SECONDS)
+    assert f"http://127.0.0.1:{site}/quality" in answer.text
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said

@@ -31,6 +31,7 @@ EVERY_SETTING = Settings(
     database_url="sqlite:///x",
     alert_webhook="http://x",
     ui_url="http://x",
+    site_url="http://x",
     dagster_database_url="x",
     ship_url="file:///x",
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vanc311_pipeline.commands.ports import address
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
 from vanc311_pipeline.settings import Settings
 
@@ -24,9 +25,19 @@ def test_nothing_needs_to_be_set():
 
 def test_an_empty_variable_is_as_good_as_none():
     names = Settings.from_environment({"VANC311_API_KEY": "k"}).to_environment()
-    others = ["VANC311_DATABASE_URL", "VANC311_ALERT_WEBHOOK", "VANC311_UI_URL", "VANC311_SHIP_URL"]
+    others = ["VANC311_DATABASE_URL", "VANC311_ALERT_WEBHOOK", "VANC311_UI_URL", "VANC311_SITE_URL", "VANC311_SHIP_URL"]
     empty = dict.fromkeys([*names, *others], "")
     assert Settings.from_environment(empty) == Settings.from_environment({})
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")]
+)
+def test_links_lead_to_where_it_listens_unless_the_user_says_otherwise(host, reached):
+    linked = Settings().reached_at(address(host, 3001), address(host, 8400))
+    assert (linked.ui_url, linked.site_url) == (f"http://{reached}:3001", f"http://{reached}:8400")
+    told = Settings(ui_url="https://ui.example", site_url="https://311.example")
+    assert told.reached_at(address(host, 3001), address(host, 8400)) == told
 
 
 def test_the_environment_wins(tmp_path):

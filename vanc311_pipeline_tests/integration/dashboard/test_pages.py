@@ -9,11 +9,13 @@ from contextlib import closing
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+import dagster as dg
 import pytest
 import requests
 
+from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.registry import METRICS
-from vanc311_pipeline.settings import LICENCE
+from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 ISSUE = "Street Light Out Case"
@@ -258,3 +260,14 @@ def test_before_anything_is_published_the_page_says_so(tmp_path):
         assert answer.status_code == 503
         assert "Nothing is published yet" in answer.text
         assert get(f"{address}/static/style.css").status_code == 200
+
+
+def test_every_link_of_dagsters_ui_leads_to_a_page_and_its_place_there(site):
+    specs = build_definitions(Settings(site_url=site)).resolve_all_asset_specs()
+    links = {value.url for spec in specs for value in spec.metadata.values() if isinstance(value, dg.UrlMetadataValue)}
+    assert len(links) > 5
+    for link in links:
+        answer = get(link)
+        assert answer.status_code == 200, link
+        _, _, place = link.partition("#")
+        assert not place or f'id="{place}"' in answer.text, link
