@@ -66,7 +66,7 @@ def run_serve(
     with (
         tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch,
         tempfile.TemporaryDirectory(prefix="vanc311-measures-") as measures,
-        _asked_to_stop_is_no_failure(),
+        asked_to_stop_is_no_failure(),
     ):
         os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch, MEASURES_VARIABLE: measures})
         with following(settings) if replica else nullcontext():
@@ -98,8 +98,8 @@ def _server(host: str, port: int) -> uvicorn.Server:
 
 
 @contextmanager
-def _asked_to_stop_is_no_failure() -> Iterator[None]:
-    """uvicorn ends in peace when it is asked to, and then raises the signal once more for whoever handled it before."""
+def asked_to_stop_is_no_failure() -> Iterator[None]:
+    """Around a server: uvicorn ends in peace when it is asked to, and then raises the signal once more for whoever handled it before."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -4,12 +4,13 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from starlette.types import ASGIApp
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.dashboard.site import dashboard
@@ -20,13 +21,18 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@contextmanager
-def served(published: Path) -> Iterator[str]:
+def served(published: Path) -> AbstractContextManager[str]:
     """The whole site, in front of a published file; its address."""
+    return serving(create_app(published, routers=[dashboard()]))
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """An application over HTTP; its address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()  # who comes before the server is ready waits
-        server = uvicorn.Server(uvicorn.Config(create_app(published, routers=[dashboard()]), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
