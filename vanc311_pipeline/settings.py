@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
+
 from vanc311_pipeline.errors import SettingsError
 
 Source = Literal["portal", "sample"]
@@ -119,7 +121,7 @@ class Settings:
             read_timeout_seconds=_positive(env, "VANC311_READ_TIMEOUT_SECONDS", default.read_timeout_seconds),
             retry_wait_seconds=_positive(env, "VANC311_RETRY_WAIT_SECONDS", default.retry_wait_seconds),
             alert_webhook=_webhook(env.get("VANC311_ALERT_WEBHOOK")),
-            ship_url=env.get("VANC311_SHIP_URL") or None,
+            ship_url=_ship(env.get("VANC311_SHIP_URL")),
             replica_seconds=_positive(env, "VANC311_REPLICA_SECONDS", default.replica_seconds),
             ui_url=_address("VANC311_UI_URL", env.get("VANC311_UI_URL"), "Dagster's UI", "http://127.0.0.1:3000"),
             site_url=_address(
@@ -130,7 +132,7 @@ class Settings:
         )
 
     def to_environment(self) -> dict[str, str]:
-        """The same settings as variables, for a child process."""
+        """Every variable of ours, for a child process or this one: what is not set here is empty, or it would be inherited."""
         values = {
             "VANC311_PORTAL_URL": self.portal_url,
             "VANC311_API_KEY": self.api_key,
@@ -149,19 +151,22 @@ class Settings:
             "VANC311_LOG_FORMAT": self.log_format,
             "VANC311_KEEP_RUNS_DAYS": str(self.keep_runs_days),
         }
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value or "" for name, value in values.items()}
 
     def for_sample(self, portal_url: str) -> "Settings":
-        """These settings for the bundled sample: a data directory and a Dagster home of its own."""
-        return replace(
-            self,
+        """Settings for the bundled sample: a data directory and a Dagster home of its own, and what is harmless of these.
+
+        All else is as it is by default, so that no address or secret of the user's reaches the sample.
+        """
+        return Settings(
             portal_url=portal_url,
             source="sample",
-            database_url=None,
-            dagster_database_url=None,
-            ship_url=None,
             data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),
             dagster_home=self.dagster_home.with_name(f"{self.dagster_home.name}-sample"),
+            read_timeout_seconds=self.read_timeout_seconds,
+            retry_wait_seconds=self.retry_wait_seconds,
+            log_format=self.log_format,
+            keep_runs_days=self.keep_runs_days,
         )
 
     def reached_at(self, ui_url: str, site_url: str) -> "Settings":
@@ -170,7 +175,7 @@ class Settings:
 
     @property
     def warehouse_url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir / 'warehouse.sqlite'}"
+        return self.database_url or sqlite_url(self.data_dir / "warehouse.sqlite")
 
     @property
     def raw_dir(self) -> Path:
@@ -187,6 +192,11 @@ class Settings:
     @property
     def published_path(self) -> Path:
         return self.data_dir / "published" / "vanc311.sqlite"
+
+
+def sqlite_url(path: Path) -> str:
+    """SQLAlchemy's address of a file, whatever signs its name has."""
+    return sa.URL.create("sqlite", database=str(path.absolute())).render_as_string()
 
 
 def _portal(value: str) -> str:
@@ -223,12 +233,42 @@ def _is_address(value: str) -> bool:
         return False
 
 
+_DATABASES = (
+    "Set it to sqlite:////absolute/path.sqlite or to postgresql+psycopg://user:password@host:5432/database, with every sign but "
+    "letters, digits, '-', '.', '_' and '~' in a name, password or path written as % and its two hex digits, or unset it to use "
+    "warehouse.sqlite in the data directory."
+)
+
+
 def _warehouse(value: str | None) -> str | None:
-    if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+    """The address in SQLAlchemy's words; a refused one is not repeated, because it may hold a password anywhere."""
+    if not value:
+        return None
+    if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise SettingsError(
-            f"VANC311_DATABASE_URL is {value.split('@')[-1]!r}; the warehouse is in SQLite or in PostgreSQL. Set it to "
-            "sqlite:////absolute/path.sqlite or to postgresql+psycopg://user:password@host:5432/database, or unset it to use "
-            "warehouse.sqlite in the data directory."
+            f"VANC311_DATABASE_URL does not begin with sqlite:/// or postgresql+psycopg://, and the warehouse is in one of the two. {_DATABASES}"
+        )
+    try:
+        url = sa.make_url(value)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise SettingsError(f"VANC311_DATABASE_URL can't be read as an address. {_DATABASES}") from error
+    if "@" in (url.host or ""):
+        raise SettingsError(f"VANC311_DATABASE_URL has two @: one in a name or password is written %40. {_DATABASES}")
+    path = url.database or ""
+    if url.get_backend_name() == "sqlite" and (url.query or not path.startswith("/") or path.endswith("/")):
+        raise SettingsError(
+            f"VANC311_DATABASE_URL is {value!r}, which is not the absolute path of a file: each process would take it for another "
+            f"one. {_DATABASES}"
+        )
+    return value
+
+
+def _ship(value: str | None) -> str | None:
+    scheme, _, place = (value or "").partition("://")
+    if value and (not place or (scheme in ("file", "local") and not place.startswith("/"))):
+        raise SettingsError(
+            "VANC311_SHIP_URL is not an absolute address. It is not repeated here, because it may hold a secret. Set it to an "
+            "address such as s3://bucket/folder or file:///absolute/folder, or unset it to ship nowhere."
         )
     return value or None
 

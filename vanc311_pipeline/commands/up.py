@@ -107,5 +107,8 @@ ENDED_WELL = (0, -signal.SIGINT, -signal.SIGTERM, 130, 143)
 
 
 def _start(settings: Settings, module: list[str]) -> subprocess.Popen[bytes]:
+    """A child that knows these settings only: Dagster would put those of an `.env` in its working directory above them."""
     environment = {**os.environ, **settings.to_environment(), "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen([sys.executable, "-m", *module], env=environment, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", *module], env=environment, cwd=settings.dagster_home, start_new_session=True
+    )
