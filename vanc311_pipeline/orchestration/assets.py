@@ -89,10 +89,7 @@ PORTAL_DATASETS = [
     kinds={"python", "parquet"},
     owners=OWNERS,
     pool=PORTAL_POOL,
-    metadata={
-        "dagster/column_schema": columns.raw_schema(),
-        "dagster/column_lineage": columns.raw_lineage(portal_key(LIVE)),
-    },
+    metadata=columns.raw_metadata(portal_key(LIVE)),
 )
 def raw_service_requests(
     context: dg.AssetExecutionContext,
@@ -288,6 +285,9 @@ def service_requests(
                 _report_request_month(context, load)
     except PipelineError as error:
         raise failure(error) from error
+    # With the newest month only: what a run of many months returns is copied into the event of each.
+    newest = {"preview": columns.preview(warehouse, schema.service_requests)}
+    context.add_asset_metadata(newest, partition_key=context.partition_keys[-1])
     if any(load.action == "held" for load in loads):
         with warehouse.write() as connection:
             known = ledger.last_release(connection, LIVE)
@@ -347,7 +347,6 @@ def _summary(warehouse: Warehouse, loads: list[MonthLoad]) -> dict[str, Any]:
         "rows changed": sum(load.changed for load in loads),
         "rows removed": sum(load.removed for load in loads),
         "rows quarantined": row_count(warehouse, schema.quarantined_requests),
-        "preview": columns.preview(warehouse, schema.service_requests),
     }
 
 

@@ -1,4 +1,7 @@
-"""Columns as Dagster shows them: schemas and lineage, derived from `schema`, and previews of rows."""
+"""Columns as Dagster shows them: schemas and lineage, derived from `schema`, and previews of rows.
+
+A column's lineage stands in its description, too: open-source Dagster stores column lineage, but draws it nowhere.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +14,12 @@ from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 PREVIEW_ROWS = 5
+_NEWEST_FIRST = {
+    "service_requests": ("partition_month", "opened_at"),  # the first by an index
+    "monthly_series": ("month",),
+    "backlog_daily": ("day",),
+    "quality_ledger": ("open_month",),
+}
 
 _ROW_SOURCES = {
     "request_id": ["department", "issue_type", "opened_at", "occurrence"],
@@ -82,49 +91,43 @@ _WITHOUT_SOURCE = {"level", "as_of", "measure", "mapping_version", "n_quarantine
 
 
 def table_metadata(table: sa.Table, lineage: dg.TableColumnLineage) -> dict[str, Any]:
-    """What every table asset says of itself: name, columns, and where each column comes from."""
+    """What every table asset says of itself: name, columns with meaning and unit, and where each column comes from."""
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.type),
+            description=f"{column.comment} ({column.info['unit']}){_sources(lineage, column.name)}",
+            constraints=dg.TableColumnConstraints(
+                nullable=bool(column.nullable), unique=column.primary_key and len(table.primary_key) == 1
+            ),
+        )
+        for column in table.columns
+    ]
     return {
         "dagster/table_name": table.name,
-        "dagster/column_schema": table_schema(table),
+        "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": lineage,
     }
 
 
-def table_schema(table: sa.Table) -> dg.TableSchema:
-    """A table's columns, with meaning and unit."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name=column.name,
-                type=str(column.type),
-                description=f"{column.comment} ({column.info['unit']})",
-                constraints=dg.TableColumnConstraints(
-                    nullable=bool(column.nullable), unique=column.primary_key and len(table.primary_key) == 1
-                ),
-            )
-            for column in table.columns
-        ]
-    )
-
-
-def raw_schema() -> dg.TableSchema:
+def raw_metadata(portal: dg.AssetKey) -> dict[str, Any]:
     """The landed files' columns: the portal's, all text."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(name, type="TEXT", description=f"as served; {kind} in the portal")
-            for name, (kind, _) in PORTAL_FIELDS.items()
-        ]
-        + [
-            dg.TableColumn(name, type="TEXT", description="as served; latitude and longitude again")
-            for name in KNOWN_EXTRA_FIELDS
-        ]
-    )
+    about = {name: f"as served; {kind} in the portal" for name, (kind, _) in PORTAL_FIELDS.items()}
+    about |= dict.fromkeys(KNOWN_EXTRA_FIELDS, "as served; latitude and longitude again")
+    lineage = dg.TableColumnLineage({name: [dg.TableColumnDep(portal, name)] for name in about})
+    columns = [
+        dg.TableColumn(name, type="TEXT", description=f"{text}{_sources(lineage, name)}")
+        for name, text in about.items()
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns), "dagster/column_lineage": lineage}
 
 
-def raw_lineage(portal: dg.AssetKey) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {name: [dg.TableColumnDep(portal, name)] for name in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)}
-    )
+def _sources(lineage: dg.TableColumnLineage, column: str) -> str:
+    """`. From service_requests: status, closed_on`; nothing for a column that is made from no other."""
+    names: dict[str, list[str]] = {}
+    for source in lineage.deps_by_column.get(column, ()):
+        names.setdefault(source.asset_key.to_user_string(), []).append(source.column_name)
+    return ". From " + "; ".join(f"{asset}: {', '.join(of)}" for asset, of in names.items()) if names else ""
 
 
 def request_lineage(raw: dg.AssetKey) -> dg.TableColumnLineage:
@@ -197,14 +200,13 @@ def area_lineage(portal: dg.AssetKey) -> dg.TableColumnLineage:
     )
 
 
-def preview(warehouse: Warehouse, table: sa.Table, newest_first: str | None = None) -> dg.TableMetadataValue:
-    """A few rows of a table, for the asset's page."""
-    query = sa.select(table).limit(PREVIEW_ROWS)
-    if newest_first:
-        query = query.order_by(table.c[newest_first].desc())
+def preview(warehouse: Warehouse, table: sa.Table) -> dg.TableMetadataValue:
+    """A few rows of a table, for the asset's page; the newest, if they have a date."""
+    newest_first = [table.c[name].desc() for name in _NEWEST_FIRST.get(table.name, ())]
+    query = sa.select(table).order_by(*newest_first).limit(PREVIEW_ROWS)
     with warehouse.read() as connection:
         rows = connection.execute(query).mappings().all()
     return dg.MetadataValue.table(
         records=[dg.TableRecord({name: "" if value is None else value for name, value in row.items()}) for row in rows],
-        schema=table_schema(table),
+        schema=dg.TableSchema([dg.TableColumn(column.name, type=str(column.type)) for column in table.columns]),
     )

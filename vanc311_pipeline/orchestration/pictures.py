@@ -58,7 +58,7 @@ def pictures(connection: sa.Connection, table: str) -> dict[str, dg.MetadataValu
 
     mine = [(picture, read(table, **picture.values)) for picture in PICTURES if picture.table == table]
     figures = [picture.draw(rows, read) for picture, rows in mine if len(rows)]
-    return {figure.name: _shown(figure) for figure in figures}
+    return {f"picture: {figure.name.replace('-', ' ')}": _shown(figure) for figure in figures}
 
 
 def _shown(figure: Figure) -> dg.MetadataValue:

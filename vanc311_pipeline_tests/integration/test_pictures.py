@@ -1,4 +1,4 @@
-"""Claims about the pictures in Dagster's UI: each main series has one, whole in itself, with its meaning in words."""
+"""Claims about the pictures and previews in Dagster's UI: each main series has one, whole in itself, with its meaning in words."""
 
 import base64
 import re
@@ -29,6 +29,7 @@ def test_every_main_series_has_its_pictures_with_words(synced, table):
     with Warehouse.of(synced).read() as connection:
         shown = pictures(connection, table)
     assert len(shown) == TABLES[table]
+    assert all(name.startswith("picture: ") for name in shown)
     for each in shown.values():
         picture, description, meaning = drawn(each)
         assert picture.tag.endswith("svg")
@@ -54,3 +55,17 @@ def test_a_run_leaves_them_with_the_asset(synced, monkeypatch):
             with Warehouse.of(synced).read() as connection:
                 rows = connection.scalar(sa.select(sa.func.count()).select_from(schema.metadata.tables[table]))
             assert metadata["dagster/row_count"].value == rows
+
+
+def test_a_preview_shows_the_newest_rows_once_a_run(synced):
+    with dg.DagsterInstance.from_config(str(synced.dagster_home)) as instance:
+        events = instance.fetch_materializations(dg.AssetKey("service_requests"), limit=1_000).records
+    previews = [
+        metadata["preview"] for event in events if "preview" in (metadata := event.asset_materialization.metadata)
+    ]
+    with Warehouse.of(synced).read() as connection:
+        newest = connection.scalars(
+            sa.text("SELECT opened_at FROM service_requests ORDER BY opened_at DESC LIMIT 5")
+        ).all()
+    assert len(events) > 1
+    assert [[row.data["opened_at"] for row in each.records] for each in previews] == [newest]
