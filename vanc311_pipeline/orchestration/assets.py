@@ -121,11 +121,12 @@ def raw_service_requests(
     except PipelineError as error:
         raise failure_or_retry(error, context.op_execution_context, portal) from error
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(context.run.run_id),  # else it would be that of the code, whatever was fetched
         metadata={
             "windows fetched": sum(action == "fetched" for action in actions.values()),
             "release": ", ".join(release_name(release) for release in releases.values()) or "held",
             "dagster/uri": str(store.raw_dir),
-        }
+        },
     )
 
 
@@ -246,7 +247,8 @@ def local_areas(
         except PipelineError as error:
             raise failure_or_retry(error, context.op_execution_context, portal) from error
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": present, "preview": columns.preview(warehouse, schema.local_areas)}
+        data_version=dg.DataVersion(context.run.run_id),
+        metadata={"dagster/row_count": present, "preview": columns.preview(warehouse, schema.local_areas)},
     )
 
 

@@ -1,4 +1,4 @@
-"""How assets present themselves in Dagster's UI beyond their own words: links to where people see them, tags, kinds, code.
+"""How assets present themselves in Dagster's UI beyond their own words: links to where people see them, tags, kinds, code, versions.
 
 What belongs here: what all assets get in the same way. What does not: descriptions and columns, which stand with the asset, the
 schema and the registry.
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import dagster as dg
 from dagster_shared.utils.warnings import BetaWarning
 
+from vanc311_pipeline.orchestration.versions import code_version
 from vanc311_pipeline.registry import FAMILIES
 from vanc311_pipeline.settings import Settings
 
@@ -32,7 +33,7 @@ Asset = dg.AssetsDefinition | dg.AssetSpec
 
 
 def presented(assets: Iterable[Asset], settings: Settings) -> list[Asset]:
-    """The assets with links to the dashboard, to their definitions and to the code, tags to filter by, and the database that they are in."""
+    """The assets with links to the dashboard, their definitions and the code, tags to filter by, their database and version."""
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", BetaWarning
@@ -45,6 +46,8 @@ def _presented(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     group = spec.group_name or ""
     if group != "publication" and (settings.database_url or "").startswith("postgresql"):
         spec = spec.replace_attributes(kinds={"postgresql" if kind == "sqlite" else kind for kind in spec.kinds})
+    if group != "portal":
+        spec = spec.replace_attributes(code_version=code_version(spec))
     return spec.merge_attributes(
         metadata=_links(spec.key.path[-1], group, settings.site_url), tags={"layer": LAYERS[group]}
     )
