@@ -107,7 +107,7 @@ def floor_rows(path: Path, month: str) -> list[tuple[object, ...]]:
 def stage_clean(folder: Path, url: str) -> int:
     """Clean every landed file and give its rows their ids; nothing is written."""
     with open_portal(url) as portal:
-        areas = [feature["properties"]["name"] for feature in portal.areas()["features"]]
+        areas = [area.name for area in portal.areas()]
     rows = 0
     for month in landed_months(folder / "raw", LIVE):
         served = read_landed(landed_path(folder / "raw", Window(LIVE, month)))

@@ -11,19 +11,29 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from vanc311_pipeline.disk import in_words, refusal
-from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_USAGE, PipelineError
+from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_USAGE, PipelineError, printable
 from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.portal.standin.command import standin_command
 from vanc311_pipeline.settings import Settings
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Terminal(Console):
+    """A console that shows text and doesn't obey it: what is printed may have come from the portal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+console = Terminal(highlight=False, soft_wrap=True)
+errors = Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,6 +6,7 @@
     │   └── StorageError              the disk is full, may not be written, or fails
     ├── PortalError                3  the portal can't be reached or refuses
     │   ├── PortalUnavailable         it didn't answer usably, after every retry
+    │   │   └── TooManyRequests           too many questions at once: wait a moment
     │   ├── PortalRefused             it said no: unknown dataset, bad request, no access
     │   └── QuotaExceeded             the day's calls are used up, until a stated time
     ├── Interrupted              130  Ctrl-C, or the process was told to end
@@ -14,7 +15,8 @@
         ├── CountMismatch             an export and the portal's own count disagree
         └── ReleaseMoved              the city published while we were reading
 
-A message says what happened, what it means for the data, and what to do. Only errors belong here.
+A message says what happened, what it means for the data, and what to do. It may quote a stranger, so no control character
+gets into it. Only errors belong here.
 """
 
 from datetime import datetime
@@ -22,10 +24,18 @@ from datetime import datetime
 EXIT_DONE, EXIT_INTEGRITY, EXIT_USAGE, EXIT_PORTAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
+def printable(text: str) -> str:
+    """The text with every character that a terminal might obey, or can't show, as its escape; line ends stay."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
 class PipelineError(Exception):
     """The base of them all; `exit_code` is what the command line ends with."""
 
     exit_code = EXIT_INTEGRITY
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class SettingsError(PipelineError):
@@ -53,6 +63,14 @@ class PortalError(PipelineError):
 
 class PortalUnavailable(PortalError):
     """No usable answer after every retry: no connection, a time-out, a server error or a broken body."""
+
+
+class TooManyRequests(PortalUnavailable):
+    """Too many questions at once; `seconds` is how long the portal wants to be left alone."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class PortalRefused(PortalError):

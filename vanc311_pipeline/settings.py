@@ -52,8 +52,18 @@ REREAD_SLACK_DAYS = 2
 # Manners towards the portal.
 CONNECT_TIMEOUT_SECONDS = 10.0
 SLOWEST_BYTES_PER_SECOND = 1_000  # measured over one read timeout; below it a download counts as stalled
+# No answer is larger or takes longer, whatever it is: the largest month is 10 MB and takes seconds.
+ANSWER_BYTES = 256_000_000
+ANSWER_SECONDS = 900.0
+JSON_BYTES = 32_000_000  # held in memory; the archive's groups, the largest document, are a quarter of it
+EXPORT_BYTES_PER_ROW = 4_000  # a row has about 250 bytes; to this, by the portal's own count, an export is read
+EXPORT_BYTES_AT_LEAST = 1_000_000
+REFUSAL_BYTES = 16_000  # so much of a refusal is read, for its words
+MOST_ROWS = 100_000_000  # a count beyond it is none
 PORTAL_ATTEMPTS = 4
 RETRY_WAIT_MAX_SECONDS = 20.0
+BURST_SECONDS = 60.0  # a 429 that ends within it is waited for; one that lasts longer is a used-up quota
+QUOTA_SECONDS = 86_400.0  # the portal counts calls by the day, so no quota is waited for longer, whatever it says
 TICK_READ_TIMEOUT_SECONDS = 30.0
 TICK_SECONDS = 45.0  # all that a schedule's tick may take with the portal: Dagster gives up on it after 60 s
 
@@ -69,7 +79,7 @@ class Settings:
 
     portal_url: str = f"https://{CITY_PORTAL}"
     """Where the city's portal, or a stand-in, answers."""
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     """Sent to the portal if set; the datasets are public without it."""
     data_dir: Path = Path("data")
     """Holds raw/, warehouse.sqlite and published/vanc311.sqlite."""
@@ -112,7 +122,7 @@ class Settings:
         default = cls()
         return cls(
             portal_url=_portal(env.get("VANC311_PORTAL_URL") or default.portal_url),
-            api_key=env.get("VANC311_API_KEY") or None,
+            api_key=_api_key(env.get("VANC311_API_KEY")),
             data_dir=Path(env.get("VANC311_DATA_DIR") or default.data_dir).expanduser().absolute(),
             database_url=_warehouse(env.get("VANC311_DATABASE_URL")),
             dagster_home=Path(env.get("DAGSTER_HOME") or default.dagster_home).expanduser().absolute(),
@@ -206,6 +216,16 @@ def _portal(value: str) -> str:
             "Set it to the portal's root, such as https://opendata.vancouver.ca, or unset it."
         )
     return value.rstrip("/")
+
+
+def _api_key(value: str | None) -> str | None:
+    # An HTTP header can't hold anything else, and whatever is refused later would be refused with the key in its words.
+    if value and not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise SettingsError(
+            "VANC311_API_KEY has a character that a key can't have: a line end, a blank at its edge or one outside ASCII; it is not "
+            "repeated here, because it is a secret. Set it to the key alone, or unset it: the datasets are public without it."
+        )
+    return value or None
 
 
 def _webhook(value: str | None) -> str | None:

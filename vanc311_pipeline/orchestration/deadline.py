@@ -14,8 +14,8 @@ Answer = TypeVar("Answer")
 def within(seconds: float, ask: Callable[[], Answer], too_late: Exception) -> Answer:
     """What `ask` answers or raises, or `too_late` when the time is up.
 
-    A thread, because some waits have no time limit of their own: a name server, a header that comes byte by byte. One
-    that is left behind goes on until it notices, so `ask` must do no harm when nobody waits for it any more.
+    A thread, because some waits have no time limit of their own, such as a name server's. One that is left behind goes on
+    until it notices, so `ask` must do no harm when nobody waits for it any more.
     """
     answer: Future[Answer] = Future()
 

@@ -7,29 +7,33 @@ Every unusable answer is an error from `vanc311_pipeline.errors`, never rows: a 
 with status 200, the text `Streaming interrupted` at the end of an export, a body that is not what was asked for.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import requests
 import tenacity
 import urllib3
 
-from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, QuotaExceeded
-from vanc311_pipeline.portal.contract import Cell, Release, canonical_instant, required
+from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, TooManyRequests
+from vanc311_pipeline.portal.contract import Area, Cell, Release
+from vanc311_pipeline.portal.documents import areas_of, cells_of, release_of, total_count_of
+from vanc311_pipeline.portal.quota import refusal_of_calls
+from vanc311_pipeline.portal.transport import PortalSession
 from vanc311_pipeline.schema import OPENED
 from vanc311_pipeline.settings import (
+    ANSWER_BYTES,
     AREAS,
     CONNECT_TIMEOUT_SECONDS,
+    EXPORT_BYTES_AT_LEAST,
+    EXPORT_BYTES_PER_ROW,
+    JSON_BYTES,
     PORTAL_ATTEMPTS,
+    REFUSAL_BYTES,
     RETRY_WAIT_MAX_SECONDS,
-    SLOWEST_BYTES_PER_SECOND,
 )
 
 Answer = TypeVar("Answer")
@@ -66,16 +70,13 @@ class Portal:
         self._base = f"{url}/api/explore/v2.1/catalog/datasets"
         self._read_timeout = read_timeout
         self._persisting = False
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = (
-            f"vanc311_pipeline/{version('vanc311_pipeline')} (mirror of Vancouver's 3-1-1 open data)"
-        )
-        if api_key:
-            self._session.headers["Authorization"] = f"Apikey {api_key}"
+        self._api_key = api_key
+        self._session = PortalSession(api_key)
+        backoff = tenacity.wait_exponential_jitter(multiplier=retry_wait, max=RETRY_WAIT_MAX_SECONDS, jitter=retry_wait)
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((PortalUnavailable, CountMismatch)),
             stop=tenacity.stop_after_attempt(attempts),
-            wait=tenacity.wait_exponential_jitter(multiplier=retry_wait, max=RETRY_WAIT_MAX_SECONDS, jitter=retry_wait),
+            wait=lambda state: max(backoff(state), _asked_to_wait(state)),
             reraise=True,
         )
 
@@ -109,7 +110,7 @@ class Portal:
 
     def release(self, dataset: str) -> Release:
         """The dataset's current release, from its metadata."""
-        return self.persist(lambda: self._release(dataset))
+        return self.persist(lambda: release_of(dataset, self._json(dataset, {})))
 
     def total_count(self, dataset: str, where: str) -> int:
         """How many rows match, by the portal's own count."""
@@ -119,89 +120,47 @@ class Portal:
         """The grouped question: per UTC month, department and issue type, rows, closed rows and latest change."""
         return self.persist(lambda: self._cells(dataset))
 
-    def areas(self) -> dict[str, Any]:
-        """The 22 local areas as a GeoJSON FeatureCollection."""
-        return self.persist(lambda: self._areas())
+    def areas(self) -> list[Area]:
+        """The city's local areas."""
+        return self.persist(lambda: areas_of(self._json(f"{AREAS}/exports/geojson", {})))
 
-    def download(self, dataset: str, where: str, to: Path) -> None:
+    def download(self, dataset: str, where: str, to: Path, rows: int) -> None:
         """Stream one export into a file, once; no retry, because only the caller can count what came.
+
+        Args:
+            rows: the portal's count of them; what goes far beyond their size is not read on.
 
         Raises:
             PortalUnavailable: the connection, the status or the body shows that the export is not whole.
         """
         query = {"where": where, "timezone": "UTC", "delimiter": ";", "with_bom": "false", "use_labels": "false"}
+        most = min(EXPORT_BYTES_AT_LEAST + rows * EXPORT_BYTES_PER_ROW, ANSWER_BYTES)
         with self._get(f"{dataset}/exports/csv", query) as response, to.open("wb") as file:
             tail = b""
-            for chunk in self._chunks(response):
+            for chunk in self._chunks(response, most):
                 file.write(chunk)
                 tail = (tail + chunk)[-_TAIL_BYTES:]
         if _BROKEN in tail:
-            said = tail[tail.rindex(_BROKEN) :].decode(errors="replace").strip()
-            raise PortalUnavailable(f"The portal broke off an export of {dataset} and said: {said[:300]!r}.")
+            words = self._quoted(tail[tail.rindex(_BROKEN) :])
+            raise PortalUnavailable(f"The portal broke off an export of {dataset} and said: {words!r}.")
         if not tail.endswith(b"\n"):
             raise PortalUnavailable(f"An export of {dataset} ends in the middle of a row: the connection was cut.")
 
-    def _release(self, dataset: str) -> Release:
-        document = self._json(dataset, {})
-        try:
-            default = required(document, "metas", "default")
-            return Release(
-                dataset=dataset,
-                data_processed=canonical_instant(required(default, "data_processed")),
-                records_count=int(required(default, "records_count")),
-                fields=tuple((str(field["name"]), str(field["type"])) for field in required(document, "fields")),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise PortalUnavailable(f"The portal's metadata of {dataset} can't be read: {error!r}.") from error
-
     def _total_count(self, dataset: str, where: str) -> int:
-        document = self._json(f"{dataset}/records", {"where": where, "limit": "1", "timezone": "UTC"})
-        count = document.get("total_count") if isinstance(document, dict) else None
-        if not isinstance(count, int) or count < 0:
-            raise PortalUnavailable(f"The portal's count of {dataset} has no total_count: {str(document)[:200]}")
-        return count
+        query = {"where": where, "limit": "1", "timezone": "UTC"}
+        return total_count_of(dataset, self._json(f"{dataset}/records", query))
 
     def _cells(self, dataset: str) -> list[Cell]:
-        lines = self._json(
-            f"{dataset}/exports/json",
-            {
-                "select": "count(*) as n, count(service_request_close_date) as closed, max(last_modified_timestamp) as latest",
-                "group_by": f"date_format({OPENED},'yyyy-MM') as month, department, service_request_type",
-                "timezone": "UTC",
-            },
-        )
-        try:
-            return [
-                Cell(
-                    month=line.get("month"),
-                    department=line.get("department"),
-                    issue_type=line.get("service_request_type"),
-                    rows=int(line["n"]),
-                    closed=int(line["closed"]),
-                    latest=canonical_instant(line["latest"]) if line.get("latest") else None,
-                )
-                for line in lines
-            ]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise PortalUnavailable(
-                f"The portal's answer to the grouped question on {dataset} can't be read: {error!r}."
-            ) from error
+        query = {
+            "select": "count(*) as n, count(service_request_close_date) as closed, max(last_modified_timestamp) as latest",
+            "group_by": f"date_format({OPENED},'yyyy-MM') as month, department, service_request_type",
+            "timezone": "UTC",
+        }
+        return cells_of(dataset, self._json(f"{dataset}/exports/json", query))
 
-    def _areas(self) -> dict[str, Any]:
-        document = self._json(f"{AREAS}/exports/geojson", {})
-        if not isinstance(document, dict) or document.get("type") != "FeatureCollection":
-            raise PortalUnavailable(f"The portal's {AREAS} is not a GeoJSON FeatureCollection: {str(document)[:200]}")
-        return document
-
-    def _json(self, path: str, query: dict[str, str]) -> Any:
+    def _json(self, path: str, query: dict[str, str]) -> bytes:
         with self._get(path, query) as response:
-            body = b"".join(self._chunks(response))
-        try:
-            return json.loads(body)
-        except ValueError as error:
-            raise PortalUnavailable(
-                f"The portal's answer for {path} is not whole JSON; it ends {body[-200:]!r}."
-            ) from error
+            return b"".join(self._chunks(response, JSON_BYTES))
 
     @contextmanager
     def _get(self, path: str, query: dict[str, str]) -> Iterator[requests.Response]:
@@ -210,28 +169,66 @@ class Portal:
         timeout = (min(CONNECT_TIMEOUT_SECONDS, silence), silence)
         try:
             with self._session.get(f"{self._base}/{path}", params=query, stream=True, timeout=timeout) as response:
-                _refuse(response, path)
+                self._refuse(response, path)
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise PortalUnavailable(f"{self.url} did not answer {path} usably: {_plain(error)}.") from error
+            raise PortalUnavailable(
+                f"{self.url} did not answer {path} usably: {self._quoted(_plain(error))}."
+            ) from error
 
-    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """The body, as long as it flows: a drip slower than any real line counts as a stall.
+    def _refuse(self, response: requests.Response, path: str) -> None:
+        """Raise what an answer that has no data means."""
+        status = response.status_code
+        if status == 429:
+            raise refusal_of_calls(response.headers, self._words(response))
+        if status >= 500 or status == 408:
+            raise PortalUnavailable(f"The portal answered {path} with status {status}.")
+        if status >= 400:
+            raise PortalRefused(
+                f"The portal refused {path} with status {status}: {self._quoted(self._words(response))} "
+                "Nothing was loaded. Asking again won't help; check VANC311_PORTAL_URL, the dataset's name and the API key."
+            )
+        if 300 <= status < 400:
+            raise PortalUnavailable(
+                f"The portal answered {path} with status {status} and the address "
+                f"{self._quoted(response.headers.get('location', 'of nothing'))}, which is not followed: the API key would go "
+                "along. If the portal has moved, set VANC311_PORTAL_URL."
+            )
+        if status != 200:
+            raise PortalUnavailable(f"The portal answered {path} with the unexpected status {status}.")
+        if "text/html" in response.headers.get("content-type", ""):
+            raise PortalUnavailable(
+                f"The portal answered {path} with a web page instead of data: probably maintenance."
+            )
 
-        Each piece is taken as it arrives: waiting for a full one would wait for a drip for ever.
-        """
-        started, received = time.monotonic(), 0
+    def _words(self, response: requests.Response) -> bytes:
+        """The beginning of a refusal's body; the status counts without it, so one that can't be read is none."""
+        words = b""
+        try:
+            for chunk in self._chunks(response, ANSWER_BYTES):
+                words += chunk
+                if len(words) >= REFUSAL_BYTES:
+                    break
+        except (PortalUnavailable, urllib3.exceptions.HTTPError):
+            return b""
+        return words[:REFUSAL_BYTES]
+
+    def _quoted(self, words: bytes | str) -> str:
+        """The portal's own words for a message: their beginning, and never our key, which it might repeat."""
+        text = words.decode(errors="replace") if isinstance(words, bytes) else words
+        return (text.replace(self._api_key, "…") if self._api_key else text)[:300].strip()
+
+    def _chunks(self, response: requests.Response, most: int) -> Iterator[bytes]:
+        """The body, decompressed piece by piece as it arrives, up to `most` bytes."""
+        received = 0
         while chunk := response.raw.read1(65_536, decode_content=True):
             self._left()
-            yield chunk
             received += len(chunk)
-            elapsed = time.monotonic() - started
-            if elapsed > self._read_timeout:
-                if received < elapsed * SLOWEST_BYTES_PER_SECOND:
-                    raise PortalUnavailable(
-                        f"{self.url} sent only {received:,} bytes in {elapsed:.0f} s: the download stalled."
-                    )
-                started, received = time.monotonic(), 0
+            if received > most:
+                raise PortalUnavailable(
+                    f"{self.url} sent more than {most:,} bytes, far more than what was asked for can have: it was not read on."
+                )
+            yield chunk
 
     def _left(self) -> float:
         """The seconds that are left of those that the client may take; none left is an error."""
@@ -243,47 +240,14 @@ class Portal:
         return left
 
 
-def _refuse(response: requests.Response, path: str) -> None:
-    status = response.status_code
-    if status == 429:
-        raise _quota(response)
-    if status >= 500 or status == 408:
-        raise PortalUnavailable(f"The portal answered {path} with status {status}.")
-    if status >= 400:
-        raise PortalRefused(
-            f"The portal refused {path} with status {status}: {response.text[:500].strip()} "
-            "Nothing was loaded. Asking again won't help; check VANC311_PORTAL_URL, the dataset's name and the API key."
-        )
-    if status != 200:
-        raise PortalUnavailable(f"The portal answered {path} with the unexpected status {status}.")
-    if "text/html" in response.headers.get("content-type", ""):
-        raise PortalUnavailable(f"The portal answered {path} with a web page instead of data: probably maintenance.")
-
-
-def _quota(response: requests.Response) -> QuotaExceeded:
-    until = _reset_time(response)
-    when = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until the next day (00:00 UTC)"
-    return QuotaExceeded(
-        f"The portal's calls for the day are used up, {when}. Nothing was lost; what was loaded before stays. "
-        "Run `vanc311 sync` again after that, or set VANC311_API_KEY to have a quota of your own.",
-        until,
-    )
-
-
-def _reset_time(response: requests.Response) -> datetime | None:
-    """When the quota starts anew: from the body, else from the header, else unknown."""
-    try:
-        return datetime.fromisoformat(response.json()["reset_time"])
-    except (ValueError, KeyError, TypeError):
-        try:
-            return datetime.fromisoformat(response.headers["x-ratelimit-reset"])
-        except (ValueError, KeyError):
-            return None
+def _asked_to_wait(state: tenacity.RetryCallState) -> float:
+    """The seconds that the portal wants to be left alone before the next attempt."""
+    error = state.outcome.exception() if state.outcome else None
+    return error.seconds if isinstance(error, TooManyRequests) else 0.0
 
 
 def _plain(error: BaseException) -> str:
     """The innermost reason, without the library's wrapping."""
-    reason: Any = error
-    while getattr(reason, "reason", None) is not None or (reason.args and isinstance(reason.args[0], BaseException)):
-        reason = getattr(reason, "reason", None) or reason.args[0]
-    return f"{type(reason).__name__}: {reason}"
+    wrapped = [getattr(error, "reason", None), *error.args]
+    inner = next((part for part in wrapped if isinstance(part, BaseException)), None)
+    return _plain(inner) if inner else f"{type(error).__name__}: {error}"

@@ -4,10 +4,8 @@ What belongs here: the shapes of what the portal sends, and the schema gate (the
 files (`landing`) and any reading of the rows (`requests`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.months import next_month
@@ -93,17 +91,29 @@ class Cell:
     """Newest last-modified instant, `2026-08-16T14:06:58Z`."""
 
 
+@dataclass(frozen=True)
+class Area:
+    """One local area: its name, its centre in degrees, and its outline as GeoJSON."""
+
+    name: str
+    latitude: float
+    longitude: float
+    boundary: str
+
+
+def instant(text: str) -> datetime:
+    """An instant in UTC; without an offset it is UTC.
+
+    Raises:
+        ValueError: it is none, or one outside the years 1 to 9999.
+    """
+    moment = datetime.fromisoformat(text)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text} is outside the years 1 to 9999") from error
+
+
 def canonical_instant(text: str) -> str:
     """`2026-08-16T07:06:58-07:00` as `2026-08-16T14:06:58Z`; without an offset it is UTC; fractions are cut."""
-    instant = datetime.fromisoformat(text)
-    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def required(document: Mapping[str, Any], *path: str) -> Any:
-    """Walk into a JSON object; a missing step is a KeyError that names the whole path."""
-    value: Any = document
-    for step in path:
-        if not isinstance(value, Mapping) or step not in value:
-            raise KeyError(".".join(path))
-        value = value[step]
-    return value
+    return instant(text).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

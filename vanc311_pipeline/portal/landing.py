@@ -115,7 +115,7 @@ def _fetch_whole(
     portal: Portal, release: Release, window: Window, where: str, body: Path, counted: int | None
 ) -> tuple[pa.Table, int, int]:
     before = portal.total_count(window.dataset, where) if counted is None else counted
-    portal.download(window.dataset, where, body)
+    portal.download(window.dataset, where, body, before)
     table = _parse(body, window)
     after = portal.total_count(window.dataset, where)
     now = portal.release(window.dataset)

@@ -1,5 +1,6 @@
 """Claims about the portal's client, against the stand-in over real HTTP: usable answers, or a clear error, never rows."""
 
+import gzip
 import socketserver
 import threading
 from contextlib import suppress
@@ -66,12 +67,9 @@ def test_a_month_costs_two_counts_one_export_and_one_look_at_the_release(client,
     assert [entry.path.rsplit("/", 1)[-1] for entry in standin.requests_log] == ["records", "csv", "records", LIVE]
 
 
-def test_the_client_says_who_it_is_and_sends_the_key_if_there_is_one(standin):
-    with Portal(standin.url, api_key="secret", read_timeout=5, retry_wait=0.001) as client:
-        client.release(LIVE)
-    headers = {name.lower(): value for name, value in standin.requests_log[-1].headers.items()}
-    assert headers["user-agent"].startswith("vanc311_pipeline/")
-    assert headers["authorization"] == "Apikey secret"
+def test_the_client_says_who_it_is(client, standin):
+    client.release(LIVE)
+    assert standin.requests_log[-1].headers["user-agent"].startswith("vanc311_pipeline/")
 
 
 BROKEN_BODIES = [
@@ -94,39 +92,147 @@ def test_an_export_that_stays_broken_is_an_error_and_never_rows(client, standin,
     assert list((tmp_path / LIVE).iterdir()) == []
 
 
-def test_a_download_that_drips_counts_as_stalled(client, standin, tmp_path):
-    standin.play(Fault("slow_drip", on="export", times=None, bytes=2, seconds=0.05))
-    with pytest.raises(PortalUnavailable, match=r"stalled|time"):
-        landing(client, tmp_path)
+OK = b"HTTP/1.1 200 OK\r\n"
+JSON = OK + b"content-type: application/json\r\n"
+CHUNKED = JSON + b"transfer-encoding: chunked\r\n\r\n"
+GZIP = JSON + b"content-encoding: gzip\r\n\r\n"
 
 
-class DrippingBody(socketserver.BaseRequestHandler):
-    """States a length and sends the body byte by byte, each in time."""
-
-    def handle(self):
-        self.request.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n")
-        with suppress(OSError):
-            while not self.server.closing.wait(0.02):
-                self.request.sendall(b" ")
+def without_end(*pieces, then=b"x" * 65_536, pause=0.0):
+    """An answer that begins with some pieces and goes on with another for ever."""
+    return [*pieces], then, pause
 
 
 @pytest.fixture
-def dripping():
-    """The address of a portal whose answers hardly flow."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), DrippingBody) as server:
-        server.daemon_threads, server.closing = True, threading.Event()
+def answering():
+    """The address of a portal that sends just these bytes to whoever asks, byte for byte."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.server.asked.append(self.request.recv(65_536))
+            with suppress(OSError):
+                for piece in self.server.pieces:
+                    self.request.sendall(piece)
+                while self.server.then and not self.server.closing.wait(self.server.pause):
+                    self.request.sendall(self.server.then)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        server.daemon_threads, server.closing, server.asked = True, threading.Event(), []
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+
+        def answer(pieces, then=b"", pause=0.0):
+            server.pieces, server.then, server.pause = pieces, then, pause
+            return server
+
+        server.url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield answer
         server.closing.set()
         server.shutdown()
 
 
-def test_an_answer_of_stated_length_that_drips_counts_as_stalled(dripping):
+def zipped(size):
+    return gzip.compress(b" " * size)
+
+
+NEVER_WHOLE = {
+    "a drip in the headers": (without_end(JSON, then=b"x", pause=0.02), "the download stalled"),
+    "a drip in a chunk's size": (without_end(CHUNKED, then=b"0", pause=0.02), "the download stalled"),
+    "a drip in a body": (without_end(JSON + b"\r\n", then=b" ", pause=0.02), "the download stalled"),
+    "a body without an end": (without_end(JSON + b"\r\n"), "sent more than 100,000 bytes"),
+    "trailers without an end": (without_end(CHUNKED, b"0\r\n", then=b"x: y\r\n" * 5_000), "goes on after 1,000,000 bytes"),
+    "interim answers without an end": (without_end(then=b"HTTP/1.1 100 Continue\r\n\r\n" * 999), "goes on after 1,000,000 bytes"),
+    "2 kB of gzip that are 2 MB": (([GZIP, zipped(2_000_000)],), "sent more than 100,000 bytes"),
+    "gzip in gzip": (([GZIP.replace(b"gzip", b"gzip, gzip"), gzip.compress(zipped(50_000_000))],), "sent more than 100,000 bytes"),
+    "gzip that ends early": (([GZIP, zipped(1_000)[:-20]],), "not whole JSON"),
+    "gzip that is none": (([GZIP, b"not gzip"],), "did not answer"),
+    "a header of 70,000 bytes": (([JSON, b"x: " + b"y" * 70_000],), "did not answer"),
+    "101 headers": (([JSON + b"x: y\r\n" * 101 + b"\r\n"],), "more than 100 headers"),
+    "no HTTP at all": (([b"\x1b[2JSSH-2.0-\x9bOpenSSH\r\n"],), "BadStatusLine"),
+    "a status that is none": (([b"HTTP/1.1 abc OK\r\n\r\n"],), "BadStatusLine"),
+    "nothing": (([],), "did not answer"),
+    "no content": (([b"HTTP/1.1 204 No Content\r\n\r\n"],), "status 204"),
+    "a part": (([b"HTTP/1.1 206 Partial Content\r\ncontent-length: 2\r\n\r\n{}"],), "status 206"),
+    "a length that is none": (([JSON + b"content-length: -7\r\n\r\n{}"],), "can't be read"),
+    "a charset that is none": (([OK + b"content-type: application/json; charset=x\r\n\r\n{}"],), "can't be read"),
+    "a redirect to itself": (without_end(b"HTTP/1.1 302 Found\r\nlocation: /\r\n\r\n"), "which is not followed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NEVER_WHOLE)
+def test_an_answer_that_is_never_whole_ends_in_a_sentence(answering, monkeypatch, what):
+    monkeypatch.setattr("vanc311_pipeline.portal.client.JSON_BYTES", 100_000)
+    monkeypatch.setattr("vanc311_pipeline.portal.transport.ANSWER_BYTES", 1_000_000)
+    answer, words = NEVER_WHOLE[what]
+    server = answering(*answer)
     with (
-        Portal(dripping, read_timeout=0.3, attempts=1, retry_wait=0.001) as client,
-        pytest.raises(PortalUnavailable, match="the download stalled"),
+        Portal(server.url, read_timeout=0.3, attempts=1, retry_wait=0.001) as client,
+        pytest.raises(PortalUnavailable, match=words) as refused,
     ):
         client.release(LIVE)
+    assert "\x1b" not in str(refused.value)
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_flows_but_never_ends_is_given_up_in_time(answering, monkeypatch):
+    monkeypatch.setattr("vanc311_pipeline.portal.transport.ANSWER_SECONDS", 0.2)
+    server = answering(*without_end(JSON, then=b"x: y\r\n", pause=0.01))
+    with (
+        Portal(server.url, read_timeout=5, attempts=1, retry_wait=0.001) as client,
+        pytest.raises(PortalUnavailable, match=r"goes on after 0\.2 s"),
+    ):
+        client.release(LIVE)
+
+
+def test_an_export_is_read_no_further_than_its_rows_can_go(answering, tmp_path):
+    server = answering(*without_end(OK + b"\r\n", then=b"a;row;without;an;end\n" * 3_000))
+    with (
+        Portal(server.url, read_timeout=5, attempts=1, retry_wait=0.001) as client,
+        pytest.raises(PortalUnavailable, match="sent more than 1,008,000 bytes"),
+    ):
+        client.download(LIVE, "", tmp_path / "export.csv", rows=2)
+    assert (tmp_path / "export.csv").stat().st_size <= 1_008_000
+
+
+@pytest.fixture
+def home_with_netrc(tmp_path, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+
+
+@pytest.mark.usefixtures("home_with_netrc")
+@pytest.mark.parametrize(("key", "sent"), [("secret", "Apikey secret"), (None, None)])
+def test_the_portal_gets_our_key_or_none_whatever_netrc_says(standin, key, sent):
+    with Portal(standin.url, api_key=key, read_timeout=5, retry_wait=0.001) as client:
+        client.release(LIVE)
+    assert standin.requests_log[-1].headers.get("authorization") == sent
+
+
+def test_a_refusal_that_repeats_the_key_is_told_without_it(answering):
+    server = answering([b"HTTP/1.1 401 Unauthorized\r\n\r\nNo such key: secret\x1b[2J"])
+    with (
+        Portal(server.url, api_key="secret", read_timeout=5, attempts=1, retry_wait=0.001) as client,
+        pytest.raises(PortalRefused, match=r"status 401: No such key: …\\x1b\[2J Nothing was loaded"),
+    ):
+        client.release(LIVE)
+
+
+def test_a_refusal_without_an_end_is_told_by_its_status(answering):
+    server = answering(*without_end(b"HTTP/1.1 403 Forbidden\r\n\r\n"))
+    with (
+        Portal(server.url, read_timeout=5, attempts=1, retry_wait=0.001) as client,
+        pytest.raises(PortalRefused, match="status 403: xxx"),
+    ):
+        client.release(LIVE)
+
+
+def test_a_burst_is_waited_for_and_the_question_asked_again(answering):
+    server = answering([b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"])
+    with (
+        Portal(server.url, read_timeout=5, attempts=3, retry_wait=0.001) as client,
+        pytest.raises(PortalUnavailable, match="so many questions at once"),
+    ):
+        client.release(LIVE)
+    assert len(server.asked) == 3
 
 
 def test_a_client_with_little_time_asks_nothing_after_it(standin):

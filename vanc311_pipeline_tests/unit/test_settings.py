@@ -166,7 +166,8 @@ def test_a_webhook_that_cant_be_used_is_refused_without_repeating_it(value):
     assert error.value.exit_code == EXIT_USAGE
 
 
-def test_a_secret_address_is_in_nothing_that_prints_the_settings():
+def test_a_secret_is_in_nothing_that_prints_the_settings():
+    assert "hunter2" not in repr(Settings(api_key="hunter2"))
     assert "hunter2" not in repr(Settings(alert_webhook="https://hooks.example/hunter2"))
     assert "hunter2" not in repr(Settings(dagster_database_url="postgresql+psycopg2://u:hunter2@h/d"))
 
@@ -225,3 +226,13 @@ def test_the_sample_knows_no_address_of_the_users_and_shares_nothing_with_the_re
         expected = own.get(setting.name, getattr(real if setting.name in harmless else Settings(), setting.name))
         assert getattr(sample, setting.name) == expected, setting.name
     assert sample.warehouse_url == f"sqlite:///{tmp_path}/data-sample/warehouse.sqlite"
+
+
+@pytest.mark.parametrize(
+    "key", ["hunter2\n", " hunter2", "hunter2\r\nx: y", "hunter2\x00", "hunter2é", "hunter2\u202e"]
+)
+def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(key):
+    with pytest.raises(SettingsError, match="VANC311_API_KEY") as refused:
+        Settings.from_environment({"VANC311_API_KEY": key})
+    assert refused.value.exit_code == EXIT_USAGE
+    assert "hunter2" not in str(refused.value)

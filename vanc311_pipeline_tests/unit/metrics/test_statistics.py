@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, day_texts
 from vanc311_pipeline.metrics.statistics import statistics
+from vanc311_pipeline.portal.contract import Area
 from vanc311_pipeline.schema import statistics as described
 from vanc311_pipeline.warehouse.areas import replace_areas
 from vanc311_pipeline.warehouse.loading import load_month
@@ -32,14 +33,8 @@ def stored(warehouse, landed, areas):
     """A warehouse with some requests of August 2025, opened at 15:03 UTC on the 25th."""
 
     def load(*rows):
-        features = [
-            {
-                "properties": {"name": name, "geo_point_2d": {"lat": 49, "lon": -123}},
-                "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]},
-            }
-            for name in areas
-        ]
-        replace_areas(warehouse, {"features": features})
+        outline = '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}'
+        replace_areas(warehouse, [Area(name, 49, -123, outline) for name in areas])
         load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run", accept_shrink=False)
         return warehouse
 

@@ -1,0 +1,56 @@
+"""The portal's 429: whether it means a moment or the day, and when it ends.
+
+What belongs here: the reading of such a refusal. What does not: the waiting. What can't be read, or lies in the past, is as
+if it were not there; the portal's own clock, if it sends one, is what its times are measured by.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from vanc311_pipeline.errors import PortalError, QuotaExceeded, TooManyRequests
+from vanc311_pipeline.portal.contract import instant
+from vanc311_pipeline.settings import BURST_SECONDS, QUOTA_SECONDS
+
+
+def refusal_of_calls(headers: Mapping[str, str], body: bytes) -> PortalError:
+    """The error that a 429 is: `TooManyRequests` if it ends within `BURST_SECONDS`, else `QuotaExceeded`."""
+    now = _moment(parsedate_to_datetime, headers.get("date")) or datetime.now(UTC)
+    document = _object(body)
+    ends = (
+        _moment(lambda text: now + timedelta(seconds=int(text)), headers.get("retry-after")),
+        _moment(parsedate_to_datetime, headers.get("retry-after")),
+        _moment(instant, document.get("reset_time")),
+        _moment(instant, headers.get("x-ratelimit-reset")),
+    )
+    until = next((min(end, now + timedelta(seconds=QUOTA_SECONDS)) for end in ends if end and end >= now), None)
+    seconds = (until - now).total_seconds() if until else 0.0
+    if document.get("limit_time_unit") in ("second", "minute") or (until and seconds <= BURST_SECONDS):
+        return TooManyRequests(
+            "The portal refuses so many questions at once (status 429).", min(seconds, BURST_SECONDS)
+        )
+    when = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until the next day (00:00 UTC)"
+    return QuotaExceeded(
+        f"The portal's calls for the day are used up, {when}. Nothing was lost; what was loaded before stays. "
+        "Run `vanc311 sync` again after that, or set VANC311_API_KEY to have a quota of your own.",
+        until,
+    )
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _moment(read: Callable[[str], datetime], text: object) -> datetime | None:
+    """What `read` makes of a text, in UTC; None if it can't."""
+    try:
+        moment = read(text) if isinstance(text, str) else None
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC) if moment else None
+    except (ValueError, TypeError, OverflowError):
+        return None
