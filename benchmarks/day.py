@@ -306,6 +306,16 @@ def code_server_killed_in_mid_run(day: Day) -> None:
     day.wait_for("the alert of the lost run arrived", lambda: day.alerts("failed") > told, 2 * 60 + SLOT_SECONDS)
 
 
+def code_server_dies_alone(day: Day) -> None:
+    day.account.say("the process that answers for the code is killed, and nothing else")
+    restarted = day.made.running["code"]
+    day.made.kill_worker("code", "grpc")
+    day.wait_for("it is started again", lambda: day.made.running["code"] is not restarted, BACK_WITHIN_SECONDS)
+    day.comes_back("code")
+    day.release()
+    day.follows()
+
+
 def database_restarts(day: Day) -> None:
     day.account.say("PostgreSQL goes down at once, and comes up again")
     day.postgres.stop()
@@ -366,7 +376,8 @@ def site_replaced(day: Day) -> None:
 
 EVENTS: tuple[Callable[[Day], None], ...] = (
     quiet_slot, ordinary_release, webserver_killed, daemon_killed_in_mid_run, code_server_killed_in_mid_run,
-    database_restarts, portal_down, month_held_and_recovered, database_restarts_in_mid_run, site_replaced, ordinary_release,
+    code_server_dies_alone, database_restarts, portal_down, month_held_and_recovered, database_restarts_in_mid_run, site_replaced,
+    ordinary_release,
 )  # fmt: skip
 
 

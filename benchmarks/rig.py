@@ -30,7 +30,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from vanc311_pipeline import cli
+from vanc311_pipeline.cli import vanc311
+from vanc311_pipeline.entry import main
 from vanc311_pipeline.portal.standin import EDITS, StandIn
 
 Row = tuple[Any, ...]
@@ -262,7 +263,7 @@ def run_here(home: Home, words: Sequence[str]) -> Ended:
     code = 0
     with patch.dict(os.environ, home.environment), redirect_stdout(out), redirect_stderr(err):
         try:
-            cli.main(lambda: cli.vanc311(["sync", *words], prog_name="vanc311"))
+            main(lambda: vanc311(["sync", *words], prog_name="vanc311"))
         except SystemExit as ended:
             code = int(ended.code or 0)
     return Ended(code, out.getvalue(), err.getvalue(), time.monotonic() - began)

@@ -190,6 +190,13 @@ class Topology:
         """SIGKILL to the service and all that it started; whoever watches over it finds it dead."""
         self._kill(self.running[name])
 
+    def kill_worker(self, name: str, word: str) -> None:
+        """SIGKILL to the one process of a service whose command has the word, be it the service itself or what it started."""
+        service = psutil.Process(self.running[name].pid)
+        for process in (service, *service.children(recursive=True)):
+            if word in process.cmdline():
+                process.kill()
+
     def end_rest(self, name: str) -> None:
         """End what a dead service may have left running, as a container's end does."""
         with suppress(ProcessLookupError):

@@ -1,45 +1,53 @@
 """The command line `vanc311`: sync, verify, status, backup, restore, serve, up, standin.
 
-What belongs here: options, exit codes, and what is printed. What does not: the work itself. Exit codes: 0 done,
+What belongs here: options and what they mean. What does not: the work itself, which each command imports when it is called, and how
+a command begins and ends (`entry`). Exit codes: 0 done,
 1 integrity failed or a month is held, 2 wrong usage or settings, or the disk refuses, 3 the portal can't be reached or refuses,
 130 interrupted.
 """
 
 import logging
 import os
-import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.text import Text
 
-from vanc311_pipeline.disk import in_words, refusal
-from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_USAGE, PipelineError, printable
-from vanc311_pipeline.logs import set_up_logs
-from vanc311_pipeline.portal.standin.command import standin_command
+from vanc311_pipeline.entry import main
+from vanc311_pipeline.errors import Interrupted
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.terminal import Terminal
+
+console = Terminal()
 
 
-class Terminal(Console):
-    """A console that shows text and doesn't obey it: what is printed may have come from the portal."""
+class CommandLine(click.Group):
+    """The commands. Ctrl-C is told in our words, not in click's; the stand-in, which loads pandas, is imported if it is asked for."""
 
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(printable(text), **options)
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "standin"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "standin":
+            return super().get_command(ctx, cmd_name)
+        from vanc311_pipeline.portal.standin.command import standin_command
+
+        return standin_command
 
 
-console = Terminal(highlight=False, soft_wrap=True)
-errors = Terminal(stderr=True, highlight=False, soft_wrap=True)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vanc311_pipeline")
 def vanc311() -> None:
     """Vancouver's 3-1-1 service requests: kept equal to the city's portal, checked, and published as SQLite."""
+    from vanc311_pipeline.logs import set_up_logs
+
     only_this = {"VANC311_LOG_FORMAT": os.environ.get("VANC311_LOG_FORMAT", "")}  # what else is wrong, a command says
     set_up_logs(Settings.from_environment(only_this).log_format, logging.ERROR)
     # A connection whose closing Ctrl-C interrupts is closed all the same; the traceback would only hide our words.
@@ -136,28 +144,5 @@ def up(host: str, port: int, site_port: int, no_sync: bool) -> None:
     run_up(Settings.from_environment(), console, host=host, port=port, site_port=site_port, sync_first=not no_sync)
 
 
-vanc311.add_command(standin_command, "standin")
-
-
-def main(run: Callable[..., None] = vanc311) -> None:
-    """Run a command; our own errors become one message and their exit code."""
-    try:
-        run()
-    except PipelineError as error:
-        _say(str(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(EXIT_INTEGRITY)
-    except Exception as error:
-        if (refused := refusal(error)) is None:
-            raise
-        _say(in_words(refused))
-        sys.exit(EXIT_USAGE)
-
-
-def _say(message: str) -> None:
-    errors.print(f"[bold red]Error:[/] {escape(message)}", markup=True)
-
-
 if __name__ == "__main__":
-    main()
+    main(vanc311)

@@ -1,4 +1,4 @@
-"""The disk's refusals, as one error of ours: it is full, may not be written, or fails.
+"""The disk: its refusals as one error of ours (it is full, may not be written, or fails), and small files that are whole or not there.
 
 What belongs here: telling such a refusal from every other error, whether the operating system, Arrow or SQLite says it.
 What does not: waiting, retrying or tidying up; the transactions and renames that were under way see to that.
@@ -65,3 +65,16 @@ def in_words(refused: str, place: Path | None = None) -> str:
         "whole, and the next sync goes on from here. Make room on the disk, or see to the permissions, then run "
         "`vanc311 sync` again."
     )
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a small file beside, force it to disk, rename it: at no time is there half of it."""
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        with beside.open("w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)

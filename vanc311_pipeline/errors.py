@@ -3,6 +3,7 @@
     PipelineError
     ├── SettingsError              2  a setting, an argument, a directory or a port can't be used
     │   ├── NoWarehouse               nothing was ever stored there
+    │   ├── ProcessEnded              a process that was to last ended
     │   └── StorageError              the disk is full, may not be written, or fails
     ├── PortalError                3  the portal can't be reached or refuses
     │   ├── PortalUnavailable         it didn't answer usably, after every retry
@@ -19,6 +20,7 @@ A message says what happened, what it means for the data, and what to do. It may
 gets into it. Only errors belong here.
 """
 
+import signal
 from datetime import datetime
 
 EXIT_DONE, EXIT_INTEGRITY, EXIT_USAGE, EXIT_PORTAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -49,6 +51,17 @@ class NoWarehouse(SettingsError):
 
     def __init__(self, where: object) -> None:
         super().__init__(f"There is no warehouse at {where} yet. Run `vanc311 sync` first, or set VANC311_DATA_DIR.")
+
+
+class ProcessEnded(SettingsError):
+    """A process that was to last ended, though nobody asked it to."""
+
+    def __init__(self, name: str, status: int) -> None:
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        super().__init__(
+            f"{name} {how}, though nobody asked it to; what it printed above says why, unless it was killed. The rest was ended, too. "
+            "The data is not affected: start it again."
+        )
 
 
 class StorageError(SettingsError):

@@ -19,8 +19,8 @@ import click
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.cli import main
 from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.registry import FAMILIES, METRICS
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LIVE, Settings

@@ -1,7 +1,7 @@
 """Dagster's own storage: made once, alone, before anything else uses it.
 
 Two processes that start on an empty instance at once leave its schema broken for good, so the first start is behind a
-file lock. What Dagster is told about pools, retention and telemetry is in `orchestration/dagster.yaml`.
+file lock.
 """
 
 import io
@@ -9,14 +9,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from importlib.resources import files
 from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from vanc311_pipeline.disk import on_disk
+from vanc311_pipeline.commands.home import configure
+from vanc311_pipeline.disk import on_disk, write_whole
 from vanc311_pipeline.errors import PipelineError, SettingsError
 from vanc311_pipeline.orchestration.alive import is_dead, report_dead
 from vanc311_pipeline.orchestration.job import sync
@@ -59,12 +59,12 @@ def _made(settings: Settings) -> dg.DagsterInstance:
     home.mkdir(parents=True, exist_ok=True)
     ready = home / ".initialised"
     with FileLock(home / ".initialise.lock"), _in_postgres(settings):
-        _configure(settings)
+        configure(settings)
         if not ready.exists() or ready.read_text() != dg.__version__:
             # What the upgrade prints is meant for the developers of Dagster.
             with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(io.StringIO()):
                 instance.upgrade()
-            ready.write_text(dg.__version__)
+            write_whole(ready, dg.__version__)
         return dg.DagsterInstance.from_config(str(home))
 
 
@@ -83,21 +83,6 @@ def _in_postgres(settings: Settings) -> Iterator[None]:
             f"Dagster's PostgreSQL can't be used: {said[0] if said else type(error).__name__}. Nothing was loaded. Check that it "
             "runs and that VANC311_DAGSTER_DATABASE_URL is right; its driver comes with `pip install 'vanc311_pipeline[postgres]'`."
         ) from error
-
-
-def _configure(settings: Settings) -> None:
-    """Write Dagster's own settings at the first start; from then on they are the user's to edit."""
-    config = settings.dagster_home / "dagster.yaml"
-    shipped = files("vanc311_pipeline").joinpath("orchestration")
-    names = ["dagster.yaml"] + ["dagster.postgres.yaml"] * bool(settings.dagster_database_url)
-    if not config.exists():
-        config.write_text("".join(shipped.joinpath(name).read_text() for name in names))
-    elif ("VANC311_DAGSTER_DATABASE_URL" in config.read_text()) != bool(settings.dagster_database_url):
-        kept, said = ("in PostgreSQL", "not") if not settings.dagster_database_url else ("in files", "")
-        raise SettingsError(
-            f"{config} keeps Dagster's runs {kept}, but VANC311_DAGSTER_DATABASE_URL is {f'{said} set'.strip()}. Nothing was "
-            f"loaded. Set it as it was, or remove that file to have it made anew; the runs kept so far stay where they are."
-        )
 
 
 @contextmanager
@@ -155,6 +140,6 @@ def initialise() -> None:
 
 
 if __name__ == "__main__":
-    from vanc311_pipeline.cli import main
+    from vanc311_pipeline.entry import main
 
     main(initialise)

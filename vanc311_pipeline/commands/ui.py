@@ -52,6 +52,6 @@ def ui(host: str, port: int, workspace: Path) -> None:
 
 
 if __name__ == "__main__":
-    from vanc311_pipeline.cli import main
+    from vanc311_pipeline.entry import main
 
     main(ui)

@@ -1,114 +1,129 @@
-"""`vanc311 up`: the data first, then the site, Dagster's UI and its daemon on loopback until Ctrl-C.
+"""`vanc311 up`: the data first, then the site, Dagster's UI, its daemon and its code server on this machine until Ctrl-C.
+
+All of them are processes of their own (`children`), and an end of one that nobody asked for ends the rest, is told to the webhook
+and is a failure: whoever keeps this command running, a person or a supervisor, starts it again as a whole.
 
 If the portal can't be reached and there is no data yet, the same pipeline runs on the bundled real sample, served by the
 stand-in, in a data directory and a Dagster home of its own: `sample` is never mixed with the portal's data.
 """
 
-import os
-import signal
-import subprocess
+import json
+import socket
 import sys
-from contextlib import ExitStack
+import tempfile
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from rich.console import Console
 
-from vanc311_pipeline.commands.instance import open_instance
+from vanc311_pipeline.commands.children import Children
+from vanc311_pipeline.commands.home import owned
 from vanc311_pipeline.commands.ports import address, refuse_taken_port
-from vanc311_pipeline.commands.sync import run_sync
-from vanc311_pipeline.errors import IntegrityError, PortalError, SettingsError
-from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded
 from vanc311_pipeline.settings import Settings
+
+OWNER = "`vanc311 up`"
 
 
 def run_up(settings: Settings, console: Console, *, host: str, port: int, site_port: int, sync_first: bool) -> None:
-    """Bring the data in, then serve the site and the UI.
+    """Bring the data in, then serve the site and the UI until we are interrupted.
 
     Raises:
-        SettingsError: the port is taken, or a directory can't be written.
-        IntegrityError: the data can't be proven and there is none from before.
+        SettingsError: another one is at work in this home, a port is taken, or a directory can't be written.
+        ProcessEnded: one of the processes ended by itself.
+        SystemExit: the data can't be brought in and there is none from before; why was said.
     """
-    refuse_taken_port("The Dagster UI", host, port, f"vanc311 up --port {port + 1} (or make run PORT={port + 1})")
-    other = site_port + 1
-    refuse_taken_port("The site", host, site_port, f"vanc311 up --site-port {other} (or make run SITE_PORT={other})")
     with ExitStack() as stack:
+        children = stack.enter_context(Children())
+        children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))
+        refuse_taken_port("The Dagster UI", host, port, f"vanc311 up --port {port + 1} (or make run PORT={port + 1})")
+        other = site_port + 1
+        refuse_taken_port(
+            "The site", host, site_port, f"vanc311 up --site-port {other} (or make run SITE_PORT={other})"
+        )
         if sync_first:
-            settings = _bring_in(settings, console, stack)
-        settings = settings.reached_at(address(host, port), address(host, site_port))
-        with open_instance(settings):
-            pass  # its storage must exist before two processes open it
-        console.print(
-            f"\nDagster UI: {address(host, port)}  (the schedule every_50_minutes is on; Ctrl-C stops everything)"
-        )
-        _serve(settings, host, port, site_port)
-
-
-def _bring_in(settings: Settings, console: Console, stack: ExitStack) -> Settings:
-    """Sync, or fall back to the sample; the settings that the data was brought in with."""
-    had_data = settings.published_path.exists()
-    try:
-        run_sync(settings, console)
-        return settings
-    except PortalError as error:
-        console.print(f"{error}", markup=False)
-        if had_data:
-            console.print("What was loaded before is still there and is shown; the schedule will try the portal again.")
-            return settings
-        if settings.source == "sample":
+            settings = _bring_in(settings, console, children, stack)
+        else:
+            _succeed(children.run("Dagster's storage", ["vanc311_pipeline.commands.instance"], settings))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vanc311-up-")))
+        try:
+            settings = settings.reached_at(address(host, port), address(host, site_port))
+            _serve(settings, children, folder, host, port, site_port)
+            console.print(
+                f"\nDagster UI: {address(host, port)}  (the schedule every_50_minutes is on; Ctrl-C stops everything)"
+            )
+            with suppress(KeyboardInterrupt):
+                children.watch()
+        except ProcessEnded as error:
+            _tell(settings, console, error)
             raise
-    except IntegrityError as error:
-        if not had_data:
-            raise
-        console.print(f"{error}\nWhat was published before is still there and is shown.", markup=False)
-        return settings
-    console.print(
-        "The portal can't be reached and there is no data yet. Running the same pipeline on the bundled sample instead: "
-        "11,024 real requests, not a picture of the city. It has a directory of its own and is labelled `sample`."
-    )
-    standin = stack.enter_context(StandIn())
-    sample = settings.for_sample(standin.url)
-    run_sync(sample, console)
-    return sample
 
 
-def _serve(settings: Settings, host: str, port: int, site_port: int) -> None:
-    """Run Dagster and the site as children until one of them ends or we are asked to stop.
+def _bring_in(settings: Settings, console: Console, children: Children, stack: ExitStack) -> Settings:
+    """Sync, or fall back to the sample; the settings that the data was brought in with.
 
-    The workspace file is written beside Dagster's other files, so that the command works from any directory.
+    A process of its own does it, so that what it takes of the memory goes with it.
     """
-    workspace = Path(settings.dagster_home) / "workspace.yaml"
-    workspace.write_text(
-        "load_from:\n  - python_module:\n      module_name: vanc311_pipeline.definitions\n      location_name: vanc311_pipeline\n"
-    )
-    dagster = ["dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port), "--log-level", "warning"]
-    dagster += ["--log-format", settings.log_format]
-    site = ["vanc311_pipeline.cli", "serve", "--host", host, "--port", str(site_port)]
-    children = {"Dagster": _start(settings, dagster), "The site": _start(settings, site)}
-
-    running = list(children.values())
-
-    def stop(*_: object) -> None:
-        while running:  # each is asked once: Dagster takes a second time for impatience
-            running.pop().send_signal(signal.SIGINT)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until the first of them ends
-    stop()
-    codes = {name: child.wait() for name, child in children.items()}
-    if failed := {name: code for name, code in codes.items() if code not in ENDED_WELL}:
-        name, code = next(iter(failed.items()))
-        raise SettingsError(
-            f"{name} ended with status {code}; what it printed above says why. The data is not affected."
+    sync = ["vanc311_pipeline.cli", "sync"]
+    had_data = settings.published_path.exists()
+    code = children.run("The first load", sync, settings)
+    if code == EXIT_PORTAL and not had_data and settings.source == "portal":
+        console.print(
+            "The portal can't be reached and there is no data yet. Running the same pipeline on the bundled sample instead: "
+            "11,024 real requests, not a picture of the city. It has a directory of its own and is labelled `sample`."
         )
+        from vanc311_pipeline.portal.standin import StandIn  # loads pandas
+
+        settings = settings.for_sample(stack.enter_context(StandIn()).url)
+        children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))
+        code = children.run("The first load", sync, settings)
+    elif code in (EXIT_PORTAL, EXIT_INTEGRITY) and had_data:
+        console.print("What was published before is still there and is shown; the schedule will try again.")
+        code = EXIT_DONE
+    _succeed(code)
+    return settings
 
 
-ENDED_WELL = (0, -signal.SIGINT, -signal.SIGTERM, 130, 143)
+def _succeed(code: int) -> None:
+    """End as a child did that could not do its work; it has said why, unless it was killed."""
+    if code < 0:
+        raise ProcessEnded("The first load", code)
+    if code:
+        sys.exit(code)
 
 
-def _start(settings: Settings, module: list[str]) -> subprocess.Popen[bytes]:
-    """A child that knows these settings only: Dagster would put those of an `.env` in its working directory above them."""
-    environment = {**os.environ, **settings.to_environment(), "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *module], env=environment, cwd=settings.dagster_home, start_new_session=True
-    )
+def _serve(settings: Settings, children: Children, folder: Path, host: str, port: int, site_port: int) -> None:
+    """Start the code server, and what asks it once it answers; the site needs none of them.
+
+    The code server listens on a socket in a folder of ours: nobody else on this machine can reach it, and no port is taken.
+    """
+    log = ["--log-level", "warning", "--log-format", settings.log_format]
+    code, workspace = folder / "code.sock", folder / "workspace.yaml"
+    server = {"socket": str(code), "location_name": "vanc311_pipeline"}
+    workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # YAML, too
+    children.start("The site", ["vanc311_pipeline.cli", "serve", "--host", host, "--port", str(site_port)], settings)
+    location = ["-m", "vanc311_pipeline.definitions", "--empty-working-directory"]
+    location += ["--location-name", "vanc311_pipeline"]
+    children.start("The code server", ["dagster", "api", "grpc", "-s", str(code), *location, *log], settings)
+    children.watch(until=lambda: _answers(code))
+    ui = ["vanc311_pipeline.commands.ui", "-h", host, "-p", str(port), "-w", str(workspace)]
+    children.start("Dagster's UI", ui, settings)
+    children.start("Dagster's daemon", ["dagster._daemon", "run", "-w", str(workspace), *log], settings)
+
+
+def _answers(code: Path) -> bool:
+    """Whether the code server has loaded the code: it listens after that."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(code)) == 0
+
+
+def _tell(settings: Settings, console: Console, ended: ProcessEnded) -> None:
+    """Tell the webhook, since the sensor that tells it of all else has ended with the rest."""
+    if not settings.alert_webhook:
+        return
+    from vanc311_pipeline.orchestration.alerts import NotDelivered, post  # loads Dagster
+
+    try:
+        post(settings.alert_webhook, f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}")
+    except NotDelivered as error:
+        console.print(f"{error}", markup=False)

@@ -162,6 +162,14 @@ def test_a_service_that_dies_is_not_healthy_and_comes_back(up):
     made.wait_until_healthy("webserver")
 
 
+def test_the_process_that_answers_for_the_code_is_the_service_itself_so_that_its_death_is_seen(up):
+    made, _ = up
+    made.kill_worker("code", "grpc")
+    assert made.running["code"].wait(timeout=30) == -signal.SIGKILL
+    made.start("code")
+    made.wait_until_healthy("code")
+
+
 def test_each_ends_within_its_grace_when_asked_to(up):
     made, _ = up
     codes = {name: made.stop(name) for name in reversed(LASTING)}

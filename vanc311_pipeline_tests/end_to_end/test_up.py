@@ -1,11 +1,15 @@
-"""Claims about `vanc311 up`: dashboard and Dagster run side by side, and end together."""
+"""Claims about `vanc311 up`: dashboard and Dagster run side by side, one of them in a home, and end together. See also unit/test_children."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psutil
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
@@ -31,35 +35,36 @@ def wait_for(address: str) -> requests.Response:
 
 @pytest.fixture
 def up(copied, tmp_path):
-    """The command over a data directory that is there, and its two ports."""
-    ports = free_port(), free_port()
-    environment = os.environ | copied.to_environment() | {"DAGSTER_HOME": str(tmp_path / "dagster")}
-    command = [
-        sys.executable,
-        "-m",
-        "vanc311_pipeline.cli",
-        "up",
-        "--no-sync",
-        "--port",
-        str(ports[0]),
-        "--site-port",
-        str(ports[1]),
-    ]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    yield process, *ports
-    process.kill()
-    process.wait()
+    """Starts the command over a data directory that is there."""
+    started = []
+
+    def start(*options: str, **settings: str) -> subprocess.Popen[str]:
+        environment = os.environ | copied.to_environment() | {"DAGSTER_HOME": str(tmp_path / "dagster")} | settings
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vanc311_pipeline.cli", "up", "--no-sync", *options],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
-def test_both_are_served_and_ctrl_c_ends_both_in_peace(up):
-    process, dagster, site = up
+def test_both_are_served_by_the_only_one_in_its_home_and_ctrl_c_ends_both_in_peace(up):
+    dagster, site = free_port(), free_port()
+    process = up("--port", str(dagster), "--site-port", str(site))
     assert wait_for(f"http://127.0.0.1:{site}/").status_code == 200
     assert wait_for(f"http://127.0.0.1:{dagster}/server_info").json()["dagster_version"]
     links = {"query": "{ assetNodes { metadataEntries { ... on UrlMetadataEntry { url } } } }"}
     answer = requests.post(f"http://127.0.0.1:{dagster}/graphql", json=links, timeout=PATIENCE_SECONDS)
     assert f"http://127.0.0.1:{site}/quality" in answer.text
+    second = up("--port", str(free_port()), "--site-port", str(free_port()))
+    said, _ = second.communicate(timeout=PATIENCE_SECONDS)
+    assert second.returncode == 2
+    assert f"is in use by `vanc311 up`, process {process.pid} on " in said
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
@@ -70,25 +75,45 @@ def test_both_are_served_and_ctrl_c_ends_both_in_peace(up):
             requests.get(f"http://127.0.0.1:{port}/", timeout=5)
 
 
-def test_a_taken_port_is_said_before_anything_starts(synced):
+def test_when_the_code_server_is_killed_everything_ends_as_a_failure_and_the_webhook_is_told(up):
+    told = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
+        threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        # A proxy that isn't there: what is on this machine is reached without it.
+        proxy = {
+            "http_proxy": "http://127.0.0.1:9",
+            "VANC311_ALERT_WEBHOOK": f"http://127.0.0.1:{receiver.server_port}/",
+        }
+        process = up("--port", str(free_port()), "--site-port", str(free_port()), **proxy)
+        while "Dashboard:" not in process.stdout.readline():
+            assert process.poll() is None
+        [code] = [each for each in psutil.Process(process.pid).children() if "grpc" in each.cmdline()]
+        code.kill()
+        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        receiver.shutdown()
+    assert process.returncode == 2
+    assert "Error: The code server was ended by SIGKILL, though nobody asked it to" in said
+    assert len(told) == 1
+    assert "The code server was ended by SIGKILL" in told[0]
+
+
+def test_a_taken_port_is_said_before_anything_starts(up):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [
-            sys.executable,
-            "-m",
-            "vanc311_pipeline.cli",
-            "up",
-            "--no-sync",
-            "--port",
-            str(free_port()),
-            "--site-port",
-            str(port),
-        ]
-        ended = subprocess.run(
-            command, env=os.environ | synced.to_environment(), capture_output=True, text=True, timeout=PATIENCE_SECONDS
-        )
-    assert ended.returncode == 2
-    assert f"The site can't listen on 127.0.0.1:{port}" in ended.stderr
-    assert f"--site-port {port + 1}" in ended.stderr
+        process = up("--port", str(free_port()), "--site-port", str(port))
+        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert f"The site can't listen on 127.0.0.1:{port}" in said
+    assert f"--site-port {port + 1}" in said

@@ -118,7 +118,7 @@ def test_on_kubernetes_the_code_location_has_its_one_name_and_dagster_its_one_ve
     [here] = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
     assert server == {"host": deployment["name"], "port": deployment["port"], "name": "vanc311_pipeline"}
     assert here["python_module"]["location_name"] == server["name"]
-    assert here["python_module"]["module_name"] in deployment["codeServerArgs"]
+    assert here["python_module"]["module_name"] in deployment["dagsterApiGrpcArgs"]
     assert f"--version {dg.__version__} " in (DEPLOY / "helm-values.yaml").read_text()
 
 

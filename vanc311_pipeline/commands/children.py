@@ -1,0 +1,107 @@
+"""The processes that `vanc311 up` starts: watched, and ended together. What they do is not known here.
+
+Each leads a session of its own, so that Ctrl-C in a terminal reaches it through us alone, and ends when we do (`child`). None of them
+imports a module from the directory in which the command was typed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+
+from vanc311_pipeline.commands.child import GRACE_SECONDS
+from vanc311_pipeline.errors import EXIT_INTERRUPTED, ProcessEnded
+from vanc311_pipeline.settings import Settings
+
+_LOOK_SECONDS = 0.2
+
+
+class Children:
+    """The processes of a `with` block; at its end they are ended."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+        """Descriptors that each holds open as long as it is there."""
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Children":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def start(self, name: str, command: Sequence[str], settings: Settings) -> None:
+        """Start one.
+
+        Args:
+            name: what people call it.
+            command: a module and its arguments.
+            settings: all the settings that it knows.
+        """
+        self._running[name] = subprocess.Popen(
+            [sys.executable, "-m", "vanc311_pipeline.commands.child", *command],
+            env={**os.environ, **settings.to_environment(), "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"},
+            stdin=subprocess.PIPE,
+            cwd=settings.dagster_home,
+            pass_fds=self.held,
+            start_new_session=True,
+        )
+
+    def run(self, name: str, command: Sequence[str], settings: Settings) -> int:
+        """Start one that ends by itself, and wait for that; its exit code. If we are interrupted, so is it."""
+        self.start(name, command, settings)
+        child = self._running[name]
+        try:
+            child.wait()
+        except KeyboardInterrupt:
+            self.end()
+            if child.returncode != EXIT_INTERRUPTED:  # it has not said so itself
+                raise
+        else:
+            del self._running[name]
+            _close(child)
+        return child.returncode
+
+    def watch(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Look on until it holds, or until we are interrupted.
+
+        Raises:
+            ProcessEnded: one of them ended.
+        """
+        while not until():
+            for name, child in self._running.items():
+                if child.poll() is not None:
+                    raise ProcessEnded(name, child.returncode)
+            time.sleep(_LOOK_SECONDS)
+
+    def end(self) -> None:
+        """Ask all to end, with all that they started; kill what doesn't in time, or as soon as we are interrupted once more."""
+        children, self._running = list(self._running.values()), {}
+        for child in children:
+            _send(child, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+            for child in children:
+                child.wait(max(0.0, deadline - time.monotonic()))
+        for child in children:
+            _send(child, signal.SIGKILL)
+            child.wait()
+            _close(child)
+
+
+def _send(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To a process and all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    """Let go of the pipe of one that has ended."""
+    if child.stdin:
+        child.stdin.close()
