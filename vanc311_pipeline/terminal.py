@@ -11,8 +11,8 @@ from vanc311_pipeline.errors import printable
 class Terminal(Console):
     """A console that shows text and doesn't obey it: what is printed may have come from the portal."""
 
-    def __init__(self, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, soft_wrap=True)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, soft_wrap=True, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
