@@ -18,7 +18,7 @@ from typing import Literal
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.portal.fingerprint import Fingerprint, fingerprints
+from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
 from vanc311_pipeline.settings import (
     ARCHIVE,
     LIVE,
@@ -30,7 +30,6 @@ from vanc311_pipeline.settings import (
 )
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
 
-EMPTY = Fingerprint(rows=0, closed=0, latest=None, digest="0" * 32)  # of a month that the portal no longer has
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
 _ARCHIVE_MARK = "archive:"
 
@@ -125,7 +124,7 @@ def _differs(record: MonthRecord | None, print_: Fingerprint) -> bool:
     """Whether a window is to be read: also if it is held, for only reading it ends a hold, even if all its rows are back."""
     if record is None or record.held_rows is not None:
         return True
-    return not (record.fingerprint == print_.digest or record.rows_landed == print_.rows == 0)
+    return record.fingerprint != print_.digest
 
 
 def longest_ago(

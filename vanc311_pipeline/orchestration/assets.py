@@ -29,6 +29,7 @@ from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, re
 from vanc311_pipeline.plan import shrank
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import ARCHIVE, AREAS, FIRST_LIVE_MONTH, LIVE, UNDATED
@@ -110,10 +111,10 @@ def raw_service_requests(
             warehouse = store.open()
             releases = _begin(context, client, warehouse, planned, config)
             with warehouse.read() as connection:
-                counted = ledger.counted_by_portal(connection, releases.values()) if planned is not None else {}
+                told = ledger.told_by_portal(connection, releases.values()) if planned is not None else {}
             for window in _wanted(context.partition_keys, planned, releases):
                 release = releases[window.dataset]
-                actions[window], rows = _land(client, release, window, store.raw_dir, planned, counted.get(window))
+                actions[window], rows = _land(client, release, window, store.raw_dir, planned, told.get(window))
                 context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
                 progress.landed(window.month, rows)
         for month in context.partition_keys:
@@ -195,7 +196,7 @@ def _land(
     window: Window,
     raw_dir: Path,
     planned: dict[Window, str] | None,
-    counted: int | None,
+    told: Fingerprint | None,
 ) -> tuple[str, int]:
     """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows."""
     if planned is not None:
@@ -203,7 +204,7 @@ def _land(
         same_release = present is not None and present.data_processed == release.data_processed
         if present and same_release and present.fingerprint.startswith(planned[window]):
             return "landed before", present.rows
-    return "fetched", land(client, release, window, running_month(), raw_dir, counted).rows
+    return "fetched", land(client, release, window, running_month(), raw_dir, told).rows
 
 
 def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> dict[str, Any]:

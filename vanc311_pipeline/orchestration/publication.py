@@ -24,7 +24,7 @@ from vanc311_pipeline.orchestration.failures import AFTER_PUBLICATION, failure
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.statistics import STATISTICS, statistics
 from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases
-from vanc311_pipeline.plan import EMPTY
+from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import ledger

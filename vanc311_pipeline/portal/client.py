@@ -8,6 +8,7 @@ with status 200, the text `Streaming interrupted` at the end of an export, a bod
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +20,11 @@ import tenacity
 import urllib3
 
 from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, TooManyRequests
-from vanc311_pipeline.portal.contract import Area, Cell, Release
-from vanc311_pipeline.portal.documents import areas_of, cells_of, release_of, total_count_of
+from vanc311_pipeline.portal.contract import Area, Cell, Instants, Release
+from vanc311_pipeline.portal.documents import areas_of, cells_of, instants_of, release_of, total_count_of
 from vanc311_pipeline.portal.quota import refusal_of_calls
 from vanc311_pipeline.portal.transport import PortalSession
-from vanc311_pipeline.schema import OPENED
+from vanc311_pipeline.schema import MODIFIED, OPENED
 from vanc311_pipeline.settings import (
     ANSWER_BYTES,
     AREAS,
@@ -117,8 +118,12 @@ class Portal:
         return self.persist(lambda: self._total_count(dataset, where))
 
     def cells(self, dataset: str) -> list[Cell]:
-        """The grouped question: per UTC month, department and issue type, rows, closed rows and latest change."""
+        """The grouped question: per UTC month, department and issue type, what `Cell` holds. No sum: of floats it flaps."""
         return self.persist(lambda: self._cells(dataset))
+
+    def instants(self, dataset: str, where: str) -> Counter[Instants]:
+        """How many of the matching rows were opened and last changed at the same two instants, by the portal's own count."""
+        return self.persist(lambda: self._instants(dataset, where))
 
     def areas(self) -> list[Area]:
         """The city's local areas."""
@@ -152,11 +157,19 @@ class Portal:
 
     def _cells(self, dataset: str) -> list[Cell]:
         query = {
-            "select": "count(*) as n, count(service_request_close_date) as closed, max(last_modified_timestamp) as latest",
+            "select": (
+                "count(*) as n, count(service_request_close_date) as closed, count(latitude) as points, "
+                f"min({OPENED}) as first_opened, max({OPENED}) as last_opened, "
+                f"min({MODIFIED}) as earliest, max({MODIFIED}) as latest"
+            ),
             "group_by": f"date_format({OPENED},'yyyy-MM') as month, department, service_request_type",
             "timezone": "UTC",
         }
         return cells_of(dataset, self._json(f"{dataset}/exports/json", query))
+
+    def _instants(self, dataset: str, where: str) -> Counter[Instants]:
+        query = {"select": "count(*) as n", "group_by": f"{OPENED}, {MODIFIED}", "where": where, "timezone": "UTC"}
+        return instants_of(dataset, self._json(f"{dataset}/exports/json", query))
 
     def _json(self, path: str, query: dict[str, str]) -> bytes:
         with self._get(path, query) as response:

@@ -12,6 +12,9 @@ from vanc311_pipeline.months import next_month
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, OPENED, PORTAL_FIELDS
 from vanc311_pipeline.settings import FIRST_MONTH, UNDATED
 
+DAMAGED = "\ufffd"
+"""What stands where bytes could not be read as UTF-8, by us or by the city."""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -80,15 +83,26 @@ def _start(month: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One line of the grouped question: a month's rows of one department and issue type."""
+    """One line of the grouped question: a month's rows of one department and issue type. Instants as `comparable_instant` gives them."""
 
     month: str | None
     department: str | None
     issue_type: str | None
     rows: int
     closed: int
+    """Rows with a close date."""
+    points: int
+    """Rows with a latitude."""
+    first_opened: str | None
+    last_opened: str | None
+    earliest: str | None
+    """The oldest last-modified instant."""
     latest: str | None
-    """Newest last-modified instant, `2026-08-16T14:06:58Z`."""
+    """The newest last-modified instant."""
+
+
+Instants = tuple[str | None, str | None]
+"""When a row was opened, and when it was last changed."""
 
 
 @dataclass(frozen=True)
@@ -117,3 +131,16 @@ def instant(text: str) -> datetime:
 def canonical_instant(text: str) -> str:
     """`2026-08-16T07:06:58-07:00` as `2026-08-16T14:06:58Z`; without an offset it is UTC; fractions are cut."""
     return instant(text).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def is_instant(text: str) -> bool:
+    try:
+        instant(text)
+    except ValueError:
+        return False
+    return True
+
+
+def comparable_instant(text: str | None) -> str | None:
+    """The canonical form; what is no instant stays as it is, so that it differs from what is one."""
+    return canonical_instant(text) if text and is_instant(text) else text

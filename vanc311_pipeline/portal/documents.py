@@ -5,6 +5,7 @@ A document that is anything else is a `PortalUnavailable`, in one sentence, what
 """
 
 import json
+from collections import Counter
 from typing import Annotated, Any, TypeVar
 
 import shapely
@@ -22,13 +23,24 @@ from pydantic import (
 )
 
 from vanc311_pipeline.errors import PortalUnavailable, printable
-from vanc311_pipeline.portal.contract import Area, Cell, Release, canonical_instant
+from vanc311_pipeline.portal.contract import Area, Cell, Instants, Release, canonical_instant, comparable_instant
+from vanc311_pipeline.schema import MODIFIED, OPENED
 from vanc311_pipeline.settings import MOST_ROWS
 
 Value = TypeVar("Value")
 
 Count = Annotated[int, Field(ge=0, le=MOST_ROWS)]
 Instant = Annotated[str, AfterValidator(canonical_instant)]
+Compared = Annotated[str, AfterValidator(comparable_instant)]
+# Half a surrogate pair, which only JSON can write, reads as its bytes do in an export.
+Label = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: (
+            value.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if isinstance(value, str) else value
+        )
+    ),
+]
 Name = Annotated[str, AfterValidator(printable)]
 # A year of five digits is no month of ours; the rows are with the undated ones.
 Month = Annotated[
@@ -69,11 +81,21 @@ class _Records(_Document):
 
 class _Group(_Document):
     month: Month | None = None
-    department: str | None = None
-    service_request_type: str | None = None
+    department: Label | None = None
+    service_request_type: Label | None = None
     n: Count
     closed: Count
-    latest: Instant | None = None
+    points: Count
+    first_opened: Compared | None = None
+    last_opened: Compared | None = None
+    earliest: Compared | None = None
+    latest: Compared | None = None
+
+
+class _Pair(_Document):
+    opened: Compared | None = Field(default=None, validation_alias=OPENED)
+    modified: Compared | None = Field(default=None, validation_alias=MODIFIED)
+    n: Count
 
 
 class _Feature(_Document):
@@ -105,9 +127,26 @@ def cells_of(dataset: str, body: bytes) -> list[Cell]:
     """The lines of the answer to the grouped question."""
     groups = _read(TypeAdapter(list[_Group]), body, f"answer to the grouped question on {dataset}")
     return [
-        Cell(group.month, group.department, group.service_request_type, group.n, group.closed, group.latest)
+        Cell(
+            group.month,
+            group.department,
+            group.service_request_type,
+            group.n,
+            group.closed,
+            group.points,
+            group.first_opened,
+            group.last_opened,
+            group.earliest,
+            group.latest,
+        )
         for group in groups
     ]
+
+
+def instants_of(dataset: str, body: bytes) -> Counter[Instants]:
+    """The rows of each pair of instants, in the answer to that question."""
+    pairs = _read(TypeAdapter(list[_Pair]), body, f"count of {dataset} by instants")
+    return Counter({(pair.opened, pair.modified): pair.n for pair in pairs})
 
 
 def areas_of(body: bytes) -> list[Area]:

@@ -5,15 +5,15 @@ fingerprints are the proof that the file shows the state that the portal describ
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 
 import pyarrow as pa
 
-from vanc311_pipeline.portal.contract import Cell, canonical_instant
+from vanc311_pipeline.portal.contract import Cell, comparable_instant
+from vanc311_pipeline.schema import MODIFIED, OPENED
 from vanc311_pipeline.settings import FIRST_MONTH, UNDATED
-
-_SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,22 @@ def fingerprints(cells: Iterable[Cell], last_month: str) -> dict[str, Fingerprin
 
 def fingerprint_of(table: pa.Table) -> Fingerprint:
     """The fingerprint of rows as served: columns named as the portal names them, all text."""
-    keys = ["department", "service_request_type"]
-    counted = table.group_by(keys).aggregate(
-        [([], "count_all"), ("service_request_close_date", "count"), ("last_modified_timestamp", "max")]
+    counted = table.group_by(["department", "service_request_type"]).aggregate(
+        [([], "count_all"), *((column, function) for column, function in _COUNTED)]
     )
-    columns = ("count_all", "service_request_close_date_count", "last_modified_timestamp_max")
-    lines = zip(*(counted[name].to_pylist() for name in (*keys, *columns)), strict=True)
-    return _fold(
-        Cell(None, department, kind, rows, closed, _instant(latest)) for department, kind, rows, closed, latest in lines
-    )
+    names = ["department", "service_request_type", "count_all", *("_".join(pair) for pair in _COUNTED)]
+    lines = zip(*(counted[name].to_pylist() for name in names), strict=True)
+    return _fold(Cell(None, *line[:5], *map(comparable_instant, line[5:])) for line in lines)
 
 
-def _instant(text: str | None) -> str | None:
-    """The canonical form; what is no instant stays as it is and makes the fingerprint differ, as it must."""
-    try:
-        return canonical_instant(text) if text else None
-    except ValueError:
-        return text
+_COUNTED = (
+    ("service_request_close_date", "count"),
+    ("latitude", "count"),
+    (OPENED, "min"),
+    (OPENED, "max"),
+    (MODIFIED, "min"),
+    (MODIFIED, "max"),
+)
 
 
 def _add(one: Cell, other: Cell) -> Cell:
@@ -66,21 +65,28 @@ def _add(one: Cell, other: Cell) -> Cell:
         one.issue_type,
         one.rows + other.rows,
         one.closed + other.closed,
-        max((latest for latest in (one.latest, other.latest) if latest), default=None),
+        one.points + other.points,
+        min(_known(one.first_opened, other.first_opened), default=None),
+        max(_known(one.last_opened, other.last_opened), default=None),
+        min(_known(one.earliest, other.earliest), default=None),
+        max(_known(one.latest, other.latest), default=None),
     )
+
+
+def _known(*texts: str | None) -> list[str]:
+    return [text for text in texts if text]
 
 
 def _fold(cells: Iterable[Cell]) -> Fingerprint:
     members = list(cells)
-    lines = sorted(
-        _SEPARATOR.join(
-            (cell.department or "", cell.issue_type or "", str(cell.rows), str(cell.closed), cell.latest or "")
-        )
-        for cell in members
-    )
+    lines = sorted(json.dumps([value or "" for value in astuple(replace(cell, month=None))]) for cell in members)
     return Fingerprint(
         rows=sum(cell.rows for cell in members),
         closed=sum(cell.closed for cell in members),
         latest=max((cell.latest for cell in members if cell.latest), default=None),
         digest=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32],
     )
+
+
+EMPTY = _fold(())
+"""Of a month that the portal no longer has."""

@@ -4,8 +4,10 @@ What belongs here: fetching a window until it is proven complete, writing it ato
 not: any reading of the values; every column is kept as the text that came, extra columns included.
 
 An export counts only if its rows equal the portal's own count, asked before and after, while `data_processed` stood
-still. A planned window was counted by the grouped question; any other is counted by a `total_count` of its own. The
-file replaces its predecessor in one rename, so a reader sees the old month or the new one.
+still. A planned window was described by the grouped question, and its rows must give the same fingerprint; any other is
+counted by a `total_count` of its own. Rows equal in every field were never seen in the city's data: an export that has
+some may have lost others, so the portal is asked how often each pair of instants occurs. The file replaces its
+predecessor in one rename, so a reader sees the old month or the new one. Bytes that are no UTF-8 read U+FFFD.
 """
 
 import csv
@@ -14,7 +16,8 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,9 +28,9 @@ import pyarrow.parquet as pq
 
 from vanc311_pipeline.errors import CountMismatch, IntegrityError, PortalUnavailable, ReleaseMoved
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.portal.fingerprint import fingerprint_of
-from vanc311_pipeline.schema import PORTAL_FIELDS
+from vanc311_pipeline.portal.contract import DAMAGED, Instants, Release, Window, comparable_instant, is_instant
+from vanc311_pipeline.portal.fingerprint import Fingerprint, fingerprint_of
+from vanc311_pipeline.schema import MODIFIED, OPENED, PORTAL_FIELDS
 
 _KEY = b"vanc311"
 
@@ -50,6 +53,8 @@ class Landed:
     fetched_at: str
     body_sha256: str
     columns: list[str]
+    doubled: int = 0
+    """Rows that equal another one in every field, beyond the first. A field that is new needs a default: older files lack it."""
 
 
 def landed_path(raw_dir: Path, window: Window) -> Path:
@@ -57,16 +62,16 @@ def landed_path(raw_dir: Path, window: Window) -> Path:
 
 
 def land(
-    portal: Portal, release: Release, window: Window, last_month: str, raw_dir: Path, counted: int | None = None
+    portal: Portal, release: Release, window: Window, last_month: str, raw_dir: Path, told: Fingerprint | None = None
 ) -> Landed:
     """Fetch a window and put it in place of its predecessor.
 
     Args:
         release: what the dataset's metadata said before; it must still say so after.
-        counted: the portal's count of the window in this release, if it was asked already.
+        told: what the portal says of the window in this release, if it was asked already.
 
     Raises:
-        CountMismatch: export and `total_count` disagree, after every retry; the predecessor stays.
+        CountMismatch: the export is not what the portal counts, after every retry; the predecessor stays.
         ReleaseMoved: the city published meanwhile; the predecessor stays.
         PortalError: the portal can't be reached or refuses; the predecessor stays.
     """
@@ -77,14 +82,14 @@ def land(
     where = window.where(last_month)
     with tempfile.TemporaryDirectory(prefix=f".{window.month}-", dir=target.parent) as scratch:
         body = Path(scratch) / "export.csv"
-        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body, counted))
+        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body, told))
         landed = _describe(table, release, window, where, portal.url, before, after, body)
         _write(table, landed, Path(scratch) / "month.parquet", target)
     return landed
 
 
 def describe_landed(path: Path) -> Landed | None:
-    """What the file at `path` says of itself; None if there is none.
+    """What the file at `path` says of itself; None if there is none. What another version of the program added is passed over.
 
     Raises:
         IntegrityError: there is a file, but it is damaged or not ours.
@@ -92,7 +97,8 @@ def describe_landed(path: Path) -> Landed | None:
     if not path.exists():
         return None
     try:
-        return Landed(**json.loads(pq.read_schema(path).metadata[_KEY]))
+        told = json.loads(pq.read_schema(path).metadata[_KEY])
+        return Landed(**{field.name: told[field.name] for field in fields(Landed) if field.name in told})
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise IntegrityError(
             f"{path} is damaged or was not written by this pipeline ({error!r}). The stored months are not affected. "
@@ -112,9 +118,9 @@ def landed_months(raw_dir: Path, dataset: str) -> list[str]:
 
 
 def _fetch_whole(
-    portal: Portal, release: Release, window: Window, where: str, body: Path, counted: int | None
+    portal: Portal, release: Release, window: Window, where: str, body: Path, told: Fingerprint | None
 ) -> tuple[pa.Table, int, int]:
-    before = portal.total_count(window.dataset, where) if counted is None else counted
+    before = portal.total_count(window.dataset, where) if told is None else told.rows
     portal.download(window.dataset, where, body, before)
     table = _parse(body, window)
     after = portal.total_count(window.dataset, where)
@@ -131,7 +137,37 @@ def _fetch_whole(
             f"and {after:,} after it. The month was left as it was. Try again later; if it stays so, tell the portal's "
             "operators (opendata@vancouver.ca)."
         )
+    if told is not None and fingerprint_of(table).digest != told.digest and _legible(table):
+        raise CountMismatch(
+            f"{window.dataset} {window.month}: the export has as many rows as the portal counts, but not the same: per "
+            "department and issue type its counts or newest changes are others. The month was left as it was. Try again "
+            "later with `vanc311 sync`."
+        )
+    if doubled(table) and portal.instants(window.dataset, where) != _instants(table):
+        raise CountMismatch(
+            f"{window.dataset} {window.month}: the export repeats rows that the portal has once ({doubled(table):,} stand "
+            "again), so that others are missing. The month was left as it was. Try again later with `vanc311 sync`."
+        )
     return table, before, after
+
+
+def _legible(table: pa.Table) -> bool:
+    """Whether all names and instants came undamaged: one that didn't costs its row, and can't equal what the portal says."""
+    names, instants = (
+        [text for name in pair for text in table[name].unique().to_pylist() if text is not None]
+        for pair in (("department", "service_request_type"), (OPENED, MODIFIED))
+    )
+    return not any(DAMAGED in name for name in names) and all(is_instant(text) for text in instants)
+
+
+def doubled(table: pa.Table) -> int:
+    """Rows that equal another one in every field, beyond the first."""
+    return int(table.num_rows - table.group_by(table.column_names).aggregate([]).num_rows)
+
+
+def _instants(table: pa.Table) -> Counter[Instants]:
+    """How many of the rows were opened and last changed at the same two instants."""
+    return Counter(zip(*(map(comparable_instant, table[name].to_pylist()) for name in (OPENED, MODIFIED)), strict=True))
 
 
 def _parse(body: Path, window: Window) -> pa.Table:
@@ -149,15 +185,26 @@ def _parse(body: Path, window: Window) -> pa.Table:
             f"{'missing ' + ', '.join(missing) if missing else 'a name stands twice'}. It begins {';'.join(header)[:200]!r}."
         )
     try:
-        return pyarrow.csv.read_csv(
+        table = pyarrow.csv.read_csv(
             body,
+            read_options=pyarrow.csv.ReadOptions(column_names=header, skip_rows=1),
             parse_options=pyarrow.csv.ParseOptions(delimiter=";", newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in header}, strings_can_be_null=True, null_values=[""]
+                column_types={name: pa.binary() for name in header}, strings_can_be_null=True, null_values=[""]
             ),
         )
     except pa.ArrowInvalid as error:
         raise PortalUnavailable(f"An export of {window.dataset} {window.month} is not whole CSV: {error}") from error
+    return pa.table({name: _text(table[name]) for name in header})
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Bytes as text; what is no UTF-8 reads U+FFFD, as in the portal's other answers."""
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        values = [value and value.decode("utf-8", "replace") for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, pa.string())])
 
 
 def _describe(
@@ -181,6 +228,7 @@ def _describe(
         fetched_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         body_sha256=digest,
         columns=table.column_names,
+        doubled=doubled(table),
     )
 
 

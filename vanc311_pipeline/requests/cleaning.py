@@ -19,11 +19,14 @@ from vanc311_pipeline.schema import PORTAL_FIELDS
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.timezone import VANCOUVER
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Changes whenever the same served rows would give other stored rows."""
 
 NUL = "\0"
 """SQLite's own functions end a text there, and PostgreSQL takes no such text."""
+
+DAMAGED = "\ufffd"
+"""Stands where bytes were no UTF-8: nobody knows what else of the row they damaged."""
 
 _NAMES = {field: column for field, (_, column) in PORTAL_FIELDS.items()}
 _TEXT = ["department", "issue_type", "status", "closure_reason", "address", "local_area", "channel"]
@@ -81,6 +84,8 @@ def _typed(text: pd.DataFrame, month: str) -> tuple[pd.DataFrame, pd.Series]:
         if rows.any():
             reasons[rows & (reasons == "")] = reason
 
+    for name in text.columns:
+        object_to(text[name].str.contains(DAMAGED, regex=False, na=False), f"{name} came with bytes that are no UTF-8")
     for name in _TEXT:
         frame[name] = _text(text[name], missing_marks=[""] if name in ("department", "issue_type") else ["", "N/A"])
         object_to(frame[name].str.contains(NUL, regex=False, na=False), f"{name} holds U+0000, which no text does")

@@ -41,6 +41,7 @@ from vanc311_pipeline.schema.published import (
 )
 from vanc311_pipeline.schema.requests import (
     KNOWN_EXTRA_FIELDS,
+    MODIFIED,
     OPENED,
     PORTAL_FIELDS,
     READER_INDEXES,
@@ -71,6 +72,7 @@ from vanc311_pipeline.schema.statistics import (
 __all__ = [
     "COUNTS",
     "KNOWN_EXTRA_FIELDS",
+    "MODIFIED",
     "OPENED",
     "PORTAL_FIELDS",
     "PUBLISHED_INDEXES",

@@ -21,7 +21,7 @@ month_ledger = table(
     text("latest_change", "the newest last-modified instant among the landed rows", "UTC instant", nullable=True),
     integer("rows_unknown_area", "rows whose area name is none of the 22; stored without an area"),
     text("unknown_areas", "those names and how many rows each has", "JSON object"),
-    text("fingerprint", "digest of count, closed count and latest change per department and issue type", "hex"),
+    text("fingerprint", "digest of the counts and outermost instants per department and issue type", "hex"),
     text("landed_sha256", "digest of the landed file's rows", "hex"),
     text("data_processed", "the portal's release that the rows came with", "UTC instant"),
     text("code_version", "version of the cleaning rules that made the stored rows"),
@@ -135,7 +135,7 @@ portal_months = table(
     integer("rows", "rows that it counts"),
     integer("closed", "of these, rows with a close date"),
     text("latest_change", "the newest last-modified instant", "UTC instant", nullable=True),
-    text("fingerprint", "digest of count, closed count and latest change per department and issue type", "hex"),
+    text("fingerprint", "digest of the counts and outermost instants per department and issue type", "hex"),
     text("data_processed", "the release that it spoke of", "UTC instant"),
     text("asked_at", "when we asked", "UTC instant"),
 )

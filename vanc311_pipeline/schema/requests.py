@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from vanc311_pipeline.schema.columns import AREA_NOTE, integer, real, table, text
 
 OPENED = "service_request_open_timestamp"
+MODIFIED = "last_modified_timestamp"
 
 # The portal's fields that we rely on: their type there, and our column that is made from each.
 PORTAL_FIELDS = {
@@ -14,7 +15,7 @@ PORTAL_FIELDS = {
     "closure_reason": ("text", "closure_reason"),
     OPENED: ("datetime", "opened_at"),
     "service_request_close_date": ("date", "closed_on"),
-    "last_modified_timestamp": ("datetime", "modified_at"),
+    MODIFIED: ("datetime", "modified_at"),
     "address": ("text", "address"),
     "local_area": ("text", "local_area"),
     "channel": ("text", "channel"),

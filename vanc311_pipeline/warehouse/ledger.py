@@ -114,13 +114,19 @@ def note_portal_months(connection: sa.Connection, release: Release, answers: Map
     rows.insert(connection, portal_months, rows.of(portal_months, lines))
 
 
-def counted_by_portal(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, int]:
-    """The rows of each window by the portal's own answer, if it spoke of these releases."""
+def told_by_portal(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, Fingerprint]:
+    """The portal's own answer about each window, if it spoke of these releases."""
+    table = portal_months
     query = sa.select(
-        portal_months.c.dataset, portal_months.c.partition_month, portal_months.c.rows, portal_months.c.data_processed
-    )
+        table.c.dataset, table.c.partition_month, table.c.data_processed,
+        table.c.rows, table.c.closed, table.c.latest_change, table.c.fingerprint,
+    )  # fmt: skip
     spoken_of = {(release.dataset, release.data_processed) for release in releases}
-    return {Window(row[0], row[1]): row[2] for row in connection.execute(query) if (row[0], row[3]) in spoken_of}
+    return {
+        Window(dataset, month): Fingerprint(*answer)
+        for dataset, month, release, *answer in connection.execute(query)
+        if (dataset, release) in spoken_of
+    }
 
 
 def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None:

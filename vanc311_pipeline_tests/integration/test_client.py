@@ -1,9 +1,11 @@
 """Claims about the portal's client, against the stand-in over real HTTP: usable answers, or a clear error, never rows."""
 
 import gzip
+import json
 import socketserver
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +22,10 @@ from vanc311_pipeline.errors import (
 )
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.portal.landing import describe_landed, land, landed_path
+from vanc311_pipeline.portal.fingerprint import fingerprints
+from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.portal.standin import Fault, StandIn
+from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 
@@ -250,6 +254,86 @@ def test_a_failed_export_leaves_the_month_that_was_there(client, standin, tmp_pa
     with pytest.raises(CountMismatch, match="left as it was"):
         landing(client, tmp_path)
     assert describe_landed(landed_path(tmp_path, JANUARY)) == before
+
+
+@pytest.fixture
+def altered(client, monkeypatch):
+    """Has exports come with some of their lines changed, the first so many times."""
+
+    def alter(change, times=99):
+        download, left = client.download, [times]
+
+        def changed(dataset, where, to, rows):
+            download(dataset, where, to, rows)
+            if left[0]:
+                left[0] -= 1
+                head, *lines = to.read_bytes().splitlines(keepends=True)
+                to.write_bytes(b"".join([head, *change(lines)]))
+
+        monkeypatch.setattr(client, "download", changed)
+
+    return alter
+
+
+def repeat_one_for_another(lines):
+    return [lines[1], *lines[1:]]
+
+
+def another_type(lines):
+    kind = lines[0].split(b";")[1]
+    return [lines[0].replace(kind, b"Noise Case"), *lines[1:]]
+
+
+def invalid_byte(lines):
+    return [lines[0].replace(b";", b"\xe9;", 1), *lines[1:]]
+
+
+def test_an_export_that_repeats_one_row_for_another_is_asked_for_again(client, tmp_path, altered):
+    altered(repeat_one_for_another, times=2)
+    landed = landing(client, tmp_path)
+    assert (landed.rows, landed.doubled) == (ROWS, 0)
+
+
+def test_an_export_that_goes_on_repeating_rows_is_never_landed(client, tmp_path, altered):
+    altered(repeat_one_for_another)
+    with pytest.raises(CountMismatch, match="others are missing"):
+        landing(client, tmp_path)
+    assert list((tmp_path / LIVE).iterdir()) == []
+
+
+def test_rows_that_the_portal_itself_has_twice_are_landed_and_counted(client, standin, tmp_path):
+    standin.publish(EDITS["add_twin"].function(standin.frame, rows=9, seconds=0))
+    windows = [Window(LIVE, month) for month in fingerprints(client.cells(LIVE), LAST)]
+    assert sum(landing(client, tmp_path, window).doubled for window in windows) == 9
+
+
+def test_a_planned_export_that_is_not_what_the_portal_described_is_never_landed(client, tmp_path, altered):
+    told = fingerprints(client.cells(LIVE), LAST)[JANUARY.month]
+    altered(another_type)
+    with pytest.raises(CountMismatch, match="not the same"):
+        land(client, client.release(LIVE), JANUARY, LAST, tmp_path, told)
+
+
+def test_a_byte_that_is_no_utf_8_costs_its_row_and_not_the_month(client, tmp_path, altered):
+    told = fingerprints(client.cells(LIVE), LAST)[JANUARY.month]
+    altered(invalid_byte)
+    assert land(client, client.release(LIVE), JANUARY, LAST, tmp_path, told).rows == ROWS
+    departments = read_landed(landed_path(tmp_path, JANUARY))["department"]
+    assert departments.str.endswith("\ufffd").sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "doubled"),
+    [({"of_a_newer_version": 1, "doubled": 3}, 3), ({"doubled": None}, 0)],
+    ids=["of a newer version", "of an older version"],
+)
+def test_a_landed_file_of_another_version_is_read(client, tmp_path, change, doubled):
+    landed, path = landing(client, tmp_path), landed_path(tmp_path, JANUARY)
+    table = pq.read_table(path)
+    told = json.loads(table.schema.metadata[b"vanc311"]) | change
+    told = {name: value for name, value in told.items() if value is not None}
+    pq.write_table(table.replace_schema_metadata({b"vanc311": json.dumps(told)}), path)
+    assert describe_landed(path) == replace(landed, doubled=doubled)
 
 
 def test_a_release_that_moves_during_an_export_ends_the_month_and_asks_for_a_new_plan(client, standin, tmp_path):

@@ -228,7 +228,7 @@ def test_what_the_portal_answered_is_written_down(portal, plan, copied):
     portal.publish_edit("delete")
     made = plan()
     with Warehouse.of(copied).read() as connection:
-        assert ledger.counted_by_portal(connection, made.releases) == {w: a.rows for w, a in made.answers.items()}
+        assert ledger.told_by_portal(connection, made.releases) == made.answers
     assert sum(answer.rows for answer in made.answers.values()) == len(portal.frame)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import EXIT_PORTAL, PortalUnavailable
 from vanc311_pipeline.portal.contract import Area, Cell, Release
-from vanc311_pipeline.portal.documents import areas_of, cells_of, release_of, total_count_of
+from vanc311_pipeline.portal.documents import areas_of, cells_of, instants_of, release_of, total_count_of
 
 METADATA = {
     "metas": {"default": {"data_processed": "2026-08-16T07:06:58-07:00", "records_count": 7}},
@@ -21,6 +21,10 @@ GROUP = {
     "service_request_type": "Graffiti",
     "n": 3,
     "closed": 2,
+    "points": 1,
+    "first_opened": "2025-08-01T07:00:00+00:00",
+    "last_opened": "2025-08-27T11:00:00-07:00",
+    "earliest": "2025-08-02T07:00:00+00:00",
     "latest": "2025-08-27T18:56:08+00:00",
 }
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
@@ -30,6 +34,7 @@ READERS = {
     "metadata": lambda body: release_of("S", body),
     "count": lambda body: total_count_of("S", body),
     "groups": lambda body: cells_of("S", body),
+    "pairs": lambda body: instants_of("S", body),
     "areas": areas_of,
 }
 
@@ -39,10 +44,23 @@ def test_each_document_gives_its_values():
         "S", "2026-08-16T14:06:58Z", 7, (("department", "text"),)
     )
     assert READERS["count"](b'\xef\xbb\xbf{"total_count": 0, "results": []}') == 0
-    assert READERS["groups"](json.dumps([GROUP, {"n": 1, "closed": 0}]).encode()) == [
-        Cell("2025-08", "ENG", "Graffiti", 3, 2, "2025-08-27T18:56:08Z"),
-        Cell(None, None, None, 1, 0, None),
+    assert READERS["groups"](json.dumps([GROUP, {"n": 1, "closed": 0, "points": 0}]).encode()) == [
+        Cell(
+            "2025-08",
+            "ENG",
+            "Graffiti",
+            3,
+            2,
+            1,
+            "2025-08-01T07:00:00Z",
+            "2025-08-27T18:00:00Z",
+            "2025-08-02T07:00:00Z",
+            "2025-08-27T18:56:08Z",
+        ),
+        Cell(None, None, None, 1, 0, 0, None, None, None, None),
     ]
+    pair = {"service_request_open_timestamp": None, "last_modified_timestamp": "2025-08-27T18:56:08+00:00", "n": 2}
+    assert READERS["pairs"](json.dumps([pair]).encode()) == {(None, "2025-08-27T18:56:08Z"): 2}
     [area] = READERS["areas"](json.dumps({"features": [AREA]}).encode())
     assert area == Area("Kitsilano", 49.2, -123, json.dumps(SQUARE, separators=(",", ":")))
 
@@ -102,7 +120,8 @@ MALFORMED = [
     *(("groups", group(month=month)) for month in (7, [], "2024-13", "2024-01/../../x", "２０２４-01", "2024-01\n")),
     *(("groups", group(n=count)) for count in (-1, True, 2.5, "3", None)),
     ("groups", group(department=["ENG"])),
-    ("groups", group(latest="9999-12-31T23:59:59-08:00")),
+    ("groups", group(latest=7)),
+    ("groups", group(points=-1)),
     ("groups", b'[["2025-08", "ENG", 3]]'),
     ("groups", b"[null]"),
     *(("areas", named(name)) for name in (None, 7, "", " ", "\ud800")),
@@ -128,6 +147,18 @@ def test_a_value_that_is_none_is_refused_with_the_portals_exit_code(reader, body
 def test_a_month_of_a_far_future_is_none_of_ours():
     [_, cell] = cells_of("S", group(month="12024-01"))
     assert cell.month is None
+
+
+@pytest.mark.parametrize("written", [b"\xed\xa0\x80", rb"\ud800"], ids=["as bytes", "as an escape"])
+def test_a_damaged_name_reads_as_in_an_export(written):
+    [cell] = cells_of("S", b'[{"department": "ENG %s", "n": 1, "closed": 0, "points": 0}]' % written)
+    assert cell.department == b"ENG \xed\xa0\x80".decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("text", ["soon", "9999-12-31T23:59:59-08:00"])
+def test_an_instant_of_a_row_that_is_none_stays_as_it_is_and_stops_nothing(text):
+    [_, cell] = cells_of("S", group(latest=text))
+    assert cell.latest == text
 
 
 def test_field_names_obey_no_terminal():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.portal.contract import Cell, Window
-from vanc311_pipeline.portal.fingerprint import fingerprint_of, fingerprints
+from vanc311_pipeline.portal.fingerprint import EMPTY, fingerprint_of, fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_months, landed_path, read_landed
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LIVE, UNDATED
@@ -23,6 +23,10 @@ a_cell = st.builds(
     issue_type=st.sampled_from(["Graffiti Case", "Noise Case", None]),
     rows=st.integers(1, 9),
     closed=st.integers(0, 9),
+    points=st.integers(0, 9),
+    first_opened=st.just("2025-08-01T07:00:00Z"),
+    last_opened=st.just("2025-08-25T15:03:00Z"),
+    earliest=st.just("2025-08-26T10:00:00Z"),
     latest=st.sampled_from([None, "2025-08-26T10:00:00Z", "2025-08-27T10:00:00Z"]),
 )
 some_cells = st.lists(a_cell, min_size=1, max_size=6, unique_by=lambda cell: (cell.department, cell.issue_type))
@@ -66,6 +70,10 @@ def test_any_change_of_a_cell_shows(cells, data):
             [
                 {"rows": cells[place].rows + 1},
                 {"closed": cells[place].closed + 1},
+                {"points": cells[place].points + 1},
+                {"first_opened": "2025-08-02T07:00:00Z"},
+                {"last_opened": "2025-08-26T15:03:00Z"},
+                {"earliest": "2025-08-25T10:00:00Z"},
                 {"latest": "2025-09-01T00:00:00Z"},
                 {"department": "relabelled"},
                 {"issue_type": "ZZ OLD - relabelled"},
@@ -85,7 +93,8 @@ def test_a_fingerprint_sums_its_cells(cells):
 
 def test_months_are_told_apart_and_those_outside_the_record_are_undated():
     cells = [
-        Cell(month, "ENG", "Noise Case", 1, 0, None) for month in ("2009-05", "2009-06", "2026-01", "2026-02", None)
+        Cell(month, "ENG", "Noise Case", 1, 0, 0, None, None, None, None)
+        for month in ("2009-05", "2009-06", "2026-01", "2026-02", None)
     ]
     assert {month: found.rows for month, found in fingerprints(cells, LAST_MONTH).items()} == {
         "2009-06": 1,
@@ -96,18 +105,27 @@ def test_months_are_told_apart_and_those_outside_the_record_are_undated():
 
 @given(
     rows=st.lists(
-        st.tuples(st.sampled_from(["ENG", "DBL", None]), st.booleans(), st.sampled_from([None, 1, 2])), max_size=20
+        st.tuples(
+            st.sampled_from(["ENG", "DBL", None]),
+            st.booleans(),
+            st.booleans(),
+            st.integers(1, 3),
+            st.sampled_from([None, 1, 2]),
+        ),
+        max_size=20,
     )
 )
 def test_landed_rows_fold_like_the_cells_they_make(rows):
-    frame = pd.DataFrame(rows, columns=["department", "is_closed", "day"])
+    frame = pd.DataFrame(rows, columns=["department", "is_closed", "located", "hour", "day"])
     table = pa.table(
         {
             "department": pa.array([row[0] for row in rows], pa.string()),
             "service_request_type": pa.array(["Noise Case"] * len(rows), pa.string()),
             "service_request_close_date": pa.array(["2025-08-26" if row[1] else None for row in rows], pa.string()),
+            "latitude": pa.array(["49.2" if row[2] else None for row in rows], pa.string()),
+            "service_request_open_timestamp": pa.array([f"2025-08-01T0{row[3]}:00:00+00:00" for row in rows]),
             "last_modified_timestamp": pa.array(
-                [f"2025-08-0{row[2]}T10:00:00+00:00" if row[2] else None for row in rows], pa.string()
+                [f"2025-08-0{row[4]}T10:00:00+00:00" if row[4] else None for row in rows], pa.string()
             ),
         }
     )
@@ -118,11 +136,17 @@ def test_landed_rows_fold_like_the_cells_they_make(rows):
             "Noise Case",
             len(mine),
             int(mine["is_closed"].sum()),
-            None if mine["day"].isna().all() else f"2025-08-0{int(mine['day'].max())}T10:00:00Z",
+            int(mine["located"].sum()),
+            f"2025-08-01T0{mine['hour'].min()}:00:00Z",
+            f"2025-08-01T0{mine['hour'].max()}:00:00Z",
+            *(
+                None if pd.isna(day) else f"2025-08-0{int(day)}T10:00:00Z"
+                for day in (mine["day"].min(), mine["day"].max())
+            ),
         )
         for department, mine in frame.groupby("department", dropna=False)
     ]
-    assert [fingerprint_of(table)] == list(fingerprints(cells, LAST_MONTH).values() or [fingerprint_of(table)])
+    assert fingerprint_of(table) == fingerprints(cells, LAST_MONTH).get("2025-08", EMPTY)
 
 
 @pytest.mark.parametrize(

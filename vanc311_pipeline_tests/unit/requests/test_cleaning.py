@@ -228,6 +228,8 @@ def test_a_month_without_rows_is_clean(served, areas):
         ("service_request_type", None, "issue_type is missing"),
         ("service_request_type", "", "issue_type is missing"),
         ("department", "ENG\0", "department holds U+0000, which no text does"),
+        ("address", "2538 E GEORGIA \ufffdT", "address came with bytes that are no UTF-8"),
+        (CLOSED, "2025-08-2\ufffd", "closed_on came with bytes that are no UTF-8"),
         ("address", "2538 E\0GEORGIA ST", "address holds U+0000, which no text does"),
         ("latitude", "49.2\0", "latitude is not a number of degrees"),
         (OPENED, None, "opened_at is missing"),
