@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -465,6 +466,34 @@ def _follow(tally: Tally, city: City, home: Home, drawn: Draw, faults: Sequence[
     tally.converge(what, home, city, *words)
 
 
+# -- answers without bounds --------------------------------------------------------------------------------------------
+
+UNBOUNDED = ("gzip_bomb", "odd_429", "endless", "malformed", "redirect", "dripping_headers")
+MOST_MEMORY = 1_000_000  # kB; a load of these cities takes half of it
+
+
+def unbounded_answers(rig: Rig, rounds: int) -> Tally:
+    """Every answer to one kind of question has no end, or no sense: that is said, and neither disk nor memory fills up."""
+    tally = Tally("answers without bounds")
+    for kind, on in list(product(UNBOUNDED, ("export", "metadata", "grouped")))[:rounds]:
+        with rig.city() as city, rig.home(city, loaded=True) as home:
+            tally.begin_round()
+            city.publish(edited(city.frame, rig.seed()))
+            city.play(Fault(kind, on=on, times=None))  # type: ignore[arg-type]
+            before = file_digest(home.published)
+            impatient = replace(home, settings={"VANC311_READ_TIMEOUT_SECONDS": "2"})
+            ended = impatient.sync(confined=("--file-bytes", "100000000"))
+            what = f"{kind} on {on}"
+            tally.figures[f"exit code {ended.code}"] += 1
+            tally.note(what, unclear(ended, (3,), "portal"))
+            tally.note(what, [] if file_digest(home.published) == before else ["the published file is another one"])
+            memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+            tally.note(what, [f"it took {memory:,} kB of memory"] if memory > MOST_MEMORY else [])
+            city.clear_faults()
+            tally.converge(what, home, city)
+    return tally
+
+
 # -- a release that moves ----------------------------------------------------------------------------------------------
 
 
@@ -520,6 +549,7 @@ def scenarios(kill_count: int, every: int, rounds: int) -> dict[str, Callable[[R
         "permission": no_permission,
         "at-once": at_once,
         "random": partial(random_faults, rounds=2 * rounds),
+        "unbounded": partial(unbounded_answers, rounds=rounds),
         "moving": partial(moving_release, rounds=rounds),
     }
 

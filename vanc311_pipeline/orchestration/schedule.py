@@ -18,7 +18,7 @@ Time: an evaluation goes by the instant that it was scheduled for, and looks at 
 that the code server, not the portal, can't be reached.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -32,7 +32,8 @@ from vanc311_pipeline.orchestration.resources import PortalResource, StoreResour
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
 from vanc311_pipeline.plan import Plan, published_again
-from vanc311_pipeline.settings import LIVE, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
+from vanc311_pipeline.portal.contract import instant
+from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 
 SLOT_TAG = "vanc311/slot"
 _UNFINISHED = [
@@ -115,7 +116,9 @@ def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str
         return None
     said = {name: value.value for name, value in seen[0].asset_observation.metadata.items()}
     if said.get("decision") == "quota" and said.get("until"):
-        return str(said["why"]) if now < datetime.fromisoformat(str(said["until"])) else None
+        # Capped here, too: an observation of an older version may say anything.
+        until = min(instant(str(said["until"])), instant(str(said["slot"])) + timedelta(seconds=QUOTA_SECONDS))
+        return str(said["why"]) if now < until else None
     if said.get("decision") in ("skip", "quota") and said.get("slot") == slot_name(slot):
         return str(said["why"])
     return None

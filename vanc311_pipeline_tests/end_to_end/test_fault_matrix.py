@@ -48,10 +48,12 @@ LASTING = {
     "dataset_gone": (3, "status 404"),
     "corrupt_gzip": (3, "did not answer"),
     "truncated_gzip": (3, "middle of a row|did not answer"),
+    "gzip_bomb": (3, "far more than what was asked for"),
 }
 DETAILS = {"slow_drip": {"bytes": 2, "seconds": 0.05}, "records_count_off": {"by": 7}, "total_count_off": {"by": -3}}
 SILENCE = {"slow_drip", "stall"}
-ELSEWHERE = {"garbled_field"}  # in test_sync
+# In test_sync; in test_client, whose questions are those of any sync.
+ELSEWHERE = {"garbled_field"} | {"odd_429", "dripping_headers", "endless", "redirect", "malformed"}
 
 # What the city does, and the kind of change that the log must have of it, and of nothing else.
 FOLLOWED = {

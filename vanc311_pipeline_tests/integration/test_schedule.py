@@ -297,6 +297,27 @@ def test_a_spent_quota_of_unknown_end_is_asked_about_once_per_slot(tick, monkeyp
     assert len(asked_at) == 2
 
 
+@pytest.mark.parametrize("until", [datetime(2126, 1, 1, tzinfo=UTC), datetime(2126, 1, 1)])
+def test_no_quota_stops_the_schedule_for_more_than_a_day(tick, portal, monkeypatch, until):
+    def refuse(client, dataset):
+        raise QuotaExceeded("Used up.", until)
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Portal, "release", refuse)
+        tick(SLOT)
+    assert "Used up." in tick(SLOT + timedelta(days=1) - BEAT).skip_message
+    assert asked(portal) == 0
+    tick(SLOT + timedelta(days=1))
+    assert asked(portal) == 1
+
+
+def test_a_burst_of_refusals_costs_a_heartbeat_not_a_day(tick, portal):
+    portal.play(Fault("odd_429", times=1, retry_after="1"))
+    with pytest.raises(TickFailed, match="so many questions at once"):
+        tick()
+    assert "Nothing changed" in tick(SLOT + BEAT).skip_message
+
+
 @pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
 def test_while_a_run_of_sync_is_not_finished_the_portal_is_not_asked(tick, portal, instance, status):
     add_run(instance, status)

@@ -39,11 +39,22 @@ KINDS: dict[str, Kind] = {
         ("rows", "message"),
     ),
     "quota_429": Kind("The quota is used up: 429 with the portal's own body.", "d", "any", None),
+    "odd_429": Kind(
+        "A 429 whose details are odd: a reset time far away and without an offset, a burst with Retry-After.",
+        "d",
+        "any",
+        1,
+        ("reset_time", "unit", "retry_after"),
+    ),
     "server_500": Kind("The server fails with 500.", "e", "any", 1),
     "server_502": Kind("The gateway fails with 502.", "e", "any", 1),
     "slow_drip": Kind("The body arrives a few bytes at a time.", "f", "export", 1, ("bytes", "seconds")),
     "stall": Kind("Half of the body arrives, then nothing, the connection stays open.", "f", "export", 1, ("seconds",)),
     "refused": Kind("The connection is closed without an answer.", "f", "any", 1),
+    "dripping_headers": Kind("The headers arrive byte by byte, for ever.", "f", "any", 1, ("seconds",)),
+    "endless": Kind("The body goes on after its end.", "f", "any", 1, ("bytes",)),
+    "redirect": Kind("The answer is a redirect.", "g", "any", 1, ("location",)),
+    "malformed": Kind("A 200 holds JSON that is not what was asked for.", "g", "any", 1, ("text",)),
     "maintenance_page": Kind("An HTML maintenance page comes with status 200.", "g", "any", 1),
     "release_moves_during_export": Kind(
         "data_processed moves while an export is being sent; `edit` names a change of the rows that comes with it.",
@@ -77,6 +88,7 @@ KINDS: dict[str, Kind] = {
     "rate_headers_absent": Kind("The rate headers are missing from a 200.", "s", "any", None),
     "dataset_gone": Kind("The dataset is gone: 404.", "t", "any", None),
     "corrupt_gzip": Kind("The gzip stream of a 200 is damaged in its middle.", "t", "export", 1),
+    "gzip_bomb": Kind("A body of 2 MB is 2.1 GB when it is unzipped.", "t", "any", 1, ("bytes",)),
     "truncated_gzip": Kind("The gzip stream of a 200 lacks its end, the response ends cleanly.", "t", "export", 1),
 }
 

@@ -127,6 +127,28 @@ def quota_reply(now: datetime, limit: int, with_retry_after: bool) -> Reply:
     return Reply(429, "application/json", json_document(body), extra=extra, compressible=False)
 
 
+def odd_reply(fault: Fault, now: datetime) -> Reply | None:
+    """The reply of a fault that answers in place of the portal, in its own way; None for any other fault."""
+    details = fault.details
+    if fault.kind == "redirect":
+        return Reply(
+            302, "text/html", Document(b""), extra=[("location", details.get("location", "http://elsewhere.invalid/"))]
+        )
+    if fault.kind == "malformed":
+        return Reply(200, JSON, Document(details.get("text", "[" * 100_000).encode()))
+    if fault.kind == "odd_429":
+        body = {
+            "errorcode": 10002,
+            "reset_time": details.get("reset_time", f"{now + timedelta(days=36_500):%Y-%m-%dT%H:%M:%S}"),
+            "limit_time_unit": details.get("unit", "day"),
+            "call_limit": 10000,
+            "error": "Too many requests on the domain. Please contact the domain administrator.",
+        }
+        extra = [("retry-after", details["retry_after"])] if "retry_after" in details else []
+        return Reply(429, "application/json", json_document(body), extra=extra, compressible=False)
+    return None
+
+
 def failure_reply(status: int) -> Reply:
     if status == 502:
         page = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1>"

@@ -25,6 +25,7 @@ from vanc311_pipeline.portal.standin.replies import (
     Reply,
     failure_reply,
     maintenance_reply,
+    odd_reply,
     quota_reply,
     refusal,
 )
@@ -144,6 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
         left = portal.count_call(self.client_address[0])
         if left < 0 or "quota_429" in record.faults:
             return quota_reply(portal.now(), portal.options.quota, portal.options.retry_after == "present"), []
+        for fault in faults:
+            if made := odd_reply(fault, portal.now()):
+                return made, []
         for status in (500, 502):
             if f"server_{status}" in record.faults:
                 return failure_reply(status), []

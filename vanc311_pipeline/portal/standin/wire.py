@@ -18,6 +18,7 @@ from vanc311_pipeline.portal.standin.replies import Body, Headers, Reply
 
 _CUT = ("cut_mid_row", "cut_at_row", "stall")
 _GZIP = ("corrupt_gzip", "truncated_gzip")
+_MORE = {"endless": 1 << 62, "gzip_bomb": 2_100_000_000}
 INTERRUPTED = "An internal error occurred. (error_code: InternalError)"
 
 
@@ -38,7 +39,10 @@ def rows_sent(reply: Reply) -> int:
 def send(reply: Reply, out: BinaryIO, now: datetime, rate: Headers, accepts_gzip: bool, closing: Event) -> bool:
     """Write the reply. False if the connection has to be cut afterwards."""
     headers = reply.headers(now, rate)
-    zipped = reply.compressible and (accepts_gzip or reply.fault(*_GZIP) is not None)
+    if drip := reply.fault("dripping_headers"):
+        _drip(out, drip.details.get("seconds", 0.1), closing)
+        return False
+    zipped = reply.compressible and (accepts_gzip or reply.fault(*_GZIP, "gzip_bomb") is not None)
     if zipped:
         headers.append(("content-encoding", "gzip"))
     if not reply.streamed:
@@ -50,7 +54,7 @@ def send(reply: Reply, out: BinaryIO, now: datetime, rate: Headers, accepts_gzip
         return True
     _head(out, reply.status, [*headers, ("transfer-encoding", "chunked")])
     complete = reply.fault(*_CUT) is None
-    pieces = _with_midway(_pieces(reply), reply)
+    pieces = _with_more(_with_midway(_pieces(reply), reply), reply, closing)
     if zipped:
         pieces = _gzipped(pieces, complete)
     pieces = _slowed(_damaged(pieces, reply), reply, closing)
@@ -64,6 +68,15 @@ def send(reply: Reply, out: BinaryIO, now: datetime, rate: Headers, accepts_gzip
         out.write(b"0\r\n\r\n")
         out.flush()
     return complete
+
+
+def _drip(out: BinaryIO, seconds: float, closing: Event) -> None:
+    """A status line, and then a header byte by byte until the client hangs up or the portal closes."""
+    out.write(b"HTTP/1.1 200 OK\r\nx: ")
+    out.flush()
+    while not closing.wait(seconds):
+        out.write(b"x")
+        out.flush()
 
 
 def _head(out: BinaryIO, status: int, headers: Headers) -> None:
@@ -95,6 +108,16 @@ def _with_midway(pieces: Iterator[bytes], reply: Reply) -> Iterator[bytes]:
         if first and reply.midway:
             reply.midway()
         first = False
+
+
+def _with_more(pieces: Iterator[bytes], reply: Reply, closing: Event) -> Iterator[bytes]:
+    """The body, and line ends after its end."""
+    yield from pieces
+    if fault := reply.fault(*_MORE):
+        left = fault.details.get("bytes", _MORE[fault.kind])
+        while left > 0 and not closing.is_set():
+            yield b"\n" * min(left, 65_536)
+            left -= 65_536
 
 
 def _gzipped(pieces: Iterator[bytes], complete: bool) -> Iterator[bytes]:

@@ -15,7 +15,12 @@ from vanc311_pipeline.portal.standin.catalogue import CATALOGUE, fault_from_text
 
 # A row that can be edited in every way must be there: open and closed rows, twins, several months.
 ROWS = slice(10_000, 11_024)
-QUICK = {"slow_drip": {"bytes": 2_000, "seconds": 0.001, "after": 1}}
+QUICK = {
+    "slow_drip": {"bytes": 2_000, "seconds": 0.001, "after": 1},
+    "dripping_headers": {"seconds": 5},
+    "endless": {"bytes": 100, "after": 1},
+    "gzip_bomb": {"bytes": 100, "after": 1},
+}
 
 
 def described(answer: requests.Response) -> object:
@@ -33,7 +38,13 @@ def everything_seen(portal) -> list[object]:
             with requests.get(base + path, timeout=(5, 0.4), **options) as answer:
                 rate = "x-ratelimit-limit" in answer.headers
                 seen.append((answer.status_code, rate, read(answer)))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, pa.ArrowInvalid, LookupError) as error:
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            pa.ArrowInvalid,
+            LookupError,
+            RecursionError,
+        ) as error:
             seen.append(type(error).__name__)
 
     look("", described)

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zlib
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -101,6 +102,42 @@ def test_a_quota_429_lasts_until_it_is_cleared(live):
     assert ask().json()["errorcode"] == 10002
     portal.clear_faults()
     assert ask().status_code == 200
+
+
+def test_an_odd_429_says_what_it_is_told_to(live):
+    portal, ask = live
+    portal.play(Fault("odd_429", times=1))
+    portal.play(Fault("odd_429", reset_time="soon", unit="second", retry_after="1", after=1))
+    assert datetime.fromisoformat(ask().json()["reset_time"]).replace(tzinfo=UTC).year > 2100
+    odd = ask()
+    assert (odd.status_code, odd.headers["retry-after"]) == (429, "1")
+    assert (odd.json()["reset_time"], odd.json()["limit_time_unit"]) == ("soon", "second")
+    assert ask().status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["endless", "gzip_bomb"])
+def test_a_body_can_go_on_after_its_end(live, kind):
+    portal, ask = live
+    whole = ask("/exports/csv").content
+    portal.play(Fault(kind, bytes=300_000))
+    assert ask("/exports/csv").content == whole + b"\n" * 300_000
+
+
+def test_headers_can_drip(live):
+    portal, ask = live
+    portal.play(Fault("dripping_headers", seconds=9))
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(f"{portal.url}/api/explore/v2.1/catalog/datasets/3-1-1-service-requests", timeout=0.1)
+    assert ask().status_code == 200
+
+
+def test_an_answer_can_be_a_redirect_or_something_else(live):
+    portal, ask = live
+    portal.play(Fault("redirect", location="http://127.0.0.1:9/"))
+    portal.play(Fault("malformed", text="[null]", after=1))
+    with pytest.raises(requests.ConnectionError, match="port=9"):
+        ask()
+    assert ask().json() == [None]
 
 
 @pytest.mark.parametrize("status", [500, 502])
