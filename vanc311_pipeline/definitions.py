@@ -10,6 +10,7 @@ from vanc311_pipeline.orchestration.alerts import alerts_sensor
 from vanc311_pipeline.orchestration.checks import asset_checks
 from vanc311_pipeline.orchestration.deep import verify_deep
 from vanc311_pipeline.orchestration.job import sync, verify
+from vanc311_pipeline.orchestration.logs import set_up_location_logs
 from vanc311_pipeline.orchestration.measures import measures
 from vanc311_pipeline.orchestration.presentation import presented
 from vanc311_pipeline.orchestration.pruning import prune_job, prune_schedule
@@ -47,4 +48,6 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
 @dg.definitions
 def defs() -> dg.Definitions:
     """The code location: `Settings` from the environment, read when Dagster loads it."""
-    return build_definitions(Settings.from_environment())
+    settings = Settings.from_environment()
+    set_up_location_logs(settings.log_format)
+    return build_definitions(settings)

@@ -1,7 +1,7 @@
 """How our processes tell what happens while nobody looks: on standard error, in colours for people or as JSON lines for collectors.
 
-What belongs here: the form. What does not: what is told. Libraries' records take the same form. Dagster's own processes have
-an option of the same name and values: `--log-format`.
+What belongs here: the form. What does not: what is told. Libraries' records take the same form; how Dagster's do is in
+`orchestration.logs`.
 """
 
 import logging
@@ -9,8 +9,14 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.processors import ExceptionRenderer, JSONRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from vanc311_pipeline.settings import LogFormat
+
+# A frame's variables hold what a reader or the portal sent: addresses, cookies, keys.
+_without_locals = ExceptionDictTransformer(show_locals=False)
 
 
 def set_up_logs(form: LogFormat, level: int = logging.WARNING) -> None:
@@ -22,9 +28,9 @@ def set_up_logs(form: LogFormat, level: int = logging.WARNING) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [ExceptionRenderer(_without_locals), JSONRenderer(ensure_ascii=False)]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
     )
     handler = logging.StreamHandler()
     handler.setFormatter(
@@ -34,3 +40,4 @@ def set_up_logs(form: LogFormat, level: int = logging.WARNING) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)

@@ -23,6 +23,8 @@ from vanc311_pipeline.commands.workers import run_workers
 from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _GRACE_SECONDS = 10
 """How long an answer under way may still take when we are asked to stop."""
 
@@ -58,9 +60,10 @@ def run_serve(
     set_up_logs(settings.log_format)
     refuse_taken_port("The site", host, port, f"vanc311 serve --port {port + 1}")
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    console.print(f"Dashboard:  {address}  (the API: {address}/api; Ctrl-C stops it)")
+    tell = console.print if settings.log_format == "colored" else log.warning
+    tell(f"Dashboard:  {address}  (the API: {address}/api; Ctrl-C stops it)")
     if not settings.published_path.exists():
-        console.print(
+        tell(
             f"There is no published file at {settings.published_path} yet; it is served as soon as `vanc311 sync` has made it."
         )
     with (

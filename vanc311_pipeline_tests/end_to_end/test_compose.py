@@ -145,6 +145,15 @@ def test_all_are_healthy_and_speak_of_the_first_load(up):
     assert states["workspaceOrError"]["locationEntries"] == [{"name": "vanc311_pipeline", "loadStatus": "LOADED"}]
 
 
+def test_dagsters_own_pages_work_behind_the_guard(up, visit):
+    made, _ = up
+    seen = visit().open(f"{made.url('webserver')}/assets/published_database")
+    seen.page.get_by_text("Latest materialization").first.wait_for()
+    assert seen.complaints == []
+    with requests.get(f"{made.url('webserver')}/graphql", params={"query": "{version}"}, timeout=30) as answer:
+        assert answer.status_code == 405
+
+
 def test_dagsters_runs_are_in_postgresql_and_no_password_is_in_a_file(up):
     made, postgres = up
     assert "env: VANC311_DAGSTER_DATABASE_URL" in (made.folder / "dagster" / "dagster.yaml").read_text()

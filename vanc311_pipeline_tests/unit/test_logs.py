@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 
 import pytest
 
@@ -15,6 +16,7 @@ def root():
     yield
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+    logging.captureWarnings(False)
 
 
 def test_for_collectors_each_record_is_one_line_of_json(capsys):
@@ -35,6 +37,30 @@ def test_an_exception_is_part_of_its_line(capsys):
     line = json.loads(capsys.readouterr().err)
     assert line["exception"][0]["exc_type"] == "ValueError"
     assert line["exception"][0]["exc_value"] == "odd"
+
+
+@pytest.mark.parametrize("form", ["json", "colored"])
+def test_what_the_frames_of_an_exception_hold_is_nobodys_business(capsys, form):
+    set_up_logs(form)
+
+    def answer(cookie: str) -> None:
+        raise ValueError("odd")
+
+    try:
+        answer("session=" + "secret")
+    except ValueError:
+        logging.getLogger("ours").exception("No answer")
+    told = capsys.readouterr().err
+    assert "odd" in told
+    assert "session=secret" not in told
+
+
+def test_a_warning_of_python_is_a_record_like_any_other(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up_logs("json")
+        warnings.warn("Deprecated", DeprecationWarning, stacklevel=1)
+    assert "Deprecated" in json.loads(capsys.readouterr().err)["event"]
 
 
 def test_for_people_it_is_a_sentence(capsys):

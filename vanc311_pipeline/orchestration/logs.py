@@ -1,0 +1,41 @@
+"""What Dagster's processes say in which our code runs: in the one form of all our processes, and no more than is worth a look.
+
+What belongs here: how a run's own records, and those of Dagster's code server around it, come to that form. What does not: the
+form (`vanc311_pipeline.logs`), and what a run keeps of itself, in every detail, for the UI.
+"""
+
+import logging
+
+import dagster as dg
+from dagster._core.execution import context_creation_job
+from dagster._core.log_manager import (
+    LOG_RECORD_EVENT_ATTR,
+    LOG_RECORD_EVENT_BATCH_METADATA_ATTR,
+    LOG_RECORD_METADATA_ATTR,
+)
+
+from vanc311_pipeline.logs import set_up_logs
+from vanc311_pipeline.settings import LogFormat
+
+
+def set_up_location_logs(form: LogFormat) -> None:
+    """Have this process, which has loaded our code for Dagster, and the runs in it speak in one form."""
+    set_up_logs(form)
+    logging.getLogger("dagster").handlers.clear()  # they would say everything a second time, in a form of their own
+    # A logger of our Definitions would serve only those runs whose configuration names it; this serves all, also those from the UI.
+    vars(context_creation_job)["default_system_loggers"] = lambda _: [(dg.LoggerDefinition(_run_logger), {})]
+
+
+def _run_logger(_: dg.InitLoggerContext) -> logging.Logger:
+    """A run's messages and failures, without its events."""
+    logger = logging.getLogger("vanc311_pipeline.run")
+    logger.setLevel(logging.INFO)  # Dagster's events are DEBUG, unless something failed
+    logger.addFilter(_without_objects)
+    return logger
+
+
+def _without_objects(record: logging.LogRecord) -> bool:
+    """Leave out what Dagster attaches; its message says it in words."""
+    for name in (LOG_RECORD_EVENT_ATTR, LOG_RECORD_EVENT_BATCH_METADATA_ATTR, LOG_RECORD_METADATA_ATTR):
+        record.__dict__.pop(name, None)
+    return True
