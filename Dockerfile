@@ -1,5 +1,5 @@
 # One image for every service of docker-compose.yml. The first stage installs, the second has only what runs.
-FROM python:3.12.7-slim-bookworm AS build
+FROM python:3.13.15-slim-trixie AS build
 RUN python -m venv /app/venv
 ENV PATH=/app/venv/bin:$PATH
 WORKDIR /src
@@ -11,7 +11,7 @@ RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml'
 COPY vanc311_pipeline ./vanc311_pipeline
 RUN pip install --no-cache-dir --no-deps .
 
-FROM python:3.12.7-slim-bookworm
+FROM python:3.13.15-slim-trixie
 RUN useradd --create-home --uid 10001 vanc311 \
     && install -d -o vanc311 -g vanc311 /data /dagster
 COPY --from=build /app/venv /app/venv
@@ -19,4 +19,3 @@ COPY workspace.yaml workspace.grpc.yaml /app/
 WORKDIR /app
 ENV PATH=/app/venv/bin:$PATH VANC311_DATA_DIR=/data DAGSTER_HOME=/dagster PYTHONUNBUFFERED=1
 USER vanc311
-VOLUME ["/data", "/dagster"]

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import psutil
 import yaml
@@ -43,8 +44,16 @@ def read(environment: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
             raise LookupError(f"{name}: {otherwise[2:]}")
         return otherwise.removeprefix(":-")
 
-    text = re.sub(r"\$\{(?P<name>\w+)(?P<otherwise>:[-?][^}]*)?\}", value_of, file.read_text())
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    def in_all(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: in_all(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [in_all(each) for each in value]
+        if isinstance(value, str):
+            return re.sub(r"\$\{(?P<name>\w+)(?P<otherwise>:[-?][^}]*)?\}", value_of, value)
+        return value
+
+    loaded: dict[str, Any] = in_all(yaml.safe_load(file.read_text()))
     return loaded
 
 
@@ -68,15 +77,18 @@ class Topology:
         Args:
             folder: stands where the volumes stand.
             postgres: the address of Dagster's database.
-            environment: what the user sets; also what every process gets beside its service's own.
+            environment: what the user sets. Of the settings each service gets those that its own environment names.
         """
         # Who was started in the background has SIGINT ignored; these processes would inherit that, and Dagster's then ignore SIGTERM.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = folder
         self.ports = {name: _free_port() for name in PORTS}
-        self._environment = dict(environment)
-        compose = read({"VANC311_POSTGRES_PASSWORD": "unused", **environment})
-        self._postgres = postgres
+        self._environment = {
+            name: value for name, value in environment.items() if not name.startswith(("VANC311_", "AWS_"))
+        }
+        address = urlsplit(postgres)
+        self._postgres = address._replace(netloc=f"{address.username}@{address.hostname}:{address.port}").geturl()
+        compose = read({"VANC311_POSTGRES_PASSWORD": unquote(address.password or ""), **environment})
         self._workspace = folder / "workspace.grpc.yaml"
         text = (ROOT / "workspace.grpc.yaml").read_text()
         self._workspace.write_text(
@@ -85,18 +97,22 @@ class Topology:
         for volume in ("data", "dagster"):
             (folder / volume).mkdir(exist_ok=True)
         self.services = {
-            name: self._service(name, said) for name, said in compose["services"].items() if name != "postgres"
+            name: self._service(name, said, environment)
+            for name, said in compose["services"].items()
+            if name != "postgres"
         }
         self.order = _order(compose["services"])
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def _service(self, name: str, said: dict[str, Any]) -> Service:
-        given = {key: self._here(str(value)) for key, value in said["environment"].items() if value is not None}
+    def _service(self, name: str, said: dict[str, Any], environment: Mapping[str, str]) -> Service:
+        given = {key: environment.get(key) if value is None else value for key, value in said["environment"].items()}
+        if "VANC311_DAGSTER_DATABASE_URL" in given:
+            given["VANC311_DAGSTER_DATABASE_URL"] = self._postgres
         check = said.get("healthcheck", {}).get("test")
         return Service(
             name,
             [self._here(word) for word in said["command"]],
-            given | {"VANC311_DAGSTER_DATABASE_URL": self._postgres},
+            {key: self._here(value) for key, value in given.items() if value is not None},
             [self._here(word) for word in check[1:]] if check else None,
             said["restart"] == "unless-stopped",
             float(said["stop_grace_period"].removesuffix("s")),

@@ -9,16 +9,19 @@ import re
 import shutil
 import signal
 import subprocess
+from importlib.metadata import version
 
 import pytest
 import requests
 import yaml
+from sqlalchemy import make_url
 
-from benchmarks.postgres import running_postgres
-from benchmarks.topology import FILE, ROOT, read, topology
+from benchmarks.postgres import PASSWORD, running_postgres
+from benchmarks.topology import ROOT, read, topology
 from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.settings import Settings
 
-SECRET = {"VANC311_POSTGRES_PASSWORD": "hunter2"}
+SECRET = {"VANC311_POSTGRES_PASSWORD": "hunter2@a/b:c%d"}
 LASTING = ("code", "webserver", "daemon", "site")
 
 
@@ -38,7 +41,61 @@ def services(compose):
 def test_without_a_password_nothing_starts_and_it_says_what_to_set():
     with pytest.raises(LookupError, match="VANC311_POSTGRES_PASSWORD: set it to"):
         read({})
-    assert "hunter2" not in FILE.read_text()
+
+
+def test_a_password_may_have_any_signs(services):
+    environment = services["code"]["environment"]
+    assert make_url(environment["VANC311_DAGSTER_DATABASE_URL"]).host == "postgres"
+    assert environment["PGPASSWORD"] == SECRET["VANC311_POSTGRES_PASSWORD"]
+
+
+SETTINGS = set(Settings().to_environment()) - {"VANC311_REPLICA_SECONDS"}  # no container is a replica
+MADE_HERE = {"DAGSTER_HOME", "VANC311_DATA_DIR", "VANC311_DAGSTER_DATABASE_URL"}
+OF_DAGSTER = {"DAGSTER_HOME", "VANC311_DAGSTER_DATABASE_URL", "PGPASSWORD", "VANC311_LOG_FORMAT"}
+
+
+@pytest.mark.parametrize("name", ["seed", "code"])
+def test_every_setting_reaches_whoever_loads_and_ships(name):
+    of_the_store = set(re.findall(r"AWS_[A-Z_]+", (ROOT / "docs" / "operations.md").read_text()))
+    chosen = (SETTINGS - MADE_HERE) | of_the_store
+    environment = read(SECRET | dict.fromkeys(chosen, "chosen"))["services"][name]["environment"]
+    assert set(environment) >= SETTINGS
+    for key in chosen:
+        assert environment[key] in (None, "chosen"), key  # without a value compose takes the user's
+
+
+def test_everybody_else_has_what_it_needs_and_no_more(services):
+    for name, environment in (
+        ("init", OF_DAGSTER),
+        ("daemon", OF_DAGSTER),
+        ("webserver", OF_DAGSTER | {"VANC311_UI_URL"}),
+        ("site", {"VANC311_DATA_DIR", "VANC311_LOG_FORMAT"}),
+    ):
+        assert set(services[name]["environment"]) == environment, name
+    volumes = {name: service["volumes"] for name, service in services.items()}
+    assert volumes["site"] == ["data:/data:ro"]
+    assert volumes["daemon"] == volumes["webserver"] == ["dagster:/dagster"]
+
+
+def test_one_service_builds_the_image_of_all(services):
+    ours = {name: service for name, service in services.items() if name != "postgres"}
+    assert [name for name, service in ours.items() if "build" in service] == ["init"]
+    assert {(service["image"], service["pull_policy"]) for service in ours.values()} == {
+        (f"vanc311_pipeline:{version('vanc311_pipeline')}", "never")
+    }
+
+
+def test_the_limits_of_memory_are_those_that_the_documentation_names(services):
+    units = {"m": 1, "g": 1024}
+    lasting = [services[name]["mem_limit"] for name in (*LASTING, "postgres")]
+    sum_of_limits = sum(int(limit[:-1]) * units[limit[-1]] for limit in lasting) / 1024
+    assert f"{sum_of_limits:g} GB of memory limits" in (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_the_code_server_is_its_containers_own_process(services):
+    assert services["code"]["command"][:3] == ["dagster", "api", "grpc"], (
+        "a child's death would leave a container that seems well"
+    )
 
 
 def test_every_port_is_on_loopback(services):
@@ -91,6 +148,7 @@ def test_the_image_is_pinned_small_and_not_root():
     assert re.search(r"^USER vanc311$", last, re.M)
     assert "pip install" not in last
     assert "-c constraints.txt" in said
+    assert "VOLUME" not in said, "each container would get them, to write to"
     copied = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", said, re.M) for word in line.split()}
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied == kept
@@ -155,12 +213,30 @@ def test_dagsters_own_pages_work_behind_the_guard(up, visit):
 
 
 def test_dagsters_runs_are_in_postgresql_and_no_password_is_in_a_file(up):
-    made, postgres = up
+    made, _ = up
     assert "env: VANC311_DAGSTER_DATABASE_URL" in (made.folder / "dagster" / "dagster.yaml").read_text()
     assert not list((made.folder / "dagster").rglob("runs.db"))
-    secret = postgres.url().split(":")[2].split("@")[0].encode()
     for file in made.folder.rglob("*"):
-        assert not file.is_file() or secret not in file.read_bytes(), file
+        assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
+
+
+def test_all_that_the_lasting_services_say_is_json(up):
+    made, _ = up
+    launched = ask(
+        made,
+        'mutation {launchRun(executionParams: {selector: {repositoryLocationName: "vanc311_pipeline", repositoryName: "__repository__", '
+        'jobName: "prune"}}) {__typename}}',
+    )
+    assert launched["launchRun"]["__typename"] == "LaunchRunSuccess"
+    for _ in range(100):
+        if "Deleted 0 finished runs" in made.log("code").read_text():
+            break
+        assert made.is_healthy("code")
+    else:
+        pytest.fail("The run did not end")
+    for name in LASTING:
+        lines = made.log(name).read_text().splitlines()
+        assert all(isinstance(json.loads(line), dict) for line in lines), name
 
 
 def test_a_service_that_dies_is_not_healthy_and_comes_back(up):

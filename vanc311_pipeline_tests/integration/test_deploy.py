@@ -69,6 +69,12 @@ def test_the_override_is_of_services_that_exist_and_only_two_of_them_see_dockers
         assert "./deploy/dagster.launcher.yaml:/dagster/dagster.yaml:ro" in override[name]["volumes"]
 
 
+def test_whoever_launches_has_every_variable_of_a_run_if_only_empty(services):
+    added = yaml.safe_load((DEPLOY / "docker-compose.launcher.yml").read_text())["services"]["daemon"]["environment"]
+    assert set(added) == set(services["code"]["environment"]) - set(services["daemon"]["environment"])
+    assert all(value is not None for value in added.values())
+
+
 def test_the_image_can_be_built_with_what_the_launchers_need():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     said = "".join(file.read_text() for file in (*DEPLOY.iterdir(), ROOT / "Dockerfile"))
@@ -100,16 +106,39 @@ def test_kubernetes_launcher_takes_what_the_values_say(values):
     assert result.success, result.errors
 
 
-def test_on_kubernetes_dagster_is_told_what_it_is_told_elsewhere(values):
-    elsewhere, daemon = shipped(), values["dagsterDaemon"]
-    queue = snake(daemon["runCoordinator"]["config"]["queuedRunCoordinator"])
-    assert queue == elsewhere["concurrency"]["runs"]
-    assert snake(values["concurrency"]["pools"]) == elsewhere["concurrency"]["pools"]
-    assert snake(daemon["runMonitoring"]) == elsewhere["run_monitoring"]
-    assert snake(daemon["runRetries"]) == elsewhere["run_retries"]
-    kept = snake({name: values["retention"][name] for name in ("schedule", "sensor")})
-    assert kept == elsewhere["retention"]
-    assert values["telemetry"] == elsewhere["telemetry"]
+def rendered(values) -> dict:
+    """The part of `dagster.yaml` that the chart's templates make of these values; it leaves out what they leave out."""
+    daemon, retention = values["dagsterDaemon"], values["retention"]
+    coordinator = daemon["runCoordinator"]
+    assert (coordinator["enabled"], coordinator["type"]) == (True, "QueuedRunCoordinator")
+    config = {
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            # The chart's own values, which ours are laid over; it asks for no number of runs if `concurrency` is there.
+            "config": {"dequeue_use_threads": True, "dequeue_num_workers": 4}
+            | snake(coordinator["config"]["queuedRunCoordinator"]),
+        },
+        "telemetry": values["telemetry"],
+    }
+    if values["concurrency"].get("enabled"):
+        config["concurrency"] = snake({name: values["concurrency"][name] for name in ("pools", "runs")})
+    if daemon["runMonitoring"]["enabled"]:
+        config["run_monitoring"] = snake(daemon["runMonitoring"])
+    if daemon["runRetries"]["enabled"]:
+        config["run_retries"] = snake(daemon["runRetries"])
+    if retention["enabled"]:
+        config["retention"] = snake({name: retention[name] for name in ("schedule", "sensor")})
+    return config
+
+
+def test_on_kubernetes_dagster_is_told_what_it_is_told_elsewhere(values, tmp_path):
+    config = rendered(values)
+    assert {**config, "run_coordinator": None, "nux": None} == {**shipped(), "run_coordinator": None, "nux": None}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        runs = shipped()["concurrency"]["runs"]
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == runs["max_concurrent_runs"]
 
 
 def test_on_kubernetes_the_code_location_has_its_one_name_and_dagster_its_one_version(values):
@@ -129,6 +158,7 @@ def test_replicas_on_kubernetes_follow_the_store_and_are_asked_after():
     assert container["command"][:3] == ["vanc311", "serve", "--replica"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/api/v1/status"
     assert container["livenessProbe"]["httpGet"]["path"].startswith("/static/")
+    assert container["envFrom"] == [{"secretRef": {"name": "vanc311-site"}}], "not the pipeline's secrets"
     claims = [each["metadata"]["name"] for each in documents if each["kind"] == "PersistentVolumeClaim"]
     values = yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())
     [volume] = values["dagster-user-deployments"]["deployments"][0]["volumes"]
