@@ -192,10 +192,6 @@ class Settings:
         return self.data_dir / "raw"
 
     @property
-    def running_dir(self) -> Path:
-        return self.data_dir / "running"
-
-    @property
     def measures_path(self) -> Path:
         return self.data_dir / "measures.prom"
 

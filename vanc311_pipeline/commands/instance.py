@@ -6,25 +6,16 @@ file lock.
 
 import io
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 
 import dagster as dg
-from filelock import FileLock, Timeout
-from rich.console import Console
+from filelock import FileLock
 
 from vanc311_pipeline.commands.home import configure
 from vanc311_pipeline.disk import on_disk, write_whole
 from vanc311_pipeline.errors import PipelineError, SettingsError
-from vanc311_pipeline.orchestration.alive import is_dead, report_dead
-from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.settings import Settings
-
-BY_COMMAND_LINE = {"vanc311/by": "command line"}
-_AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-_POLL_SECONDS = 1.0
 
 
 @contextmanager
@@ -83,54 +74,6 @@ def _in_postgres(settings: Settings) -> Iterator[None]:
             f"Dagster's PostgreSQL can't be used: {said[0] if said else type(error).__name__}. Nothing was loaded. Check that it "
             "runs and that VANC311_DAGSTER_DATABASE_URL is right; its driver comes with `pip install 'vanc311_pipeline[postgres]'`."
         ) from error
-
-
-@contextmanager
-def one_at_a_time(settings: Settings, instance: dg.DagsterInstance, console: Console) -> Iterator[None]:
-    """Let one sync from the command line run at a time, and clear away after one that was killed.
-
-    A killed run stays `started` for Dagster and keeps its place in its pool; the next one would wait for it for ever,
-    deaf to Ctrl-C. The locks are the operating system's and end with their process, so whoever has that of Dagster's
-    home knows that every other unfinished run of the command line is dead. The data has a lock of its own, because
-    DAGSTER_HOME depends on where the command is started, unless it is set.
-    """
-    with _alone(settings.dagster_home / ".sync.lock", console), _alone(settings.data_dir / "sync.lock", console):
-        for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=BY_COMMAND_LINE, statuses=_AT_WORK)):
-            report_dead(instance, settings.running_dir, run)
-        _wait_for_the_schedule(settings, instance, console)
-        yield
-
-
-@contextmanager
-def _alone(file: Path, console: Console) -> Iterator[None]:
-    """Hold a lock, after waiting for whoever has it."""
-    lock = FileLock(file)
-    with on_disk(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            console.print("Another `vanc311 sync` is at work on this data; waiting for it to end.")
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _wait_for_the_schedule(settings: Settings, instance: dg.DagsterInstance, console: Console) -> None:
-    said = False
-    while running := instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_AT_WORK), limit=1):
-        if is_dead(instance, settings.running_dir, running[0].run_id):
-            report_dead(instance, settings.running_dir, running[0])
-            continue
-        if not said:
-            console.print(
-                f"Run {running[0].run_id[:8]}, which the schedule or the UI started, is at work; waiting for it to end. "
-                "If its process is gone, start `vanc311 up --no-sync` and terminate it in the UI under Runs."
-            )
-            said = True
-        time.sleep(_POLL_SECONDS)
 
 
 def initialise() -> None:

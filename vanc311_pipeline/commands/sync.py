@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -25,12 +26,13 @@ from rich.progress import (
 )
 
 from vanc311_pipeline import errors
-from vanc311_pipeline.commands.instance import BY_COMMAND_LINE, one_at_a_time, open_instance
+from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import in_words
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageError
 from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.failures import words_of_checks
 from vanc311_pipeline.orchestration.job import sync as sync_job
 from vanc311_pipeline.orchestration.measures import write_measures
@@ -89,7 +91,7 @@ def run_sync(
     console.print(f"Portal: {settings.portal_url}{'  (the bundled sample)' if settings.source == 'sample' else ''}")
     with (
         open_instance(settings) as instance,
-        one_at_a_time(settings, instance, console),
+        at_work(warehouse, instance, "`vanc311 sync`", None, partial(console.print, markup=False)),
         _measured(instance, warehouse, settings),
     ):
         for attempt in range(REPLANS):
@@ -164,7 +166,7 @@ def in_process(
     try:
         return job.execute_in_process(
             instance=instance,
-            tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline", **BY_COMMAND_LINE},
+            tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline"},
             run_config={
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 "ops": {step: {"config": values} for step, values in (config or {}).items()},

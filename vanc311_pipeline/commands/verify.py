@@ -4,6 +4,8 @@ Every asset check over everything, one of which asks the portal month by month; 
 portal again and compared in every field.
 """
 
+from functools import partial
+
 import dagster as dg
 from rich.console import Console
 
@@ -12,6 +14,7 @@ from vanc311_pipeline.commands.sync import Bars, Work, in_process, reason_of_fai
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import IntegrityError, SettingsError
 from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.deep import compare_with_portal, verify_deep
 from vanc311_pipeline.orchestration.job import verify as verify_job
 from vanc311_pipeline.settings import Settings
@@ -29,9 +32,13 @@ def run_verify(settings: Settings, console: Console, *, deep: bool = False, mont
     """
     if months and not deep:
         raise SettingsError("--months names the months to compare row by row: it goes with --deep.")
-    with Warehouse.of(settings).read() as connection:
+    warehouse = Warehouse.of(settings)
+    with warehouse.read() as connection:
         stored = {window.month for window in ledger.months(connection)}
-    with open_instance(settings) as instance:
+    with (
+        open_instance(settings) as instance,
+        at_work(warehouse, instance, "`vanc311 verify`", None, partial(console.print, markup=False)),
+    ):
         _audit(settings, instance, console)
         if deep:
             _compare(settings, instance, console, parse_months(months) if months else [], len(stored))

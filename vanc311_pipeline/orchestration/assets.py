@@ -40,9 +40,6 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
 
 OWNERS = ["team:data"]
-WRITER_POOL = "sqlite_writer"
-PORTAL_POOL = "portal"
-"""So that two runs never fetch, and never write, at once."""
 
 # The portal moves once a day, so a day and a little is fresh; a day and a half means that something stands still.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
@@ -89,7 +86,6 @@ PORTAL_DATASETS = [
     group_name="ingestion",
     kinds={"python", "parquet"},
     owners=OWNERS,
-    pool=PORTAL_POOL,
     metadata=columns.raw_metadata(portal_key(LIVE)),
 )
 def raw_service_requests(
@@ -231,7 +227,6 @@ def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> d
     group_name="ingestion",
     kinds={"python", "sqlite"},
     owners=OWNERS,
-    pool=WRITER_POOL,
     metadata=columns.table_metadata(schema.local_areas, columns.area_lineage(portal_key(AREAS))),
 )
 def local_areas(
@@ -260,7 +255,6 @@ def local_areas(
     group_name="requests",
     kinds={"python", "pandas", "sqlite"},
     owners=OWNERS,
-    pool=WRITER_POOL,
     metadata=columns.table_metadata(
         schema.service_requests, columns.request_lineage(dg.AssetKey("raw_service_requests"))
     ),
@@ -368,7 +362,6 @@ def metric_asset(level: Level, description: str) -> dg.AssetsDefinition:
         group_name="metrics",
         kinds={"sql", "sqlite"},
         owners=OWNERS,
-        pool=WRITER_POOL,
         metadata=columns.table_metadata(level.table, columns.metric_lineage(level.table, service_requests.key)),
         freshness_policy=FRESH,
     )
@@ -400,7 +393,6 @@ LEVEL_ASSETS = {
     group_name="metrics",
     kinds={"sql", "sqlite"},
     owners=OWNERS,
-    pool=WRITER_POOL,
     freshness_policy=FRESH,
     metadata=columns.table_metadata(
         schema.metric_aggregates,

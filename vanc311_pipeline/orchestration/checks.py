@@ -18,7 +18,6 @@ import dagster as dg
 import sqlalchemy as sa
 
 from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.orchestration.assets import PORTAL_POOL
 from vanc311_pipeline.orchestration.failures import failure_or_retry
 from vanc311_pipeline.orchestration.planning import ask_anew
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
@@ -303,7 +302,7 @@ def checks_of(step: str) -> dg.AssetChecksDefinition:
 def check_that_asks(check: Check) -> dg.AssetChecksDefinition:
     """A check that compares with the portal. What a planned run was told by its plan is not asked again."""
 
-    @dg.multi_asset_check(name=f"check_{check.name}", specs=[check.spec], pool=PORTAL_POOL)
+    @dg.multi_asset_check(name=f"check_{check.name}", specs=[check.spec])
     def run_check(
         context: dg.AssetCheckExecutionContext, portal: PortalResource, store: StoreResource
     ) -> Iterator[dg.AssetCheckResult]:

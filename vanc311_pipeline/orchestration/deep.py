@@ -13,7 +13,7 @@ from pydantic import Field
 
 from vanc311_pipeline.errors import IntegrityError, PipelineError, SettingsError
 from vanc311_pipeline.months import running_month
-from vanc311_pipeline.orchestration.assets import PORTAL_POOL, service_requests
+from vanc311_pipeline.orchestration.assets import service_requests
 from vanc311_pipeline.orchestration.failures import failure
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.portal.client import Portal
@@ -35,7 +35,7 @@ class Months(dg.Config):
     """UTC months such as 2025-10; all that are stored if none is named."""
 
 
-@dg.op(pool=PORTAL_POOL, description="Exports months again and compares them with the stored requests, row by row.")
+@dg.op(description="Exports months again and compares them with the stored requests, row by row.")
 def compare_with_portal(
     context: dg.OpExecutionContext,
     config: Months,

@@ -13,7 +13,6 @@ from vanc311_pipeline.orchestration.assets import (
     LEVEL_ASSETS,
     OWNERS,
     PORTAL_DATASETS,
-    WRITER_POOL,
     local_areas,
     metric_aggregates,
     raw_service_requests,
@@ -38,7 +37,6 @@ from vanc311_pipeline.warehouse.sqlite import open_read_only
     group_name="publication",
     kinds={"sqlite"},
     owners=OWNERS,
-    pool=WRITER_POOL,
     freshness_policy=FRESH,
 )
 def published_database(

@@ -1,14 +1,14 @@
 """Resources: the portal and the places where data is kept, as Dagster configures them. They hold settings, no state."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import dagster as dg
 
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.orchestration.alive import alive
+from vanc311_pipeline.orchestration.at_work import run_at_work
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import CITY_PORTAL, PORTAL_ATTEMPTS, Settings, Source
 from vanc311_pipeline.shipping import ObjectStore
@@ -41,7 +41,6 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     """The data directory: landed files, warehouse, published file."""
 
     raw_directory: str
-    running_directory: str
     warehouse_url: str
     published_file: str
     measures_file: str
@@ -70,10 +69,6 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
         return Path(self.raw_directory)
 
     @property
-    def running_dir(self) -> Path:
-        return Path(self.running_directory)
-
-    @property
     def published_path(self) -> Path:
         return Path(self.published_file)
 
@@ -83,8 +78,11 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StoreResource"]:
-        """For a run: with its sign of life. A tick of a schedule or a sensor needs none."""
-        with alive(self.running_dir, context.run.run_id) if context.run else nullcontext():
+        """For a run: once it is its turn to work on the warehouse. A tick of a schedule or a sensor doesn't wait."""
+        if not context.run or not context.instance:
+            yield self
+            return
+        with run_at_work(self.warehouse, context.instance, context.run):
             yield self
 
     @property
@@ -130,7 +128,6 @@ def portal_resource(settings: Settings) -> PortalResource:
 def store_resource(settings: Settings) -> StoreResource:
     return StoreResource(
         raw_directory=str(settings.raw_dir),
-        running_directory=str(settings.running_dir),
         # By name, as below: an address may hold a secret.
         warehouse_url=dg.EnvVar("VANC311_DATABASE_URL") if settings.database_url else settings.warehouse_url,
         published_file=str(settings.published_path),

@@ -11,7 +11,7 @@ Memory: a slot that launches a run is remembered by the run's tag; one that find
 decision is an observation on the portal's asset, where a person sees it too. A question that failed leaves neither, and
 the next heartbeat asks again.
 
-A run whose process is gone would hold up every slot; the next heartbeat finds out, and ends it (`orchestration.alive`).
+A run whose process is gone would hold up every slot; the next heartbeat finds out, and ends it (`orchestration.at_work`).
 
 Time: an evaluation goes by the instant that it was scheduled for, and looks at no clock to decide anything. It takes
 `TICK_SECONDS` at most, whatever the portal does, because Dagster gives up on an evaluation after a minute and then says
@@ -23,8 +23,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from vanc311_pipeline.errors import PipelineError, PortalUnavailable, QuotaExceeded
-from vanc311_pipeline.orchestration.alive import is_dead, report_dead
 from vanc311_pipeline.orchestration.assets import portal_key
+from vanc311_pipeline.orchestration.at_work import end_dead_runs
 from vanc311_pipeline.orchestration.deadline import within
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.orchestration.planning import plan_now, why_publish_again
@@ -34,6 +34,7 @@ from vanc311_pipeline.orchestration.tags import plan_tags, release_name
 from vanc311_pipeline.plan import Plan, published_again
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
+from vanc311_pipeline.warehouse.engine import Warehouse
 
 SLOT_TAG = "vanc311/slot"
 _UNFINISHED = [
@@ -68,14 +69,14 @@ def every_50_minutes(
     now = context.scheduled_execution_time
     slot = slot_of(now)
     following = f"The next slot begins at {slot_name(next_slot(slot))}."
+    try:
+        waits = _why_wait(context.instance, store.warehouse)
+    except PipelineError as error:
+        raise TickFailed(f"Slot {slot_name(slot)}: {error} Asking again in ten minutes.") from None
     if (already := _already(context.instance, slot, now)) is not None:
         return dg.SkipReason(f"Slot {slot_name(slot)} is done: {already} {following}")
-    if running := _unfinished_run(context.instance):
-        what = f"run {running.run_id[:8]} of sync is not finished."
-        if is_dead(context.instance, store.running_dir, running.run_id):
-            report_dead(context.instance, store.running_dir, running)
-            what = f"the process of run {running.run_id[:8]} is gone, so the run was ended as failed."
-        return dg.SkipReason(f"Slot {slot_name(slot)} waits: {what} Asking again in ten minutes.")
+    if waits:
+        return dg.SkipReason(f"Slot {slot_name(slot)} waits: {waits} Asking again in ten minutes.")
     try:
         plan = within(
             TICK_SECONDS,
@@ -124,8 +125,16 @@ def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str
     return None
 
 
-def _unfinished_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
-    return next(iter(instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_UNFINISHED), limit=1)), None)
+def _why_wait(instance: dg.DagsterInstance, warehouse: Warehouse) -> str | None:
+    """Who is at work, or about to be; None if nobody is. Runs that died are ended."""
+    at_work, dead = end_dead_runs(instance, warehouse)
+    if at_work:
+        return f"at work is {at_work}."
+    if dead:
+        return f"the process of run {', '.join(run_id[:8] for run_id in dead)} is gone, so the run was ended as failed."
+    for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_UNFINISHED), limit=1):
+        return f"run {run.run_id[:8]} of sync is not finished."
+    return None
 
 
 def _remember(

@@ -10,7 +10,7 @@ import dagster as dg
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.orchestration import columns
-from vanc311_pipeline.orchestration.assets import FRESH, OWNERS, WRITER_POOL, local_areas, service_requests
+from vanc311_pipeline.orchestration.assets import FRESH, OWNERS, local_areas, service_requests
 from vanc311_pipeline.orchestration.partitions import EVERY_MONTH
 from vanc311_pipeline.orchestration.pictures import pictures
 from vanc311_pipeline.orchestration.resources import StoreResource
@@ -40,7 +40,6 @@ def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
 @dg.multi_asset(
     name="statistics",
     specs=[statistic_spec(name, family) for name, family in STATISTICS.items()],
-    pool=WRITER_POOL,
 )
 def statistics(store: StoreResource, progress: dg.ResourceParam[Progress]) -> Iterator[dg.MaterializeResult[None]]:
     """Every statistic of docs/methods.md, computed anew from all requests."""

@@ -68,6 +68,7 @@ from vanc311_pipeline.schema.statistics import (
     time_to_close_curves,
     waiting_times,
 )
+from vanc311_pipeline.schema.work import turns, work_metadata
 
 __all__ = [
     "COUNTS",
@@ -121,5 +122,7 @@ __all__ = [
     "shipments",
     "time_to_close",
     "time_to_close_curves",
+    "turns",
     "waiting_times",
+    "work_metadata",
 ]

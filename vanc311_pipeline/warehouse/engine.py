@@ -4,7 +4,7 @@ What belongs here: what is the same in SQLite and in PostgreSQL. What does not: 
 `warehouse.postgres`), and any row. Nothing is opened at import, and no connection outlives its `with` block.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -31,12 +31,14 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager[sa.Connection]: ...
     def complete(self, connection: sa.Connection) -> None: ...
     def copy_to(self, file: Path) -> None: ...
+    def take_lock(self) -> ExitStack | None: ...
 
 
 class Warehouse:
     """One warehouse. `write` and `read` give a connection in a transaction."""
 
     def __init__(self, url: str, source: Source) -> None:
+        self.url = url
         self.store = _store(sa.make_url(url))
         self.source = source
 
@@ -89,7 +91,7 @@ class Warehouse:
         return self.store.read()
 
     def _make_tables(self, connection: sa.Connection) -> None:
-        for table in schema.metadata.sorted_tables:
+        for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables):
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
                 connection.execute(CreateIndex(index, if_not_exists=True))

@@ -2,12 +2,14 @@
 
 What belongs here: connections and what else only PostgreSQL does. What does not: a query that both understand.
 
-One writer works at a time, as in SQLite: a transaction that may write takes an advisory lock first, so that pipelines on several
-hosts wait for each other. Readers see one unchanging state.
+One writer works at a time, as in SQLite: a transaction that may write takes an advisory lock first. Readers see one unchanging
+state. The lock of who works on the warehouse is an advisory one, too, and belongs to a connection: whoever has it writes through
+that connection only, so that nothing is written any more once the connection, and with it the lock, is lost.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,8 @@ from vanc311_pipeline.errors import NoWarehouse, StorageError
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.sqlite import open_new
 
-WRITER_LOCK = 311
-"""Among the advisory locks of the database, that of who writes."""
+WRITER_LOCK, TURN_LOCK = 311, 312
+"""Among the advisory locks of the database, that of who writes now, and that of who works on the warehouse."""
 LOCK_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10
 
@@ -54,9 +56,26 @@ class PostgresStore:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        with self._connected() as connection:
+        with self._connected(_locked.get(self._here)) as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
             yield connection
+
+    def take_lock(self) -> ExitStack | None:
+        """The lock of who works on the warehouse, to be closed; None if somebody else has it."""
+        with ExitStack() as stack, self._refusals():
+            connection = stack.enter_context(_engine(self.url).connect())
+            for setting in _VANISHED_AFTER:
+                connection.exec_driver_sql(f"SET {setting}")
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(TURN_LOCK))):
+                return None
+            connection.commit()
+            _locked[self._here] = connection
+            stack.callback(_locked.pop, self._here)
+            return stack.pop_all()
+
+    @property
+    def _here(self) -> tuple[sa.URL, int]:
+        return self.url, threading.get_ident()  # a connection is for one thread
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -89,10 +108,20 @@ class PostgresStore:
                     target.execute(CreateIndex(index))
 
     @contextmanager
-    def _connected(self, **options: Any) -> Iterator[sa.Connection]:
-        try:
-            with _engine(self.url).connect().execution_options(**options) as connection, connection.begin():
+    def _connected(self, locked: sa.Connection | None = None, **options: Any) -> Iterator[sa.Connection]:
+        with self._refusals():
+            if locked is not None and locked.invalidated:  # SQLAlchemy would connect again, without the lock
+                raise psycopg.OperationalError("the connection that holds the lock was lost")
+            one = (
+                nullcontext(locked) if locked is not None else _engine(self.url).connect().execution_options(**options)
+            )
+            with one as connection, connection.begin():
                 yield connection
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
         except _REFUSALS as error:
             raise StorageError(
                 f"PostgreSQL refused at {self}: {str(getattr(error, 'orig', error)).strip()}. Nothing was lost: what was published "
@@ -100,6 +129,12 @@ class PostgresStore:
                 "nobody else keeps writing there, then run `vanc311 sync` again."
             ) from error
 
+
+_locked: dict[tuple[sa.URL, int], sa.Connection] = {}
+"""The connections of this process that hold a warehouse's lock, by warehouse and thread."""
+
+# A machine that vanished without a word keeps its connection, and so its lock, until the server asks after it.
+_VANISHED_AFTER = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
 
 # By the driver where rows are read and copied in bulk, by SQLAlchemy elsewhere.
 _REFUSALS = (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)

@@ -8,10 +8,11 @@ Writers begin with BEGIN IMMEDIATE: in WAL mode a transaction that starts by rea
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+from filelock import FileLock, Timeout
 from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
@@ -62,6 +63,23 @@ class SQLiteStore:
                 connection.execute(CreateIndex(index, if_not_exists=True))
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as raw:
             raw.execute("VACUUM INTO ?", (str(file),))
+        with open_new(file) as connection:
+            schema.work_metadata.drop_all(connection)
+
+    def take_lock(self) -> ExitStack | None:
+        """The lock of who works on the warehouse, to be closed; None if another process has it, of this machine: a file's lock
+        says nothing to others, and SQLite's files are not for several.
+        """
+        with on_disk(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(f"{self.path}.lock", timeout=0, thread_local=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                return None
+        held = ExitStack()
+        held.callback(lock.release)
+        return held
 
 
 @contextmanager

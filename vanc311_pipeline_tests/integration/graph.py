@@ -35,7 +35,7 @@ def snapshot() -> str:
             for key, spec in ((spec.key, spec) for spec in checks.check_specs)
         },
         "steps": {
-            asset.op.name: {"pool": asset.op.pool, "backfill": _backfill(asset)}
+            asset.op.name: {"backfill": _backfill(asset)}
             for asset in definitions.assets or []
             if isinstance(asset, dg.AssetsDefinition)
         },

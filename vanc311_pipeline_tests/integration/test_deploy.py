@@ -122,7 +122,7 @@ def rendered(values) -> dict:
         "telemetry": values["telemetry"],
     }
     if values["concurrency"].get("enabled"):
-        config["concurrency"] = snake({name: values["concurrency"][name] for name in ("pools", "runs")})
+        config["concurrency"] = snake({"runs": values["concurrency"]["runs"]})
     if daemon["runMonitoring"]["enabled"]:
         config["run_monitoring"] = snake(daemon["runMonitoring"])
     if daemon["runRetries"]["enabled"]:

@@ -1,5 +1,6 @@
 """Claims about the schedule: a true 50 minutes, one question per slot, and a reason for everything that it doesn't do."""
 
+import os
 import socketserver
 import threading
 import time
@@ -40,6 +41,7 @@ from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LIVE, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.lock import turn
 
 SLOT = slot_of(datetime(2026, 1, 14, tzinfo=UTC))  # any slot will do
 BEAT = timedelta(minutes=10)
@@ -333,13 +335,30 @@ def test_while_a_run_of_sync_is_not_finished_the_portal_is_not_asked(tick, porta
 def test_a_run_whose_process_is_gone_is_ended_and_holds_up_one_heartbeat_only(tick, portal, instance, copied):
     add_run(instance, "STARTED")
     [run] = instance.get_runs()
-    copied.running_dir.mkdir(exist_ok=True)
-    (copied.running_dir / f"{run.run_id}.lock").touch()  # as a killed process leaves it: there, and held by nobody
+    values = {
+        "number": 1,
+        "job": "sync",
+        "run_id": run.run_id,
+        "host": "here",
+        "pid": 1,
+        "since": "2026-01-14T00:00:00Z",
+    }
+    with Warehouse.of(copied).write() as connection:
+        connection.execute(
+            sa.insert(schema.turns).values(values)
+        )  # as a killed process leaves it, and nobody has the lock
     assert "the process of run 01234567 is gone, so the run was ended as failed" in tick(settings=copied).skip_message
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
     assert asked(portal) == 0
     tick(SLOT + BEAT, settings=copied)
     assert asked(portal) == 1
+
+
+def test_whoever_is_at_work_on_the_warehouse_is_waited_for_and_named(tick, portal, copied):
+    with turn(Warehouse.of(copied), "`vanc311 sync`", "fedcba98-7654", str):
+        answer = tick(settings=copied)
+    assert f"waits: at work is `vanc311 sync` (run fedcba98) on {os.uname().nodename} since 20" in answer.skip_message
+    assert asked(portal) == 0
 
 
 @pytest.mark.parametrize(

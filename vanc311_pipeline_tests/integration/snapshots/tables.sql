@@ -1,4 +1,4 @@
--- version 1
+-- version 2
 CREATE TABLE accepted_losses (
 	accepted_at TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 
@@ -557,6 +557,16 @@ CREATE TABLE time_to_close_curves (
 	open_share_low REAL, 
 	open_share_high REAL, 
 	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE turns (
+	number INTEGER NOT NULL, 
+	job TEXT NOT NULL, 
+	run_id TEXT, 
+	host TEXT NOT NULL, 
+	pid INTEGER NOT NULL, 
+	since TEXT NOT NULL, 
+	PRIMARY KEY (number)
 )
  STRICT;
 CREATE TABLE waiting_times (
