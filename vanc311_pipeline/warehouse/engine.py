@@ -47,7 +47,7 @@ class Warehouse:
         return cls(settings.warehouse_url, settings.source)
 
     def exists(self) -> bool:
-        """Whether anything was ever stored; of a file nothing is opened to find out."""
+        """Whether anything was ever stored."""
         return self.store.exists()
 
     def create(self) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, SetColumnComment, SetTab
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import NoWarehouse, StorageError
 from vanc311_pipeline.warehouse import rows
-from vanc311_pipeline.warehouse.sqlite import open_new
+from vanc311_pipeline.warehouse.sqlite import has_tables, open_new
 
 WRITER_LOCK, TURN_LOCK = 311, 312
 """Among the advisory locks of the database, that of who writes now, and that of who works on the warehouse."""
@@ -52,7 +52,7 @@ class PostgresStore:
 
     def exists(self) -> bool:
         with self._connected() as connection:
-            return _has_tables(connection)
+            return has_tables(connection)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -80,7 +80,7 @@ class PostgresStore:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
-            if not _has_tables(connection):
+            if not has_tables(connection):
                 raise NoWarehouse(self)
             yield connection
 
@@ -150,10 +150,6 @@ def _engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_CONNECT)
     sa.event.listen(engine, "connect", lambda raw, _: _set_up(raw))
     return engine
-
-
-def _has_tables(connection: sa.Connection) -> bool:
-    return sa.inspect(connection).has_table(schema.data_origin.name)
 
 
 class _Number(Loader):

@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk
-from vanc311_pipeline.errors import NoWarehouse
+from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageError
 
 BUSY_TIMEOUT_SECONDS = 30
 CACHE_KIB = 64_000
@@ -37,7 +37,10 @@ class SQLiteStore:
     advice = "Check the directory's permissions and free space, or set VANC311_DATA_DIR to another place."
 
     def exists(self) -> bool:
-        return self.path.exists()
+        if not self.path.exists():
+            return False
+        with self._opened() as connection:
+            return has_tables(connection)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -48,10 +51,27 @@ class SQLiteStore:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        if not self.exists():
+        if not self.path.exists():
             raise NoWarehouse(self)
-        with open_read_only(self.path) as connection:
+        with self._opened() as connection:
+            if not has_tables(connection):
+                raise NoWarehouse(self)
             yield connection
+
+    @contextmanager
+    def _opened(self) -> Iterator[sa.Connection]:
+        """A read-only connection to whatever is there."""
+        try:
+            with open_read_only(self.path) as connection:
+                yield connection
+        except (StorageError, sa.exc.DatabaseError) as error:
+            refused = error.orig if isinstance(error, sa.exc.DatabaseError) else None
+            if self.path.is_dir() or getattr(refused, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise SettingsError(
+                    f"{self.path} is not a SQLite database. Nothing was changed. Move it away and run `vanc311 sync`, or set "
+                    "VANC311_DATA_DIR to another place."
+                ) from error
+            raise
 
     def complete(self, connection: sa.Connection) -> None:
         """Nothing is to be added to the tables: SQLite numbers its rows by itself."""
@@ -80,6 +100,11 @@ class SQLiteStore:
         held = ExitStack()
         held.callback(lock.release)
         return held
+
+
+def has_tables(connection: sa.Connection) -> bool:
+    """Whether anything was ever stored: a file, or a database, may be there with nothing in it."""
+    return sa.inspect(connection).has_table(schema.data_origin.name)
 
 
 @contextmanager
