@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth faults week day docs snapshots containers clean
+.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults week day docs snapshots containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -53,6 +53,9 @@ stores: $(VENV)/installed-dev ## what the warehouse costs in SQLite and in Postg
 
 growth: $(VENV)/installed-dev ## what a quiet slot and one changed month cost at 0.3, 1.3 and 3.4 million rows
 	$(BIN)/python -m benchmarks.growth
+
+history: $(VENV)/installed-dev ## how much Dagster's own storage grows in a year, and what of that pruning leaves
+	$(BIN)/python -m benchmarks.history
 
 faults: $(VENV)/installed-dev ## kill it, starve it, lie to it: nothing may be lost
 	$(BIN)/python -m benchmarks.faults

@@ -95,7 +95,7 @@ class Clockwork:
             with _children_print_to(self._log):
                 servers = stack.enter_context(create_daemon_grpc_server_registry(self.instance))
                 target = WorkspaceFileTarget([str(WORKSPACE)])
-                self._workspace = stack.enter_context(
+                self.workspace = stack.enter_context(
                     WorkspaceProcessContext(self.instance, target, grpc_server_registry=servers)
                 )
             self._queue = stack.enter_context(QueuedRunCoordinatorDaemon(interval_seconds=1))
@@ -123,12 +123,12 @@ class Clockwork:
 
     def _iterate(self, now: datetime) -> None:
         with freeze_time(now):
-            for _ in launch_scheduled_runs(self._workspace, self._logger, now, self._times):
+            for _ in launch_scheduled_runs(self.workspace, self._logger, now, self._times):
                 pass
 
     def _dequeue(self, now: datetime) -> None:
         with freeze_time(now):
-            for _ in self._queue.run_iteration(self._workspace, fixed_iteration_time=now.timestamp()):
+            for _ in self._queue.run_iteration(self.workspace, fixed_iteration_time=now.timestamp()):
                 pass
 
     def _tick(self, at: datetime) -> InstigatorTick:
@@ -148,7 +148,7 @@ class Clockwork:
         raise RuntimeError(f"Run {run_id} did not end; {self._log} holds what it printed.")
 
     def _find_schedule(self) -> RemoteSchedule:
-        location = self._workspace.create_request_context().get_code_location(LOCATION)
+        location = self.workspace.create_request_context().get_code_location(LOCATION)
         return location.get_repository(REPOSITORY).get_schedule(every_50_minutes.name)
 
 

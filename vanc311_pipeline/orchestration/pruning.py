@@ -38,17 +38,12 @@ class Age(dg.Config):
 
 @dg.op(description="Deletes finished runs that are older than `days` and that the UI answers nothing from any more.")
 def delete_old_runs(context: dg.OpExecutionContext, config: Age) -> None:
-    instance = context.instance
-    old = old_runs(instance, datetime.now(UTC) - timedelta(days=config.days))
-    needed = needed_runs(instance, {run.job_name for run in old}) if old else set()
-    doomed = [run.run_id for run in old if run.run_id not in needed]
-    for run_id in doomed:
-        delete(instance, run_id)
+    deleted, kept = delete_runs_before(context.instance, datetime.now(UTC) - timedelta(days=config.days))
     context.log.info(
-        f"Deleted {len(doomed):,} finished runs older than {config.days} days; {len(old) - len(doomed):,} others that old stay, "
+        f"Deleted {deleted:,} finished runs older than {config.days} days; {kept:,} others that old stay, "
         "because the UI still answers from them."
     )
-    context.add_output_metadata({"runs deleted": len(doomed), "old runs kept": len(old) - len(doomed)})
+    context.add_output_metadata({"runs deleted": deleted, "old runs kept": kept})
 
 
 def prune_job(settings: Settings) -> dg.JobDefinition:
@@ -75,6 +70,16 @@ def prune_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Once a day, deletes finished runs that are older than VANC311_KEEP_RUNS_DAYS.",
     )
+
+
+def delete_runs_before(instance: dg.DagsterInstance, before: datetime) -> tuple[int, int]:
+    """Delete the finished runs that were made before an instant and that the UI needs no more; how many, and how many stay."""
+    old = old_runs(instance, before)
+    needed = needed_runs(instance, {run.job_name for run in old}) if old else set()
+    doomed = [run.run_id for run in old if run.run_id not in needed]
+    for run_id in doomed:
+        delete(instance, run_id)
+    return len(doomed), len(old) - len(doomed)
 
 
 def old_runs(instance: dg.DagsterInstance, before: datetime) -> list[dg.DagsterRun]:

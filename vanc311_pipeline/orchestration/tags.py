@@ -10,11 +10,12 @@ from vanc311_pipeline.plan import Plan, read_stale, write_stale
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.settings import LIVE
 
-STALE_TAG = "vanc311/stale"
 RELEASE_TAG = "vanc311/release"
-RELEASES_TAG = "vanc311/releases"
 REREAD_TAG = "vanc311/read_again"
 WHY_TAG = "vanc311/why"
+# What only the run reads: the UI shows no tag that begins with `.dagster/`.
+STALE_TAG = ".dagster/vanc311_stale"
+RELEASES_TAG = ".dagster/vanc311_releases"
 # Dagster's own names of the tags that make a run cover a range of partitions.
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

@@ -1,13 +1,16 @@
 """Claims about tags: a run reads from them what its plan said."""
 
+from dagster._core.storage.tags import TagType, get_tag_type
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.orchestration.tags import (
     RANGE_END_TAG,
     RANGE_START_TAG,
+    RELEASE_TAG,
     RELEASES_TAG,
     REREAD_TAG,
+    WHY_TAG,
     plan_tags,
     planned_months,
     read_releases,
@@ -37,6 +40,12 @@ def test_a_run_reads_its_months_and_releases_as_the_plan_wrote_them(stale, relea
 
 def test_a_run_that_was_told_what_to_do_has_no_plan():
     assert planned_months({RANGE_START_TAG: "2025-01", RANGE_END_TAG: "2025-02"}) is None
+
+
+def test_the_ui_shows_of_a_plan_what_a_person_reads():
+    tags = plan_tags(Plan("load", "because", (LIVE_RELEASE,), {}, last_month="2026-02"))
+    shown = {name for name in tags if get_tag_type(name) != TagType.HIDDEN}
+    assert shown == {RANGE_START_TAG, RANGE_END_TAG, RELEASE_TAG, REREAD_TAG, WHY_TAG}
 
 
 def test_the_months_of_the_deep_pass_are_named():

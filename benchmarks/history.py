@@ -1,0 +1,153 @@
+"""History: how much Dagster's own storage grows in a year, table by table, and what of that pruning leaves.
+
+What belongs here: some ordinary days through Dagster's scheduler, the tables counted before and after, and the printed
+table. What does not: how a day is lived through (`week`, `clockwork`) and what is pruned (`orchestration.pruning`).
+
+Not counted are the ticks of schedules and sensors: the daemon keeps them for as long as `dagster.yaml` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+from dagster._daemon.freshness import FreshnessDaemon
+from rich.console import Console
+
+from benchmarks.city_days import ORDINARY, RELEASE_TIME, City
+from benchmarks.clockwork import Clockwork
+from benchmarks.grow import grow_table
+from benchmarks.week import Witness, live_through, say
+from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.orchestration.pruning import delete_runs_before
+from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.settings import Settings
+
+DAYS_A_YEAR = 365
+NOT_GROWING = ("alembic_version", "secondary_indexes", "instance_info", "concurrency_limits", "asset_keys")
+PRINTED, OF_RUNS, WITHOUT_RUN = "what steps print (files)", "event_logs of runs", "event_logs without a run"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is of something: rows, or files, and the bytes that are in them."""
+
+    rows: float = 0
+    size: float = 0
+
+    def a_year(self, before: Size, days: int) -> Size:
+        factor = DAYS_A_YEAR / days
+        return Size((self.rows - before.rows) * factor, (self.size - before.size) * factor)
+
+
+Sizes = Mapping[str, Size]
+
+
+def sizes(home: Path) -> Sizes:
+    """What a Dagster home in SQLite holds: each table, and the files."""
+    history = home / "history"
+    shards = [file for file in (history / "runs").glob("*.db") if file.name != "index.db"]
+    found = {**_tables(history / "runs.db"), **_tables(history / "runs" / "index.db")}
+    for file in shards:  # the events of each run, once more and all of them
+        of_run = _tables(file).get(OF_RUNS, Size())
+        found[OF_RUNS] = Size(found[OF_RUNS].rows + of_run.rows, found[OF_RUNS].size + of_run.size)
+    printed = [file for file in (home / "storage").rglob("*") if file.is_file()]
+    found[PRINTED] = Size(len(printed), sum(file.stat().st_size for file in printed))
+    return found
+
+
+def _tables(file: Path) -> dict[str, Size]:
+    with closing(sqlite3.connect(file)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        found = {name: _table(connection, name) for name in names if name not in NOT_GROWING}
+        if found.pop("event_logs", None):
+            found[OF_RUNS] = _table(connection, "event_logs", "WHERE run_id <> ''")
+            found[WITHOUT_RUN] = _table(connection, "event_logs", "WHERE run_id = ''")
+        return found
+
+
+def _table(connection: sqlite3.Connection, name: str, where: str = "") -> Size:
+    columns = [column for _, column, *_ in connection.execute(f"PRAGMA table_info({name})")]
+    lengths = " + ".join(f"coalesce(length(CAST({column} AS BLOB)), 0)" for column in columns)
+    return Size(*connection.execute(f"SELECT count(*), coalesce(sum({lengths}), 0) FROM {name} {where}").fetchone())
+
+
+def table(before: Sizes, after: Sizes, pruned: Sizes, days: int) -> str:
+    """What a year adds, as a Markdown table; what adds nothing is left out."""
+    lines = ["| | rows a year | MB a year | of these after pruning: rows | MB |", "|---|---:|---:|---:|---:|"]
+    growth = {
+        name: (after[name].a_year(before[name], days), pruned[name].a_year(before[name], days))
+        for name in sorted(after)
+    }
+    growth = {name: (whole, left) for name, (whole, left) in growth.items() if whole.rows or left.rows}
+    growth["**together**"] = (
+        Size(sum(whole.rows for whole, _ in growth.values()), sum(whole.size for whole, _ in growth.values())),
+        Size(sum(left.rows for _, left in growth.values()), sum(left.size for _, left in growth.values())),
+    )
+    for name, (whole, left) in growth.items():
+        lines.append(
+            f"| {name} | {whole.rows:,.0f} | {whole.size / 1e6:,.1f} | {left.rows:,.0f} | {left.size / 1e6:,.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def live(folder: Path, rows: int, days: int, seed: int) -> str:
+    """Load the grown data, live one day, then so many more that are counted; the table."""
+    began = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days + 1)
+    source = folder / "source.parquet"
+    pq.write_table(grow_table(rows, last_day=began.date() - timedelta(days=1), seed=seed), source)
+    with StandIn(source, released_at=datetime.combine(began, RELEASE_TIME, UTC) - timedelta(days=1)) as portal:
+        settings = replace(
+            Settings.from_environment({}),
+            portal_url=portal.url,
+            data_dir=folder / "data",
+            dagster_home=folder / "dagster",
+        )
+        run_sync(settings, Console(quiet=True))
+        city, witness = City(portal, seed), Witness(settings.published_path, portal, folder)
+        with Clockwork(settings, lambda: len(portal.requests_log), folder / "processes.log") as clockwork:
+            clockwork.switch_on(began - timedelta(minutes=1))
+            for number in range(days + 1):
+                chronicle = live_through(
+                    ORDINARY, began + timedelta(days=number), city, clockwork, witness, every_beat=False
+                )
+                if chronicle.problems:
+                    sys.exit("\n".join(chronicle.problems))
+                for _ in FreshnessDaemon().run_iteration(clockwork.workspace):
+                    pass
+                say(f"day {number} of {days}: {len(chronicle.runs)} run(s)")
+                if number == 0:
+                    _prune(clockwork.instance)
+                    before = sizes(settings.dagster_home)
+            after = sizes(settings.dagster_home)
+            _prune(clockwork.instance)
+            return table(before, after, sizes(settings.dagster_home), days)
+
+
+def _prune(instance: dg.DagsterInstance) -> None:
+    """As the job does when all these runs are old."""
+    delete_runs_before(instance, datetime.now(UTC) + timedelta(days=1))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Live through the days and print what a year of them would add."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description="What Dagster keeps, a year.")
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--days", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=311)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="vanc311-history-") as folder:
+        print(live(Path(folder), options.rows, options.days, options.seed))
+
+
+if __name__ == "__main__":
+    main()
