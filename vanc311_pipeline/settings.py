@@ -70,6 +70,9 @@ TICK_SECONDS = 45.0  # all that a schedule's tick may take with the portal: Dags
 SLOT_SECONDS = 3_000  # the schedule: a true 50 minutes
 
 ALERT_SECONDS = 20.0  # all that a message to the webhook may take
+SILENT_SECONDS = (
+    90_000.0  # without an answer for so long, the schedule is silent: a quota may last a day, and a tick is late
+)
 MOST_DAYS = 36_500
 
 

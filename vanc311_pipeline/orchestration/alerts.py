@@ -1,4 +1,4 @@
-"""The sensor `alerts`: tells a webhook of runs that failed and of months that are newly held. As Slack takes it.
+"""The sensor `alerts`: tells a webhook of failed runs, newly held months and a silent schedule. As Slack takes it.
 
 What belongs here: which events are told, in which words, and the memory of what was told. What does not: what a run or a
 check found, and the decision to hold a month.
@@ -11,18 +11,21 @@ The webhook's address is a secret: it comes from the environment by name and is 
 """
 
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 import requests
 
+from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.deadline import within
 from vanc311_pipeline.orchestration.failures import words_of_failure
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.orchestration.pruning import PRUNE
 from vanc311_pipeline.orchestration.resources import StoreResource, WebhookResource
-from vanc311_pipeline.settings import ALERT_SECONDS, Settings
+from vanc311_pipeline.settings import ALERT_SECONDS, LIVE, SILENT_SECONDS, Settings
 from vanc311_pipeline.warehouse import ledger
 
 WATCHED_JOBS = [sync.name, PRUNE]
@@ -43,14 +46,19 @@ class Told:
 
     last_failure: int
     held: tuple[str, ...]
+    asked: float
+    """When the portal was asked last, or the alerts began."""
+    silent: bool = False
+    """It was told that this is long ago."""
 
     def write(self) -> str:
-        return json.dumps({"last_failure": self.last_failure, "held": self.held})
+        return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, text: str) -> "Told":
-        said = json.loads(text)
-        return cls(said["last_failure"], tuple(said["held"]))
+        cursor = json.loads(text)  # an older version's knows less
+        asked, silent = cursor.get("asked", time.time()), cursor.get("silent", False)
+        return cls(cursor["last_failure"], tuple(cursor["held"]), asked, silent)
 
 
 def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -61,8 +69,8 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
         name="alerts",
         minimum_interval_seconds=60,
         default_status=on,
-        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune and every newly held month, once. "
-        "What can't be delivered is tried again a minute later.",
+        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune, every newly held month and a schedule that "
+        "has asked the portal nothing for a day, once. What can't be delivered is tried again a minute later.",
     )
     def alerts(
         context: dg.SensorEvaluationContext, webhook: WebhookResource, store: StoreResource
@@ -71,15 +79,21 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(
                 "VANC311_ALERT_WEBHOOK isn't set, so nobody is told of anything. Set it and start Dagster again."
             )
-        before = Told.read(context.cursor) if context.cursor else Told(_newest_failure(context.instance), ())
+        before = (
+            Told.read(context.cursor) if context.cursor else Told(_newest_failure(context.instance), (), time.time())
+        )
         failures, last_failure = _failures(context.instance, before.last_failure, webhook.ui_url)
         held = _held(store)
         news = [said for since, said in held.items() if since not in before.held]
-        told = Told(last_failure, tuple(held))
-        paragraphs = [*failures, *([_held_in_words(news)] if news else [])]
+        asked = max(before.asked, _last_asked(context.instance))
+        silent = time.time() - asked > SILENT_SECONDS
+        silence = [_silence_in_words(asked)] if silent and not before.silent else []
+        told = Told(last_failure, tuple(held), asked, silent)
+        paragraphs = [*failures, *([_held_in_words(news)] if news else []), *silence]
         if paragraphs:
             post(webhook.url, "\n\n".join(paragraphs))
-        reason = f"Told of {_number(len(failures), 'failed run')} and {_number(len(news), 'newly held month')}."
+        counted = [_number(len(failures), "failed run"), _number(len(news), "newly held month")]
+        reason = f"Told of {' and '.join([*counted, *(['a silent schedule'] if silence else [])])}."
         return dg.SensorResult(
             skip_reason=dg.SkipReason(reason if paragraphs else "Nothing to tell."), cursor=told.write()
         )
@@ -137,6 +151,19 @@ def _held_in_words(months: Sequence[str]) -> str:
         f"vanc311: {_number(len(months), 'month')} newly held.\n" + "\n".join(months[:LISTED]) + more + "\n"
         "The old rows stay, and nothing is published until the portal recovers or somebody accepts the loss: "
         f"vanc311 sync --accept-shrink {months[0].partition(':')[0]}"
+    )
+
+
+def _last_asked(instance: dg.DagsterInstance) -> float:
+    """When a slot of the schedule last got an answer from the portal, be it a refusal; 0.0 if none ever did."""
+    answered = instance.fetch_observations(portal_key(LIVE), limit=1).records
+    return answered[0].timestamp if answered else 0.0
+
+
+def _silence_in_words(asked: float) -> str:
+    return (
+        f"vanc311: the schedule has had no answer from the portal since {datetime.fromtimestamp(asked, UTC):%Y-%m-%d %H:%M} UTC.\n"
+        "What is published stays as it was then. Why, the ticks of every_50_minutes say in Dagster's UI, under Automation."
     )
 
 

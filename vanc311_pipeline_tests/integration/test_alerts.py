@@ -4,8 +4,10 @@ import json
 import socket
 import socketserver
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
@@ -18,9 +20,10 @@ from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import PipelineError, PortalRefused
 from vanc311_pipeline.orchestration import alerts as told
 from vanc311_pipeline.orchestration.alerts import NotDelivered, Told, alerts_sensor
+from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.failures import failure
 from vanc311_pipeline.orchestration.resources import WebhookResource, store_resource
-from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.integration.planting import MONTH, sql
 
@@ -282,7 +285,7 @@ def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_mo
     with pytest.raises(PipelineError, match="no_month_is_held"):
         run_sync(settings, Console(quiet=True))
     resources = {"webhook": WebhookResource(url=receiver.url), "store": store_resource(settings)}
-    before_all = Told(-1, ()).write()
+    before_all = Told(-1, (), time.time()).write()
     with (
         dg.DagsterInstance.from_config(str(settings.dagster_home)) as home,
         dg.build_sensor_context(instance=home, cursor=before_all, resources=resources) as context,
@@ -293,6 +296,38 @@ def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_mo
     assert "A check failed, so nothing was published; what was published before stays." in text
     assert f"service_requests · no_month_is_held: {month}: " in text
     assert f"vanc311 sync --accept-shrink {month}" in text
+
+
+def test_a_schedule_that_has_had_no_answer_for_a_day_is_told_once_and_again_after_it_spoke(
+    tick, instance, receiver, clock
+):
+    tick()
+    clock(hours=24)
+    assert tick() == "Nothing to tell."
+    clock(hours=26)
+    assert tick() == "Told of 0 failed runs and 0 newly held months and a silent schedule."
+    assert tick() == "Nothing to tell."
+    assert "no answer from the portal since 2026-01-14 00:00 UTC" in receiver.texts[0]
+    instance.report_runless_asset_event(dg.AssetObservation(portal_key(LIVE)))
+    assert tick() == "Nothing to tell."
+    clock(hours=24 * 365 * 80)
+    assert "silent schedule" in tick()
+
+
+def test_a_cursor_of_an_older_version_is_read():
+    assert Told.read('{"last_failure": 7, "held": ["2025-01"]}').last_failure == 7
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the sensor's clock to so long after the beginning of 2026-01-14."""
+
+    def set_to(hours):
+        now = datetime(2026, 1, 14, tzinfo=UTC) + timedelta(hours=hours)
+        monkeypatch.setattr(told.time, "time", now.timestamp)
+
+    set_to(0)
+    return set_to
 
 
 def test_what_slack_would_read_as_markup_is_escaped(tick, instance, receiver):
