@@ -144,6 +144,8 @@ def test_the_image_is_pinned_small_and_not_root():
     bases = re.findall(r"^FROM (\S+)", said, re.M)
     assert len(bases) == 2
     assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base) for base in bases)
+    [minor] = {re.search(r"\d+\.\d+", base)[0] for base in bases}
+    assert f'"{minor}"' in (ROOT / ".github" / "workflows" / "ci.yml").read_text(), "a Python that the tests run on"
     last = said[said.rindex("FROM ") :]
     assert re.search(r"^USER vanc311$", last, re.M)
     assert "pip install" not in last

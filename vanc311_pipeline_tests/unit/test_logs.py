@@ -4,9 +4,12 @@ import json
 import logging
 import warnings
 
+import dagster as dg
 import pytest
+from dagster._core.execution import context_creation_job
 
 from vanc311_pipeline.logs import set_up_logs
+from vanc311_pipeline.orchestration.logs import set_up_location_logs
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +79,28 @@ def test_what_is_below_the_level_is_not_told(capsys):
     set_up_logs("json", logging.ERROR)
     logging.getLogger("ours").warning("nothing to see")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("form", ["json", "colored"])
+def test_of_a_run_messages_and_failures_are_told_and_none_of_its_events(capsys, monkeypatch, form):
+    monkeypatch.setattr(context_creation_job, "default_system_loggers", None)  # restores what is set here
+    set_up_location_logs(form)
+
+    @dg.op
+    def load(context: dg.OpExecutionContext) -> None:
+        secret = "session=" + "secret"
+        context.log.info("2025-01: 3 rows")
+        raise ValueError(f"odd, {len(secret)} characters")
+
+    @dg.job
+    def sync():
+        load()
+
+    sync.execute_in_process(raise_on_error=False)
+    told = capsys.readouterr().err
+    assert "2025-01: 3 rows" in told
+    assert "odd, 14 characters" in told
+    assert "session=secret" not in told
+    assert "STEP_START" not in told
+    if form == "json":
+        assert [json.loads(line)["level"] for line in told.splitlines()] == ["info", "error", "error"]
