@@ -16,7 +16,7 @@ sync: $(VENV)/installed ## bring the data in, and end
 	@$(BIN)/vanc311 sync
 
 explore: $(VENV)/installed-explore ## the published file in Datasette, on http://127.0.0.1:8313
-	@$(BIN)/python -m vanc311_pipeline.commands.explore --port $(EXPLORE_PORT)
+	@$(BIN)/python -P -m vanc311_pipeline.commands.explore --port $(EXPLORE_PORT)
 
 build: containers ## the image of every container
 	docker compose build
@@ -67,11 +67,19 @@ day: $(VENV)/installed-dev ## a rehearsed day of all services of docker-compose.
 	$(BIN)/python -m benchmarks.day
 
 docs: $(VENV)/installed-dev ## write docs/data_dictionary.md and docs/methods.md anew from the schema and the registry
-	$(BIN)/python -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md
-	$(BIN)/python -m vanc311_pipeline.commands.methods > docs/methods.md
+	$(BIN)/python -P -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md
+	$(BIN)/python -P -m vanc311_pipeline.commands.methods > docs/methods.md
 
 snapshots: $(VENV)/installed-dev ## write anew what Dagster is given: assets, checks, jobs, schedules, sensors
 	$(BIN)/python -m vanc311_pipeline_tests.integration.graph
+
+# An environment that can't be used is made anew: half made, its Python gone, or moved here from elsewhere, which its programs still name.
+ifneq ($(wildcard $(VENV)),)
+ifeq ($(shell $(BIN)/python -I -c 'import pip' 2>/dev/null && grep -qF '$(CURDIR)/$(BIN)/python' $(BIN)/pip && echo usable),)
+$(info $(VENV) can't be used: it is half made, its Python is gone, or it was moved. It is made anew)
+$(shell rm -rf $(VENV))
+endif
+endif
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -80,15 +88,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -P -m pip install -qq --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -P -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/installed $(VENV)/installed-explore
 
 $(VENV)/installed-explore: $(VENV)/installed
-	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[explore]'
+	@$(BIN)/python -P -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[explore]'
 	@touch $@
 
 clean: ## remove what the build made; the data stays
