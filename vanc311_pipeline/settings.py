@@ -55,9 +55,10 @@ SLOWEST_BYTES_PER_SECOND = 1_000  # measured over one read timeout; below it a d
 # No answer is larger or takes longer, whatever it is: the largest month is 10 MB and takes seconds.
 ANSWER_BYTES = 256_000_000
 ANSWER_SECONDS = 900.0
-JSON_BYTES = 32_000_000  # held in memory; the archive's groups, the largest document, are a quarter of it
+JSON_BYTES = 32_000_000  # held in memory; the largest, the archive's groups, have some 30,000 lines of 350 bytes
 EXPORT_BYTES_PER_ROW = 4_000  # a row has about 250 bytes; to this, by the portal's own count, an export is read
 EXPORT_BYTES_AT_LEAST = 1_000_000
+HEADER_CHARACTERS = 65_536  # of an export's first line; 13 names have 200
 REFUSAL_BYTES = 16_000  # so much of a refusal is read, for its words
 MOST_ROWS = 100_000_000  # a count beyond it is none
 PORTAL_ATTEMPTS = 4

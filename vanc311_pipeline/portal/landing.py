@@ -31,6 +31,7 @@ from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import DAMAGED, Instants, Release, Window, comparable_instant, is_instant
 from vanc311_pipeline.portal.fingerprint import Fingerprint, fingerprint_of
 from vanc311_pipeline.schema import MODIFIED, OPENED, PORTAL_FIELDS
+from vanc311_pipeline.settings import HEADER_CHARACTERS
 
 _KEY = b"vanc311"
 
@@ -122,7 +123,7 @@ def _fetch_whole(
 ) -> tuple[pa.Table, int, int]:
     before = portal.total_count(window.dataset, where) if told is None else told.rows
     portal.download(window.dataset, where, body, before)
-    table = _parse(body, window)
+    table = table_of(body, window)
     after = portal.total_count(window.dataset, where)
     now = portal.release(window.dataset)
     if now.identity != release.identity:
@@ -170,14 +171,14 @@ def _instants(table: pa.Table) -> Counter[Instants]:
     return Counter(zip(*(map(comparable_instant, table[name].to_pylist()) for name in (OPENED, MODIFIED)), strict=True))
 
 
-def _parse(body: Path, window: Window) -> pa.Table:
+def table_of(body: Path, window: Window) -> pa.Table:
     """The export's rows, every column as text.
 
     Raises:
         PortalUnavailable: it isn't a table with the fields that we rely on.
     """
     with body.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        header = next(csv.reader(file, delimiter=";"), [])
+        header = next(csv.reader([file.readline(HEADER_CHARACTERS)], delimiter=";"), [])
     missing = [name for name in PORTAL_FIELDS if name not in header]
     if missing or len(set(header)) != len(header):
         raise PortalUnavailable(
@@ -193,8 +194,9 @@ def _parse(body: Path, window: Window) -> pa.Table:
                 column_types={name: pa.binary() for name in header}, strings_can_be_null=True, null_values=[""]
             ),
         )
-    except pa.ArrowInvalid as error:
-        raise PortalUnavailable(f"An export of {window.dataset} {window.month} is not whole CSV: {error}") from error
+    except pa.ArrowException as error:
+        words = str(error)[:300]
+        raise PortalUnavailable(f"An export of {window.dataset} {window.month} is not whole CSV: {words}") from error
     return pa.table({name: _text(table[name]) for name in header})
 
 
