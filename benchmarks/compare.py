@@ -23,6 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from vanc311_pipeline.addresses import sqlite_uri
+
 ABSENT = (None, "", "N/A")  # how the city says that there is nothing
 VANCOUVER = ZoneInfo("America/Vancouver")
 
@@ -52,7 +54,7 @@ def differences(source: Path, published: Path, shown: int = 3) -> list[str]:
     table = pq.read_table(source, columns=list(SERVED.values()))
     months = pc.strftime(table[SERVED["opened_at"]], format="%Y-%m")
     found: list[str] = []
-    with closing(sqlite3.connect(f"file:{published}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(sqlite_uri(published, mode="ro"), uri=True)) as connection:
         stored = dict(connection.execute("SELECT partition_month, count(*) FROM service_requests GROUP BY 1"))
         total = sum(stored.values())
         if total != table.num_rows:

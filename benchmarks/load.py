@@ -30,6 +30,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 from urllib.request import urlopen
 
+from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.settings import Settings
 
 METRICS_RATE_AIM, METRICS_P99_AIM_MS, PAGES_P99_AIM_MS = 1_500, 60, 100
@@ -80,7 +81,7 @@ class Questions:
 
 def questions(file: Path) -> list[Questions]:
     """The questions, from the names in the file."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(sqlite_uri(file, mode="ro", immutable="1"), uri=True)) as connection:
         areas, issues, departments = (
             [row[0] for row in connection.execute(query)]
             for query in (

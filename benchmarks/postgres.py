@@ -41,14 +41,35 @@ class Postgres:
     def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
         return f"{scheme}://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{database}"
 
-    def make(self, database: str, like: str = "template1") -> str:
+    def make(self, database: str, like: str = "template1", options: str = "") -> str:
         """A new database, empty or a copy of another one; its name."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{like}"'.encode())
+            connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{like}" {options}'.encode())
         return database
 
     def warehouse_url(self, database: str) -> str:
         return self.url(database, "postgresql+psycopg")
+
+    @contextmanager
+    def pooled(self) -> Iterator[int]:
+        """A PgBouncer before the server, which lends a session for a transaction; its port."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        (self.folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self.port} user={USER} password='{PASSWORD}'\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
+        )
+        command = [str(_found("pgbouncer")), "pgbouncer.ini"]
+        with subprocess.Popen(
+            command, cwd=self.folder, stderr=subprocess.PIPE, text=True, **_unprivileged()
+        ) as process:
+            try:
+                assert process.stderr
+                assert any("process up" in line for line in process.stderr), "PgBouncer didn't start"
+                yield port
+            finally:
+                process.terminate()
 
     def start(self) -> None:
         where = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
@@ -59,9 +80,6 @@ class Postgres:
         self._run("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
-        user: dict[str, Any] = (
-            {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-        )
         log = self.folder / f"{program}.log"
         with log.open("w") as said:
             done = subprocess.run(
@@ -71,17 +89,21 @@ class Postgres:
                 stdout=said,
                 stderr=said,
                 check=False,
-                **user,
+                **_unprivileged(),
             )
         assert done.returncode == 0, log.read_text()
+
+
+def _unprivileged() -> dict[str, Any]:
+    return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def _found(program: str) -> Path:
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
         if (folder / program).exists():
             return folder / program
-    found = shutil.which(program)
-    assert found, "This needs a PostgreSQL server: apt-get install postgresql"
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    assert found, "This needs a PostgreSQL server and its pooler: apt-get install postgresql pgbouncer"
     return Path(found)
 
 

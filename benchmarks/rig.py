@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.portal.standin import EDITS, StandIn
@@ -99,7 +100,7 @@ def digests(rows: Iterable[Row]) -> dict[str, str]:
 
 def stored(file: Path) -> Contents:
     """What a SQLite file of ours holds."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as connection:
         rows = connection.execute(f"SELECT {COLUMNS} FROM service_requests").fetchall()
         (unkeyed,) = connection.execute("SELECT count(*) FROM quarantined_requests").fetchone()
     return Contents(digests(rows), len(rows), unkeyed)
@@ -317,7 +318,7 @@ def file_digest(file: Path) -> str | None:
 def damage(file: Path) -> list[str]:
     """What SQLite finds wrong with a file, its indexes included."""
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as connection:
             found = [line for (line,) in connection.execute("PRAGMA integrity_check(3)")]
     except sqlite3.Error as error:
         found = [str(error)]
@@ -345,7 +346,7 @@ def strangeness(file: Path, releases: Sequence[Contents]) -> list[str]:
 
 def disagreement(file: Path) -> list[str]:
     """Whether the tables of a published file tell different numbers of requests."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as connection:
         told = connection.execute(
             "SELECT (SELECT count(*) FROM service_requests), (SELECT rows_stored FROM release),"
             " (SELECT sum(rows_stored) FROM month_ledger), (SELECT sum(volume) FROM metrics_hyper_local)"

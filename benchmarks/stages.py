@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.metrics.levels import LEVELS
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
@@ -54,7 +55,7 @@ def open_portal(url: str) -> Portal:
 
 
 def warehouse_in(folder: Path) -> Warehouse:
-    return Warehouse(os.environ.get("VANC311_DATABASE_URL") or f"sqlite:///{folder / 'warehouse.sqlite'}", "portal")
+    return Warehouse(os.environ.get("VANC311_DATABASE_URL") or sqlite_url(folder / "warehouse.sqlite"), "portal")
 
 
 def stage_land(folder: Path, url: str) -> int:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
+from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.errors import SettingsError
 
 Source = Literal["portal", "sample"]
@@ -202,11 +203,6 @@ class Settings:
     @property
     def published_path(self) -> Path:
         return self.data_dir / "published" / "vanc311.sqlite"
-
-
-def sqlite_url(path: Path) -> str:
-    """SQLAlchemy's address of a file, whatever signs its name has."""
-    return sa.URL.create("sqlite", database=str(path.absolute())).render_as_string()
 
 
 def _portal(value: str) -> str:

@@ -11,6 +11,7 @@ come from the store's own variables, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -159,11 +160,13 @@ class ObjectStore:
             self._files.mv(beside, self._at(LATEST))
 
     def _tidy(self, shipment: Shipment) -> None:
+        """Remove releases of ours that are no longer kept; whatever else lies there is none of our business."""
         kept = {shipment.sha256, *shipment.before}
         with self._asked("written"):
-            for path in self._files.ls(self._at("releases"), detail=False, refresh=True):
-                if Path(path).stem not in kept:
-                    self._files.rm_file(path)
+            for entry in self._files.ls(self._at("releases"), detail=True, refresh=True):
+                ours = re.fullmatch(r"([0-9a-f]{64})\.sqlite", Path(entry["name"]).name)
+                if ours and entry["type"] == "file" and ours[1] not in kept:
+                    self._files.rm_file(entry["name"])
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

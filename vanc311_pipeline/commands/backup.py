@@ -1,5 +1,6 @@
 """`vanc311 backup` and `vanc311 restore`: the log, which can't be fetched again, to a file and back."""
 
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +20,7 @@ def run_backup(settings: Settings, console: Console, file: Path) -> None:
     header = write_backup(Warehouse.of(settings), file)
     console.print(
         f"Backed up to {file} ({file.stat().st_size:,} bytes, source {header.source}): {_counted(header.rows)}.\n"
-        f"Keep it on another disk. Everything else can be fetched again; `vanc311 restore {file}` brings this back.",
+        f"Keep it on another disk. Everything else can be fetched again; `vanc311 restore {shlex.quote(str(file))}` brings this back.",
         markup=False,
     )
 

@@ -19,6 +19,7 @@ import click
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.commands.ports import refuse_taken_port
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
@@ -87,7 +88,7 @@ def _release(published: Path) -> tuple[str, str]:
         raise SettingsError(
             f"There is nothing to explore at {published} yet. Run `make sync` first, or set VANC311_DATA_DIR."
         )
-    with closing(connect(f"file:{published}?mode=ro", uri=True)) as raw:
+    with closing(connect(sqlite_uri(published, mode="ro"), uri=True)) as raw:
         source, as_of = raw.execute("SELECT source, as_of FROM release").fetchone()
     return str(source), str(as_of)
 
@@ -130,7 +131,9 @@ def _queries() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def command(settings: Settings, port: int) -> list[str]:
-    """What starts Datasette on the published file; its metadata is written on the way.
+    """What starts Datasette in the published file's directory; its metadata is written on the way.
+
+    The file is named relative to it: of a path with signs such as # or ? Datasette would open another one.
 
     Raises:
         SettingsError: there is no published file, or the port is taken.
@@ -140,7 +143,7 @@ def command(settings: Settings, port: int) -> list[str]:
     file = settings.data_dir / "explore.json"
     file.write_text(json.dumps(about, indent=1, ensure_ascii=False))
     limits = [part for name, value in LIMITS.items() for part in ("--setting", name, str(value))]
-    opened = ["--immutable", str(settings.published_path), "--metadata", str(file)]
+    opened = ["--immutable", settings.published_path.name, "--metadata", str(file)]
     return [sys.executable, "-m", "datasette", "serve", *opened, "--host", "127.0.0.1", "--port", str(port), *limits]
 
 
@@ -148,7 +151,9 @@ def command(settings: Settings, port: int) -> list[str]:
 @click.option("--port", default=8313, show_default=True, type=click.IntRange(1, 65535), help="The port.")
 def explore(port: int) -> None:
     """Open the published file in Datasette until Ctrl-C."""
-    words = command(Settings.from_environment(), port)
+    settings = Settings.from_environment()
+    words = command(settings, port)
+    os.chdir(settings.published_path.parent)
     os.execv(words[0], words)
 
 

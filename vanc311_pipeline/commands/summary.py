@@ -1,5 +1,6 @@
 """What a person reads after a load: what is there, what is odd, where the file is, and three queries to try."""
 
+import shlex
 import sqlite3
 from contextlib import closing
 
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline.warehouse import ledger
@@ -33,7 +35,7 @@ def print_summary(settings: Settings, console: Console) -> None:
     file = settings.published_path
     if not file.exists():
         raise SettingsError(f"There is no published file at {file} yet. Run `vanc311 sync`.")
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as published:
+    with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as published:
         published.row_factory = sqlite3.Row
         release = published.execute("SELECT * FROM release").fetchone()
         open_requests = published.execute("SELECT open_requests FROM metrics_citywide WHERE scope = 'all'").fetchone()
@@ -75,5 +77,5 @@ def print_summary(settings: Settings, console: Console) -> None:
     console.print("Three queries to try:")
     for question, query in QUERIES:
         console.print(f"  {question}")
-        console.print(f'    sqlite3 -box {file} "{query}"', markup=False)
+        console.print(f"    {shlex.join(['sqlite3', '-box', str(file), query])}", markup=False)
     console.print(LICENCE)

@@ -7,7 +7,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import PipelineError
+from vanc311_pipeline.errors import IntegrityError, PipelineError
 from vanc311_pipeline.orchestration.assets import (
     FRESH,
     LEVEL_ASSETS,
@@ -28,7 +28,7 @@ from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.publishing import CheckResult, publish
+from vanc311_pipeline.warehouse.publishing import CheckResult, file_digest, publish
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 
@@ -82,6 +82,12 @@ def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) ->
         there = store.ships_to
         if published is None:
             return dg.MaterializeResult(metadata={"shipped": "nothing: nothing was published yet"})
+        if not store.published_path.exists() or file_digest(store.published_path) != published.sha256:
+            raise IntegrityError(
+                f"{store.published_path} is not the file that was published at {published.published_at}: somebody else wrote there, "
+                "or another pipeline published since. It was not shipped, and what counted in the object store still counts. "
+                "`vanc311 sync --months` of any month publishes anew."
+            )
         with open_read_only(store.published_path) as connection:
             about = dict(connection.execute(sa.select(schema.release)).mappings().one())
         shipment = there.ship(store.published_path, published.sha256, about)

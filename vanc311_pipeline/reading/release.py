@@ -20,11 +20,11 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.errors import PipelineError, SettingsError
 
 CONNECTIONS = 8
@@ -221,7 +221,7 @@ def _opened(path: Path) -> tuple[Identity, int, sa.Engine]:
 
 
 def _engine(path: Path) -> sa.Engine:
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    uri = sqlite_uri(path, mode="ro", immutable="1")
 
     def connect() -> sqlite3.Connection:
         # The pool gives a connection to one thread at a time.

@@ -29,9 +29,9 @@ MIGRATIONS = (
         1,
         "The statistics and the shipments are new. Indexes that only readers need are in the published file alone.",
         (
-            "DROP INDEX service_requests_by_area_and_issue",
-            "DROP INDEX service_requests_by_issue_and_day",
-            "DROP INDEX service_requests_by_day",
+            "DROP INDEX IF EXISTS service_requests_by_area_and_issue",
+            "DROP INDEX IF EXISTS service_requests_by_issue_and_day",
+            "DROP INDEX IF EXISTS service_requests_by_day",
         ),
     ),
     Migration(2, "What the pipeline needs while it works is new, and is never published."),

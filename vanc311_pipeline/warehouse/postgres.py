@@ -20,7 +20,7 @@ from psycopg.adapt import Loader
 from sqlalchemy.schema import CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import NoWarehouse, StorageError
+from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageError
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.sqlite import has_tables, open_new
 
@@ -46,7 +46,9 @@ class PostgresStore:
         self.url = url
 
     def __str__(self) -> str:
-        return f"{self.url.host or 'localhost'}/{self.url.database}"
+        where = self.url.translate_connect_args(database="dbname") | dict(self.url.query)
+        host = where.get("host") or (f"service {where['service']}" if "service" in where else "localhost")
+        return f"{host}/{where.get('dbname', '')}".rstrip("/")
 
     advice = "Check VANC311_DATABASE_URL, and that PostgreSQL runs there and lets its user make tables."
 
@@ -64,8 +66,6 @@ class PostgresStore:
         """The lock of who works on the warehouse, to be closed; None if somebody else has it."""
         with ExitStack() as stack, self._refusals():
             connection = stack.enter_context(_engine(self.url).connect())
-            for setting in _VANISHED_AFTER:
-                connection.exec_driver_sql(f"SET {setting}")
             if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(TURN_LOCK))):
                 return None
             connection.commit()
@@ -122,7 +122,9 @@ class PostgresStore:
     def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except _REFUSALS as error:
+        except (sa.exc.DBAPIError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if not _is_refusal(error):
+                raise
             raise StorageError(
                 f"PostgreSQL refused at {self}: {str(getattr(error, 'orig', error)).strip()}. Nothing was lost: what was published "
                 "before stays whole, and the next sync goes on from here. See that it runs, can be reached and has room, and that "
@@ -133,21 +135,40 @@ class PostgresStore:
 _locked: dict[tuple[sa.URL, int], sa.Connection] = {}
 """The connections of this process that hold a warehouse's lock, by warehouse and thread."""
 
-# A machine that vanished without a word keeps its connection, and so its lock, until the server asks after it.
-_VANISHED_AFTER = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
-
-# By the driver where rows are read and copied in bulk, by SQLAlchemy elsewhere.
-_REFUSALS = (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
-_CONNECT = {
-    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-    "options": f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c timezone=UTC",
+# What the server, the database or the role may have set otherwise, as far as the server knows it. It is set once connected:
+# the address may have options of its own.
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    # A machine that vanished without a word keeps its connection, and so its lock, until the server asks after it.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
+_SET = """
+SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS ours (name, value)
+WHERE current_setting(name, true) IS NOT NULL
+"""
+
+
+def _is_refusal(error: Exception) -> bool:
+    """The server's or the network's, by the driver where rows are copied in bulk and by SQLAlchemy elsewhere; without a statement
+    it refused to connect at all.
+    """
+    if isinstance(error, sa.exc.DBAPIError):
+        return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.statement is None
+    return True
 
 
 @cache
 def _engine(url: sa.URL) -> sa.Engine:
     """It keeps no connection, only what SQLAlchemy asks a server once."""
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_CONNECT)
+    options = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "client_encoding": "utf8"}
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=options)
     sa.event.listen(engine, "connect", lambda raw, _: _set_up(raw))
     return engine
 
@@ -162,3 +183,29 @@ class _Number(Loader):
 
 def _set_up(raw: psycopg.Connection[Any]) -> None:
     raw.adapters.register_loader("numeric", _Number)
+    raw.autocommit = True  # what is set in a transaction goes with it, if it is rolled back
+    try:
+        _refuse_unfit(raw)
+        raw.execute(_SET, (list(_SETTINGS), list(_SETTINGS.values())))
+    except BaseException:
+        raw.close()
+        raise
+    raw.autocommit = False
+
+
+def _refuse_unfit(raw: psycopg.Connection[Any]) -> None:
+    """Refuse a database that can't hold every text, and a pooler: it has numbers of its own for the sessions that it lends, to
+    each transaction another one, and a lock of a session would protect nothing.
+    """
+    if (encoding := raw.info.parameter_status("server_encoding")) != "UTF8":
+        raise SettingsError(
+            f"The database {raw.info.dbname} is encoded in {encoding}, which can't hold every text of the portal's as it is. Nothing was "
+            f"changed. Make another one, CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in VANC311_DATABASE_URL."
+        )
+    [session] = raw.execute("SELECT pg_backend_pid()").fetchone() or [None]
+    if session != raw.info.backend_pid:
+        raise SettingsError(
+            "VANC311_DATABASE_URL leads to PostgreSQL by way of a connection pooler, such as PgBouncer. Nothing was changed. One "
+            "pipeline at a time works on a warehouse, by a lock that lasts as long as its session, and a pooler's sessions change. Name "
+            "the server's own address and port."
+        )

@@ -120,7 +120,18 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[Ch
             columns = ", ".join(name for name, _, _ in view.columns)
             connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.query.strip()}")
         connection.exec_driver_sql("ANALYZE main")
+        _open_to_old_libraries(connection)
     return about
+
+
+def _open_to_old_libraries(connection: sa.Connection) -> None:
+    """STRICT, which proved the type of each value as it came in, is taken off the tables: SQLite before 3.37 can't open a file
+    with it, and rows are stored alike without.
+    """
+    connection.exec_driver_sql("PRAGMA writable_schema = ON")
+    connection.exec_driver_sql(
+        "UPDATE sqlite_master SET sql = replace(sql, char(10) || ' STRICT', '') WHERE type = 'table'"
+    )
 
 
 def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[str, Any]:
@@ -177,7 +188,7 @@ def definition_rows() -> Iterator[dict[str, str | int]]:
 
 
 def damage(file: Path) -> list[str]:
-    """What SQLite finds wrong with a file; empty if it is whole.
+    """What is wrong with a file: what SQLite finds, and values that are not of their column's type; empty if it is whole.
 
     quick_check, not integrity_check: the file's indexes were built from its tables a moment ago, and comparing them
     entry by entry takes longer than making the file.
@@ -186,10 +197,29 @@ def damage(file: Path) -> list[str]:
     try:
         # Ending the transaction reads too, and a damaged file can fail there, after the check has told what is wrong.
         with open_read_only(file) as connection:
-            found = list(connection.exec_driver_sql("PRAGMA quick_check(5)").scalars())
+            found = [
+                f"SQLite finds: {line}"
+                for line in connection.exec_driver_sql("PRAGMA quick_check(5)").scalars()
+                if line != "ok"
+            ]
+            found = found or _mistyped(connection)
     except sa.exc.DatabaseError as error:
-        found.append(f"it can't be read: {error.orig}")
-    return [f"SQLite finds: {line}" for line in found if line != "ok"]
+        found.append(f"SQLite finds: it can't be read: {error.orig}")
+    return found
+
+
+def _mistyped(connection: sa.Connection) -> list[str]:
+    """Columns that hold values of another type than theirs; each table is read once."""
+    found = []
+    for table in (*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables):
+        wrong = [f"sum(typeof({column.name}) NOT IN ('{column.type!s}', 'null'))".lower() for column in table.columns]
+        counts = connection.exec_driver_sql(f"SELECT {', '.join(wrong)} FROM {table.name}").one()
+        found += [
+            f"{table.name}.{column.name}: {count:,} values are not {column.type}"
+            for column, count in zip(table.columns, counts, strict=True)
+            if count
+        ]
+    return found
 
 
 def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None) -> list[str]:

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageError
 
@@ -123,7 +124,7 @@ def open_new(path: Path) -> Iterator[sa.Connection]:
 
 @contextmanager
 def _connected(path: Path, mode: str, set_up: SetUp, begin: str) -> Iterator[sa.Connection]:
-    uri = f"file:{path}?mode={mode}"
+    uri = sqlite_uri(path, mode=mode)
     engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(uri, set_up), poolclass=sa.NullPool)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     try:

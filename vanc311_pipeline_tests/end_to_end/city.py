@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.commands.status import run_status
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.commands.verify import run_verify
@@ -55,7 +56,7 @@ class Pipeline:
         return self._outcome(run_verify, **options)
 
     def query(self, sql: str) -> list[tuple]:
-        with closing(sqlite3.connect(f"file:{self.settings.published_path}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(sqlite_uri(self.settings.published_path, mode="ro"), uri=True)) as connection:
             return connection.execute(sql).fetchall()
 
     def rows(self) -> list[tuple]:

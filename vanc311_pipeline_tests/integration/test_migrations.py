@@ -1,5 +1,6 @@
 """Claims about upgrades: a warehouse of any released version goes on without a loss, and one of a newer version is left alone."""
 
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -143,6 +144,12 @@ def test_a_warehouse_of_a_newer_version_is_refused_and_left_as_it_is(warehouse):
         warehouse.create()
     assert error.value.exit_code == EXIT_USAGE
     assert warehouse.store.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("statement", [statement for migration in MIGRATIONS for statement in migration.statements])
+def test_no_statement_of_a_migration_relies_on_what_a_user_may_have_removed_or_made(statement):
+    for verb, guard in (("DROP", "IF EXISTS"), ("CREATE", "IF NOT EXISTS")):
+        assert statement.upper().count(verb) == len(re.findall(rf"{verb} \w+ {guard} ", statement.upper()))
 
 
 def test_an_upgrade_that_breaks_off_changes_nothing(first_release, monkeypatch):

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import boto3
+import dagster as dg
 import pytest
 from moto.server import ThreadedMotoServer
 from rich.console import Console
@@ -20,6 +21,9 @@ from rich.console import Console
 from vanc311_pipeline.commands.replica import Replica, following
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityError, PipelineError, SettingsError
+from vanc311_pipeline.orchestration.publication import published_database, shipped_database
+from vanc311_pipeline.orchestration.resources import store_resource
+from vanc311_pipeline.progress import Silent
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, StoreUnavailable, without_secrets
 from vanc311_pipeline.warehouse.publishing import file_digest
@@ -126,6 +130,26 @@ def test_the_last_releases_stay_and_older_ones_go(s3, releases):
     kept = digests[-KEPT:]
     assert s3.names() == sorted([LATEST, *(f"releases/{digest}.sqlite" for digest in kept)])
     assert store.latest().before == tuple(reversed(kept[:-1]))
+
+
+def test_what_others_keep_beside_our_releases_is_left_alone(store, releases, tmp_path):
+    files, root = store._files, store._root
+    foreign = [
+        "releases/notes.txt",
+        "releases/warehouse.sqlite",
+        f"releases/{'A' * 64}.sqlite",
+        f"releases/{'0' * 64}.sqlite.gz",
+        "releases/folder/inside.sqlite",
+        f"releases/{'1' * 64}.sqlite/inside",
+        "elsewhere/file.sqlite",
+    ]
+    for name in foreign:
+        files.makedirs(f"{root}/{name.rpartition('/')[0]}", exist_ok=True)
+        files.pipe_file(f"{root}/{name}", b"not ours")
+    shipped = [store.ship(*releases(number), ABOUT) for number in range(KEPT + 2)]
+    assert store.latest() == shipped[-1]
+    assert all(files.cat_file(f"{root}/{name}") == b"not ours" for name in foreign)
+    assert not files.exists(f"{root}/{shipped[0].name}")
 
 
 def test_a_shipment_that_breaks_off_before_it_counts_changes_nothing_for_readers(s3, releases, monkeypatch):
@@ -286,3 +310,12 @@ def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is
     assert ObjectStore(url).latest().sha256 == file_digest(settings.published_path)
     run_sync(settings, said)
     assert "Nothing changed" in said.export_text()
+    shipped = ObjectStore(url).latest()
+    settings.published_path.write_bytes(b"somebody else's")
+    with pytest.raises(dg.Failure, match="is not the file that was published"):
+        dg.materialize(
+            [published_database, shipped_database],
+            selection=["shipped_database"],
+            resources={"store": store_resource(settings), "progress": Silent()},
+        )
+    assert ObjectStore(url).latest() == shipped

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.commands.ports import address
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
-from vanc311_pipeline.settings import Settings, sqlite_url
+from vanc311_pipeline.settings import Settings
 
 EVERY_SETTING = {
     "VANC311_PORTAL_URL": "http://portal.example",
