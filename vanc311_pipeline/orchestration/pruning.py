@@ -7,8 +7,8 @@ A run stays, however old, while the UI still answers from it: it made the newest
 its months, the newest observation, the newest result of a check, or is its job's newest success. Without it a month that
 was loaded long ago would look as if it had never been. Runs that are queued or at work are never touched.
 
-What stays for ever, because Dagster has no way to delete it: the observations of quiet slots, about ten thousand small
-rows a year, and the results of the checks.
+What stays for ever, because Dagster has no way to delete it: the observations of quiet slots and the results of the checks.
+How much that is, `make history` prints.
 """
 
 from collections.abc import Iterable, Iterator
