@@ -206,6 +206,11 @@ class Settings:
 
 
 def _portal(value: str) -> str:
+    if any(sign in value for sign in "@?#"):
+        raise SettingsError(
+            "VANC311_PORTAL_URL has more than the portal's root in it; it is not repeated here, because a key or a password may be part "
+            "of it. Set it to the root alone, such as https://opendata.vancouver.ca, and VANC311_API_KEY to the key."
+        )
     if not _is_address(value):
         raise SettingsError(
             f"VANC311_PORTAL_URL is {value!r}, which is not an http(s) address. "

@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     FiniteFloat,
     StringConstraints,
@@ -29,6 +30,7 @@ from vanc311_pipeline.settings import MOST_ROWS
 
 Value = TypeVar("Value")
 
+Lines = Annotated[list[Value], FailFast()]  # the errors of a million lines would fill the memory
 Count = Annotated[int, Field(ge=0, le=MOST_ROWS)]
 Instant = Annotated[str, AfterValidator(canonical_instant)]
 Compared = Annotated[str, AfterValidator(comparable_instant)]
@@ -72,7 +74,7 @@ class _Field(_Document):
 class _Metadata(_Document):
     data_processed: Instant = Field(validation_alias=AliasPath("metas", "default", "data_processed"))
     records_count: Count = Field(validation_alias=AliasPath("metas", "default", "records_count"))
-    fields_: list[_Field] = Field(validation_alias="fields")
+    fields_: Lines[_Field] = Field(validation_alias="fields")
 
 
 class _Records(_Document):
@@ -108,7 +110,7 @@ class _Feature(_Document):
 
 
 class _FeatureCollection(_Document):
-    features: list[_Feature]
+    features: Lines[_Feature]
 
 
 def release_of(dataset: str, body: bytes) -> Release:
@@ -125,7 +127,7 @@ def total_count_of(dataset: str, body: bytes) -> int:
 
 def cells_of(dataset: str, body: bytes) -> list[Cell]:
     """The lines of the answer to the grouped question."""
-    groups = _read(TypeAdapter(list[_Group]), body, f"answer to the grouped question on {dataset}")
+    groups = _read(TypeAdapter(Lines[_Group]), body, f"answer to the grouped question on {dataset}")
     return [
         Cell(
             group.month,
@@ -145,7 +147,7 @@ def cells_of(dataset: str, body: bytes) -> list[Cell]:
 
 def instants_of(dataset: str, body: bytes) -> Counter[Instants]:
     """The rows of each pair of instants, in the answer to that question."""
-    pairs = _read(TypeAdapter(list[_Pair]), body, f"count of {dataset} by instants")
+    pairs = _read(TypeAdapter(Lines[_Pair]), body, f"count of {dataset} by instants")
     return Counter({(pair.opened, pair.modified): pair.n for pair in pairs})
 
 

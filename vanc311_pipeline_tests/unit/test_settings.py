@@ -237,3 +237,12 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(key):
         Settings.from_environment({"VANC311_API_KEY": key})
     assert refused.value.exit_code == EXIT_USAGE
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "more", ["u:hunter2@portal.example", "portal.example/?apikey=hunter2", "portal.example#hunter2"]
+)
+def test_a_portal_with_a_key_in_its_address_is_refused_without_repeating_it(more):
+    with pytest.raises(SettingsError, match="VANC311_API_KEY") as refused:
+        Settings.from_environment({"VANC311_PORTAL_URL": f"https://{more}"})
+    assert "hunter2" not in str(refused.value)

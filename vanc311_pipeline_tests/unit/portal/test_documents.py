@@ -1,6 +1,7 @@
 """Claims about the portal's documents: each is read as typed values or refused in one sentence, whatever it is."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -142,6 +143,20 @@ def test_a_value_that_is_none_is_refused_with_the_portals_exit_code(reader, body
         READERS[reader](body)
     assert refused.value.exit_code == EXIT_PORTAL
     assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("reader", "around"), [("groups", "%s"), ("areas", '{"features": %s}'), ("metadata", '{"fields": %s}')]
+)
+def test_of_many_wrong_lines_the_first_is_told_and_no_other_is_kept(reader, around):
+    body = (around % ("[" + "7," * 30_000 + "7]")).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(PortalUnavailable, match=r"Input should be|Field required"):
+            READERS[reader](body)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_month_of_a_far_future_is_none_of_ours():
