@@ -296,14 +296,16 @@ def daemon_killed_in_mid_run(day: Day) -> None:
 
 
 def code_server_killed_in_mid_run(day: Day) -> None:
-    told = day.alerts("failed")
+    told = day.alerts(" of sync failed")
     day.release()
     day.run_at_work()
     day.account.say("the code server is killed in mid-run, and the run with it")
     day.made.kill_and_leave("code")
     day.comes_back("code")
     day.follows()
-    day.wait_for("the alert of the lost run arrived", lambda: day.alerts("failed") > told, 2 * 60 + SLOT_SECONDS)
+    day.wait_for(
+        "the alert of the lost run arrived", lambda: day.alerts(" of sync failed") > told, 2 * 60 + SLOT_SECONDS
+    )
 
 
 def code_server_dies_alone(day: Day) -> None:

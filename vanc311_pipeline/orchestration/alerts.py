@@ -1,4 +1,5 @@
-"""The sensor `alerts`: tells a webhook of failed runs, newly held months and a silent schedule. As Slack takes it.
+"""The sensor `alerts`: tells a webhook of failed runs, newly held months, ticks that fail, a silent schedule and
+a time in which nobody could be told. As Slack takes it.
 
 What belongs here: which events are told, in which words, and the memory of what was told. What does not: what a run or a
 check found, and the decision to hold a month.
@@ -25,6 +26,7 @@ from vanc311_pipeline.orchestration.failures import words_of_failure
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.orchestration.pruning import PRUNE
 from vanc311_pipeline.orchestration.resources import StoreResource, WebhookResource
+from vanc311_pipeline.orchestration.ticks import failed_ticks
 from vanc311_pipeline.settings import ALERT_SECONDS, LIVE, SILENT_SECONDS, Settings
 from vanc311_pipeline.warehouse import ledger
 
@@ -32,6 +34,8 @@ WATCHED_JOBS = [sync.name, PRUNE]
 """The jobs that run while nobody looks."""
 
 FAILURES_AT_ONCE = 20
+FAILED_TICKS = 3  # in a row: half an hour of the schedule
+GAP_SECONDS = 1_800
 LISTED = 12  # held months named in one message; all are counted
 LONGEST = 1_500  # characters of one run's reason
 
@@ -50,6 +54,10 @@ class Told:
     """When the portal was asked last, or the alerts began."""
     silent: bool = False
     """It was told that this is long ago."""
+    failing: tuple[str, ...] = ()
+    """The schedules and sensors of which it was told that their ticks fail."""
+    at: float | None = None
+    """When all this was found out, if an older version did not write it."""
 
     def write(self) -> str:
         return json.dumps(asdict(self))
@@ -57,8 +65,8 @@ class Told:
     @classmethod
     def read(cls, text: str) -> "Told":
         cursor = json.loads(text)  # an older version's knows less
-        asked, silent = cursor.get("asked", time.time()), cursor.get("silent", False)
-        return cls(cursor["last_failure"], tuple(cursor["held"]), asked, silent)
+        cursor = {"asked": time.time()} | cursor
+        return cls(**cursor | {name: tuple(cursor.get(name, ())) for name in ("held", "failing")})
 
 
 def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -69,8 +77,8 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
         name="alerts",
         minimum_interval_seconds=60,
         default_status=on,
-        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune, every newly held month and a schedule that "
-        "has asked the portal nothing for a day, once. What can't be delivered is tried again a minute later.",
+        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune, every newly held month, ticks that fail one after the "
+        "other and a schedule that has asked the portal nothing for a day, once. What can't be delivered is tried again a minute later.",
     )
     def alerts(
         context: dg.SensorEvaluationContext, webhook: WebhookResource, store: StoreResource
@@ -88,12 +96,16 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
         asked = max(before.asked, _last_asked(context.instance))
         silent = time.time() - asked > SILENT_SECONDS
         silence = [_silence_in_words(asked)] if silent and not before.silent else []
-        told = Told(last_failure, tuple(held), asked, silent)
-        paragraphs = [*failures, *([_held_in_words(news)] if news else []), *silence]
+        failing = _failing(context.instance)
+        stuck = [words for name, words in failing.items() if name not in before.failing]
+        gap = _gap_in_words(before.at, time.time())
+        told = Told(last_failure, tuple(held), asked, silent, tuple(failing), time.time())
+        paragraphs = [*failures, *([_held_in_words(news)] if news else []), *silence, *stuck, *gap]
         if paragraphs:
             post(webhook.url, "\n\n".join(paragraphs))
         counted = [_number(len(failures), "failed run"), _number(len(news), "newly held month")]
-        reason = f"Told of {' and '.join([*counted, *(['a silent schedule'] if silence else [])])}."
+        counted += ["a silent schedule"] * len(silence) + ["ticks that fail"] * len(stuck) + ["a gap"] * len(gap)
+        reason = f"Told of {' and '.join(counted)}."
         return dg.SensorResult(
             skip_reason=dg.SkipReason(reason if paragraphs else "Nothing to tell."), cursor=told.write()
         )
@@ -165,6 +177,26 @@ def _silence_in_words(asked: float) -> str:
         f"vanc311: the schedule has had no answer from the portal since {datetime.fromtimestamp(asked, UTC):%Y-%m-%d %H:%M} UTC.\n"
         "What is published stays as it was then. Why, the ticks of every_50_minutes say in Dagster's UI, under Automation."
     )
+
+
+def _failing(instance: dg.DagsterInstance) -> dict[str, str]:
+    """The schedules and sensors whose ticks fail now, by name, and in words."""
+    return {
+        name: f"vanc311: {ticks.number} ticks of {name} in a row did not succeed; nothing of it is done until one does.\n{ticks.why[:LONGEST]}"
+        for name, ticks in failed_ticks(instance).items()
+        if ticks.number >= FAILED_TICKS
+    }
+
+
+def _gap_in_words(before: float | None, now: float) -> list[str]:
+    """That nobody could be told of anything for a while: said afterwards, because it can't be said before."""
+    if before is None or now - before < GAP_SECONDS:
+        return []
+    since, until = (f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}" for moment in (before, now))
+    return [
+        f"vanc311: nothing was watched from {since} to {until} UTC: the daemon, the code location or this address did not answer.\n"
+        "It goes on now, and what happened meanwhile is told."
+    ]
 
 
 def _number(count: int, of: str) -> str:

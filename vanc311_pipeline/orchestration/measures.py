@@ -15,6 +15,7 @@ from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.job import sync
 from vanc311_pipeline.orchestration.planning import is_shipped
 from vanc311_pipeline.orchestration.resources import StoreResource
+from vanc311_pipeline.orchestration.ticks import failed_ticks
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -54,6 +55,9 @@ def _of_runs(instance: dg.DagsterInstance, registry: CollectorRegistry) -> None:
     if looks:
         _gauge(registry, "portal_looked_timestamp_seconds", "When a slot of the schedule last asked the portal and decided.",
                looks[0].timestamp)  # fmt: skip
+    failed = _gauge(registry, "failed_ticks", "How many ticks failed in a row, up to ten.", None, ["of"])
+    for name, ticks in failed_ticks(instance).items():
+        failed.labels(name).set(ticks.number)
     finished = instance.get_run_records(dg.RunsFilter(job_name=sync.name, statuses=_FINISHED), limit=1)
     for record in finished:
         succeeded = record.dagster_run.status == dg.DagsterRunStatus.SUCCESS

@@ -12,7 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
 import pytest
-from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
 from rich.console import Console
 
 from vanc311_pipeline.commands.sync import run_sync
@@ -299,8 +308,9 @@ def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_mo
 
 
 def test_a_schedule_that_has_had_no_answer_for_a_day_is_told_once_and_again_after_it_spoke(
-    tick, instance, receiver, clock
+    tick, instance, receiver, clock, monkeypatch
 ):
+    monkeypatch.setattr(told, "GAP_SECONDS", float("inf"))
     tick()
     clock(hours=24)
     assert tick() == "Nothing to tell."
@@ -328,6 +338,51 @@ def clock(monkeypatch):
 
     set_to(0)
     return set_to
+
+
+def ticked(instance, name: str, *statuses: TickStatus, error: str = "The portal did not answer.") -> None:
+    """Ticks of a schedule, as the daemon leaves them, oldest first."""
+    origin = RegisteredCodeLocationOrigin("vanc311_pipeline")
+    state = InstigatorState(
+        RemoteInstigatorOrigin(RemoteRepositoryOrigin(origin, "__repository__"), name),
+        InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, ScheduleInstigatorData("*/10 * * * *"),
+    )  # fmt: skip
+    if not instance.get_instigator_state(state.instigator_origin_id, state.selector_id):
+        instance.add_instigator_state(state)
+    for status in statuses:
+        number = len(instance.get_ticks(state.instigator_origin_id, state.selector_id))
+        failed = SerializableErrorInfo(error, [], "TickFailed") if status == TickStatus.FAILURE else None
+        instance.create_tick(
+            TickData(
+                state.instigator_origin_id, name, InstigatorType.SCHEDULE, status, 1_760_000_000.0 + number,
+                error=failed, selector_id=state.selector_id,
+            )
+        )  # fmt: skip
+
+
+def test_ticks_that_fail_again_and_again_are_told_once_and_again_after_one_that_did_not(tick, instance, receiver):
+    ticked(instance, "every_50_minutes", TickStatus.SKIPPED, TickStatus.FAILURE, TickStatus.FAILURE)
+    assert tick() == "Nothing to tell."
+    ticked(instance, "every_50_minutes", TickStatus.FAILURE, TickStatus.STARTED)
+    assert "ticks that fail" in tick()
+    assert "3 ticks of every_50_minutes in a row did not succeed" in receiver.texts[0]
+    ticked(instance, "every_50_minutes", TickStatus.FAILURE)
+    assert tick() == "Nothing to tell."
+    ticked(instance, "every_50_minutes", TickStatus.SKIPPED)
+    tick()
+    ticked(instance, "every_50_minutes", *[TickStatus.FAILURE] * 3, error="The code server did not answer.")
+    tick()
+    assert ["The code server did not answer." in text for text in receiver.texts] == [False, True]
+
+
+def test_a_time_in_which_nobody_could_be_told_is_told_after_it(tick, receiver, clock):
+    tick()
+    clock(hours=0.4)
+    assert tick() == "Nothing to tell."
+    clock(hours=1)
+    assert "a gap" in tick()
+    assert "nothing was watched from 2026-01-14 00:24 to 2026-01-14 01:00 UTC" in receiver.texts[0]
+    assert tick() == "Nothing to tell."
 
 
 def test_what_slack_would_read_as_markup_is_escaped(tick, instance, receiver):

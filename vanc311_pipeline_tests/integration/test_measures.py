@@ -10,8 +10,10 @@ from rich.console import Console
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import PortalUnavailable
+from vanc311_pipeline.orchestration import measures as module
 from vanc311_pipeline.orchestration.measures import measures, write_measures
 from vanc311_pipeline.orchestration.resources import store_resource
+from vanc311_pipeline.orchestration.ticks import FailedTicks
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.integration.planting import sql
@@ -60,6 +62,14 @@ def test_what_is_held_and_what_waits_to_be_shipped_is_counted(quietly, tmp_path)
         write_measures(instance, Warehouse.of(quietly), f"file://{tmp_path}/store", quietly.measures_path)
     found = told(quietly)
     assert (found["months_held",], found["shipment_waiting",]) == (1, 1)
+
+
+def test_ticks_that_fail_in_a_row_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "failed_ticks", lambda _: {"every_50_minutes": FailedTicks(3, "The portal is away.")})
+    settings = Settings(data_dir=tmp_path / "data")
+    with dg.instance_for_test() as instance:
+        write_measures(instance, Warehouse.of(settings), None, settings.measures_path)
+    assert told(settings)["failed_ticks", "every_50_minutes"] == 3
 
 
 def test_the_sensor_writes_them_and_launches_nothing(quietly):
