@@ -131,7 +131,7 @@ def stage_store(folder: Path, url: str) -> int:
         path = landed_path(folder / "raw", Window(LIVE, month))
         about = describe_landed(path)
         assert about is not None
-        rows += load_month(warehouse, month, [(about, read_landed(path))], areas, RUN, False).rows_stored
+        rows += load_month(warehouse, month, [(about, read_landed(path))], areas, RUN).rows_stored
     return rows
 
 

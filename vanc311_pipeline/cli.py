@@ -62,7 +62,7 @@ def vanc311() -> None:
     "--accept-shrink",
     metavar="MONTH",
     multiple=True,
-    help="Follow the portal although this month (or `all`) lost many rows.",
+    help="Follow the portal in this month although it is held; `all` for everything.",
 )
 def sync(months: str | None, archive: bool, accept_shrink: tuple[str, ...]) -> None:
     """Bring the data into step with the portal and publish it."""

@@ -19,15 +19,17 @@ from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
+from vanc311_pipeline.requests.profile import limit
 from vanc311_pipeline.settings import (
     ARCHIVE,
     LIVE,
-    PORTAL_MAY_LOSE_SHARE,
+    RELEASE_MAY_MOVE_SHARE,
     REREAD_AFTER_DAYS,
     REREAD_SLACK_DAYS,
     REREAD_WITHIN_DAYS,
     UNDATED,
 )
+from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts, advice
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
 
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
@@ -69,7 +71,8 @@ def make_plan(
     known: Mapping[str, KnownRelease | None],
     code_version: str,
     datasets: Sequence[str] = (LIVE,),
-    accept_shrink: bool = False,
+    held: Sequence[Hold] = (),
+    consent: Collection[str] = (),
     now: datetime | None = None,
 ) -> Plan:
     """Ask the portal what it has and compare it with the ledger.
@@ -77,7 +80,8 @@ def make_plan(
     Args:
         known: the release of each dataset that we dealt with last.
         code_version: of the cleaning rules; months cleaned by others are cleaned again.
-        accept_shrink: the user said that something may be lost, so a held release is looked at again.
+        held: what was not followed when we looked last.
+        consent: months that somebody agreed to follow, or `all`; with any, a held release is looked at again.
         now: the instant that the age of a month's last reading is measured at.
 
     Raises:
@@ -92,19 +96,21 @@ def make_plan(
     what = _names(releases)
     if states == {"settled"} and not outdated:
         return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.", releases)
-    if "held" in states and not accept_shrink:
-        return Plan("skip", _why_held(releases, ledger), releases, held=True)
-    for release in releases:
-        here = sum(record.rows_landed for window, record in ledger.items() if window.dataset == release.dataset)
-        if not accept_shrink and shrank(release.records_count, here):
-            why = f"The portal has {release.records_count:,} rows, but we hold {here:,}: held, not followed."
-            return Plan("load", why, releases)
+    if "held" in states and not consent:
+        return Plan("skip", _why_held(what, held), releases, held=True)
     last_month = running_month()
     answers = {
         window: print_ for release in releases for window, print_ in ask(portal, release, ledger, last_month).items()
     }
+    for release in releases:
+        if loss := shrinkage(release, ledger, answers, consent):
+            why = f"Held, not followed: {release.dataset}: {loss}."
+            return Plan("load", why, releases, answers=answers, last_month=last_month)
+    unsettled = outdated | {line.window for line in held}
     changed = {
-        window for window, print_ in answers.items() if window in outdated or _differs(ledger.get(window), print_)
+        window
+        for window, print_ in answers.items()
+        if window in unsettled or window not in ledger or ledger[window].fingerprint != print_.digest
     }
     reread = longest_ago(ledger, answers.keys() - changed, now or datetime.now(UTC))
     stale = {window: answers[window].digest[:_SHORT] for window in sorted(changed | reread)}
@@ -120,21 +126,19 @@ def ask(
     return {Window(release.dataset, month): there.get(month, EMPTY) for month in there.keys() | ours}
 
 
-def _differs(record: MonthRecord | None, print_: Fingerprint) -> bool:
-    """Whether a window is to be read: also if it is held, for only reading it ends a hold, even if all its rows are back."""
-    if record is None or record.held_rows is not None:
-        return True
-    return record.fingerprint != print_.digest
-
-
 def longest_ago(
     ledger: Mapping[Window, MonthRecord], unchanged: Collection[Window], now: datetime
 ) -> frozenset[Window]:
-    """The deep pass's share of this release: the unchanged windows that were read longest ago, and all that are overdue."""
+    """The deep pass's share of this release: the unchanged windows that were read longest ago, and all that are overdue.
+
+    Datasets of which no window takes part, as the frozen archive, make no share larger.
+    """
+    datasets = {window.dataset for window in unchanged}
+    windows = sum(window.dataset in datasets for window in ledger)
     read = {window: datetime.fromisoformat(ledger[window].loaded_at) for window in unchanged}
     aged = sorted((at, window) for window, at in read.items() if at <= now - timedelta(days=REREAD_AFTER_DAYS))
     overdue = [window for at, window in aged if at <= now - timedelta(days=REREAD_WITHIN_DAYS - REREAD_SLACK_DAYS)]
-    share = ceil(len(ledger) / (REREAD_WITHIN_DAYS - REREAD_SLACK_DAYS - REREAD_AFTER_DAYS))
+    share = ceil(windows / (REREAD_WITHIN_DAYS - REREAD_SLACK_DAYS - REREAD_AFTER_DAYS))
     return frozenset(overdue) | {window for _, window in aged[:share]}
 
 
@@ -169,20 +173,38 @@ def known_state(release: Release, known: KnownRelease | None) -> str:
 
 def shrank(records_count: int, rows_here: int) -> bool:
     """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
-    return records_count < rows_here * (1 - PORTAL_MAY_LOSE_SHARE)
+    lost_everything = records_count == 0 < rows_here
+    return lost_everything or rows_here - records_count > limit(rows_here, RELEASE_MAY_MOVE_SHARE)
 
 
-def _why_held(releases: Sequence[Release], ledger: Mapping[Window, MonthRecord]) -> str:
-    months = [
-        f"{window.month} ({record.rows_landed:,} → {record.held_rows:,} rows)"
-        for window, record in sorted(ledger.items())
-        if record.held_rows is not None
-    ]
-    what = f"these months lost too much: {', '.join(months)}" if months else "it lost too many rows altogether"
-    return (
-        f"Held: in {_names(releases)} {what}. The data before that stays published. Wait for the portal to recover, or "
-        f"accept the loss: vanc311 sync --accept-shrink {'MONTH' if months else 'all'}"
-    )
+def shrinkage(
+    release: Release,
+    ledger: Mapping[Window, MonthRecord],
+    answers: Mapping[Window, Fingerprint],
+    consent: Collection[str],
+) -> str | None:
+    """Where a dataset lost more than we follow, in words; None if it did not, or somebody agreed to what it lost.
+
+    Args:
+        answers: what the portal says of each window, as far as it was asked.
+    """
+    here = {window: record.rows_landed for window, record in ledger.items() if window.dataset == release.dataset}
+    left = {window: answers[window].rows for window, rows in here.items() if window in answers}
+    lost = {window: here[window] - rows for window, rows in left.items() if rows < here[window]}
+    agreed = sum(rows for window, rows in lost.items() if accepts(consent, window.month))
+    total = sum(here.values())
+    if WHOLE in consent or not shrank(release.records_count + agreed, total):
+        return None
+    others = sorted((-rows, window) for window, rows in lost.items() if not accepts(consent, window.month))
+    months = [f"{window.month} ({here[window]:,} → {left[window]:,})" for _, window in others[:NAMED]]
+    where = f", most in {', '.join(months)}" if months else ""
+    more = f" and {len(others) - NAMED} more months" if len(others) > NAMED else ""
+    return f"rows {total:,} → {release.records_count:,}{where}{more}"
+
+
+def _why_held(what: str, held: Sequence[Hold]) -> str:
+    lines = "; ".join(str(line) for line in held[:NAMED]) + (" …" if len(held) > NAMED else "")
+    return f"Held: {what} is not followed. {lines}. The data before that stays published. {advice(held)}"
 
 
 def _names(releases: Sequence[Release]) -> str:

@@ -12,7 +12,7 @@ from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.job import sync as sync_job
 from vanc311_pipeline.schema import request_changes
 from vanc311_pipeline.settings import LIVE, Settings
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 _CHANGES = sa.select(request_changes.c.kind, sa.func.count()).group_by(request_changes.c.kind)
@@ -27,12 +27,17 @@ def run_status(settings: Settings, console: Console) -> None:
     with Warehouse.of(settings).read() as connection:
         known = ledger.last_release(connection, LIVE)
         read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
+        held = holds.held(connection)
         changes = {str(kind): int(number) for kind, number in connection.execute(_CHANGES)}
     if known:
         console.print(f"Portal   release of {known.data_processed} with {known.records_count:,} rows: {known.state}")
     if read:
         days = (datetime.now(UTC) - datetime.fromisoformat(min(read))).days
         console.print(f"Reading  {len(read)} months; the one read longest ago was read {days} days ago")
+    for line in held:
+        console.print(f"Held     {line} (since {line.held_since})", markup=False)
+    if held:
+        console.print(f"         {holds.advice(held)}", markup=False)
     moved = ", ".join(f"{number:,} {kind}" for kind, number in sorted(changes.items()))
     console.print(f"Memory   {moved or 'no change since the first load'}")
     with open_instance(settings) as instance:

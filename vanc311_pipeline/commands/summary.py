@@ -11,7 +11,7 @@ from rich.table import Table
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import LICENCE, Settings
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 QUERIES = (
@@ -47,9 +47,7 @@ def print_summary(settings: Settings, console: Console) -> None:
             "SELECT count(*), coalesce(sum(changes_found), 0) FROM deep_readings WHERE run_id = ?", (release["run_id"],)
         ).fetchone()
     with Warehouse.of(settings).read() as connection:
-        held = sorted(
-            {window.month for window, record in ledger.months(connection).items() if record.held_rows is not None}
-        )
+        held = dict.fromkeys(line.month for line in holds.held(connection))
     table = Table.grid(padding=(0, 2))
     if release["source"] == "sample":
         table.add_row("Source", "sample: 11,024 real requests that come with the program; not a picture of the city")

@@ -40,8 +40,9 @@ from vanc311_pipeline.orchestration.planning import plan_now, why_publish_again
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
 from vanc311_pipeline.plan import published_again
-from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
+from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.holds import WHOLE
 
 REPLANS = 3
 _REFUSALS = ("OSError", "PermissionError")
@@ -127,7 +128,7 @@ def _measured(instance: dg.DagsterInstance, warehouse: Warehouse, settings: Sett
 
 def _consent(accept_shrink: list[str]) -> list[str]:
     for month in accept_shrink:
-        if month != "all":
+        if month not in (WHOLE, UNDATED):
             parse_months(month)
     return accept_shrink
 
@@ -135,7 +136,7 @@ def _consent(accept_shrink: list[str]) -> list[str]:
 def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
     datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
     with open_portal(settings) as client:
-        plan = plan_now(client, warehouse, datasets, accept_shrink=bool(consent))
+        plan = plan_now(client, warehouse, datasets, consent)
     plan = published_again(plan, why_publish_again(warehouse, settings.published_path, settings.ship_url))
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)

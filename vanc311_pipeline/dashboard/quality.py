@@ -51,10 +51,10 @@ def freshness(release: Release) -> list[tuple[str, str]]:
         ),
         (
             "Months held back",
-            f"{held} (a month that loses too many rows at the portal is not followed without consent)",
+            f"{held} (a month of which too much changes at once is not followed without consent)",
         ),
         (
-            "Losses followed with consent",
+            "Followed with consent",
             f"{words.whole(found['accepted_losses'])}, {words.whole(found['rows_lost_with_consent'])} rows",
         ),
         (

@@ -28,7 +28,8 @@ from vanc311_pipeline.orchestration.pruning import PRUNE
 from vanc311_pipeline.orchestration.resources import StoreResource, WebhookResource
 from vanc311_pipeline.orchestration.ticks import failed_ticks
 from vanc311_pipeline.settings import ALERT_SECONDS, LIVE, SILENT_SECONDS, Settings
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds
+from vanc311_pipeline.warehouse.holds import Hold
 
 WATCHED_JOBS = [sync.name, PRUNE]
 """The jobs that run while nobody looks."""
@@ -92,7 +93,7 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
         )
         failures, last_failure = _failures(context.instance, before.last_failure, webhook.ui_url)
         held = _held(store)
-        news = [said for since, said in held.items() if since not in before.held]
+        news = [line for since, line in held.items() if since not in before.held]
         asked = max(before.asked, _last_asked(context.instance))
         silent = time.time() - asked > SILENT_SECONDS
         silence = [_silence_in_words(asked)] if silent and not before.silent else []
@@ -142,27 +143,21 @@ def _failure_in_words(instance: dg.DagsterInstance, failed: dg.EventLogEntry, ui
     return f"vanc311: run {run_id} of {failed.job_name} failed.\n{short}{link}"
 
 
-def _held(store: StoreResource) -> dict[str, str]:
-    """The months that are held now: which and since when, and in words."""
+def _held(store: StoreResource) -> dict[str, Hold]:
+    """What is held now, by what and since when."""
     warehouse = store.warehouse
     if not warehouse.exists():
         return {}
     with warehouse.read() as connection:
-        records = ledger.months(connection)
-    return {
-        f"{window.dataset} {window.month} {record.held_since}": f"{window.month}: the portal now has {record.held_rows:,} rows of the "
-        f"{record.rows_landed:,} that we hold"
-        for window, record in sorted(records.items(), key=lambda item: (item[0].month, item[0].dataset))
-        if record.held_rows is not None
-    }
+        held = holds.held(connection)
+    return {f"{line.dataset} {line.month} {line.held_since}": line for line in held}
 
 
-def _held_in_words(months: Sequence[str]) -> str:
+def _held_in_words(months: Sequence[Hold]) -> str:
     more = f"\n… and {len(months) - LISTED} more" if len(months) > LISTED else ""
     return (
-        f"vanc311: {_number(len(months), 'month')} newly held.\n" + "\n".join(months[:LISTED]) + more + "\n"
-        "The old rows stay, and nothing is published until the portal recovers or somebody accepts the loss: "
-        f"vanc311 sync --accept-shrink {months[0].partition(':')[0]}"
+        f"vanc311: {_number(len(months), 'month')} newly held.\n" + "\n".join(map(str, months[:LISTED])) + more + "\n"
+        f"The old rows stay, and nothing is published until then. {holds.advice(months)}"
     )
 
 

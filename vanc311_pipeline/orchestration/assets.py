@@ -7,10 +7,10 @@ A run that was planned carries its plan as tags (`orchestration.tags`) and touch
 left alone and say so. Every other run (a backfill, a hand-made materialization) does what it was told to, always.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import sqlalchemy as sa
@@ -26,18 +26,20 @@ from vanc311_pipeline.orchestration.failures import failure, failure_or_retry
 from vanc311_pipeline.orchestration.partitions import EVERY_MONTH, MONTHS, ONE_RUN
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases, release_name
-from vanc311_pipeline.plan import shrank
+from vanc311_pipeline.plan import shrinkage
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import ARCHIVE, AREAS, FIRST_LIVE_MONTH, LIVE, UNDATED
-from vanc311_pipeline.warehouse import changelog, ledger
+from vanc311_pipeline.warehouse import changelog, holds, ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.holds import WHOLE, Hold
 from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
+from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge
 
 OWNERS = ["team:data"]
 
@@ -46,13 +48,10 @@ FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_win
 
 
 class Consent(dg.Config):
-    """What the user agrees to lose."""
+    """What the user agrees to follow."""
 
     accept_shrink: list[str] = Field(default_factory=list)
-    """UTC months such as 2025-10 that may shrink this time, or `all`."""
-
-    def covers(self, month: str) -> bool:
-        return month in self.accept_shrink or "all" in self.accept_shrink
+    """UTC months such as 2025-10 that are followed this time whatever moved in them, or `all`."""
 
 
 def portal_spec(dataset: str, description: str) -> dg.AssetSpec:
@@ -105,12 +104,18 @@ def raw_service_requests(
     try:
         with on_disk(store.raw_dir), portal.open() as client:
             warehouse = store.open()
-            releases = _begin(context, client, warehouse, planned, config)
+            releases = _begin(_releases(context, client, warehouse, planned), warehouse, config, context.run.run_id)
+            wanted = _wanted(context.partition_keys, planned, releases)
             with warehouse.read() as connection:
                 told = ledger.told_by_portal(connection, releases.values()) if planned is not None else {}
-            for window in _wanted(context.partition_keys, planned, releases):
-                release = releases[window.dataset]
-                actions[window], rows = _land(client, release, window, store.raw_dir, planned, told.get(window))
+                others = missing_parts(store.raw_dir, wanted, ledger.months(connection))
+            unasked = sorted({window.dataset for window in others} - releases.keys())
+            releases |= _begin([client.release(name) for name in unasked], warehouse, config, context.run.run_id)
+            for window in [*wanted, *(window for window in others if window.dataset in releases)]:
+                digest = planned.get(window) if planned is not None else None
+                actions[window], rows = _land(
+                    client, releases[window.dataset], window, store.raw_dir, digest, told.get(window)
+                )
                 context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
                 progress.landed(window.month, rows)
         for month in context.partition_keys:
@@ -127,27 +132,20 @@ def raw_service_requests(
     )
 
 
-def _begin(
-    context: dg.AssetExecutionContext,
-    client: Portal,
-    warehouse: Warehouse,
-    planned: dict[Window, str] | None,
-    consent: Consent,
-) -> dict[str, Release]:
-    """Look at the datasets that the run needs; note their releases. A held dataset is left out, and so not loaded."""
+def _begin(found: Sequence[Release], warehouse: Warehouse, consent: Consent, run_id: str) -> dict[str, Release]:
+    """Note the releases that the run is about. A dataset that lost too much is held and left out, and so not loaded."""
     releases = {}
-    for release in _releases(context, client, warehouse, planned):
+    for release in found:
         dataset = release.dataset
         with warehouse.write() as connection:
-            here = ledger.rows_landed(connection, dataset)
-            shrunk = shrank(release.records_count, here)
-            hold = shrunk and not consent.accept_shrink
-            if shrunk and not hold:
-                changelog.log_loss(
-                    connection, "all", here, release.records_count, release.data_processed, context.run.run_id
-                )
-            ledger.note_release(connection, release, dataset, "held" if hold else "loading", context.run.run_id)
-        if not hold:
+            here, told = ledger.months(connection), ledger.told_by_portal(connection, [release])
+            loss = shrinkage(release, here, told, consent.accept_shrink)
+            if loss:
+                rows = ledger.rows_landed(connection, dataset)
+                line = Hold(dataset, WHOLE, rows, release.records_count, loss, release.data_processed)
+                holds.hold(connection, [line], judged=[dataset])
+            ledger.note_release(connection, release, dataset, "held" if loss else "loading", run_id)
+        if not loss:
             releases[dataset] = release
     return releases
 
@@ -186,19 +184,34 @@ def _wanted(months: Sequence[str], planned: dict[Window, str] | None, releases: 
     return [window for window in wanted if window.dataset in releases]
 
 
+def missing_parts(
+    raw_dir: Path, wanted: Sequence[Window], records: Mapping[Window, ledger.MonthRecord]
+) -> list[Window]:
+    """What else must be fetched, for a month is replaced by all of its parts: the other dataset's rows of the wanted months,
+    if the landed file that they were stored from isn't here.
+    """
+    months = {window.month for window in wanted}
+    others = {window: record for window, record in records.items() if window.month in months and window not in wanted}
+    landed = {window: describe_landed(landed_path(raw_dir, window)) for window in others}
+    return [
+        window
+        for window, record in others.items()
+        if record.rows_landed and getattr(landed[window], "body_sha256", None) != record.landed_sha256
+    ]
+
+
 def _land(
-    client: Portal,
-    release: Release,
-    window: Window,
-    raw_dir: Path,
-    planned: dict[Window, str] | None,
-    told: Fingerprint | None,
+    client: Portal, release: Release, window: Window, raw_dir: Path, digest: str | None, told: Fingerprint | None
 ) -> tuple[str, int]:
-    """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows."""
-    if planned is not None:
+    """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows.
+
+    Args:
+        digest: the beginning of the fingerprint that the window was planned for, if it was planned.
+    """
+    if digest is not None:
         present = describe_landed(landed_path(raw_dir, window))
         same_release = present is not None and present.data_processed == release.data_processed
-        if present and same_release and present.fingerprint.startswith(planned[window]):
+        if present and same_release and present.fingerprint.startswith(digest):
             return "landed before", present.rows
     return "fetched", land(client, release, window, running_month(), raw_dir, told).rows
 
@@ -265,58 +278,76 @@ def service_requests(
     """Every request, cleaned, typed and with an id of its own; each month in one transaction.
 
     Rows that can't be keyed or parsed go to `quarantined_requests` with the reason: landed = stored + quarantined.
-    A month that lost too many rows at the portal is held: the old rows stay, and a blocking check says so.
+    If what can be used of a month, or of all months together, changed beyond its limits, nothing of the run is stored: the
+    old rows stay, and a blocking check says so.
     """
     warehouse = store.open()
     planned = planned_months(context.run.tags)
-    with warehouse.read() as connection:
-        areas = area_names(connection)
-        records = ledger.months(connection)
+    run_id, months = context.run.run_id, (*context.partition_keys, UNDATED)
     loads = []
     try:
-        for month in (*context.partition_keys, UNDATED):
-            load = _load_or_leave(warehouse, store, month, planned, records, areas, context.run.run_id, config)
+        landed = {month: parts for month in months if (parts := _parts(store.raw_dir, month, planned))}
+        with warehouse.read() as connection:
+            areas = area_names(connection)
+            records = ledger.months(connection)
+            verdict = judge(connection, landed, areas, config.accept_shrink)
+        for month in months:
+            if month in landed and not verdict.held:
+                served = [(about, read_landed(path)) for about, path in landed[month]]
+                load = load_month(warehouse, month, served, areas, run_id, verdict.accepted_of(month))
+            else:
+                held = any(line.month == month for line in verdict.held)
+                load = _left_alone(month, records, "held" if held else "unchanged")
             progress.stored(month, load.rows_landed if load.action == "loaded" else 0)
             loads.append(load)
             if month != UNDATED:
                 _report_request_month(context, load)
     except PipelineError as error:
         raise failure(error) from error
+    releases = read_releases(context.run.tags[RELEASES_TAG]) if planned is not None else []
+    _conclude(warehouse, verdict, {release.dataset for release in releases}, run_id)
     # With the newest month only: what a run of many months returns is copied into the event of each.
     newest = {"preview": columns.preview(warehouse, schema.service_requests)}
     context.add_asset_metadata(newest, partition_key=context.partition_keys[-1])
-    if any(load.action == "held" for load in loads):
-        with warehouse.write() as connection:
-            known = ledger.last_release(connection, LIVE)
-            if known:
-                ledger.note_release(connection, known, LIVE, "held", context.run.run_id)
     return dg.MaterializeResult(metadata=_summary(warehouse, loads))
 
 
-def _load_or_leave(
-    warehouse: Warehouse,
-    store: StoreResource,
-    month: str,
-    planned: dict[Window, str] | None,
-    records: Mapping[Window, ledger.MonthRecord],
-    areas: Sequence[str],
-    run_id: str,
-    consent: Consent,
+def _parts(raw_dir: Path, month: str, planned: dict[Window, str] | None) -> Parts:
+    """A month's landed files; none if a plan leaves the month alone."""
+    if planned is not None and not any(window.month == month for window in planned):
+        return []
+    paths = [landed_path(raw_dir, Window(dataset, month)) for dataset in (ARCHIVE, LIVE)]
+    return [(about, path) for path in paths if (about := describe_landed(path))]
+
+
+def _left_alone(
+    month: str, records: Mapping[Window, ledger.MonthRecord], action: Literal["unchanged", "held"]
 ) -> MonthLoad:
-    """Load a month from its landed files, unless there are none, or a plan leaves the month alone."""
-    paths = {Window(dataset, month): landed_path(store.raw_dir, Window(dataset, month)) for dataset in (ARCHIVE, LIVE)}
-    landed = {window: path for window, path in paths.items() if path.exists()}
-    if not landed or (planned is not None and not any(window.month == month for window in planned)):
-        mine = [record for window, record in records.items() if window.month == month]
-        return MonthLoad(
-            month,
-            "unchanged",
-            sum(record.rows_landed for record in mine),
-            sum(record.rows_stored for record in mine),
-            sum(record.rows_quarantined for record in mine),
-        )
-    served = [(about, read_landed(landed[window])) for window in landed if (about := describe_landed(landed[window]))]
-    return load_month(warehouse, month, served, areas, run_id, consent.covers(month))
+    mine = [record for window, record in records.items() if window.month == month]
+    return MonthLoad(
+        month,
+        action,
+        sum(record.rows_landed for record in mine),
+        sum(record.rows_stored for record in mine),
+        sum(record.rows_quarantined for record in mine),
+    )
+
+
+def _conclude(warehouse: Warehouse, verdict: Verdict, planned: Collection[str], run_id: str) -> None:
+    """Write down what is held now, what is no longer, and what was followed as a whole by consent.
+
+    Args:
+        planned: the datasets of which the run loads all that differs.
+    """
+    with warehouse.write() as connection:
+        known = {dataset: ledger.last_release(connection, dataset) for dataset in (LIVE, ARCHIVE)}
+        judged = {dataset for dataset, release in known.items() if release and release.state == "loading"}
+        holds.hold(connection, verdict.held, judged & set(planned))
+        for dataset in {line.dataset for line in verdict.held}:
+            if release := known[dataset]:
+                ledger.note_release(connection, release, dataset, "held", run_id)
+        if whole := verdict.accepted_of(WHOLE):
+            changelog.log_consent(connection, whole, run_id)
 
 
 def _report_request_month(context: dg.AssetExecutionContext, load: MonthLoad) -> None:

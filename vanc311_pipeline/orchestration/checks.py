@@ -75,13 +75,13 @@ class Check:
 
 DESCRIPTIONS = {
     "raw_count_equals_portal_count": "Every landed file holds as many rows as the portal counted before and after the export.",
-    "portal_has_not_shrunk": "The portal did not lose more than 2 % of its rows since the release that we took over last.",
+    "portal_has_not_shrunk": "The portal did not lose more than 1 % of the rows that we hold.",
     "portal_fields_are_known": "The portal serves the fields that we know, in the order that we know (warns).",
     "there_are_22_areas": "There are 22 local areas, and each one's centre lies inside it.",
     "every_row_is_accounted_for": "landed = stored + quarantined, month by month, by files, ledger and tables.",
     "stored_total_equals_portal_total": "All landed rows of the live dataset are as many as the portal's records_count.",
     "months_equal_portal": "Month by month, rows, closed rows and latest change are what the portal says (table convergence).",
-    "no_month_is_held": "No month lost so many rows at the portal that we hold on to the old ones.",
+    "no_month_is_held": "In no month, and not in all together, did what can be used change so much that we keep the old rows.",
     "fingerprints_show_every_change": "No month had changed when it was read again though its fingerprint stood still (warns).",
     "request_ids_are_unique_and_well_formed": "Every id is unique and is the SHA-256 of its request's key.",
     "nothing_required_is_missing": "No null where none may be, no empty text, no N/A.",

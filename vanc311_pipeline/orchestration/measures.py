@@ -17,7 +17,7 @@ from vanc311_pipeline.orchestration.planning import is_shipped
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.ticks import failed_ticks
 from vanc311_pipeline.settings import LIVE
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -72,7 +72,7 @@ def _of_runs(instance: dg.DagsterInstance, registry: CollectorRegistry) -> None:
 
 def _of_data(warehouse: Warehouse, ship_url: str | None, registry: CollectorRegistry) -> None:
     with warehouse.read() as connection:
-        months = ledger.months(connection)
+        months, held = ledger.months(connection), len(holds.held(connection))
         known = ledger.last_release(connection, LIVE)
         published = ledger.last_publication(connection)
     live = [record for window, record in months.items() if window.dataset == LIVE]
@@ -86,8 +86,7 @@ def _of_data(warehouse: Warehouse, ship_url: str | None, registry: CollectorRegi
     rows.labels("here").set(sum(record.rows_landed for record in live))
     if known:
         rows.labels("portal").set(known.records_count)
-    held = sum(record.held_rows is not None for record in months.values())
-    _gauge(registry, "months_held", "Months that lost too many rows at the portal, and wait for consent.", held)
+    _gauge(registry, "months_held", "Months, or whole datasets, that are not followed and wait for consent.", held)
     quarantined = sum(record.rows_quarantined for record in months.values())
     _gauge(registry, "rows_quarantined", "Rows that could not be keyed.", quarantined)
     if published:

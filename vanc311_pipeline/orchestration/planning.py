@@ -3,7 +3,7 @@
 Shared by the schedule, the checks and the command line.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,19 +19,20 @@ from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.shipping import without_secrets
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 
 def plan_now(
-    client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), accept_shrink: bool = False
+    client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()
 ) -> Plan:
     """What to do about the portal's present state, given what the warehouse holds."""
     with warehouse.read() as connection:
         months = ledger.months(connection)
         known = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
-    plan = make_plan(client, months, known, CODE_VERSION, datasets, accept_shrink)
+        held = [line for line in holds.held(connection) if line.dataset in datasets]
+    plan = make_plan(client, months, known, CODE_VERSION, datasets, held, consent)
     if plan.answers:
         _write_down(warehouse, plan.releases, plan.answers)
     return plan

@@ -30,9 +30,14 @@ def summary(release: Release) -> dict[str, Any]:
     step = convergence.c.in_step
     compared = release.rows(sa.select(step, sa.func.count()).group_by(step))
     by_step = {str(row[0]): int(row[1]) for row in compared}
-    held = schema.month_ledger.c
+    held = schema.holds.c
     losses, readings = schema.accepted_losses.c, schema.deep_readings.c
-    lost = release.rows(sa.select(sa.func.count(), sa.func.sum(losses.rows_before - losses.rows_after)))[0]
+    lost = release.rows(
+        sa.select(
+            sa.func.count(),
+            sa.func.sum(losses.rows_before - losses.rows_after).filter(losses.rows_before > losses.rows_after),
+        )
+    )[0]
     read = release.rows(sa.select(sa.func.count(), sa.func.sum(readings.changes_found), sa.func.max(readings.read_at)))
     return {
         "complete": release.about["complete"],
@@ -45,9 +50,9 @@ def summary(release: Release) -> dict[str, Any]:
         "held_months": [
             dict(row._mapping)
             for row in release.rows(
-                sa.select(held.dataset, held.partition_month, held.rows_landed, held.held_rows, held.held_since)
-                .where(held.held_rows.is_not(None))
-                .order_by(held.partition_month)
+                sa.select(
+                    held.dataset, held.partition_month, held.rows_before, held.rows_now, held.why, held.held_since
+                ).order_by(held.partition_month)
             )
         ],
         "accepted_losses": int(lost[0]),

@@ -27,18 +27,18 @@ month_ledger = table(
     text("code_version", "version of the cleaning rules that made the stored rows"),
     text("loaded_at", "when we stored it", "UTC instant"),
     text("run_id", "the Dagster run that stored it"),
-    integer(
-        "held_rows",
-        "if the month is held: the rows that the portal has now, too few to follow without consent",
-        nullable=True,
-    ),
-    text(
-        "held_fingerprint",
-        "if the month is held: the portal's fingerprint that we did not follow",
-        "hex",
-        nullable=True,
-    ),
-    text("held_since", "if the month is held: since when", "UTC instant", nullable=True),
+)
+
+holds = table(
+    "holds",
+    "What of the portal is not followed until it recovers or somebody agrees; while there is a line, nothing is published.",
+    text("dataset", "the portal's dataset", primary_key=True),
+    text("partition_month", "the month, or 'all' for the dataset as a whole", "UTC month", primary_key=True),
+    integer("rows_before", "rows that we hold"),
+    integer("rows_now", "rows that the portal has now"),
+    text("why", "what moved beyond its limits, from what we hold to what the portal has"),
+    text("data_processed", "the portal's release that is not followed", "UTC instant"),
+    text("held_since", "since when", "UTC instant"),
 )
 
 portal_releases = table(
@@ -49,10 +49,11 @@ portal_releases = table(
     integer("records_count", "rows that the portal says it has", primary_key=True),
     text(
         "state",
-        "loading, settled (all of it is in the database and published) or held (it lost too many rows to follow)",
+        "loading, settled (all of it is in the database and published) or held (it is not followed; see holds)",
     ),
     text("seen_at", "when we last dealt with it", "UTC instant"),
     text("run_id", "the Dagster run that did"),
+    text("settled_at", "when all of it was first in the database and published", "UTC instant", nullable=True),
 )
 
 data_origin = table(
@@ -142,13 +143,14 @@ portal_months = table(
 
 accepted_losses = table(
     "accepted_losses",
-    "Losses beyond the limits that somebody agreed to follow; append-only. The rows themselves are in request_changes.",
+    "What moved beyond the limits and was followed because somebody agreed; append-only. The rows themselves are in request_changes.",
     text("accepted_at", "when", "UTC instant"),
-    text("partition_month", "the month that lost rows, or 'all' if the whole dataset did", "UTC month"),
+    text("partition_month", "the month, or 'all' if the release as a whole was beyond the limits", "UTC month"),
     integer("rows_before", "rows that we held"),
     integer("rows_after", "rows that the portal served, and that we hold now"),
     text("data_processed", "the portal's release that was followed", "UTC instant"),
     text("run_id", "the Dagster run that followed it"),
+    text("why", "what had moved; null before version 0.3.0, when it was the rows", nullable=True),
 )
 
 deep_readings = table(

@@ -18,7 +18,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -34,8 +34,8 @@ from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, Row, fetch, in_order, insert
 
 FORMAT = "vanc311 log"
-VERSION = 1
-"""Of the format and of the tables' columns."""
+VERSION = 2
+"""Of the format and of the tables' columns. Version 1 lacked the last column of accepted_losses: null in what it kept."""
 TABLES = (request_changes, accepted_losses, deep_readings)
 
 
@@ -66,13 +66,21 @@ class Header:
         said = json.loads(line)
         if not isinstance(said, dict) or said.get("format") != FORMAT:
             raise _something_else(path)
-        here = [(table.name, list(table.columns.keys())) for table in TABLES]
-        if said["version"] != VERSION or [(item["table"], item["columns"]) for item in said["tables"]] != here:
+        theirs = [(item["table"], item["columns"]) for item in said["tables"]]
+        if said["version"] not in range(1, VERSION + 1) or not _ours(theirs):
             raise SettingsError(
                 f"{path} has version {said['version']} of the log, this program has version {VERSION}. Nothing was changed. "
                 "Restore it with the version of vanc311 that made it, then run this one on that warehouse."
             )
         return cls(said["source"], said["made_at"], {item["table"]: int(item["rows"]) for item in said["tables"]})
+
+
+def _ours(tables: Sequence[tuple[str, list[str]]]) -> bool:
+    """Whether a backup's tables and columns are ours; a column that came later is the last one."""
+    return len(tables) == len(TABLES) and all(
+        name == table.name and columns == table.columns.keys()[: len(columns)]
+        for table, (name, columns) in zip(TABLES, tables, strict=True)
+    )
 
 
 def write_backup(warehouse: Warehouse, target: Path) -> Header:
@@ -203,9 +211,14 @@ def _tables(path: Path, header: Header) -> Iterator[tuple[sa.Table, Iterator[Row
     with _opened(path) as lines:
         rows = (tuple(json.loads(line)) for line in islice(lines, 1, None))
         for table in TABLES:
-            yield table, islice(rows, header.rows[table.name])
+            yield table, _completed(islice(rows, header.rows[table.name]), len(table.columns))
         for _ in lines:  # at its end gzip compares its own sum
             pass
+
+
+def _completed(rows: Iterable[Row], columns: int) -> Iterator[Row]:
+    """Rows with a null for each column that came later than they did."""
+    return (row + (None,) * (columns - len(row)) for row in rows)
 
 
 @contextmanager

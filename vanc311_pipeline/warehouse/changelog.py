@@ -15,6 +15,7 @@ from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
+from vanc311_pipeline.warehouse.holds import Hold
 
 
 def log_changes(
@@ -50,18 +51,17 @@ def log_changes(
     rows.insert(connection, request_changes, rows.of(request_changes, lines))
 
 
-def log_loss(
-    connection: sa.Connection, month: str, rows_before: int, rows_after: int, data_processed: str, run_id: str
-) -> None:
-    """Note that a loss beyond the limits was followed because somebody said so."""
+def log_consent(connection: sa.Connection, accepted: Hold, run_id: str) -> None:
+    """Note that what would have been held was followed because somebody said so."""
     connection.execute(
         sa.insert(accepted_losses).values(
             accepted_at=utc_now(),
-            partition_month=month,
-            rows_before=rows_before,
-            rows_after=rows_after,
-            data_processed=data_processed,
+            partition_month=accepted.month,
+            rows_before=accepted.rows_before,
+            rows_after=accepted.rows_now,
+            data_processed=accepted.data_processed,
             run_id=run_id,
+            why=accepted.why,
         )
     )
 

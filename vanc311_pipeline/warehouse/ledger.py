@@ -1,7 +1,7 @@
 """The ledger: what of the portal is in the warehouse, month by month and release by release.
 
-What belongs here: reading and writing `month_ledger`, `portal_releases` and `portal_months`. What does not: requests, and the judgement
-about what to load (`vanc311_pipeline.plan`). Callers pass the connection; the transaction is theirs.
+What belongs here: reading and writing `month_ledger`, `portal_releases` and `portal_months`. What does not: requests, and the
+judgement about what to load (`vanc311_pipeline.plan`). Callers pass the connection; the transaction is theirs.
 """
 
 from collections.abc import Collection, Mapping
@@ -35,9 +35,6 @@ class MonthRecord:
     data_processed: str
     code_version: str
     loaded_at: str
-    held_rows: int | None
-    held_fingerprint: str | None
-    held_since: str | None
 
 
 @dataclass(frozen=True)
@@ -76,22 +73,8 @@ def unpublished_months(connection: sa.Connection) -> set[str]:
 
 
 def write_month(connection: sa.Connection, values: dict[str, Any]) -> None:
-    """Put one line in place of its predecessor; it ends any hold of the month."""
-    line = {"held_rows": None, "held_fingerprint": None, "held_since": None} | values
-    rows.upsert(connection, month_ledger, rows.of(month_ledger, [line]))
-
-
-def hold_month(connection: sa.Connection, window: Window, portal_rows: int, fingerprint: str) -> None:
-    """Note that the portal now has too few rows of a month for us to follow."""
-    connection.execute(
-        sa.update(month_ledger)
-        .where(month_ledger.c.dataset == window.dataset, month_ledger.c.partition_month == window.month)
-        .values(
-            held_rows=portal_rows,
-            held_fingerprint=fingerprint,
-            held_since=sa.func.coalesce(month_ledger.c.held_since, utc_now()),
-        )
-    )
+    """Put one line in place of its predecessor."""
+    rows.upsert(connection, month_ledger, rows.of(month_ledger, [values]))
 
 
 def note_portal_months(connection: sa.Connection, release: Release, answers: Mapping[Window, Fingerprint]) -> None:
@@ -141,8 +124,8 @@ def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None
 
 
 def once_whole(connection: sa.Connection) -> set[str]:
-    """The datasets of which we once held all that the portal had."""
-    query = sa.select(portal_releases.c.dataset).where(portal_releases.c.state == "settled")
+    """The datasets of which we once held all that the portal had, whatever became of that release later."""
+    query = sa.select(portal_releases.c.dataset).where(portal_releases.c.settled_at.is_not(None))
     return set(connection.scalars(query))
 
 
@@ -151,16 +134,23 @@ def note_release(
 ) -> None:
     """Write down what became of a release, as the newest line: `last_release` goes by the order of writing."""
     table = portal_releases
-    mine = (table.c.dataset == dataset, table.c.data_processed == release.data_processed)
-    connection.execute(sa.delete(table).where(*mine, table.c.records_count == release.records_count))
+    same = sa.and_(
+        table.c.dataset == dataset,
+        table.c.data_processed == release.data_processed,
+        table.c.records_count == release.records_count,
+    )
+    now = utc_now()
+    settled_at = connection.scalar(sa.select(table.c.settled_at).where(same))
+    connection.execute(sa.delete(table).where(same))
     connection.execute(
         sa.insert(table).values(
             dataset=dataset,
             data_processed=release.data_processed,
             records_count=release.records_count,
             state=state,
-            seen_at=utc_now(),
+            seen_at=now,
             run_id=run_id,
+            settled_at=settled_at or (now if state == "settled" else None),
         )
     )
 

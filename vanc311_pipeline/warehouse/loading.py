@@ -1,8 +1,8 @@
 """Loading: one month into the warehouse, in one transaction: upserts, removals, changes, quarantine, cells and ledger.
 
-What belongs here: the write of a month, and the restraint that holds a month back which lost too much. What does not:
-cleaning and identity (`requests`), fetching (`portal`). Killing the process at any point leaves the month as it was
-before or as it is after, never between.
+What belongs here: the write of a month. What does not: cleaning and identity (`requests`), fetching (`portal`), and whether
+the month is worth following (`warehouse.restraint`). Killing the process at any point leaves the month as it was before or as
+it is after, never between.
 """
 
 import json
@@ -16,15 +16,16 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.errors import IntegrityError
 from vanc311_pipeline.metrics.cells import cells
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed
 from vanc311_pipeline.requests.changes import Change, compare
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean
 from vanc311_pipeline.requests.rows import MonthRows, Row, month_rows
-from vanc311_pipeline.settings import MONTH_MAY_LOSE_ROWS, MONTH_MAY_LOSE_SHARE
-from vanc311_pipeline.warehouse import changelog, ledger
+from vanc311_pipeline.warehouse import changelog, holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+from vanc311_pipeline.warehouse.holds import Hold
 from vanc311_pipeline.warehouse.rows import insert, upsert
 
 Action = Literal["loaded", "unchanged", "held"]
@@ -51,14 +52,17 @@ def load_month(
     landed: Sequence[tuple[Landed, pd.DataFrame]],
     areas: Sequence[str],
     run_id: str,
-    accept_shrink: bool,
+    accepted: Hold | None = None,
 ) -> MonthLoad:
     """Make the warehouse's month equal to its landed files.
 
     Args:
         landed: what each dataset served for the month; two at the seam of 2021 and 2022, else one.
         areas: the names of the 22 local areas.
-        accept_shrink: follow the portal even if it lost more rows than a month may lose at once.
+        accepted: why the month would be held, had nobody agreed to follow it.
+
+    Raises:
+        IntegrityError: a dataset that the month has rows of is not among the landed; nothing was changed.
     """
     served = {description.dataset: frame for description, frame in landed}
     cleaned = {dataset: clean(frame, month, areas) for dataset, frame in served.items()}
@@ -66,14 +70,9 @@ def load_month(
     counted = cells(pd.concat([part.requests for part in cleaned.values()], ignore_index=True))
     with warehouse.write() as connection:
         before = {window: record for window, record in ledger.months(connection).items() if window.month == month}
-        held = sum(record.rows_landed for record in before.values())
-        total = sum(description.rows for description, _ in landed)
-        shrank = _shrank(held, total)
-        if shrank and not accept_shrink:
-            return _hold(connection, month, [description for description, _ in landed], before)
-        if shrank:
-            release = max(description.data_processed for description, _ in landed)
-            changelog.log_loss(connection, month, held, total, release, run_id)
+        _refuse_a_part(month, before, served)
+        if accepted:
+            changelog.log_consent(connection, accepted, run_id)
         stored = stored_requests(connection, month)
         news = _news(month, stored, rows, _baseline(connection, month, cleaned, before))
         _log(connection, month, news, before, [description for description, _ in landed], run_id)
@@ -82,11 +81,19 @@ def load_month(
         _replace(connection, schema.metric_cells, month, _cell_rows(month, counted))
         for description, _ in landed:
             ledger.write_month(connection, _ledger_line(description, cleaned[description.dataset], rows, run_id))
+            holds.lift(connection, Window(description.dataset, month))
+    total = sum(description.rows for description, _ in landed)
     return MonthLoad(month, "loaded", total, len(rows.requests), len(rows.quarantined), added, changed, removed)
 
 
-def _shrank(before: int, now: int) -> bool:
-    return before - now > max(MONTH_MAY_LOSE_ROWS, MONTH_MAY_LOSE_SHARE * before)
+def _refuse_a_part(month: str, before: Mapping[Window, ledger.MonthRecord], landed: Collection[str]) -> None:
+    """A month is replaced by all of its parts: without one of them its rows would seem to have vanished."""
+    for window, record in before.items():
+        if record.rows_landed and window.dataset not in landed:
+            raise IntegrityError(
+                f"{month} also has {record.rows_landed:,} rows of {window.dataset}, whose landed file isn't here. The month was left "
+                "as it was. Fetch both: vanc311 sync --months 2021-12..2022-01"
+            )
 
 
 def _log(
@@ -109,21 +116,6 @@ def _log(
         changelog.log_changes(connection, month, news, release, run_id)
     if same_rules and stood_still:
         changelog.log_reading(connection, month, rows, len(news), release, run_id)
-
-
-def _hold(
-    connection: sa.Connection, month: str, landed: Sequence[Landed], before: Mapping[Window, ledger.MonthRecord]
-) -> MonthLoad:
-    """Leave the month as it is, and note what the portal has of it now."""
-    for description in landed:
-        ledger.hold_month(connection, Window(description.dataset, month), description.rows, description.fingerprint)
-    return MonthLoad(
-        month,
-        "held",
-        sum(description.rows for description in landed),
-        sum(record.rows_stored for record in before.values()),
-        sum(record.rows_quarantined for record in before.values()),
-    )
 
 
 def stored_requests(connection: sa.Connection, month: str) -> set[Row]:

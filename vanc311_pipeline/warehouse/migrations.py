@@ -34,7 +34,20 @@ MIGRATIONS = (
             "DROP INDEX IF EXISTS service_requests_by_day",
         ),
     ),
-    Migration(2, "What the pipeline needs while it works is new, and is never published."),
+    Migration(
+        2,
+        "What the pipeline needs while it works is new, and is never published. What is held has a table of its own, and is judged "
+        "again by the present rules; when a release was first settled, and why something was accepted, is kept.",
+        (
+            "ALTER TABLE month_ledger DROP COLUMN held_rows",
+            "ALTER TABLE month_ledger DROP COLUMN held_fingerprint",
+            "ALTER TABLE month_ledger DROP COLUMN held_since",
+            "ALTER TABLE portal_releases ADD COLUMN settled_at TEXT",
+            "UPDATE portal_releases SET settled_at = seen_at WHERE state = 'settled'",
+            "UPDATE portal_releases SET state = 'loading' WHERE state = 'held'",
+            "ALTER TABLE accepted_losses ADD COLUMN why TEXT",
+        ),
+    ),
 )
 
 VERSION = MIGRATIONS[-1].version

@@ -28,7 +28,7 @@ from vanc311_pipeline.errors import IntegrityError
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.audits.questions import months_of, rows_by_month
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import batches, fetch, in_order
@@ -93,13 +93,10 @@ def _publish(
 
 def _refuse_held(warehouse: Warehouse) -> None:
     with warehouse.read() as connection:
-        held = sorted(
-            window.month for window, record in ledger.months(connection).items() if record.held_rows is not None
-        )
+        held = holds.held(connection)
     if held:
         raise IntegrityError(
-            f"Held back, so nothing was published: {', '.join(held)}. The portal has far fewer rows of these months than we do. "
-            f"Wait for it to recover, or accept the loss: vanc311 sync --accept-shrink {held[0]}"
+            f"Held back, so nothing was published: {'; '.join(map(str, held[:20]))}. {holds.advice(held)}"
         )
 
 

@@ -24,7 +24,7 @@ CHANGE = (
     "before, after, seen_at, data_processed, run_id) VALUES ('edited', '{0}', '{0}', '2025-01', 'd', 'línea \"1\"', "
     "'2025-01-05T00:00:00Z', 1, NULL, '{{}}', '2025-02-01T00:00:00Z', '2025-02-01T00:00:00Z', 'run')"
 )
-LOSS = "INSERT INTO accepted_losses VALUES ('2025-02-0{0}T00:00:00Z', '2025-01', 100, 7, '2025-02-01T00:00:00Z', 'run')"
+LOSS = "INSERT INTO accepted_losses VALUES ('2025-02-0{0}T00:00:00Z', '2025-01', 100, 7, '2025-02-01T00:00:00Z', 'run', 'rows 100 → 7')"
 READING = (
     "INSERT INTO deep_readings VALUES ('2025-02-0{0}T00:00:00Z', '2025-01', 100, 7, '2025-02-01T00:00:00Z', 'run')"
 )
@@ -297,6 +297,26 @@ def test_a_backup_of_another_version_is_refused(run, here, new, file):
     code, said = run(new, "restore", file)
     assert code == 2
     assert "version 99" in said
+
+
+def test_a_backup_of_version_1_which_knew_no_reasons_of_consent_comes_back_without_them(run, here, new, file):
+    run(here, "backup", file)
+
+    def line(value):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+    def as_version_1(lines):
+        header, *rows = (json.loads(text) for text in lines)
+        [columns] = [item["columns"] for item in header["tables"] if item["table"] == "accepted_losses"]
+        rows = [row[:-1] if len(row) == len(columns) else row for row in rows]
+        columns.remove("why")
+        return [line(header | {"version": 1}), *map(line, rows)]
+
+    rewritten(file, as_version_1, prove=True)
+    code, said = run(new, "restore", file)
+    assert (code, "1 in accepted_losses" in said) == (0, True), said
+    with Warehouse.of(new).read() as connection:
+        assert connection.exec_driver_sql("SELECT rows_before, why FROM accepted_losses").all() == [(100, None)]
 
 
 def test_where_there_is_nothing_it_says_so(run, here, new, file, tmp_path):

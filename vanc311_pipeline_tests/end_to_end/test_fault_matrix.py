@@ -150,19 +150,19 @@ def test_a_loss_beyond_the_limits_is_held_until_it_is_accepted(pipeline, portal,
 
 
 def test_a_single_month_is_held_and_a_portal_that_has_all_its_rows_again_ends_the_hold(pipeline, portal, city):
-    """Small enough not to be a loss of the whole portal, and the month comes back with the very fingerprint that it had."""
+    """The month comes back with the very fingerprint that it had."""
     before = pipeline.file()
     june = city.index[city[OPENED].dt.strftime("%Y-%m") == "2024-06"]
     portal.publish(city.drop(june[:27]))
     outcome = pipeline.sync()
     assert outcome.exit_code == 1, outcome.said
-    assert f"2024-06: the portal now has {len(june) - 27:,} rows of the {len(june):,} that we hold" in outcome.said
+    assert f"2024-06 ({len(june):,} → {len(june) - 27:,})" in outcome.said
     assert pipeline.file() == before
     portal.publish(city)
     outcome = pipeline.sync()
     assert outcome.exit_code == 0, outcome.said
     assert pipeline.rows() == expected(city)
-    assert pipeline.query("SELECT count(*) FROM month_ledger WHERE held_rows IS NOT NULL") == [(0,)]
+    assert pipeline.query("SELECT count(*) FROM holds") == [(0,)]
     assert pipeline.query("SELECT count(*) FROM request_changes") == [(0,)]
 
 
@@ -173,6 +173,50 @@ def test_a_portal_that_recovers_from_a_loss_ends_the_hold(pipeline, portal, city
     outcome = pipeline.sync()
     assert outcome.exit_code == 0, outcome.said
     assert pipeline.rows() == expected(city)
+
+
+def june(frame):
+    return frame[OPENED].dt.strftime("%Y-%m") == "2024-06"
+
+
+NONSENSE = {
+    "Close is called Closed": (lambda f: f.replace({"status": {"Close": "Closed"}}), "all", "unknown status 'Closed'"),
+    "a month has no department": (
+        lambda f: f.assign(department=f["department"].mask(june(f))), "2024-06", "rows that can be used 604 → 0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", NONSENSE)
+def test_nonsense_is_held_and_leaves_no_trace_until_it_ends_or_somebody_agrees(pipeline, portal, city, fault):
+    spoil, consent, words = NONSENSE[fault]
+    before = pipeline.file()
+    portal.publish(spoil(city))
+    outcome = pipeline.sync()
+    assert (outcome.exit_code, words in outcome.said) == (1, True), outcome.said
+    assert words in pipeline.status().said
+    assert pipeline.file() == before
+    portal.publish(city)
+    outcome = pipeline.sync()
+    assert outcome.exit_code == 0, outcome.said
+    assert pipeline.query("SELECT count(*) FROM request_changes") == [(0,)]
+    portal.publish(spoil(city))
+    outcome = pipeline.sync(accept_shrink=[consent])
+    assert outcome.exit_code == 0, outcome.said
+    accepted = pipeline.query("SELECT why FROM accepted_losses WHERE partition_month = '" + consent + "'")
+    assert [words in why for (why,) in accepted] == [True]
+
+
+def test_a_first_load_of_which_nothing_can_be_used_publishes_nothing(empty, portal, city):
+    portal.publish(city.assign(department=None))
+    for _ in range(2):
+        outcome = empty.sync()
+        assert outcome.exit_code == 1, outcome.said
+        assert "rows that can be used 0 → 0" in outcome.said
+        assert not empty.settings.published_path.exists()
+    portal.publish(city)
+    assert empty.sync().exit_code == 0
+    assert empty.rows() == expected(city)
 
 
 @pytest.mark.parametrize("edit", QUARANTINED)

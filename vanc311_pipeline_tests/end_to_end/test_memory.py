@@ -111,7 +111,7 @@ def test_a_held_month_logs_nothing_and_consent_is_on_record_with_what_it_cost(pi
     lost = before - len(portal.frame)
     assert kinds(pipeline) == {"vanished": lost}
     losses = pipeline.query("SELECT partition_month, rows_before - rows_after FROM accepted_losses ORDER BY rowid")
-    assert losses == [("all", lost), ("2024-06", lost)]
+    assert losses == [("2024-06", lost)]
 
 
 def test_a_silent_edit_is_found_by_the_deep_comparison_and_on_record_once_the_month_was_read_again(pipeline, portal):

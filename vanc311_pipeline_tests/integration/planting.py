@@ -73,6 +73,11 @@ def rewrite_landed(change: Callable[[dict], None] = lambda about: None, rows: in
     return plant
 
 
+def hold(month: str = MONTH, since: str = "2026-01-08T00:00:00Z") -> str:
+    """The statement that holds a month."""
+    return f"INSERT INTO holds VALUES ('{LIVE}', '{month}', 100, 7, 'rows 100 → 7', '2026-01-07T14:06:58Z', '{since}')"
+
+
 def held_release(records_count: int) -> Plant:
     return sql(
         "INSERT INTO portal_releases (dataset, data_processed, records_count, state, seen_at, run_id) "

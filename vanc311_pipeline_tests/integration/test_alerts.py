@@ -33,11 +33,9 @@ from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.failures import failure
 from vanc311_pipeline.orchestration.resources import WebhookResource, store_resource
 from vanc311_pipeline.settings import LIVE, Settings
-from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline_tests.integration.planting import MONTH, sql
+from vanc311_pipeline_tests.integration.planting import MONTH, hold, sql
 
 SECRET = "T000-B000-hunter2"
-HOLD = f"UPDATE month_ledger SET held_rows = 7, held_since = '2026-01-08T00:00:00Z' WHERE partition_month = '{MONTH}'"
 
 
 class Receiver:
@@ -258,27 +256,26 @@ def test_the_address_is_in_no_error_and_not_in_the_definitions(tick, instance, m
 
 def test_a_month_that_is_held_is_told_once_and_again_when_it_is_held_anew(tick, copied, receiver):
     assert tick(copied) == "Nothing to tell."
-    sql(HOLD)(copied)
+    sql(hold())(copied)
     assert tick(copied) == "Told of 0 failed runs and 1 newly held month."
     [text] = receiver.texts
-    assert f"{MONTH}: the portal now has 7 rows of the " in text
+    assert f"{MONTH}: rows 100 → 7" in text
     assert f"vanc311 sync --accept-shrink {MONTH}" in text
     assert tick(copied) == "Nothing to tell."
-    sql("UPDATE month_ledger SET held_rows = NULL, held_since = NULL WHERE held_rows IS NOT NULL")(copied)
+    sql("DELETE FROM holds")(copied)
     tick(copied)
-    sql(HOLD.replace("2026-01-08", "2026-02-08"))(copied)
+    sql(hold(since="2026-02-08T00:00:00Z"))(copied)
     tick(copied)
     assert len(receiver.taken) == 2
 
 
 def test_many_held_months_are_counted_and_the_first_are_named(tick, copied, receiver):
-    sql("UPDATE month_ledger SET held_rows = 7, held_since = '2026-01-08T00:00:00Z'")(copied)
+    months = [f"2025-{number:02}" for number in range(1, 13)] + ["2026-01"]
+    sql(*map(hold, months))(copied)
     tick(copied)
     [text] = receiver.texts
-    with Warehouse.of(copied).read() as connection:
-        months = connection.exec_driver_sql("SELECT count(*) FROM month_ledger").scalar_one()
-    assert f"{months} months newly held" in text
-    assert text.count("the portal now has") == told.LISTED
+    assert f"{len(months)} months newly held" in text
+    assert text.count("rows 100 → 7") == told.LISTED
 
 
 def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_month(

@@ -33,6 +33,7 @@ from vanc311_pipeline_tests.integration.planting import (
     WARN,
     Case,
     held_release,
+    hold,
     overwrite,
     published,
     remove_published,
@@ -74,7 +75,7 @@ CASES = [
         rewrite_landed(lambda about: about.update(total_count_after=about["total_count_after"] + 1)),
         "after",
     ),
-    Case("portal_has_not_shrunk", held_release(5_000), "fell to 5,000 rows"),
+    Case("portal_has_not_shrunk", held_release(5_000), " → 5,000 (2099-01-01T14:06:58Z)"),
     Case(
         "portal_fields_are_known", rewrite_landed(lambda about: about["columns"].append("ward")), "new field ward", WARN
     ),
@@ -126,10 +127,8 @@ CASES = [
     ),
     Case(
         "no_month_is_held",
-        sql(
-            f"UPDATE month_ledger SET held_rows = 7, held_since = '2026-01-08T00:00:00Z' WHERE partition_month = '{MONTH}'"
-        ),
-        f"{MONTH}: the portal now has 7 rows",
+        sql(hold()),
+        f"{MONTH}: rows 100 → 7 (since 2026-01-08T00:00:00Z). The old rows stay.",
     ),
     Case(
         "request_ids_are_unique_and_well_formed",
@@ -596,7 +595,7 @@ def test_a_warning_ends_nothing(served_anew):
 def test_every_check_passes_on_a_city_without_a_request(tmp_path, warehouse_url, warehouse, landed, areas):
     """Nothing is odd about nothing: sums, groups and averages of no row at all."""
     settings = Settings(data_dir=tmp_path, database_url=warehouse_url)
-    load_month(warehouse, MONTH, [landed(MONTH)], areas, "a run", accept_shrink=False)
+    load_month(warehouse, MONTH, [landed(MONTH)], areas, "a run")
     for level in LEVELS:
         replace_level(warehouse, level)
     replace_aggregates(warehouse)

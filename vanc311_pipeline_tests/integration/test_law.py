@@ -60,7 +60,7 @@ class Mirror:
     def sync(self, portal: StandIn, everything: bool = False) -> None:
         """Follow the portal, whatever it lost; with `everything`, read each month again."""
         with Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
-            plan = plan_now(client, self.warehouse, accept_shrink=True)
+            plan = plan_now(client, self.warehouse, consent=["all"])
             if plan.action == "skip" and not everything:
                 return
             replace_areas(self.warehouse, client.areas())
@@ -78,7 +78,7 @@ class Mirror:
     def _load(self, client, release, window, areas) -> None:
         about = land(client, release, window, running_month(), self.folder / "raw")
         frame = read_landed(landed_path(self.folder / "raw", window))
-        load_month(self.warehouse, window.month, [(about, frame)], areas, "a run", accept_shrink=True)
+        load_month(self.warehouse, window.month, [(about, frame)], areas, "a run")
 
     def contents(self) -> dict[str, list]:
         """Every table apart from bookkeeping, in an order of its own."""

@@ -11,9 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.errors import IntegrityError
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import ledger, loading
+from vanc311_pipeline.warehouse.holds import Hold
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.statistics import UNKNOWN_DEPARTMENT, quarantined
 
@@ -31,8 +32,8 @@ def store_kind(request):
 def load(warehouse, landed, areas):
     """Loads rows of August 2025 (UTC)."""
 
-    def run(*rows, month=MONTH, accept_shrink=False, run_id="a run"):
-        return load_month(warehouse, month, [landed(month, *rows)], areas, run_id, accept_shrink)
+    def run(*rows, month=MONTH, run_id="a run", accepted=None):
+        return load_month(warehouse, month, [landed(month, *rows)], areas, run_id, accepted)
 
     return run
 
@@ -138,15 +139,13 @@ def test_what_moves_is_logged_with_its_release_and_its_run(load, logged):
     assert {(change.run_id, change.data_processed) for change in logged()} == {("the next run", "2026-01-07T14:06:58Z")}
 
 
-def test_a_held_month_is_not_logged_and_an_accepted_loss_is(load, logged):
+def test_what_was_accepted_is_on_record_with_what_it_cost(load, logged):
     load(*many(100))
-    load(*many(10))
-    assert logged() == []
-    assert logged(schema.accepted_losses) == []
-    load(*many(10), accept_shrink=True, run_id="consent")
+    load(*many(10), run_id="consent", accepted=Hold(LIVE, MONTH, 100, 10, "rows 100 → 10", "2026-01-07T14:06:58Z"))
     assert [change.kind for change in logged()] == ["vanished"] * 90
-    [loss] = logged(schema.accepted_losses)
-    assert (loss.partition_month, loss.rows_before, loss.rows_after, loss.run_id) == (MONTH, 100, 10, "consent")
+    [line] = logged(schema.accepted_losses)
+    assert (line.partition_month, line.rows_before, line.rows_after) == (MONTH, 100, 10)
+    assert (line.run_id, line.why) == ("consent", "rows 100 → 10")
 
 
 def test_reading_in_vain_is_on_record_with_what_it_found(load, logged):
@@ -173,17 +172,21 @@ def test_a_dataset_that_joins_a_month_at_the_seam_brings_its_baseline_and_the_ot
     month, opened = "2022-01", {"service_request_open_timestamp": "2022-01-01T03:00:00+00:00"}
     live = [{**opened, "address": f"{place} MAIN ST"} for place in range(2)]
     old = [{**opened, "address": f"{place} OAK ST"} for place in range(3)]
-    load_month(warehouse, month, [landed(month, *live)], areas, "a run", False)
+    load_month(warehouse, month, [landed(month, *live)], areas, "a run")
     both = [landed(month, *live, {**opened, "address": "9 MAIN ST"}), landed(month, *old, dataset=ARCHIVE)]
-    load_month(warehouse, month, both, areas, "a run", False)
+    load_month(warehouse, month, both, areas, "a run")
     assert [(change.kind, json.loads(change.after)["address"]) for change in logged()] == [("opened", "9 MAIN ST")]
 
 
-def test_a_month_that_appears_after_everything_was_here_is_news(warehouse, load, logged):
+@pytest.mark.parametrize("became", ["settled", "loading", "held"])
+def test_a_month_that_appears_after_everything_was_here_is_news_whatever_became_of_that_release(
+    warehouse, load, logged, became
+):
     load(*many(2))
-    with warehouse.write() as connection:
-        release = ledger.KnownRelease("2026-01-07T14:06:58Z", 2, "settled")
-        ledger.note_release(connection, release, LIVE, "settled", "a run")
+    release = ledger.KnownRelease("2026-01-07T14:06:58Z", 2, "settled")
+    for state in ("settled", became):
+        with warehouse.write() as connection:
+            ledger.note_release(connection, release, LIVE, state, "a run")
     load({"service_request_open_timestamp": "2025-07-25T15:03:00+00:00"}, month="2025-07")
     assert [change.kind for change in logged()] == ["opened"]
 
@@ -202,65 +205,24 @@ def test_the_ledger_says_what_was_loaded_and_by_whom(load, warehouse, landed):
 def test_both_datasets_of_the_seam_are_one_month(warehouse, landed, areas):
     opened = {"service_request_open_timestamp": "2022-01-01T05:00:00+00:00"}
     parts = [landed("2022-01", opened, dataset=ARCHIVE), landed("2022-01", opened, opened, dataset=LIVE)]
-    made = load_month(warehouse, "2022-01", parts, areas, "a run", accept_shrink=False)
+    made = load_month(warehouse, "2022-01", parts, areas, "a run")
     assert (made.rows_landed, made.rows_stored) == (3, 3)
     with warehouse.read() as connection:
         records = ledger.months(connection)
     assert {window.dataset: record.rows_stored for window, record in records.items()} == {ARCHIVE: 1, LIVE: 2}
 
 
-# -- restraint -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "action"),
-    [
-        (100, 75, "loaded"),  # 25 rows may go from any month
-        (100, 74, "held"),
-        (25, 0, "loaded"),
-        (26, 0, "held"),
-        (2_000, 1_960, "loaded"),  # 2 % of a large one
-        (2_000, 1_959, "held"),
-        (100, 120, "loaded"),
-    ],
-)
-def test_a_month_may_lose_25_rows_or_2_per_cent_and_no_more(load, before, now, action):
-    load(*many(before))
-    assert load(*many(now)).action == action
-
-
-def test_a_held_month_keeps_its_old_rows_and_says_what_the_portal_has_now(load, contents, warehouse, landed):
-    load(*many(100))
+@pytest.mark.parametrize("month", ["2022-01", "undated"])
+def test_a_month_is_replaced_only_by_all_of_its_parts(warehouse, landed, areas, contents, logged, month):
+    opened = {"service_request_open_timestamp": "2022-01-01T05:00:00+00:00"}
+    load_month(
+        warehouse, month, [landed(month, opened, dataset=ARCHIVE), landed(month, opened, dataset=LIVE)], areas, "a run"
+    )
     before = contents()
-    made = load(*many(3))
-    assert (made.action, made.rows_landed, made.rows_stored) == ("held", 3, 100)
-    assert contents()["service_requests"] == before["service_requests"]
-    assert contents()["metric_cells"] == before["metric_cells"]
-    with warehouse.read() as connection:
-        record = ledger.months(connection)[Window(LIVE, MONTH)]
-    assert (record.rows_landed, record.held_rows) == (100, 3)
-    assert record.held_fingerprint == landed(MONTH, *many(3))[0].fingerprint
-    assert record.held_since
-
-
-def test_a_hold_remembers_when_it_began(load, warehouse):
-    load(*many(100))
-    load(*many(3))
-    with warehouse.write() as connection:
-        connection.execute(sa.update(schema.month_ledger).values(held_since="2025-09-01T00:00:00Z"))
-    load(*many(2))
-    with warehouse.read() as connection:
-        record = ledger.months(connection)[Window(LIVE, MONTH)]
-    assert (record.held_rows, record.held_since) == (2, "2025-09-01T00:00:00Z")
-
-
-@pytest.mark.parametrize("rows", [3, 100])
-def test_consent_or_recovery_ends_a_hold(load, contents, rows):
-    load(*many(100))
-    load(*many(3))
-    assert load(*many(rows), accept_shrink=rows == 3).action == "loaded"
-    assert len(contents()["service_requests"]) == rows
-    assert contents()["month_ledger"][0][-3:] == (None, None, None)
+    with pytest.raises(IntegrityError, match=f"{month} also has 1 rows of {ARCHIVE}"):
+        load_month(warehouse, month, [landed(month, opened, opened, dataset=LIVE)], areas, "a run")
+    assert contents() == before
+    assert logged() == []
 
 
 # -- what no text is ---------------------------------------------------------------------------------------------------

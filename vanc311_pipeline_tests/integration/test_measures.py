@@ -16,7 +16,7 @@ from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.orchestration.ticks import FailedTicks
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline_tests.integration.planting import sql
+from vanc311_pipeline_tests.integration.planting import hold, sql
 
 
 def told(settings):
@@ -55,9 +55,7 @@ def test_a_sync_that_fails_is_told_too(quietly):
 
 
 def test_what_is_held_and_what_waits_to_be_shipped_is_counted(quietly, tmp_path):
-    sql(
-        "UPDATE month_ledger SET held_rows = 7, held_since = 'x' WHERE partition_month = (SELECT max(partition_month) FROM month_ledger)"
-    )(quietly)
+    sql(hold())(quietly)
     with dg.instance_for_test() as instance:
         write_measures(instance, Warehouse.of(quietly), f"file://{tmp_path}/store", quietly.measures_path)
     found = told(quietly)

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.planning import plan_now
-from vanc311_pipeline.plan import Plan, longest_ago, make_plan, read_stale, shrank, write_stale
-from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.plan import Plan, longest_ago, make_plan, read_stale, shrank, shrinkage, write_stale
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.holds import Hold
 
 OPENED = "service_request_open_timestamp"
 GONE = "0" * 12  # stands in a plan for a month that the portal no longer has
@@ -191,6 +193,13 @@ def test_a_release_has_the_months_read_longest_ago_read_again_a_few_at_a_time(re
     assert f"with no month changed; {len(made.reread)} unchanged" in made.why
 
 
+def test_a_dataset_that_takes_no_part_makes_no_share_larger(known):
+    months = {window: replace(record, loaded_at="2026-01-01T00:00:00Z") for window, record in known[0].items()}
+    archive = {Window(ARCHIVE, f"{year}-06"): record for year in range(2009, 2022) for record in [*months.values()][:1]}
+    now = datetime(2026, 1, 10, tzinfo=UTC)
+    assert longest_ago(months | archive, months.keys(), now) == longest_ago(months, months.keys(), now)
+
+
 def test_whatever_is_overdue_is_read_at_once(reread, known):
     assert reread([28.1] * len(known[0])).reread == set(known[0])
 
@@ -235,22 +244,52 @@ def test_what_the_portal_answered_is_written_down(portal, plan, copied):
 # -- what is not followed --------------------------------------------------------------------------------------------
 
 
-def test_a_portal_that_lost_too_much_is_held_without_asking_further(portal, plan):
-    before = len(portal.frame)
-    portal.publish_edit("truncate")
+def test_a_portal_that_lost_too_much_is_held_and_asked_once_where(portal, plan):
+    before = portal.frame
+    portal.publish(EDITS["empty_month"].function(before, month="2026-01"))
     made = plan()
     assert (made.action, made.stale) == ("load", {})
-    assert made.why == f"The portal has {len(portal.frame):,} rows, but we hold {before:,}: held, not followed."
-    assert asked(portal) == [LIVE]
+    assert made.why == (
+        f"Held, not followed: {LIVE}: rows {len(before):,} → {len(portal.frame):,}, most in 2026-01 "
+        f"({len(before) - len(portal.frame):,} → 0)."
+    )
+    assert asked(portal) == [LIVE, f"{LIVE}/exports/json"]
 
 
-def test_a_held_release_is_skipped_in_words_that_say_how_to_go_on(portal, ask, known):
-    months, release = known
-    held = ledger.KnownRelease(release[LIVE].data_processed, release[LIVE].records_count, "held")
-    made = make_plan(ask(portal), months, {LIVE: held}, CODE_VERSION)
+@pytest.mark.parametrize(
+    ("months", "advice"),
+    [
+        (["2024-06"], "vanc311 sync --accept-shrink 2024-06"),
+        (["2024-06", "2024-07"], "vanc311 sync --accept-shrink 2024-06 --accept-shrink 2024-07"),
+        (["2024-06", "all"], "vanc311 sync --accept-shrink all"),
+    ],
+)
+def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_on(portal, ask, known, months, advice):
+    records, release = known
+    loading = ledger.KnownRelease(release[LIVE].data_processed, release[LIVE].records_count, "held")
+    held = [Hold(LIVE, month, 100, 3, "rows 100 → 3", release[LIVE].data_processed) for month in months]
+    made = make_plan(ask(portal), records, {LIVE: loading}, CODE_VERSION, held=held)
     assert (made.action, made.held) == ("skip", True)
-    assert "vanc311 sync --accept-shrink all" in made.why
+    assert "2024-06: rows 100 → 3" in made.why
+    assert made.why.endswith(advice)
     assert asked(portal) == [LIVE]
+
+
+@pytest.mark.parametrize(
+    ("consent", "where"),
+    [
+        ([], "2024-06 (100 → 40), 2024-07 (100 → 70)"),
+        (["2024-06"], "2024-07 (100 → 70)"),
+        (["2024-06", "2024-07"], None),
+        (["all"], None),
+    ],
+)
+def test_consent_for_a_month_covers_what_that_month_lost_and_no_more(known, consent, where):
+    record = next(iter(known[0].values()))
+    months = {Window(LIVE, f"2024-0{n}"): replace(record, rows_landed=100) for n in (5, 6, 7)}
+    answers = {window: replace(EMPTY, rows=rows) for window, rows in zip(months, (100, 40, 70), strict=True)}
+    told = shrinkage(Release(LIVE, "2026-01-07T14:06:58Z", 210, ()), months, answers, consent)
+    assert (told and told.partition(", most in ")[2]) == where
 
 
 def test_with_consent_a_held_or_shrunken_release_is_followed(portal, ask, known):
@@ -259,7 +298,7 @@ def test_with_consent_a_held_or_shrunken_release_is_followed(portal, ask, known)
     portal.publish_edit("truncate")
     release = ask(portal).release(LIVE)
     held = ledger.KnownRelease(release.data_processed, release.records_count, "held")
-    made = make_plan(ask(portal), months, {LIVE: held}, CODE_VERSION, accept_shrink=True)
+    made = make_plan(ask(portal), months, {LIVE: held}, CODE_VERSION, consent=["all"])
     assert made.months == edited_months(before, portal.frame)
 
 
@@ -272,13 +311,24 @@ def test_a_new_release_after_a_held_one_is_looked_at(portal, ask, known):
 def test_a_held_month_is_read_even_if_the_portal_has_just_what_we_hold(portal, ask, known):
     months, _ = known
     window = min(window for window in months if window.month != UNDATED)
-    months = months | {window: replace(months[window], held_rows=3)}
-    assert set(make_plan(ask(portal), months, {LIVE: None}, CODE_VERSION).stale) == {window}
+    held = [Hold(LIVE, window.month, 100, 3, "rows 100 → 3", "2026-01-07T14:06:58Z")]
+    assert set(make_plan(ask(portal), months, {LIVE: None}, CODE_VERSION, held=held).stale) == {window}
 
 
-@pytest.mark.parametrize(("now", "held"), [(980, False), (979, True), (1_000, False), (1_200, False), (0, True)])
-def test_two_per_cent_may_go_and_no_more(now, held):
-    assert shrank(now, 1_000) is held
+@pytest.mark.parametrize(
+    ("here", "now", "held"),
+    [
+        (10_000, 9_900, False),
+        (10_000, 9_899, True),
+        (10_000, 12_000, False),
+        (100, 75, False),
+        (100, 74, True),
+        (10, 1, False),
+        (10, 0, True),
+    ],
+)
+def test_one_per_cent_or_25_rows_may_go_and_no_more(here, now, held):
+    assert shrank(now, here) is held
 
 
 def test_an_empty_warehouse_can_lose_nothing():

@@ -24,7 +24,7 @@ MADE = {
 TABLE_ASSETS = [name for name in MADE if name in TABLES]
 # What the loads and the runs note of their own work, and the cells that the metric tables are summed from.
 KEPT_BESIDE = {
-    "accepted_losses", "data_origin", "deep_readings", "metric_cells", "month_ledger", "portal_months", "portal_releases",
+    "accepted_losses", "data_origin", "deep_readings", "holds", "metric_cells", "month_ledger", "portal_months", "portal_releases",
     "publications", "quarantined_requests", "request_changes", "schema_versions", "shipments",
 }  # fmt: skip
 

@@ -21,13 +21,14 @@ CONVERGENCE = models.view("convergence")
 
 
 class HeldMonth(models.Model):
-    """A month that the portal shrank so much that it was not followed."""
+    """A month, or a dataset, that is not followed."""
 
-    dataset: str = Field(description=str(schema.month_ledger.c.dataset.comment))
-    partition_month: str = Field(description=str(schema.month_ledger.c.partition_month.comment))
-    rows_landed: int = Field(description="rows in here")
-    held_rows: int = Field(description=str(schema.month_ledger.c.held_rows.comment))
-    held_since: str | None = Field(description=str(schema.month_ledger.c.held_since.comment))
+    dataset: str = Field(description=str(schema.holds.c.dataset.comment))
+    partition_month: str = Field(description=str(schema.holds.c.partition_month.comment))
+    rows_before: int = Field(description=str(schema.holds.c.rows_before.comment))
+    rows_now: int = Field(description=str(schema.holds.c.rows_now.comment))
+    why: str = Field(description=str(schema.holds.c.why.comment))
+    held_since: str = Field(description=str(schema.holds.c.held_since.comment))
 
 
 class Integrity(models.Model):
@@ -40,7 +41,9 @@ class Integrity(models.Model):
     rows_quarantined: int = Field(description=str(release.c.rows_quarantined.comment))
     months_in_step: int = Field(description="months of which the portal and this file say the same")
     months_out_of_step: int = Field(description="months of which they don't")
-    held_months: list[HeldMonth] = Field(description="months that were not followed, because they lost too many rows")
+    held_months: list[HeldMonth] = Field(
+        description="months that are not followed, because what can be used of them changed too much"
+    )
     accepted_losses: int = Field(description="times that somebody agreed to follow a loss")
     rows_lost_with_consent: int = Field(description="rows that went in them")
     deep_readings: int = Field(description="readings of months that seemed unchanged")

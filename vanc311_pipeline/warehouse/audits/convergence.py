@@ -14,7 +14,7 @@ from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
 from vanc311_pipeline.settings import ARCHIVE, UNDATED
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, months_of
 
 
@@ -44,12 +44,13 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
     """
     there, ours = _portal_states(connection), _ledger_states(connection)
     records = ledger.months(connection)
+    held = {line.window for line in holds.held(connection)}
     problems, notes = _miscounted(connection, months, ours), list[str]()
     missing = []
     for window in sorted(there.keys() | ours.keys()):
         record, (theirs, release) = records.get(window), there.get(window, (NOTHING, None))
         mine = ours.get(window, NOTHING)
-        if theirs == mine or (record and record.held_rows is not None) or release is None:
+        if theirs == mine or window in held or release is None:
             continue
         known = ledger.last_release(connection, window.dataset)
         whole = expected_whole or bool(known and known.state == "settled")

@@ -14,7 +14,7 @@ from vanc311_pipeline.schema import (
     PORTAL_FIELDS,
 )
 from vanc311_pipeline.settings import ARCHIVE, LIVE
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.audits.questions import (
     Finding,
     Months,
@@ -52,15 +52,17 @@ def raw_fields(raw_dir: Path, months: Months) -> Finding:
 def portal_size(connection: sa.Connection) -> Finding:
     """No dataset lost more of its rows than we follow without consent."""
     problems, counts = [], {}
+    held = {line.dataset: line for line in holds.held(connection) if line.month == holds.WHOLE}
     for dataset in (LIVE, ARCHIVE):
         known, here = ledger.last_release(connection, dataset), ledger.rows_landed(connection, dataset)
         if known is None:
             continue
         counts[f"{dataset} rows"] = known.records_count
         if known.state == "held" and shrank(known.records_count, here):
+            lines = [held[dataset]] if dataset in held else []
+            where = lines[0].why if lines else f"rows {here:,} → {known.records_count:,}"
             problems.append(
-                f"{dataset} fell to {known.records_count:,} rows ({known.data_processed}); we hold {here:,}. Nothing was taken "
-                "over. Wait for the portal to recover, or accept the loss: vanc311 sync --accept-shrink all"
+                f"{dataset}: {where} ({known.data_processed}). Nothing was taken over. {holds.advice(lines)}"
             )
     return Finding(problems, counts=counts)
 

@@ -17,7 +17,7 @@ from vanc311_pipeline.schema import (
 )
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.areas import area_names, areas_of_points
 from vanc311_pipeline.warehouse.audits.questions import (
     EXAMPLES,
@@ -51,12 +51,7 @@ def accounting(connection: sa.Connection, raw_dir: Path, months: Months) -> Find
             )
         for window, record in mine.items():
             about = describe_landed(landed_path(raw_dir, window))
-            if (
-                about
-                and record.held_rows is None
-                and about.body_sha256 == record.landed_sha256
-                and about.rows != record.rows_landed
-            ):
+            if about and about.body_sha256 == record.landed_sha256 and about.rows != record.rows_landed:
                 problems.append(
                     f"{window.dataset} {month}: the file has {about.rows:,} rows, the ledger {record.rows_landed:,}"
                 )
@@ -82,16 +77,9 @@ def portal_total(connection: sa.Connection, expected_whole: bool) -> Finding:
 
 
 def held_months(connection: sa.Connection) -> Finding:
-    """No month is held back."""
-    return Finding(
-        [
-            f"{window.month}: the portal now has {record.held_rows:,} rows of the {record.rows_landed:,} that we hold "
-            f"(since {record.held_since}). The old rows stay. Wait for the portal to recover, or accept the loss: "
-            f"vanc311 sync --accept-shrink {window.month}"
-            for window, record in sorted(ledger.months(connection).items())
-            if record.held_rows is not None
-        ]
-    )
+    """Nothing is held back."""
+    held = holds.held(connection)
+    return Finding([f"{line} (since {line.held_since}). The old rows stay. {holds.advice([line])}" for line in held])
 
 
 def quarantine(connection: sa.Connection) -> Finding:

@@ -5,7 +5,8 @@ CREATE TABLE accepted_losses (
 	rows_before INTEGER NOT NULL, 
 	rows_after INTEGER NOT NULL, 
 	data_processed TEXT NOT NULL, 
-	run_id TEXT NOT NULL
+	run_id TEXT NOT NULL, 
+	why TEXT
 )
  STRICT;
 CREATE TABLE area_comparison (
@@ -120,6 +121,17 @@ CREATE TABLE flow (
 	flow TEXT NOT NULL, 
 	net_year_before INTEGER NOT NULL, 
 	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE holds (
+	dataset TEXT NOT NULL, 
+	partition_month TEXT NOT NULL, 
+	rows_before INTEGER NOT NULL, 
+	rows_now INTEGER NOT NULL, 
+	why TEXT NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	held_since TEXT NOT NULL, 
+	PRIMARY KEY (dataset, partition_month)
 )
  STRICT;
 CREATE TABLE local_areas (
@@ -289,9 +301,6 @@ CREATE TABLE month_ledger (
 	code_version TEXT NOT NULL, 
 	loaded_at TEXT NOT NULL, 
 	run_id TEXT NOT NULL, 
-	held_rows INTEGER, 
-	held_fingerprint TEXT, 
-	held_since TEXT, 
 	PRIMARY KEY (dataset, partition_month)
 )
  STRICT;
@@ -416,6 +425,7 @@ CREATE TABLE portal_releases (
 	state TEXT NOT NULL, 
 	seen_at TEXT NOT NULL, 
 	run_id TEXT NOT NULL, 
+	settled_at TEXT, 
 	PRIMARY KEY (dataset, data_processed, records_count)
 )
  STRICT;

@@ -35,7 +35,7 @@ def summed(landed, areas, tmp_path_factory):
     def run(*rows) -> dict[str, pd.DataFrame]:
         warehouse = Warehouse(f"sqlite:///{root / f'{next(number)}.sqlite'}", "portal")
         warehouse.create()
-        load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run", accept_shrink=False)
+        load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run")
         for level in LEVELS:
             replace_level(warehouse, level)
         replace_aggregates(warehouse)
@@ -149,7 +149,7 @@ def sample(tmp_path_factory) -> Sample:
         for window in plan.stale:
             about = land(client, plan.releases[0], window, running_month(), root)
             frame = read_landed(landed_path(root, window))
-            load_month(warehouse, window.month, [(about, frame)], areas, "a run", accept_shrink=False)
+            load_month(warehouse, window.month, [(about, frame)], areas, "a run")
     with warehouse.read() as connection:
         as_of = ledger.as_of(connection)
         stored = pd.read_sql("SELECT * FROM service_requests ORDER BY rowid", connection)

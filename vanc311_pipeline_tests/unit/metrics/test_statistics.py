@@ -35,7 +35,7 @@ def stored(warehouse, landed, areas):
     def load(*rows):
         outline = '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}'
         replace_areas(warehouse, [Area(name, 49, -123, outline) for name in areas])
-        load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run", accept_shrink=False)
+        load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run")
         return warehouse
 
     return load

@@ -1,0 +1,134 @@
+"""Profiles: what of a month's rows can be used, as counts, and whether one state of them can naturally follow another.
+
+What belongs here: counting a month, and the judgement of what moved. What does not: where the rows come from, and what is
+done with a month that is held (`warehouse.restraint`). Pure functions.
+
+Natural are new requests, closings in any number, renamed issue types, and edits, deletions and late entries of some rows.
+Everything else that moves by more than the limits of `settings` is not the city's work but its portal's fault, until somebody
+says otherwise: rows that go, rows that can't be read, columns that are emptied or filled at once, closings that are taken
+back, a status that was never seen, the same row twice.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from vanc311_pipeline.requests.changes import CONTENT, LABEL
+from vanc311_pipeline.settings import MAY_GROW_SHARE, MAY_MOVE_ROWS
+
+COLUMNS = (*LABEL, "opened_at", *CONTENT)
+"""What a request says; two rows that are equal in all of it are one request told twice."""
+NULLABLE = ("modified_at", "address", "local_area", "channel", "latitude", "longitude")
+OF_CLOSED = ("closed_on", "closure_reason")
+CLOSE, OPEN = "Close", "Open"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Counts of one month's rows, or of several months'."""
+
+    stored: int = 0
+    quarantined: int = 0
+    twice: int = 0
+    """Rows equal in every field to another one, beyond the first of each."""
+    statuses: Counter[str] = field(default_factory=Counter)
+    """Rows of each status; without one, of `null`."""
+    nulls: Counter[str] = field(default_factory=Counter)
+    """Rows without a value in each column that may lack one whatever the status."""
+    lacking: Counter[str] = field(default_factory=Counter)
+    """Closed rows without what a closing brings."""
+
+    @property
+    def rows(self) -> int:
+        return self.stored + self.quarantined
+
+    def __add__(self, other: "Profile") -> "Profile":
+        return Profile(
+            self.stored + other.stored,
+            self.quarantined + other.quarantined,
+            self.twice + other.twice,
+            self.statuses + other.statuses,
+            self.nulls + other.nulls,
+            self.lacking + other.lacking,
+        )
+
+
+def profile_of(requests: pd.DataFrame, quarantined: int) -> Profile:
+    """The profile of cleaned or of stored requests: columns of `service_requests`, null where nothing is known."""
+    closed = requests[requests["status"] == CLOSE]
+    return Profile(
+        stored=len(requests),
+        quarantined=quarantined,
+        twice=int(requests.duplicated(list(COLUMNS)).sum()),
+        statuses=Counter(requests["status"].astype(object).where(requests["status"].notna(), "null").tolist()),
+        nulls=Counter({name: int(requests[name].isna().sum()) for name in NULLABLE}),
+        lacking=Counter({name: int(closed[name].isna().sum()) for name in OF_CLOSED}),
+    )
+
+
+def excesses(before: Profile, after: Profile, may_move: int, may_grow: bool = True) -> list[str]:
+    """Every measure that moved by more than it may, in words; empty if `after` can naturally follow `before`.
+
+    Args:
+        before: what we hold; an empty profile if that is nothing, and only what is wrong in itself counts.
+        may_move: rows, by `limit`.
+        may_grow: requests may still come in; else only late entries may.
+    """
+    return list(_excesses(before, after, may_move, may_grow))
+
+
+def without_worth(before: Profile, after: Profile) -> Iterator[str]:
+    """Why everything that we would hold then is of no use, whatever may move."""
+    if not after.stored and (before.stored or after.rows):
+        yield f"rows that can be used {before.stored:,} → 0"
+    for name in NULLABLE:
+        if not before.stored and after.nulls[name] == after.stored > MAY_MOVE_ROWS:
+            yield f"{name} is null in every row"
+
+
+def limit(rows: int, share: float) -> int:
+    """How many of so many rows may move at once."""
+    return max(MAY_MOVE_ROWS, int(share * rows))
+
+
+def _excesses(before: Profile, after: Profile, may_move: int, may_grow: bool) -> Iterator[str]:
+    grown, more = after.rows - before.rows, after.stored - before.stored
+    if -grown > may_move:
+        yield f"rows {before.rows:,} → {after.rows:,}"
+    elif -more > may_move:
+        yield f"rows that can be used {before.stored:,} → {after.stored:,}"
+    if not may_grow and grown > limit(before.rows, MAY_GROW_SHARE):
+        yield f"rows {before.rows:,} → {after.rows:,}, long after the month ended"
+    if after.quarantined - before.quarantined > may_move:
+        yield (
+            f"in quarantine {_share(before.quarantined, before.rows)} → {_share(after.quarantined, after.rows)} of the rows"
+        )
+    if after.twice - before.twice > may_move:
+        yield f"rows that stand there twice {before.twice:,} → {after.twice:,}"
+    yield from _statuses(before, after, may_move)
+    for name in NULLABLE:
+        was, is_ = before.nulls[name], after.nulls[name]
+        # Rows that come may bring nulls, rows that go may take some with them.
+        if not was - max(0, -more) - may_move <= is_ <= was + max(0, more) + may_move:
+            yield f"{name} {_share(was, before.stored)} → {_share(is_, after.stored)} null"
+    for name in OF_CLOSED:
+        if after.lacking[name] - before.lacking[name] > may_move:
+            yield f"closed without {name} {before.lacking[name]:,} → {after.lacking[name]:,}"
+
+
+def _statuses(before: Profile, after: Profile, may_move: int) -> Iterator[str]:
+    gone = max(0, before.stored - after.stored)
+    if before.statuses[CLOSE] - after.statuses[CLOSE] > gone + may_move:
+        yield (
+            f"{CLOSE} {_share(before.statuses[CLOSE], before.stored)} → {_share(after.statuses[CLOSE], after.stored)}"
+        )
+    for status in sorted(after.statuses.keys() - {CLOSE, OPEN}):
+        if after.statuses[status] - before.statuses[status] > may_move:
+            was, is_ = _share(before.statuses[status], before.stored), _share(after.statuses[status], after.stored)
+            yield f"unknown status {status!r} {was} → {is_}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}".replace("%", " %") if whole else "none"

@@ -1,0 +1,169 @@
+"""Claims about restraint where it is exercised: against what is stored, with consent, and before a row is written."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.orchestration.assets import missing_parts
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.landing import landed_path
+from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse.holds import Hold
+from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.restraint import judge, landed_profile, stored_profile
+
+JULY, AUGUST = "2025-07", "2025-08"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_kind(request):
+    return request.param
+
+
+@pytest.fixture
+def on_disk(landed, tmp_path):
+    """A month's landed files: `on_disk(month, rows…)`."""
+
+    def made(month, *rows, dataset=LIVE):
+        opened = {"service_request_open_timestamp": f"{month}-25T15:03:00+00:00"}
+        about, frame = landed(month, *({**opened, **row} for row in rows), dataset=dataset)
+        path = landed_path(tmp_path, Window(dataset, month))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pa.parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+        return [(about, path)]
+
+    return made
+
+
+@pytest.fixture
+def load(warehouse, on_disk, areas):
+    def run(month, *rows):
+        [(about, path)] = on_disk(month, *rows)
+        frame = pa.parquet.read_table(path).to_pandas()
+        return load_month(warehouse, month, [(about, frame)], areas, "a run")
+
+    return run
+
+
+@pytest.fixture
+def verdict(warehouse, on_disk, areas):
+    """What is held, and what was accepted, of a release: rows by month."""
+
+    def given(months, consent=()):
+        landed = {month: on_disk(month, *rows) for month, rows in months.items()}
+        with warehouse.read() as connection:
+            found = judge(connection, landed, areas, consent)
+        return {line.month: line.why for line in found.held}, {line.month: line.why for line in found.accepted}
+
+    return given
+
+
+def many(number, **changes):
+    return [{"address": f"{place} MAIN ST", **changes} for place in range(number)]
+
+
+def test_stored_rows_have_the_profile_that_the_landed_ones_had(load, on_disk, warehouse, areas):
+    rows = [
+        *many(3), {}, {}, {"local_area": None}, {"department": None}, {"status": None}, {"status": "Closed"},
+        {"closure_reason": "N/A"}, {"latitude": None, "longitude": None}, {"last_modified_timestamp": None},
+        {"status": "Open", "closure_reason": "N/A", "service_request_close_date": None},
+    ]  # fmt: skip
+    load(AUGUST, *rows)
+    with warehouse.read() as connection:
+        stored = stored_profile(connection, AUGUST)
+    assert stored == landed_profile(AUGUST, on_disk(AUGUST, *rows), areas)
+    assert (stored.rows, stored.quarantined, stored.twice) == (13, 1, 1)
+
+
+def test_a_month_that_nothing_is_stored_of_is_measured_by_what_is_wrong_in_itself(verdict):
+    assert verdict({AUGUST: many(100)}) == ({}, {})
+    held, _ = verdict({AUGUST: many(100, department=None)})
+    assert set(held) == {AUGUST, "all"}
+
+
+def test_everything_is_held_if_the_months_together_moved_too_much(load, verdict):
+    for month in (JULY, AUGUST):
+        load(month, *many(100))
+    held, _ = verdict({month: [*many(80), *many(20, local_area=None)] for month in (JULY, AUGUST)})
+    assert held == {"all": "local_area 0 % → 20 % null"}
+
+
+def test_rows_of_months_that_stay_count_as_a_release_too(load, verdict):
+    for month in (JULY, AUGUST):
+        load(month, *many(2_000))
+    spoiled = [*many(1_965), *many(35, local_area=None)]
+    assert verdict({AUGUST: spoiled}) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("consent", "held", "accepted"),
+    [
+        ([], {JULY, AUGUST, "all"}, set()),
+        ([JULY], {AUGUST, "all"}, {JULY}),
+        ([JULY, AUGUST], set(), {JULY, AUGUST}),
+        (["all"], set(), {JULY, AUGUST, "all"}),
+    ],
+)
+def test_consent_for_a_month_is_consent_for_that_month(load, verdict, consent, held, accepted):
+    for month in (JULY, AUGUST):
+        load(month, *many(100))
+    found = verdict({month: many(10) for month in (JULY, AUGUST)}, consent)
+    assert (set(found[0]), set(found[1])) == (held, accepted)
+    assert found[0].get(AUGUST, "rows 100 → 10") == "rows 100 → 10"
+
+
+# -- the holds -----------------------------------------------------------------------------------------------------------
+
+
+def a_hold(month, rows=3):
+    return Hold(LIVE, month, 100, rows, f"rows 100 → {rows}", "2026-01-07T14:06:58Z")
+
+
+def told(warehouse):
+    with warehouse.read() as connection:
+        return {line.month: (line.rows_now, line.held_since) for line in holds.held(connection)}
+
+
+def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew(warehouse):
+    with warehouse.write() as connection:
+        holds.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
+        connection.execute(sa.update(schema.holds).values(held_since="2025-09-01T00:00:00Z"))
+    with warehouse.write() as connection:
+        holds.hold(connection, [a_hold(AUGUST, rows=2)])
+    assert told(warehouse) == {JULY: (3, "2025-09-01T00:00:00Z"), AUGUST: (2, "2025-09-01T00:00:00Z")}
+    with warehouse.write() as connection:
+        holds.hold(connection, [a_hold(AUGUST)], judged=[LIVE])
+    assert told(warehouse) == {AUGUST: (3, "2025-09-01T00:00:00Z")}
+
+
+def test_a_month_that_is_loaded_is_no_longer_held(warehouse, load):
+    with warehouse.write() as connection:
+        holds.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
+    load(AUGUST, *many(3))
+    assert set(told(warehouse)) == {JULY}
+
+
+# -- all parts of a month ------------------------------------------------------------------------------------------------
+
+
+def test_the_other_part_of_a_month_is_fetched_too_unless_the_file_that_it_was_stored_from_is_here(
+    warehouse, landed, areas, tmp_path, monkeypatch
+):
+    month, opened = "2022-01", {"service_request_open_timestamp": "2022-01-01T05:00:00+00:00"}
+    parts = {name: landed(month, opened, dataset=name) for name in (ARCHIVE, LIVE)}
+    load_month(warehouse, month, list(parts.values()), areas, "a run")
+    with warehouse.read() as connection:
+        records = ledger.months(connection)
+    here = {}
+    monkeypatch.setattr("vanc311_pipeline.orchestration.assets.describe_landed", here.get)
+    wanted, other = [Window(LIVE, month)], Window(ARCHIVE, month)
+    assert missing_parts(tmp_path, wanted, records) == [other]
+    here[landed_path(tmp_path, other)] = replace(parts[ARCHIVE][0], body_sha256="of an older reading")
+    assert missing_parts(tmp_path, wanted, records) == [other]
+    here[landed_path(tmp_path, other)] = parts[ARCHIVE][0]
+    assert missing_parts(tmp_path, wanted, records) == []
+    assert missing_parts(tmp_path, [*wanted, other], records) == []

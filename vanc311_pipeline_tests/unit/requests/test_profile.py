@@ -1,0 +1,185 @@
+"""Claims about restraint's measure: what the city does day by day is never held, and what a broken portal does always is."""
+
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.portal.standin.intake import SAMPLE_REQUESTS
+from vanc311_pipeline.requests.cleaning import clean
+from vanc311_pipeline.requests.profile import Profile, excesses, limit, profile_of, without_worth
+from vanc311_pipeline.settings import MONTH_MAY_MOVE_SHARE, RELEASE_MAY_MOVE_SHARE
+
+OPENED, MODIFIED, CLOSED = "service_request_open_timestamp", "last_modified_timestamp", "service_request_close_date"
+MONTHS = ["2024-06", "2026-01"]
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Two months of the real sample, of the second its first week."""
+    frame = pd.read_parquet(SAMPLE_REQUESTS)
+    frame[OPENED] = pd.to_datetime(frame[OPENED], utc=True)
+    frame[MODIFIED] = pd.to_datetime(frame[MODIFIED], utc=True)
+    return frame[frame[OPENED].dt.strftime("%Y-%m").isin(MONTHS)].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def profiles(areas):
+    """The profile of each month of a portal's frame."""
+
+    def made(frame):
+        month = frame[OPENED].dt.strftime("%Y-%m")
+        text = frame.assign(
+            **{name: frame[name].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in (OPENED, MODIFIED)},
+            **{name: frame[name].map(lambda value: None if pd.isna(value) else str(value)) for name in
+               (CLOSED, "latitude", "longitude")},
+        ).astype("string")  # fmt: skip
+        cleaned = {name: clean(text[month == name], name, areas) for name in sorted(month.unique())}
+        return {name: profile_of(part.requests, len(part.quarantined)) for name, part in cleaned.items()}
+
+    return made
+
+
+def held(before, after):
+    """What is held of each month, and of all of them together."""
+    told = {
+        month: excesses(
+            before.get(month, Profile()),
+            after[month],
+            limit(max(before.get(month, Profile()).rows, after[month].rows), MONTH_MAY_MOVE_SHARE),
+            may_grow=month not in before or month == max(MONTHS),
+        )
+        for month in after
+    }
+    was, now = sum(before.values(), Profile()), sum(after.values(), Profile())
+    told["all"] = excesses(was, now, limit(max(was.rows, now.rows), RELEASE_MAY_MOVE_SHARE))
+    told["all"] += without_worth(was, now)
+    return {month: why for month, why in told.items() if why}
+
+
+DAILY = {
+    "edit_with_modified": 12, "edit_silently": 12, "touch": 300, "delete": 4, "insert_old": 5, "close": 60, "reopen": 6,
+    "add_twin": 12, "new_closure_reason": 12, "new_channel": 12, "new_area": 6, "outside_city": 12, "close_before_open": 12,
+}  # fmt: skip
+
+
+@settings(max_examples=12)
+@given(
+    edits=st.lists(st.sampled_from(sorted(DAILY)), min_size=1, max_size=3, unique=True),
+    relabelled=st.booleans(),
+    seed=st.integers(0, 10_000),
+)
+def test_what_the_city_does_in_a_day_is_never_held(sample, profiles, edits, relabelled, seed):
+    after = EDITS["relabel_type"].function(sample) if relabelled else sample
+    for place, edit in enumerate(edits):
+        after = EDITS[edit].function(after, rows=DAILY[edit], seed=seed + place)
+    assert held(profiles(sample), profiles(after)) == {}
+
+
+def test_a_first_load_of_the_real_sample_is_never_held(sample, profiles):
+    assert held({}, profiles(sample)) == {}
+
+
+def test_a_month_that_is_still_running_may_grow_and_close_as_it_likes(sample, profiles):
+    week = sample[OPENED] >= "2026-01-01"
+    early = sample[~week | (sample[OPENED] < "2026-01-06T18:00:00Z")].assign(
+        **{"status": "Open", "closure_reason": "N/A", CLOSED: None}
+    )
+    assert held(profiles(early), profiles(sample)) == {}
+
+
+def test_what_is_mended_after_a_load_that_nobody_stopped_may_come_back(sample, profiles):
+    whole = profiles(sample)
+    spoiled = profiles(sample.assign(department=sample["department"].where(sample.index % 40 != 0)))
+    assert held(spoiled, whole) == {}
+
+
+def swapped(frame):
+    return frame.rename(columns={"latitude": "longitude", "longitude": "latitude"})
+
+
+def renamed_area(frame):
+    return frame.replace({"local_area": {"Downtown": "Centre"}})
+
+
+def reopened(frame):
+    return frame.assign(status="Open", closure_reason="N/A", **{CLOSED: None})
+
+
+FAULTS = {
+    "latitude and longitude swapped": (swapped, "latitude|rows that can be used"),
+    "department blank everywhere": (lambda f: f.assign(department=None), "rows that can be used .* → 0"),
+    "local_area empty everywhere": (lambda f: f.assign(local_area=None), "local_area .* → 100 % null"),
+    "local_area filled everywhere": (lambda f: f.assign(local_area="Marpole"), "local_area .* → 0 % null"),
+    "a local area renamed": (renamed_area, "local_area"),
+    "Close renamed": (lambda f: f.replace({"status": {"Close": "Closed"}}), "unknown status 'Closed' 0 % →"),
+    "no status": (lambda f: f.assign(status=None), "unknown status 'null'"),
+    "every row twice": (lambda f: pd.concat([f, f]), "stand there twice 0 → "),
+    "closed without a date": (lambda f: f.assign(**{CLOSED: None}), "closed without closed_on 0 → "),
+    "closed without a reason": (lambda f: f.assign(closure_reason="N/A"), "closed without closure_reason"),
+    "no last change": (lambda f: f.assign(**{MODIFIED: pd.NaT}), "modified_at 0 % → 100 % null"),
+    "no channel": (lambda f: f.assign(channel=None), "channel 0 % → 100 % null"),
+    "everything reopened": (reopened, "Close .* → 0 %"),
+    "half of the rows": (lambda f: f.iloc[::2], "rows .* → "),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_a_broken_portal_does_is_held_as_a_whole_and_named(sample, profiles, fault):
+    spoil, words = FAULTS[fault]
+    told = held(profiles(sample), profiles(spoil(sample)))
+    assert any(re.search(words, why) for why in told["all"]), told
+
+
+@pytest.mark.parametrize("fault", ["department blank everywhere", "local_area empty everywhere", "every row twice"])
+def test_a_first_load_of_what_is_of_no_use_is_held(sample, profiles, fault):
+    assert "all" in held({}, profiles(FAULTS[fault][0](sample)))
+
+
+def test_a_fault_in_one_month_names_that_month(sample, profiles):
+    june = sample[OPENED].dt.strftime("%Y-%m") == "2024-06"
+    told = held(profiles(sample), profiles(sample.assign(department=sample["department"].mask(june))))
+    assert set(told) == {"2024-06", "all"}
+    assert told["2024-06"] == [f"rows that can be used {june.sum()} → 0", "in quarantine 0 % → 100 % of the rows"]
+
+
+def test_small_faults_of_all_months_add_up(sample, profiles):
+    spoiled = sample.assign(department=sample["department"].mask(sample.index % 45 == 0))
+    assert set(held(profiles(sample), profiles(spoiled))) == {"all"}
+
+
+def test_a_month_that_has_ended_gets_late_entries_but_not_a_tenth_more():
+    def grown(rows, may_grow=False):
+        return excesses(
+            Profile(stored=1_000), Profile(stored=1_000 + rows), limit(1_000, MONTH_MAY_MOVE_SHARE), may_grow
+        )
+
+    assert grown(100) == []
+    assert grown(101) == ["rows 1,000 → 1,101, long after the month ended"]
+    assert grown(10_000, may_grow=True) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "why"),
+    [
+        (100, 75, []),  # 25 rows may go from any month
+        (100, 74, ["rows 100 → 74"]),
+        (25, 0, []),
+        (26, 0, ["rows 26 → 0"]),
+        (2_000, 1_960, []),  # 2 % of a large one
+        (2_000, 1_959, ["rows 2,000 → 1,959"]),
+        (100, 120, []),
+    ],
+)
+def test_a_month_may_lose_25_rows_or_2_per_cent_and_no_more(before, now, why):
+    assert excesses(Profile(stored=before), Profile(stored=now), limit(before, MONTH_MAY_MOVE_SHARE)) == why
+
+
+@pytest.mark.parametrize("rows", [1, 3, 30])
+def test_of_a_release_of_any_size_something_must_be_of_use(rows):
+    assert list(without_worth(Profile(), Profile(quarantined=rows))) == ["rows that can be used 0 → 0"]
+    assert list(without_worth(Profile(stored=rows), Profile())) == [f"rows that can be used {rows} → 0"]
+    assert list(without_worth(Profile(), Profile())) == []
