@@ -494,6 +494,25 @@ def unbounded_answers(rig: Rig) -> Tally:
     return tally
 
 
+# -- odd names ---------------------------------------------------------------------------------------------------------
+
+ODD_NAME = "50%25 #1? it's & more"
+
+
+def odd_names(rig: Rig) -> Tally:
+    """The data is in a directory with signs that mean something in addresses: it is used itself, and nothing is written beside it."""
+    tally = Tally("odd names")
+    with rig.city() as city, rig.home(city, loaded=False) as home:
+        tally.begin_round()
+        odd = replace(home, folder=home.folder / ODD_NAME, settings={"DAGSTER_HOME": str(home.dagster)})
+        tally.converge("a first load", odd, city)
+        city.publish(edited(city.frame, rig.seed()))
+        tally.converge("a new release", odd, city)
+        strays = {*os.listdir(home.folder)} - {ODD_NAME, home.dagster.name}
+        tally.note("both", [f"{name} was written beside the directory" for name in strays])
+    return tally
+
+
 # -- a release that moves ----------------------------------------------------------------------------------------------
 
 
@@ -550,6 +569,7 @@ def scenarios(kill_count: int, every: int, rounds: int) -> dict[str, Callable[[R
         "at-once": at_once,
         "random": partial(random_faults, rounds=2 * rounds),
         "unbounded": unbounded_answers,
+        "names": odd_names,
         "moving": partial(moving_release, rounds=rounds),
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
 import dagster as dg
+import sqlalchemy as sa
 from filelock import FileLock
 
 from vanc311_pipeline.commands.home import configure
@@ -47,6 +48,13 @@ def _opened(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def _made(settings: Settings) -> dg.DagsterInstance:
     """The instance, its storage made or brought up to this version of Dagster if need be."""
     home = settings.dagster_home
+    if not settings.dagster_database_url and sa.make_url(f"sqlite:///{home}").database != str(
+        home
+    ):  # as Dagster writes it
+        raise SettingsError(
+            f"Dagster can't keep its storage in {home}: in its addresses a ?, or a % before two digits, means something else. Nothing "
+            "was loaded. Set DAGSTER_HOME to a directory without them."
+        )
     home.mkdir(parents=True, exist_ok=True)
     ready = home / ".initialised"
     with FileLock(home / ".initialise.lock"), _in_postgres(settings):

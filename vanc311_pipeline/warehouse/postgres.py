@@ -122,7 +122,7 @@ class PostgresStore:
     def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except (sa.exc.DBAPIError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
             if not _is_refusal(error):
                 raise
             raise StorageError(
@@ -156,12 +156,14 @@ WHERE current_setting(name, true) IS NOT NULL
 
 
 def _is_refusal(error: Exception) -> bool:
-    """The server's or the network's, by the driver where rows are copied in bulk and by SQLAlchemy elsewhere; without a statement
+    """PostgreSQL's or the network's, by the driver where rows are copied in bulk and by SQLAlchemy elsewhere; without a statement
     it refused to connect at all.
     """
-    if isinstance(error, sa.exc.DBAPIError):
-        return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.statement is None
-    return True
+    refused = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    connecting = isinstance(error, sa.exc.DBAPIError) and error.statement is None
+    return isinstance(refused, psycopg.OperationalError | psycopg.InterfaceError) or (
+        connecting and isinstance(refused, psycopg.Error)
+    )
 
 
 @cache

@@ -38,10 +38,8 @@ class SQLiteStore:
     advice = "Check the directory's permissions and free space, or set VANC311_DATA_DIR to another place."
 
     def exists(self) -> bool:
-        if not self.path.exists():
-            return False
         with self._opened() as connection:
-            return has_tables(connection)
+            return connection is not None
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -52,27 +50,27 @@ class SQLiteStore:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        if not self.path.exists():
-            raise NoWarehouse(self)
         with self._opened() as connection:
-            if not has_tables(connection):
+            if connection is None:
                 raise NoWarehouse(self)
             yield connection
 
     @contextmanager
-    def _opened(self) -> Iterator[sa.Connection]:
-        """A read-only connection to whatever is there."""
-        try:
-            with open_read_only(self.path) as connection:
-                yield connection
-        except (StorageError, sa.exc.DatabaseError) as error:
-            refused = error.orig if isinstance(error, sa.exc.DatabaseError) else None
-            if self.path.is_dir() or getattr(refused, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-                raise SettingsError(
-                    f"{self.path} is not a SQLite database. Nothing was changed. Move it away and run `vanc311 sync`, or set "
-                    "VANC311_DATA_DIR to another place."
-                ) from error
-            raise
+    def _opened(self) -> Iterator[sa.Connection | None]:
+        """A read-only connection; None if there is no file, or none of our tables in it."""
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(open_read_only(self.path)) if self.path.exists() else None
+                ours = connection is not None and has_tables(connection)
+            except (StorageError, sa.exc.DatabaseError) as error:
+                refused = error.orig if isinstance(error, sa.exc.DatabaseError) else None
+                if self.path.is_dir() or getattr(refused, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                    raise SettingsError(
+                        f"{self.path} is not a SQLite database. Nothing was changed. Move it away and run `vanc311 sync`, or set "
+                        "VANC311_DATA_DIR to another place."
+                    ) from error
+                raise
+            yield connection if ours else None
 
     def complete(self, connection: sa.Connection) -> None:
         """Nothing is to be added to the tables: SQLite numbers its rows by itself."""
@@ -82,7 +80,7 @@ class SQLiteStore:
         with self.write() as connection:
             for index in schema.READER_INDEXES:
                 connection.execute(CreateIndex(index, if_not_exists=True))
-        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as raw:
+        with closing(sqlite3.connect(sqlite_uri(self.path, mode="ro"), uri=True)) as raw:
             raw.execute("VACUUM INTO ?", (str(file),))
         with open_new(file) as connection:
             schema.work_metadata.drop_all(connection)

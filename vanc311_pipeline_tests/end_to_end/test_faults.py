@@ -15,6 +15,7 @@ from benchmarks.faults import (
     kills_by_phase,
     moving_release,
     no_permission,
+    odd_names,
     random_faults,
 )
 from benchmarks.rig import Rig, converged
@@ -51,6 +52,12 @@ def test_a_place_that_may_not_be_written_is_one_clear_message_and_nothing_is_los
 
 def test_syncs_started_together_wait_for_each_other_and_fetch_nothing_twice(rig):
     assert at_once(rig, [2], loaded=[False], homes=["a home each"]).problems == []
+
+
+def test_a_directory_with_signs_that_mean_something_in_addresses_is_used_itself(rig):
+    tally = odd_names(rig)
+    assert tally.problems == []
+    assert tally.convergences == 2
 
 
 def test_whatever_the_portal_does_at_random_no_two_releases_are_mixed(rig):

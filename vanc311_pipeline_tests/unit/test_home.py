@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from vanc311_pipeline.commands import home
+from vanc311_pipeline.commands import home, instance
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import Settings
 
@@ -133,3 +133,17 @@ def test_runs_that_are_kept_elsewhere_than_the_settings_say_are_not_lost_sight_o
     with pytest.raises(SettingsError, match="keeps Dagster's runs in files, but VANC311_DAGSTER_DATABASE_URL is set"):
         home.configure(elsewhere)
     assert file.read_text() == written
+
+
+@pytest.mark.parametrize("name", ["what?", "%41"])
+def test_a_home_that_dagster_would_look_for_elsewhere_is_refused(tmp_path, name):
+    with pytest.raises(SettingsError, match="Set DAGSTER_HOME to a directory without them"):
+        instance._made(Settings(dagster_home=tmp_path / name))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_home_with_other_odd_signs_is_used_itself(tmp_path):
+    with instance._made(Settings(dagster_home=tmp_path / "50% #1 it's & more")) as made:
+        assert made.root_directory == str(tmp_path / "50% #1 it's & more")
+        assert made.get_runs_count() == 0
+    assert os.listdir(tmp_path) == ["50% #1 it's & more"]
