@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vanc311_pipeline.settings import Settings
+
 RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 3.0, 700, 10.0, 15.0
 RELEASED, RELEASED_LATER = "2026-09-28T14:06:58Z", "2026-09-29T14:06:58Z"
 STAGE_NAMES = ("land", "floor", "clean", "store", "aggregate", "statistics", "publish")
@@ -100,12 +102,8 @@ def wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def sync(what: str, folder: Path, url: str, rows: int, *options: str) -> Line:
     """`vanc311 sync` from its start to its exit."""
-    environment = {
-        "VANC311_PORTAL_URL": url,
-        "VANC311_DATA_DIR": str(folder / "data"),
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "NO_PROGRESS": "1",
-    }
+    settings = Settings(portal_url=url, data_dir=folder / "data", dagster_home=folder / "dagster")
+    environment = settings.to_environment() | {"NO_PROGRESS": "1"}
     measured = measure(command("sync", *options), environment, folder / f"{what.replace(' ', '-')}.log")
     return Line(what, rows, measured.seconds, measured.cpu_seconds, measured.peak_mb)
 

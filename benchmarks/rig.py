@@ -34,6 +34,7 @@ from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.portal.standin import EDITS, StandIn
+from vanc311_pipeline.settings import Settings
 
 Row = tuple[Any, ...]
 
@@ -240,16 +241,9 @@ class Home:
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = {
-            "VANC311_PORTAL_URL": self.url,
-            "VANC311_DATA_DIR": str(self.data),
-            "DAGSTER_HOME": str(self.dagster),
-            "VANC311_READ_TIMEOUT_SECONDS": "60",
-            "VANC311_RETRY_WAIT_SECONDS": "0.01",
-            "NO_PROGRESS": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
-        return os.environ | ours | self.settings
+        ours = Settings(portal_url=self.url, data_dir=self.data, dagster_home=self.dagster, retry_wait_seconds=0.01)
+        quiet = {"NO_PROGRESS": "1", "PYTHONUNBUFFERED": "1"}
+        return os.environ | ours.to_environment() | quiet | self.settings
 
     def start(self, *words: str, confined: Sequence[str] = ()) -> Sync:
         return Sync(self, words, confined)
