@@ -485,7 +485,7 @@ def unbounded_answers(rig: Rig) -> Tally:
             ended = impatient.sync(confined=("--file-bytes", "100000000"))
             what = f"{kind} on {on}"
             tally.figures[f"exit code {ended.code}"] += 1
-            tally.note(what, unclear(ended, (3,), "What was published before stays"))
+            tally.note(what, unclear(ended, (3,), "stays"))
             tally.note(what, [] if file_digest(home.published) == before else ["the published file is another one"])
             memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
             tally.note(what, [f"it took {memory:,} kB of memory"] if memory > MOST_MEMORY else [])

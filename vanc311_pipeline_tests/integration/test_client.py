@@ -177,6 +177,15 @@ def test_an_answer_that_is_never_whole_ends_in_a_sentence(answering, monkeypatch
     assert len(server.asked) == 1
 
 
+def test_a_failed_handshake_is_told_in_a_sentence(answering):
+    server = answering([b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+    with (
+        Portal(server.url.replace("http:", "https:"), read_timeout=5, attempts=1, retry_wait=0.001) as client,
+        pytest.raises(PortalUnavailable, match="usably: SSLError"),
+    ):
+        client.release(LIVE)
+
+
 def test_an_answer_that_flows_but_never_ends_is_given_up_in_time(answering, monkeypatch):
     monkeypatch.setattr("vanc311_pipeline.portal.transport.ANSWER_SECONDS", 0.2)
     server = answering(*without_end(JSON, then=b"x: y\r\n", pause=0.01))
