@@ -185,9 +185,10 @@ class Portal:
                 self._refuse(response, path)
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise PortalUnavailable(
-                f"{self.url} did not answer {path} usably: {self._quoted(_plain(error))}."
-            ) from error
+            words = self._quoted(
+                _plain(error)
+            )  # without the libraries' errors themselves: they quote the portal as it is
+            raise PortalUnavailable(f"{self.url} did not answer {path} usably: {words}.") from None
 
     def _refuse(self, response: requests.Response, path: str) -> None:
         """Raise what an answer that has no data means."""

@@ -196,7 +196,7 @@ def table_of(body: Path, window: Window) -> pa.Table:
         )
     except pa.ArrowException as error:
         words = str(error)[:300]
-        raise PortalUnavailable(f"An export of {window.dataset} {window.month} is not whole CSV: {words}") from error
+        raise PortalUnavailable(f"An export of {window.dataset} {window.month} is not whole CSV: {words}") from None
     return pa.table({name: _text(table[name]) for name in header})
 
 
