@@ -33,7 +33,6 @@ from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_months, landed_path, read_landed
-from vanc311_pipeline.requests.cleaning import clean
 from vanc311_pipeline.requests.rows import month_rows
 from vanc311_pipeline.schema import OPENED
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, Settings
@@ -41,7 +40,7 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.loading import clean_month, load_month
 from vanc311_pipeline.warehouse.publishing import publish
 from vanc311_pipeline.warehouse.sqlite import CACHE_KIB
 from vanc311_pipeline.warehouse.statistics import replace_statistics
@@ -111,8 +110,10 @@ def stage_clean(folder: Path, url: str) -> int:
         areas = [area.name for area in portal.areas()]
     rows = 0
     for month in landed_months(folder / "raw", LIVE):
-        served = read_landed(landed_path(folder / "raw", Window(LIVE, month)))
-        rows += len(month_rows(month, {LIVE: clean(served, month, areas)}).requests)
+        path = landed_path(folder / "raw", Window(LIVE, month))
+        about = describe_landed(path)
+        if about:
+            rows += len(month_rows(month, clean_month(month, [(about, read_landed(path))], areas)).requests)
     return rows
 
 

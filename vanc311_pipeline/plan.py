@@ -19,6 +19,7 @@ from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
+from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.requests.profile import limit
 from vanc311_pipeline.settings import (
     ARCHIVE,
@@ -91,7 +92,13 @@ def make_plan(
     releases = tuple(portal.release(dataset) for dataset in datasets)
     for release in releases:
         release.drift()
-    outdated = {window for window, record in ledger.items() if record.code_version != code_version}
+    days = {release.dataset: str(local_day(release.data_processed)) for release in releases}
+    outdated = {
+        window
+        for window, record in ledger.items()
+        if record.code_version != code_version
+        or (record.dates_ahead is not None and record.dates_ahead <= days.get(window.dataset, ""))
+    }
     states = {known_state(release, known[release.dataset]) for release in releases}
     what = _names(releases)
     if states == {"settled"} and not outdated:

@@ -8,7 +8,7 @@ their words from here, so a change of a definition is a change of this file, and
 from dataclasses import dataclass
 from enum import StrEnum
 
-DEFINITIONS_VERSION = "1"
+DEFINITIONS_VERSION = "2"
 
 
 class State(StrEnum):
@@ -92,6 +92,8 @@ HEADLINE = Family(
         "the result is not negative; opened_on is the date of opened_at in America/Vancouver.",
         "days_to_update: (modified_at − opened_at) / 86,400 s; null if equal, missing or negative. Sums are "
         "of whole seconds.",
+        "A close date or a last change after the day of the release (as_of + 1, in Vancouver) counts as missing, here "
+        "and in every statistic: it is kept as the city says it, in n_closed_without_date and n_update_missing.",
         "as_of: the local date of the portal’s release minus one day, because the day of the release is incomplete.",
         "Any status other than Open and Close counts in volume only.",
         "Groups without a request have no row. metric_aggregates: the five wide tables in one, and the unlocated in total "

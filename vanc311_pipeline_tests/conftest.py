@@ -9,6 +9,7 @@ import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,12 @@ def areas() -> list[str]:
     """The names of the 22 local areas."""
     text = files("vanc311_pipeline").joinpath("portal/sample/local_areas.geojson").read_text()
     return sorted(feature["properties"]["name"] for feature in json.loads(text)["features"])
+
+
+@pytest.fixture(scope="session")
+def released_on() -> date:
+    """The day of the release that `served` rows came with, as `landed` says it."""
+    return date(2026, 1, 7)
 
 
 @pytest.fixture

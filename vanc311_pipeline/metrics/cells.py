@@ -22,7 +22,7 @@ def flags(requests: pd.DataFrame) -> pd.DataFrame:
     """What each request adds to each count: mostly 0 or 1."""
     closed, opened = requests["status"].eq("Close"), requests["status"].eq("Open")
     changed = (requests["modified_at"] - requests["opened_at"]).dt.total_seconds()
-    dated = closed & requests["closed_on"].notna()
+    negative = closed & (requests["closed_on"] < requests["opened_on"])
     return (
         requests[KEYS]
         .assign(
@@ -33,12 +33,12 @@ def flags(requests: pd.DataFrame) -> pd.DataFrame:
             closed=closed,
             status_unknown=~(closed | opened),
             sum_days_to_close=requests["days_to_close"].fillna(0),
-            sum_seconds_to_update=changed.where(changed > 0, 0),
-            n_negative=dated & requests["days_to_close"].isna(),
-            n_closed_without_date=closed & requests["closed_on"].isna(),
+            sum_seconds_to_update=changed.where(requests["days_to_update"].notna(), 0),
+            n_negative=negative,
+            n_closed_without_date=closed & requests["days_to_close"].isna() & ~negative,
             n_never_updated=changed.eq(0),
             n_update_negative=changed.lt(0),
-            n_update_missing=changed.isna(),
+            n_update_missing=requests["days_to_update"].isna() & ~changed.le(0),
             n_static_open=opened & requests["opened_on"].lt(pd.Timestamp(STATIC_BEFORE)),
         )
         .astype(dict.fromkeys(COUNTS, "int64"))

@@ -59,6 +59,7 @@ class Facts:
     status: Codes
     opened: Codes
     closed: Codes
+    """-1 also where the date is after the release that the request came with."""
     twin: Mask
     """It shares department, issue type and opening instant with an earlier one."""
     point: Mask

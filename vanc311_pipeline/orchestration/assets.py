@@ -277,7 +277,8 @@ def service_requests(
 ) -> dg.MaterializeResult[None]:
     """Every request, cleaned, typed and with an id of its own; each month in one transaction.
 
-    Rows that can't be keyed or parsed go to `quarantined_requests` with the reason: landed = stored + quarantined.
+    Rows that can't be keyed go to `quarantined_requests` with the reason: landed = stored + quarantined. Any other field
+    that can't be used is null, and counted.
     If what can be used of a month, or of all months together, changed beyond its limits, nothing of the run is stored: the
     old rows stay, and a blocking check says so.
     """

@@ -86,6 +86,7 @@ DESCRIPTIONS = {
     "request_ids_are_unique_and_well_formed": "Every id is unique and is the SHA-256 of its request's key.",
     "nothing_required_is_missing": "No null where none may be, no empty text, no N/A.",
     "dates_and_durations_follow_from_instants": "Local dates, months and durations, computed again from the instants, are the same.",
+    "fields_are_usable": "Every field came with a value that can be used; one that can't is null, and the landed file keeps it (warns).",
     "areas_are_known": "Every area is one of the 22; unknown names that the city served are stored without an area (warns).",
     "no_row_is_quarantined": "No row is in quarantine (warns, with the reasons).",
     "status_and_close_date_agree": "Closed requests have a close date, open ones have none (warns).",
@@ -161,6 +162,7 @@ CHECKS = [
         lambda s: stored.derivation(s.connection, s.months),
     ),
     Check("service_requests", "areas_are_known", True, lambda s: stored.known_areas(s.connection, s.months)),
+    Check("service_requests", "fields_are_usable", False, lambda s: stored.usable_fields(s.connection, s.months)),
     Check(
         "service_requests",
         "fingerprints_show_every_change",

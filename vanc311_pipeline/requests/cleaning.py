@@ -3,18 +3,26 @@
 What belongs here: names, types, dates and durations; pure, vectorised functions on frames. What does not: identity
 (`requests.identity`), I/O, and any judgement that drops a row: landed = stored + quarantined, always.
 
+A row needs its department, issue type and opening instant, for they are its identity; without one of them it goes to
+quarantine. Any other field that can't be used costs that field, and is counted. A date after the day of the release that
+the row came with is kept as served, and gives no duration: nobody can know it yet.
+
 Sources: the metric definitions of docs/methods.md. Local dates come from `zoneinfo` with the pinned rules.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.errors import SchemaMismatch
+from vanc311_pipeline.requests.identity import SEPARATOR
 from vanc311_pipeline.schema import PORTAL_FIELDS
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.timezone import VANCOUVER
@@ -29,10 +37,20 @@ DAMAGED = "\ufffd"
 """Stands where bytes were no UTF-8: nobody knows what else of the row they damaged."""
 
 _NAMES = {field: column for field, (_, column) in PORTAL_FIELDS.items()}
-_TEXT = ["department", "issue_type", "status", "closure_reason", "address", "local_area", "channel"]
+_OTHER_TEXT = ["status", "closure_reason", "address", "local_area", "channel"]
 _INSTANT = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _DATE = r"\d{4}-\d\d-\d\d"
 _DAY_SECONDS = 86_400
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A field of some stored rows that came with a value that can't be used, and is null for it."""
+
+    rows: int
+    examples: list[str]
+    """Some of the values as served."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +60,28 @@ class Cleaned:
     requests: pd.DataFrame
     """Typed columns of `service_requests`, but for `request_id` and `occurrence`; instants as datetimes."""
     quarantined: pd.DataFrame
-    """`reason` and `raw_row` of each row that can't be keyed or parsed."""
+    """`reason` and `raw_row` of each row that can't be keyed."""
     unknown_areas: dict[str, int]
     """Area names that are none of the 22, with their rows; those requests are stored without an area."""
+    unusable: dict[str, Unusable]
+    """By column."""
+    dates_ahead: str | None
+    """The earliest date after the release's day; with a release of that day it counts."""
 
 
-def clean(served: pd.DataFrame, month: str, areas: Iterable[str]) -> Cleaned:
+def local_day(instant: str) -> date:
+    """The date that it was in Vancouver."""
+    return datetime.fromisoformat(instant).astimezone(ZoneInfo(VANCOUVER)).date()
+
+
+def clean(served: pd.DataFrame, month: str, areas: Iterable[str], released_on: date) -> Cleaned:
     """Clean the rows of one window.
 
     Args:
         served: the portal's columns as text, in any order, extras allowed.
         month: the UTC month that was asked for, or `undated`.
         areas: the names of the 22 local areas.
+        released_on: the day, in Vancouver, of the portal's release that the rows came with.
 
     Raises:
         SchemaMismatch: a column that we rely on is missing.
@@ -65,43 +93,64 @@ def clean(served: pd.DataFrame, month: str, areas: Iterable[str]) -> Cleaned:
             f"`vanc311 sync --months {month}`."
         )
     text = served[list(PORTAL_FIELDS)].rename(columns=_NAMES)
-    requests, reasons = _typed(text, month)
+    requests, reasons, lost = _typed(text, month)
+    requests = _derive(requests, month, released_on)
     bad = reasons != ""
     known, unknown = _match_areas(requests["local_area"], areas)
+    stored = requests.assign(local_area=known)[~bad]
     return Cleaned(
-        requests=requests.assign(local_area=known)[~bad],
+        requests=stored,
         quarantined=_quarantine(served[bad], reasons[bad]),
         unknown_areas={str(name): int(rows) for name, rows in unknown[~bad].value_counts().sort_index().items()},
+        unusable={
+            name: Unusable(len(values), sorted(set(values))[:_EXAMPLES])
+            for name, rows in lost.items()
+            if (values := text[name][rows & ~bad].tolist())
+        },
+        dates_ahead=_first_ahead(stored, released_on),
     )
 
 
-def _typed(text: pd.DataFrame, month: str) -> tuple[pd.DataFrame, pd.Series]:
-    """Every column in its type, and for each row what is wrong with it, or an empty string."""
+def _typed(text: pd.DataFrame, month: str) -> tuple[pd.DataFrame, pd.Series, dict[str, pd.Series]]:
+    """Every column in its type; for each row why it can't be stored, or an empty string; and which rows lost a column's value."""
     frame = pd.DataFrame(index=text.index)
     reasons = pd.Series("", index=text.index, dtype=object)
+    lost: dict[str, pd.Series] = {}
 
     def object_to(rows: pd.Series, reason: str) -> None:
         if rows.any():
             reasons[rows & (reasons == "")] = reason
 
     for name in text.columns:
-        object_to(text[name].str.contains(DAMAGED, regex=False, na=False), f"{name} came with bytes that are no UTF-8")
-    for name in _TEXT:
-        frame[name] = _text(text[name], missing_marks=[""] if name in ("department", "issue_type") else ["", "N/A"])
-        object_to(frame[name].str.contains(NUL, regex=False, na=False), f"{name} holds U+0000, which no text does")
+        object_to(_holds(text[name], DAMAGED), f"{name} came with bytes that are no UTF-8")
     for name in ("department", "issue_type"):
+        frame[name] = _text(text[name], missing_marks=[""])
+        object_to(_holds(frame[name], NUL), f"{name} holds U+0000, which no text does")
+        object_to(_holds(frame[name], SEPARATOR), f"{name} holds U+001F, which separates the parts of an id")
         object_to(frame[name].isna(), f"{name} is missing")
-    for name in ("opened_at", "modified_at"):
-        frame[name] = _instants(text[name])
-        object_to(text[name].notna() & frame[name].isna(), f"{name} is not an instant")
+    for name in _OTHER_TEXT:
+        frame[name] = _text(text[name], missing_marks=["", "N/A"])
+        lost[name] = _holds(frame[name], NUL)
+        frame[name] = frame[name].mask(lost[name])
+    frame["opened_at"] = _instants(text["opened_at"])
+    object_to(text["opened_at"].notna() & frame["opened_at"].isna(), "opened_at is not an instant")
     object_to(frame["opened_at"].isna(), "opened_at is missing")
-    frame["closed_on"] = _dates(text["closed_on"])
-    object_to(text["closed_on"].notna() & frame["closed_on"].isna(), "closed_on is not a date")
-    for name, limit in (("latitude", 90), ("longitude", 180)):
-        frame[name] = pd.to_numeric(text[name], errors="coerce").astype("float64")
-        object_to(text[name].notna() & ~(frame[name].abs() <= limit), f"{name} is not a number of degrees")
     object_to(~_opened_in(month, frame["opened_at"]), _outside(month))
-    return _derive(frame, month), reasons
+    for name, typed in (
+        ("modified_at", _instants),
+        ("closed_on", _dates),
+        ("latitude", partial(_degrees, limit=90)),
+        ("longitude", partial(_degrees, limit=180)),
+    ):
+        frame[name] = typed(text[name])
+        lost[name] = text[name].notna() & frame[name].isna()
+    no_point = lost["latitude"] | lost["longitude"]
+    frame = frame.assign(**{name: frame[name].mask(no_point) for name in ("latitude", "longitude")})
+    return frame, reasons, lost
+
+
+def _holds(column: pd.Series, sign: str) -> pd.Series:
+    return column.str.contains(sign, regex=False, na=False)
 
 
 def _opened_in(month: str, opened_at: pd.Series) -> pd.Series:
@@ -117,17 +166,30 @@ def _outside(month: str) -> str:
     )
 
 
-def _derive(frame: pd.DataFrame, month: str) -> pd.DataFrame:
+def _derive(frame: pd.DataFrame, month: str, released_on: date) -> pd.DataFrame:
     """Local dates and durations, by the definitions of docs/methods.md."""
-    local_day = frame["opened_at"].dt.tz_convert(VANCOUVER).dt.tz_localize(None).dt.normalize()
-    days = (frame["closed_on"] - local_day).dt.days
+    opened_on = _local_days(frame["opened_at"])
+    days = (frame["closed_on"] - opened_on).dt.days
+    closed = (frame["status"] == "Close") & (days >= 0) & (frame["closed_on"] <= pd.Timestamp(released_on))
     seconds = seconds_to_update(frame)
+    updated = (seconds > 0) & (_local_days(frame["modified_at"]) <= pd.Timestamp(released_on))
     return frame.assign(
-        opened_on=local_day,
-        days_to_close=days.where((frame["status"] == "Close") & (days >= 0)).astype("Int64"),
-        days_to_update=(seconds / _DAY_SECONDS).where(seconds > 0).astype("float64"),
+        opened_on=opened_on,
+        days_to_close=days.where(closed).astype("Int64"),
+        days_to_update=(seconds / _DAY_SECONDS).where(updated).astype("float64"),
         partition_month=month,
     )
+
+
+def _local_days(instants: pd.Series) -> pd.Series:
+    days: pd.Series = instants.dt.tz_convert(VANCOUVER).dt.tz_localize(None).dt.normalize()
+    return days
+
+
+def _first_ahead(requests: pd.DataFrame, released_on: date) -> str | None:
+    days = pd.concat([requests["closed_on"][requests["status"] == "Close"], _local_days(requests["modified_at"])])
+    first = days[days > pd.Timestamp(released_on)].min()
+    return None if pd.isna(first) else f"{first:%Y-%m-%d}"
 
 
 def seconds_to_update(frame: pd.DataFrame) -> pd.Series:
@@ -149,6 +211,20 @@ def _instants(column: pd.Series) -> pd.Series:
 def _dates(column: pd.Series) -> pd.Series:
     shaped = column.where(column.str.fullmatch(_DATE).fillna(False).astype(bool))
     return pd.to_datetime(shaped, format="%Y-%m-%d", errors="coerce").astype("datetime64[s]")
+
+
+def _degrees(column: pd.Series, limit: int) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    within: pd.Series = numbers.where(numbers.abs() <= limit)
+    return within
+
+
+_OTHER_TYPES = {
+    "modified_at": _instants,
+    "closed_on": _dates,
+    "latitude": partial(_degrees, limit=90),
+    "longitude": partial(_degrees, limit=180),
+}
 
 
 def _match_areas(column: pd.Series, areas: Iterable[str]) -> tuple[pd.Series, pd.Series]:

@@ -27,6 +27,18 @@ month_ledger = table(
     text("code_version", "version of the cleaning rules that made the stored rows"),
     text("loaded_at", "when we stored it", "UTC instant"),
     text("run_id", "the Dagster run that stored it"),
+    text(
+        "unusable_fields",
+        "columns that some stored rows came with an unusable value of, and are without; null if none",
+        "JSON object",
+        nullable=True,
+    ),
+    text(
+        "dates_ahead",
+        "the earliest closing or last change after the day of the release; it counts from a release of that day on",
+        "Vancouver date",
+        nullable=True,
+    ),
 )
 
 holds = table(

@@ -17,10 +17,18 @@ def _counts() -> list[Column]:
         integer("sum_days_to_close", "sum behind avg_ttr", "days"),
         integer("sum_seconds_to_update", "sum behind avg_ttu", "seconds"),
         integer("n_negative", "closed requests whose close date lies before their opening; in no avg_ttr", "requests"),
-        integer("n_closed_without_date", "closed requests without a close date; in no avg_ttr", "requests"),
+        integer(
+            "n_closed_without_date",
+            "closed requests without a close date, or with one after the release's day; in no avg_ttr",
+            "requests",
+        ),
         integer("n_never_updated", "requests whose last change is their opening; in no avg_ttu", "requests"),
         integer("n_update_negative", "requests whose last change lies before their opening; in no avg_ttu", "requests"),
-        integer("n_update_missing", "requests without a last change; in no avg_ttu", "requests"),
+        integer(
+            "n_update_missing",
+            "requests without a last change, or with one after the release's day; in no avg_ttu",
+            "requests",
+        ),
         integer(
             "n_static_open", "open requests opened before 2022-08-17, which the portal no longer refreshes", "requests"
         ),

@@ -51,11 +51,16 @@ service_requests = table(
     real("longitude", "WGS 84; null for two thirds of requests", "degrees", nullable=True),
     integer(
         "days_to_close",
-        "closed_on - opened_on of closed requests; 0 means the same day; null while open, without a date, or negative",
+        "closed_on - opened_on of closed requests; 0 means the same day; null while open, without a date, negative or after the release's day",
         "days",
         nullable=True,
     ),
-    real("days_to_update", "modified_at - opened_at; null when equal, missing or negative", "days", nullable=True),
+    real(
+        "days_to_update",
+        "modified_at - opened_at; null when equal, missing, negative, or after the release's day",
+        "days",
+        nullable=True,
+    ),
     integer("occurrence", "0, 1, 2 … among requests that share department, issue type and opened_at", "ordinal"),
     text(
         "partition_month", "the month of opened_at: how the pipeline stores rows, not a month to report by", "UTC month"
@@ -64,7 +69,7 @@ service_requests = table(
 
 quarantined_requests = table(
     "quarantined_requests",
-    "Rows that the portal served but that can't be keyed or parsed: kept whole, with the reason, and in no statistic.",
+    "Rows that the portal served but that can't be keyed: kept whole, with the reason, and in no statistic.",
     text("quarantine_id", "SHA-256 of dataset, month, raw row and its occurrence", "hex", primary_key=True),
     text("dataset", "the portal's dataset that served the row"),
     text("partition_month", "the month whose export held the row, or 'undated'", "UTC month"),

@@ -59,7 +59,11 @@ def _timed() -> list[Column]:
         integer("n_static", "not used: opened before 2022-08-17, no longer refreshed by the portal", REQUESTS),
         integer("n_after_as_of", "not used: opened after as_of, on a day that is not complete", REQUESTS),
         integer("n_negative", "not used: closed before they were opened", REQUESTS),
-        integer("n_closed_without_date", "not used: closed without a close date", REQUESTS),
+        integer(
+            "n_closed_without_date",
+            "not used: closed without a close date, or with one after the release's day",
+            REQUESTS,
+        ),
     ]
 
 
@@ -346,9 +350,11 @@ quality_ledger = table(
     integer("volume", "requests", REQUESTS),
     metric("n_missing_area", sa.INTEGER, nullable=False),
     metric("n_missing_point", sa.INTEGER, nullable=False),
-    integer("n_quarantined", "rows that can't be keyed or parsed; not in volume", "rows"),
+    integer("n_quarantined", "rows that can't be keyed; not in volume", "rows"),
     integer("n_negative", "requests closed before they were opened", REQUESTS),
-    integer("n_closed_without_date", "requests closed without a close date", REQUESTS),
+    integer(
+        "n_closed_without_date", "requests closed without a close date, or with one after the release's day", REQUESTS
+    ),
     metric("n_twins", sa.INTEGER, nullable=False),
     metric("n_repeats", sa.INTEGER, nullable=False),
     metric("n_batch_closed", sa.INTEGER, nullable=False),

@@ -13,11 +13,10 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.portal.landing import Landed
 from vanc311_pipeline.requests.changes import Change, compare
-from vanc311_pipeline.requests.cleaning import clean
 from vanc311_pipeline.requests.rows import month_rows
 from vanc311_pipeline.schema import quarantined_requests
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.loading import stored_requests
+from vanc311_pipeline.warehouse.loading import clean_month, stored_requests
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def compare_month(
     warehouse: Warehouse, month: str, landed: Sequence[tuple[Landed, pd.DataFrame]], areas: Sequence[str]
 ) -> Comparison:
     """Clean what was served as a load would, and compare it with what is stored, row by row and field by field."""
-    rows = month_rows(month, {about.dataset: clean(frame, month, areas) for about, frame in landed})
+    rows = month_rows(month, clean_month(month, landed, areas))
     table = quarantined_requests
     with warehouse.read() as connection:
         stored = stored_requests(connection, month)

@@ -6,17 +6,16 @@ judgement about what to load (`vanc311_pipeline.plan`). Callers pass the connect
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
+from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.schema import month_ledger, portal_months, portal_releases, publications, shipments
 from vanc311_pipeline.settings import LIVE
-from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
 
@@ -35,6 +34,8 @@ class MonthRecord:
     data_processed: str
     code_version: str
     loaded_at: str
+    unusable_fields: str | None
+    dates_ahead: str | None
 
 
 @dataclass(frozen=True)
@@ -193,5 +194,4 @@ def as_of(connection: sa.Connection) -> str:
     ) or connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed)))
     if newest is None:
         raise LookupError("The ledger knows no release yet: nothing was loaded.")
-    local = datetime.fromisoformat(newest).astimezone(ZoneInfo(VANCOUVER)).date()
-    return str(local - timedelta(days=1))
+    return str(local_day(newest) - timedelta(days=1))

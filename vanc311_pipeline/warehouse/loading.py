@@ -8,7 +8,7 @@ it is after, never between.
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import pandas as pd
@@ -21,7 +21,7 @@ from vanc311_pipeline.metrics.cells import cells
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed
 from vanc311_pipeline.requests.changes import Change, compare
-from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean
+from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean, local_day
 from vanc311_pipeline.requests.rows import MonthRows, Row, month_rows
 from vanc311_pipeline.warehouse import changelog, holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
@@ -64,13 +64,12 @@ def load_month(
     Raises:
         IntegrityError: a dataset that the month has rows of is not among the landed; nothing was changed.
     """
-    served = {description.dataset: frame for description, frame in landed}
-    cleaned = {dataset: clean(frame, month, areas) for dataset, frame in served.items()}
+    cleaned = clean_month(month, landed, areas)
     rows = month_rows(month, cleaned)
     counted = cells(pd.concat([part.requests for part in cleaned.values()], ignore_index=True))
     with warehouse.write() as connection:
         before = {window: record for window, record in ledger.months(connection).items() if window.month == month}
-        _refuse_a_part(month, before, served)
+        _refuse_a_part(month, before, cleaned)
         if accepted:
             changelog.log_consent(connection, accepted, run_id)
         stored = stored_requests(connection, month)
@@ -84,6 +83,12 @@ def load_month(
             holds.lift(connection, Window(description.dataset, month))
     total = sum(description.rows for description, _ in landed)
     return MonthLoad(month, "loaded", total, len(rows.requests), len(rows.quarantined), added, changed, removed)
+
+
+def clean_month(month: str, landed: Sequence[tuple[Landed, pd.DataFrame]], areas: Sequence[str]) -> dict[str, Cleaned]:
+    """The rows of each dataset, cleaned as of the newest release among them."""
+    released_on = local_day(max(about.data_processed for about, _ in landed))
+    return {about.dataset: clean(frame, month, areas, released_on) for about, frame in landed}
 
 
 def _refuse_a_part(month: str, before: Mapping[Window, ledger.MonthRecord], landed: Collection[str]) -> None:
@@ -187,6 +192,10 @@ def _ledger_line(landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str)
         "latest_change": landed.latest,
         "rows_unknown_area": sum(cleaned.unknown_areas.values()),
         "unknown_areas": json.dumps(cleaned.unknown_areas, ensure_ascii=False),
+        "unusable_fields": json.dumps({name: asdict(lost) for name, lost in cleaned.unusable.items()})
+        if cleaned.unusable
+        else None,
+        "dates_ahead": cleaned.dates_ahead,
         "fingerprint": landed.fingerprint,
         "landed_sha256": landed.body_sha256,
         "data_processed": landed.data_processed,

@@ -37,11 +37,14 @@ MIGRATIONS = (
     Migration(
         2,
         "What the pipeline needs while it works is new, and is never published. What is held has a table of its own, and is judged "
-        "again by the present rules; when a release was first settled, and why something was accepted, is kept.",
+        "again by the present rules; when a release was first settled, and why something was accepted, is kept. What of a "
+        "month's rows could not be used is counted, and when a date that lies ahead will count.",
         (
             "ALTER TABLE month_ledger DROP COLUMN held_rows",
             "ALTER TABLE month_ledger DROP COLUMN held_fingerprint",
             "ALTER TABLE month_ledger DROP COLUMN held_since",
+            "ALTER TABLE month_ledger ADD COLUMN unusable_fields TEXT",
+            "ALTER TABLE month_ledger ADD COLUMN dates_ahead TEXT",
             "ALTER TABLE portal_releases ADD COLUMN settled_at TEXT",
             "UPDATE portal_releases SET settled_at = seen_at WHERE state = 'settled'",
             "UPDATE portal_releases SET state = 'loading' WHERE state = 'held'",

@@ -19,7 +19,6 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.months import next_month
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed, read_landed
-from vanc311_pipeline.requests.cleaning import clean
 from vanc311_pipeline.requests.profile import COLUMNS, Profile, excesses, limit, profile_of, without_worth
 from vanc311_pipeline.settings import (
     ENDED_DAYS,
@@ -30,6 +29,7 @@ from vanc311_pipeline.settings import (
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.holds import WHOLE, Hold, accepts
 from vanc311_pipeline.warehouse.ledger import MonthRecord
+from vanc311_pipeline.warehouse.loading import clean_month
 from vanc311_pipeline.warehouse.rows import fetch
 
 Parts = Sequence[tuple[Landed, Path]]
@@ -120,7 +120,7 @@ def _newest(parts: Parts) -> Landed:
 
 def landed_profile(month: str, parts: Parts, areas: Sequence[str]) -> Profile:
     """What the landed files of a month would become."""
-    cleaned = [clean(read_landed(path), month, areas) for _, path in parts]
+    cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas).values()
     requests = pd.concat([part.requests for part in cleaned], ignore_index=True)
     return profile_of(requests, sum(len(part.quarantined) for part in cleaned))
 

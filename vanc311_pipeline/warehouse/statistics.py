@@ -35,6 +35,8 @@ _MARKS = (
     "+ CASE WHEN occurrence > 0 THEN 2 ELSE 0 END + CASE WHEN latitude IS NOT NULL AND longitude IS NOT NULL THEN 1 ELSE 0 END"
 )
 _CODED = ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
+# A close date after the release gives no duration, and is none for any statistic.
+_KNOWN_CLOSE = "CASE WHEN days_to_close IS NOT NULL OR closed_on < opened_on THEN closed_on END"
 # What possible repeats may differ in; they share department, type and opening instant by their ids.
 _NOT_COMPARED = {"request_id", "modified_at", "days_to_update", "occurrence"}
 
@@ -60,7 +62,7 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
     """All requests as facts, in the order of their rows."""
     names = {name: _Names() for name in _CODED}
     columns: dict[str, list[Codes]] = {name: [] for name in (*_CODED, "marks")}
-    query = f"SELECT {', '.join(_CODED)}, {_MARKS} FROM service_requests ORDER BY rowid"
+    query = f"SELECT {', '.join(_CODED[:-1])}, {_KNOWN_CLOSE}, {_MARKS} FROM service_requests ORDER BY rowid"
     for rows in batches(connection, query):
         *coded, marks = zip(*rows, strict=True)
         for name, column in zip(_CODED, coded, strict=True):

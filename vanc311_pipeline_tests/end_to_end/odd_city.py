@@ -29,7 +29,10 @@ def odd_city(sample: pd.DataFrame) -> pd.DataFrame:
     city.loc[next(taken), CLOSED] = None
     negative = next(taken)
     city.loc[negative, CLOSED] = [_local(opened) - timedelta(days=1) for opened in city.loc[negative, OPENED]]
+    city.loc[next(taken)[:15], CLOSED] = AS_OF + timedelta(days=1)
     city.loc[next(taken)[:15], CLOSED] = AS_OF + timedelta(days=2)
+    city.loc[next(taken)[:2], CLOSED] = [date(2099, 1, 1), date(9999, 12, 31)]
+    city.loc[next(taken)[:15], MODIFIED] = pd.Timestamp("2099-01-01T00:00:00Z")
     city.loc[next(taken), "closure_reason"] = "Sent to the moon"
     city.loc[next(taken)[:20], "closure_reason"] = None
     city.loc[next(taken)[:20], "closure_reason"] = "N/A"

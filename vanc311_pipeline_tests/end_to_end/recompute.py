@@ -58,7 +58,16 @@ class Request:
         self.opened = opened_at.astimezone(VANCOUVER).date()
         self.month = f"{self.opened:%Y-%m}"
         self.is_open, self.is_closed = row["status"] == "Open", row["status"] == "Close"
+        released_on = as_of + timedelta(1)
+        if (
+            modified_at is not None
+            and modified_at.astimezone(VANCOUVER).date() > released_on
+            and self.seconds_to_update > 0
+        ):
+            self.seconds_to_update = None
         self.closed_on = date.fromisoformat(row["closed_on"]) if self.is_closed and row["closed_on"] else None
+        if self.closed_on is not None and self.closed_on > released_on and self.closed_on >= self.opened:
+            self.closed_on = None
         self.reason = "N/A" if row["closure_reason"] is None else row["closure_reason"]
         self.is_static = self.opened < REFRESHED_FROM
         self.is_negative = self.closed_on is not None and self.closed_on < self.opened

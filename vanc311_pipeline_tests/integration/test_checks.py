@@ -190,6 +190,15 @@ CASES = [
         WARN,
     ),
     Case(
+        "fields_are_usable",
+        sql(
+            'UPDATE month_ledger SET unusable_fields = \'{"latitude": {"rows": 2, "examples": ["200"]}}\' '
+            f"WHERE partition_month = '{MONTH}'"
+        ),
+        "2 rows came with a latitude that can't be used, such as '200'",
+        WARN,
+    ),
+    Case(
         "no_row_is_quarantined",
         sql(f"INSERT INTO quarantined_requests VALUES ('id', '{LIVE}', '{MONTH}', 'department is missing', '{{}}')"),
         "1 rows: department is missing",
@@ -239,7 +248,12 @@ CASES = [
         WARN,
     ),
     Case("timestamps_are_plausible", request("modified_at = '2099-01-01T00:00:00Z'"), "last changed after the", WARN),
-    Case("timestamps_are_plausible", request("closed_on = '2099-01-01'"), "closed after the portal's newest", WARN),
+    Case(
+        "timestamps_are_plausible",
+        request("closed_on = '2099-01-01'"),
+        "closed after the day of the portal's newest",
+        WARN,
+    ),
     Case(
         "points_lie_in_the_city",
         request("latitude = 48.42842, longitude = -123.36564", POINT),

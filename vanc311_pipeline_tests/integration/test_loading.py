@@ -191,6 +191,14 @@ def test_a_month_that_appears_after_everything_was_here_is_news_whatever_became_
     assert [change.kind for change in logged()] == ["opened"]
 
 
+def test_the_ledger_says_which_fields_could_not_be_used_and_which_dates_lie_ahead(load, warehouse):
+    load({"latitude": "200"}, {"service_request_close_date": "9999-12-31"})
+    with warehouse.read() as connection:
+        (line,) = ledger.months(connection).values()
+    assert (line.rows_stored, line.rows_quarantined) == (2, 0)
+    assert (line.unusable_fields, line.dates_ahead) == ('{"latitude": {"rows": 1, "examples": ["200"]}}', "9999-12-31")
+
+
 def test_the_ledger_says_what_was_loaded_and_by_whom(load, warehouse, landed):
     about, _ = landed(MONTH, *many(2), {"department": None}, {"local_area": "Atlantis"})
     load(*many(2), {"department": None}, {"local_area": "Atlantis"}, run_id="run 7")
@@ -228,9 +236,9 @@ def test_a_month_is_replaced_only_by_all_of_its_parts(warehouse, landed, areas, 
 # -- what no text is ---------------------------------------------------------------------------------------------------
 
 
-def test_a_text_with_u0000_is_kept_in_quarantine_wherever_the_warehouse_is(load, warehouse):
-    made = load({}, {"address": "2538\0"}, {"department": "\0"})
-    assert (made.rows_stored, made.rows_quarantined) == (1, 2)
+def test_a_text_with_u0000_costs_its_field_or_its_row_wherever_the_warehouse_is(load, warehouse):
+    made = load({}, {"address": "2538\0"}, {"department": "\0"}, {"service_request_type": "\0"})
+    assert (made.rows_stored, made.rows_quarantined) == (2, 2)
     with warehouse.read() as connection:
         assert quarantined(connection) == {(MONTH, "ENG - Sanitation Services"): 1, (MONTH, UNKNOWN_DEPARTMENT): 1}
 

@@ -17,14 +17,14 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.edits import EDITS
-from vanc311_pipeline.requests.cleaning import CODE_VERSION
+from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.holds import Hold
 
 OPENED = "service_request_open_timestamp"
-GONE = "0" * 12  # stands in a plan for a month that the portal no longer has
+GONE = EMPTY.digest[:12]  # stands in a plan for a month that the portal no longer has
 
 
 @pytest.fixture
@@ -114,6 +114,17 @@ def test_a_relabelled_type_makes_every_month_stale_that_has_it(portal, plan):
 def test_a_month_that_vanished_is_stale_and_empty(portal, plan):
     portal.publish(EDITS["empty_month"].function(portal.frame, month="2025-07"))
     assert plan().stale == {Window(LIVE, "2025-07"): GONE}
+
+
+def test_a_month_is_read_again_when_a_date_that_lay_ahead_has_come(portal, ask, known):
+    portal.publish_edit(None)
+    today = local_day(f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}")
+    came, ahead, *_ = sorted(known[0])
+    months = known[0] | {
+        came: replace(known[0][came], dates_ahead=str(today)),
+        ahead: replace(known[0][ahead], dates_ahead=str(today + timedelta(days=1))),
+    }
+    assert set(make_plan(ask(portal), months, known[1], CODE_VERSION).stale) == {came}
 
 
 def test_an_edit_that_moves_neither_a_count_nor_a_timestamp_is_not_seen(portal, plan):

@@ -60,11 +60,11 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
         current = bool(record and record.data_processed == release) or bool(
             whole and known and known.data_processed == release
         )
-        # A row can be in quarantine because its last change is no instant: then only the counts can agree.
-        unreadable = bool(record and record.rows_quarantined) and (theirs.rows, theirs.closed) == (
-            mine.rows,
-            mine.closed,
-        )
+        # A last change that is no instant can't be compared: then only the counts can agree.
+        unreadable = bool(record and (record.rows_quarantined or record.unusable_fields)) and (
+            theirs.rows,
+            theirs.closed,
+        ) == (mine.rows, mine.closed)
         said = f"{window.dataset} {window.month}: the portal has {theirs} (release of {release}); here are {mine}"
         if current and not unreadable:
             problems.append(f"{said}. {_advice(window.month)}")
@@ -129,6 +129,12 @@ def _count(connection: sa.Connection, month: str) -> State:
         json.loads(row) for row in connection.scalars(sa.select(raw.c.raw_row).where(raw.c.partition_month == month))
     ]
     kept_closed = sum(row.get("service_request_close_date") is not None for row in kept)
+    lost = connection.scalars(
+        sa.select(month_ledger.c.unusable_fields).where(
+            month_ledger.c.partition_month == month, month_ledger.c.unusable_fields.is_not(None)
+        )
+    )
+    kept_closed += sum(json.loads(fields).get("closed_on", {"rows": 0})["rows"] for fields in lost)
     return State(rows + len(kept), closed + kept_closed, latest)
 
 

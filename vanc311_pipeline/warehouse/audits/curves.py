@@ -78,7 +78,7 @@ _BY_DAY = """
                 - julianday(opened_on) AS INTEGER) AS days, count(*) AS requests
     FROM service_requests
     WHERE opened_on BETWEEN :first AND :as_of
-          AND NOT coalesce(status = 'Close' AND (closed_on IS NULL OR closed_on < opened_on), false)
+          AND NOT coalesce(status = 'Close' AND days_to_close IS NULL, false)
     GROUP BY 1, 2, 3
 """
 

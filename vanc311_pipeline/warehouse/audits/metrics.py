@@ -20,6 +20,7 @@ from vanc311_pipeline.warehouse.audits.questions import (
     count,
     equal_or_null,
     months_of,
+    release_of,
 )
 from vanc311_pipeline.warehouse.rows import fetch
 
@@ -115,7 +116,8 @@ _DATED = """
     WITH dated AS MATERIALIZED (
         SELECT local_area, issue_type, status, closed_on, opened_on, modified_at,
                CAST(round((julianday(modified_at) - julianday(opened_at)) * 86400) AS INTEGER) AS seconds,
-               CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days
+               CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days,
+               coalesce(closed_on > :day, false) AS not_closed_yet, coalesce(modified_at >= :end, false) AS not_changed_yet
         FROM service_requests WHERE partition_month = :month
     )
 """
@@ -124,17 +126,17 @@ _DATED = """
 _FROM_ROWS = {
     "volume": "count(*)",
     "open_requests": "count(*) FILTER (WHERE status = 'Open')",
-    "n_ttr": "count(*) FILTER (WHERE status = 'Close' AND days >= 0)",
-    "n_ttu": "count(*) FILTER (WHERE seconds > 0)",
+    "n_ttr": "count(*) FILTER (WHERE status = 'Close' AND days >= 0 AND NOT not_closed_yet)",
+    "n_ttu": "count(*) FILTER (WHERE seconds > 0 AND NOT not_changed_yet)",
     "closed": "count(*) FILTER (WHERE status = 'Close')",
     "status_unknown": "count(*) FILTER (WHERE status IS NULL OR status NOT IN ('Open', 'Close'))",
-    "sum_days_to_close": "sum(CASE WHEN status = 'Close' AND days > 0 THEN days ELSE 0 END)",
-    "sum_seconds_to_update": "sum(CASE WHEN seconds > 0 THEN seconds ELSE 0 END)",
+    "sum_days_to_close": "sum(CASE WHEN status = 'Close' AND days > 0 AND NOT not_closed_yet THEN days ELSE 0 END)",
+    "sum_seconds_to_update": "sum(CASE WHEN seconds > 0 AND NOT not_changed_yet THEN seconds ELSE 0 END)",
     "n_negative": "count(*) FILTER (WHERE status = 'Close' AND days < 0)",
-    "n_closed_without_date": "count(*) FILTER (WHERE status = 'Close' AND closed_on IS NULL)",
+    "n_closed_without_date": "count(*) FILTER (WHERE status = 'Close' AND (days IS NULL OR (days >= 0 AND not_closed_yet)))",
     "n_never_updated": "count(*) FILTER (WHERE seconds = 0)",
     "n_update_negative": "count(*) FILTER (WHERE seconds < 0)",
-    "n_update_missing": "count(*) FILTER (WHERE modified_at IS NULL)",
+    "n_update_missing": "count(*) FILTER (WHERE seconds IS NULL OR (seconds > 0 AND not_changed_yet))",
     "n_static_open": "count(*) FILTER (WHERE status = 'Open' AND opened_on < '2022-08-17')",
 }
 
@@ -142,7 +144,7 @@ _FROM_ROWS = {
 def _cells_from_requests(connection: sa.Connection, month: str) -> pd.DataFrame:
     sums = ", ".join(f"{_FROM_ROWS[name]} AS {name}" for name in COUNTS)
     query = sa.text(f"{_DATED} SELECT local_area, issue_type, {sums} FROM dated GROUP BY local_area, issue_type")
-    return pd.read_sql(query, connection, params={"month": month})
+    return pd.read_sql(query, connection, params=release_of(connection, month))
 
 
 def _stored_cells(connection: sa.Connection, month: str) -> pd.DataFrame:

@@ -5,14 +5,18 @@ Months are UTC months of the opening instant; None means all of them.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline.metrics.groups import KEYS
-from vanc311_pipeline.schema import service_requests
+from vanc311_pipeline.requests.cleaning import local_day
+from vanc311_pipeline.schema import month_ledger, service_requests
+from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse.rows import Row, fetch
 
 Months = Collection[str] | None
@@ -55,6 +59,16 @@ def months_of(connection: sa.Connection, months: Months) -> list[str]:
             sa.select(service_requests.c.partition_month).distinct().order_by(service_requests.c.partition_month)
         )
     )
+
+
+def release_of(connection: sa.Connection, month: str) -> dict[str, str]:
+    """A month, the day of the release that its rows came with, and the instant at which that day ended: for queries."""
+    newest = connection.scalar(
+        sa.select(sa.func.max(month_ledger.c.data_processed)).where(month_ledger.c.partition_month == month)
+    )
+    day = local_day(newest) if newest else date(1970, 1, 1)
+    end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(VANCOUVER)).astimezone(UTC)
+    return {"month": month, "day": str(day), "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def rows_by_month(connection: sa.Connection, table: sa.Table) -> dict[str, int]:

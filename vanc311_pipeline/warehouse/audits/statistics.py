@@ -329,7 +329,7 @@ def _last_level(connection: sa.Connection) -> list[str]:
     query = """
         WITH told AS (SELECT max(as_of) AS as_of FROM metrics_citywide)
         SELECT count(*) FILTER (WHERE status = 'Open' AND opened_on <= as_of)
-               + count(*) FILTER (WHERE status = 'Close' AND opened_on <= as_of AND closed_on > as_of)
+               + count(*) FILTER (WHERE opened_on <= as_of AND closed_on > as_of AND days_to_close IS NOT NULL)
         FROM service_requests, told
     """
     level = (

@@ -1,5 +1,6 @@
 """Audits of the stored requests: accounting, identity, derivations, and what is odd in the city's own data."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.portal.landing import describe_landed, landed_path
+from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import (
     quarantined_requests,
@@ -28,6 +30,7 @@ from vanc311_pipeline.warehouse.audits.questions import (
     in_words,
     months_of,
     noted,
+    release_of,
     request_rows,
     requests_of,
     rows_by_month,
@@ -127,8 +130,8 @@ def completeness(connection: sa.Connection, months: Months) -> Finding:
 _DURATIONS = """
     WITH dated AS MATERIALIZED (
         SELECT status, days_to_close, days_to_update,
-               CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days,
-               round((julianday(modified_at) - julianday(opened_at)) * 86400) AS seconds
+               CASE WHEN closed_on <= :day THEN CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) END AS days,
+               CASE WHEN modified_at < :end THEN round((julianday(modified_at) - julianday(opened_at)) * 86400) END AS seconds
         FROM service_requests WHERE partition_month = :month
     )
     SELECT count(*) FILTER (WHERE CASE WHEN status = 'Close' AND days >= 0
@@ -157,7 +160,7 @@ def derivation(connection: sa.Connection, months: Months) -> Finding:
             wrong["open_month"] += number * (open_month != f"{local:%Y-%m}")
             wrong["partition_month"] += number * (not hour.startswith(month))
         wrong["days_to_close"], wrong["days_to_update"] = connection.execute(
-            sa.text(_DURATIONS), {"month": month}
+            sa.text(_DURATIONS), release_of(connection, month)
         ).one()
         problems += [f"{month}: {number:,} rows have a wrong {name}" for name, number in wrong.items() if number]
     return Finding(problems, counts={"rows": rows})
@@ -191,7 +194,7 @@ def close_before_open(connection: sa.Connection, months: Months) -> Finding:
 
 def plausible_times(connection: sa.Connection, months: Months) -> Finding:
     """Nothing happened before the record began, before its own opening, or after the release that told of it."""
-    release = connection.scalar(sa.select(sa.func.max(schema.month_ledger.c.data_processed))) or "9999"
+    release = connection.scalar(sa.select(sa.func.max(schema.month_ledger.c.data_processed))) or "9999-01-01T00:00:00Z"
     return noted(
         connection,
         months,
@@ -200,9 +203,10 @@ def plausible_times(connection: sa.Connection, months: Months) -> Finding:
             "opened after the portal's newest release": "opened_at > :release",
             "last changed before they were opened": "modified_at < opened_at",
             "last changed after the portal's newest release": "modified_at > :release",
-            "closed after the portal's newest release": "closed_on > substr(:release, 1, 10)",
+            "closed after the day of the portal's newest release; in no average": "closed_on > :day",
         },
         release=release,
+        day=str(local_day(release)),
     )
 
 
@@ -235,6 +239,25 @@ def known_areas(connection: sa.Connection, months: Months) -> Finding:
         "an area that is none of the 22": "local_area IS NOT NULL AND local_area NOT IN (SELECT local_area FROM local_areas)"
     }
     return replace(forbidden(connection, months, tests), notes=notes)
+
+
+def usable_fields(connection: sa.Connection, months: Months) -> Finding:
+    """Every field of the stored rows came with a value that can be used; the landed files keep those that can't."""
+    table = schema.month_ledger
+    query = sa.select(table.c.partition_month, table.c.unusable_fields).where(table.c.unusable_fields.is_not(None))
+    lost = [
+        (month, name, field["rows"], ", ".join(map(repr, field["examples"])))
+        for month, fields in connection.execute(query.order_by(table.c.partition_month))
+        if months is None or month in months
+        for name, field in json.loads(fields).items()
+    ]
+    return Finding(
+        notes=[
+            f"{month}: {rows:,} rows came with a {name} that can't be used, such as {some}; they are stored without it"
+            for month, name, rows, some in lost
+        ],
+        counts={"values": sum(rows for _, _, rows, _ in lost)},
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SchemaMismatch
-from vanc311_pipeline.requests.cleaning import clean, date_text, instant_text
+from vanc311_pipeline.requests.cleaning import Unusable, clean, date_text, instant_text
 from vanc311_pipeline.schema import PORTAL_FIELDS
 from vanc311_pipeline.settings import UNDATED
 
@@ -16,12 +16,12 @@ OPENED, CLOSED, MODIFIED = "service_request_open_timestamp", "service_request_cl
 
 
 @pytest.fixture(scope="session")
-def cleaned(served, areas):
+def cleaned(served, areas, released_on):
     """Cleans rows of the month that the first of them was opened in, or of the month given."""
 
     def run(*rows, month=None):
         frame = served(*rows)
-        return clean(frame, month or str(frame[OPENED].iloc[0])[:7], areas)
+        return clean(frame, month or str(frame[OPENED].iloc[0])[:7], areas, released_on)
 
     return run
 
@@ -199,21 +199,21 @@ def test_the_area_of_a_quarantined_row_is_not_counted(cleaned):
 # -- columns ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_order_of_columns_and_extra_columns_make_no_difference(served, areas):
+def test_the_order_of_columns_and_extra_columns_make_no_difference(served, areas, released_on):
     plain = served({}, {"status": "Open", CLOSED: None})
     turned = plain[list(reversed(plain.columns))].assign(new_field="x")
-    expected, found = clean(plain, "2025-08", areas), clean(turned, "2025-08", areas)
+    expected, found = clean(plain, "2025-08", areas, released_on), clean(turned, "2025-08", areas, released_on)
     pd.testing.assert_frame_equal(expected.requests, found.requests)
 
 
 @pytest.mark.parametrize("name", PORTAL_FIELDS)
-def test_a_missing_column_stops_the_load_and_is_named(served, areas, name):
+def test_a_missing_column_stops_the_load_and_is_named(served, areas, released_on, name):
     with pytest.raises(SchemaMismatch, match=name):
-        clean(served({}).drop(columns=name), "2025-08", areas)
+        clean(served({}).drop(columns=name), "2025-08", areas, released_on)
 
 
-def test_a_month_without_rows_is_clean(served, areas):
-    result = clean(served(), "2025-08", areas)
+def test_a_month_without_rows_is_clean(served, areas, released_on):
+    result = clean(served(), "2025-08", areas, released_on)
     assert (len(result.requests), len(result.quarantined), result.unknown_areas) == (0, 0, {})
 
 
@@ -228,31 +228,81 @@ def test_a_month_without_rows_is_clean(served, areas):
         ("service_request_type", None, "issue_type is missing"),
         ("service_request_type", "", "issue_type is missing"),
         ("department", "ENG\0", "department holds U+0000, which no text does"),
+        ("department", "ENG\x1fX", "department holds U+001F, which separates the parts of an id"),
+        ("service_request_type", "A\x1fB", "issue_type holds U+001F, which separates the parts of an id"),
         ("address", "2538 E GEORGIA \ufffdT", "address came with bytes that are no UTF-8"),
         (CLOSED, "2025-08-2\ufffd", "closed_on came with bytes that are no UTF-8"),
-        ("address", "2538 E\0GEORGIA ST", "address holds U+0000, which no text does"),
-        ("latitude", "49.2\0", "latitude is not a number of degrees"),
         (OPENED, None, "opened_at is missing"),
         (OPENED, "yesterday", "opened_at is not an instant"),
         (OPENED, "2025-08-25", "opened_at is not an instant"),
         (OPENED, "2025-08-32T15:03:00+00:00", "opened_at is not an instant"),
         (OPENED, "1756134180", "opened_at is not an instant"),
-        (MODIFIED, "soon", "modified_at is not an instant"),
-        (MODIFIED, "2025-08-25T25:03:00+00:00", "modified_at is not an instant"),
-        (CLOSED, "27/08/2025", "closed_on is not a date"),
-        (CLOSED, "2025-02-30", "closed_on is not a date"),
-        (CLOSED, "2025-08-27T00:00:00", "closed_on is not a date"),
-        ("latitude", "north", "latitude is not a number of degrees"),
-        ("latitude", "90.1", "latitude is not a number of degrees"),
-        ("latitude", "49,27", "latitude is not a number of degrees"),
-        ("longitude", "-180.5", "longitude is not a number of degrees"),
-        ("longitude", "inf", "longitude is not a number of degrees"),
         (OPENED, "2025-07-31T23:59:59+00:00", "opened_at is not in 2025-08, the month asked for"),
         (OPENED, "2025-09-01T00:00:00+00:00", "opened_at is not in 2025-08, the month asked for"),
     ],
 )
-def test_what_cant_be_keyed_or_parsed_is_quarantined_with_its_reason(reason, name, value, why):
+def test_what_cant_be_keyed_is_quarantined_with_its_reason(reason, name, value, why):
     assert reason(**{name: value}) == why
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "column"),
+    [
+        ("address", "2538 E\0GEORGIA ST", "address"),
+        ("status", "Close\0", "status"),
+        (MODIFIED, "soon", "modified_at"),
+        (MODIFIED, "2025-08-25T25:03:00+00:00", "modified_at"),
+        (CLOSED, "soon", "closed_on"),
+        (CLOSED, "27/08/2025", "closed_on"),
+        (CLOSED, "2025-02-30", "closed_on"),
+        (CLOSED, "2025-08-27T00:00:00", "closed_on"),
+        ("latitude", "49.2\0", "latitude"),
+        ("latitude", "north", "latitude"),
+        ("latitude", "90.1", "latitude"),
+        ("latitude", "-123.05", "latitude"),
+        ("latitude", "49,27", "latitude"),
+        ("longitude", "-180.5", "longitude"),
+        ("longitude", "inf", "longitude"),
+    ],
+)
+def test_any_other_field_that_cant_be_used_costs_that_field_and_is_counted(cleaned, name, value, column):
+    result = cleaned({name: value}, {})
+    assert (result.requests[column].isna().tolist(), len(result.quarantined)) == ([True, False], 0)
+    assert result.unusable == {column: Unusable(1, [value])}
+
+
+@pytest.mark.parametrize("name", ["latitude", "longitude"])
+def test_half_a_point_is_none(one, name):
+    assert one(**{name: "200"})[["latitude", "longitude"]].isna().all()
+
+
+def test_a_field_of_a_quarantined_row_is_not_counted(cleaned):
+    assert cleaned({}, {"latitude": "north", "department": None}).unusable == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ({CLOSED: "2026-01-08"}, "days_to_close"),
+        ({CLOSED: "9999-12-31"}, "days_to_close"),
+        # The day of the release ends at 08:00 UTC.
+        ({MODIFIED: "2026-01-08T08:00:00+00:00"}, "days_to_update"),
+        ({MODIFIED: "9999-12-31T23:59:59+00:00"}, "days_to_update"),
+    ],
+)
+def test_a_date_after_the_day_of_the_release_is_kept_and_gives_no_duration(cleaned, row, column):
+    result = cleaned(row)
+    request = result.requests.iloc[0]
+    assert pd.isna(request[column])
+    assert request[["closed_on", "modified_at"]].notna().all()
+    assert result.dates_ahead == next(iter(row.values()))[:10]
+
+
+@pytest.mark.parametrize(
+    "row", [{CLOSED: "2026-01-07"}, {MODIFIED: "2026-01-08T07:59:59+00:00"}, {"status": "Open", CLOSED: "9999-12-31"}]
+)
+def test_what_lies_within_the_day_of_the_release_is_not_ahead(cleaned, row):
+    assert cleaned(row).dates_ahead is None
 
 
 def test_an_impossible_year_is_quarantined(reason):
@@ -279,9 +329,9 @@ def test_a_missing_optional_value_is_no_reason(one):
     )
 
 
-def test_a_quarantined_row_is_kept_exactly_as_served(served, areas):
+def test_a_quarantined_row_is_kept_exactly_as_served(served, areas, released_on):
     frame = served({"department": None, "address": " spaces  kept ", "closure_reason": "N/A"})
-    raw = json.loads(clean(frame, "2025-08", areas).quarantined["raw_row"].item())
+    raw = json.loads(clean(frame, "2025-08", areas, released_on).quarantined["raw_row"].item())
     assert raw == {name: None if pd.isna(value) else value for name, value in frame.iloc[0].items()}
     assert (raw["department"], raw["address"], raw["closure_reason"]) == (None, " spaces  kept ", "N/A")
 
@@ -294,8 +344,8 @@ anything = (
 
 
 @given(rows=st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(PORTAL_FIELDS, anything)), max_size=8))
-def test_landed_is_stored_plus_quarantined_whatever_is_served(served, areas, rows):
+def test_landed_is_stored_plus_quarantined_whatever_is_served(served, areas, released_on, rows):
     frame = served(*rows)
-    result = clean(frame, "2025-08", areas)
+    result = clean(frame, "2025-08", areas, released_on)
     assert sorted([*result.requests.index, *result.quarantined.index]) == list(frame.index)
     assert (result.quarantined["reason"] != "").all()

@@ -44,9 +44,9 @@ def digest(department, issue_type, opened_at, occurrence):
 
 
 @pytest.fixture(scope="session")
-def rows_of(served, areas):
+def rows_of(served, areas, released_on):
     """The rows that a month's served rows become."""
-    return lambda rows: month_rows("2025-08", {"live": clean(served(*rows), "2025-08", areas)})
+    return lambda rows: month_rows("2025-08", {"live": clean(served(*rows), "2025-08", areas, released_on)})
 
 
 def as_dicts(rows):
@@ -131,8 +131,8 @@ def test_twins_that_are_equal_in_everything_are_both_kept(rows_of):
     assert sorted(row["occurrence"] for row in as_dicts(rows_of([{}, {}, {}]).requests)) == [0, 1, 2]
 
 
-def test_a_request_alone_on_its_key_is_occurrence_zero_whatever_its_index(served, areas):
-    frame = clean(served({}, {"department": "DBL"}), "2025-08", areas).requests.set_axis([7, 3])
+def test_a_request_alone_on_its_key_is_occurrence_zero_whatever_its_index(served, areas, released_on):
+    frame = clean(served({}, {"department": "DBL"}), "2025-08", areas, released_on).requests.set_axis([7, 3])
     pd.testing.assert_series_equal(occurrences(frame), pd.Series(0, index=[7, 3], dtype="int64"))
 
 

@@ -14,9 +14,9 @@ OPENED, CLOSED, MODIFIED = "service_request_open_timestamp", "service_request_cl
 
 
 @pytest.fixture(scope="session")
-def rows_of(served, areas):
+def rows_of(served, areas, released_on):
     def run(*rows, month="2025-08"):
-        return month_rows(month, {LIVE: clean(served(*rows), month, areas)})
+        return month_rows(month, {LIVE: clean(served(*rows), month, areas, released_on)})
 
     return run
 
@@ -87,11 +87,11 @@ def test_a_quarantined_rows_id_is_the_digest_of_dataset_month_row_and_occurrence
         assert json.loads(raw)["address"] == "2538 E GEORGIA ST"
 
 
-def test_at_the_seam_two_datasets_share_one_numbering_and_keep_their_own_counts(served, areas):
+def test_at_the_seam_two_datasets_share_one_numbering_and_keep_their_own_counts(served, areas, released_on):
     opened = {OPENED: "2022-01-01T05:00:00+00:00"}
     parts = {
-        ARCHIVE: clean(served(opened, opened | {"department": None}), "2022-01", areas),
-        LIVE: clean(served(opened, opened), "2022-01", areas),
+        ARCHIVE: clean(served(opened, opened | {"department": None}), "2022-01", areas, released_on),
+        LIVE: clean(served(opened, opened), "2022-01", areas, released_on),
     }
     made = month_rows("2022-01", parts)
     assert made.stored_by_dataset == {ARCHIVE: 1, LIVE: 2}
