@@ -295,14 +295,14 @@ CREATE TABLE month_ledger (
 	latest_change TEXT, 
 	rows_unknown_area INTEGER NOT NULL, 
 	unknown_areas TEXT NOT NULL, 
-	unusable_fields TEXT, 
-	dates_ahead TEXT, 
 	fingerprint TEXT NOT NULL, 
 	landed_sha256 TEXT NOT NULL, 
 	data_processed TEXT NOT NULL, 
 	code_version TEXT NOT NULL, 
 	loaded_at TEXT NOT NULL, 
 	run_id TEXT NOT NULL, 
+	unusable_fields TEXT, 
+	dates_ahead TEXT, 
 	PRIMARY KEY (dataset, partition_month)
 )
  STRICT;
