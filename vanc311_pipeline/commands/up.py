@@ -33,8 +33,7 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
         ProcessEnded: one of the processes ended by itself.
         SystemExit: the data can't be brought in and there is none from before; why was said.
     """
-    with ExitStack() as stack:
-        children = stack.enter_context(Children())
+    with ExitStack() as stack, Children() as children:  # they end before what they use goes
         children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))
         refuse_taken_port("The Dagster UI", host, port, f"vanc311 up --port {port + 1} (or make run PORT={port + 1})")
         other = site_port + 1
@@ -55,6 +54,7 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
             with suppress(KeyboardInterrupt):
                 children.watch()
         except ProcessEnded as error:
+            children.end()
             _tell(settings, console, error)
             raise
 
