@@ -9,6 +9,7 @@ step. Everything random follows from one seed.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import shutil
@@ -46,6 +47,7 @@ from benchmarks.rig import (
 )
 from vanc311_pipeline.portal.standin import EDITS, Fault
 from vanc311_pipeline.portal.standin.faults import KINDS
+from vanc311_pipeline.shipping import KEPT, LATEST
 
 MONTHS_FROM, MONTHS_TO = "2025-01", date(2025, 6, 30)
 
@@ -513,6 +515,38 @@ def odd_names(rig: Rig) -> Tally:
     return tally
 
 
+# -- a shared bucket ---------------------------------------------------------------------------------------------------
+
+FOREIGN = (
+    "elsewhere.sqlite",
+    "releases/notes.txt",
+    "releases/folder/inside.sqlite",
+    f"releases/{'1' * 64}.sqlite/inside",
+)
+
+
+def shared_bucket(rig: Rig, releases: int = KEPT + 2) -> Tally:
+    """Others keep files and folders where the published file is shipped to: each release arrives, and theirs stay as they are."""
+    tally = Tally("a shared bucket")
+    with rig.city() as city, rig.home(city, loaded=False) as home:
+        store = home.folder / "store"
+        shipping = replace(home, settings={"VANC311_SHIP_URL": f"file://{store}"})
+        for name in FOREIGN:
+            (store / name).parent.mkdir(parents=True, exist_ok=True)
+            (store / name).write_text("not ours")
+        for number in range(releases):
+            tally.begin_round()
+            tally.converge(f"release {number}", shipping, city)
+            if json.loads((store / LATEST).read_text())["sha256"] != file_digest(home.published):
+                tally.note(f"release {number}", ["another file was shipped than was published"])
+            city.publish(edited(city.frame, rig.seed()))
+        kept = sum(each.is_file() for each in (store / "releases").glob("*.sqlite"))
+        tally.note("the end", [] if kept == min(releases, KEPT) else [f"{kept} releases are kept"])
+        touched = [name for name in FOREIGN if (store / name).read_text() != "not ours"]
+        tally.note("the end", [f"{name} was touched" for name in touched])
+    return tally
+
+
 # -- a release that moves ----------------------------------------------------------------------------------------------
 
 
@@ -570,6 +604,7 @@ def scenarios(kill_count: int, every: int, rounds: int) -> dict[str, Callable[[R
         "random": partial(random_faults, rounds=2 * rounds),
         "unbounded": unbounded_answers,
         "names": odd_names,
+        "bucket": shared_bucket,
         "moving": partial(moving_release, rounds=rounds),
     }
 
