@@ -12,8 +12,10 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import IntegrityError
-from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger, loading
+from vanc311_pipeline.warehouse.audits import stored
+from vanc311_pipeline.warehouse.displaced import displaced_rows
 from vanc311_pipeline.warehouse.holds import Hold
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.statistics import UNKNOWN_DEPARTMENT, quarantined
@@ -231,6 +233,15 @@ def test_a_month_is_replaced_only_by_all_of_its_parts(warehouse, landed, areas, 
         load_month(warehouse, month, [landed(month, opened, opened, dataset=LIVE)], areas, "a run")
     assert contents() == before
     assert logged() == []
+
+
+def test_rows_that_wait_for_a_month_that_a_slow_clock_has_not_begun_are_told_from_those_of_no_month(load, warehouse):
+    opened = ("2026-01-06T15:00:00+00:00", "2101-01-01T00:00:00+00:00", "2009-01-01T00:00:00+00:00", "soon", None)
+    load(*({"service_request_open_timestamp": instant} for instant in opened), month=UNDATED)
+    with warehouse.read() as connection:
+        assert displaced_rows(connection) == 1
+        (problem,) = stored.quarantine(connection).problems
+    assert problem.startswith("1 rows are in quarantine because this computer's clock was behind the portal's")
 
 
 # -- what no text is ---------------------------------------------------------------------------------------------------
