@@ -13,7 +13,7 @@ from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.settings import LIVE, Settings
 
 REQUESTS = dg.AssetKey("service_requests")
-MONTHS = ("2025-01", "2026-01")  # the sample's newest month, and an earlier one
+MONTHS = ("2025-07", "2026-01")  # an earlier month of the sample, and its newest
 
 
 @pytest.fixture
