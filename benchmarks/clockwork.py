@@ -32,10 +32,10 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 
 from vanc311_pipeline.commands.instance import open_instance
+from vanc311_pipeline.orchestration.planning import plan_of
 from vanc311_pipeline.orchestration.schedule import every_50_minutes
-from vanc311_pipeline.orchestration.tags import STALE_TAG
-from vanc311_pipeline.plan import read_stale
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse.engine import Warehouse
 
 WORKSPACE = Path(__file__).parents[1] / "workspace.yaml"
 LOCATION, REPOSITORY = "vanc311_pipeline", "__repository__"
@@ -52,11 +52,8 @@ class Run:
     succeeded: bool
     tags: Mapping[str, str]
     seconds: float
-
-    @property
-    def stale(self) -> frozenset[str]:
-        """The months that it was to load."""
-        return frozenset(f"{window.dataset} {window.month}" for window in read_stale(self.tags[STALE_TAG]))
+    stale: frozenset[str]
+    """The months that it was to load."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +81,7 @@ class Clockwork:
 
     def __init__(self, settings: Settings, requests: Callable[[], int], log: Path) -> None:
         self._settings, self._requests, self._log = settings, requests, log
+        self._warehouse = Warehouse.of(settings)
         self._stack = ExitStack()
         self._times: dict[str, ScheduleIterationTimes] = {}
         self._logger = logging.getLogger("dagster.daemon.clockwork")
@@ -143,9 +141,13 @@ class Clockwork:
             run = self.instance.get_run_by_id(run_id)
             if run and run.is_finished:
                 succeeded = run.status == dg.DagsterRunStatus.SUCCESS
-                return Run(run_id, succeeded, run.tags, time.monotonic() - began)
+                return Run(run_id, succeeded, run.tags, time.monotonic() - began, self._stale(run))
             time.sleep(LOOK_SECONDS)
         raise RuntimeError(f"Run {run_id} did not end; {self._log} holds what it printed.")
+
+    def _stale(self, run: dg.DagsterRun) -> frozenset[str]:
+        plan = plan_of(run, self._warehouse)
+        return frozenset(f"{window.dataset} {window.month}" for window in plan.stale) if plan else frozenset()
 
     def _find_schedule(self) -> RemoteSchedule:
         location = self.workspace.create_request_context().get_code_location(LOCATION)

@@ -22,19 +22,16 @@ from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
 from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.requests.profile import limit
 from vanc311_pipeline.settings import (
-    ARCHIVE,
     LIVE,
     RELEASE_MAY_MOVE_SHARE,
     REREAD_AFTER_DAYS,
     REREAD_SLACK_DAYS,
     REREAD_WITHIN_DAYS,
-    UNDATED,
 )
 from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts, advice
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
 
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
-_ARCHIVE_MARK = "archive:"
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,11 @@ class Plan:
     """What the portal says of each window of the datasets that were asked."""
     held: bool = False
     """Skipped because the release lost too much; not because all is well."""
-    last_month: str = field(default_factory=running_month)
 
     @property
     def months(self) -> list[str]:
-        """The stale months, oldest first; if there is none, the running one, so that a run has a partition."""
-        return sorted({window.month for window in self.stale if window.month != UNDATED}) or [self.last_month]
+        """The months to load, oldest first; `undated`, if it is among them, last."""
+        return sorted({window.month for window in self.stale})
 
     @property
     def rows(self) -> int:
@@ -112,7 +108,7 @@ def make_plan(
     for release in releases:
         if loss := shrinkage(release, ledger, answers, consent):
             why = f"Held, not followed: {release.dataset}: {loss}."
-            return Plan("load", why, releases, answers=answers, last_month=last_month)
+            return Plan("load", why, releases, answers=answers)
     unsettled = outdated | {line.window for line in held}
     changed = {
         window
@@ -121,7 +117,7 @@ def make_plan(
     }
     reread = longest_ago(ledger, answers.keys() - changed, now or datetime.now(UTC))
     stale = {window: answers[window].digest[:_SHORT] for window in sorted(changed | reread)}
-    return Plan("load", _why(what, answers, changed, reread), releases, stale, reread, answers, last_month=last_month)
+    return Plan("load", _why(what, answers, changed, reread), releases, stale, reread, answers)
 
 
 def ask(
@@ -218,21 +214,3 @@ def _names(releases: Sequence[Release]) -> str:
     return " and ".join(
         f"the release of {release.data_processed} with {release.records_count:,} rows" for release in releases
     )
-
-
-def write_stale(stale: Mapping[Window, str]) -> str:
-    """A plan's stale windows as one line of text, for a run's tag: `2025-01=0a1b… archive:2009-06=…`."""
-    return " ".join(
-        f"{_ARCHIVE_MARK if window.dataset == ARCHIVE else ''}{window.month}={digest}"
-        for window, digest in sorted(stale.items())
-    )
-
-
-def read_stale(text: str) -> dict[Window, str]:
-    """The inverse of `write_stale`."""
-    stale = {}
-    for item in text.split():
-        name, _, digest = item.partition("=")
-        dataset = ARCHIVE if name.startswith(_ARCHIVE_MARK) else LIVE
-        stale[Window(dataset, name.removeprefix(_ARCHIVE_MARK))] = digest
-    return stale

@@ -36,7 +36,7 @@ from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.failures import words_of_checks
 from vanc311_pipeline.orchestration.job import sync as sync_job
 from vanc311_pipeline.orchestration.measures import write_measures
-from vanc311_pipeline.orchestration.planning import plan_now, why_publish_again
+from vanc311_pipeline.orchestration.planning import keep, plan_now, why_publish_again
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
 from vanc311_pipeline.plan import published_again
@@ -140,8 +140,8 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
     plan = published_again(plan, why_publish_again(warehouse, settings.published_path, settings.ship_url))
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)
-    tags = {} if plan.action == "skip" else plan_tags(plan)
-    return Work(tags, len({window.month for window in plan.stale}), plan.rows, plan.why)
+    tags = {} if plan.action == "skip" else plan_tags(keep(warehouse, plan), plan)
+    return Work(tags, len(plan.months), plan.rows, plan.why)
 
 
 def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, work: Work, consent: list[str]) -> None:

@@ -3,8 +3,8 @@
 What belongs here: names, descriptions, dependencies, what each step calls and what it reports. What does not: how it is
 done; that is in `portal`, `requests`, `metrics` and `warehouse`.
 
-A run that was planned carries its plan as tags (`orchestration.tags`) and touches those months only; the other months of its range are
-left alone and say so. Every other run (a backfill, a hand-made materialization) does what it was told to, always.
+A run of `sync` that was told no months goes by a plan (`orchestration.planning`), its own if it was given none, and reports each month
+that it really loaded. Every other run (a backfill, a hand-made materialization) does what it was told to, always.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 from pydantic import Field
 
 from vanc311_pipeline import schema
@@ -24,8 +25,9 @@ from vanc311_pipeline.months import datasets_that_may_hold, running_month
 from vanc311_pipeline.orchestration import columns
 from vanc311_pipeline.orchestration.failures import failure, failure_or_retry
 from vanc311_pipeline.orchestration.partitions import EVERY_MONTH, MONTHS, ONE_RUN
+from vanc311_pipeline.orchestration.planning import plan_for, plan_of
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
-from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases, release_name
+from vanc311_pipeline.orchestration.tags import is_planned, release_name
 from vanc311_pipeline.plan import shrinkage
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
@@ -99,27 +101,32 @@ def raw_service_requests(
     A month counts only if its rows equal the portal's own count before and after, while the release stood still;
     else the file that was there stays.
     """
-    planned = planned_months(context.run.tags)
     actions: dict[Window, str] = {}
     try:
         with on_disk(store.raw_dir), portal.open() as client:
             warehouse = store.open()
-            releases = _begin(_releases(context, client, warehouse, planned), warehouse, config, context.run.run_id)
-            wanted = _wanted(context.partition_keys, planned, releases)
+            plan = None
+            if is_planned(context.run):
+                plan = plan_for(context.run, context.instance, client, store, config.accept_shrink)
+            releases = _begin(
+                plan.releases if plan else _releases(context, client, warehouse), warehouse, config, context.run.run_id
+            )
+            windows = list(plan.stale) if plan else _windows(context.partition_keys)
+            wanted = [window for window in windows if window.dataset in releases]
             with warehouse.read() as connection:
-                told = ledger.told_by_portal(connection, releases.values()) if planned is not None else {}
+                told = ledger.told_by_portal(connection, releases.values()) if plan else {}
                 others = missing_parts(store.raw_dir, wanted, ledger.months(connection))
             unasked = sorted({window.dataset for window in others} - releases.keys())
             releases |= _begin([client.release(name) for name in unasked], warehouse, config, context.run.run_id)
             for window in [*wanted, *(window for window in others if window.dataset in releases)]:
-                digest = planned.get(window) if planned is not None else None
+                digest = plan.stale.get(window) if plan else None
                 actions[window], rows = _land(
                     client, releases[window.dataset], window, store.raw_dir, digest, told.get(window)
                 )
                 context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
                 progress.landed(window.month, rows)
-        for month in context.partition_keys:
-            context.add_asset_metadata(_raw_metadata(store.raw_dir, month, actions), partition_key=month)
+        for month in sorted({window.month for window in actions}) if plan else context.partition_keys:
+            _report_month(context, month, _raw_metadata(store.raw_dir, month, actions))
     except PipelineError as error:
         raise failure_or_retry(error, context.op_execution_context, portal) from error
     return dg.MaterializeResult(
@@ -150,12 +157,8 @@ def _begin(found: Sequence[Release], warehouse: Warehouse, consent: Consent, run
     return releases
 
 
-def _releases(
-    context: dg.AssetExecutionContext, client: Portal, warehouse: Warehouse, planned: dict[Window, str] | None
-) -> list[Release]:
-    """The releases that the run is about: those that the plan saw, or else those that the portal has now."""
-    if planned is not None:
-        return read_releases(context.run.tags[RELEASES_TAG])
+def _releases(context: dg.AssetExecutionContext, client: Portal, warehouse: Warehouse) -> list[Release]:
+    """The releases that the portal has now of the datasets that a run needs which was told its months."""
     releases = [client.release(dataset) for dataset in _datasets(context, warehouse)]
     for release in releases:
         for note in release.drift():
@@ -173,15 +176,10 @@ def _datasets(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[s
     return sorted(wanted)
 
 
-def _wanted(months: Sequence[str], planned: dict[Window, str] | None, releases: Mapping[str, Release]) -> list[Window]:
-    """The windows to fetch: those planned, or else all that the months can have rows in, and those that no month can hold."""
-    told = [Window(dataset, month) for month in (*months, UNDATED) for dataset in (ARCHIVE, LIVE)]
-    wanted = (
-        planned
-        if planned is not None
-        else [w for w in told if w.month == UNDATED or w.dataset in datasets_that_may_hold(w.month)]
-    )
-    return [window for window in wanted if window.dataset in releases]
+def _windows(months: Sequence[str]) -> list[Window]:
+    """All that months can have rows in, and what no month can hold."""
+    windows = [Window(dataset, month) for month in (*months, UNDATED) for dataset in (ARCHIVE, LIVE)]
+    return [each for each in windows if each.month == UNDATED or each.dataset in datasets_that_may_hold(each.month)]
 
 
 def missing_parts(
@@ -249,7 +247,7 @@ def local_areas(
     warehouse = store.open()
     with warehouse.read() as connection:
         present = len(area_names(connection))
-    if planned_months(context.run.tags) is None or not present:
+    if not is_planned(context.run) or not present:
         try:
             with portal.open() as client:
                 present = replace_areas(warehouse, client.areas())
@@ -283,11 +281,11 @@ def service_requests(
     old rows stay, and a blocking check says so.
     """
     warehouse = store.open()
-    planned = planned_months(context.run.tags)
-    run_id, months = context.run.run_id, (*context.partition_keys, UNDATED)
+    plan = plan_of(context.run, warehouse)
+    run_id, months = context.run.run_id, plan.months if plan else [*context.partition_keys, UNDATED]
     loads = []
     try:
-        landed = {month: parts for month in months if (parts := _parts(store.raw_dir, month, planned))}
+        landed = {month: parts for month in months if (parts := _parts(store.raw_dir, month))}
         with warehouse.read() as connection:
             areas = area_names(connection)
             records = ledger.months(connection)
@@ -301,22 +299,19 @@ def service_requests(
                 load = _left_alone(month, records, "held" if held else "unchanged")
             progress.stored(month, load.rows_landed if load.action == "loaded" else 0)
             loads.append(load)
-            if month != UNDATED:
-                _report_request_month(context, load)
+            if load.action == "loaded" or month in context.partition_keys:
+                _report_month(context, month, _request_metadata(load))
     except PipelineError as error:
         raise failure(error) from error
-    releases = read_releases(context.run.tags[RELEASES_TAG]) if planned is not None else []
-    _conclude(warehouse, verdict, {release.dataset for release in releases}, run_id)
+    _conclude(warehouse, verdict, {release.dataset for release in plan.releases} if plan else set(), run_id)
     # With the newest month only: what a run of many months returns is copied into the event of each.
     newest = {"preview": columns.preview(warehouse, schema.service_requests)}
     context.add_asset_metadata(newest, partition_key=context.partition_keys[-1])
     return dg.MaterializeResult(metadata=_summary(warehouse, loads))
 
 
-def _parts(raw_dir: Path, month: str, planned: dict[Window, str] | None) -> Parts:
-    """A month's landed files; none if a plan leaves the month alone."""
-    if planned is not None and not any(window.month == month for window in planned):
-        return []
+def _parts(raw_dir: Path, month: str) -> Parts:
+    """A month's landed files."""
     paths = [landed_path(raw_dir, Window(dataset, month)) for dataset in (ARCHIVE, LIVE)]
     return [(about, path) for path in paths if (about := describe_landed(path))]
 
@@ -351,20 +346,32 @@ def _conclude(warehouse: Warehouse, verdict: Verdict, planned: Collection[str], 
             changelog.log_consent(connection, whole, run_id)
 
 
-def _report_request_month(context: dg.AssetExecutionContext, load: MonthLoad) -> None:
-    context.add_asset_metadata(
-        {
-            "dagster/partition_row_count": load.rows_stored,
-            "action": load.action,
-            "landed": load.rows_landed,
-            "stored": load.rows_stored,
-            "quarantined": load.rows_quarantined,
-            "added": load.added,
-            "changed": load.changed,
-            "removed": load.removed,
-        },
-        partition_key=load.month,
-    )
+def _report_month(context: dg.AssetExecutionContext, month: str, metadata: dict[str, Any]) -> None:
+    """Say what was done to a month: with Dagster's own report of it, or, where a plan took in more than its partition, beside it."""
+    if month == UNDATED:
+        return
+    if month in context.partition_keys:
+        context.add_asset_metadata(metadata, partition_key=month)
+        return
+    versions = {
+        DATA_VERSION_TAG: context.run.run_id,
+        CODE_VERSION_TAG: context.assets_def.code_versions_by_key[context.asset_key],
+    }
+    tags = {name: version for name, version in versions.items() if version}
+    context.log_event(dg.AssetMaterialization(context.asset_key, partition=month, metadata=metadata, tags=tags))
+
+
+def _request_metadata(load: MonthLoad) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": load.rows_stored,
+        "action": load.action,
+        "landed": load.rows_landed,
+        "stored": load.rows_stored,
+        "quarantined": load.rows_quarantined,
+        "added": load.added,
+        "changed": load.changed,
+        "removed": load.removed,
+    }
 
 
 def _summary(warehouse: Warehouse, loads: list[MonthLoad]) -> dict[str, Any]:

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.orchestration.failures import failure_or_retry
-from vanc311_pipeline.orchestration.planning import ask_anew
+from vanc311_pipeline.orchestration.planning import ask_anew, plan_of
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.statistics import STATISTICS
-from vanc311_pipeline.orchestration.tags import planned_months
+from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.settings import UNDATED, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits import curves, landed, metrics, plausibility, published, statistics, stored
@@ -270,21 +270,24 @@ def _table(name: str, lines: Sequence[Mapping[str, int | str]]) -> dict[str, dg.
     return {name: dg.MetadataValue.table(records)} if records else {}
 
 
-def months_to_audit(context: dg.AssetCheckExecutionContext, connection: sa.Connection) -> list[str] | None:
+def months_to_audit(
+    context: dg.AssetCheckExecutionContext, connection: sa.Connection, plan: Plan | None
+) -> list[str] | None:
     """The UTC months that the run loaded, and those that an earlier run loaded but didn't publish: a check failed, or it
     broke off. None, which means all, when the check was launched alone.
     """
     run = context.op_execution_context
-    planned = planned_months(context.run.tags)
-    if planned is None and not (run.has_partition_key or run.has_partition_key_range):
-        return None
-    mine = {window.month for window in planned} if planned is not None else {*run.partition_keys, UNDATED}
-    return sorted(mine | ledger.unpublished_months(connection))
+    if plan:
+        return sorted({*plan.months} | ledger.unpublished_months(connection))
+    if run.has_partition_key or run.has_partition_key_range:
+        return sorted({*run.partition_keys, UNDATED} | ledger.unpublished_months(connection))
+    return None
 
 
 def scene(context: dg.AssetCheckExecutionContext, store: StoreResource, connection: sa.Connection) -> Scene:
-    planned = planned_months(context.run.tags) is not None
-    return Scene(store, store.open(), connection, months_to_audit(context, connection), planned)
+    warehouse = store.open()
+    plan = plan_of(context.run, warehouse)
+    return Scene(store, warehouse, connection, months_to_audit(context, connection, plan), plan is not None)
 
 
 def checks_of(step: str) -> dg.AssetChecksDefinition:
@@ -309,7 +312,7 @@ def check_that_asks(check: Check) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, portal: PortalResource, store: StoreResource
     ) -> Iterator[dg.AssetCheckResult]:
         warehouse = store.open()
-        if planned_months(context.run.tags) is None:
+        if plan_of(context.run, warehouse) is None:
             try:
                 with portal.open() as client:
                     ask_anew(client, warehouse)

@@ -2,8 +2,10 @@
 
 import dagster as dg
 
+from vanc311_pipeline.orchestration.tags import SYNC
+
 sync = dg.define_asset_job(
-    "sync",
+    SYNC,
     selection=dg.AssetSelection.all(),
     description="From the portal to the published file: land, clean, store, aggregate, check, publish.",
     executor_def=dg.in_process_executor,

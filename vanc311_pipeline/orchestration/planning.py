@@ -7,19 +7,22 @@ from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import dagster as dg
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import StorageError
+from vanc311_pipeline.errors import IntegrityError, StorageError
 from vanc311_pipeline.months import running_month
-from vanc311_pipeline.plan import Plan, ask, make_plan
+from vanc311_pipeline.orchestration.resources import StoreResource
+from vanc311_pipeline.orchestration.tags import PLAN_TAG, plan_tags
+from vanc311_pipeline.plan import Plan, ask, make_plan, published_again
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.shipping import without_secrets
-from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse import holds, ledger, plans
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
@@ -27,14 +30,59 @@ from vanc311_pipeline.warehouse.sqlite import open_read_only
 def plan_now(
     client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()
 ) -> Plan:
-    """What to do about the portal's present state, given what the warehouse holds."""
+    """What to load of the portal's present state, given what the warehouse holds; what the portal says is written down."""
+    plan = plan_only(client, warehouse, datasets, consent)
+    if plan.answers:
+        _write_down(warehouse, plan.releases, plan.answers)
+    return plan
+
+
+def plan_only(
+    client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()
+) -> Plan:
+    """The same, and nothing is written."""
     with warehouse.read() as connection:
         months = ledger.months(connection)
         known = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
         held = [line for line in holds.held(connection) if line.dataset in datasets]
-    plan = make_plan(client, months, known, CODE_VERSION, datasets, held, consent)
-    if plan.answers:
-        _write_down(warehouse, plan.releases, plan.answers)
+    return make_plan(client, months, known, CODE_VERSION, datasets, held, consent)
+
+
+def keep(warehouse: Warehouse, plan: Plan) -> str:
+    """Write a plan down for the run that will go by it; its name."""
+    with warehouse.write() as connection:
+        return plans.write(connection, plan)
+
+
+def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
+    """The plan that a run goes by; None if it was told what to do, or has no plan yet."""
+    if PLAN_TAG not in run.tags:
+        return None
+    with warehouse.read() as connection:
+        return plans.find(connection, run.tags[PLAN_TAG])
+
+
+def plan_for(
+    run: dg.DagsterRun, instance: dg.DagsterInstance, client: Portal, store: StoreResource, consent: Collection[str]
+) -> Plan:
+    """The plan that a run goes by, made now if there is none: it was launched by hand, to come into step.
+
+    Raises:
+        IntegrityError: the portal's release is held.
+    """
+    warehouse = store.open()
+    if plan := plan_of(run, warehouse):
+        return plan
+    plan = published_again(
+        plan_now(client, warehouse, consent=consent),
+        why_publish_again(warehouse, store.published_path, store.ship_url),
+    )
+    if plan.held:
+        raise IntegrityError(plan.why)
+    tags = plan_tags(keep(warehouse, plan), plan)
+    instance.add_run_tags(run.run_id, tags)
+    # The steps to come, too: Dagster reads their partition from the tags of this very run.
+    dict.update(run.tags, tags)
     return plan
 
 

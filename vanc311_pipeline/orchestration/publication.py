@@ -1,6 +1,5 @@
 """The last assets, the published file and its shipment, and which assets there are."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -20,9 +19,10 @@ from vanc311_pipeline.orchestration.assets import (
 )
 from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
 from vanc311_pipeline.orchestration.failures import AFTER_PUBLICATION, failure
+from vanc311_pipeline.orchestration.planning import plan_of
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.statistics import STATISTICS, statistics
-from vanc311_pipeline.orchestration.tags import RELEASES_TAG, planned_months, read_releases
+from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
@@ -53,7 +53,7 @@ def published_database(
             warehouse,
             store.published_path,
             context.run.run_id,
-            settled_datasets(warehouse, context.run.tags),
+            settled_datasets(warehouse, plan_of(context.run, warehouse)),
             last_results(context.instance),
         )
     except PipelineError as error:
@@ -139,20 +139,19 @@ def result_of(found: dg.AssetCheckEvaluation) -> str:
     return "failed" if found.severity == dg.AssetCheckSeverity.ERROR else "warned"
 
 
-def settled_datasets(warehouse: Warehouse, tags: Mapping[str, str]) -> list[str]:
+def settled_datasets(warehouse: Warehouse, plan: Plan | None) -> list[str]:
     """The datasets whose present release is wholly taken over: the run was planned, and every stale window is in step."""
-    planned = planned_months(tags)
-    if planned is None:
+    if plan is None:
         return []
     with warehouse.read() as connection:
         records = ledger.months(connection)
     behind = {
         window.dataset
-        for window, digest in planned.items()
+        for window, digest in plan.stale.items()
         if not EMPTY.digest.startswith(digest)
         and not (window in records and records[window].fingerprint.startswith(digest))
     }
-    return [release.dataset for release in read_releases(tags[RELEASES_TAG]) if release.dataset not in behind]
+    return [release.dataset for release in plan.releases if release.dataset not in behind]
 
 
 def assets(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:

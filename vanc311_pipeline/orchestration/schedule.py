@@ -18,7 +18,8 @@ Time: an evaluation goes by the instant that it was scheduled for, and looks at 
 that the code server, not the portal, can't be reached.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -27,16 +28,19 @@ from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.at_work import end_dead_runs
 from vanc311_pipeline.orchestration.deadline import within
 from vanc311_pipeline.orchestration.job import sync
-from vanc311_pipeline.orchestration.planning import plan_now, why_publish_again
+from vanc311_pipeline.orchestration.planning import keep, plan_now, plan_only, why_publish_again
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
 from vanc311_pipeline.plan import Plan, published_again
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 SLOT_TAG = "vanc311/slot"
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""The daemon's clock and the code server's, at most: what is scheduled for later than that is a preview."""
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -68,38 +72,55 @@ def every_50_minutes(
 ) -> dg.RunRequest | dg.SkipReason:
     now = context.scheduled_execution_time
     slot = slot_of(now)
-    following = f"The next slot begins at {slot_name(next_slot(slot))}."
     try:
-        waits = _why_wait(context.instance, store.warehouse)
+        if now > datetime.now(UTC) + CLOCKS_DIFFER:
+            return _preview(slot, portal, store)
+        return _tick(context.instance, slot, now, portal, store)
     except PipelineError as error:
-        raise TickFailed(f"Slot {slot_name(slot)}: {error} Asking again in ten minutes.") from None
-    if (already := _already(context.instance, slot, now)) is not None:
+        raise TickFailed(f"Slot {slot_name(slot)}: {_reason(error)} Asking again in ten minutes.") from None
+
+
+def _tick(
+    instance: dg.DagsterInstance, slot: datetime, now: datetime, portal: PortalResource, store: StoreResource
+) -> dg.RunRequest | dg.SkipReason:
+    following = f"The next slot begins at {slot_name(next_slot(slot))}."
+    waits = _why_wait(instance, store.warehouse)
+    if (already := _already(instance, slot, now)) is not None:
         return dg.SkipReason(f"Slot {slot_name(slot)} is done: {already} {following}")
     if waits:
         return dg.SkipReason(f"Slot {slot_name(slot)} waits: {waits} Asking again in ten minutes.")
+    warehouse = store.open()
     try:
-        plan = within(
-            TICK_SECONDS,
-            lambda: _plan(portal, store),
-            PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."),
-        )
+        plan = _ask(portal, store, lambda client: plan_now(client, warehouse))
     except QuotaExceeded as error:
-        _remember(context.instance, slot, "quota", str(error), until=error.until)
+        _remember(instance, slot, "quota", str(error), until=error.until)
         return dg.SkipReason(f"Slot {slot_name(slot)}: {error}")
-    except PipelineError as error:
-        raise TickFailed(f"Slot {slot_name(slot)}: {_reason(error)} Asking again in ten minutes.") from None
-    _remember(context.instance, slot, plan.action, plan.why, plan=plan)
+    _remember(instance, slot, plan.action, plan.why, plan=plan)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {slot_name(slot)}: {plan.why} {following}")
-    return dg.RunRequest(run_key=slot_name(slot), tags={**plan_tags(plan), SLOT_TAG: slot_name(slot)})
+    tags = {**plan_tags(keep(warehouse, plan), plan), SLOT_TAG: slot_name(slot)}
+    return dg.RunRequest(run_key=slot_name(slot), tags=tags)
 
 
-def _plan(portal: PortalResource, store: StoreResource) -> Plan:
+def _preview(slot: datetime, portal: PortalResource, store: StoreResource) -> dg.RunRequest | dg.SkipReason:
+    """What a slot to come would do if it were now: Dagster's UI lets people ask. Nothing is written, and a run that is launched
+    from there is no slot's: it plans for itself.
+    """
+    plan = _ask(portal, store, lambda client: plan_only(client, store.warehouse))
+    if plan.action == "skip":
+        return dg.SkipReason(f"Slot {slot_name(slot)}, if it were now: {plan.why}")
+    return dg.RunRequest()
+
+
+def _ask(portal: PortalResource, store: StoreResource, make: Callable[[Portal], Plan]) -> Plan:
     """One question, one attempt: the next heartbeat is the retry."""
-    with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
-        warehouse = store.open()
-        plan = plan_now(client, warehouse)
-    return published_again(plan, why_publish_again(warehouse, store.published_path, store.ship_url))
+
+    def ask() -> Plan:
+        with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
+            plan = make(client)
+        return published_again(plan, why_publish_again(store.warehouse, store.published_path, store.ship_url))
+
+    return within(TICK_SECONDS, ask, PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."))
 
 
 def _reason(error: PipelineError) -> str:

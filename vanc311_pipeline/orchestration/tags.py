@@ -1,22 +1,29 @@
-"""Tags: a plan written on a run, so that the run knows what to do and a person sees why it was made.
+"""Tags of a run: what it is to do, so that a person sees why it was made. A plan is named, and stands in the warehouse.
 
-What belongs here: the tags' names, and the writing and reading of their values. What does not: making the plan
-(`vanc311_pipeline.plan`) and acting on it (`orchestration.assets`).
+A run that goes by a plan is of one partition in Dagster's eyes, the newest month that it loads, because Dagster reports every
+partition of a run as made, and takes no run of partitioned assets without one. Its other months it reports itself.
+
+What belongs here: the tags' names and values. What does not: making the plan (`vanc311_pipeline.plan`) and keeping it
+(`warehouse.plans`). No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.
 """
 
-from collections.abc import Mapping, Sequence
+from textwrap import shorten
 
-from vanc311_pipeline.plan import Plan, read_stale, write_stale
-from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.settings import LIVE
+import dagster as dg
 
+from vanc311_pipeline.months import running_month
+from vanc311_pipeline.plan import Plan
+from vanc311_pipeline.portal.contract import Release
+from vanc311_pipeline.settings import LIVE, UNDATED
+
+SYNC = "sync"
+"""The job that comes into step with the portal."""
+PLAN_TAG = "vanc311/plan"
 RELEASE_TAG = "vanc311/release"
-REREAD_TAG = "vanc311/read_again"
 WHY_TAG = "vanc311/why"
-# What only the run reads: the UI shows no tag that begins with `.dagster/`.
-STALE_TAG = ".dagster/vanc311_stale"
-RELEASES_TAG = ".dagster/vanc311_releases"
-# Dagster's own names of the tags that make a run cover a range of partitions.
+LONGEST = 255
+# Dagster's own names of the tags that tell a run which partitions it covers.
+PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -25,33 +32,21 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 
-def plan_tags(plan: Plan) -> dict[str, str]:
-    """The tags of a planned run: its range, what is stale in it, for which release, and why."""
+def plan_tags(name: str, plan: Plan) -> dict[str, str]:
+    """The tags of a planned run: the plan's name, for which release it is, why, and the one partition."""
     live = next(release for release in plan.releases if release.dataset == LIVE)
+    dated = [month for month in plan.months if month != UNDATED]
     return {
-        **range_tags(plan.months[0], plan.months[-1]),
-        STALE_TAG: write_stale(plan.stale),
+        PLAN_TAG: name,
         RELEASE_TAG: release_name(live),
-        RELEASES_TAG: write_releases(plan.releases),
-        REREAD_TAG: " ".join(sorted(window.month for window in plan.reread)) or "none",
-        WHY_TAG: plan.why,
+        WHY_TAG: shorten(plan.why, LONGEST, placeholder=" …"),
+        PARTITION_TAG: dated[-1] if dated else running_month(),
     }
 
 
-def planned_months(tags: Mapping[str, str]) -> dict[Window, str] | None:
-    """The stale windows that a run was planned for; None if it was not planned but told."""
-    return read_stale(tags[STALE_TAG]) if STALE_TAG in tags else None
-
-
-def write_releases(releases: Sequence[Release]) -> str:
-    """A plan's releases as one line of text, for a run's tag."""
-    return "; ".join(f"{release.dataset} {release_name(release)}" for release in releases)
-
-
-def read_releases(text: str) -> list[Release]:
-    """The inverse of `write_releases`; the fields were looked at by the plan and are not told."""
-    told = [item.split() for item in text.split("; ")]
-    return [Release(dataset, data_processed, int(count), fields=()) for dataset, data_processed, count in told]
+def is_planned(run: dg.DagsterRun) -> bool:
+    """Whether a run goes by a plan: one of `sync` does, unless it was told which months."""
+    return PLAN_TAG in run.tags or (run.job_name == SYNC and not {PARTITION_TAG, RANGE_START_TAG} & run.tags.keys())
 
 
 def release_name(release: Release) -> str:

@@ -69,7 +69,7 @@ from vanc311_pipeline.schema.statistics import (
     time_to_close_curves,
     waiting_times,
 )
-from vanc311_pipeline.schema.work import turns, work_metadata
+from vanc311_pipeline.schema.work import plans, turns, work_metadata
 
 __all__ = [
     "COUNTS",
@@ -111,6 +111,7 @@ __all__ = [
     "outcome_mapping",
     "outcomes",
     "periods",
+    "plans",
     "portal_months",
     "portal_releases",
     "publications",

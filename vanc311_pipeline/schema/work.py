@@ -6,6 +6,22 @@ from vanc311_pipeline.schema.columns import integer, text
 
 work_metadata = sa.MetaData()
 
+plans = sa.Table(
+    "plans",
+    work_metadata,
+    text("name", "digest of what it says", "hex", primary_key=True),
+    text("planned_at", "when it was made", "UTC instant"),
+    text("why", "what the portal has that we haven't, in a sentence"),
+    text("releases", "the portal's releases that it is about: dataset, instant, rows", "JSON list"),
+    text(
+        "windows",
+        "what is to be loaded: dataset, month, the portal's fingerprint, whether it is only read again",
+        "JSON list",
+    ),
+    comment="What a run is to do; the last days' plans.",
+    sqlite_strict=True,
+)
+
 turns = sa.Table(
     "turns",
     work_metadata,

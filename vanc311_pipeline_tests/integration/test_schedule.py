@@ -23,20 +23,13 @@ from vanc311_pipeline.orchestration.assets import portal_key
 from vanc311_pipeline.orchestration.resources import PortalResource, store_resource
 from vanc311_pipeline.orchestration.schedule import SLOT_TAG, TickFailed, every_50_minutes
 from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
-from vanc311_pipeline.orchestration.tags import (
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    RELEASE_TAG,
-    RELEASES_TAG,
-    STALE_TAG,
-    WHY_TAG,
-)
-from vanc311_pipeline.plan import read_stale
+from vanc311_pipeline.orchestration.tags import PARTITION_TAG, PLAN_TAG, RELEASE_TAG, WHY_TAG
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LIVE, TICK_SECONDS
+from vanc311_pipeline.warehouse import plans
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.lock import turn
 
@@ -153,14 +146,18 @@ def test_a_skip_is_shown_on_the_portals_asset(tick, instance, portal):
     assert said["release"] == f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ} {len(portal.frame)}"
 
 
-def test_a_changed_portal_gives_one_run_over_the_range_of_its_stale_months(tick, portal):
+def planned(settings, request):
+    with Warehouse.of(settings).read() as connection:
+        return plans.find(connection, request.tags[PLAN_TAG])
+
+
+def test_a_changed_portal_gives_one_run_with_a_plan_of_its_stale_months(tick, portal, copied):
     frame = EDITS["insert_old"].function(portal.frame, rows=1, opened="2024-02-05T19:30:00+00:00")
     portal.publish(EDITS["insert_old"].function(frame, rows=1, opened="2024-06-05T19:30:00+00:00"))
     [request] = tick().run_requests
-    assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == ("2024-02", "2024-06")
-    assert set(read_stale(request.tags[STALE_TAG])) == {Window(LIVE, "2024-02"), Window(LIVE, "2024-06")}
+    assert set(planned(copied, request).stale) == {Window(LIVE, "2024-02"), Window(LIVE, "2024-06")}
+    assert request.tags[PARTITION_TAG] == "2024-06"
     assert request.tags[RELEASE_TAG] == f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ} {len(portal.frame)}"
-    assert request.tags[RELEASES_TAG] == f"{LIVE} {request.tags[RELEASE_TAG]}"
     assert "2 stale months" in request.tags[WHY_TAG]
     assert request.tags[SLOT_TAG] == request.run_key == slot_name(SLOT)
     assert asked(portal) == 2
@@ -353,31 +350,60 @@ def test_finished_runs_and_other_jobs_are_in_nobodys_way(tick, portal, instance,
     assert asked(portal) == 1
 
 
-def test_a_portal_that_lost_too_much_gives_a_run_that_says_so_and_loads_nothing(tick, portal):
+def test_a_portal_that_lost_too_much_gives_a_run_that_says_so_and_loads_nothing(tick, portal, copied):
     portal.publish_edit("truncate")
     [request] = tick().run_requests
     assert "held, not followed" in request.tags[WHY_TAG]
-    assert read_stale(request.tags[STALE_TAG]) == {}
+    assert planned(copied, request).stale == {}
 
 
 def test_an_empty_warehouse_is_filled_by_the_first_tick(tick, portal, copied, tmp_path):
-    [request] = tick(settings=replace(copied, data_dir=tmp_path / "new")).run_requests
+    new = replace(copied, data_dir=tmp_path / "new")
+    [request] = tick(settings=new).run_requests
     months = portal.frame[OPENED].dt.strftime("%Y-%m")
-    assert (request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) == (months.min(), months.max())
-    assert {window.month for window in read_stale(request.tags[STALE_TAG])} == set(months)
+    assert planned(new, request).months == sorted(set(months))
 
 
-def test_a_tick_writes_down_what_the_portal_answered_and_nothing_else(tick, portal, copied):
-    def stored():
-        with Warehouse.of(copied).read() as connection:
-            return {
-                table.name: connection.execute(sa.select(table).order_by(*table.columns)).all()
-                for table in schema.metadata.sorted_tables
-            }
+def stored(settings):
+    with Warehouse.of(settings).read() as connection:
+        return {
+            table.name: connection.execute(sa.select(table).order_by(*table.columns)).all()
+            for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables)
+        }
 
+
+def test_a_tick_writes_down_its_plan_and_what_the_portal_answered_and_nothing_else(tick, portal, copied):
     portal.publish_edit("touch")
-    before = stored()
+    before = stored(copied)
     tick(settings=copied)
-    after = stored()
-    assert {name for name in before if before[name] != after[name]} == {"portal_months"}
+    after = stored(copied)
+    assert {name for name in before if before[name] != after[name]} == {"portal_months", "plans"}
     assert sum(line.rows for line in after["portal_months"]) == len(portal.frame)
+
+
+# -- looking ahead -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("edit", [None, "touch"])
+def test_a_preview_of_a_tick_to_come_says_what_it_would_do_and_writes_nothing(tick, portal, instance, copied, edit):
+    if edit:
+        portal.publish_edit(edit)
+    add_run(instance, "STARTED")
+    before = stored(copied)
+    answer = tick(datetime.now(UTC) + BEAT, settings=copied)
+    if edit:
+        [request] = answer.run_requests
+        assert {SLOT_TAG, PLAN_TAG}.isdisjoint(
+            request.tags
+        )  # launched from the preview, it is no slot's and plans for itself
+    else:
+        assert "if it were now: Nothing changed" in answer.skip_message
+    assert stored(copied) == before
+    assert instance.fetch_observations(portal_key(LIVE), limit=1).records == []
+    assert [run.status.value for run in instance.get_runs()] == ["STARTED"]
+
+
+def test_a_preview_without_a_warehouse_makes_none(tick, copied, tmp_path):
+    with pytest.raises(TickFailed):
+        tick(datetime.now(UTC) + BEAT, settings=replace(copied, data_dir=tmp_path / "new"))
+    assert not (tmp_path / "new").exists()

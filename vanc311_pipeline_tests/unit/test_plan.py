@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SchemaMismatch
-from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.planning import plan_now
-from vanc311_pipeline.plan import Plan, longest_ago, make_plan, read_stale, shrank, shrinkage, write_stale
+from vanc311_pipeline.plan import Plan, longest_ago, make_plan, shrank, shrinkage
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.portal.standin import Fault
@@ -83,7 +82,7 @@ def test_a_new_release_without_a_change_has_no_stale_month(portal, plan):
     made = plan()
     assert (made.action, made.stale, made.rows) == ("load", {}, 0)
     assert made.why.endswith("with no month changed.")
-    assert made.months == [running_month()]  # a run needs a partition
+    assert made.months == []
 
 
 # -- which months are stale ------------------------------------------------------------------------------------------
@@ -356,20 +355,14 @@ def test_a_portal_with_other_fields_is_refused_before_anything_is_planned(portal
     assert asked(portal) == [LIVE]
 
 
-# -- how a plan is written down --------------------------------------------------------------------------------------
+# -- the months of a plan --------------------------------------------------------------------------------------------
 
 a_window = st.builds(
     Window, st.sampled_from([LIVE, ARCHIVE]), st.sampled_from(["2009-06", "2021-12", "2022-01", "2026-01", "undated"])
 )
 
 
-@given(stale=st.dictionaries(a_window, st.text("0123456789abcdef", min_size=12, max_size=12)))
-def test_stale_windows_survive_being_written_as_a_tag(stale):
-    assert read_stale(write_stale(stale)) == stale
-
-
 @given(stale=st.dictionaries(a_window, st.just(GONE), min_size=1))
-def test_a_plans_months_are_those_that_a_partition_can_hold(stale):
-    made = Plan("load", "", (), stale, last_month="2026-02")
-    dated = {window.month for window in stale} - {"undated"}
-    assert made.months == (sorted(dated) or ["2026-02"])
+def test_a_plans_months_are_named_once_and_oldest_first(stale):
+    made = Plan("load", "", (), stale)
+    assert made.months == sorted({window.month for window in stale})

@@ -408,6 +408,15 @@ CREATE TABLE periods (
 	PRIMARY KEY (period)
 )
  STRICT;
+CREATE TABLE plans (
+	name TEXT NOT NULL, 
+	planned_at TEXT NOT NULL, 
+	why TEXT NOT NULL, 
+	releases TEXT NOT NULL, 
+	windows TEXT NOT NULL, 
+	PRIMARY KEY (name)
+)
+ STRICT;
 CREATE TABLE portal_months (
 	dataset TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 

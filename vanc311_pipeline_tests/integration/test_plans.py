@@ -1,0 +1,120 @@
+"""Claims about plans in the warehouse, and about the runs that go by them: nothing but a plan's months is loaded and reported."""
+
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vanc311_pipeline.commands.instance import open_instance
+from vanc311_pipeline.definitions import build_definitions
+from vanc311_pipeline.orchestration.checks import CHECKS
+from vanc311_pipeline.orchestration.tags import PLAN_TAG, RELEASE_TAG, WHY_TAG
+from vanc311_pipeline.plan import Plan
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.schema import plans as table
+from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.warehouse import ledger, plans
+from vanc311_pipeline.warehouse.engine import Warehouse
+
+A_WINDOW = st.builds(
+    Window, st.sampled_from([LIVE, ARCHIVE]), st.sampled_from(["2009-06", "2021-12", "2022-01", "2026-01", "undated"])
+)
+RELEASES = (
+    Release(LIVE, "2026-08-16T14:06:58Z", 1_265_542, fields=()),
+    Release(ARCHIVE, "2024-04-24T22:32:28Z", 2_083_091, fields=()),
+)
+
+
+# -- kept --------------------------------------------------------------------------------------------------------------
+
+
+@given(stale=st.dictionaries(A_WINDOW, st.text("0123456789abcdef", min_size=12, max_size=12)), data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+def test_a_plan_is_found_as_it_was_written(warehouse, stale, data):
+    reread = frozenset(data.draw(st.sets(st.sampled_from(sorted(stale))))) if stale else frozenset()
+    plan = Plan("load", "because", RELEASES, stale, reread)
+    with warehouse.write() as connection:
+        name = plans.write(connection, plan)
+        assert plans.find(connection, name) == plan
+        assert plans.write(connection, plan) == name  # so the run request of a lost tick is made again as it was
+
+
+def test_plans_of_more_than_a_week_ago_are_forgotten(warehouse):
+    with warehouse.write() as connection:
+        old = plans.write(connection, Plan("load", "old", RELEASES[:1]))
+        connection.execute(sa.update(table).values(planned_at="2025-01-01T00:00:00Z"))
+        new = plans.write(connection, Plan("load", "new", RELEASES[:1]))
+        assert set(connection.scalars(sa.select(table.c.name))) == {new} != {old}
+
+
+# -- gone by -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def portal(open_portal):
+    """The portal that the synced warehouse is in step with."""
+    return open_portal()
+
+
+@pytest.fixture
+def launch(copied, portal, tmp_path, monkeypatch):
+    """Runs the job `sync` as Dagster's UI does from its launchpad; whether it succeeded, the run, and the instance."""
+    here = replace(copied, portal_url=portal.url, dagster_home=tmp_path / "home")
+    for name, value in here.to_environment().items():
+        monkeypatch.setenv(name, value)
+    with open_instance(here) as instance:
+
+        def run(**options):
+            job = build_definitions(here).resolve_job_def("sync")
+            result = job.execute_in_process(instance=instance, raise_on_error=False, **options)
+            return result.success, instance.get_run_by_id(result.run_id), instance
+
+        yield run
+
+
+def months_reported(instance, asset):
+    return instance.get_materialized_partitions(dg.AssetKey(asset))
+
+
+def test_a_run_that_was_told_nothing_plans_for_itself_and_reports_the_months_that_it_loaded(portal, copied, launch):
+    frame = EDITS["insert_old"].function(portal.frame, rows=1, opened="2024-02-05T19:30:00+00:00")
+    portal.publish(EDITS["insert_old"].function(frame, rows=1, opened="2024-06-05T19:30:00+00:00"))
+    succeeded, run, instance = launch()
+    assert succeeded
+    assert run.tags[RELEASE_TAG] == f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ} {len(portal.frame)}"
+    assert "2 stale months" in run.tags[WHY_TAG]
+    for asset in ("raw_service_requests", "service_requests"):
+        assert months_reported(instance, asset) == {"2024-02", "2024-06"}, asset
+    with Warehouse.of(copied).read() as connection:
+        assert plans.find(connection, run.tags[PLAN_TAG]).months == ["2024-02", "2024-06"]
+        assert ledger.last_release(connection, LIVE).state == "settled"
+        months = ledger.months(connection)
+    released = run.tags[RELEASE_TAG].split()[0]
+    assert {window.month for window, record in months.items() if record.data_processed == released} == {
+        "2024-02",
+        "2024-06",
+    }
+    checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [check.spec.key for check in CHECKS if check.asset == "service_requests"]
+    )
+    assert {record.run_id for record in checks.values()} == {run.run_id}
+
+
+def test_a_run_that_was_told_a_month_loads_it_whatever_the_portal_says(launch):
+    succeeded, _, instance = launch(partition_key="2024-05")
+    assert succeeded
+    assert months_reported(instance, "service_requests") == {"2024-05"}
+
+
+def test_a_held_portal_fails_a_run_that_plans_for_itself_with_the_reason(portal, copied, launch):
+    portal.publish_edit("truncate")
+    for _ in range(2):  # the first holds the release, the second finds it held
+        succeeded, run, instance = launch()
+        assert not succeeded
+        assert months_reported(instance, "service_requests") == set()
+    [failed, *_] = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    assert failed.dagster_event.step_failure_data.user_failure_data.description.startswith("Held: ")
