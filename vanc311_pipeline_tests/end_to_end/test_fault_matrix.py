@@ -8,13 +8,14 @@ with the right exit code and words; and once it is over, the next sync brings ev
 import re
 from collections import Counter
 
+import pandas as pd
 import pytest
 
 from vanc311_pipeline.portal.standin import Fault
 from vanc311_pipeline.portal.standin.catalogue import CATALOGUE
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.portal.standin.faults import KINDS
-from vanc311_pipeline_tests.end_to_end.city import OPENED, expected
+from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, expected
 
 QUICK_DRIP = {"slow_drip": {"bytes": 500, "seconds": 0.0001}}
 
@@ -179,8 +180,15 @@ def june(frame):
     return frame[OPENED].dt.strftime("%Y-%m") == "2024-06"
 
 
+def touched(frame):
+    """The same with a new last change, which the fingerprint shows."""
+    return frame.assign(**{MODIFIED: frame[MODIFIED] + pd.Timedelta(seconds=1)})
+
+
 NONSENSE = {
-    "Close is called Closed": (lambda f: f.replace({"status": {"Close": "Closed"}}), "all", "unknown status 'Closed'"),
+    "Close is called Closed": (
+        lambda f: touched(f).replace({"status": {"Close": "Closed"}}), "all", "unknown status 'Closed'",
+    ),
     "a month has no department": (
         lambda f: f.assign(department=f["department"].mask(june(f))), "2024-06", "rows that can be used 604 → 0",
     ),
