@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
 from vanc311_pipeline import schema
@@ -353,11 +353,8 @@ def _report_month(context: dg.AssetExecutionContext, month: str, metadata: dict[
     if month in context.partition_keys:
         context.add_asset_metadata(metadata, partition_key=month)
         return
-    versions = {
-        DATA_VERSION_TAG: context.run.run_id,
-        CODE_VERSION_TAG: context.assets_def.code_versions_by_key[context.asset_key],
-    }
-    tags = {name: version for name, version in versions.items() if version}
+    # No code version: without the inputs' versions, which only Dagster's own report has, the month would be stale for ever.
+    tags = {DATA_VERSION_TAG: context.run.run_id}
     context.log_event(dg.AssetMaterialization(context.asset_key, partition=month, metadata=metadata, tags=tags))
 
 
