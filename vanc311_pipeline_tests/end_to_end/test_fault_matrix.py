@@ -62,14 +62,15 @@ FOLLOWED = {
     "reopen": "reopened", "add_twin": "opened", "remove_twin": "vanished", "relabel_type": "relabelled",
 }  # fmt: skip
 # These leave last_modified as it was, as the portal might: outside the fingerprint's sight.
-SILENT = ["edit_silently", "new_closure_reason", "new_channel", "outside_city", "close_before_open"]
+SILENT = ["edit_silently", "new_closure_reason", "new_channel", "close_before_open"]
 HELD = {
     "truncate": {"before": "2024-06-01", "halved_from": "2024-07-01"},
     "empty": {},
     "empty_month": {"month": "2024-06"},
 }
 QUARANTINED = {"null_key": {"rows": 3}, "impossible_opened": {"rows": 2}}
-OTHER_EDITS = {"new_area"}
+# outside_city shows in the fingerprint only where the row had no point before.
+OTHER_EDITS = {"new_area", "outside_city"}
 
 
 def test_the_matrix_covers_every_fault_of_the_contract():
