@@ -31,7 +31,7 @@ from benchmarks.topology import ROOT, Topology, topology
 from vanc311_pipeline.orchestration.schedule import SLOT_TAG
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.portal.standin import EDITS, Fault, StandIn
-from vanc311_pipeline.settings import RELEASE_MAY_MOVE_SHARE
+from vanc311_pipeline.settings import MAY_MOVE_SHARE
 
 SLOTS = 29
 SLOT_SECONDS = 60  # as the code location has it: `day_location`
@@ -356,7 +356,7 @@ def month_held_and_recovered(day: Day) -> None:
     told, whole = day.alerts("newly held"), day.city.frame
     months = whole["service_request_open_timestamp"].dt.strftime("%Y-%m").value_counts()
     # The largest whose loss is not one of the whole portal, which would be refused at once, without a month held.
-    month = str(months[months < len(whole) * RELEASE_MAY_MOVE_SHARE].idxmax())
+    month = str(months[months < len(whole) * MAY_MOVE_SHARE].idxmax())
     day.release(EDITS["empty_month"].function(whole, month=month))
     day.wait_for("the alert of the held month arrived", lambda: day.alerts("newly held") > told, 4 * SLOT_SECONDS)
     if day.is_published():

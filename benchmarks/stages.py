@@ -28,7 +28,6 @@ from sqlalchemy.schema import CreateTable
 from vanc311_pipeline import schema
 from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.metrics.levels import LEVELS
-from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
@@ -59,11 +58,11 @@ def warehouse_in(folder: Path) -> Warehouse:
 
 def stage_land(folder: Path, url: str) -> int:
     """Ask for every month over HTTP and keep it as a landed file, with the proof that it is whole."""
-    rows, last_month = 0, running_month()
+    rows = 0
     with open_portal(url) as portal:
         release = portal.release(LIVE)
-        for month in sorted(fingerprints(portal.cells(LIVE), last_month)):
-            rows += land(portal, release, Window(LIVE, month), last_month, folder / "raw").rows
+        for month in sorted(fingerprints(portal.cells(LIVE), release.last_month)):
+            rows += land(portal, release, Window(LIVE, month), folder / "raw").rows
     return rows
 
 

@@ -12,6 +12,7 @@ from vanc311_pipeline.orchestration.deep import verify_deep
 from vanc311_pipeline.orchestration.job import sync, verify
 from vanc311_pipeline.orchestration.logs import set_up_location_logs
 from vanc311_pipeline.orchestration.measures import measures
+from vanc311_pipeline.orchestration.partitions import EVERY, LIVE_ONLY, has_archive
 from vanc311_pipeline.orchestration.presentation import presented
 from vanc311_pipeline.orchestration.pruning import prune_job, prune_schedule
 from vanc311_pipeline.orchestration.publication import assets
@@ -21,16 +22,20 @@ from vanc311_pipeline.progress import Progress, Silent
 from vanc311_pipeline.settings import Settings
 
 
-def build_definitions(settings: Settings, progress: Progress | None = None) -> dg.Definitions:
+def build_definitions(
+    settings: Settings, progress: Progress | None = None, archive: bool | None = None
+) -> dg.Definitions:
     """Fresh definitions.
 
     Args:
         settings: where the portal and the data are.
         progress: who is told of each month; nobody by default.
+        archive: whether the months before 2022 are partitions, too; by default if the archive was landed here.
     """
+    months = EVERY if archive or (archive is None and has_archive(settings)) else LIVE_ONLY
     prune = prune_job(settings)
     return dg.Definitions(
-        assets=presented(assets(settings), settings),
+        assets=presented(assets(settings), settings, months),
         asset_checks=asset_checks(settings),
         jobs=[sync, verify, verify_deep, prune],
         schedules=[every_50_minutes, prune_schedule(prune)],

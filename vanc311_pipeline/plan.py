@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Literal
 
-from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
@@ -23,7 +22,7 @@ from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.requests.profile import limit
 from vanc311_pipeline.settings import (
     LIVE,
-    RELEASE_MAY_MOVE_SHARE,
+    MAY_MOVE_SHARE,
     REREAD_AFTER_DAYS,
     REREAD_SLACK_DAYS,
     REREAD_WITHIN_DAYS,
@@ -86,8 +85,7 @@ def make_plan(
         SchemaMismatch: the portal's fields are not those that we rely on.
     """
     releases = tuple(portal.release(dataset) for dataset in datasets)
-    for release in releases:
-        release.drift()
+    odd = "".join(f" {release.dataset}: {note}." for release in releases for note in release.drift())
     days = {release.dataset: str(local_day(release.data_processed)) for release in releases}
     outdated = {
         window
@@ -98,13 +96,10 @@ def make_plan(
     states = {known_state(release, known[release.dataset]) for release in releases}
     what = _names(releases)
     if states == {"settled"} and not outdated:
-        return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.", releases)
+        return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.{odd}", releases)
     if "held" in states and not consent:
         return Plan("skip", _why_held(what, held), releases, held=True)
-    last_month = running_month()
-    answers = {
-        window: print_ for release in releases for window, print_ in ask(portal, release, ledger, last_month).items()
-    }
+    answers = {window: print_ for release in releases for window, print_ in ask(portal, release, ledger).items()}
     for release in releases:
         if loss := shrinkage(release, ledger, answers, consent):
             why = f"Held, not followed: {release.dataset}: {loss}."
@@ -117,14 +112,12 @@ def make_plan(
     }
     reread = longest_ago(ledger, answers.keys() - changed, now or datetime.now(UTC))
     stale = {window: answers[window].digest[:_SHORT] for window in sorted(changed | reread)}
-    return Plan("load", _why(what, answers, changed, reread), releases, stale, reread, answers)
+    return Plan("load", _why(what, answers, changed, reread) + odd, releases, stale, reread, answers)
 
 
-def ask(
-    portal: Portal, release: Release, ledger: Mapping[Window, MonthRecord], last_month: str
-) -> dict[Window, Fingerprint]:
+def ask(portal: Portal, release: Release, ledger: Mapping[Window, MonthRecord]) -> dict[Window, Fingerprint]:
     """The portal's fingerprint of each window of a dataset; of one that we hold and it no longer has, `EMPTY`."""
-    there = fingerprints(portal.cells(release.dataset), last_month)
+    there = fingerprints(portal.cells(release.dataset), release.last_month)
     ours = {window.month for window in ledger if window.dataset == release.dataset}
     return {Window(release.dataset, month): there.get(month, EMPTY) for month in there.keys() | ours}
 
@@ -177,7 +170,7 @@ def known_state(release: Release, known: KnownRelease | None) -> str:
 def shrank(records_count: int, rows_here: int) -> bool:
     """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
     lost_everything = records_count == 0 < rows_here
-    return lost_everything or rows_here - records_count > limit(rows_here, RELEASE_MAY_MOVE_SHARE)
+    return lost_everything or rows_here - records_count > limit(rows_here, MAY_MOVE_SHARE)
 
 
 def shrinkage(

@@ -40,11 +40,10 @@ UNDATED = "undated"  # stands where a month stands, for rows that no month can h
 STATIC_BEFORE = date(2022, 8, 17)
 
 # Restraint: how much may move at once without anybody's consent, and not by new requests and closings. The city edits,
-# deletes and enters late a few rows in a thousand; 25 rows let small months breathe. What is small in each month can be much
-# in all of them, so a release may move less than a month. A month that has ended gets late entries, not a tenth more.
+# deletes and enters late a few rows in a thousand; 25 rows let small months breathe, and a release of many of them may move no
+# larger share than a month. A month that has ended gets late entries, not a tenth more.
 MAY_MOVE_ROWS = 25
-MONTH_MAY_MOVE_SHARE = 0.02
-RELEASE_MAY_MOVE_SHARE = 0.01
+MAY_MOVE_SHARE = 0.02
 MAY_GROW_SHARE = 0.1
 ENDED_DAYS = 2  # after its last day a month is whole: a release holds what was entered until the evening before
 

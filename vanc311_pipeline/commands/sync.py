@@ -40,7 +40,7 @@ from vanc311_pipeline.orchestration.planning import keep, plan_now, why_publish_
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
 from vanc311_pipeline.plan import published_again
-from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED, Settings
+from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.holds import WHOLE
 
@@ -66,6 +66,8 @@ class Work:
     months: int
     rows: int | None
     why: str
+    archive: bool = False
+    """Whether it loads months before 2022."""
 
 
 def run_sync(
@@ -97,7 +99,13 @@ def run_sync(
     ):
         for attempt in range(REPLANS):
             work = (
-                Work(range_tags(told[0], told[-1]), len(told), None, f"Told to fetch {months}.")
+                Work(
+                    range_tags(told[0], told[-1]),
+                    len(told),
+                    None,
+                    f"Told to fetch {months}.",
+                    told[0] < FIRST_LIVE_MONTH,
+                )
                 if told
                 else _plan(settings, warehouse, archive, consent)
             )
@@ -141,12 +149,12 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)
     tags = {} if plan.action == "skip" else plan_tags(keep(warehouse, plan), plan)
-    return Work(tags, len(plan.months), plan.rows, plan.why)
+    return Work(tags, len(plan.months), plan.rows, plan.why, archive)
 
 
 def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, work: Work, consent: list[str]) -> None:
     with Bars(console, work) as bars:
-        job = build_definitions(settings, bars).resolve_job_def(sync_job.name)
+        job = build_definitions(settings, bars, work.archive or None).resolve_job_def(sync_job.name)
         config = {name: {"accept_shrink": consent} for name in ("raw_service_requests", "service_requests")}
         result = in_process(job, instance, work.tags, config if consent else None)
     if not result.success:

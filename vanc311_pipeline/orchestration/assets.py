@@ -21,10 +21,10 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.metrics.levels import CITYWIDE, HYPER_LOCAL, ISSUE, LEVELS, NEIGHBOURHOOD, UNLOCATED, Level
-from vanc311_pipeline.months import datasets_that_may_hold, running_month
+from vanc311_pipeline.months import datasets_that_may_hold
 from vanc311_pipeline.orchestration import columns
 from vanc311_pipeline.orchestration.failures import failure, failure_or_retry
-from vanc311_pipeline.orchestration.partitions import EVERY_MONTH, MONTHS, ONE_RUN
+from vanc311_pipeline.orchestration.partitions import EVERY, EVERY_MONTH, ONE_RUN
 from vanc311_pipeline.orchestration.planning import plan_for, plan_of
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import is_planned, release_name
@@ -81,7 +81,7 @@ PORTAL_DATASETS = [
 
 
 @dg.asset(
-    partitions_def=MONTHS,
+    partitions_def=EVERY,
     backfill_policy=ONE_RUN,
     deps=[portal_key(LIVE), portal_key(ARCHIVE)],
     group_name="ingestion",
@@ -211,7 +211,7 @@ def _land(
         same_release = present is not None and present.data_processed == release.data_processed
         if present and same_release and present.fingerprint.startswith(digest):
             return "landed before", present.rows
-    return "fetched", land(client, release, window, running_month(), raw_dir, told).rows
+    return "fetched", land(client, release, window, raw_dir, told).rows
 
 
 def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def local_areas(
 
 
 @dg.asset(
-    partitions_def=MONTHS,
+    partitions_def=EVERY,
     backfill_policy=ONE_RUN,
     deps=[raw_service_requests, local_areas],
     group_name="requests",

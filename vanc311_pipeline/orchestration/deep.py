@@ -12,7 +12,6 @@ import dagster as dg
 from pydantic import Field
 
 from vanc311_pipeline.errors import IntegrityError, PipelineError, SettingsError
-from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.assets import service_requests
 from vanc311_pipeline.orchestration.failures import failure
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
@@ -80,9 +79,7 @@ def _comparisons(client: Portal, warehouse: Warehouse, wanted: list[str], scratc
     releases = {dataset: client.release(dataset) for dataset in {window.dataset for window in windows}}
     for month in wanted or list(dict.fromkeys(window.month for window in windows)):
         landed = [
-            land(client, releases[window.dataset], window, running_month(), scratch)
-            for window in windows
-            if window.month == month
+            land(client, releases[window.dataset], window, scratch) for window in windows if window.month == month
         ]
         paths = [landed_path(scratch, window) for window in windows if window.month == month]
         yield compare_month(warehouse, month, list(zip(landed, map(read_landed, paths), strict=True)), areas)

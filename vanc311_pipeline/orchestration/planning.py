@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import IntegrityError, StorageError
-from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.tags import PLAN_TAG, plan_tags
 from vanc311_pipeline.plan import Plan, ask, make_plan, published_again
@@ -118,7 +117,7 @@ def ask_anew(client: Portal, warehouse: Warehouse) -> None:
     with warehouse.read() as connection:
         months = ledger.months(connection)
     releases = [client.release(dataset) for dataset in sorted({window.dataset for window in months})]
-    answers = [ask(client, release, months, running_month()) for release in releases]
+    answers = [ask(client, release, months) for release in releases]
     _write_down(warehouse, releases, {window: said for answer in answers for window, said in answer.items()})
 
 

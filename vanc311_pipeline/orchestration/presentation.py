@@ -32,18 +32,20 @@ _FIRST_METRICS = {table: family.metrics[0].name for family in FAMILIES for table
 Asset = dg.AssetsDefinition | dg.AssetSpec
 
 
-def presented(assets: Iterable[Asset], settings: Settings) -> list[Asset]:
-    """The assets with links to the dashboard, their definitions and the code, tags to filter by, their database and version."""
+def presented(assets: Iterable[Asset], settings: Settings, months: dg.PartitionsDefinition) -> list[Asset]:
+    """The assets with links to the dashboard, their definitions and the code, tags to filter by, their database, version and months."""
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", BetaWarning
         )  # references to the code are beta: without them nothing would be lost
         referring = [each for each in dg.with_source_code_references(list(assets)) if isinstance(each, Asset)]
-        return list(dg.map_asset_specs(lambda spec: _presented(spec, settings), referring))
+        return list(dg.map_asset_specs(lambda spec: _presented(spec, settings, months), referring))
 
 
-def _presented(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
+def _presented(spec: dg.AssetSpec, settings: Settings, months: dg.PartitionsDefinition) -> dg.AssetSpec:
     group = spec.group_name or ""
+    if spec.partitions_def:
+        spec = spec.replace_attributes(partitions_def=months)
     if group != "publication" and (settings.database_url or "").startswith("postgresql"):
         spec = spec.replace_attributes(kinds={"postgresql" if kind == "sqlite" else kind for kind in spec.kinds})
     if group != "portal":

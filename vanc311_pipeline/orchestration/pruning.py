@@ -23,6 +23,7 @@ from vanc311_pipeline.orchestration.checks import CHECKS
 from vanc311_pipeline.settings import MOST_DAYS, Settings
 
 PRUNE = "prune"
+MOST_SECONDS = 600  # it holds no lock that would tell that it died, and nothing else runs meanwhile
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _NEWEST = {
     dg.DagsterEventType.ASSET_MATERIALIZATION: dg.DagsterInstance.fetch_materializations,
@@ -53,6 +54,7 @@ def prune_job(settings: Settings) -> dg.JobDefinition:
         name=PRUNE,
         description="Deletes old runs with their events and logs. The data is not touched.",
         executor_def=dg.in_process_executor,
+        tags={"dagster/max_runtime": str(MOST_SECONDS)},
         config=dg.RunConfig(ops={delete_old_runs.name: Age(days=settings.keep_runs_days)}),
     )
     def prune() -> None:

@@ -14,7 +14,7 @@ import dagster as dg
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.contract import Release
-from vanc311_pipeline.settings import LIVE, UNDATED
+from vanc311_pipeline.settings import FIRST_LIVE_MONTH, LIVE, UNDATED
 
 SYNC = "sync"
 """The job that comes into step with the portal."""
@@ -40,8 +40,13 @@ def plan_tags(name: str, plan: Plan) -> dict[str, str]:
         PLAN_TAG: name,
         RELEASE_TAG: release_name(live),
         WHY_TAG: shorten(plan.why, LONGEST, placeholder=" …"),
-        PARTITION_TAG: dated[-1] if dated else running_month(),
+        PARTITION_TAG: _partition(dated[-1]) if dated else running_month(),
     }
+
+
+def _partition(month: str) -> str:
+    """The partition nearest to a month: by this computer's clock, as Dagster's are; the archive's need not be there."""
+    return min(max(month, FIRST_LIVE_MONTH), running_month())
 
 
 def is_planned(run: dg.DagsterRun) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -22,7 +23,7 @@ import urllib3
 from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, TooManyRequests
 from vanc311_pipeline.portal.contract import Area, Cell, Instants, Release
 from vanc311_pipeline.portal.documents import areas_of, cells_of, instants_of, release_of, total_count_of
-from vanc311_pipeline.portal.quota import refusal_of_calls
+from vanc311_pipeline.portal.quota import moment, refusal_of_calls
 from vanc311_pipeline.portal.transport import PortalSession
 from vanc311_pipeline.schema import MODIFIED, OPENED
 from vanc311_pipeline.settings import (
@@ -111,7 +112,7 @@ class Portal:
 
     def release(self, dataset: str) -> Release:
         """The dataset's current release, from its metadata."""
-        return self.persist(lambda: release_of(dataset, self._json(dataset, {})))
+        return self.persist(lambda: self._release(dataset))
 
     def total_count(self, dataset: str, where: str) -> int:
         """How many rows match, by the portal's own count."""
@@ -150,6 +151,11 @@ class Portal:
             raise PortalUnavailable(f"The portal broke off an export of {dataset} and said: {words!r}.")
         if not tail.endswith(b"\n"):
             raise PortalUnavailable(f"An export of {dataset} ends in the middle of a row: the connection was cut.")
+
+    def _release(self, dataset: str) -> Release:
+        with self._get(dataset, {}) as response:
+            body = b"".join(self._chunks(response, JSON_BYTES))
+        return release_of(dataset, body, moment(parsedate_to_datetime, response.headers.get("date")))
 
     def _total_count(self, dataset: str, where: str) -> int:
         query = {"where": where, "limit": "1", "timezone": "UTC"}

@@ -4,13 +4,15 @@ What belongs here: the shapes of what the portal sends, and the schema gate (the
 files (`landing`) and any reading of the rows (`requests`).
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.months import next_month
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, OPENED, PORTAL_FIELDS
 from vanc311_pipeline.settings import FIRST_MONTH, UNDATED
+
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 DAMAGED = "\ufffd"
 """What stands where bytes could not be read as UTF-8, by us or by the city."""
@@ -26,6 +28,15 @@ class Release:
     records_count: int
     fields: tuple[tuple[str, str], ...]
     """Name and type of every field, in the portal's order."""
+    told_at: str | None = field(default=None, compare=False)
+    """The portal's own clock when it said so, a UTC instant; None if it sends none."""
+    clock_ahead: timedelta = field(default=timedelta(), compare=False)
+    """How far the portal's clock then was ahead of this computer's."""
+
+    @property
+    def last_month(self) -> str:
+        """The running month by the portal's clock, never by ours: rows opened later are in no month."""
+        return max(self.data_processed, self.told_at or "")[: len("2026-08")]
 
     @property
     def identity(self) -> tuple[str, int]:
@@ -33,7 +44,7 @@ class Release:
         return self.data_processed, self.records_count
 
     def drift(self) -> list[str]:
-        """What is new in the fields but harmless: said, not refused.
+        """What is odd but harmless, in the fields or between the clocks: said, not refused.
 
         Raises:
             SchemaMismatch: a field that we rely on is missing or has another type.
@@ -57,6 +68,9 @@ class Release:
         ]
         if [name for name in found if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
             notes.append("the fields come in another order")
+        if abs(self.clock_ahead) > CLOCKS_MAY_DIFFER:
+            where = "behind" if self.clock_ahead > timedelta() else "ahead of"
+            notes.append(f"this computer's clock is {abs(self.clock_ahead)} {where} the portal's: set it right")
         return notes
 
 

@@ -6,6 +6,8 @@ A document that is anything else is a `PortalUnavailable`, in one sentence, what
 
 import json
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import shapely
@@ -113,11 +115,19 @@ class _FeatureCollection(_Document):
     features: Lines[_Feature]
 
 
-def release_of(dataset: str, body: bytes) -> Release:
-    """The release that a dataset's metadata describes."""
+def release_of(dataset: str, body: bytes, told_at: datetime | None = None) -> Release:
+    """The release that a dataset's metadata describes.
+
+    Args:
+        told_at: the portal's clock at its answer, just now.
+    """
     document = _read(TypeAdapter(_Metadata), body, f"metadata of {dataset}")
     fields = tuple((field.name, field.type) for field in document.fields_)
-    return Release(dataset, document.data_processed, document.records_count, fields)
+    release = Release(dataset, document.data_processed, document.records_count, fields)
+    if told_at is None:
+        return release
+    ahead = timedelta(minutes=round((told_at - datetime.now(UTC)) / timedelta(minutes=1)))
+    return replace(release, told_at=f"{told_at:%Y-%m-%dT%H:%M:%SZ}", clock_ahead=ahead)
 
 
 def total_count_of(dataset: str, body: bytes) -> int:

@@ -62,9 +62,7 @@ def landed_path(raw_dir: Path, window: Window) -> Path:
     return raw_dir / window.dataset / f"{window.month}.parquet"
 
 
-def land(
-    portal: Portal, release: Release, window: Window, last_month: str, raw_dir: Path, told: Fingerprint | None = None
-) -> Landed:
+def land(portal: Portal, release: Release, window: Window, raw_dir: Path, told: Fingerprint | None = None) -> Landed:
     """Fetch a window and put it in place of its predecessor.
 
     Args:
@@ -80,7 +78,7 @@ def land(
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".*-*"):  # by a run that was killed; no other one fetches now
         shutil.rmtree(left, ignore_errors=True)
-    where = window.where(last_month)
+    where = window.where(release.last_month)
     with tempfile.TemporaryDirectory(prefix=f".{window.month}-", dir=target.parent) as scratch:
         body = Path(scratch) / "export.csv"
         table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body, told))

@@ -17,13 +17,13 @@ from vanc311_pipeline.settings import BURST_SECONDS, QUOTA_SECONDS
 
 def refusal_of_calls(headers: Mapping[str, str], body: bytes) -> PortalError:
     """The error that a 429 is: `TooManyRequests` if it ends within `BURST_SECONDS`, else `QuotaExceeded`."""
-    now = _moment(parsedate_to_datetime, headers.get("date")) or datetime.now(UTC)
+    now = moment(parsedate_to_datetime, headers.get("date")) or datetime.now(UTC)
     document = _object(body)
     ends = (
-        _moment(lambda text: now + timedelta(seconds=int(text)), headers.get("retry-after")),
-        _moment(parsedate_to_datetime, headers.get("retry-after")),
-        _moment(instant, document.get("reset_time")),
-        _moment(instant, headers.get("x-ratelimit-reset")),
+        moment(lambda text: now + timedelta(seconds=int(text)), headers.get("retry-after")),
+        moment(parsedate_to_datetime, headers.get("retry-after")),
+        moment(instant, document.get("reset_time")),
+        moment(instant, headers.get("x-ratelimit-reset")),
     )
     until = next((min(end, now + timedelta(seconds=QUOTA_SECONDS)) for end in ends if end and end >= now), None)
     seconds = (until - now).total_seconds() if until else 0.0
@@ -47,7 +47,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _moment(read: Callable[[str], datetime], text: object) -> datetime | None:
+def moment(read: Callable[[str], datetime], text: object) -> datetime | None:
     """What `read` makes of a text, in UTC; None if it can't."""
     try:
         moment = read(text) if isinstance(text, str) else None

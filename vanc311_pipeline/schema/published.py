@@ -50,10 +50,7 @@ release = sa.Table(
     text("first_month", "first month in here", "UTC month", nullable=True),
     text("last_month", "last month in here", "UTC month", nullable=True),
     integer("months", "months in here", "months"),
-    text(
-        "complete",
-        "yes if rows_landed of the live dataset equals records_count and no row waits for its month to begin here, else no",
-    ),
+    text("complete", "yes if rows_landed of the live dataset equals records_count, else no"),
     text("published_at", "when this file was made", "UTC instant"),
     text("run_id", "the Dagster run that made it"),
     text("pipeline_version", "version of vanc311_pipeline"),

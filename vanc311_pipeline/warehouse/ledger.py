@@ -29,6 +29,8 @@ class MonthRecord:
     rows_landed: int
     rows_stored: int
     rows_quarantined: int
+    rows_closed: int
+    latest_change: str | None
     fingerprint: str
     landed_sha256: str
     data_processed: str

@@ -23,7 +23,9 @@ def write(connection: sa.Connection, plan: Plan) -> str:
     """Write a plan down, and forget the old ones; its name, which is the same for the same plan."""
     values = {
         "why": plan.why,
-        "releases": json.dumps([[each.dataset, each.data_processed, each.records_count] for each in plan.releases]),
+        "releases": json.dumps(
+            [[each.dataset, each.data_processed, each.records_count, each.told_at] for each in plan.releases]
+        ),
         "windows": json.dumps(
             [[*_parts(window), digest, window in plan.reread] for window, digest in sorted(plan.stale.items())]
         ),
@@ -45,7 +47,7 @@ def find(connection: sa.Connection, name: str) -> Plan | None:
     return Plan(
         "load",
         why,
-        tuple(Release(dataset, at, rows, fields=()) for dataset, at, rows in releases),
+        tuple(Release(dataset, at, rows, fields=(), told_at=told_at) for dataset, at, rows, told_at in releases),
         {Window(dataset, month): digest for dataset, month, digest, _ in windows},
         frozenset(Window(dataset, month) for dataset, month, _, reread in windows if reread),
     )

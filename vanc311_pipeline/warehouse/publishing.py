@@ -30,7 +30,6 @@ from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.audits.questions import months_of, rows_by_month
-from vanc311_pipeline.warehouse.displaced import displaced_rows
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import batches, fetch, in_order
 from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
@@ -151,7 +150,7 @@ def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[st
         "first_month": dated[0] if dated else None,
         "last_month": dated[-1] if dated else None,
         "months": len(dated),
-        "complete": "yes" if landed_live == records_count and not displaced_rows(connection) else "no",
+        "complete": "yes" if landed_live == records_count else "no",
         "published_at": utc_now(),
         "run_id": run_id,
         "pipeline_version": version("vanc311_pipeline"),

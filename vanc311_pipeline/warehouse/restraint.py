@@ -22,8 +22,7 @@ from vanc311_pipeline.portal.landing import Landed, read_landed
 from vanc311_pipeline.requests.profile import COLUMNS, Profile, excesses, limit, profile_of, without_worth
 from vanc311_pipeline.settings import (
     ENDED_DAYS,
-    MONTH_MAY_MOVE_SHARE,
-    RELEASE_MAY_MOVE_SHARE,
+    MAY_MOVE_SHARE,
     UNDATED,
 )
 from vanc311_pipeline.warehouse import ledger
@@ -81,7 +80,7 @@ def _month(
     was, now = before[month], after[month]
     known = [record for window, record in records.items() if window.month == month]
     why = excesses(
-        was, now, limit(max(was.rows, now.rows), MONTH_MAY_MOVE_SHARE), may_grow=not known or not _ended(month, known)
+        was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), may_grow=not known or not _ended(month, known)
     )
     if why:
         newest = _newest(parts)
@@ -106,7 +105,7 @@ def _release(
     """Hold everything if all months together moved too much; `rest` are the rows that we hold of the months that stay."""
     was = sum((before[month] for month in months), Profile())
     now = sum((after[month] for month in months), Profile())
-    why = excesses(was, now, limit(rest + max(was.rows, now.rows), RELEASE_MAY_MOVE_SHARE))
+    why = excesses(was, now, limit(rest + max(was.rows, now.rows), MAY_MOVE_SHARE))
     if not rest:
         why += without_worth(was, now)
     if why:

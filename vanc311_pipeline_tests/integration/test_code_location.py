@@ -13,7 +13,9 @@ from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
 from vanc311_pipeline.orchestration.presentation import LAYERS
 from vanc311_pipeline.orchestration.publication import assets
 from vanc311_pipeline.orchestration.statistics import STATISTICS
-from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.landing import landed_path
+from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,9 +89,18 @@ def test_an_asset_is_of_the_kind_of_database_that_it_is_in():
 def test_partitions_are_utc_months_and_a_backfill_is_one_run(made):
     partitioned = [asset for asset in made if asset.partitions_def]
     assert {asset.key.to_user_string() for asset in partitioned} == {"raw_service_requests", "service_requests"}
-    for asset in partitioned:
-        assert asset.backfill_policy == dg.BackfillPolicy.single_run()
-        assert asset.partitions_def.get_first_partition_key() == "2009-06"
+    assert all(asset.backfill_policy == dg.BackfillPolicy.single_run() for asset in partitioned)
+
+
+@pytest.mark.parametrize(("landed", "first"), [(LIVE, "2022-01"), (ARCHIVE, "2009-06")])
+def test_the_archives_months_are_partitions_only_where_it_was_landed(tmp_path, landed, first):
+    settings = Settings(data_dir=tmp_path)
+    file = landed_path(settings.raw_dir, Window(landed, "2022-01"))
+    file.parent.mkdir(parents=True)
+    file.touch()
+    specs = build_definitions(settings).resolve_all_asset_specs()
+    partitions = {spec.partitions_def.get_first_partition_key() for spec in specs if spec.partitions_def}
+    assert partitions == {first}
 
 
 def test_no_asset_has_a_retry_policy_which_would_take_an_interrupt_for_a_failure_and_begin_anew(made):

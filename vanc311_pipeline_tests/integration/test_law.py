@@ -20,7 +20,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.metrics.levels import LEVELS
-from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
@@ -76,7 +75,7 @@ class Mirror:
             publish(self.warehouse, self.folder / "published.sqlite", "a run", [LIVE])
 
     def _load(self, client, release, window, areas) -> None:
-        about = land(client, release, window, running_month(), self.folder / "raw")
+        about = land(client, release, window, self.folder / "raw")
         frame = read_landed(landed_path(self.folder / "raw", window))
         load_month(self.warehouse, window.month, [(about, frame)], areas, "a run")
 

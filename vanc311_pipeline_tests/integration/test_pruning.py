@@ -12,7 +12,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.orchestration.checks import CHECKS
-from vanc311_pipeline.orchestration.partitions import MONTHS, ONE_RUN
+from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN
 from vanc311_pipeline.orchestration.pruning import prune_job
 from vanc311_pipeline.orchestration.tags import range_tags
 from vanc311_pipeline.settings import Settings
@@ -20,7 +20,7 @@ from vanc311_pipeline.settings import Settings
 CHECK = CHECKS[0]
 
 
-@dg.asset(partitions_def=MONTHS, backfill_policy=ONE_RUN)
+@dg.asset(partitions_def=EVERY, backfill_policy=ONE_RUN)
 def by_month() -> None:
     print("read by month")
 

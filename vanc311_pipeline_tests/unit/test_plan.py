@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,11 +133,10 @@ def test_an_edit_that_moves_neither_a_count_nor_a_timestamp_is_not_seen(portal, 
     assert plan().stale == {}
 
 
-def test_rows_that_no_month_can_hold_are_a_window_of_their_own_but_no_partition(portal, plan):
+def test_rows_that_no_month_can_hold_are_a_window_of_their_own(portal, plan):
     portal.publish(EDITS["impossible_opened"].function(portal.frame, rows=2))
     made = plan()
     assert Window(LIVE, "undated") in made.stale
-    assert "undated" not in made.months
 
 
 def test_months_cleaned_by_older_rules_are_stale_although_the_portal_is_quiet(portal, ask, known):
@@ -251,6 +251,36 @@ def test_what_the_portal_answered_is_written_down(portal, plan, copied):
     assert sum(answer.rows for answer in made.answers.values()) == len(portal.frame)
 
 
+# -- the portal's clock ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("months_ahead", [3, 0], ids=["our clock is slow", "our clock is right"])
+def test_the_portals_clock_decides_what_month_is_running(portal, plan, months_ahead):
+    now = datetime.now(UTC) + timedelta(days=31 * months_ahead)
+    portal.set_clock(now)
+    newest = portal.frame.tail(2).assign(**{OPENED: pd.Timestamp(now)})
+    later = portal.frame.tail(1).assign(**{OPENED: pd.Timestamp(now + timedelta(days=62))})
+    portal.publish(pd.concat([portal.frame, newest, later], ignore_index=True))
+    made = plan()
+    assert made.answers[Window(LIVE, f"{now:%Y-%m}")].rows == 2
+    assert made.answers[Window(LIVE, UNDATED)].rows == 1
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        (4, None),
+        (40 * 24 * 60, "computer's clock is 40 days, 0:00:00 behind the portal's"),
+        (-30, "ahead of the portal's"),
+    ],
+)
+def test_clocks_that_differ_are_said_with_every_decision(portal, plan, minutes, words):
+    portal.set_clock(datetime.now(UTC) + timedelta(minutes=minutes))
+    made = plan()
+    assert made.action == "skip"
+    assert (words in made.why) if words else ("clock" not in made.why)
+
+
 # -- what is not followed --------------------------------------------------------------------------------------------
 
 
@@ -328,8 +358,8 @@ def test_a_held_month_is_read_even_if_the_portal_has_just_what_we_hold(portal, a
 @pytest.mark.parametrize(
     ("here", "now", "held"),
     [
-        (10_000, 9_900, False),
-        (10_000, 9_899, True),
+        (10_000, 9_800, False),
+        (10_000, 9_799, True),
         (10_000, 12_000, False),
         (100, 75, False),
         (100, 74, True),
@@ -337,7 +367,7 @@ def test_a_held_month_is_read_even_if_the_portal_has_just_what_we_hold(portal, a
         (10, 0, True),
     ],
 )
-def test_one_per_cent_or_25_rows_may_go_and_no_more(here, now, held):
+def test_two_per_cent_or_25_rows_may_go_and_no_more(here, now, held):
     assert shrank(now, here) is held
 
 

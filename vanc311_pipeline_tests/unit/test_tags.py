@@ -3,8 +3,10 @@
 import dagster as dg
 import pytest
 
+from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.tags import (
     LONGEST,
+    PARTITION_TAG,
     PLAN_TAG,
     RELEASE_TAG,
     WHY_TAG,
@@ -13,8 +15,8 @@ from vanc311_pipeline.orchestration.tags import (
     range_tags,
 )
 from vanc311_pipeline.plan import Plan
-from vanc311_pipeline.portal.contract import Release
-from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.settings import LIVE, UNDATED
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,15 @@ from vanc311_pipeline.settings import LIVE
 )
 def test_a_run_of_sync_that_was_told_no_months_goes_by_a_plan(job, tags, planned):
     assert is_planned(dg.DagsterRun(job_name=job, tags=tags)) == planned
+
+
+@pytest.mark.parametrize(
+    ("month", "partition"), [("2021-11", "2022-01"), ("2025-10", "2025-10"), ("2101-01", running_month())]
+)
+def test_a_planned_run_is_of_a_partition_that_there_is_whatever_it_loads(month, partition):
+    release = Release(LIVE, "2026-08-16T14:06:58Z", 1, fields=())
+    plan = Plan("load", "", (release,), {Window(LIVE, month): "0a1b", Window(LIVE, UNDATED): "2c3d"})
+    assert plan_tags("0123456789ab", plan)[PARTITION_TAG] == partition
 
 
 def test_a_reason_of_any_length_is_a_short_tag():

@@ -35,8 +35,6 @@ from vanc311_pipeline.warehouse.audits.questions import (
     requests_of,
     rows_by_month,
 )
-from vanc311_pipeline.warehouse.displaced import displaced_rows
-from vanc311_pipeline.warehouse.engine import utc_now
 
 
 def accounting(connection: sa.Connection, raw_dir: Path, months: Months) -> Finding:
@@ -88,18 +86,10 @@ def held_months(connection: sa.Connection) -> Finding:
 
 
 def quarantine(connection: sa.Connection) -> Finding:
-    """No row is in quarantine; if some are, for which reasons. None is there because of this computer's clock."""
+    """No row is in quarantine; if some are, for which reasons."""
     table = quarantined_requests
     query = sa.select(table.c.reason, sa.func.count()).group_by(table.c.reason).order_by(table.c.reason)
-    displaced = displaced_rows(connection)
-    problems = [
-        f"{displaced:,} rows are in quarantine because this computer's clock was behind the portal's: their month had not begun "
-        f"here. They are in no figure. The clock says {utc_now()}; set it right and run `vanc311 sync` again."
-    ]
-    return Finding(
-        problems if displaced else [],
-        notes=[f"{rows:,} rows: {reason}" for reason, rows in connection.execute(query)],
-    )
+    return Finding(notes=[f"{rows:,} rows: {reason}" for reason, rows in connection.execute(query)])
 
 
 def identity(connection: sa.Connection, months: Months) -> Finding:

@@ -12,7 +12,6 @@ from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
 from vanc311_pipeline.metrics.groups import chosen, groupings, periods
 from vanc311_pipeline.metrics.levels import LEVELS
 from vanc311_pipeline.metrics.time_to_close import Cohort
-from vanc311_pipeline.months import running_month
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
@@ -147,7 +146,7 @@ def sample(tmp_path_factory) -> Sample:
         with warehouse.read() as connection:
             areas = area_names(connection)
         for window in plan.stale:
-            about = land(client, plan.releases[0], window, running_month(), root)
+            about = land(client, plan.releases[0], window, root)
             frame = read_landed(landed_path(root, window))
             load_month(warehouse, window.month, [(about, frame)], areas, "a run")
     with warehouse.read() as connection:

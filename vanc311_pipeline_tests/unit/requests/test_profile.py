@@ -1,6 +1,7 @@
 """Claims about restraint's measure: what the city does day by day is never held, and what a broken portal does always is."""
 
 import re
+from datetime import date
 
 import pandas as pd
 import pytest
@@ -11,10 +12,11 @@ from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.portal.standin.intake import SAMPLE_REQUESTS
 from vanc311_pipeline.requests.cleaning import clean
 from vanc311_pipeline.requests.profile import Profile, excesses, limit, profile_of, without_worth
-from vanc311_pipeline.settings import MONTH_MAY_MOVE_SHARE, RELEASE_MAY_MOVE_SHARE
+from vanc311_pipeline.settings import MAY_MOVE_SHARE
 
 OPENED, MODIFIED, CLOSED = "service_request_open_timestamp", "last_modified_timestamp", "service_request_close_date"
 MONTHS = ["2024-06", "2026-01"]
+RELEASED_ON = date(2026, 1, 13)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def profiles(areas):
             **{name: frame[name].map(lambda value: None if pd.isna(value) else str(value)) for name in
                (CLOSED, "latitude", "longitude")},
         ).astype("string")  # fmt: skip
-        cleaned = {name: clean(text[month == name], name, areas) for name in sorted(month.unique())}
+        cleaned = {name: clean(text[month == name], name, areas, RELEASED_ON) for name in sorted(month.unique())}
         return {name: profile_of(part.requests, len(part.quarantined)) for name, part in cleaned.items()}
 
     return made
@@ -49,13 +51,13 @@ def held(before, after):
         month: excesses(
             before.get(month, Profile()),
             after[month],
-            limit(max(before.get(month, Profile()).rows, after[month].rows), MONTH_MAY_MOVE_SHARE),
+            limit(max(before.get(month, Profile()).rows, after[month].rows), MAY_MOVE_SHARE),
             may_grow=month not in before or month == max(MONTHS),
         )
         for month in after
     }
     was, now = sum(before.values(), Profile()), sum(after.values(), Profile())
-    told["all"] = excesses(was, now, limit(max(was.rows, now.rows), RELEASE_MAY_MOVE_SHARE))
+    told["all"] = excesses(was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE))
     told["all"] += without_worth(was, now)
     return {month: why for month, why in told.items() if why}
 
@@ -153,9 +155,7 @@ def test_small_faults_of_all_months_add_up(sample, profiles):
 
 def test_a_month_that_has_ended_gets_late_entries_but_not_a_tenth_more():
     def grown(rows, may_grow=False):
-        return excesses(
-            Profile(stored=1_000), Profile(stored=1_000 + rows), limit(1_000, MONTH_MAY_MOVE_SHARE), may_grow
-        )
+        return excesses(Profile(stored=1_000), Profile(stored=1_000 + rows), limit(1_000, MAY_MOVE_SHARE), may_grow)
 
     assert grown(100) == []
     assert grown(101) == ["rows 1,000 → 1,101, long after the month ended"]
@@ -175,7 +175,7 @@ def test_a_month_that_has_ended_gets_late_entries_but_not_a_tenth_more():
     ],
 )
 def test_a_month_may_lose_25_rows_or_2_per_cent_and_no_more(before, now, why):
-    assert excesses(Profile(stored=before), Profile(stored=now), limit(before, MONTH_MAY_MOVE_SHARE)) == why
+    assert excesses(Profile(stored=before), Profile(stored=now), limit(before, MAY_MOVE_SHARE)) == why
 
 
 @pytest.mark.parametrize("rows", [1, 3, 30])
