@@ -100,7 +100,7 @@ def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
         ({}, ["--months", "1999-01"], "outside the record"),
         ({}, ["--months", "2024-05", "--archive"], "exclude each other"),
         ({"VANC311_PORTAL_URL": "opendata.vancouver.ca"}, [], "not an http"),
-        ({"VANC311_DATABASE_URL": "mysql://x"}, [], "in SQLite or in PostgreSQL"),
+        ({"VANC311_DATABASE_URL": "mysql://x"}, [], "does not begin with sqlite:/// or postgresql+psycopg://"),
         ({"VANC311_READ_TIMEOUT_SECONDS": "soon"}, [], "number of seconds"),
         ({"VANC311_DATA_DIR": "{file}/data"}, [], "can't be opened for writing"),
         ({"DAGSTER_HOME": "{file}/dagster"}, [], "can't be written"),

@@ -22,7 +22,17 @@ from vanc311_pipeline.warehouse import loading
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
 
 # When, by whom and in which order, not what.
-OWN = {"loaded_at", "run_id", "created_at", "upgraded_at", "seen_at", "asked_at", "published_at", "evaluated_at"}
+OWN = {
+    "settled_at",
+    "loaded_at",
+    "run_id",
+    "created_at",
+    "upgraded_at",
+    "seen_at",
+    "asked_at",
+    "published_at",
+    "evaluated_at",
+}
 TABLES = [table for table in schema.metadata.sorted_tables if table.name not in ("publications", "shipments")]
 
 

@@ -344,7 +344,7 @@ def test_brackets_in_a_path_or_in_the_portals_words_are_shown_as_they_are(portal
     ended = run(Pipeline(settings), "sync")
     assert ended.exit_code == 0
     assert f"{settings.published_path}" in ended.out
-    portal.play(Fault("interrupted", times=None, message="lost [/node] of [shard]"))
+    portal.play(Fault("interrupted", dataset=LIVE, on="export", times=None, message="lost [/node] of [shard]"))
     ended = run(Pipeline(settings), "sync", "--months", "2024-05")
     assert ended.exit_code == 3
     assert "lost [/node] of [shard]" in ended.err

@@ -107,7 +107,7 @@ def test_a_release_that_lost_too_much_is_held_and_the_published_file_stays(days,
     assert held.run.stale == frozenset()
     later = [beat for beat in days[0].beats if beat.at > held.at and beat.requests]
     assert later
-    assert all("Held: in the release of 2026-01-14T14:06:58Z" in beat.said for beat in later)
+    assert all("Held: the release of 2026-01-14T14:06:58Z" in beat.said for beat in later)
     assert days[0].file == settings_in(loaded, "").published_path.read_bytes()
     assert len(days[0].frame) < len(days[0].rows)
 

@@ -353,7 +353,7 @@ def test_finished_runs_and_other_jobs_are_in_nobodys_way(tick, portal, instance,
 def test_a_portal_that_lost_too_much_gives_a_run_that_says_so_and_loads_nothing(tick, portal, copied):
     portal.publish_edit("truncate")
     [request] = tick().run_requests
-    assert "held, not followed" in request.tags[WHY_TAG]
+    assert "Held, not followed" in request.tags[WHY_TAG]
     assert planned(copied, request).stale == {}
 
 

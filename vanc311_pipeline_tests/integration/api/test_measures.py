@@ -105,7 +105,7 @@ def test_for_collectors_each_answer_is_a_line_without_what_was_asked_about(synce
         process.terminate()
         said, _ = process.communicate(timeout=30)
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    mine = next(line for line in lines if line["path"] == "/api/v1/requests")
+    mine = next(line for line in lines if line.get("path") == "/api/v1/requests")
     assert (mine["event"], mine["level"], mine["method"], mine["status"]) == ("answered", "info", "GET", 404)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", mine["timestamp"])
     assert "SOMEBODYS" not in said
