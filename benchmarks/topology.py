@@ -210,8 +210,9 @@ class Topology:
         """SIGKILL to the one process of a service whose command has the word, be it the service itself or what it started."""
         service = psutil.Process(self.running[name].pid)
         for process in (service, *service.children(recursive=True)):
-            if word in process.cmdline():
-                process.kill()
+            with suppress(psutil.NoSuchProcess):  # a run that ends just now is no worker
+                if word in process.cmdline():
+                    process.kill()
 
     def end_rest(self, name: str) -> None:
         """End what a dead service may have left running, as a container's end does."""
