@@ -25,10 +25,10 @@ from vanc311_pipeline.months import datasets_that_may_hold
 from vanc311_pipeline.orchestration import columns
 from vanc311_pipeline.orchestration.failures import failure, failure_or_retry
 from vanc311_pipeline.orchestration.partitions import EVERY, EVERY_MONTH, ONE_RUN
-from vanc311_pipeline.orchestration.planning import plan_for, plan_of
+from vanc311_pipeline.orchestration.planning import ask_anew, plan_for, plan_of
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import is_planned, release_name
-from vanc311_pipeline.plan import shrinkage
+from vanc311_pipeline.plan import shrank, shrinkage
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
@@ -163,6 +163,10 @@ def _releases(context: dg.AssetExecutionContext, client: Portal, warehouse: Ware
     for release in releases:
         for note in release.drift():
             context.log.warning(f"{release.dataset}: {note}. The landed files keep it; nothing else uses it.")
+        with warehouse.read() as connection:
+            here = ledger.rows_landed(connection, release.dataset)
+        if shrank(release.records_count, here):
+            ask_anew(client, warehouse)  # so that the hold can say where
     return releases
 
 

@@ -26,9 +26,19 @@ from pydantic import (
 )
 
 from vanc311_pipeline.errors import PortalUnavailable, printable
-from vanc311_pipeline.portal.contract import Area, Cell, Instants, Release, canonical_instant, comparable_instant
+from vanc311_pipeline.portal.contract import (
+    Area,
+    Cell,
+    Instants,
+    Release,
+    canonical_instant,
+    comparable_instant,
+    instant,
+)
 from vanc311_pipeline.schema import MODIFIED, OPENED
 from vanc311_pipeline.settings import MOST_ROWS
+
+MAY_LIE_AHEAD = timedelta(days=366)
 
 Value = TypeVar("Value")
 
@@ -126,6 +136,11 @@ def release_of(dataset: str, body: bytes, told_at: datetime | None = None) -> Re
     release = Release(dataset, document.data_processed, document.records_count, fields)
     if told_at is None:
         return release
+    if instant(release.data_processed) - told_at > MAY_LIE_AHEAD:
+        raise PortalUnavailable(
+            f"The portal's metadata of {dataset} says that it was published at {release.data_processed}, but the portal's clock says "
+            f"{told_at:%Y-%m-%dT%H:%M:%SZ}. Nothing of it was taken over."
+        )
     ahead = timedelta(minutes=round((told_at - datetime.now(UTC)) / timedelta(minutes=1)))
     return replace(release, told_at=f"{told_at:%Y-%m-%dT%H:%M:%SZ}", clock_ahead=ahead)
 

@@ -28,11 +28,11 @@ class Fingerprint:
 
 def fingerprints(cells: Iterable[Cell], last_month: str) -> dict[str, Fingerprint]:
     """Fold the portal's cells into one fingerprint for each month; what no month up to `last_month` holds is `undated`."""
-    months: dict[str, dict[tuple[str | None, str | None], Cell]] = {}
+    months: dict[str, dict[tuple[str, str], Cell]] = {}
     for cell in cells:
         month = cell.month if cell.month and FIRST_MONTH <= cell.month <= last_month else UNDATED
         group = months.setdefault(month, {})
-        key = (cell.department, cell.issue_type)
+        key = (cell.department or "", cell.issue_type or "")  # which an export, as CSV, does not tell apart
         group[key] = _add(group[key], cell) if key in group else cell
     return {month: _fold(group.values()) for month, group in months.items()}
 
@@ -58,7 +58,7 @@ _COUNTED = (
 
 
 def _add(one: Cell, other: Cell) -> Cell:
-    """Two cells of one department and type, from two months that share a window (`undated`)."""
+    """Two cells of one department and type: from two months that share a window (`undated`), or of null and of empty text."""
     return Cell(
         one.month,
         one.department,

@@ -6,7 +6,7 @@ if it were not there; the portal's own clock, if it sends one, is what its times
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -50,7 +50,9 @@ def _object(body: bytes) -> dict[str, Any]:
 def moment(read: Callable[[str], datetime], text: object) -> datetime | None:
     """What `read` makes of a text, in UTC; None if it can't."""
     try:
-        moment = read(text) if isinstance(text, str) else None
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC) if moment else None
+        instant = read(text) if isinstance(text, str) else None
+        if instant is None or instant.year == MAXYEAR:  # after which no day can be added
+            return None
+        return instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
         return None

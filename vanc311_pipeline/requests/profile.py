@@ -21,7 +21,9 @@ from vanc311_pipeline.settings import MAY_GROW_SHARE, MAY_MOVE_ROWS
 COLUMNS = (*LABEL, "opened_at", *CONTENT)
 """What a request says; two rows that are equal in all of it are one request told twice."""
 NULLABLE = ("modified_at", "address", "local_area", "channel", "latitude", "longitude")
-OF_CLOSED = ("closed_on", "closure_reason")
+OF_CLOSED = ("closed_on", "closure_reason", "days_to_close")
+OF_UPDATED = ("days_to_update",)
+MEASURED = (*COLUMNS, "days_to_close", "days_to_update")
 CLOSE, OPEN = "Close", "Open"
 
 
@@ -63,7 +65,7 @@ def profile_of(requests: pd.DataFrame, quarantined: int) -> Profile:
         quarantined=quarantined,
         twice=int(requests.duplicated(list(COLUMNS)).sum()),
         statuses=Counter(requests["status"].astype(object).where(requests["status"].notna(), "null").tolist()),
-        nulls=Counter({name: int(requests[name].isna().sum()) for name in NULLABLE}),
+        nulls=Counter({name: int(requests[name].isna().sum()) for name in (*NULLABLE, *OF_UPDATED)}),
         lacking=Counter({name: int(closed[name].isna().sum()) for name in OF_CLOSED}),
     )
 
@@ -86,6 +88,9 @@ def without_worth(before: Profile, after: Profile) -> Iterator[str]:
     for name in NULLABLE:
         if not before.stored and after.nulls[name] == after.stored > MAY_MOVE_ROWS:
             yield f"{name} is null in every row"
+    for name in OF_CLOSED:
+        if not before.stored and after.lacking[name] == after.statuses[CLOSE] > MAY_MOVE_ROWS:
+            yield f"{name} is null in every closed row"
 
 
 def limit(rows: int, share: float) -> int:
@@ -108,13 +113,15 @@ def _excesses(before: Profile, after: Profile, may_move: int, may_grow: bool) ->
     if after.twice - before.twice > may_move:
         yield f"rows that stand there twice {before.twice:,} → {after.twice:,}"
     yield from _statuses(before, after, may_move)
-    for name in NULLABLE:
+    for name in (*NULLABLE, *OF_UPDATED):
         was, is_ = before.nulls[name], after.nulls[name]
-        # Rows that come may bring nulls, rows that go may take some with them.
-        if not was - max(0, -more) - may_move <= is_ <= was + max(0, more) + may_move:
+        # Rows that come may bring nulls, rows that go may take some with them; and what was never changed may be.
+        least = was - max(0, -more) - may_move if name in NULLABLE else 0
+        if not least <= is_ <= was + max(0, more) + may_move:
             yield f"{name} {_share(was, before.stored)} → {_share(is_, after.stored)} null"
     for name in OF_CLOSED:
-        if after.lacking[name] - before.lacking[name] > may_move:
+        # What older months lack from the beginning is the city's way.
+        if before.stored and after.lacking[name] - before.lacking[name] > may_move:
             yield f"closed without {name} {before.lacking[name]:,} → {after.lacking[name]:,}"
 
 

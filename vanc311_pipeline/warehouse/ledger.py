@@ -127,8 +127,10 @@ def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None
 
 
 def once_whole(connection: sa.Connection) -> set[str]:
-    """The datasets of which we once held all that the portal had, whatever became of that release later."""
-    query = sa.select(portal_releases.c.dataset).where(portal_releases.c.settled_at.is_not(None))
+    """The datasets of which we once held all that the portal had, whatever became of that release later; not if that was nothing."""
+    query = sa.select(portal_releases.c.dataset).where(
+        portal_releases.c.settled_at.is_not(None), portal_releases.c.records_count > 0
+    )
     return set(connection.scalars(query))
 
 
@@ -185,14 +187,16 @@ def note_shipment(connection: sa.Connection, target: str, sha256: str, run_id: s
 
 
 def as_of(connection: sa.Connection) -> str:
-    """The last whole local day in the newest release that rows came with: its local date minus one day.
+    """The last whole local day in the release that rows came with last: its local date minus one day.
 
-    Source: docs/methods.md. The day of the release itself is incomplete.
+    Source: docs/methods.md. The day of the release itself is incomplete. Last is what was written last: one wrong instant
+    among the portal's releases would outlive it.
     """
     newest = connection.scalar(
-        sa.select(sa.func.max(portal_releases.c.data_processed)).where(
-            portal_releases.c.dataset == LIVE, portal_releases.c.state != "held"
-        )
+        sa.select(portal_releases.c.data_processed)
+        .where(portal_releases.c.dataset == LIVE, portal_releases.c.state != "held")
+        .order_by(sa.literal_column("rowid").desc())
+        .limit(1)
     ) or connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed)))
     if newest is None:
         raise LookupError("The ledger knows no release yet: nothing was loaded.")

@@ -70,6 +70,7 @@ def load_month(
     with warehouse.write() as connection:
         before = {window: record for window, record in ledger.months(connection).items() if window.month == month}
         _refuse_a_part(month, before, cleaned)
+        _refuse_an_older_file(before, [description for description, _ in landed])
         if accepted:
             changelog.log_consent(connection, accepted, run_id)
         stored = stored_requests(connection, month)
@@ -98,6 +99,17 @@ def _refuse_a_part(month: str, before: Mapping[Window, ledger.MonthRecord], land
             raise IntegrityError(
                 f"{month} also has {record.rows_landed:,} rows of {window.dataset}, whose landed file isn't here. The month was left "
                 "as it was. Fetch both: vanc311 sync --months 2021-12..2022-01"
+            )
+
+
+def _refuse_an_older_file(before: Mapping[Window, ledger.MonthRecord], landed: Sequence[Landed]) -> None:
+    """What is stored is not put back by a file from before it, another pipeline's or a restored one: its rows would seem to move."""
+    for about in landed:
+        stored = before.get(Window(about.dataset, about.month))
+        if stored and about.data_processed < stored.data_processed and about.fetched_at < stored.loaded_at:
+            raise IntegrityError(
+                f"The landed file of {about.dataset} {about.month} is of the release of {about.data_processed}, but stored is that of "
+                f"{stored.data_processed}. The month was left as it was. Fetch it: vanc311 sync --months {about.month}"
             )
 
 

@@ -19,7 +19,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.months import next_month
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed, read_landed
-from vanc311_pipeline.requests.profile import COLUMNS, Profile, excesses, limit, profile_of, without_worth
+from vanc311_pipeline.requests.profile import MEASURED, Profile, excesses, limit, profile_of, without_worth
 from vanc311_pipeline.settings import (
     ENDED_DAYS,
     MAY_MOVE_SHARE,
@@ -127,7 +127,7 @@ def landed_profile(month: str, parts: Parts, areas: Sequence[str]) -> Profile:
 def stored_profile(connection: sa.Connection, month: str) -> Profile:
     """What is stored of a month."""
     table, bad = schema.service_requests, schema.quarantined_requests
-    query = sa.select(*(table.c[name] for name in COLUMNS)).where(table.c.partition_month == sa.bindparam("month"))
+    query = sa.select(*(table.c[name] for name in MEASURED)).where(table.c.partition_month == sa.bindparam("month"))
     quarantined = sa.select(sa.func.count()).select_from(bad).where(bad.c.partition_month == month)
-    requests = pd.DataFrame(fetch(connection, query, month=month), columns=list(COLUMNS))
+    requests = pd.DataFrame(fetch(connection, query, month=month), columns=list(MEASURED))
     return profile_of(requests, connection.scalar(quarantined) or 0)

@@ -158,7 +158,7 @@ def test_a_single_month_is_held_and_a_portal_that_has_all_its_rows_again_ends_th
     portal.publish(city.drop(june[:27]))
     outcome = pipeline.sync()
     assert outcome.exit_code == 1, outcome.said
-    assert f"2024-06 ({len(june):,} → {len(june) - 27:,})" in outcome.said
+    assert f"2024-06: rows {len(june):,} → {len(june) - 27:,}" in outcome.said
     assert pipeline.file() == before
     portal.publish(city)
     outcome = pipeline.sync()

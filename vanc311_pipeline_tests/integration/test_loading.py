@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import psycopg
@@ -233,6 +234,34 @@ def test_a_month_is_replaced_only_by_all_of_its_parts(warehouse, landed, areas, 
         load_month(warehouse, month, [landed(month, opened, opened, dataset=LIVE)], areas, "a run")
     assert contents() == before
     assert logged() == []
+
+
+def test_an_older_landed_file_puts_nothing_back(warehouse, landed, areas, logged):
+    about, rows = landed("2025-08", {"address": "0 MAIN ST"})
+    load_month(warehouse, "2025-08", [(about, rows)], areas, "a run")
+    _, other = landed("2025-08", {"address": "1 MAIN ST"})
+    older = replace(about, data_processed="2026-01-06T14:06:58Z", fetched_at="2026-01-06T15:00:00Z")
+    with pytest.raises(IntegrityError, match="sync --months 2025-08"):
+        load_month(warehouse, "2025-08", [(older, other)], areas, "another run")
+    assert logged() == []
+
+
+@pytest.mark.parametrize(("rows", "news"), [(0, []), (2, ["opened"])])
+def test_a_portal_that_was_empty_is_no_baseline(load, logged, warehouse, rows, news):
+    with warehouse.write() as connection:
+        ledger.note_release(
+            connection, ledger.KnownRelease("2026-01-06T14:06:58Z", rows, "settled"), LIVE, "settled", "a run"
+        )
+    load({})
+    assert [change.kind for change in logged()] == news
+
+
+def test_as_of_goes_by_the_release_that_was_dealt_with_last_however_late_another_said_it_was(warehouse):
+    for instant in ("2026-01-07T14:06:58Z", "2062-01-08T14:06:58Z", "2026-01-09T14:06:58Z"):
+        with warehouse.write() as connection:
+            ledger.note_release(connection, ledger.KnownRelease(instant, 2, "settled"), LIVE, "settled", "a run")
+    with warehouse.read() as connection:
+        assert ledger.as_of(connection) == "2026-01-08"
 
 
 # -- what no text is ---------------------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 import json
 import tracemalloc
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import EXIT_PORTAL, PortalUnavailable
-from vanc311_pipeline.portal.contract import Area, Cell, Release
+from vanc311_pipeline.portal.contract import Area, Cell, Release, instant
 from vanc311_pipeline.portal.documents import areas_of, cells_of, instants_of, release_of, total_count_of
 
 METADATA = {
@@ -162,6 +163,14 @@ def test_of_many_wrong_lines_the_first_is_told_and_no_other_is_kept(reader, arou
 def test_a_month_of_a_far_future_is_none_of_ours():
     [_, cell] = cells_of("S", group(month="12024-01"))
     assert cell.month is None
+
+
+def test_a_release_of_long_after_the_portals_own_clock_is_refused():
+    body = json.dumps(METADATA).encode()
+    told = instant(READERS["metadata"](body).data_processed)
+    assert release_of("S", body, told - timedelta(days=366)).records_count
+    with pytest.raises(PortalUnavailable, match="the portal's clock says"):
+        release_of("S", body, told - timedelta(days=367))
 
 
 @pytest.mark.parametrize("written", [b"\xed\xa0\x80", rb"\ud800"], ids=["as bytes", "as an escape"])

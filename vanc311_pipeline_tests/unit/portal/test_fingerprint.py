@@ -52,9 +52,16 @@ def test_rows_that_no_month_can_hold_share_one_fingerprint_that_equals_theirs_to
     frame = EDITS["null_key"].function(portal.frame, rows=3)
     portal.publish(EDITS["impossible_opened"].function(frame, rows=4, seed=1))
     client = ask(portal)
-    about = land(client, client.release(LIVE), Window(LIVE, UNDATED), LAST_MONTH, tmp_path)
+    about = land(client, client.release(LIVE), Window(LIVE, UNDATED), tmp_path)
     said = fingerprints(client.cells(LIVE), LAST_MONTH)[UNDATED]
     assert (said.rows, said.digest) == (7, about.fingerprint)
+
+
+def test_a_label_that_is_null_and_one_that_is_empty_are_one_as_in_an_export():
+    null = Cell("2025-08", None, "A type", 2, 1, 0, *["2025-08-25T15:03:00Z"] * 4)
+    empty = replace(null, department="", rows=3)
+    one = replace(null, rows=5, closed=2)
+    assert of_month([null, empty]) == of_month([one])
 
 
 @given(cells=some_cells, data=st.data())

@@ -42,6 +42,10 @@ def test_a_quota_ends_when_the_portal_says_but_within_a_day(reset_time, until):
     assert ("until the next day" in str(error)) == (until is None)
 
 
+def test_a_clock_after_which_there_is_no_day_is_none():
+    assert isinstance(refusal(None, date="Fri, 31 Dec 9999 23:59:59 GMT"), QuotaExceeded)
+
+
 @pytest.mark.parametrize("header", [{"x_ratelimit_reset": "2026-01-14 00:00:00+00:00"}, {"retry_after": "14400"}])
 def test_a_quota_may_also_say_its_end_in_a_header(header):
     assert refusal(**header).until == MIDNIGHT

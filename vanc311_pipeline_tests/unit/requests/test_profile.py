@@ -117,6 +117,18 @@ FAULTS = {
     "local_area empty everywhere": (lambda f: f.assign(local_area=None), "local_area .* → 100 % null"),
     "local_area filled everywhere": (lambda f: f.assign(local_area="Marpole"), "local_area .* → 0 % null"),
     "a local area renamed": (renamed_area, "local_area"),
+    "closed in 9999": (
+        lambda f: f.assign(**{CLOSED: f[CLOSED].where(f[CLOSED].isna(), "9999-12-31")}),
+        "closed without days_to_close",
+    ),
+    "closed before opened": (
+        lambda f: f.assign(**{CLOSED: f[CLOSED].where(f[CLOSED].isna(), "1900-01-01")}),
+        "days_to_close",
+    ),
+    "changed in 1970": (
+        lambda f: f.assign(**{MODIFIED: pd.Timestamp("1970-01-01", tz="UTC")}),
+        "days_to_update",
+    ),
     "Close renamed": (lambda f: f.replace({"status": {"Close": "Closed"}}), "unknown status 'Closed' 0 % →"),
     "no status": (lambda f: f.assign(status=None), "unknown status 'null'"),
     "every row twice": (lambda f: pd.concat([f, f]), "stand there twice 0 → "),
