@@ -8,6 +8,7 @@ stand-in, in a data directory and a Dagster home of its own: `sample` is never m
 """
 
 import json
+import shlex
 import socket
 import sys
 import tempfile
@@ -75,6 +76,10 @@ def _bring_in(settings: Settings, console: Console, children: Children, stack: E
         from vanc311_pipeline.portal.standin import StandIn  # loads pandas
 
         settings = settings.for_sample(stack.enter_context(StandIn()).url)
+        console.print(
+            f"Other commands find it so: export VANC311_DATA_DIR={shlex.quote(str(settings.data_dir))} VANC311_SOURCE=sample",
+            markup=False,
+        )
         children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))
         code = children.run("The first load", sync, settings)
     elif code in (EXIT_PORTAL, EXIT_INTEGRITY) and had_data:
