@@ -92,13 +92,13 @@ def why_publish_again(warehouse: Warehouse, published: Path, ship_url: str | Non
     try:
         with open_read_only(published) as connection:
             made_by = connection.scalar(sa.select(schema.release.c.pipeline_version))
-            holds = ledger.months(connection)
+            published_months = ledger.months(connection)
     except (StorageError, sa.exc.DatabaseError):
         return f"{published} can't be read: making it again"
     if made_by != version("vanc311_pipeline"):
         return f"the published file was made by version {made_by} of this program: making it again"
     with warehouse.read() as connection:
-        behind = holds != ledger.months(connection)
+        behind = published_months != ledger.months(connection)
     if behind:
         return f"{published} lacks what was stored since, by another pipeline or without publishing it: making it again"
     return None if is_shipped(warehouse, ship_url) else "the published file was not shipped: trying again"
