@@ -59,7 +59,9 @@ def judge(
     records = ledger.months(connection)
     before = {month: stored_profile(connection, month) for month in landed}
     after = {month: landed_profile(month, parts, areas) for month, parts in landed.items()}
-    beyond = [line for month in sorted(landed) for line in _month(month, landed[month], before, after, records)]
+    # What somebody agreed to lose may come back.
+    lost = set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month)))
+    beyond = [line for month in sorted(landed) for line in _month(month, landed[month], before, after, records, lost)]
     judged = [month for month in sorted(landed) if not accepts(consent, month) or WHOLE in consent]
     rest = sum(record.rows_landed for window, record in records.items() if window.month not in judged)
     whole = _release(judged, rest, before, after, landed)
@@ -76,11 +78,15 @@ def _month(
     before: Mapping[str, Profile],
     after: Mapping[str, Profile],
     records: Mapping[Window, MonthRecord],
+    lost: Collection[str],
 ) -> Iterator[Hold]:
     was, now = before[month], after[month]
     known = [record for window, record in records.items() if window.month == month]
     why = excesses(
-        was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), may_grow=not known or not _ended(month, known)
+        was,
+        now,
+        limit(max(was.rows, now.rows), MAY_MOVE_SHARE),
+        may_grow=not known or not _ended(month, known) or accepts(lost, month),
     )
     if why:
         newest = _newest(parts)

@@ -11,8 +11,8 @@ from vanc311_pipeline.orchestration.assets import missing_parts
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import landed_path
 from vanc311_pipeline.settings import ARCHIVE, LIVE
-from vanc311_pipeline.warehouse import holds, ledger
-from vanc311_pipeline.warehouse.holds import Hold
+from vanc311_pipeline.warehouse import changelog, holds, ledger
+from vanc311_pipeline.warehouse.holds import WHOLE, Hold
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.restraint import judge, landed_profile, stored_profile
 
@@ -126,6 +126,16 @@ def a_hold(month, rows=3):
 def told(warehouse):
     with warehouse.read() as connection:
         return {line.month: (line.rows_now, line.held_since) for line in holds.held(connection)}
+
+
+@pytest.mark.parametrize(("agreed", "held"), [(None, True), (JULY, True), (AUGUST, False), (WHOLE, False)])
+def test_what_somebody_agreed_to_lose_may_come_back(load, verdict, warehouse, agreed, held):
+    load(AUGUST, *many(2))
+    if agreed:
+        with warehouse.write() as connection:
+            line = Hold(LIVE, agreed, 60, 2, "rows 60 → 2", "2026-01-07T14:06:58Z")
+            changelog.log_consent(connection, line, "a run")
+    assert (AUGUST in verdict({AUGUST: many(60)})[0]) == held
 
 
 def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew(warehouse):
