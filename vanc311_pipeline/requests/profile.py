@@ -120,8 +120,8 @@ def _excesses(before: Profile, after: Profile, may_move: int, may_grow: bool) ->
         if not least <= is_ <= was + max(0, more) + may_move:
             yield f"{name} {_share(was, before.stored)} → {_share(is_, after.stored)} null"
     for name in OF_CLOSED:
-        # What older months lack from the beginning is the city's way.
-        if before.stored and after.lacking[name] - before.lacking[name] > may_move:
+        # What rows lack from the beginning is the city's way.
+        if before.stored and after.lacking[name] - before.lacking[name] > max(0, more) + may_move:
             yield f"closed without {name} {before.lacking[name]:,} → {after.lacking[name]:,}"
 
 

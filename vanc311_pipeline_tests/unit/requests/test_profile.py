@@ -85,6 +85,13 @@ def test_a_first_load_of_the_real_sample_is_never_held(sample, profiles):
     assert held({}, profiles(sample)) == {}
 
 
+def test_months_that_come_for_the_first_time_may_lack_what_the_city_did_not_record(sample, profiles):
+    """An archive whose closings have no usable day comes beside a month that both datasets share."""
+    old = sample[OPENED] < "2025-01-01"
+    archive = sample.assign(**{CLOSED: sample[CLOSED].where(~old | sample[CLOSED].isna(), "1900-01-01")})
+    assert held(profiles(sample[~old]), profiles(archive)) == {}
+
+
 def test_a_month_that_is_still_running_may_grow_and_close_as_it_likes(sample, profiles):
     week = sample[OPENED] >= "2026-01-01"
     early = sample[~week | (sample[OPENED] < "2026-01-06T18:00:00Z")].assign(
