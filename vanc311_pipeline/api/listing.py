@@ -126,9 +126,10 @@ def listed(
         if_empty: why there is no row, if there is none.
     """
     release: Release = request.state.release
-    after = place_of(release, listing, asked.cursor) if asked.cursor else None
+    of = asked.listing(request.scope["path"])
+    after = place_of(release, listing, of, asked.cursor) if asked.cursor else None
     if asked.format == "csv" or (asked.format is None and prefers_csv(request.headers.get("accept", ""))):
-        return _as_csv(request, asked, release, listing, after, table.name, headers or {})
+        return _as_csv(request, asked, release, listing, of, after, table.name, headers or {})
     page = read_page(release, listing, after, asked.rows())
     columns = listing.columns
     meta = _meta(release, columns, table, coverage) | {"rows": len(page.rows)}
@@ -138,7 +139,7 @@ def listed(
         meta["total"] = count(release, listing)
     links = {"self": _address(request)}
     if page.after:
-        links["next"] = _address(request, cursor=cursor_of(release, page.after))
+        links["next"] = _address(request, cursor=cursor_of(release, of, page.after))
     links["csv"] = _address(request, format="csv", limit=None, cursor=None)
     data = [dict(zip(columns, row, strict=True)) for row in page.rows]
     return Response(_json({"meta": meta, "data": data, "links": links}), media_type=JSON, headers=headers)
@@ -168,7 +169,7 @@ def streamed(
 
 def etag_of(release: Release, part: str) -> str:
     """A strong ETag without the bytes: they follow from the release, what is asked of it, and this program."""
-    text = "\n".join([release.id, str(release.identity[3]), version("vanc311_pipeline"), part])
+    text = "\n".join([release.id, version("vanc311_pipeline"), part])
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
@@ -213,6 +214,7 @@ def _as_csv(
     asked: AskedTable,
     release: Release,
     listing: Listing,
+    of: str,
     after: Any,
     name: str,
     more: Mapping[str, str],
@@ -225,7 +227,7 @@ def _as_csv(
     if page.after is None:
         return Response(first, media_type=CSV_TYPE, headers=headers)
     if asked.limit:
-        headers["link"] = f'<{_address(request, cursor=cursor_of(release, page.after))}>; rel="next"'
+        headers["link"] = f'<{_address(request, cursor=cursor_of(release, of, page.after))}>; rel="next"'
         return Response(first, media_type=CSV_TYPE, headers=headers)
     rest = (_lines(rows) for rows in read_all(release, listing, page.after))
     return streamed(request, lambda: chain([first], rest), headers, _address(request, format="csv"), CSV_TYPE)

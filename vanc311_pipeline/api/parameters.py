@@ -113,11 +113,18 @@ class AskedTable(Asked):
     ] = None
     cursor: Annotated[
         Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,512}$")] | Nothing,
-        Field(description="where the page begins: from `links.next` of the page before. Of another release: 409"),
+        Field(
+            description="where the page begins: from `links.next` of the page before. Of another release: 409, of another listing, "
+            "filter or order: 422"
+        ),
     ] = None
 
     def rows(self) -> int:
         return self.limit or STATISTICS_ROWS
+
+    def listing(self, path: str) -> str:
+        """What all pages of one listing share: its address, its filters and its order."""
+        return path + self.model_dump_json(exclude={"as_of", "format", "limit", "cursor", "count"}, exclude_none=True)
 
 
 class AskedGroups(AskedTable):

@@ -1,10 +1,12 @@
 """Long answers in pages: each begins where the last one ended, by key, so that every row comes once.
 
 What belongs here: a listing's order, one page of it, and the opaque cursor that leads to the next. What does not: what is
-listed. A cursor belongs to a release: in another one its place would be another, so it is refused there.
+listed. A cursor belongs to a release and a listing: in another its place would be another, and rows would be missing, so it is
+refused there.
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ Place = tuple[str | int, ...]
 
 
 class NoSuchPage(LookupError):
-    """A cursor that no page gave."""
+    """A cursor that no page of the listing gave."""
 
 
 class OtherRelease(LookupError):
@@ -90,12 +92,17 @@ def _beyond(listing: Listing, after: Place) -> sa.ColumnElement[bool]:
     return keys < places if listing.descending else keys > places
 
 
-def cursor_of(release: Release, after: Place) -> str:
-    """A place as text that survives in an address."""
-    return base64.urlsafe_b64encode(json.dumps([release.id, *after], ensure_ascii=False).encode()).decode().rstrip("=")
+def cursor_of(release: Release, of: str, after: Place) -> str:
+    """A place as text that survives in an address.
+
+    Args:
+        of: what is listed, with its filters and its order.
+    """
+    place = json.dumps([release.id, _digest(of), *after], ensure_ascii=False)
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
-def place_of(release: Release, listing: Listing, cursor: str) -> Place:
+def place_of(release: Release, listing: Listing, of: str, cursor: str) -> Place:
     """The place that a cursor means.
 
     Raises:
@@ -103,17 +110,20 @@ def place_of(release: Release, listing: Listing, cursor: str) -> Place:
         OtherRelease: a page of another release did.
     """
     try:
-        said = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        of, *place = said if isinstance(said, list) else []
-    except ValueError as error:  # malformed Base64, UTF-8 or JSON, or an empty list
+        release_id, digest, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, TypeError) as error:  # malformed Base64, UTF-8 or JSON, or no list, or a short one
         raise NoSuchPage(_NO_SUCH_PAGE) from error
-    if len(place) != len(listing.keys) or not all(map(_is_key, listing.keys, place)):
+    if digest != _digest(of) or len(place) != len(listing.keys) or not all(map(_is_key, listing.keys, place)):
         raise NoSuchPage(_NO_SUCH_PAGE)
-    if of != release.id:
+    if release_id != release.id:
         raise OtherRelease(
             f"The cursor belongs to another release than {release.id}, which is the current one. Begin the listing again."
         )
     return tuple(place)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _is_key(key: sa.ColumnElement[Any], value: object) -> bool:
@@ -122,4 +132,7 @@ def _is_key(key: sa.ColumnElement[Any], value: object) -> bool:
     return isinstance(value, str) and value.isprintable()  # half a surrogate pair, for one, is no text to SQLite
 
 
-_NO_SUCH_PAGE = "No page has this cursor. Take it from `links.next` of the page before, unchanged."
+_NO_SUCH_PAGE = (
+    "No page of this listing has this cursor. Take it from `links.next` of the page before, and leave the address, the filters "
+    "and the order as they are there."
+)

@@ -34,6 +34,7 @@ STEPS_AT_ONCE = 20_000
 """Steps of SQLite's machine: about a millisecond, or five hundred rows."""
 _STEPS_BETWEEN_LOOKS = 100_000
 _ATTEMPTS = 5
+_HEADER_BYTES = 100
 
 Identity = tuple[int, int, int, int]
 Rows = Sequence[Any]
@@ -86,9 +87,11 @@ class Release:
 
     @cached_property
     def id(self) -> str:
-        """The release's name: its as_of, and a digest of what it says of itself. The same for every copy of the file."""
-        digest = hashlib.sha256(json.dumps([self.about, self.size]).encode()).hexdigest()
-        return f"{self.about['as_of']}.{digest[:12]}"
+        """The release's name: its as_of, and a digest of what it says of itself, its size and SQLite's header, which counts the
+        changes. The same for every copy of the file.
+        """
+        said = json.dumps([self.about, self.size]).encode() + self.bytes_at(0, _HEADER_BYTES)
+        return f"{self.about['as_of']}.{hashlib.sha256(said).hexdigest()[:12]}"
 
     @property
     def size(self) -> int:

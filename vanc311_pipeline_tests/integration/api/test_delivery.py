@@ -160,7 +160,30 @@ def test_a_group_that_has_no_statistics_is_an_error_that_says_which_have(api: Ap
 
 @pytest.mark.parametrize("cursor", ["abc", "W10", "WyJ4IiwgMV0", "bnVsbA", "WyIiLCAiXHVkODAwIiwgMV0"])
 def test_a_cursor_that_no_page_gave_leads_nowhere(api: Api, cursor: str) -> None:
-    problem(api, "/requests", 404, cursor=cursor)
+    problem(api, "/requests", 422, cursor=cursor)
+
+
+def test_a_cursor_leads_on_in_its_own_listing_only(api: Api) -> None:
+    listings = [
+        "/requests?",
+        "/requests?order=oldest",
+        "/requests?area=Kitsilano",
+        "/requests?area=Downtown",
+        "/requests/open?",
+        "/requests/open?channel=WEB",
+        "/metrics/areas?",
+        "/metrics/areas/Kitsilano/issues?",
+        "/metrics/areas/Downtown/issues?",
+        "/time-to-close?level=neighbourhood",
+        "/time-to-close?level=issue",
+    ]
+    following = {each: api.answer(f"{each}&limit=1")["links"]["next"] for each in listings}
+    for each, address in following.items():
+        cursor = address.rpartition("cursor=")[2]
+        assert api.answer(f"{each}&cursor={cursor}&limit=2&format=json")["data"]
+        for other in listings:
+            if other != each:
+                assert "No page of this listing" in problem(api, f"{other}&cursor={cursor}", 422)["detail"]
 
 
 def test_another_release_than_the_one_pinned_is_a_conflict(api: Api) -> None:

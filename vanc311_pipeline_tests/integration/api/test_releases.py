@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -37,6 +38,20 @@ def test_a_new_release_is_served_without_a_restart(own_file: Path, serve: Serve)
     assert after.headers["vanc311-release"] != before.headers["vanc311-release"]
     refused = api.get(cursor)
     assert (refused.status_code, refused.json()["type"]) == (409, "/api/v1/problems#other-release")
+
+
+STREAMED = ("/requests?format=csv", "/downloads/vanc311.sqlite", "/downloads/requests.parquet")
+
+
+def test_equal_files_have_equal_etags_and_others_have_others(own_file: Path, serve: Serve, tmp_path: Path) -> None:
+    copy = tmp_path / "copy" / own_file.name
+    shutil.copytree(own_file.parent, copy.parent)
+    os.utime(copy, (0, 0))
+    one, other = serve(own_file), serve(copy)
+    etags = [one.session.head(f"{one.url}/api/v1{path}").headers["etag"] for path in STREAMED]
+    assert etags == [one.session.head(f"{other.url}/api/v1{path}").headers["etag"] for path in STREAMED]
+    change(copy, "UPDATE service_requests SET address = 'elsewhere'")  # its size and its table `release` stay
+    assert other.session.head(f"{other.url}/api/v1{STREAMED[0]}").headers["etag"] != etags[0]
 
 
 def test_an_answer_under_way_ends_with_the_release_that_it_began_with(own_file: Path, serve: Serve) -> None:
