@@ -9,41 +9,78 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_USAGE, Interrupted, PipelineError
+from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_INTERRUPTED, EXIT_USAGE, Interrupted, PipelineError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_asked: set[int] = set()
+_received, _receiving = os.pipe()  # Python writes each signal's number there, whoever handles it
+for _end in (_received, _receiving):
+    os.set_blocking(_end, False)
+
 
 def main(run: Callable[..., object] | None = None) -> None:
     """Run a command, `vanc311` by default; our own errors become one message and their exit code."""
-    asked: list[int] = []
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    with _told_of_signals(interrupt):
+    with _told_of_signals():
         try:
             _accept_every_letter()
             spare_loopback(os.environ)
-            (run or _command_line())()
+            with _ended_as_asked():
+                (run or _command_line())()
         except PipelineError as error:
             _fail(str(error), error.exit_code)
         except BrokenPipeError:
             sys.exit(EXIT_INTEGRITY)
-        except (Exception, KeyboardInterrupt) as error:
-            if asked or isinstance(error, KeyboardInterrupt):  # what is interrupted may raise something else instead
-                _fail(str(Interrupted()), Interrupted.exit_code)
+        except KeyboardInterrupt:
+            _fail(str(Interrupted()), EXIT_INTERRUPTED)
+        except Exception as error:
             from vanc311_pipeline.disk import in_words, refusal  # loads SQLAlchemy
 
             if (refused := refusal(error)) is None:
                 raise
             _fail(in_words(refused), EXIT_USAGE)
+
+
+def asked_to_end() -> bool:
+    """Whether a signal asked this command to end, whatever became of what its handler raised.
+
+    Others may handle it, as Dagster does during a run, and Python drops what is raised within a finalizer or a callback of the
+    garbage collector.
+    """
+    with suppress(BlockingIOError):
+        _asked.update(os.read(_received, 65_536))
+    return not _asked.isdisjoint(ENDING)
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Around work that lasts until it is asked to end: its end is no interruption, and the command goes on."""
+    with suppress(KeyboardInterrupt):
+        yield
+    _forget()
+
+
+def _forget() -> None:
+    asked_to_end()
+    _asked.clear()
+
+
+@contextmanager
+def _ended_as_asked() -> Iterator[None]:
+    """Whatever ends the block, or nothing, is an interruption if a signal came; a child that said so is not repeated."""
+    code: object = None
+    try:
+        yield
+    except SystemExit as error:
+        code = error.code
+        raise
+    finally:
+        if asked_to_end() and code != EXIT_INTERRUPTED:
+            raise Interrupted
 
 
 def _command_line() -> Callable[..., object]:
@@ -53,7 +90,7 @@ def _command_line() -> Callable[..., object]:
 
 
 @contextmanager
-def _told_of_signals(interrupt: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _told_of_signals() -> Iterator[None]:
     """Being told to end, and the terminal that closes, are Ctrl-C.
 
     A shell starts what runs in its background with SIGINT ignored, and children would inherit that; a SIGHUP that is ignored is
@@ -62,13 +99,23 @@ def _told_of_signals(interrupt: Callable[[int, FrameType | None], None]) -> Iter
     before = {number: signal.getsignal(number) for number in ENDING}
     if before[signal.SIGHUP] == signal.SIG_IGN:
         del before[signal.SIGHUP]
+    sys.unraisablehook = _say_what_was_dropped
+    told_before = signal.set_wakeup_fd(_receiving, warn_on_full_buffer=False)
     for number in before:
-        signal.signal(number, interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(told_before)
+        sys.unraisablehook = sys.__unraisablehook__
+        _forget()
+
+
+def _say_what_was_dropped(dropped: "sys.UnraisableHookArgs") -> None:
+    if not asked_to_end():
+        sys.__unraisablehook__(dropped)
 
 
 def _accept_every_letter() -> None:

@@ -6,28 +6,23 @@ A file that is published meanwhile is served from the next request on; before th
 import gc
 import logging
 import os
-import signal
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
+from vanc311_pipeline.commands.http import answer
 from vanc311_pipeline.commands.ports import refuse_taken_port
 from vanc311_pipeline.commands.replica import following
 from vanc311_pipeline.commands.workers import run_workers
+from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_GRACE_SECONDS = 10
-"""How long an answer under way may still take when we are asked to stop."""
-
 
 SCRATCH_VARIABLE = "VANC311_SERVE_SCRATCH"
 MEASURES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # Prometheus's own
@@ -69,43 +64,16 @@ def run_serve(
     with (
         tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch,
         tempfile.TemporaryDirectory(prefix="vanc311-measures-") as measures,
-        asked_to_stop_is_no_failure(),
+        lasting(),
     ):
         os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch, MEASURES_VARIABLE: measures})
         with following(settings) if replica else nullcontext():
             if workers == 1:
-                _server(host, port).run()
+                answer(site, host, port)
             else:
                 run_workers(_answer, host, port, workers)
 
 
 def _answer(listening: socket.socket) -> None:
     host, port, *_ = listening.getsockname()
-    _server(host, port).run(sockets=[listening])
-
-
-def _server(host: str, port: int) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            site,
-            factory=True,
-            host=host,
-            port=port,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-    )
-
-
-@contextmanager
-def asked_to_stop_is_no_failure() -> Iterator[None]:
-    """Around a server: uvicorn ends in peace when it is asked to, and then raises the signal once more for whoever handled it before."""
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    answer(site, host, port, [listening])

@@ -30,6 +30,7 @@ from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import in_words
+from vanc311_pipeline.entry import asked_to_end
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageError
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.at_work import at_work
@@ -225,6 +226,12 @@ def _ours(error: SerializableErrorInfo | None) -> Failed | None:
     return None
 
 
+def _go_on() -> None:
+    """End the run here if it was asked to end and Python dropped what Dagster's signal handler raised."""
+    if asked_to_end():
+        raise DagsterExecutionInterruptedError
+
+
 class Bars:
     """A progress bar for landing and one for storing: months, rows, rate and time left. Plain lines without a terminal."""
 
@@ -260,10 +267,12 @@ class Bars:
             self._step("stored", month, rows)
 
     def working(self, what: str) -> None:
+        _go_on()
         if self._bars.disable:
             self._console.print(f"  {what}")
 
     def _step(self, what: str, month: str, rows: int) -> None:
+        _go_on()
         if what not in self._tasks:
             self._started = time.monotonic()
             self._tasks[what] = self._bars.add_task(what, total=self._work.months, rows=0, rate=0.0)

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import click
 import dagster as dg
-import uvicorn
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE
 
-from vanc311_pipeline.commands.serve import asked_to_stop_is_no_failure
+from vanc311_pipeline.commands.http import answer
+from vanc311_pipeline.entry import lasting, main
 from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.orchestration.guard import Guard
 from vanc311_pipeline.settings import Settings
 
-_GRACE_SECONDS = 5
 _POLL_MILLISECONDS = 2_000  # how often an open page asks for news; the default of Dagster's command
 
 
@@ -33,25 +32,14 @@ def ui(host: str, port: int, workspace: Path) -> None:
     settings = Settings.from_environment()
     set_up_logs(settings.log_format)
     with (
-        asked_to_stop_is_no_failure(),
+        lasting(),
         dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance,
         WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)])) as context,
     ):
         instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
         app = create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MILLISECONDS)
-        uvicorn.run(
-            Guard(app, host=host, ui_url=settings.ui_url),
-            host=host,
-            port=port,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
+        answer(lambda: Guard(app, host=host, ui_url=settings.ui_url), host, port)
 
 
 if __name__ == "__main__":
-    from vanc311_pipeline.entry import main
-
     main(ui)

@@ -12,7 +12,7 @@ import shlex
 import socket
 import sys
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.console import Console
 from vanc311_pipeline.commands.children import Children
 from vanc311_pipeline.commands.home import owned
 from vanc311_pipeline.commands.ports import address, refuse_taken_port
+from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded
 from vanc311_pipeline.settings import Settings
 
@@ -52,8 +53,9 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
             console.print(
                 f"\nDagster UI: {address(host, port)}  (the schedule every_50_minutes is on; Ctrl-C stops everything)"
             )
-            with suppress(KeyboardInterrupt):
+            with lasting():
                 children.watch()
+            console.print("Ending what serves, and the schedule. The data stays as it is.")
         except ProcessEnded as error:
             children.end()
             _tell(settings, console, error)

@@ -70,6 +70,7 @@ def test_both_are_served_by_the_only_one_in_its_home_and_ctrl_c_ends_both_in_pea
     assert process.returncode == 0, said
     assert f"Dashboard:  http://127.0.0.1:{site}" in said
     assert f"Dagster UI: http://127.0.0.1:{dagster}" in said
+    assert "The data stays as it is." in said
     for port in (dagster, site):
         with pytest.raises(requests.ConnectionError):
             requests.get(f"http://127.0.0.1:{port}/", timeout=5)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from vanc311_pipeline.entry import ENDING, main, spare_loopback
-from vanc311_pipeline.errors import EXIT_INTERRUPTED, SettingsError
+from vanc311_pipeline.entry import ENDING, lasting, main, spare_loopback
+from vanc311_pipeline.errors import EXIT_INTERRUPTED, Interrupted, SettingsError
 
 
 @pytest.mark.parametrize("module", ["click", "structlog", "pandas", "dagster"])
@@ -54,6 +54,36 @@ def test_what_an_interrupted_library_makes_of_it_is_still_an_interruption(capsys
     with pytest.raises(SystemExit) as ended:
         main(hides_it)
     assert ended.value.code == EXIT_INTERRUPTED
+
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "swallow",
+    [Finalized, lambda: signal.signal(signal.SIGTERM, lambda *_: None) and signal.raise_signal(signal.SIGTERM)],
+    ids=["Python drops it", "another handler takes it"],
+)
+def test_a_signal_that_is_swallowed_is_an_interruption_once_the_work_is_done(swallow, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(swallow)
+    assert ended.value.code == EXIT_INTERRUPTED
+    assert capsys.readouterr().err == f"Error: {Interrupted()}\n"
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_what_lasts_until_it_is_asked_to_end_has_then_done_its_work(number):
+    after = []
+
+    def last():
+        with lasting():
+            signal.raise_signal(number)
+        after.append("more")
+
+    main(last)
+    assert after == ["more"]
 
 
 def test_what_nohup_protects_from_the_terminals_end_goes_on():
