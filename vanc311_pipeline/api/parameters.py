@@ -115,7 +115,7 @@ class AskedTable(Asked):
         Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,512}$")] | Nothing,
         Field(
             description="where the page begins: from `links.next` of the page before. Of another release: 409, of another listing, "
-            "filter or order: 422"
+            "filter or order: 404"
         ),
     ] = None
 

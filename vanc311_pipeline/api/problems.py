@@ -29,7 +29,7 @@ KINDS = {
     "invalid-parameters": (422, "A parameter is unknown or can't be used"),
     "unknown-name": (404, "The release has no such name"),
     "no-such-group": (404, "No statistics are made for such a group"),
-    "no-such-page": (422, "No page of this listing has this cursor"),
+    "no-such-page": (404, "No page of this listing has this cursor"),
     "no-such-request": (404, "No request has, or ever had, this id"),
     "not-found": (404, "There is nothing at this address"),
     "method-not-allowed": (405, "The API only reads"),

@@ -160,7 +160,7 @@ def test_a_group_that_has_no_statistics_is_an_error_that_says_which_have(api: Ap
 
 @pytest.mark.parametrize("cursor", ["abc", "W10", "WyJ4IiwgMV0", "bnVsbA", "WyIiLCAiXHVkODAwIiwgMV0"])
 def test_a_cursor_that_no_page_gave_leads_nowhere(api: Api, cursor: str) -> None:
-    problem(api, "/requests", 422, cursor=cursor)
+    problem(api, "/requests", 404, cursor=cursor)
 
 
 def test_a_cursor_leads_on_in_its_own_listing_only(api: Api) -> None:
@@ -183,7 +183,7 @@ def test_a_cursor_leads_on_in_its_own_listing_only(api: Api) -> None:
         assert api.answer(f"{each}&cursor={cursor}&limit=2&format=json")["data"]
         for other in listings:
             if other != each:
-                assert "No page of this listing" in problem(api, f"{other}&cursor={cursor}", 422)["detail"]
+                assert "No page of this listing" in problem(api, f"{other}&cursor={cursor}", 404)["detail"]
 
 
 def test_another_release_than_the_one_pinned_is_a_conflict(api: Api) -> None:
