@@ -21,12 +21,18 @@ from vanc311_pipeline.api.files import Files
 from vanc311_pipeline.api.measures import Measured
 from vanc311_pipeline.api.problems import ProblemDetails, handle_problems
 from vanc311_pipeline.api.routes import ROUTERS
+from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import CONNECTIONS
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, STATES
 from vanc311_pipeline.settings import LICENCE, Settings
 
-_THREADS = CONNECTIONS - 2  # so that the event loop, which reads too, never waits for a connection
+# Together fewer than there are connections, so that the event loop, which reads too, never waits for one.
+_DRAWING_THREADS, _ASKING_THREADS = 2, 2
+_THREADS = (
+    CONNECTIONS - _DRAWING_THREADS - _ASKING_THREADS - 1
+)  # for the rest: the next piece of a stream, a simple page
+_WAITING = 16  # for a drawing, and for a slow question: who comes later would have left before he got it
 
 TITLE = "Vancouver 3-1-1 service requests and their statistics"
 DESCRIPTION = f"""\
@@ -55,7 +61,8 @@ def create_app(source: Settings | Path, *, routers: Iterable[APIRouter] = (), sc
 
     Args:
         source: settings, or the published file's path.
-        routers: more routes, outside of `/api/v1`; they find the file as `request.app.state.published`.
+        routers: more routes, outside of `/api/v1`; they find the release as `request.state.release`, and the queue for
+            expensive answers as `request.app.state.drawing`.
         scratch: where files to download are made; a directory of its own if not given.
     """
     published = PublishedFile(source.published_path if isinstance(source, Settings) else source)
@@ -83,6 +90,7 @@ def create_app(source: Settings | Path, *, routers: Iterable[APIRouter] = (), sc
     )
     app.state.published = published
     app.state.files = files
+    app.state.drawing, app.state.asking = Queue(_DRAWING_THREADS, _WAITING), Queue(_ASKING_THREADS, _WAITING)
     app.add_middleware(Delivery, published=published)
     app.add_middleware(
         Measured, published=published, beside=source.measures_path if isinstance(source, Settings) else None

@@ -1,23 +1,23 @@
 """How every answer leaves, the API's and the pages': once made, it is kept and sent again for as long as its release is current.
 
 What belongs here: the methods, HEAD, conditional requests, compression, the headers that all answers carry, and the
-answers kept. What does not: making one. An answer depends on the address, the format wanted and the release alone.
+answers kept. What does not: making one. An answer depends on the address, the format wanted and the release alone, so that it is
+made once for all who ask for it at the same time.
 
 The path is handed on with its `%2F` as they came, so that a name may hold a slash; parameters decode it.
 """
 
+import asyncio
 import hashlib
 import logging
-import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import unquote
 
 import anyio.to_thread
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vanc311_pipeline.api import PREFIX
@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 
 BYTES_KEPT = 64_000_000
 BYTES_KEPT_OF_ONE = 4_000_000
-_OVERHEAD = 3_000  # what keeping an answer costs beside its body
+_OVERHEAD = 3_000  # what keeping an answer costs beside its body and its address
 _WORTH_COMPRESSING = 500
-_QUICK_TO_COMPRESS = 100_000
+_COMPRESSING_THREADS = 2  # of their own, so that no drawing is before them
 _LEVEL = 5
 _GZIP_WINDOW = 31  # zlib's word for: the largest window, in gzip's wrapping
 _COMPRESSIBLE = (b"application/json", b"application/geo+json", b"application/problem+json", b"image/svg+xml", b"text/")
@@ -68,21 +68,31 @@ _PREFLIGHT: Headers = [
 ]
 _REVALIDATE = (b"cache-control", b"public, no-cache")  # may be kept, and is to be asked for again: see the ETag
 
-Key = tuple[Identity | None, bytes, bytes, bool]
+Key = tuple[Identity | None, bytes, bytes, bool, bool]
+"""The release, the path, what stands after the question mark, whether CSV is wanted, and whether it is compressed."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answer:
     """A whole answer."""
 
+    status: int
     headers: Headers
     body: bytes
     etag: str
-    compressed: bytes | None = field(default=None)
 
     @property
-    def size(self) -> int:
-        return len(self.body) + len(self.compressed or b"") + _OVERHEAD
+    def lasts(self) -> bool:
+        """Whether it stays the answer for as long as the release is current."""
+        return self.status == 200 and not _is_volatile(self.headers)
+
+    @property
+    def is_worth_compressing(self) -> bool:
+        return self.status == 200 and len(self.body) >= _WORTH_COMPRESSING and _is_compressible(self.headers)
+
+
+Begun = asyncio.Future[Answer | None]
+"""What those who ask for the same wait for: the answer, or None if it proves to be a stream, which each must have for himself."""
 
 
 class Kept:
@@ -92,25 +102,24 @@ class Kept:
         self._limit = bytes_at_most
         self._bytes = 0
         self._answers: OrderedDict[Key, Answer] = OrderedDict()
-        self._lock = threading.Lock()
 
     def get(self, key: Key) -> Answer | None:
-        with self._lock:
-            if (answer := self._answers.get(key)) is not None:
-                self._answers.move_to_end(key)
-            return answer
+        if (answer := self._answers.get(key)) is not None:
+            self._answers.move_to_end(key)
+        return answer
 
     def keep(self, key: Key, answer: Answer) -> None:
-        """Keep an answer, compressed or not, in place of what was kept for the same key."""
-        if answer.size > BYTES_KEPT_OF_ONE:
+        if len(answer.body) > BYTES_KEPT_OF_ONE:
             return
-        with self._lock:
-            if (before := self._answers.pop(key, None)) is not None:
-                self._bytes -= before.size
-            self._answers[key] = answer
-            self._bytes += answer.size
-            while self._bytes > self._limit:
-                self._bytes -= self._answers.popitem(last=False)[1].size
+        self._answers[key] = answer
+        self._bytes += _size(key, answer)
+        while self._bytes > self._limit:
+            self._bytes -= _size(*self._answers.popitem(last=False))
+
+
+def _size(key: Key, answer: Answer) -> int:
+    _, path, query, *_ = key
+    return len(path) + len(query) + len(answer.body) + _OVERHEAD
 
 
 class Delivery:
@@ -120,6 +129,8 @@ class Delivery:
         self._app = app
         self._published = published
         self._kept = Kept()
+        self._under_way: dict[Key, Begun] = {}
+        self._compressors = anyio.CapacityLimiter(_COMPRESSING_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -135,77 +146,74 @@ class Delivery:
             await self._deliver(request, receive, send)
 
     async def _deliver(self, request: "_Request", receive: Receive, send: Send) -> None:
+        release: Release | None = None
         try:
             release = self._published.enter()
         except SettingsError as error:
             if request.is_api and request.path != f"{PREFIX}/openapi.json":
-                refused = problem("not-published", str(error))
-                await _respond(request, send, refused)
+                await self._send_answer(request, None, _refusal(request, None, "not-published", str(error)), send)
                 return
-            await self._make(request, None, receive, send)
-            return
         try:
-            answer = self._kept.get(request.key(release))
+            answer = await self._once(request.key(release), partial(self._make, request, release, receive, send))
+            if answer is not None and request.takes_gzip and answer.is_worth_compressing:
+                answer = await self._once(request.key(release, compressed=True), partial(self._compress, answer))
             if answer is not None:
                 await self._send_answer(request, release, answer, send)
-            else:
-                await self._make(request, release, receive, send)
         finally:
-            release.leave()
+            if release is not None:
+                release.leave()
 
-    async def _make(self, request: "_Request", release: Release | None, receive: Receive, send: Send) -> None:
-        """Let the app make the answer: a whole one is kept, a stream is passed on as it comes."""
-        exchange = _Exchange(request, release, send)
+    async def _once(self, key: Key, make: Callable[[Begun], Awaitable[Answer | None]]) -> Answer | None:
+        """The answer, as it was kept, or made once for all who ask for it meanwhile; None if it was a stream, which is sent."""
+        if (answer := self._kept.get(key)) is not None:
+            return answer
+        begun: Begun = asyncio.get_running_loop().create_future()
+        if (before := self._under_way.get(key)) is not None:
+            return await asyncio.shield(before) or await make(begun)
+        self._under_way[key] = begun
+        try:
+            answer = await make(begun)
+        finally:
+            del self._under_way[key]
+            if not begun.done():
+                begun.set_result(answer)
+        if answer is not None and answer.lasts:
+            self._kept.keep(key, answer)
+        return answer
+
+    async def _make(
+        self, request: "_Request", release: Release | None, receive: Receive, send: Send, begun: Begun
+    ) -> Answer | None:
+        """Let the app make the answer; a stream is passed on as it comes."""
+        exchange = _Exchange(request, release, send, begun, self._compressors)
         try:
             await self._app(request.inner_scope(release), receive, exchange.send)
         except Exception:
             log.exception("No answer to %s %s", request.method, request.path)
-            if not exchange.streaming:
-                await _respond(request, send, problem("internal-error", "The log of the server says more."), release)
-            return
-        if exchange.streaming:
-            return
-        if exchange.status != 200:
-            await _send(send, exchange.status, exchange.headers, b"" if request.is_head else exchange.body)
-            return
-        answer = Answer(exchange.headers, exchange.body, f'"{hashlib.sha256(exchange.body).hexdigest()[:32]}"')
-        if not _is_volatile(exchange.headers):
-            self._kept.keep(request.key(release), answer)
-        await self._send_answer(request, release, answer, send)
+            if exchange.streaming:
+                return None
+            return _refusal(request, release, "internal-error", "The log of the server says more.")
+        return None if exchange.streaming else _answer(exchange.status, exchange.headers, exchange.body)
+
+    async def _compress(self, plain: Answer, _: Begun) -> Answer:
+        compress = partial(zlib.compress, plain.body, _LEVEL, _GZIP_WINDOW)
+        body = await anyio.to_thread.run_sync(compress, limiter=self._compressors)
+        headers = [*_without(plain.headers, b"content-length"), (b"content-encoding", b"gzip"),
+                   (b"content-length", str(len(body)).encode())]  # fmt: skip
+        return Answer(plain.status, headers, body, gzipped(plain.etag))
 
     async def _send_answer(self, request: "_Request", release: Release | None, answer: Answer, send: Send) -> None:
-        volatile = _is_volatile(answer.headers)
-        changed = None if release is None or volatile else release.published_at
-        headers, etag, body = answer.headers, answer.etag, answer.body
-        compress = request.takes_gzip and len(body) >= _WORTH_COMPRESSING and _is_compressible(headers)
-        if compress:
-            etag = gzipped(etag)
-        headers = [*headers, (b"etag", etag.encode())]
-        if not volatile:
-            headers.append(_REVALIDATE)
+        status, headers, body = answer.status, answer.headers, b"" if request.is_head else answer.body
+        if status == 200:
+            changed = release.published_at if release and answer.lasts else None
+            headers = [*headers, (b"etag", answer.etag.encode())]
+            if answer.lasts:
+                headers.append(_REVALIDATE)
             if changed:
                 headers.append((b"last-modified", http_date(changed).encode()))
-        if not_modified(etag, changed, request.header(b"if-none-match"), request.header(b"if-modified-since")):
-            await _send(send, 304, [header for header in headers if header[0] not in _OF_BODY])
-            return
-        if compress:
-            if answer.compressed is None:
-                answer = await self._compressed(request.key(release), answer, keep=not volatile)
-            body = answer.compressed or b""
-            headers = [*(header for header in headers if header[0] != b"content-length"), (b"content-encoding", b"gzip"),
-                       (b"content-length", str(len(body)).encode())]  # fmt: skip
-        await _send(send, 200, headers, b"" if request.is_head else body)
-
-    async def _compressed(self, key: Key, answer: Answer, keep: bool) -> Answer:
-        compress = partial(zlib.compress, answer.body, _LEVEL, _GZIP_WINDOW)
-        if len(answer.body) < _QUICK_TO_COMPRESS:
-            body = compress()
-        else:
-            body = await anyio.to_thread.run_sync(compress)
-        both = Answer(answer.headers, answer.body, answer.etag, body)
-        if keep:
-            self._kept.keep(key, both)
-        return both
+            if not_modified(answer.etag, changed, *map(request.header, (b"if-none-match", b"if-modified-since"))):
+                status, headers, body = 304, _without(headers, *_OF_BODY), b""
+        await _send(send, status, headers, body)
 
 
 class _Request:
@@ -235,9 +243,9 @@ class _Request:
     def path(self) -> str:
         return str(self._scope["path"])
 
-    def key(self, release: Release | None) -> Key:
-        wants_csv = prefers_csv(self.header(b"accept"))
-        return release.identity if release else None, self._raw_path, self._scope["query_string"], wants_csv
+    def key(self, release: Release | None, compressed: bool = False) -> Key:
+        identity, wants_csv = release.identity if release else None, prefers_csv(self.header(b"accept"))
+        return identity, self._raw_path, self._scope["query_string"], wants_csv, compressed
 
     def inner_scope(self, release: Release | None) -> Scope:
         state = {**self._scope.get("state", {}), "release": release, "head_only": self.is_head}
@@ -253,8 +261,15 @@ class _Request:
 class _Exchange:
     """Takes down what the app sends, until it proves to be a stream, which passes on."""
 
-    def __init__(self, request: _Request, release: Release | None, send: Send) -> None:
-        self._request, self._send = request, send
+    def __init__(
+        self,
+        request: _Request,
+        release: Release | None,
+        send: Send,
+        begun: Begun,
+        compressors: anyio.CapacityLimiter,
+    ) -> None:
+        self._request, self._send, self._begun, self._compressors = request, send, begun, compressors
         self._of_all = headers_of(request, release)
         self._gzip: zlib._Compress | None = None
         self.status = 500
@@ -270,6 +285,7 @@ class _Exchange:
             await self._pass_on(message.get("body", b""), message.get("more_body", False))
         elif message.get("more_body", False) or _has(self.headers, b"etag"):
             self.streaming = True
+            self._begun.set_result(None)
             await self._begin()
             await self._pass_on(message.get("body", b""), message.get("more_body", False))
         else:
@@ -278,19 +294,32 @@ class _Exchange:
     async def _begin(self) -> None:
         if self.status == 200 and self._request.takes_gzip and _is_compressible(self.headers):
             self._gzip = zlib.compressobj(_LEVEL, wbits=_GZIP_WINDOW)
-            self.headers = [header for header in self.headers if header[0] != b"content-length"]
-            self.headers.append((b"content-encoding", b"gzip"))
+            self.headers = [*_without(self.headers, b"content-length"), (b"content-encoding", b"gzip")]
         self.headers.append(_REVALIDATE)
         await self._send({"type": "http.response.start", "status": self.status, "headers": self.headers})
 
     async def _pass_on(self, body: bytes, more: bool) -> None:
         if self._gzip and not self._request.is_head:
-            body = self._gzip.compress(body) + (b"" if more else self._gzip.flush())
+            compress = partial(_compressed, self._gzip, body, more)
+            body = await anyio.to_thread.run_sync(compress, limiter=self._compressors)
         if body or not more:
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-_OF_BODY = (b"content-length", b"content-type", b"content-disposition")
+_OF_BODY = (b"content-length", b"content-type", b"content-disposition", b"content-encoding")
+
+
+def _compressed(gzip: "zlib._Compress", body: bytes, more: bool) -> bytes:
+    return gzip.compress(body) + (b"" if more else gzip.flush())
+
+
+def _answer(status: int, headers: Headers, body: bytes) -> Answer:
+    return Answer(status, headers, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _refusal(request: _Request, release: Release | None, kind: str, detail: str) -> Answer:
+    response = problem(kind, detail)
+    return _answer(response.status_code, [*response.raw_headers, *headers_of(request, release)], bytes(response.body))
 
 
 def headers_of(request: _Request, release: Release | None) -> Headers:
@@ -319,9 +348,8 @@ def _has(headers: Headers, wanted: bytes) -> bool:
     return any(name == wanted for name, _ in headers)
 
 
-async def _respond(request: _Request, send: Send, response: Response, release: Release | None = None) -> None:
-    headers = [*response.raw_headers, *headers_of(request, release)]
-    await _send(send, response.status_code, headers, b"" if request.is_head else bytes(response.body))
+def _without(headers: Headers, *names: bytes) -> Headers:
+    return [header for header in headers if header[0] not in names]
 
 
 async def _send(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> None:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from vanc311_pipeline.api import PREFIX
 from vanc311_pipeline.api.negotiation import PROBLEM
+from vanc311_pipeline.api.routing import Busy
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.groups import NoSuchGroup
 from vanc311_pipeline.reading.names import UnknownName, nearest
@@ -37,6 +38,7 @@ KINDS = {
     "range-not-satisfiable": (416, "The file is shorter"),
     "internal-error": (500, "Something is wrong in this program"),
     "took-too-long": (503, "The question took too long"),
+    "busy": (503, "Too many wait for an answer"),
     "not-published": (503, "There is no published file to answer from"),
     "no-space": (503, "There is no room on the disk to make the file"),
 }
@@ -46,9 +48,10 @@ _OURS: Mapping[type[Exception], str] = {
     NoSuchPage: "no-such-page",
     OtherRelease: "other-release",
     TookTooLong: "took-too-long",
+    Busy: "busy",
     SettingsError: "not-published",
 }
-_RETRY_AFTER = {"took-too-long": "10", "not-published": "60", "no-space": "600"}
+_RETRY_AFTER = {"took-too-long": "10", "busy": "10", "not-published": "60", "no-space": "600"}
 
 
 class Wrong(BaseModel):

@@ -1,6 +1,6 @@
 """How a route that reads the published file is run: its parameters are read once, and it is run at once if it is quick.
 
-Belongs here: that, for every such route. Does not belong here: any route.
+Belongs here: that, for every such route, and the bounded queue for whatever is slow. Does not belong here: any route.
 
 FastAPI describes the parameters and finds the route, but goes through a model's fields one by one on every request, which takes
 longer than reading a page of requests; pydantic takes the model whole. And handing a page to a thread and back takes longer
@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
+import anyio
 import anyio.to_thread
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +19,29 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.responses import Response
 
+from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.reading.release import TookTooLong, at_once
+
+
+class Busy(PipelineError):
+    """So many wait already that whoever comes now would wait in vain."""
+
+
+class Queue:
+    """For answers that take long: a few threads, and a bounded number of askers who wait for one."""
+
+    def __init__(self, threads: int, waiting: int) -> None:
+        self._threads, self._waiting = anyio.CapacityLimiter(threads), waiting
+
+    async def run(self, answer: Callable[[], Response]) -> Response:
+        """The answer, made in a thread.
+
+        Raises:
+            Busy: the queue is full.
+        """
+        if self._threads.statistics().tasks_waiting >= self._waiting:
+            raise Busy("So many wait for such an answer that the server takes no more of them. Ask again in a while.")
+        return await anyio.to_thread.run_sync(answer, limiter=self._threads)
 
 
 class QuickRoute(APIRoute):
@@ -44,7 +67,8 @@ class QuickRoute(APIRoute):
                         return answer()  # type: ignore[no-any-return]
                 except TookTooLong:
                     pass
-            return await anyio.to_thread.run_sync(answer)
+            queue: Queue = request.app.state.asking
+            return await queue.run(answer)
 
         return handle
 

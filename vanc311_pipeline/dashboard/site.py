@@ -5,13 +5,14 @@ What belongs here: addresses, headers of pages. What does not: what stands on a 
 
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
+import anyio.to_thread
 import vl_convert
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -21,7 +22,7 @@ from vanc311_pipeline.charts import theme, words
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard import numbers, quality, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
-from vanc311_pipeline.dashboard.view import SCOPES, View, read_view
+from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
 from vanc311_pipeline.reading.names import UnknownName, names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
@@ -88,41 +89,58 @@ def _assets() -> dict[str, str]:
 
 
 def dashboard() -> APIRouter:
-    """The routes of the pages. Each answers from `request.state.release`, the release that is current when it is asked."""
+    """The routes of the pages. Each answers from `request.state.release`, the release that is current when it is asked.
+
+    Each has one address, to which all others that mean the same lead, whatever was added to it: so it is made and kept once.
+    """
     router = APIRouter(include_in_schema=False)
 
-    def page(path: str, fill: Callable[..., Response]) -> None:
-        router.add_api_route(path, fill, methods=["GET"])
+    def page(
+        path: str,
+        fill: Callable[[Request], Response],
+        address: Callable[[Request], str] | None = None,
+        *,
+        drawn: bool = False,
+    ) -> None:
+        async def answer(request: Request) -> Response:
+            raw_path, query = request.scope["raw_path"], request.scope["query_string"]
+            only = address(request) if address else path
+            if only.encode() != raw_path + (b"?" + query if query else b""):
+                return RedirectResponse(only, 308)
+            make = partial(fill, request)
+            return await (request.app.state.drawing.run(make) if drawn else anyio.to_thread.run_sync(make))
 
-    def other(name: str, context: Callable[[Release], dict[str, Any]]) -> Callable[[Request], Response]:
+        router.add_route(path, answer, methods=["GET"])
+
+    def other(path: str, context: Callable[[Release], dict[str, Any]], *, drawn: bool = False) -> None:
         def fill(request: Request) -> Response:
             release: Release | None = request.state.release
-            return _page(release, f"{name}.html", context(release)) if release else _nothing_yet()
+            return _page(release, f"{path[1:]}.html", context(release)) if release else _nothing_yet()
 
-        return fill
+        page(path, fill, drawn=drawn)
 
-    page("/", _city)
-    page("/areas/{area:path}", _area)
-    page("/issues/{issue:path}", _issue)
-    page("/quality", other("quality", _quality))
-    page("/methods", other("methods", _methods))
-    page("/data", other("data", _data))
+    for path in ("/", "/areas/{area:path}", "/issues/{issue:path}"):
+        page(path, _view_page, lambda request: _asked(request).url, drawn=True)
+    other("/quality", _quality, drawn=True)
+    other("/methods", _methods)
+    other("/data", _data)
     page("/api", _api)
-    page("/figures/{name}.{kind}", _figure_file)
-    page("/static/{file}", _static_file)
+    for name in FIGURES:
+        for kind in KINDS:
+            page(
+                f"/figures/{name}.{kind}",
+                partial(_figure_file, name, kind),
+                partial(_figure_address, name, kind),
+                drawn=True,
+            )
+    for file in STATIC_KINDS:
+        page(f"/static/{file}", partial(_static_file, file), partial(_static_address, file))
     return router
 
 
-def _city(request: Request) -> Response:
-    return _view_page(request, request.query_params.get("area"), request.query_params.get("issue"))
-
-
-def _area(request: Request, area: str) -> Response:
-    return _view_page(request, unquote(area), None)
-
-
-def _issue(request: Request, issue: str) -> Response:
-    return _view_page(request, None, unquote(issue))
+def _asked(request: Request) -> View:
+    """The view that an address means, whether the release has it or not."""
+    return view_of({**request.query_params, **{name: unquote(text) for name, text in request.path_params.items()}})
 
 
 def _api(request: Request) -> Response:
@@ -134,9 +152,13 @@ def _api(request: Request) -> Response:
     return _page(release, "api.html", context) if release else _nothing_yet()
 
 
-def _static_file(file: str) -> Response:
-    if file not in STATIC_KINDS:
-        return Response("There is no such file.", 404)
+def _static_address(file: str, request: Request) -> str:
+    del request
+    return _assets()[file]
+
+
+def _static_file(file: str, request: Request) -> Response:
+    del request
     return Response(_static(file), media_type=STATIC_KINDS[file])
 
 
@@ -150,16 +172,14 @@ def _page(release: Release, template: str, context: dict[str, Any], status: int 
     return HTMLResponse(text, status, headers={"Content-Security-Policy": POLICY})
 
 
-def _view_page(request: Request, area: str | None, issue: str | None) -> Response:
-    given, release = request.query_params, request.state.release
+def _view_page(request: Request) -> Response:
+    release = request.state.release
     if release is None:
         return _nothing_yet()
     try:
-        view = read_view(release, area, issue, given.get("period"), given.get("scope"))
+        view = known_view(release, _asked(request))
     except UnknownName as error:
         return _page(release, "unknown.html", {"error": error}, 404)
-    if request.url.path == "/" and (area or issue) and not (view.area and view.issue):
-        return RedirectResponse(view.url, 307)
     return _page(release, "view.html", _view(release, view))
 
 
@@ -200,17 +220,20 @@ class Shown:
         return json.dumps(spec, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _figure_file(request: Request, name: str, kind: str) -> Response:
-    given, release = request.query_params, request.state.release
+def _mode(request: Request) -> Literal["light", "dark"]:
+    return "dark" if request.query_params.get("mode") == "dark" else "light"
+
+
+def _figure_address(name: str, kind: str, request: Request) -> str:
+    return _asked(request).figure(name, kind, "dark" if _mode(request) == "dark" and kind != "csv" else None)
+
+
+def _figure_file(name: str, kind: str, request: Request) -> Response:
+    mode, release = _mode(request), request.state.release
     if release is None:
         return _nothing_yet()
-    mode: Literal["light", "dark"] = "dark" if given.get("mode") == "dark" else "light"
-    if name not in FIGURES or kind not in KINDS:
-        return Response(
-            f"There is no figure {name}.{kind}. There are: {', '.join(FIGURES)}; as {', '.join(KINDS)}.", 404
-        )
     try:
-        view = read_view(release, given.get("area"), given.get("issue"), given.get("period"), given.get("scope"))
+        view = known_view(release, _asked(request))
     except UnknownName as error:
         return Response(str(error), 404)
     figure = draw(release, view, name)

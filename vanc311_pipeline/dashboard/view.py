@@ -1,5 +1,6 @@
 """What the reader chose: area, issue, period and scope. It lives in the address, so that every view can be linked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
@@ -62,9 +63,9 @@ class View:
             "scope": None if self.scope == "all" or not self.has_scopes else self.scope,
         }
 
-    def figure(self, name: str, kind: str) -> str:
-        """The address of a figure of this view as a file: svg, png, csv or json."""
-        given = {"area": self.area, "issue": self.issue} | self.chosen
+    def figure(self, name: str, kind: str, mode: str | None = None) -> str:
+        """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
+        given = {"area": self.area, "issue": self.issue} | self.chosen | {"mode": mode}
         return f"/figures/{name}.{kind}{_query(given)}"
 
     def but(self, **changes: str | None) -> "View":
@@ -76,17 +77,26 @@ def _query(given: dict[str, str | None]) -> str:
     return f"?{urlencode(kept, quote_via=quote)}" if kept else ""
 
 
-def read_view(
-    release: Release, area: str | None, issue: str | None, period: str | None = None, scope: str | None = None
-) -> View:
-    """The view of some names, as they stand in an address; an empty one is none.
+def view_of(given: Mapping[str, str]) -> View:
+    """The view that the parameters of an address mean: an empty one is none, and what is no scope is all."""
+    scope = given.get("scope")
+    return View(
+        given.get("area") or None,
+        given.get("issue") or None,
+        given.get("period") or LAST_12_MONTHS,
+        scope if scope in SCOPES else "all",
+    )
+
+
+def known_view(release: Release, view: View) -> View:
+    """The view, as far as the release goes: without any of its last 12 months, all are the usual period.
 
     Raises:
         UnknownName: the release does not know a name.
     """
     periods = names(release, "period")
-    usual = LAST_12_MONTHS if LAST_12_MONTHS in periods else EVER
-    view = View(area or None, issue or None, period or usual, scope if scope in SCOPES else "all")
+    if view.period == LAST_12_MONTHS and LAST_12_MONTHS not in periods:
+        view = view.but(period=EVER)
     for kind, name in (("area", view.area), ("issue", view.issue), ("period", view.period)):
         if name is not None and (kind != "period" or periods):
             known(release, kind, name)

@@ -145,20 +145,6 @@ def test_every_card_leads_to_its_definition(site):
     assert all(f'id="{metric}"' in methods for metric in METRICS)
 
 
-@pytest.mark.parametrize(
-    ("given", "canonical"),
-    [
-        ("/?area=Kitsilano", "/areas/Kitsilano"),
-        ("/?area=Kitsilano&issue=&period=2024&scope=all", "/areas/Kitsilano?period=2024"),
-        ("/?issue=Street+Light+Out+Case&scope=located", "/issues/Street%20Light%20Out%20Case?scope=located"),
-    ],
-)
-def test_a_view_has_one_address(site, given, canonical):
-    answer = get(site + given, allow_redirects=False)
-    assert (answer.status_code, answer.headers["Location"]) == (307, canonical)
-    assert get(site + canonical).status_code == 200
-
-
 @pytest.mark.parametrize("path", ["/areas/Kitsilanoo", "/?issue=Street+Light+Out&area=Kitsilano", "/?period=1066"])
 def test_an_unknown_name_is_said_and_a_known_one_offered(site, path):
     answer = get(site + path)
