@@ -164,6 +164,8 @@ def streamed(
         return Response(status_code=304, headers=known)
     if request.state.head_only:
         return Response(b"", status, {**headers, **known}, media_type)
+    if request.scope["http_version"] == "1.0" and "content-length" not in headers:
+        raise problems.Problem("http-version", "Ask by HTTP/1.1, or for a page of it at a time: `limit`.")
     return StreamingResponse(pieces(), status, {**headers, **known}, media_type)
 
 

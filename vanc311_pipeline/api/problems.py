@@ -36,6 +36,7 @@ KINDS = {
     "method-not-allowed": (405, "The API only reads"),
     "other-release": (409, "The current release is another"),
     "range-not-satisfiable": (416, "The file is shorter"),
+    "http-version": (505, "HTTP/1.0 can't take an answer that is made while it is sent"),
     "internal-error": (500, "Something is wrong in this program"),
     "took-too-long": (503, "The question took too long"),
     "busy": (503, "Too many wait for an answer"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from rich.console import Console
 
+from vanc311_pipeline.commands.connections import BoundedProtocol
 from vanc311_pipeline.commands.http import answer
 from vanc311_pipeline.commands.ports import refuse_taken_port
 from vanc311_pipeline.commands.replica import following
@@ -69,11 +70,11 @@ def run_serve(
         os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch, MEASURES_VARIABLE: measures})
         with following(settings) if replica else nullcontext():
             if workers == 1:
-                answer(site, host, port)
+                answer(site, host, port, protocol=BoundedProtocol)
             else:
                 run_workers(_answer, host, port, workers)
 
 
 def _answer(listening: socket.socket) -> None:
     host, port, *_ = listening.getsockname()
-    answer(site, host, port, [listening])
+    answer(site, host, port, [listening], BoundedProtocol)

@@ -3,6 +3,7 @@
 Belongs here: means. Does not belong here: claims.
 """
 
+import asyncio
 import csv
 import io
 import shutil
@@ -67,12 +68,12 @@ class Api:
 
 
 @contextmanager
-def serving(file: Path) -> Iterator[Api]:
+def serving(file: Path, protocol: type[asyncio.Protocol] | None = None) -> Iterator[Api]:
     """Serve a published file from a thread, by uvicorn, on a port of its own."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()  # who comes before the server is ready waits
-        server = uvicorn.Server(uvicorn.Config(create_app(file), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(create_app(file), http=protocol or "auto", log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
