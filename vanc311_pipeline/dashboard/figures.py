@@ -11,9 +11,10 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import areas, backlog, comparison, monthly, outcomes, timing
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.view import View
-from vanc311_pipeline.reading.groups import NoSuchGroup, of_group
+from vanc311_pipeline.reading.groups import Group, NoSuchGroup, of_group
 from vanc311_pipeline.reading.places import outlines
 from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.registry import State
 
 Draw = Callable[[Release, View], Figure | None]
 """The figure of a view; None if there is nothing to draw."""
@@ -34,10 +35,27 @@ def rows_of(release: Release, view: View, table: sa.Table, **equal: str) -> pd.D
     return frame(release, listing.question)
 
 
+def summaries_of(release: Release, view: View, group: Group, scope: str) -> list[dict[str, Any]]:
+    """The rows of `time_to_close` about a group, opened in a view's period; none where the release has no such level."""
+    try:
+        listing = of_group(release, schema.time_to_close, group, scope=scope, period=view.period)
+    except NoSuchGroup:
+        return []
+    return [dict(row._mapping) for row in release.rows(listing.question)]
+
+
 def summary_of(release: Release, view: View) -> dict[str, Any]:
-    """The row of `time_to_close` of a view; empty if it has none."""
-    rows = rows_of(release, view, schema.time_to_close, period=view.period).to_dict("records")
-    return {str(name): value for name, value in rows[0].items()} if rows else {}
+    """The row of `time_to_close` of a view. A group without requests has none in the file; its row is made here."""
+    rows = summaries_of(release, view, view.group(release), view.counted)
+    return rows[0] if rows else without_requests(release, view)
+
+
+def without_requests(release: Release, view: View) -> dict[str, Any]:
+    """What `time_to_close` would say of a group of which nothing was opened in a view's period."""
+    columns = schema.time_to_close.columns
+    none = {column.name: 0 if column.info["unit"] == "requests" else None for column in columns}
+    states = {column.name: State.NO_REQUESTS for column in columns if column.name.endswith("_state")}
+    return none | states | {"period": view.period, "as_of": release.about["as_of"]}
 
 
 def _series(

@@ -84,12 +84,12 @@ def cards(release: Release, view: View) -> list[Card]:
         Card(
             "open now",
             words.whole(waiting),
-            f"of {words.whole(ever.get('volume', 0))} requests in the record",
+            f"of {words.whole(ever['volume'])} requests in the record",
             "open_requests",
         ),
         _compared("opened", "opened", release, view, days),
         _compared("closed", "closed_in", release, view, days),
-        *(_usual_time(name, summary, city) for name in ("median", "p90") if summary),
+        *(_usual_time(name, summary, city) for name in ("median", "p90")),
     ]
 
 

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure
-from vanc311_pipeline.dashboard.figures import rows_of
+from vanc311_pipeline.dashboard.figures import rows_of, summaries_of, summary_of, without_requests
 from vanc311_pipeline.dashboard.numbers import value_or_why
 from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View
-from vanc311_pipeline.reading.groups import Group, of_group
+from vanc311_pipeline.reading.groups import Group
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import view as view_of
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
@@ -61,14 +61,12 @@ def breakdown(release: Release, view: View) -> Table | None:
     one_is_named = view.area is not None or view.issue is not None
     group = Group("hyper_local", area=view.area, issue=view.issue) if one_is_named else Group("issue")
     scope = "located" if group.level == "hyper_local" else view.counted
-    table = schema.time_to_close
-    question = of_group(release, table, group, scope=scope, period=view.period).question
-    rows = [dict(row._mapping) for row in release.rows(question)]
+    rows = summaries_of(release, view, group, scope)
     if by_issue:
         rows.sort(key=lambda row: (-row["volume"], row["issue_type"]))
         title, what = "What is reported most", "issue"
     else:
-        rows = _all_areas(release, rows)
+        rows = _all_areas(release, view, rows)
         title, what = "Where", "area"
     shown = rows[:TOP] if by_issue else rows
     links = [view.but(issue=row["issue_type"]) if by_issue else view.but(area=row["local_area"]) for row in shown]
@@ -86,10 +84,9 @@ def breakdown(release: Release, view: View) -> Table | None:
     )
 
 
-def _all_areas(release: Release, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _all_areas(release: Release, view: View, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By name, with a line for those areas that have none."""
-    nothing: dict[str, Any] = {"volume": 0, "still_open": 0, "median_days": None, "p90_days": None}
-    nothing |= {"median_state": State.NO_REQUESTS, "p90_state": State.NO_REQUESTS}
+    nothing = without_requests(release, view)
     known = {row["local_area"]: row for row in rows}
     names = release.scalars(sa.select(schema.local_areas.c.local_area).order_by(schema.local_areas.c.local_area))
     return [known.get(area, nothing | {"local_area": area}) for area in names]
@@ -104,10 +101,7 @@ def _totals(
     release: Release, view: View, rows: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]]
 ) -> list[list[Cell]]:
     """What the lines leave out, and the whole, so that the table adds up."""
-    whole = release.rows(
-        of_group(release, schema.time_to_close, view.group(release), scope=view.counted, period=view.period).question
-    )
-    total = dict(whole[0]._mapping)
+    total = summary_of(release, view)
     rest = {key: total[key] - sum(row[key] for row in shown) for key in ("volume", "still_open")}
     lines = []
     if rest["volume"]:

@@ -1,0 +1,101 @@
+"""Every combination of what the form offers has a page, and every file that the page links is there, also where there is nothing to show.
+
+There are tens of thousands. But a page is made of the rows of a few tables, so it is asked for if one of its tables is in a state
+that none had on the pages before: which columns are null, and why.
+"""
+
+import re
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from html import unescape
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.dashboard.view import SCOPES, View
+from vanc311_pipeline.reading.names import names
+from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline_tests.integration.dashboard.conftest import served
+
+TABLES = (
+    schema.time_to_close, schema.time_to_close_curves, schema.waiting_times, schema.monthly_series, schema.backlog_daily,
+    schema.backlog_by_age, schema.outcomes, schema.flow, schema.area_comparison,
+)  # fmt: skip
+KEYS = ("level", "scope", "local_area", "issue_type", "period")
+
+Key = tuple[str | None, ...]
+
+
+@pytest.fixture
+def holed(own_file: Path) -> Path:
+    """A city with an area without requests, an issue type of which none has an area, an empty year, and no comparison of areas."""
+    with closing(sqlite3.connect(own_file)) as connection, connection:
+        for table in (*TABLES, schema.service_requests, schema.metrics_by_neighbourhood, schema.metrics_hyper_local):
+            columns = set(table.columns.keys())
+            connection.execute(f"DELETE FROM {table.name} WHERE local_area = 'Kitsilano'")
+            if "issue_type" in columns:
+                located = "scope = 'located'" if "scope" in columns else "local_area IS NOT NULL"
+                connection.execute(f"DELETE FROM {table.name} WHERE issue_type = 'Street Light Out Case' AND {located}")
+            if "period" in columns:
+                connection.execute(f"DELETE FROM {table.name} WHERE period = '2024'")
+        connection.execute("DELETE FROM area_comparison")
+    return own_file
+
+
+def views(release: Release) -> list[View]:
+    """Every choice that the form offers."""
+    areas, issues, periods = (names(release, kind) for kind in ("area", "issue", "period"))
+    return [View(*chosen) for chosen in product((None, *areas), (None, *issues), periods, SCOPES)]
+
+
+def states(release: Release, table: sa.Table) -> dict[Key, frozenset[Any]]:
+    """What the rows of a table are like, by the view that they are about."""
+    made = defaultdict(set)
+    for row in release.rows(sa.select(table), within=60):
+        values = dict(row._mapping)
+        key = tuple(values.pop(name, None) for name in KEYS)
+        made[key].add(
+            tuple(value if name.endswith(("state", "flow")) else value is None for name, value in values.items())
+        )
+    return {key: frozenset(patterns) for key, patterns in made.items()}
+
+
+def unlike(release: Release, met: set[Any]) -> Iterator[View]:
+    """Those views of which one table is in a state that was not met before."""
+    of = {table: states(release, table) for table in TABLES}
+    for view in views(release):
+        key = (view.level, view.counted, view.area, view.issue)
+        shown = {
+            (view.level, table.name, of[table].get((*key, view.period if "period" in table.columns else None)))
+            for table in TABLES
+        }
+        if not shown <= met:
+            met |= shown
+            yield view
+
+
+def test_every_view_has_a_page_and_every_file_that_it_links(synced: Settings, holed: Path) -> None:
+    met: set[Any] = set()
+    linked: set[tuple[str, str, bool]] = set()
+    for file in (synced.published_path, holed):
+        published = PublishedFile(file)
+        with published.reading() as release, served(file) as address, requests.Session() as session:
+            for view in unlike(release, met):
+                page = session.get(address + view.url, timeout=60)
+                assert page.status_code == 200, view.url
+                for figure in re.findall(r"<figure.*?</figure>", page.text, flags=re.DOTALL):
+                    files = re.findall(r'href="(/figures/([^"?]*)[^"]*)"', figure)
+                    like = (view.level, files[0][1], 'class="chart"' in figure)
+                    for link, _ in [] if like in linked else files:
+                        assert session.get(address + unescape(link), timeout=60).status_code == 200, link
+                    linked.add(like)
+        published.close()
