@@ -108,6 +108,8 @@ class Settings:
     """Where failed runs and held months are told of, as Slack takes it; nowhere by default. The address is a secret."""
     ship_url: str | None = field(default=None, repr=False)
     """An fsspec address, such as s3://bucket/folder, to which each published file is shipped; nowhere by default."""
+    ship_key: str | None = field(default=None, repr=False)
+    """What is shipped is signed with it, and a replica that has it takes nothing else; a secret of pipeline and replicas."""
     replica_seconds: float = 60.0
     """How often a replica looks for a new shipment."""
     ui_url: str | None = None
@@ -140,6 +142,7 @@ class Settings:
             retry_wait_seconds=_positive(env, "VANC311_RETRY_WAIT_SECONDS", default.retry_wait_seconds),
             alert_webhook=_webhook(env.get("VANC311_ALERT_WEBHOOK")),
             ship_url=_ship(env.get("VANC311_SHIP_URL")),
+            ship_key=_ship_key(env.get("VANC311_SHIP_KEY")),
             replica_seconds=_positive(env, "VANC311_REPLICA_SECONDS", default.replica_seconds),
             ui_url=_address("VANC311_UI_URL", env.get("VANC311_UI_URL"), "Dagster's UI", "http://127.0.0.1:3000"),
             site_url=_address(
@@ -163,6 +166,7 @@ class Settings:
             "VANC311_RETRY_WAIT_SECONDS": str(self.retry_wait_seconds),
             "VANC311_ALERT_WEBHOOK": self.alert_webhook,
             "VANC311_SHIP_URL": self.ship_url,
+            "VANC311_SHIP_KEY": self.ship_key,
             "VANC311_REPLICA_SECONDS": str(self.replica_seconds),
             "VANC311_UI_URL": self.ui_url,
             "VANC311_SITE_URL": self.site_url,
@@ -293,6 +297,17 @@ def _ship(value: str | None) -> str | None:
         raise SettingsError(
             "VANC311_SHIP_URL is not an absolute address. It is not repeated here, because it may hold a secret. Set it to an "
             "address such as s3://bucket/folder or file:///absolute/folder, or unset it to ship nowhere."
+        )
+    return value or None
+
+
+def _ship_key(value: str | None) -> str | None:
+    # A line end that a file brought along would make two keys of one.
+    if value and not (value.isascii() and value.isprintable() and value == value.strip() and len(value) >= 32):
+        raise SettingsError(
+            "VANC311_SHIP_KEY is shorter than 32 signs, or has one that a key can't have: a line end, a blank at its edge or one outside "
+            "ASCII; it is not repeated here, because it is a secret. Set it to what `openssl rand -hex 32` prints, on the pipeline and "
+            "on every replica, or unset it to sign nothing."
         )
     return value or None
 

@@ -7,65 +7,82 @@ Layout, below the address that is set: `releases/<sha256>.sqlite`, written once 
 names the one that counts. `latest.json` is written last and takes its predecessor's place at once, so a shipment that
 breaks off at any point leaves the store as it was for whoever reads it. Any store that fsspec knows will do; credentials
 come from the store's own variables, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL, and are none of our settings.
+
+Nothing in a store is trusted: no more bytes are taken than were announced, and with a key `latest.json` counts only if whoever
+wrote it had the key, too.
 """
 
 import hashlib
-import json
+import hmac
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
+from fsspec.callbacks import Callback
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from vanc311_pipeline.errors import IntegrityError, SettingsError, StorageError
 
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
-CHUNK = 4 * 1024 * 1024
+INDEX_BYTES = 65_536  # of latest.json, which has about a thousand
+SPARE_BYTES = 200_000_000  # that a file which is fetched leaves free on the disk
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class StoreUnavailable(StorageError):
     """The object store can't be reached, or refuses."""
 
 
-@dataclass(frozen=True)
-class Shipment:
+class Shipment(BaseModel):
     """What `latest.json` says: which file counts, and those before it that are still there."""
 
-    sha256: str
-    size: int
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    sha256: Digest
+    size: PositiveInt
     """Bytes."""
-    about: dict[str, Any]
+    about: dict[str, str | int | None]
     """The file's `release` table: as_of, source, data_processed and the rest."""
-    before: tuple[str, ...] = ()
+    before: tuple[Digest, ...] = ()
+    signature: str = ""
+    """HMAC-SHA256 of all of this without the signature, by the operator's key; empty if there is none."""
 
     @property
     def name(self) -> str:
         return f"releases/{self.sha256}.sqlite"
 
     def write(self) -> bytes:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+        return self.model_dump_json(indent=1).encode()
 
-    @classmethod
-    def read(cls, text: bytes) -> "Shipment":
-        said = json.loads(text)
-        return cls(str(said["sha256"]), int(said["size"]), dict(said["about"]), tuple(said["before"]))
+    def signed(self, key: str | None) -> "Shipment":
+        bare = self.model_copy(update={"signature": ""})
+        return bare.model_copy(update={"signature": _signature(bare.write(), key)}) if key else bare
+
+    def is_signed(self, key: str) -> bool:
+        return hmac.compare_digest(self.signature.encode(), self.signed(key).signature.encode())
 
 
 class ObjectStore:
     """The place at an fsspec address.
 
+    Args:
+        key: the operator's; what is shipped is signed with it, and what is not is refused.
+
     Raises:
         SettingsError: no store has such an address, or its driver is not installed.
     """
 
-    def __init__(self, url: str) -> None:
-        self.address = without_secrets(url)
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self.address, self._key = without_secrets(url), key
         try:
             self._files, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)
         except (ImportError, ValueError) as error:
@@ -80,19 +97,15 @@ class ObjectStore:
 
         Raises:
             StoreUnavailable: the store doesn't answer.
-            IntegrityError: what it answers is no pointer of ours.
+            IntegrityError: what it answers is no index of ours, or not signed with the key.
         """
-        with self._asked("read"):
-            try:
-                text = self._files.cat_file(self._at(LATEST))
-            except FileNotFoundError:
-                return None
-        try:
-            return Shipment.read(text)
-        except (ValueError, KeyError, TypeError) as error:
+        shipment = self._index()
+        if shipment and self._key and not shipment.is_signed(self._key):
             raise IntegrityError(
-                f"{self.address}/{LATEST} is not what `vanc311` writes there. Nothing was taken over."
-            ) from error
+                f"{self.address}/{LATEST} is not signed with VANC311_SHIP_KEY. Nothing was taken over. If the key is the one with "
+                "which the pipeline ships, somebody else wrote there."
+            )
+        return shipment
 
     def ship(self, file: Path, sha256: str, about: Mapping[str, Any]) -> Shipment:
         """Put a published file there and make it the one that counts; what it holds there is read back first.
@@ -101,56 +114,88 @@ class ObjectStore:
             StoreUnavailable: the store doesn't answer, or refuses; what counted before still counts.
             IntegrityError: it holds something else than it was given; what counted before still counts.
         """
-        before = self.latest()
+        before = self._index()
         gone = () if before is None else tuple(dict.fromkeys((before.sha256, *before.before)))
         shipment = Shipment(
-            sha256, file.stat().st_size, dict(about), tuple(each for each in gone if each != sha256)[: KEPT - 1]
-        )
+            sha256=sha256,
+            size=file.stat().st_size,
+            about=dict(about),
+            before=tuple(each for each in gone if each != sha256)[: KEPT - 1],
+        ).signed(self._key)
         if before is None or before.sha256 != sha256:
             with self._asked("written"):
                 self._files.makedirs(self._at("releases"), exist_ok=True)
                 self._files.put_file(str(file), self._at(shipment.name))
-            self._prove(shipment)
+            with self.fetched(shipment, file.parent):
+                pass
+        if before != shipment:
             self._point_at(shipment)
         self._tidy(shipment)
         return shipment
 
-    def fetch(self, shipment: Shipment, target: Path) -> None:
-        """Bring a shipment to a file's place, whole and proven, or not at all.
+    @contextmanager
+    def fetched(self, shipment: Shipment, directory: Path) -> Iterator[Path]:
+        """A shipment's file, whole and with its digest, for as long as the block lasts; it may be moved from there.
+
+        Args:
+            directory: within it the file is, in a folder of its own.
 
         Raises:
             StoreUnavailable: the store doesn't answer.
-            IntegrityError: what came is not what was shipped; the file that was there stays.
+            StorageError: there is no room.
+            IntegrityError: what came is not what was shipped.
         """
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as scratch:
-            file, digest = Path(scratch) / target.name, hashlib.sha256()
-            with file.open("wb") as arriving:
-                for chunk in self._chunks(shipment):
-                    digest.update(chunk)
-                    arriving.write(chunk)
-            _same(shipment, digest.hexdigest(), file.stat().st_size, f"What came from {self.address}")
-            file.replace(target)
+        directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob(".fetching-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        if shutil.disk_usage(directory).free < shipment.size + SPARE_BYTES:
+            raise StorageError(
+                f"{self.address} names a file of {shipment.size:,} bytes, for which the disk at {directory} has no room. "
+                "It was not fetched; what was there before still counts. Make room."
+            )
+        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=directory) as scratch:
+            try:
+                file = self._copy(shipment.name, Path(scratch), shipment.size)
+            except FileNotFoundError as error:
+                raise IntegrityError(
+                    f"{self.address}/{LATEST} names {shipment.name}, which isn't there. What was there before still counts."
+                ) from error
+            with file.open("rb") as opened:
+                digest, size = hashlib.file_digest(opened, "sha256").hexdigest(), file.stat().st_size
+            if (digest, size) != (shipment.sha256, shipment.size):
+                raise IntegrityError(
+                    f"What {self.address} holds is not what was published: {size:,} bytes with SHA-256 {digest[:12]}…, not "
+                    f"{shipment.size:,} with {shipment.sha256[:12]}…. It was not taken over; what was there before still counts."
+                )
+            yield file
 
-    def _prove(self, shipment: Shipment) -> None:
-        digest, size = hashlib.sha256(), 0
-        for chunk in self._chunks(shipment):
-            digest.update(chunk)
-            size += len(chunk)
-        _same(shipment, digest.hexdigest(), size, f"What {self.address} holds")
-
-    def _chunks(self, shipment: Shipment) -> Iterator[bytes]:
+    def _index(self) -> Shipment | None:
+        """What `latest.json` says, whoever wrote it."""
+        with tempfile.TemporaryDirectory(prefix="vanc311-index-") as scratch:
+            try:
+                text = self._copy(LATEST, Path(scratch), INDEX_BYTES).read_bytes()
+            except FileNotFoundError:
+                return None
         try:
-            with (
-                self._asked("read"),
-                self._files.open(self._at(shipment.name), "rb", block_size=CHUNK, cache_type="none") as there,
-            ):
-                while chunk := there.read(CHUNK):
-                    yield chunk
-        except FileNotFoundError as error:
+            return Shipment.model_validate_json(text)
+        except ValueError as error:
             raise IntegrityError(
-                f"{self.address}/{LATEST} names {shipment.name}, which isn't there. What was there before still counts."
+                f"{self.address}/{LATEST} is not what `vanc311` writes there. Nothing was taken over."
             ) from error
+
+    def _copy(self, name: str, folder: Path, most: int) -> Path:
+        """Copy an object into a folder, as it comes: not all at once, and of one that is larger than `most` bytes no more.
+
+        Raises:
+            FileNotFoundError: it isn't there.
+        """
+        source, target = self._at(name), folder / Path(name).name
+        counting = _at_most(most, f"{self.address}/{name}")
+        with self._asked("read"):
+            if isinstance(self._files, LocalFileSystem):  # it doesn't tell what it copies
+                counting.set_size(self._files.size(source))
+            self._files.get_file(source, str(target), callback=counting)
+        return target
 
     def _point_at(self, shipment: Shipment) -> None:
         """Written beside and moved: not every store replaces a file at once when it is written."""
@@ -179,8 +224,9 @@ class ObjectStore:
         except (FileNotFoundError, IntegrityError):
             raise
         except Exception as error:
+            why = str(error).partition("\n")[0]
             raise StoreUnavailable(
-                f"{self.address} can't be {how}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}. What is "
+                f"{self.address} can't be {how}: {type(error).__name__}: {why}. What is "
                 "published here is not affected, and what the store held before still counts there. It is tried again with the next "
                 "slot; check the store, its credentials and VANC311_SHIP_URL."
             ) from error
@@ -192,9 +238,17 @@ def without_secrets(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")).rstrip("/")
 
 
-def _same(shipment: Shipment, sha256: str, size: int, what: str) -> None:
-    if (sha256, size) != (shipment.sha256, shipment.size):
-        raise IntegrityError(
-            f"{what} is not what was published: {size:,} bytes with SHA-256 {sha256[:12]}…, not {shipment.size:,} with "
-            f"{shipment.sha256[:12]}…. It was not taken over; what was there before still counts."
-        )
+def _at_most(most: int, what: str) -> Callback:
+    """Ends a copy that brings, or announces, more bytes."""
+
+    def limit(size: int | None, value: int, **_: Any) -> None:
+        if max(size or 0, value) > most:
+            raise IntegrityError(
+                f"{what} is larger than the {most:,} bytes that it may have. It was not taken over; what was there before still counts."
+            )
+
+    return Callback(hooks={"limit": limit})
+
+
+def _signature(content: bytes, key: str) -> str:
+    return hmac.new(key.encode(), content, hashlib.sha256).hexdigest()

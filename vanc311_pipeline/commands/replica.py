@@ -1,22 +1,33 @@
 """A replica's file: brought from the object store whenever another one counts there, beside whatever serves it.
 
-What belongs here: when to look, what is said of it, and that one failure is followed by the next look. What does not: how a
-file is fetched and proven (`shipping`), and how a new one is noticed (`reading.published`).
+What belongs here: when to look, what is taken over, what is told of it, and that one failure is followed by the next look. What
+does not: how a file is fetched and its digest proven (`shipping`), and how a new one is noticed (`reading.published`).
+
+A release takes the place of one that was published before it. The instant of publication decides, not the city's
+`data_processed`: the city may take a release back, and then what shows less is the later word.
 """
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
 
 from vanc311_pipeline.disk import on_disk
-from vanc311_pipeline.errors import PipelineError, SettingsError
+from vanc311_pipeline.errors import IntegrityError, PipelineError, SettingsError, StorageError
+from vanc311_pipeline.reading.release import Identity, identity_of
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline.shipping import ObjectStore
-from vanc311_pipeline.warehouse.publishing import file_digest
+from vanc311_pipeline.shipping import ObjectStore, Shipment
+from vanc311_pipeline.warehouse.publishing import faults, file_digest, release_row
 
 log = logging.getLogger(__name__)
+
+_CLOCKS_DIFFER = timedelta(days=1)  # at most, between the pipeline and a replica
+_END_SECONDS = 5.0  # that a look under way may still take when the replica ends
 
 
 class Replica:
@@ -24,34 +35,82 @@ class Replica:
 
     def __init__(self, store: ObjectStore, target: Path) -> None:
         self._store, self._target = store, target
-        self._here = file_digest(target) if target.exists() else None
+        self._held: tuple[Identity | None, str | None] = None, None
         self.problem: str | None = None
         """Why the last look failed."""
 
     def follow(self) -> bool:
-        """Look once, and fetch what counts now if it is another file; whether it was. A failure is said once, and kept."""
+        """Look once, and take over what counts now if it is another file; whether it was.
+
+        A failure, whatever it is, is told in one line, and kept: the store is a stranger's, and its next answer may be better.
+        """
         try:
             with on_disk(self._target):
-                shipment = self._store.latest()
-                news = shipment is not None and shipment.sha256 != self._here
-                if news and shipment is not None:
-                    self._store.fetch(shipment, self._target)
-                    self._here = shipment.sha256
-                    log.warning(
-                        "Serving the release as of %s from %s", shipment.about.get("as_of"), self._store.address
-                    )
-        except PipelineError as error:
-            if str(error) != self.problem:
-                log.error("%s Serving what was fetched before.", error)
-            self.problem = str(error)
+                news = self._look()
+        except Exception as error:
+            problem = " ".join(f"{'' if isinstance(error, PipelineError) else type(error).__name__} {error}".split())
+            if problem != self.problem:
+                log.error("%s Serving what was fetched before.", problem)
+            self.problem = problem
             return False
         self.problem = None
         return news
 
+    def _look(self) -> bool:
+        shipment = self._store.latest()
+        if shipment is None or shipment.sha256 == self._digest():
+            return False
+        self._refuse_older(shipment)
+        with self._store.fetched(shipment, self._target.parent) as file:
+            if problems := faults(file, shipment.about):
+                raise IntegrityError(
+                    f"What {self._store.address} holds is not a release that this program can serve: {'; '.join(problems)}. It was "
+                    "not taken over. If the pipeline is of an older version than this replica, install the same there."
+                )
+            file.replace(self._target)
+        log.warning("Serving the release as of %s from %s", shipment.about.get("as_of"), self._store.address)
+        return True
+
+    def _digest(self) -> str | None:
+        """Of the file that is held; it is read again if somebody else touched it."""
+        identity = identity_of(self._target)
+        if identity != self._held[0]:
+            self._held = identity, file_digest(self._target) if identity else None
+        return self._held[1]
+
+    def _refuse_older(self, shipment: Shipment) -> None:
+        published = _published(shipment.about)
+        if published > datetime.now(UTC) + _CLOCKS_DIFFER:
+            raise IntegrityError(
+                f"{self._store.address} names a release that is published only at {shipment.about['published_at']}. It was not taken "
+                "over, because no later one could follow it. Check the clocks, here and where the pipeline runs."
+            )
+        held = self._release_held()
+        if held and published < _published(held):
+            raise IntegrityError(
+                f"{self._store.address} names a release that was published at {shipment.about['published_at']}, before the one that "
+                f"is held, which was at {held['published_at']}. It was not taken over. If it is to count nevertheless, remove "
+                f"{self._target}."
+            )
+
+    def _release_held(self) -> dict[str, Any] | None:
+        """What the file that is held says of itself; None if there is none, or it is broken."""
+        try:
+            return release_row(self._target)
+        except (StorageError, sa.exc.SQLAlchemyError):
+            return None
+
+
+def _published(about: Mapping[str, Any]) -> datetime:
+    try:
+        return datetime.strptime(about["published_at"], "%Y-%m-%dT%H:%M:%S%z")
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError("A release doesn't say when it was published. It was not taken over.") from error
+
 
 @contextmanager
 def following(settings: Settings) -> Iterator[Replica]:
-    """Follow the store that is set for as long as the block lasts: once at once, then every so many seconds.
+    """Follow the store that is set for as long as the block lasts: at once, then every so many seconds.
 
     Raises:
         SettingsError: no store is set, or its address can't be used.
@@ -63,22 +122,20 @@ def following(settings: Settings) -> Iterator[Replica]:
         )
     from vanc311_pipeline.api.measures import REPLICA_LOOKED  # begins to measure when it is imported
 
-    replica, stop = Replica(ObjectStore(settings.ship_url), settings.published_path), threading.Event()
-
-    def look() -> None:
-        replica.follow()
-        if replica.problem is None:
-            REPLICA_LOOKED.set_to_current_time()
+    store = ObjectStore(settings.ship_url, settings.ship_key)
+    replica, stop = Replica(store, settings.published_path), threading.Event()
 
     def follow_on() -> None:
-        while not stop.wait(settings.replica_seconds):
-            look()
+        while not stop.is_set():
+            replica.follow()
+            if replica.problem is None:
+                REPLICA_LOOKED.set_to_current_time()
+            stop.wait(settings.replica_seconds)
 
-    look()
     thread = threading.Thread(target=follow_on, name="vanc311 replica", daemon=True)
     thread.start()
     try:
         yield replica
     finally:
         stop.set()
-        thread.join()
+        thread.join(_END_SECONDS)

@@ -3,9 +3,7 @@
 from datetime import UTC, datetime
 
 import dagster as dg
-import sqlalchemy as sa
 
-from vanc311_pipeline import schema
 from vanc311_pipeline.errors import IntegrityError, PipelineError
 from vanc311_pipeline.orchestration.assets import (
     FRESH,
@@ -28,8 +26,7 @@ from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.publishing import CheckResult, file_digest, publish
-from vanc311_pipeline.warehouse.sqlite import open_read_only
+from vanc311_pipeline.warehouse.publishing import CheckResult, file_digest, publish, release_row
 
 
 @dg.asset(
@@ -88,8 +85,7 @@ def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) ->
                 "or another pipeline published since. It was not shipped, and what counted in the object store still counts. "
                 "`vanc311 sync --months` of any month publishes anew."
             )
-        with open_read_only(store.published_path) as connection:
-            about = dict(connection.execute(sa.select(schema.release)).mappings().one())
+        about = release_row(store.published_path)
         shipment = there.ship(store.published_path, published.sha256, about)
     except PipelineError as error:
         raise failure(error) from error

@@ -47,6 +47,7 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     source: str
     portal_url: str
     ship_url: str | None = None
+    ship_key: str | None = None
 
     @property
     def ships_to(self) -> ObjectStore:
@@ -57,7 +58,7 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
         """
         if not self.ship_url:
             raise SettingsError("VANC311_SHIP_URL isn't set, so there is nowhere to ship the published file to.")
-        return ObjectStore(self.ship_url)
+        return ObjectStore(self.ship_url, self.ship_key)
 
     @property
     def is_city_portal(self) -> bool:
@@ -135,6 +136,7 @@ def store_resource(settings: Settings) -> StoreResource:
         source=settings.source,
         portal_url=settings.portal_url,
         ship_url=dg.EnvVar("VANC311_SHIP_URL") if settings.ship_url else None,
+        ship_key=dg.EnvVar("VANC311_SHIP_KEY") if settings.ship_key else None,
     )
 
 

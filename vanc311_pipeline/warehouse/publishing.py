@@ -160,7 +160,7 @@ def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[st
 
 def dictionary_rows() -> Iterator[dict[str, str | None]]:
     """The dictionary: a line for each table and view, and one for each of their columns."""
-    for table in (*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables):
+    for table in _tables():
         yield {"table_name": table.name, "column_name": "*", "meaning": table.comment, "unit": None}
         for column in table.columns:
             yield {
@@ -184,8 +184,12 @@ def definition_rows() -> Iterator[dict[str, str | int]]:
             yield {"metric": metric.name, **named, **tables}
 
 
+def _tables() -> list[sa.Table]:
+    return [*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables]
+
+
 def damage(file: Path) -> list[str]:
-    """What is wrong with a file: what SQLite finds, and values that are not of their column's type; empty if it is whole.
+    """What is wrong with a file: what SQLite finds, tables that are missing, values that are not of their column's type; empty if it is whole.
 
     quick_check, not integrity_check: the file's indexes were built from its tables a moment ago, and comparing them
     entry by entry takes longer than making the file.
@@ -199,16 +203,41 @@ def damage(file: Path) -> list[str]:
                 for line in connection.exec_driver_sql("PRAGMA quick_check(5)").scalars()
                 if line != "ok"
             ]
-            found = found or _mistyped(connection)
+            found = found or _missing(connection) or _mistyped(connection)
     except sa.exc.DatabaseError as error:
         found.append(f"SQLite finds: it can't be read: {error.orig}")
     return found
 
 
+def faults(file: Path, about: Mapping[str, Any]) -> list[str]:
+    """Why a file from elsewhere is no release of ours, or another one than it is said to be; empty if it is that release."""
+    found = damage(file)
+    if not found:
+        with open_read_only(file) as connection:
+            rows = connection.exec_driver_sql("SELECT * FROM release LIMIT 2").mappings().all()
+        if [dict(row) for row in rows] != [about]:
+            found = ["its table release says something else than what came with it"]
+    return found
+
+
+def release_row(file: Path) -> dict[str, Any]:
+    """The one row of a published file's table `release`, with the columns that the file has."""
+    with open_read_only(file) as connection:
+        return dict(connection.exec_driver_sql("SELECT * FROM release").mappings().one())
+
+
+def _missing(connection: sa.Connection) -> list[str]:
+    """Tables that aren't there. A view is none, nor a virtual table: they can be asked alike, and answer what they like."""
+    tables = set(
+        connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0").scalars()
+    )
+    return [f"there is no table {table.name}" for table in _tables() if table.name not in tables]
+
+
 def _mistyped(connection: sa.Connection) -> list[str]:
     """Columns that hold values of another type than theirs; each table is read once."""
     found = []
-    for table in (*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables):
+    for table in _tables():
         wrong = [f"sum(typeof({column.name}) NOT IN ('{column.type!s}', 'null'))".lower() for column in table.columns]
         counts = connection.exec_driver_sql(f"SELECT {', '.join(wrong)} FROM {table.name}").one()
         found += [

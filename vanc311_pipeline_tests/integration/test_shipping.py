@@ -8,7 +8,6 @@ import io
 import json
 import os
 import sqlite3
-import threading
 from contextlib import closing
 from dataclasses import replace
 
@@ -18,7 +17,6 @@ import pytest
 from moto.server import ThreadedMotoServer
 from rich.console import Console
 
-from vanc311_pipeline.commands.replica import Replica, following
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityError, PipelineError, SettingsError
 from vanc311_pipeline.orchestration.publication import published_database, shipped_database
@@ -114,9 +112,9 @@ def test_what_is_shipped_counts_and_comes_back_whole(store, releases, tmp_path):
     shipment = store.ship(file, digest, ABOUT)
     assert store.latest() == shipment
     assert (shipment.sha256, shipment.size, shipment.about) == (digest, file.stat().st_size, ABOUT)
-    store.fetch(shipment, tmp_path / "there" / "vanc311.sqlite")
-    assert (tmp_path / "there" / "vanc311.sqlite").read_bytes() == file.read_bytes()
-    assert os.listdir(tmp_path / "there") == ["vanc311.sqlite"]
+    with store.fetched(shipment, tmp_path / "there") as came:
+        assert came.read_bytes() == file.read_bytes()
+    assert os.listdir(tmp_path / "there") == []
 
 
 def test_the_same_file_twice_is_one_shipment(store, releases):
@@ -196,94 +194,41 @@ def test_a_password_in_an_address_is_never_repeated():
     assert "hunter2" not in repr(Settings(ship_url="s3://key:hunter2@bucket"))
 
 
-# -- replicas ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shipped(s3, releases):
-    store = ObjectStore(s3.url)
-    store.ship(*releases(1), ABOUT)
-    return store
-
-
-def test_replicas_serve_what_counts_each_for_itself(s3, shipped, releases, tmp_path):
-    replicas = [Replica(ObjectStore(s3.url), tmp_path / name / "vanc311.sqlite") for name in ("one", "other")]
-    assert [replica.follow() for replica in replicas] == [True, True]
-    assert [replica.follow() for replica in replicas] == [False, False]
-    file, digest = releases(2)
-    shipped.ship(file, digest, ABOUT)
-    assert [replica.follow() for replica in replicas] == [True, True]
-    for name in ("one", "other"):
-        assert (tmp_path / name / "vanc311.sqlite").read_bytes() == file.read_bytes()
-
-
-def test_a_replica_that_has_the_file_fetches_nothing(s3, shipped, releases, tmp_path, monkeypatch):
-    file, _ = releases(1)
-    replica = Replica(ObjectStore(s3.url), file)
-    monkeypatch.setattr(replica._store, "fetch", lambda *_: pytest.fail("fetched"))
-    assert not replica.follow()
-
-
-@pytest.mark.parametrize("fault", ["damaged", "short", "missing", "no pointer of ours"])
-def test_what_is_not_whole_is_not_served(s3, shipped, releases, tmp_path, fault):
-    served = tmp_path / "served" / "vanc311.sqlite"
-    replica = Replica(shipped, served)
-    replica.follow()
-    before = served.read_bytes()
-    file, digest = releases(2)
-    shipment = shipped.ship(file, digest, ABOUT)
-    match fault:
-        case "damaged":
-            s3.put(shipment.name, b"x" * file.stat().st_size)
-        case "short":
-            s3.put(shipment.name, file.read_bytes()[:-1])
-        case "missing":
-            s3.remove(shipment.name)
-        case _:
-            s3.put(LATEST, b"{}")
-    assert not replica.follow()
-    assert replica.problem
-    assert served.read_bytes() == before
-    assert os.listdir(served.parent) == ["vanc311.sqlite"]
-    s3.put(shipment.name, file.read_bytes())
-    s3.put(LATEST, shipment.write())
-    assert replica.follow()
-    assert replica.problem is None
-    assert served.read_bytes() == file.read_bytes()
-
-
-def test_while_the_store_is_down_the_old_file_is_served(s3, shipped, tmp_path, monkeypatch):
-    served = tmp_path / "vanc311.sqlite"
-    Replica(shipped, served).follow()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    replica = Replica(ObjectStore(s3.url), served)
-    assert not replica.follow()
-    assert "can't be read" in replica.problem
-    assert served.exists()
-
-
-def test_a_replica_follows_by_itself_for_as_long_as_it_serves(s3, shipped, releases, tmp_path):
-    settings = Settings(data_dir=tmp_path / "data", ship_url=s3.url, replica_seconds=0.01)
-    with following(settings) as replica:
-        assert settings.published_path.exists()
-        file, digest = releases(2)
-        arrived = threading.Event()
-        look = replica.follow
-        replica.follow = lambda: look() and arrived.set()
-        shipped.ship(file, digest, ABOUT)
-        assert arrived.wait(30)
-    assert settings.published_path.read_bytes() == file.read_bytes()
-
-
-def test_a_replica_without_a_store_is_refused(tmp_path):
-    with pytest.raises(SettingsError, match="VANC311_SHIP_URL isn't set"), following(Settings(data_dir=tmp_path)):
-        pass
-
-
-def test_the_pointer_is_json_that_others_can_read(s3, shipped, releases):
+def test_the_pointer_is_json_that_others_can_read(s3, releases):
+    ObjectStore(s3.url).ship(*releases(1), ABOUT)
     said = json.loads(s3.get(LATEST))
     assert said["sha256"] == releases(1)[1]
     assert said["about"]["as_of"] == "2026-01-12"
+
+
+KEY, OTHER = "k" * 32, "o" * 32
+
+
+def test_with_a_key_only_what_was_signed_with_it_counts(store, releases):
+    signing = ObjectStore(store.address, KEY)
+    store.ship(*releases(1), ABOUT)
+    with pytest.raises(IntegrityError, match="not signed with VANC311_SHIP_KEY") as error:
+        signing.latest()
+    assert KEY not in str(error.value)
+    shipment = signing.ship(*releases(1), ABOUT)  # the same file, and now with a signature
+    assert signing.latest() == store.latest() == shipment
+    with pytest.raises(IntegrityError, match="not signed"):
+        ObjectStore(store.address, OTHER).latest()
+
+
+@pytest.mark.parametrize("field", ["sha256", "size", "about", "before"])
+def test_a_signature_covers_every_word_of_the_index(s3, releases, field):
+    signing = ObjectStore(s3.url, KEY)
+    shipment = signing.ship(*releases(1), ABOUT)
+    other = {
+        "sha256": "0" * 64,
+        "size": shipment.size + 1,
+        "about": ABOUT | {"as_of": "2099-01-01"},
+        "before": ("0" * 64,),
+    }
+    s3.put(LATEST, shipment.model_copy(update={field: other[field]}).write())
+    with pytest.raises(IntegrityError, match="not signed"):
+        signing.latest()
 
 
 # -- with the pipeline -------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ EVERY_SETTING = {
     "VANC311_RETRY_WAIT_SECONDS": "0.5",
     "VANC311_ALERT_WEBHOOK": "https://hooks.example/services/T/B/x/",
     "VANC311_SHIP_URL": "s3://bucket/vanc311",
+    "VANC311_SHIP_KEY": "0123456789abcdef0123456789abcdef",
     "VANC311_REPLICA_SECONDS": "5.0",
     "VANC311_UI_URL": "http://dagster.example",
     "VANC311_SITE_URL": "http://site.example",
@@ -203,6 +204,14 @@ def test_a_place_to_ship_to_that_depends_on_the_working_directory_is_refused(val
     with pytest.raises(SettingsError, match="VANC311_SHIP_URL") as error:
         Settings.from_environment({"VANC311_SHIP_URL": value})
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["hunter2", "hunter2" * 5 + "\n", "hunter2é" * 5])
+def test_a_key_that_is_short_or_brought_a_line_end_along_is_refused_and_not_repeated(value):
+    with pytest.raises(SettingsError, match=r"VANC311_SHIP_KEY .*openssl rand -hex 32") as error:
+        Settings.from_environment({"VANC311_SHIP_KEY": value})
+    assert "hunter2" not in str(error.value)
+    assert "hunter2" not in repr(Settings(ship_key="hunter2"))
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "50%", "%41", "#1", "what?", "a&b=c;d", "é", "a+b:c@d"])

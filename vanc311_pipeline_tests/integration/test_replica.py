@@ -1,0 +1,348 @@
+"""Claims about a replica: it takes over what counts in its store, and nothing else, whatever the store does; and it goes on looking.
+
+The store is a folder, or a server that answers whatever a hostile one may, over real HTTP.
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vanc311_pipeline.commands.replica import Replica, following
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.shipping import INDEX_BYTES, LATEST, ObjectStore, Shipment
+from vanc311_pipeline.warehouse.publishing import file_digest, release_row
+
+KEY = "k" * 32
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def published(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published file with few requests."""
+    file = tmp_path_factory.mktemp("published") / "small.sqlite"
+    shutil.copy(synced.published_path, file)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM service_requests WHERE rowid % 100")
+        connection.execute("VACUUM")
+    return file
+
+
+@pytest.fixture
+def make(published: Path, tmp_path: Path) -> Make:
+    """Makes published files: `make(3)` is published on the third day; statements change it further."""
+
+    def made(day: int, *statements: str) -> Path:
+        file = tmp_path / f"{day}-{len(list(tmp_path.iterdir()))}.sqlite"
+        shutil.copy(published, file)
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("UPDATE release SET published_at = ?", (f"2026-02-{day:02}T00:00:00Z",))
+            for statement in statements:
+                connection.execute(statement)
+        return file
+
+    return made
+
+
+@dataclass
+class Hostile:
+    """A store over HTTP of which every byte can be chosen."""
+
+    url: str
+    objects: dict[str, bytes | None] = field(default_factory=dict)
+    """By name; of one that is None the bytes never end."""
+    announces: bool = True
+    """Whether an answer says how long it is."""
+    status: int = 200
+    sent: int = 0
+
+    def put(self, file: Path, about: dict[str, Any] | None = None) -> Shipment:
+        """Make a file the one that counts, with its right digest; what is said about it may be somebody else's words."""
+        shipment = Shipment(sha256=file_digest(file), size=file.stat().st_size, about=about or release_row(file))
+        self.objects |= {shipment.name: file.read_bytes(), LATEST: shipment.write()}
+        return shipment
+
+
+@pytest.fixture
+def hostile() -> Iterator[Hostile]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            name = self.path.removeprefix("/vanc311/")
+            body = store.objects.get(name, b"")
+            self.send_response(store.status if name in store.objects else 404)
+            if store.announces and body is not None:
+                self.send_header("content-length", str(len(body)))
+            else:
+                self.send_header("connection", "close")
+            self.end_headers()
+            try:
+                while self.command == "GET" and (piece := body if body is not None else bytes(65_536)):
+                    self.wfile.write(piece)
+                    store.sent += len(piece)
+                    if body is not None:
+                        break
+            except OSError:  # who reads has enough
+                pass
+            self.close_connection = True
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    store = Hostile(f"http://127.0.0.1:{server.server_port}/vanc311")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield store
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "served" / "vanc311.sqlite"
+
+
+@pytest.fixture
+def replica(hostile: Hostile, make: Make, target: Path) -> Replica:
+    """A replica that holds a release of the tenth day."""
+    hostile.put(make(10))
+    follower = Replica(ObjectStore(hostile.url), target)
+    assert follower.follow(), follower.problem
+    return follower
+
+
+# -- following ---------------------------------------------------------------------------------------------------------
+
+
+def test_replicas_serve_what_counts_each_for_itself(make: Make, tmp_path: Path) -> None:
+    store = ObjectStore(f"file://{tmp_path}/store")
+    replicas = {
+        name: Replica(ObjectStore(store.address), tmp_path / name / "vanc311.sqlite") for name in ("one", "other")
+    }
+    assert not any(replica.follow() or replica.problem for replica in replicas.values())  # nothing was shipped yet
+    for file in (make(10), make(11)):
+        store.ship(file, file_digest(file), release_row(file))
+        assert [replica.follow() for replica in replicas.values()] == [True, True]
+        assert [replica.follow() for replica in replicas.values()] == [False, False]
+        for name in replicas:
+            assert (tmp_path / name / "vanc311.sqlite").read_bytes() == file.read_bytes()
+            assert os.listdir(tmp_path / name) == ["vanc311.sqlite"]
+
+
+def test_a_replica_that_has_the_file_fetches_nothing(hostile: Hostile, replica: Replica, target: Path) -> None:
+    before = hostile.sent
+    assert not Replica(ObjectStore(hostile.url), target).follow()
+    assert hostile.sent - before == len(hostile.objects[LATEST] or b"")
+
+
+@pytest.mark.parametrize("loss", ["overwritten", "removed"])
+def test_a_file_that_somebody_spoils_here_is_fetched_again(replica: Replica, target: Path, loss: str) -> None:
+    whole = target.read_bytes()
+    target.write_bytes(b"spoiled") if loss == "overwritten" else target.unlink()
+    assert replica.follow(), replica.problem
+    assert target.read_bytes() == whole
+
+
+def test_a_replica_follows_by_itself_whatever_its_store_does(
+    hostile: Hostile, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data", ship_url=hostile.url, replica_seconds=0.01)
+    looked, arrived = threading.Semaphore(0), threading.Event()
+    follow = Replica.follow
+
+    def noted(follower: Replica) -> bool:
+        news = follow(follower)
+        looked.release()
+        if news:
+            arrived.set()
+        return news
+
+    monkeypatch.setattr(Replica, "follow", noted)
+    hostile.objects[LATEST] = b"[" * 60_000  # JSON that a reader by recursion does not survive
+    with following(settings) as replica:
+        assert all(looked.acquire(timeout=60) for _ in range(3))
+        assert replica.problem
+        file = make(10)
+        hostile.put(file)
+        assert arrived.wait(60)
+    assert settings.published_path.read_bytes() == file.read_bytes()
+
+
+def test_a_replica_without_a_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="VANC311_SHIP_URL isn't set"), following(Settings(data_dir=tmp_path)):
+        pass
+
+
+# -- a hostile store ---------------------------------------------------------------------------------------------------
+
+
+def garbage(hostile: Hostile, make: Make) -> None:
+    file = make(11)
+    about = release_row(file)
+    file.write_bytes(b"no database, and its digest is right")
+    hostile.put(file, about)
+
+
+def torn_page(hostile: Hostile, make: Make) -> None:
+    file = make(11)
+    about = release_row(file)
+    with closing(sqlite3.connect(file)) as connection:
+        [root] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'service_requests'").fetchone()
+        [size] = connection.execute("PRAGMA page_size").fetchone()
+    with file.open("r+b") as opened:
+        opened.seek((root - 1) * size)
+        opened.write(b"\xff" * 64)
+    hostile.put(file, about)
+
+
+def bad_index(hostile: Hostile, make: Make, **changed: Any) -> None:
+    shipment = hostile.put(make(11))
+    hostile.objects[LATEST] = json.dumps(json.loads(shipment.write()) | changed).encode()
+
+
+def endless(hostile: Hostile, make: Make, name: str | None = None) -> None:
+    hostile.objects[name or hostile.put(make(11)).name] = None
+
+
+def unannounced(hostile: Hostile, make: Make) -> None:
+    endless(hostile, make)
+    hostile.announces = False
+
+
+Attack = Callable[[Hostile, Make], object]
+ATTACKS: dict[str, tuple[Attack, str]] = {
+    "no database": (garbage, "not a release that this program can serve.*not a database"),
+    "a torn page": (torn_page, "SQLite finds"),
+    "a database of others": (
+        lambda store, make: store.put(make(11, "DROP TABLE service_requests")), "no table service_requests",
+    ),
+    "a view instead of a table": (
+        lambda store, make: store.put(make(
+            11, "ALTER TABLE service_requests RENAME TO kept", "CREATE VIEW service_requests AS SELECT * FROM kept"
+        )),
+        "no table service_requests",
+    ),
+    "text in place of numbers": (
+        lambda store, make: store.put(make(11, "UPDATE metrics_citywide SET volume = 'many'")), "volume",
+    ),
+    "no release row": (
+        lambda store, make: store.put(make(11, "DELETE FROM release"), release_row(make(11))), "table release says something else",
+    ),
+    "another release than it says": (
+        lambda store, make: store.put(make(11), release_row(make(12))), "table release says something else",
+    ),
+    "an older release": (lambda store, make: store.put(make(9)), "published at 2026-02-09.*before the one that is held"),
+    "a release of the future": (
+        lambda store, make: store.put(make(11, "UPDATE release SET published_at = '2199-01-01T00:00:00Z'")), "Check the clocks",
+    ),
+    "a release without a date": (
+        lambda store, make: store.put(make(11, "UPDATE release SET published_at = 'soon'")), "doesn't say when",
+    ),
+    "an endless file": (endless, "larger than the"),
+    "an endless file, unannounced": (unannounced, "larger than the"),
+    "an endless index": (lambda store, make: endless(store, make, LATEST), f"larger than the {INDEX_BYTES:,} bytes"),
+    "a file larger than the disk": (lambda store, make: bad_index(store, make, size=1 << 60), "no room"),
+    "a file that is cut off": (lambda store, make: bad_index(store, make, size=1 << 20), "larger than the 1,048,576 bytes"),
+    "an index that is no JSON": (lambda store, make: store.objects.update({LATEST: b"<html>"}), "not what `vanc311` writes"),
+    "an index of another alphabet": (lambda store, make: store.objects.update({LATEST: b"\xff\xfe\x00"}), "not what `vanc311`"),
+    "an index without end brackets": (lambda store, make: store.objects.update({LATEST: b"[" * 60_000}), "not what `vanc311`"),
+    "an empty index": (lambda store, make: store.objects.update({LATEST: b""}), "not what `vanc311` writes"),
+    "a path instead of a digest": (lambda store, make: bad_index(store, make, sha256="../../etc/passwd"), "not what `vanc311`"),
+    "a size of no number": (lambda store, make: bad_index(store, make, size=1e300), "not what `vanc311` writes"),
+    "a negative size": (lambda store, make: bad_index(store, make, size=-1), "not what `vanc311` writes"),
+    "a number with ten thousand digits": (
+        lambda store, make: store.objects.update({LATEST: b'{"size": ' + b"9" * 10_000 + b"}"}), "not what `vanc311` writes",
+    ),
+    "errors": (lambda store, make: setattr(store, "status", 500), "can't be read"),
+    "a file that is gone": (lambda store, make: store.objects.pop(store.put(make(11)).name), "isn't there"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_a_hostile_store_serves_is_not_taken_over_and_the_next_good_release_is(
+    hostile: Hostile, replica: Replica, make: Make, target: Path, caplog: pytest.LogCaptureFixture, attack: str
+) -> None:
+    before, (play, reason) = target.read_bytes(), ATTACKS[attack]
+    play(hostile, make)
+    with caplog.at_level(logging.ERROR, "vanc311_pipeline"):
+        assert [replica.follow(), replica.follow()] == [False, False]
+    [record] = caplog.records  # told once
+    assert "\n" not in record.getMessage()
+    assert record.exc_info is None
+    assert re.search(reason, replica.problem or "")
+    assert target.read_bytes() == before
+    assert os.listdir(target.parent) == ["vanc311.sqlite"]
+    assert hostile.sent < 20 * len(before)
+    hostile.status, hostile.announces = 200, True
+    newest = make(13)
+    hostile.put(newest)
+    assert replica.follow(), replica.problem
+    assert replica.problem is None
+    assert target.read_bytes() == newest.read_bytes()
+
+
+def test_a_file_that_grew_in_a_folder_is_not_even_copied(make: Make, tmp_path: Path, target: Path) -> None:
+    store, file = ObjectStore(f"file://{tmp_path}/store"), make(10)
+    shipment = store.ship(file, file_digest(file), release_row(file))
+    os.truncate(tmp_path / "store" / shipment.name, 1 << 34)  # a hole, which takes no room
+    replica = Replica(store, target)
+    assert not replica.follow()
+    assert "larger than the" in (replica.problem or "")
+
+
+def test_a_replica_with_a_key_takes_only_what_is_signed(hostile: Hostile, make: Make, target: Path) -> None:
+    replica = Replica(ObjectStore(hostile.url, KEY), target)
+    shipment = hostile.put(make(10))
+    assert not replica.follow()
+    assert "not signed with VANC311_SHIP_KEY" in (replica.problem or "")
+    assert KEY not in (replica.problem or "")
+    assert not target.exists()
+    hostile.objects[LATEST] = shipment.signed(KEY).write()
+    assert replica.follow(), replica.problem
+
+
+def test_a_store_that_is_down_is_said_and_the_old_file_served(hostile: Hostile, replica: Replica, target: Path) -> None:
+    replica._store = ObjectStore("http://127.0.0.1:1/vanc311")
+    assert not replica.follow()
+    assert "can't be read" in (replica.problem or "")
+    assert target.exists()
+
+
+def test_a_secret_in_the_stores_address_never_shows(
+    hostile: Hostile, target: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hostile.status = 403
+    hostile.objects[LATEST] = b"no"
+    url = hostile.url.replace("//", "//user:hunter2@")
+    replica = Replica(ObjectStore(url), target)
+    assert not replica.follow()
+    assert "can't be read" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_what_a_killed_replica_left_half_is_cleared_away(
+    replica: Replica, hostile: Hostile, make: Make, target: Path
+) -> None:
+    (target.parent / ".fetching-killed").mkdir()
+    (target.parent / ".fetching-killed" / "half.sqlite").write_bytes(b"half")
+    hostile.put(make(11))
+    assert replica.follow()
+    assert os.listdir(target.parent) == ["vanc311.sqlite"]
