@@ -6,6 +6,8 @@ What belongs here: the form. What does not: what is told. Libraries' records tak
 
 import logging
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,8 +17,39 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from vanc311_pipeline.settings import LogFormat
 
+_FRAMES = 4
+
 # A frame's variables hold what a reader or the portal sent: addresses, cookies, keys.
 _without_locals = ExceptionDictTransformer(show_locals=False)
+
+
+class Sparing(logging.Filter):
+    """Lets so many records of a minute through; the first of a later minute says how many it kept back."""
+
+    def __init__(self, at_most: int) -> None:
+        super().__init__()
+        self._at_most = at_most
+        self._minute, self._seen = 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        minute = int(record.created // 60)
+        if minute != self._minute:
+            kept_back = self._seen - self._at_most
+            if kept_back > 0:
+                record.msg = f"{record.msg} (and {kept_back} more like it in an earlier minute, not logged)"
+            self._minute, self._seen = minute, 0
+        self._seen += 1
+        return self._seen <= self._at_most
+
+
+def in_a_line(error: BaseException) -> str:
+    """An unexpected error, short: what it says, and its way through our code, from where it was raised."""
+    ours = [
+        f"{frame.f_code.co_name} ({file.name}:{line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if "vanc311_pipeline" in (file := Path(frame.f_code.co_filename)).parts
+    ]
+    return f"{error!r:.200} in {' < '.join(ours[: -_FRAMES - 1 : -1])}"
 
 
 def set_up_logs(form: LogFormat, level: int = logging.WARNING) -> None:

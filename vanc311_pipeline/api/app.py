@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from vanc311_pipeline.api import PREFIX
-from vanc311_pipeline.api.delivery import Delivery
+from vanc311_pipeline.api.delivery import Delivery, Page
 from vanc311_pipeline.api.files import Files
 from vanc311_pipeline.api.measures import Measured
 from vanc311_pipeline.api.problems import ProblemDetails, handle_problems
@@ -52,17 +52,24 @@ error, and so is a name that the release does not know.
 **Caching**: an answer depends on the release and the address alone. It has a strong `ETag`: ask again with `If-None-Match`. To be sure
 that all your numbers are of one day, pin it with `as_of`.
 
-**Problems** are `application/problem+json` (RFC 9457).
+**Problems** are `application/problem+json` (RFC 9457), or a page for who prefers `text/html`.
 """
 
 
-def create_app(source: Settings | Path, *, routers: Iterable[APIRouter] = (), scratch: Path | None = None) -> FastAPI:
+def create_app(
+    source: Settings | Path,
+    *,
+    routers: Iterable[APIRouter] = (),
+    problem_page: Page | None = None,
+    scratch: Path | None = None,
+) -> FastAPI:
     """The API of a published file, which may be replaced, or not be there yet.
 
     Args:
         source: settings, or the published file's path.
         routers: more routes, outside of `/api/v1`; they find the release as `request.state.release`, and the queue for
             expensive answers as `request.app.state.drawing`.
+        problem_page: makes a page of a problem, for browsers; without it they, too, get JSON.
         scratch: where files to download are made; a directory of its own if not given.
     """
     published = PublishedFile(source.published_path if isinstance(source, Settings) else source)
@@ -91,7 +98,7 @@ def create_app(source: Settings | Path, *, routers: Iterable[APIRouter] = (), sc
     app.state.published = published
     app.state.files = files
     app.state.drawing, app.state.asking = Queue(_DRAWING_THREADS, _WAITING), Queue(_ASKING_THREADS, _WAITING)
-    app.add_middleware(Delivery, published=published)
+    app.add_middleware(Delivery, published=published, problem_page=problem_page)
     app.add_middleware(
         Measured, published=published, beside=source.measures_path if isinstance(source, Settings) else None
     )

@@ -9,25 +9,38 @@ The path is handed on with its `%2F` as they came, so that a name may hold a sla
 
 import asyncio
 import hashlib
+import json
 import logging
 import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 from urllib.parse import unquote
 
 import anyio.to_thread
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vanc311_pipeline.api import PREFIX
-from vanc311_pipeline.api.negotiation import accepts_gzip, gzipped, http_date, not_modified, prefers_csv
+from vanc311_pipeline.api.negotiation import (
+    PROBLEM,
+    accepts_gzip,
+    gzipped,
+    http_date,
+    not_modified,
+    prefers_csv,
+    prefers_html,
+)
 from vanc311_pipeline.api.problems import METHODS, problem
 from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.logs import Sparing, in_a_line
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import Identity, Release
 
 log = logging.getLogger(__name__)
+log.addFilter(Sparing(at_most=10))  # whoever has found a fault could fill a disk with it
 
 BYTES_KEPT = 64_000_000
 BYTES_KEPT_OF_ONE = 4_000_000
@@ -60,6 +73,7 @@ _OF_API: Headers = [
     (b"link", f'<{LICENCE_PAGE}>; rel="license"'.encode()),
     (b"link", f'<{PREFIX}/openapi.json>; rel="service-desc"'.encode()),
 ]
+_WITHOUT_RELEASE = (f"{PREFIX}/openapi.json", "/static/")
 _PREFLIGHT: Headers = [
     (b"allow", METHODS.encode()),
     (b"access-control-allow-methods", METHODS.encode()),
@@ -90,6 +104,9 @@ class Answer:
     def is_worth_compressing(self) -> bool:
         return self.status == 200 and len(self.body) >= _WORTH_COMPRESSING and _is_compressible(self.headers)
 
+
+Page = Callable[[Release | None, dict[str, Any]], Response]
+"""Makes a page of problem details, for a browser."""
 
 Begun = asyncio.Future[Answer | None]
 """What those who ask for the same wait for: the answer, or None if it proves to be a stream, which each must have for himself."""
@@ -123,11 +140,12 @@ def _size(key: Key, answer: Answer) -> int:
 
 
 class Delivery:
-    """The app's outermost layer. Pages set their own policy, and are there, to say so, when nothing is published."""
+    """The app's outermost layer. Pages set their own policy."""
 
-    def __init__(self, app: ASGIApp, published: PublishedFile) -> None:
+    def __init__(self, app: ASGIApp, published: PublishedFile, problem_page: Page | None = None) -> None:
         self._app = app
         self._published = published
+        self._problem_page = problem_page
         self._kept = Kept()
         self._under_way: dict[Key, Begun] = {}
         self._compressors = anyio.CapacityLimiter(_COMPRESSING_THREADS)
@@ -140,8 +158,8 @@ class Delivery:
         if request.method == "OPTIONS":
             await _send(send, 204, [*request.always, *_PREFLIGHT])
         elif request.method not in ("GET", "HEAD"):
-            refused = problem("method-not-allowed", f"Use one of {METHODS}.")
-            await _send(send, refused.status_code, [*refused.raw_headers, *request.always], bytes(refused.body))
+            refusal = _refusal(request, None, "method-not-allowed", f"Use one of {METHODS}.")
+            await self._send_answer(request, None, refusal, send)
         else:
             await self._deliver(request, receive, send)
 
@@ -150,7 +168,7 @@ class Delivery:
         try:
             release = self._published.enter()
         except SettingsError as error:
-            if request.is_api and request.path != f"{PREFIX}/openapi.json":
+            if not request.path.startswith(_WITHOUT_RELEASE):
                 await self._send_answer(request, None, _refusal(request, None, "not-published", str(error)), send)
                 return
         try:
@@ -188,8 +206,8 @@ class Delivery:
         exchange = _Exchange(request, release, send, begun, self._compressors)
         try:
             await self._app(request.inner_scope(release), receive, exchange.send)
-        except Exception:
-            log.exception("No answer to %s %s", request.method, request.path)
+        except Exception as error:
+            log.error("No answer to %s: %s", request.address, in_a_line(error))
             if exchange.streaming:
                 return None
             return _refusal(request, release, "internal-error", "The log of the server says more.")
@@ -203,6 +221,8 @@ class Delivery:
         return Answer(plain.status, headers, body, gzipped(plain.etag))
 
     async def _send_answer(self, request: "_Request", release: Release | None, answer: Answer, send: Send) -> None:
+        if answer.status >= 400 and self._problem_page and request.is_of_browser:
+            answer = _on_page(answer, self._problem_page, release)
         status, headers, body = answer.status, answer.headers, b"" if request.is_head else answer.body
         if status == 200:
             changed = release.published_at if release and answer.lasts else None
@@ -234,6 +254,15 @@ class _Request:
     @property
     def always(self) -> Headers:
         return _OF_API if self.is_api else _OF_PAGES
+
+    @property
+    def address(self) -> str:
+        """As it was asked for, or its beginning; to be logged."""
+        return self._raw_path[:200].decode("latin-1").encode("unicode_escape").decode()
+
+    @property
+    def is_of_browser(self) -> bool:
+        return prefers_html(self.header(b"accept"))
 
     def header(self, name: bytes) -> str:
         found: bytes = self._headers.get(name, b"")
@@ -320,6 +349,15 @@ def _answer(status: int, headers: Headers, body: bytes) -> Answer:
 def _refusal(request: _Request, release: Release | None, kind: str, detail: str) -> Answer:
     response = problem(kind, detail)
     return _answer(response.status_code, [*response.raw_headers, *headers_of(request, release)], bytes(response.body))
+
+
+def _on_page(answer: Answer, page: Page, release: Release | None) -> Answer:
+    """A problem as a page."""
+    if (b"content-type", PROBLEM.encode()) not in answer.headers:
+        return answer
+    made = page(release, {"errors": [], **json.loads(answer.body)})
+    replaced = {name for name, _ in made.raw_headers}
+    return replace(answer, headers=[*_without(answer.headers, *replaced), *made.raw_headers], body=bytes(made.body))
 
 
 def headers_of(request: _Request, release: Release | None) -> Headers:

@@ -7,12 +7,19 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
 JSON, CSV, GEOJSON, PROBLEM = "application/json", "text/csv", "application/geo+json", "application/problem+json"
+HTML = "text/html"
 
 
 def prefers_csv(accept: str) -> bool:
     """Whether CSV is asked for, and more than JSON."""
     wanted = _weights(accept)
     return wanted.get(CSV, 0.0) > wanted.get(JSON, 0.0)
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether a page is asked for, and more than JSON: by a browser, of whatever its reader follows or types."""
+    wanted = _weights(accept)
+    return wanted.get(HTML, 0.0) > max(wanted.get(JSON, 0.0), wanted.get(PROBLEM, 0.0))
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
@@ -28,7 +35,7 @@ def not_modified(etag: str, last_modified: datetime | None, if_none_match: str, 
         return False
     try:
         since = parsedate_to_datetime(if_modified_since)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or of a year that none has
         return False
     return last_modified <= (since if since.tzinfo else since.replace(tzinfo=UTC))
 

@@ -138,14 +138,15 @@ def _of_ours(request: Request, error: Exception) -> Response:
     return problem(kind, str(error), errors)
 
 
-def _of_http(_: Request, error: Exception) -> Response:
+def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return problem("method-not-allowed", f"Use one of {METHODS}.")
     if error.status_code == HTTPStatus.NOT_FOUND:
+        advice = f"{PREFIX} lists every address. In the path of one, write / within a name as %2F, or give the name as a parameter."
         return problem(
             "not-found",
-            f"{PREFIX} lists every address. In the path of one, write / within a name as %2F, or give the name as a parameter.",
+            advice if request.url.path.startswith(PREFIX) else "Check the address, or begin at the first page.",
         )
     return problem("invalid-parameters", str(error.detail))
 

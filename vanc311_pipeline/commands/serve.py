@@ -33,13 +33,14 @@ def site() -> FastAPI:
     """All that is served, pages and API, for a process that is told everything by its environment."""
     # Not before: what is measured of it begins, when it is imported, in the directory that the environment names.
     from vanc311_pipeline.api.app import create_app
-    from vanc311_pipeline.dashboard.site import dashboard
+    from vanc311_pipeline.dashboard.site import dashboard, problem_page
 
     settings, scratch = Settings.from_environment(), os.environ.get(SCRATCH_VARIABLE)
     set_up_logs(settings.log_format)
     if settings.log_format == "json":  # who collects wants a line per answer; who looks on doesn't
         logging.getLogger("vanc311_pipeline").setLevel(logging.INFO)
-    app = create_app(settings, routers=[dashboard()], scratch=Path(scratch) if scratch else None)
+    place = Path(scratch) if scratch else None
+    app = create_app(settings, routers=[dashboard()], problem_page=problem_page, scratch=place)
     gc.collect()
     gc.freeze()  # what is there now stays; looking through it for garbage now and then would hold up every answer
     return app

@@ -18,12 +18,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vanc311_pipeline.api.problems import problem
 from vanc311_pipeline.charts import theme, words
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard import numbers, quality, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
-from vanc311_pipeline.reading.names import UnknownName, names
+from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
 from vanc311_pipeline.settings import LICENCE
@@ -114,8 +115,8 @@ def dashboard() -> APIRouter:
 
     def other(path: str, context: Callable[[Release], dict[str, Any]], *, drawn: bool = False) -> None:
         def fill(request: Request) -> Response:
-            release: Release | None = request.state.release
-            return _page(release, f"{path[1:]}.html", context(release)) if release else _nothing_yet()
+            release: Release = request.state.release
+            return _page(release, f"{path[1:]}.html", context(release))
 
         page(path, fill, drawn=drawn)
 
@@ -149,7 +150,7 @@ def _api(request: Request) -> Response:
     document = request.app.openapi()
     questions = [{"path": path, **methods["get"]} for path, methods in document["paths"].items() if "get" in methods]
     context = {"page": "data", "title": "API", "about_api": document["info"]["description"], "questions": questions}
-    return _page(release, "api.html", context) if release else _nothing_yet()
+    return _page(release, "api.html", context)
 
 
 def _static_address(file: str, request: Request) -> str:
@@ -162,25 +163,20 @@ def _static_file(file: str, request: Request) -> Response:
     return Response(_static(file), media_type=STATIC_KINDS[file])
 
 
-def _nothing_yet() -> Response:
-    text = _templates().get_template("nothing.html").render()
-    return HTMLResponse(text, 503, headers={"Content-Security-Policy": POLICY, "Retry-After": "60"})
+def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
+    """Why there is no answer (`api.problems`), for who came with a browser, whether there is a release or not."""
+    return _page(release, "problem.html", {"problem": problem, "title": problem["title"], "page": ""})
 
 
-def _page(release: Release, template: str, context: dict[str, Any], status: int = 200) -> Response:
-    text = _templates().get_template(template).render(release=release, about=release.about, **context)
-    return HTMLResponse(text, status, headers={"Content-Security-Policy": POLICY})
+def _page(release: Release | None, template: str, context: dict[str, Any]) -> Response:
+    about = release and release.about
+    text = _templates().get_template(template).render(release=release, about=about, **context)
+    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
 
 def _view_page(request: Request) -> Response:
-    release = request.state.release
-    if release is None:
-        return _nothing_yet()
-    try:
-        view = known_view(release, _asked(request))
-    except UnknownName as error:
-        return _page(release, "unknown.html", {"error": error}, 404)
-    return _page(release, "view.html", _view(release, view))
+    release: Release = request.state.release
+    return _page(release, "view.html", _view(release, known_view(release, _asked(request))))
 
 
 def _view(release: Release, view: View) -> dict[str, Any]:
@@ -230,15 +226,10 @@ def _figure_address(name: str, kind: str, request: Request) -> str:
 
 def _figure_file(name: str, kind: str, request: Request) -> Response:
     mode, release = _mode(request), request.state.release
-    if release is None:
-        return _nothing_yet()
-    try:
-        view = known_view(release, _asked(request))
-    except UnknownName as error:
-        return Response(str(error), 404)
+    view = known_view(release, _asked(request))
     figure = draw(release, view, name)
     if figure is None:
-        return Response("Nothing to draw: there are no such rows.", 404)
+        return problem("no-such-group", f"{view.whom}: there are no rows to draw the figure {name} from.")
     contents: dict[str, Callable[[], str | bytes]] = {
         "svg": lambda: figure.svg(mode),
         "png": lambda: figure.png(mode, scale=2),

@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 from dagster._core.execution import context_creation_job
 
-from vanc311_pipeline.logs import set_up_logs
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.logs import Sparing, in_a_line, set_up_logs
 from vanc311_pipeline.orchestration.logs import set_up_location_logs
 
 
@@ -104,3 +105,26 @@ def test_of_a_run_messages_and_failures_are_told_and_none_of_its_events(capsys, 
     assert "STEP_START" not in told
     if form == "json":
         assert [json.loads(line)["level"] for line in told.splitlines()] == ["info", "error", "error"]
+
+
+def test_of_what_is_said_again_and_again_a_few_records_are_kept_and_the_rest_is_counted():
+    def record(second):
+        made = logging.makeLogRecord({"msg": "No answer to %s", "args": ("/",)})
+        made.created = second
+        return made
+
+    sparing = Sparing(at_most=2)
+    records = [record(second) for second in (0, 1, 2, 3, 59, 60, 61, 120)]
+    assert [each.getMessage() for each in records if sparing.filter(each)] == [
+        "No answer to /", "No answer to /",
+        "No answer to / (and 3 more like it in an earlier minute, not logged)", "No answer to /", "No answer to /",
+    ]  # fmt: skip
+
+
+def test_a_fault_fits_in_a_line_however_long_what_it_says_is():
+    with pytest.raises(ValueError, match="isoformat") as raised:
+        words.day("no\nday" * 10_000)
+    line = in_a_line(raised.value)
+    assert len(line) < 400
+    assert "\n" not in line
+    assert "in day (words.py:" in line

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vanc311_pipeline_tests.integration.api.conftest import Api
 
@@ -238,3 +240,20 @@ def test_a_part_of_another_file_is_not_joined_to_this_one(api: Api) -> None:
     assert len(api.get(path, {"Range": "bytes=0-9", "If-Range": '"another"'}).content) == size
     beyond = api.get(path, {"Range": f"bytes={size}-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
+
+
+VALUES = (
+    st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"))
+    | st.from_regex(r"(bytes=)?[0-9]{0,20}-[0-9]{0,20}", fullmatch=True)
+    | st.from_regex(
+        r"Mon, [0-9]{1,3} (Jan|Feb) [0-9]{1,12} [0-9]{1,3}:[0-9]{1,12}:0 (GMT|[+-][0-9]{1,9})", fullmatch=True
+    )
+)
+HEADERS = ["Accept", "Accept-Encoding", "Cookie", "Host", "If-Modified-Since", "If-None-Match", "If-Range", "Range"]
+
+
+@given(st.dictionaries(st.sampled_from(HEADERS), VALUES))
+def test_whatever_a_client_says_of_itself_is_no_fault_of_ours(api: Api, headers: dict[str, str]) -> None:
+    for path in ("/status", "/backlog", "/downloads/vanc311.sqlite"):
+        with api.session.get(f"{api.url}/api/v1{path}", headers=headers, stream=True, timeout=60) as answer:
+            assert answer.status_code in (200, 206, 304, 400, 416)

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from starlette.types import ASGIApp
 
 from vanc311_pipeline.api.app import create_app
-from vanc311_pipeline.dashboard.site import dashboard
+from vanc311_pipeline.dashboard.site import dashboard, problem_page
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -23,7 +23,7 @@ FLAGS = [
 
 def served(published: Path) -> AbstractContextManager[str]:
     """The whole site, in front of a published file; its address."""
-    return serving(create_app(published, routers=[dashboard()]))
+    return serving(create_app(published, routers=[dashboard()], problem_page=problem_page))
 
 
 @contextmanager

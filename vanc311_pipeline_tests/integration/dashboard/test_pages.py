@@ -240,14 +240,6 @@ def test_hostile_names_are_shown_as_names(hostile):
     assert HOSTILE_ISSUE[:20] in "".join(ElementTree.fromstring(svg.text).itertext())
 
 
-def test_before_anything_is_published_the_page_says_so(tmp_path):
-    with served(tmp_path / "none.sqlite") as address:
-        answer = get(f"{address}/")
-        assert answer.status_code == 503
-        assert "Nothing is published yet" in answer.text
-        assert get(f"{address}/static/style.css").status_code == 200
-
-
 def test_every_link_of_dagsters_ui_leads_to_a_page_and_its_place_there(site):
     specs = build_definitions(Settings(site_url=site)).resolve_all_asset_specs()
     links = {value.url for spec in specs for value in spec.metadata.values() if isinstance(value, dg.UrlMetadataValue)}

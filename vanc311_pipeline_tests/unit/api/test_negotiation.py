@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vanc311_pipeline.api.delivery import BYTES_KEPT_OF_ONE, Answer, Kept
-from vanc311_pipeline.api.negotiation import accepts_gzip, gzipped, not_modified, prefers_csv
+from vanc311_pipeline.api.negotiation import accepts_gzip, gzipped, not_modified, prefers_csv, prefers_html
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,20 @@ def test_csv_is_sent_to_those_who_want_it_more_than_json(accept: str, csv: bool)
 
 
 @pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("*/*", False),
+        ("application/json, text/html", False),
+        ("application/problem+json;q=0.5, text/html", True),
+        ("", False),
+    ],
+)
+def test_a_page_is_for_those_who_want_it_more_than_json(accept: str, html: bool) -> None:
+    assert prefers_html(accept) is html
+
+
+@pytest.mark.parametrize(
     ("header", "takes"),
     [("gzip", True), ("br, gzip;q=0.1", True), ("*", True), ("gzip;q=0, *", False), ("identity", False), ("", False)],
 )
@@ -45,23 +60,17 @@ def test_an_etag_is_known_in_any_coding_and_outweighs_the_date() -> None:
     assert not not_modified('"a"', published, "", "yesterday")
 
 
-def answer(size: int) -> Answer:
-    return Answer([], b"x" * size, '"x"')
+numbers = st.integers(-1, 10**12)
+dates = st.builds("{}, {} {} {} {}:{}:{} {}".format, st.sampled_from(["Mon", ""]), numbers, st.sampled_from(["Jan", "Foo"]),
+                  numbers, numbers, numbers, numbers, st.sampled_from(["GMT", "+9999", "-2400", "+9999999999"]))  # fmt: skip
+weights = st.builds("{};q={}".format, st.sampled_from(["text/html", "text/csv", "*/*"]), st.floats() | numbers)
+headers = st.text(st.characters(max_codepoint=255)) | dates | st.lists(weights).map(",".join)
 
 
-def test_the_longest_unused_answers_are_forgotten_first() -> None:
-    kept = Kept(bytes_at_most=3 * answer(1000).size)
-    keys = [(None, name, b"", False) for name in (b"a", b"b", b"c", b"d")]
-    for key in keys[:3]:
-        kept.keep(key, answer(1000))
-    assert kept.get(keys[0])
-    kept.keep(keys[3], answer(1000))
-    assert [bool(kept.get(key)) for key in keys] == [True, False, True, True]
-    kept.keep(keys[3], answer(2000))
-    assert [bool(kept.get(key)) for key in keys] == [False, False, True, True]
-
-
-def test_an_answer_that_would_crowd_out_the_others_is_not_kept() -> None:
-    kept = Kept()
-    kept.keep((None, b"", b"", False), answer(BYTES_KEPT_OF_ONE))
-    assert kept.get((None, b"", b"", False)) is None
+@given(headers, headers)
+def test_no_header_is_an_error(one: str, other: str) -> None:
+    for function in (accepts_gzip, prefers_csv, prefers_html):
+        assert function(one) in (True, False)
+    for published in (datetime(1, 1, 1, tzinfo=UTC), datetime(2026, 1, 13, tzinfo=UTC), None):
+        assert not_modified('"a"', published, one, other) in (True, False)
+        assert not_modified('"a"', published, "", other) in (True, False)

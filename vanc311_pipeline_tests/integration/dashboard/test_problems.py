@@ -1,0 +1,68 @@
+"""What there is instead of an answer: a page for browsers, problem details for programs, and a line in the log if it is our fault."""
+
+import logging
+
+import pytest
+import requests
+
+from vanc311_pipeline.api.negotiation import PROBLEM
+from vanc311_pipeline.dashboard.figures import FIGURES
+from vanc311_pipeline.dashboard.site import POLICY
+from vanc311_pipeline_tests.integration.dashboard.conftest import served
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+REFUSED = [
+    ("GET", "/nowhere", 404),
+    ("GET", "/areas/Kitsilanoo", 404),
+    ("GET", "/figures/none.svg", 404),
+    ("GET", "/figures/map.svg?area=Kitsilano", 404),
+    ("GET", "/api/v1/nowhere", 404),
+    ("GET", "/api/v1/requests?limit=0", 422),
+    ("POST", "/", 405),
+    ("DELETE", "/api/v1/requests", 405),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), REFUSED)
+def test_a_browser_is_refused_with_a_page_and_a_program_with_problem_details(site, method, path, status):
+    shown, told = (requests.request(method, site + path, headers=who, timeout=60) for who in (BROWSER, {}))
+    assert (shown.status_code, told.status_code) == (status, status)
+    assert (told.headers["Content-Type"], told.json()["status"]) == (PROBLEM, status)
+    assert shown.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert shown.raw.headers.getlist("Content-Security-Policy") == [POLICY]
+    assert "/static/style.css" in shown.text
+    assert f"<h1>{told.json()['title'].replace(chr(39), '&#39;')}</h1>" in shown.text
+    assert "Accept" in shown.headers["Vary"]
+
+
+def test_an_unknown_name_leads_to_those_that_may_be_meant(site):
+    assert (
+        '<a href="/?area=Kitsilano">Kitsilano</a>'
+        in requests.get(f"{site}/areas/Kitsilanoo", headers=BROWSER, timeout=60).text
+    )
+
+
+def test_before_anything_is_published_a_browser_is_told_so(tmp_path):
+    with served(tmp_path / "none.sqlite") as address:
+        for path in ("/", "/quality", "/figures/map.svg", "/api/v1/status"):
+            answer = requests.get(address + path, headers=BROWSER, timeout=60)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+            assert "Nothing is published yet" in answer.text
+        assert requests.get(f"{address}/static/style.css", timeout=60).status_code == 200
+
+
+def test_a_fault_of_ours_costs_a_short_line_and_not_one_for_each_who_finds_it(own_file, monkeypatch, caplog):
+    def fail(release, view):
+        raise KeyError("what is missing")
+
+    monkeypatch.setitem(FIGURES, "backlog", (fail, FIGURES["backlog"][1]))
+    with served(own_file) as address:
+        answer = requests.get(f"{address}/", headers=BROWSER, timeout=60)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
+        [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        line = logging.Formatter("%(message)s").format(record)
+        assert line.startswith("No answer to /: KeyError('what is missing') in draw (figures.py:")
+        assert len(line.splitlines()) == 1
+        for _ in range(40):
+            assert requests.get(f"{address}/figures/backlog.csv", timeout=60).status_code == 500
+    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) <= 20
