@@ -9,12 +9,14 @@ a command begins and ends (`entry`). Exit codes: 0 done,
 import logging
 import os
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vanc311_pipeline.entry import main
+from vanc311_pipeline.commands.sample import with_sample
+from vanc311_pipeline.entry import lasting, main
 from vanc311_pipeline.errors import Interrupted
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.terminal import Terminal
@@ -39,7 +41,9 @@ class CommandLine(click.Group):
             return super().get_command(ctx, cmd_name)
         from vanc311_pipeline.portal.standin.command import standin_command
 
-        return standin_command
+        command = copy(standin_command)
+        vars(command)["invoke"] = lasting()(standin_command.invoke)
+        return command
 
 
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,15 +64,16 @@ def vanc311() -> None:
 @click.option("--archive", is_flag=True, help="Bring the frozen archive of 2009 to 2021 into step, too.")
 @click.option(
     "--accept-shrink",
-    metavar="MONTH",
+    metavar="FROM..TO",
     multiple=True,
-    help="Follow the portal in this month although it is held; `all` for everything.",
+    help="Follow the portal in these UTC months although they are held; `all` for everything.",
 )
 def sync(months: str | None, archive: bool, accept_shrink: tuple[str, ...]) -> None:
     """Bring the data into step with the portal and publish it."""
     from vanc311_pipeline.commands.sync import run_sync
 
-    run_sync(Settings.from_environment(), console, months=months, archive=archive, accept_shrink=list(accept_shrink))
+    with with_sample(Settings.from_environment()) as settings:
+        run_sync(settings, console, months=months, archive=archive, accept_shrink=list(accept_shrink))
 
 
 @vanc311.command()
@@ -78,7 +83,8 @@ def verify(deep: bool, months: str | None) -> None:
     """Run every asset check over everything that is stored, and compare it with the portal month by month."""
     from vanc311_pipeline.commands.verify import run_verify
 
-    run_verify(Settings.from_environment(), console, deep=deep, months=months)
+    with with_sample(Settings.from_environment()) as settings:
+        run_verify(settings, console, deep=deep, months=months)
 
 
 @vanc311.command()

@@ -6,6 +6,7 @@ it. Nothing is read or opened at import.
 
 import dagster as dg
 
+from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.alerts import alerts_sensor
 from vanc311_pipeline.orchestration.checks import asset_checks
 from vanc311_pipeline.orchestration.deep import verify_deep
@@ -54,5 +55,10 @@ def build_definitions(
 def defs() -> dg.Definitions:
     """The code location: `Settings` from the environment, read when Dagster loads it."""
     settings = Settings.from_environment()
+    if settings.lacks_sample:
+        raise SettingsError(
+            "VANC311_SOURCE is 'sample', but VANC311_PORTAL_URL is the city's portal, which doesn't have the sample. Set it to where "
+            "`vanc311 standin` serves it, or start everything with `vanc311 up`, or unset VANC311_SOURCE."
+        )
     set_up_location_logs(settings.log_format)
     return build_definitions(settings)

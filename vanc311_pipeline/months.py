@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, SEAM_MONTHS
 
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def next_month(month: str) -> str:

@@ -1,13 +1,15 @@
 """Every knob of the pipeline, once: what the environment may set, and the constants that we chose.
 
-What belongs here: names, defaults, limits, and the validation of what a user sets. What does not: anything that reads
-a file, opens a connection or knows Dagster. Nothing is read at import; call `Settings.from_environment()`.
+What belongs here: names, defaults, limits, and the validation of what a user sets, as far as a look tells. What does not: anything
+that reads a file, opens a connection or knows Dagster. Nothing is read at import; call `Settings.from_environment()`.
 """
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -80,6 +82,9 @@ SILENT_SECONDS = (
 )
 MOST_DAYS = 36_500
 
+LONGEST_NAME, LONGEST_PATH = 200, 3_800  # bytes, with room for what we add; file systems take 255 and 4,096
+_SHOWN = 80  # characters of a value that is refused
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -133,9 +138,9 @@ class Settings:
         return cls(
             portal_url=_portal(env.get("VANC311_PORTAL_URL") or default.portal_url),
             api_key=_api_key(env.get("VANC311_API_KEY")),
-            data_dir=Path(env.get("VANC311_DATA_DIR") or default.data_dir).expanduser().absolute(),
+            data_dir=_directory("VANC311_DATA_DIR", env.get("VANC311_DATA_DIR") or str(default.data_dir)),
             database_url=_warehouse(env.get("VANC311_DATABASE_URL")),
-            dagster_home=Path(env.get("DAGSTER_HOME") or default.dagster_home).expanduser().absolute(),
+            dagster_home=_directory("DAGSTER_HOME", env.get("DAGSTER_HOME") or str(default.dagster_home)),
             dagster_database_url=_dagster_database(env.get("VANC311_DAGSTER_DATABASE_URL")),
             source=_source(env.get("VANC311_SOURCE") or default.source),
             read_timeout_seconds=_positive(env, "VANC311_READ_TIMEOUT_SECONDS", default.read_timeout_seconds),
@@ -175,13 +180,12 @@ class Settings:
         }
         return {name: value or "" for name, value in values.items()}
 
-    def for_sample(self, portal_url: str) -> "Settings":
+    def for_sample(self) -> "Settings":
         """Settings for the bundled sample: a data directory and a Dagster home of its own, and what is harmless of these.
 
         All else is as it is by default, so that no address or secret of the user's reaches the sample.
         """
         return Settings(
-            portal_url=portal_url,
             source="sample",
             data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),
             dagster_home=self.dagster_home.with_name(f"{self.dagster_home.name}-sample"),
@@ -194,6 +198,11 @@ class Settings:
     def reached_at(self, ui_url: str, site_url: str) -> "Settings":
         """These settings with the addresses that links lead to, for whoever listens there; those that the user set stay."""
         return replace(self, ui_url=self.ui_url or ui_url, site_url=self.site_url or site_url)
+
+    @property
+    def lacks_sample(self) -> bool:
+        """Whether the sample is wanted, but of the city's portal, which doesn't have it."""
+        return self.source == "sample" and urlsplit(self.portal_url).hostname == CITY_PORTAL
 
     @property
     def warehouse_url(self) -> str:
@@ -212,6 +221,28 @@ class Settings:
         return self.data_dir / "published" / "vanc311.sqlite"
 
 
+def _shown(value: str) -> str:
+    """A refused value in a message: its beginning tells which it is."""
+    return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r} …"
+
+
+def _directory(name: str, value: str) -> Path:
+    with suppress(RuntimeError):  # the home of a user who isn't there
+        path = Path(value).expanduser().absolute()
+        if _may_be_directory(path):
+            return path
+    raise SettingsError(
+        f"{name} is {_shown(value)}, which is no directory and can't become one. Set it to a directory, or unset it."
+    )
+
+
+def _may_be_directory(path: Path) -> bool:
+    """Whether it is one, or can be made: nothing else stands on the way to it, and no name is too long for a file system."""
+    nearest = next(place for place in (path, *path.parents) if os.path.exists(place))
+    longest = max(len(os.fsencode(part)) for part in path.parts)
+    return os.path.isdir(nearest) and longest <= LONGEST_NAME and len(os.fsencode(path)) <= LONGEST_PATH
+
+
 def _portal(value: str) -> str:
     if any(sign in value for sign in "@?#"):
         raise SettingsError(
@@ -220,7 +251,7 @@ def _portal(value: str) -> str:
         )
     if not _is_address(value):
         raise SettingsError(
-            f"VANC311_PORTAL_URL is {value!r}, which is not an http(s) address. "
+            f"VANC311_PORTAL_URL is {_shown(value)}, which is not an http(s) address. "
             "Set it to the portal's root, such as https://opendata.vancouver.ca, or unset it."
         )
     return value.rstrip("/")
@@ -248,7 +279,7 @@ def _webhook(value: str | None) -> str | None:
 def _address(name: str, value: str | None, what: str, example: str) -> str | None:
     if value and not _is_address(value):
         raise SettingsError(
-            f"{name} is {value!r}, which is not an http(s) address. Set it to where people reach {what}, such as {example}, or unset it."
+            f"{name} is {_shown(value)}, which is not an http(s) address. Set it to where people reach {what}, such as {example}, or unset it."
         )
     return value.rstrip("/") if value else None
 
@@ -277,28 +308,39 @@ def _warehouse(value: str | None) -> str | None:
             f"VANC311_DATABASE_URL does not begin with sqlite:/// or postgresql+psycopg://, and the warehouse is in one of the two. {_DATABASES}"
         )
     try:
-        url = sa.make_url(value)
+        url = sa.make_url(value if len(value) <= LONGEST_PATH else "")
     except (sa.exc.ArgumentError, ValueError) as error:
         raise SettingsError(f"VANC311_DATABASE_URL can't be read as an address. {_DATABASES}") from error
     if "@" in (url.host or ""):
         raise SettingsError(f"VANC311_DATABASE_URL has two @: one in a name or password is written %40. {_DATABASES}")
-    path = url.database or ""
-    if url.get_backend_name() == "sqlite" and (url.query or not path.startswith("/") or path.endswith("/")):
+    if url.get_backend_name() == "sqlite" and (url.query or not _may_be_file(url.database or "")):
         raise SettingsError(
-            f"VANC311_DATABASE_URL is {value!r}, which is not the absolute path of a file: each process would take it for another "
-            f"one. {_DATABASES}"
+            f"VANC311_DATABASE_URL is {_shown(value)}, which can't be the absolute path of a file. {_DATABASES}"
         )
     return value
 
 
+def _may_be_file(path: str) -> bool:
+    file = Path(path)
+    whole = path.startswith("/") and not path.endswith("/") and len(os.fsencode(file.name)) <= LONGEST_NAME
+    return whole and _may_be_directory(file.parent)
+
+
 def _ship(value: str | None) -> str | None:
-    scheme, _, place = (value or "").partition("://")
-    if value and (not place or (scheme in ("file", "local") and not place.startswith("/"))):
+    if not value:
+        return None
+    from fsspec.registry import known_implementations  # takes a while, and few ship
+
+    scheme, _, place = value.partition("://")
+    driver = known_implementations.get(scheme, {"class": ""})["class"].partition(".")[0]
+    relative = scheme in ("file", "local") and not place.startswith("/")
+    if not place or relative or not driver or find_spec(driver) is None:
         raise SettingsError(
-            "VANC311_SHIP_URL is not an absolute address. It is not repeated here, because it may hold a secret. Set it to an "
-            "address such as s3://bucket/folder or file:///absolute/folder, or unset it to ship nowhere."
+            "VANC311_SHIP_URL is not the absolute address of a store whose driver is installed. It is not repeated here, because it "
+            "may hold a secret. Set it to an address such as s3://bucket/folder (with `pip install 'vanc311_pipeline[s3]'`) or "
+            "file:///absolute/folder, or unset it to ship nowhere."
         )
-    return value or None
+    return value
 
 
 def _ship_key(value: str | None) -> str | None:
@@ -328,7 +370,7 @@ def _source(value: str) -> Source:
         return "sample"
     if value == "portal":
         return "portal"
-    raise SettingsError(f"VANC311_SOURCE is {value!r}; it may be 'portal' or 'sample'.")
+    raise SettingsError(f"VANC311_SOURCE is {_shown(value)}; it may be 'portal' or 'sample'.")
 
 
 def _log_format(value: str) -> LogFormat:
@@ -336,7 +378,7 @@ def _log_format(value: str) -> LogFormat:
         return "json"
     if value == "colored":
         return "colored"
-    raise SettingsError(f"VANC311_LOG_FORMAT is {value!r}; it may be 'colored' or 'json'.")
+    raise SettingsError(f"VANC311_LOG_FORMAT is {_shown(value)}; it may be 'colored' or 'json'.")
 
 
 def _positive(env: Mapping[str, str], name: str, default: float) -> float:
@@ -348,7 +390,7 @@ def _positive(env: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise SettingsError(f"{name} is {text!r}; it must be a number of seconds greater than 0.")
+        raise SettingsError(f"{name} is {_shown(text)}; it must be a number of seconds greater than 0.")
     return number
 
 
@@ -358,5 +400,5 @@ def _days(env: Mapping[str, str], name: str, default: int) -> int:
         return default
     days = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
     if not 1 <= days <= MOST_DAYS:
-        raise SettingsError(f"{name} is {text!r}; it must be a whole number of days from 1 to {MOST_DAYS}.")
+        raise SettingsError(f"{name} is {_shown(text)}; it must be a whole number of days from 1 to {MOST_DAYS}.")
     return days

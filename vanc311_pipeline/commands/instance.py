@@ -77,9 +77,9 @@ def _in_postgres(settings: Settings) -> Iterator[None]:
     except Exception as error:
         if not settings.dagster_database_url:
             raise
-        said = str(getattr(error.__cause__, "orig", None) or error).strip().splitlines()
+        words = str(getattr(error.__cause__, "orig", None) or error).strip().splitlines()
         raise SettingsError(
-            f"Dagster's PostgreSQL can't be used: {said[0] if said else type(error).__name__}. Nothing was loaded. Check that it "
+            f"Dagster's PostgreSQL can't be used: {words[0] if words else type(error).__name__}. Nothing was loaded. Check that it "
             "runs and that VANC311_DAGSTER_DATABASE_URL is right; its driver comes with `pip install 'vanc311_pipeline[postgres]'`."
         ) from error
 

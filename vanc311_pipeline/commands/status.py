@@ -43,9 +43,10 @@ def run_status(settings: Settings, console: Console) -> None:
     with open_instance(settings) as instance:
         seen = instance.fetch_observations(portal_key(LIVE), limit=1).records
         if seen and seen[0].asset_observation:
-            said = seen[0].asset_observation.metadata
+            decision = seen[0].asset_observation.metadata
             console.print(
-                f"Schedule slot {said['slot'].value}: {said['decision'].value}. {said['why'].value}", markup=False
+                f"Schedule slot {decision['slot'].value}: {decision['decision'].value}. {decision['why'].value}",
+                markup=False,
             )
         runs = instance.get_runs(dg.RunsFilter(job_name=sync_job.name), limit=1)
         if runs:

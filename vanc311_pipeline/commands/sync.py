@@ -85,8 +85,8 @@ def run_sync(
         PipelineError: it ended otherwise than well; `exit_code` says how.
     """
     consent = _consent(accept_shrink or [])
-    told = parse_months(months) if months else []
-    if told and archive:
+    span = [] if months is None else parse_months(months)
+    if span and archive:
         raise SettingsError(
             "--months and --archive exclude each other: --months names the months, --archive asks for all of 2009 to 2021."
         )
@@ -100,15 +100,7 @@ def run_sync(
     ):
         for attempt in range(REPLANS):
             work = (
-                Work(
-                    range_tags(told[0], told[-1]),
-                    len(told),
-                    None,
-                    f"Told to fetch {months}.",
-                    told[0] < FIRST_LIVE_MONTH,
-                )
-                if told
-                else _plan(settings, warehouse, archive, consent)
+                _of_months(span, f"Told to fetch {months}.") if span else _plan(settings, warehouse, archive, consent)
             )
             console.print(work.why)
             if not work.tags:
@@ -136,10 +128,16 @@ def _measured(instance: dg.DagsterInstance, warehouse: Warehouse, settings: Sett
 
 
 def _consent(accept_shrink: list[str]) -> list[str]:
-    for month in accept_shrink:
-        if month not in (WHOLE, UNDATED):
-            parse_months(month)
-    return accept_shrink
+    """The months, each by itself."""
+    try:
+        given = [[text] if text in (WHOLE, UNDATED) else parse_months(text) for text in accept_shrink]
+    except SettingsError as error:
+        raise SettingsError(f"--accept-shrink: {error} To follow the portal everywhere, write {WHOLE}.") from None
+    return [month for months in given for month in months]
+
+
+def _of_months(months: list[str], why: str) -> Work:
+    return Work(range_tags(months[0], months[-1]), len(months), None, why, months[0] < FIRST_LIVE_MONTH)
 
 
 def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
@@ -190,11 +188,11 @@ def in_process(
 def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
     """The reason of a failed run: the step's own error with its exit code, else the failed blocking checks."""
     for event in result.all_events:
-        if event.is_step_failure and (said := event.step_failure_data.user_failure_data):
-            metadata = said.metadata
+        if event.is_step_failure and (failure := event.step_failure_data.user_failure_data):
+            metadata = failure.metadata
             if "exit_code" in metadata:
                 return Failed(
-                    said.description or "", int(str(metadata["exit_code"].value)), str(metadata["error"].value)
+                    failure.description or "", int(str(metadata["exit_code"].value)), str(metadata["error"].value)
                 )
     failed = [
         check
@@ -214,14 +212,14 @@ def _ours(error: SerializableErrorInfo | None) -> Failed | None:
     """The error of ours, or the disk's refusal, that a step or a check raised by itself: Dagster keeps the words only."""
     kinds = {f"{kind.__module__}.{name}": kind for name, kind in vars(errors).items() if isinstance(kind, type)}
     while error is not None:
-        name, _, said = error.message.strip().partition(": ")
+        name, _, message = error.message.strip().partition(": ")
         kind = kinds.get(name)
         if kind and issubclass(kind, PipelineError):
-            return Failed(said, kind.exit_code, kind.__name__)
+            return Failed(message, kind.exit_code, kind.__name__)
         if error.cls_name in _INTERRUPTIONS:
             return Failed(str(Interrupted()), Interrupted.exit_code, Interrupted.__name__)
         if error.cls_name in _REFUSALS:
-            return Failed(in_words(said), StorageError.exit_code, StorageError.__name__)
+            return Failed(in_words(message), StorageError.exit_code, StorageError.__name__)
         error = error.cause
     return None
 

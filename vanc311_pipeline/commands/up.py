@@ -20,6 +20,7 @@ from rich.console import Console
 from vanc311_pipeline.commands.children import Children
 from vanc311_pipeline.commands.home import owned
 from vanc311_pipeline.commands.ports import address, refuse_taken_port
+from vanc311_pipeline.commands.sample import with_sample
 from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded
 from vanc311_pipeline.settings import Settings
@@ -36,6 +37,7 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
         SystemExit: the data can't be brought in and there is none from before; why was said.
     """
     with ExitStack() as stack, Children() as children:  # they end before what they use goes
+        settings = stack.enter_context(with_sample(settings))
         children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))
         refuse_taken_port("The Dagster UI", host, port, f"vanc311 up --port {port + 1} (or make run PORT={port + 1})")
         other = site_port + 1
@@ -75,11 +77,10 @@ def _bring_in(settings: Settings, console: Console, children: Children, stack: E
             "The portal can't be reached and there is no data yet. Running the same pipeline on the bundled sample instead: "
             "11,024 real requests, not a picture of the city. It has a directory of its own and is labelled `sample`."
         )
-        from vanc311_pipeline.portal.standin import StandIn  # loads pandas
-
-        settings = settings.for_sample(stack.enter_context(StandIn()).url)
+        settings = stack.enter_context(with_sample(settings.for_sample()))
+        places = [f"VANC311_DATA_DIR={settings.data_dir}", f"DAGSTER_HOME={settings.dagster_home}"]
         console.print(
-            f"Other commands find it so: export VANC311_DATA_DIR={shlex.quote(str(settings.data_dir))} VANC311_SOURCE=sample",
+            f"Other commands find it so: export VANC311_SOURCE=sample {shlex.join(places)}",
             markup=False,
         )
         children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))

@@ -30,8 +30,9 @@ def run_verify(settings: Settings, console: Console, *, deep: bool = False, mont
         IntegrityError: a check found our data wrong, or a month is not what the portal serves.
         PortalError: the portal can't be asked; what could be checked without it was.
     """
-    if months and not deep:
+    if months is not None and not deep:
         raise SettingsError("--months names the months to compare row by row: it goes with --deep.")
+    span = [] if months is None else parse_months(months)
     warehouse = Warehouse.of(settings)
     with warehouse.read() as connection:
         stored = {window.month for window in ledger.months(connection)}
@@ -41,7 +42,7 @@ def run_verify(settings: Settings, console: Console, *, deep: bool = False, mont
     ):
         _audit(settings, instance, console)
         if deep:
-            _compare(settings, instance, console, parse_months(months) if months else [], len(stored))
+            _compare(settings, instance, console, span, len(stored))
 
 
 def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -> None:
@@ -51,8 +52,8 @@ def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -
         raise reason_of_failure(result)
     for check in checks:
         verdict = "passed" if check.passed else "warns " if check.severity == dg.AssetCheckSeverity.WARN else "FAILED"
-        said = f": {check.description}" if check.description else ""
-        console.print(f"{verdict}  {check.asset_key.to_user_string()} · {check.check_name}{said}", markup=False)
+        words = f": {check.description}" if check.description else ""
+        console.print(f"{verdict}  {check.asset_key.to_user_string()} · {check.check_name}{words}", markup=False)
     wrong = [check.check_name for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
     if wrong:
         raise IntegrityError(

@@ -42,6 +42,8 @@ Answer = TypeVar("Answer")
 
 _BROKEN = b"Streaming interrupted"
 _TAIL_BYTES = 4_096
+_NOT_IMPLEMENTED = 501
+_MOVED_FOR_GOOD = (301, 308)
 
 
 class Portal:
@@ -154,8 +156,8 @@ class Portal:
 
     def _release(self, dataset: str) -> Release:
         with self._get(dataset, {}) as response:
-            body = b"".join(self._chunks(response, JSON_BYTES))
-        return release_of(dataset, body, moment(parsedate_to_datetime, response.headers.get("date")))
+            clock = moment(parsedate_to_datetime, response.headers.get("date"))
+            return release_of(dataset, self._body(response), clock)
 
     def _total_count(self, dataset: str, where: str) -> int:
         query = {"where": where, "limit": "1", "timezone": "UTC"}
@@ -179,7 +181,10 @@ class Portal:
 
     def _json(self, path: str, query: dict[str, str]) -> bytes:
         with self._get(path, query) as response:
-            return b"".join(self._chunks(response, JSON_BYTES))
+            return self._body(response)
+
+    def _body(self, response: requests.Response) -> bytes:
+        return b"".join(self._chunks(response, JSON_BYTES))
 
     @contextmanager
     def _get(self, path: str, query: dict[str, str]) -> Iterator[requests.Response]:
@@ -201,7 +206,7 @@ class Portal:
         status = response.status_code
         if status == 429:
             raise refusal_of_calls(response.headers, self._words(response))
-        if status >= 500 or status == 408:
+        if status == 408 or (status >= 500 and status != _NOT_IMPLEMENTED):
             raise PortalUnavailable(f"The portal answered {path} with status {status}.")
         if status >= 400:
             raise PortalRefused(
@@ -209,7 +214,8 @@ class Portal:
                 "Nothing was loaded. Asking again won't help; check VANC311_PORTAL_URL, the dataset's name and the API key."
             )
         if 300 <= status < 400:
-            raise PortalUnavailable(
+            kind = PortalRefused if status in _MOVED_FOR_GOOD else PortalUnavailable
+            raise kind(
                 f"The portal answered {path} with status {status} and the address "
                 f"{self._quoted(response.headers.get('location', 'of nothing'))}, which is not followed: the API key would go "
                 "along. If the portal has moved, set VANC311_PORTAL_URL."

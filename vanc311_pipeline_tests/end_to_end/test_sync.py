@@ -26,7 +26,7 @@ import pytest
 from vanc311_pipeline.cli import main, vanc311
 from vanc311_pipeline.portal.standin import Fault, Options, StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
-from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE
+from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, settings_in
 
 COMMAND = [sys.executable, "-m", "vanc311_pipeline.cli"]
@@ -299,6 +299,40 @@ def test_the_words_of_a_hold_name_a_command_that_ends_it(pipeline, portal, run):
     ended = run(pipeline, "sync", *words)
     assert ended.exit_code == 0, ended.err
     assert pipeline.rows() == expected(portal.frame)
+
+
+# -- wrong usage, and the sample -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sync", "--months", ""], "'' is not a month"),
+        (["sync", "--accept-shrink", "ALL"], "write all."),
+        (["sync", "--accept-shrink", ""], "write all."),
+        (["verify", "--deep", "--months", ""], "'' is not a month"),
+        (["verify", "--months", ""], "goes with --deep"),
+    ],
+)
+def test_a_month_that_is_none_is_never_taken_for_a_command_without_it(empty, portal, run, arguments, sentence):
+    ended = run(empty, *arguments)
+    assert (ended.exit_code, portal.requests_log) == (2, [])
+    assert sentence in ended.err
+
+
+def test_consent_to_a_range_is_consent_to_each_of_its_months(pipeline, portal, run):
+    frame = EDITS["empty_month"].function(portal.frame, month="2024-06")
+    portal.publish(EDITS["empty_month"].function(frame, month="2024-07"))
+    assert run(pipeline, "sync", "--accept-shrink", "2024-06..2024-07").exit_code == 0
+    assert pipeline.rows() == expected(portal.frame)
+
+
+def test_the_sample_is_served_to_whoever_asks_for_it_by_name(tmp_path, run):
+    sample = Pipeline(Settings(data_dir=tmp_path / "data", dagster_home=tmp_path / "home", source="sample"))
+    for words in (["sync"], ["verify"]):
+        ended = run(sample, *words)
+        assert ended.exit_code == 0, ended.err
+    assert len(sample.rows()) == 11_024
 
 
 # -- the other datasets ------------------------------------------------------------------------------------------------

@@ -178,6 +178,19 @@ def test_an_answer_that_is_never_whole_ends_in_a_sentence(answering, monkeypatch
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "status", ["404 Not Found", "501 Not Implemented", "301 Moved\r\nlocation: https://else.example/", "308 Moved"]
+)
+def test_what_stays_so_however_often_it_is_asked_is_asked_once_and_leads_to_the_setting(answering, status):
+    server = answering([f"HTTP/1.1 {status}\r\n\r\n".encode()])
+    with (
+        Portal(server.url, read_timeout=5, retry_wait=0.001) as client,
+        pytest.raises(PortalRefused, match="VANC311_PORTAL_URL"),
+    ):
+        client.release(LIVE)
+    assert len(server.asked) == 1
+
+
 def test_a_failed_handshake_is_told_in_a_sentence(answering):
     server = answering([b"HTTP/1.1 400 Bad Request\r\n\r\n"])
     with (

@@ -9,6 +9,7 @@ import yaml
 from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
 from vanc311_pipeline.definitions import build_definitions, defs
+from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
 from vanc311_pipeline.orchestration.presentation import LAYERS
 from vanc311_pipeline.orchestration.publication import assets
@@ -130,6 +131,12 @@ def test_the_code_location_reads_its_settings_when_it_is_loaded(monkeypatch, tmp
     loaded = defs.load_fn() if hasattr(defs, "load_fn") else defs()
     resources = loaded.resources or {}
     assert resources["store"].published_file == str(tmp_path / "elsewhere" / "published" / "vanc311.sqlite")
+
+
+def test_a_code_location_never_loads_the_citys_rows_as_the_sample(monkeypatch):
+    monkeypatch.setenv("VANC311_SOURCE", "sample")
+    with pytest.raises(SettingsError, match="VANC311_PORTAL_URL is the city's portal"):
+        defs()
 
 
 def test_an_asset_leads_to_its_page_of_the_dashboard_and_to_its_definitions():

@@ -136,7 +136,7 @@ def test_one_that_is_to_end_by_itself_is_waited_for(settings):
 def test_the_samples_children_know_no_address_of_the_users(tmp_path, monkeypatch):
     for name, value in EVERY_SETTING.items():
         monkeypatch.setenv(name, value)
-    sample = Settings.from_environment().for_sample("http://127.0.0.1:1")
+    sample = Settings.from_environment().for_sample()
     started = []
     monkeypatch.setattr(subprocess, "Popen", lambda *words, **options: started.append(options))
     Children().start("It", ["it"], sample)

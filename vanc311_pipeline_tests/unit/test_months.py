@@ -61,6 +61,7 @@ def test_a_month_or_a_range_can_be_asked_for():
         "2025-08..",
         "..2025-08",
         "all",
+        "２０２５-０８",
     ],
 )
 def test_what_is_no_month_is_wrong_usage(text):

@@ -115,7 +115,27 @@ def test_a_child_process_gets_these_settings_and_none_that_its_parent_inherited(
 
 def test_a_relative_directory_does_not_move_with_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Settings.from_environment({"VANC311_DATA_DIR": "here"}).data_dir == tmp_path / "here"
+    settings = Settings.from_environment({"VANC311_DATA_DIR": "here", "DAGSTER_HOME": "../there"})
+    assert (settings.data_dir, settings.dagster_home) == (tmp_path / "here", tmp_path / ".." / "there")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VANC311_DATABASE_URL", "sqlite:///" + "a" * 3_000),
+        ("VANC311_DATABASE_URL", f"sqlite:////{'a' * 300}/x.sqlite"),
+        ("VANC311_DATABASE_URL", "sqlite:////tmp/" + "a" * 300),
+        ("VANC311_DATABASE_URL", "postgresql+psycopg://host/" + "a" * 5_000),
+        ("VANC311_PORTAL_URL", "a" * 3_000),
+        ("VANC311_SOURCE", "a" * 3_000),
+        ("VANC311_DATA_DIR", "/" + "a" * 300),
+        ("DAGSTER_HOME", "/" + "a/" * 2_500),
+    ],
+)
+def test_a_value_that_is_far_too_long_is_refused_in_a_few_lines(name, value):
+    with pytest.raises(SettingsError, match=f"^{name} ") as error:
+        Settings.from_environment({name: value})
+    assert len(str(error.value)) < 600
 
 
 def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
@@ -133,6 +153,11 @@ def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
         ("VANC311_DATABASE_URL", "sqlite:///"),
         ("VANC311_DATABASE_URL", "sqlite:////data/"),
         ("VANC311_DATABASE_URL", "sqlite:////data/x.sqlite?mode=ro"),
+        ("VANC311_DATA_DIR", "/dev/null"),
+        ("VANC311_DATA_DIR", "/dev/null/data"),
+        ("VANC311_DATA_DIR", "~nobody-of-this-name/data"),
+        ("DAGSTER_HOME", "/dev/null"),
+        ("VANC311_DATABASE_URL", "sqlite:////dev/null/x.sqlite"),
         ("VANC311_SOURCE", "Portal"),
         ("VANC311_READ_TIMEOUT_SECONDS", "0"),
         ("VANC311_READ_TIMEOUT_SECONDS", "-1"),
@@ -199,8 +224,19 @@ def test_a_mistyped_database_address_is_refused_without_repeating_it(value):
     assert error.value.exit_code == EXIT_USAGE
 
 
-@pytest.mark.parametrize("value", ["hunter2", "folder/hunter2", "file://folder/hunter2", "s3://"])
-def test_a_place_to_ship_to_that_depends_on_the_working_directory_is_refused(value):
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hunter2",
+        "folder/hunter2",
+        "file://folder/hunter2",
+        "s3://",
+        "nosuch://hunter2",
+        "S3://hunter2",
+        "wandb://hunter2",
+    ],
+)
+def test_a_place_that_nothing_can_be_shipped_to_is_refused_before_anything_is_loaded(value):
     with pytest.raises(SettingsError, match="VANC311_SHIP_URL") as error:
         Settings.from_environment({"VANC311_SHIP_URL": value})
     assert "hunter2" not in str(error.value)
@@ -224,9 +260,8 @@ def test_the_address_of_a_file_leads_to_that_file(tmp_path, name):
 def test_the_sample_knows_no_address_of_the_users_and_shares_nothing_with_the_real_data(tmp_path):
     places = {"VANC311_DATA_DIR": str(tmp_path / "data"), "DAGSTER_HOME": str(tmp_path / ".dagster")}
     real = Settings.from_environment(EVERY_SETTING | places)
-    sample = real.for_sample("http://127.0.0.1:1")
+    sample = real.for_sample()
     own = {
-        "portal_url": "http://127.0.0.1:1",
         "source": "sample",
         "data_dir": tmp_path / "data-sample",
         "dagster_home": tmp_path / ".dagster-sample",

@@ -120,9 +120,16 @@ def test_an_unreadable_file_is_one_sentence_and_exit_code_2(run, tmp_path, name)
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_it_runs_as_a_module_until_it_is_told_to_end(ending, three_rows):
-    command_line = [sys.executable, "-m", "vanc311_pipeline.portal.standin", "--port", "0", "--data", str(three_rows)]
+@pytest.mark.parametrize(
+    ("words", "ending"),
+    [
+        (["vanc311_pipeline.portal.standin"], signal.SIGINT),
+        (["vanc311_pipeline.portal.standin"], signal.SIGTERM),
+        (["vanc311_pipeline.cli", "standin"], signal.SIGTERM),
+    ],
+)
+def test_it_runs_as_a_module_or_a_command_until_it_is_told_to_end(words, ending, three_rows):
+    command_line = [sys.executable, "-m", *words, "--port", "0", "--data", str(three_rows)]
     with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, env=UNBUFFERED) as process:
         url = process.stdout.readline().split(" on ")[1].split(": ")[0]
         process.stdout.readline()

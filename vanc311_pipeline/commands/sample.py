@@ -1,0 +1,19 @@
+"""The bundled sample, for commands that ask the portal: the stand-in serves it for as long as they do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from vanc311_pipeline.settings import Settings
+
+
+@contextmanager
+def with_sample(settings: Settings) -> Iterator[Settings]:
+    """The settings as they are, or, if they want the sample and name no portal that has it, with the stand-in's address."""
+    if not settings.lacks_sample:
+        yield settings
+        return
+    from vanc311_pipeline.portal.standin import StandIn  # loads pandas
+
+    with StandIn() as standin:
+        yield replace(settings, portal_url=standin.url)
