@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.published import PublishedFile
-from vanc311_pipeline.reading.release import TookTooLong
+from vanc311_pipeline.reading.release import STEPS_AT_ONCE, TookTooLong, at_once
 from vanc311_pipeline.schema import release as release_table
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline_tests.integration.api.conftest import Api, change
@@ -167,6 +167,17 @@ def test_a_question_that_takes_too_long_is_broken_off(own_file: Path) -> None:
         with pytest.raises(TookTooLong, match="Ask for less"):
             release.rows(sa.select(sa.func.count()).select_from(one.join(other, sa.true())), within=0.1)
         assert release.scalars(sa.select(release_table.c.source))  # and the connection is as good as new
+    published.close()
+
+
+def test_at_once_breaks_off_what_is_long_and_never_what_is_asked_often(own_file: Path) -> None:
+    few = sa.select(service_requests).limit(STEPS_AT_ONCE // 100)
+    published = PublishedFile(own_file)
+    with published.reading() as release, at_once():
+        for _ in range(100):
+            assert release.rows(few)
+        with pytest.raises(TookTooLong):
+            release.rows(sa.select(service_requests).order_by(service_requests.c.days_to_update))
     published.close()
 
 
