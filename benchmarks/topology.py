@@ -25,7 +25,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"
-PORTS = {"code": 4000, "webserver": 3000, "site": 8311}
+PORTS = {"code": 4000, "webserver": 3000, "site": 8311, "metrics": 9311}
 HEALTHY_SECONDS = 120.0
 
 

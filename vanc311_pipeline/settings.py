@@ -123,6 +123,8 @@ class Settings:
     """How what happens is told on standard error: `colored` for people, `json` for collectors. Dagster's own words."""
     site_url: str | None = None
     """Where people reach the dashboard, for the links in Dagster's UI."""
+    metrics_address: str | None = None
+    """Where the site tells Prometheus what it measures, such as 127.0.0.1:9311; nowhere by default, and never on its own port."""
     keep_runs_days: int = 30
     """How long Dagster keeps finished runs and their logs; those that the UI still needs stay longer."""
 
@@ -153,6 +155,7 @@ class Settings:
             site_url=_address(
                 "VANC311_SITE_URL", env.get("VANC311_SITE_URL"), "the dashboard", "http://127.0.0.1:8311"
             ),
+            metrics_address=_listening(env.get("VANC311_METRICS_ADDRESS")),
             log_format=_log_format(env.get("VANC311_LOG_FORMAT") or default.log_format),
             keep_runs_days=_days(env, "VANC311_KEEP_RUNS_DAYS", default.keep_runs_days),
         )
@@ -175,6 +178,7 @@ class Settings:
             "VANC311_REPLICA_SECONDS": str(self.replica_seconds),
             "VANC311_UI_URL": self.ui_url,
             "VANC311_SITE_URL": self.site_url,
+            "VANC311_METRICS_ADDRESS": self.metrics_address,
             "VANC311_LOG_FORMAT": self.log_format,
             "VANC311_KEEP_RUNS_DAYS": str(self.keep_runs_days),
         }
@@ -282,6 +286,17 @@ def _address(name: str, value: str | None, what: str, example: str) -> str | Non
             f"{name} is {_shown(value)}, which is not an http(s) address. Set it to where people reach {what}, such as {example}, or unset it."
         )
     return value.rstrip("/") if value else None
+
+
+def _listening(value: str | None) -> str | None:
+    if value and (
+        ":" not in value or "/" in value or "@" in value or not _is_address(f"http://{value}") or value.endswith(":")
+    ):
+        raise SettingsError(
+            f"VANC311_METRICS_ADDRESS is {value!r}, which is not a host and a port. Set it to where Prometheus is to ask, such as "
+            "127.0.0.1:9311, or unset it to tell nobody."
+        )
+    return value or None
 
 
 def _is_address(value: str) -> bool:

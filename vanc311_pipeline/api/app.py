@@ -99,9 +99,7 @@ def create_app(
     app.state.files = files
     app.state.drawing, app.state.asking = Queue(_DRAWING_THREADS, _WAITING), Queue(_ASKING_THREADS, _WAITING)
     app.add_middleware(Delivery, published=published, problem_page=problem_page)
-    app.add_middleware(
-        Measured, published=published, beside=source.measures_path if isinstance(source, Settings) else None
-    )
+    app.add_middleware(Measured)
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)

@@ -1,7 +1,7 @@
-"""The site measured, for Prometheus: answers by kind and status, how long they took, and which release they are of. At `/metrics`.
+"""The site measured, for Prometheus: answers by kind and status, how long they took, and which release they are of.
 
-What belongs here: what is counted of every answer, and how it is told. What does not: the pipeline's own measures, which it
-leaves in a file (`orchestration.measures`); here that file is passed on as it is.
+What belongs here: what is counted of every answer, and how it is told, on a port of its own: no address of the site leads there.
+What does not: the pipeline's own measures, which it leaves in a file (`orchestration.measures`); here that file is passed on.
 
 Several processes answer on one port, so each writes its numbers into one directory, PROMETHEUS_MULTIPROC_DIR, from which
 whoever is asked adds them up. It must be set before this module is imported; without it, a process tells its own.
@@ -11,14 +11,15 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import anyio.to_thread
 import sqlalchemy as sa
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_server
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,7 +30,6 @@ from vanc311_pipeline.reading.published import PublishedFile
 
 log = logging.getLogger(__name__)
 
-PATH = "/metrics"
 _SEVERAL = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 _API_KINDS = frozenset({"areas", "issues", "metrics", "requests", "changes", "downloads"})
@@ -50,21 +50,39 @@ REPLICA_LOOKED = Gauge(
 )
 
 
-class Measured:
-    """The layer around all others: it times every answer, and answers at `/metrics` itself."""
+@contextmanager
+def telling(host: str, port: int, published: Path, beside: Path) -> Iterator[int]:
+    """Tell whoever asks on this port for as long as the block lasts; the port, if it was 0.
 
-    def __init__(self, app: ASGIApp, published: PublishedFile, beside: Path | None = None) -> None:
-        """Args:
+    Args:
+        published: the file that is served.
         beside: the file that the pipeline leaves its own measures in, if it runs where we see it.
-        """
-        self._app, self._published, self._beside = app, published, beside
+    """
+    registry = CollectorRegistry()
+    if _SEVERAL:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(_site)
+    registry.register(OfRelease(published))
+    registry.register(OfPipeline(beside))
+    server, thread = start_http_server(port, host, registry)
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Measured:
+    """The layer around all others: it times every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        if scope["path"] == PATH and scope["method"] == "GET":
-            await _tell(send, await anyio.to_thread.run_sync(self._exposition))
             return
         status, started = 500, time.perf_counter()
 
@@ -83,25 +101,17 @@ class Measured:
                 log.info("answered", extra={"method": scope["method"], "path": scope["path"], "status": status,
                                             "seconds": round(seconds, 6)})  # fmt: skip
 
-    def _exposition(self) -> bytes:
-        answers, release = _site, CollectorRegistry()
-        if _SEVERAL:
-            answers = CollectorRegistry()
-            MultiProcessCollector(answers)  # type: ignore[no-untyped-call]
-        release.register(OfRelease(self._published))
-        pipeline = self._beside.read_bytes() if self._beside and self._beside.exists() else b""
-        return generate_latest(answers) + generate_latest(release) + pipeline
-
 
 class OfRelease(Collector):
     """What is served now. Without a release, only that there is none."""
 
-    def __init__(self, published: PublishedFile) -> None:
-        self._published = published
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def collect(self) -> Iterator[Metric]:
         try:
-            with self._published.reading() as release:
+            # Open only meanwhile: a release that nobody serves any more goes from the disk.
+            with closing(PublishedFile(self._path)) as published, published.reading() as release:
                 about = release.about
                 results = release.rows(
                     sa.select(schema.check_results.c.result, sa.func.count()).group_by(schema.check_results.c.result)
@@ -127,6 +137,17 @@ class OfRelease(Collector):
                         ["result"], {(result,): count for result, count in results})  # fmt: skip
 
 
+class OfPipeline(Collector):
+    """What the pipeline left in its file; nothing if there is none."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def collect(self) -> Iterator[Metric]:
+        if self._file.exists():
+            yield from text_string_to_metric_families(self._file.read_text())
+
+
 def kind_of(path: str) -> str:
     """Which family an address is of: few enough for a label, whatever is asked for."""
     if path == PREFIX or path.startswith(f"{PREFIX}/"):
@@ -140,14 +161,3 @@ def _labelled(name: str, meaning: str, labels: list[str], values: dict[tuple[str
     for key, value in values.items():
         family.add_metric(key, value)
     return family
-
-
-async def _tell(send: Send, body: bytes) -> None:
-    headers = [
-        (b"content-type", CONTENT_TYPE_LATEST.encode()),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

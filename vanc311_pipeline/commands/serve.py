@@ -8,8 +8,10 @@ import logging
 import os
 import socket
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from rich.console import Console
@@ -52,7 +54,7 @@ def run_serve(
     """Serve until we are asked to stop.
 
     Raises:
-        SettingsError: the port is taken.
+        SettingsError: a port is taken.
     """
     set_up_logs(settings.log_format)
     refuse_taken_port("The site", host, port, f"vanc311 serve --port {port + 1}")
@@ -69,11 +71,26 @@ def run_serve(
         lasting(),
     ):
         os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch, MEASURES_VARIABLE: measures})
-        with following(settings) if replica else nullcontext():
+        with _measured(settings), following(settings) if replica else nullcontext():
             if workers == 1:
                 answer(site, host, port, protocol=BoundedProtocol)
             else:
                 run_workers(_answer, host, port, workers)
+
+
+@contextmanager
+def _measured(settings: Settings) -> Iterator[None]:
+    """Tell Prometheus of what all workers do, where it is to be told."""
+    if not settings.metrics_address:
+        yield
+        return
+    from vanc311_pipeline.api.measures import telling  # begins to measure when it is imported
+
+    place = urlsplit(f"//{settings.metrics_address}")
+    host, port = str(place.hostname), int(place.port or 0)
+    refuse_taken_port("What is measured", host, port, "set VANC311_METRICS_ADDRESS to another one")
+    with telling(host, port, settings.published_path, settings.measures_path):
+        yield
 
 
 def _answer(listening: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """The pipeline measured, for Prometheus: the last look at the portal, the last sync, what is stored, held and published.
 
 What belongs here: what is measured, the sensor `measures` that keeps the file up to date, and the file. What does not: the
-server that passes it on at `/metrics` (`api.measures`). Prometheus's node exporter can read the file as well.
+server that passes it on (`api.measures`). Prometheus's node exporter can read the file as well.
 """
 
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
     name="measures",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes measures.prom in the data directory once a minute, which the site shows at /metrics. Launches nothing.",
+    description="Writes measures.prom in the data directory once a minute, which the site passes on to Prometheus. Launches nothing.",
 )
 def measures(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
     write_measures(context.instance, store.warehouse, store.ship_url, store.measures_path)

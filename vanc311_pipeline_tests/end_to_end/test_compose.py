@@ -49,7 +49,10 @@ def test_a_password_may_have_any_signs(services):
     assert environment["PGPASSWORD"] == SECRET["VANC311_POSTGRES_PASSWORD"]
 
 
-SETTINGS = set(Settings().to_environment()) - {"VANC311_REPLICA_SECONDS"}  # no container is a replica
+SETTINGS = set(Settings().to_environment()) - {
+    "VANC311_REPLICA_SECONDS",  # no container is a replica
+    "VANC311_METRICS_ADDRESS",  # the site's alone
+}
 MADE_HERE = {"DAGSTER_HOME", "VANC311_DATA_DIR", "VANC311_DAGSTER_DATABASE_URL"}
 OF_DAGSTER = {"DAGSTER_HOME", "VANC311_DAGSTER_DATABASE_URL", "PGPASSWORD", "VANC311_LOG_FORMAT"}
 
@@ -69,7 +72,7 @@ def test_everybody_else_has_what_it_needs_and_no_more(services):
         ("init", OF_DAGSTER),
         ("daemon", OF_DAGSTER),
         ("webserver", OF_DAGSTER | {"VANC311_UI_URL"}),
-        ("site", {"VANC311_DATA_DIR", "VANC311_LOG_FORMAT"}),
+        ("site", {"VANC311_DATA_DIR", "VANC311_LOG_FORMAT", "VANC311_METRICS_ADDRESS"}),
     ):
         assert set(services[name]["environment"]) == environment, name
     volumes = {name: service["volumes"] for name, service in services.items()}

@@ -27,6 +27,7 @@ EVERY_SETTING = {
     "VANC311_REPLICA_SECONDS": "5.0",
     "VANC311_UI_URL": "http://dagster.example",
     "VANC311_SITE_URL": "http://site.example",
+    "VANC311_METRICS_ADDRESS": "127.0.0.1:9311",
     "VANC311_LOG_FORMAT": "json",
     "VANC311_KEEP_RUNS_DAYS": "9",
 }
@@ -148,6 +149,12 @@ def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
     [
         ("VANC311_PORTAL_URL", "opendata.vancouver.ca"),
         ("VANC311_PORTAL_URL", "ftp://opendata.vancouver.ca"),
+        ("VANC311_METRICS_ADDRESS", "9311"),
+        ("VANC311_METRICS_ADDRESS", "127.0.0.1:"),
+        ("VANC311_METRICS_ADDRESS", "127.0.0.1:many"),
+        ("VANC311_METRICS_ADDRESS", "http://127.0.0.1:9311"),
+        ("VANC311_METRICS_ADDRESS", "127.0.0.1:9311/metrics"),
+        ("VANC311_METRICS_ADDRESS", "::1"),
         ("VANC311_DATABASE_URL", "sqlite:///warehouse.sqlite"),
         ("VANC311_DATABASE_URL", "sqlite:///:memory:"),
         ("VANC311_DATABASE_URL", "sqlite:///"),

@@ -3,24 +3,32 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from vanc311_pipeline.api.measures import kind_of
+from vanc311_pipeline.api.measures import kind_of, telling
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.api.conftest import Api, change
-from vanc311_pipeline_tests.integration.api.test_serve import started
+from vanc311_pipeline_tests.integration.api.test_serve import free_port, started
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def measured(url: str) -> Samples:
-    """What Prometheus's own parser reads there."""
-    answer = requests.get(f"{url}/metrics", timeout=30)
+def measured(published: Path, beside: Path | None = None) -> Samples:
+    """What Prometheus's own parser reads of this process, and of a file that it serves."""
+    with telling("127.0.0.1", 0, published, beside or published.with_name("none")) as port:
+        return read(port)
+
+
+def read(port: int) -> Samples:
+    answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30)
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -38,12 +46,12 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 
 def test_every_answer_is_counted_by_kind_and_status(api: Api) -> None:
-    before = measured(api.url)
+    before = measured(api.file)
     for path, times in (("/metrics/citywide", 3), ("/requests?limit=1", 1), ("/requests?limit=0", 2), ("/nowhere", 1)):
         for _ in range(times):
             api.get(path)
     api.session.get(f"{api.url}/requests")
-    after = measured(api.url)
+    after = measured(api.file)
     for kind, status, times in (
         ("api/metrics", 200, 3), ("api/requests", 200, 1), ("api/requests", 422, 2), ("api", 404, 1), ("page", 404, 1),
     ):  # fmt: skip
@@ -51,7 +59,7 @@ def test_every_answer_is_counted_by_kind_and_status(api: Api) -> None:
 
 
 def test_what_is_served_is_told(api: Api) -> None:
-    found, about = measured(api.url), api.select("SELECT * FROM release")[0]
+    found, about = measured(api.file), api.select("SELECT * FROM release")[0]
     assert value(found, "release_served") == 1
     labels = {name: about[name] for name in ("as_of", "source", "complete")}
     assert value(found, "release_info", **labels) == 1
@@ -66,11 +74,11 @@ def test_what_is_served_is_told(api: Api) -> None:
 def test_a_release_that_takes_its_place_is_told_at_once(own_file: Path, serve: Callable[[Path], Api]) -> None:
     api = serve(own_file)
     change(own_file, "UPDATE release SET rows_stored = 7")
-    assert value(measured(api.url), "release_rows_stored") == 7
+    assert value(measured(api.file), "release_rows_stored") == 7
 
 
 def test_that_nothing_is_served_is_told(tmp_path: Path, serve: Callable[[Path], Api]) -> None:
-    found = measured(serve(tmp_path / "none.sqlite").url)
+    found = measured(serve(tmp_path / "none.sqlite").file)
     assert value(found, "release_served") == 0
     assert value(found, "release_rows_stored") is None
 
@@ -88,15 +96,29 @@ def test_addresses_are_of_few_kinds_whatever_is_asked_for(path: str, kind: str) 
 
 
 def test_several_processes_count_together_and_the_pipelines_file_is_passed_on(synced: Settings) -> None:
-    with started(synced, "--workers", "2") as (process, url):
+    port = free_port()
+    with started(replace(synced, metrics_address=f"127.0.0.1:{port}"), "--workers", "2") as (process, url):
         for _ in range(20):  # a connection each, so that both are asked
             requests.get(f"{url}/metrics/citywide", timeout=30)
-        found = measured(url.removesuffix("/api/v1"))
+        found = read(port)
         process.terminate()
         process.communicate(timeout=30)
     assert answers(found, "api/metrics", 200) == 20
     assert value(found, "pipeline_sync_succeeded") == 1
     assert value(found, "pipeline_live_rows", where="here") == value(found, "pipeline_live_rows", where="portal")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/metrics", "/%6detrics", "/%6Detrics", "/metrics/", "//metrics", "/./metrics", "/static/../metrics", "/metrics?x=1",
+     "/static/%2e%2e/metrics", "/metrics%00", "/METRICS", "http://127.0.0.1/metrics"],
+)  # fmt: skip
+def test_no_address_of_the_site_leads_to_what_is_measured(api: Api, path: str) -> None:
+    with closing(HTTPConnection(urlsplit(api.url).netloc, timeout=30)) as connection:  # sends a path as it is
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 404
+        assert b"vanc311_answer_seconds" not in answer.read()
 
 
 def test_for_collectors_each_answer_is_a_line_without_what_was_asked_about(synced: Settings) -> None:
