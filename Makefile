@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults week day docs snapshots containers clean
+.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults abuse rehearse week day docs snapshots containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -59,6 +59,13 @@ history: $(VENV)/installed-dev ## how much Dagster's own storage grows in a year
 
 faults: $(VENV)/installed-dev ## kill it, starve it, lie to it: nothing may be lost
 	$(BIN)/python -m benchmarks.faults
+
+abuse: $(VENV)/installed-dev ## the site under load and abuse: what others wait meanwhile, memory, errors
+	$(BIN)/python -m benchmarks.abuse
+
+rehearse: $(VENV)/installed-dev ## faults and abuse in small: what is too dear for `make test`
+	$(BIN)/python -m benchmarks.faults --rows 6000 --kills 8 --rounds 2 --seed 311
+	$(BIN)/python -m benchmarks.abuse --rows 30000 --seconds 2 --untimed
 
 week: $(VENV)/installed-dev ## a simulated week of releases through Dagster's scheduler, requests counted
 	$(BIN)/python -m benchmarks.week

@@ -146,41 +146,50 @@ def _datasettes_page(filters: dict[str, str], start: date, end: date) -> str:
 # -- the servers -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that answers."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    """What it prints."""
+
+
 @contextmanager
-def ours(file: Path, workers: int) -> Iterator[str]:
-    """`vanc311 serve` on a file, as a process; its address."""
+def ours(file: Path, workers: int) -> Iterator[Server]:
+    """`vanc311 serve` on a file, as a process."""
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         published = Settings(data_dir=Path(folder)).published_path
         published.parent.mkdir()
         published.symlink_to(file.absolute())
-        port = _free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "vanc311_pipeline.cli",
-            "serve",
-            "--port",
-            str(port),
-            "--workers",
-            str(workers),
-        ]
-        with _running(command, f"http://127.0.0.1:{port}", "/api/v1/status", {"VANC311_DATA_DIR": folder}) as url:
-            yield url
+        with serving(Path(folder), "--workers", str(workers)) as server:
+            yield server
 
 
 @contextmanager
-def datasette(file: Path) -> Iterator[str]:
-    """Datasette on the same file, as a process; its address."""
+def serving(data: Path, *words: str, **environment: str) -> Iterator[Server]:
+    """`vanc311 serve` on a data directory, as a process."""
+    port = _free_port()
+    command = [sys.executable, "-m", "vanc311_pipeline.cli", "serve", "--port", str(port), *words]
+    environment |= {"VANC311_DATA_DIR": str(data)}
+    with _running(command, f"http://127.0.0.1:{port}", "/api/v1/status", environment) as server:
+        yield server
+
+
+@contextmanager
+def datasette(file: Path) -> Iterator[Server]:
+    """Datasette on the same file, as a process."""
     port = _free_port()
     command = [sys.executable, "-m", "datasette", "serve", "--immutable", str(file), "--host", "127.0.0.1", "--port", str(port),
                "--setting", "default_facet_size", "0", "--setting", "suggest_facets", "0"]  # fmt: skip
-    with _running(command, f"http://127.0.0.1:{port}", f"/{file.stem}/metrics_citywide.json") as url:
-        yield url
+    with _running(command, f"http://127.0.0.1:{port}", f"/{file.stem}/metrics_citywide.json") as server:
+        yield server
 
 
 @contextmanager
-def _running(command: list[str], url: str, path: str, environment: dict[str, str] | None = None) -> Iterator[str]:
-    with tempfile.TemporaryFile() as log:
+def _running(command: list[str], url: str, path: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    with tempfile.NamedTemporaryFile(prefix="load-", suffix=".log") as log:
         process = subprocess.Popen(command, env=os.environ | (environment or {}), stdout=log, stderr=log)
         try:
             deadline = time.monotonic() + 60
@@ -190,10 +199,9 @@ def _running(command: list[str], url: str, path: str, environment: dict[str, str
                         break
                 except OSError:
                     if process.poll() is not None or time.monotonic() > deadline:
-                        log.seek(0)
-                        raise SystemExit(f"{command[0]} does not answer:\n{log.read().decode()}") from None
+                        raise SystemExit(f"{command[0]} does not answer:\n{Path(log.name).read_text()}") from None
                     time.sleep(0.2)
-            yield url
+            yield Server(url, process, Path(log.name))
         finally:
             process.terminate()
             process.wait()
@@ -293,16 +301,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         file = Path(folder, "vanc311.sqlite")
         file.symlink_to(options.published.absolute())
-        with ours(file, options.workers) as url:
-            measured = {kind.name: _measured(url, kind.ours, options) for kind in kinds}
-        with datasette(file) as url:
-            theirs = {kind.name: _measured(url, kind.datasettes, options) for kind in kinds}
-            with ours(file, 1) as our_url:
-                same_rows(our_url, url, kinds)
+        with ours(file, options.workers) as server:
+            measured = {kind.name: _measured(server.url, kind.ours, options) for kind in kinds}
+        with datasette(file) as server:
+            theirs = {kind.name: _measured(server.url, kind.datasettes, options) for kind in kinds}
+            with ours(file, 1) as our_server:
+                same_rows(our_server.url, server.url, kinds)
     print(f"{'':45} {'server':10} {'answers/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7}")
     for name, served in measured.items():
-        for server, what in (("ours", served), ("Datasette", theirs[name])):
-            print(f"{name:45} {server:10} {what.rate:10,.0f} {what.p50:8.1f} {what.p99:8.1f} {what.failed:7}")
+        for name_of, what in (("ours", served), ("Datasette", theirs[name])):
+            print(f"{name:45} {name_of:10} {what.rate:10,.0f} {what.p50:8.1f} {what.p99:8.1f} {what.failed:7}")
     missed = list(_missed(measured))
     print("\n".join(f"Missed: {each}" for each in missed) or "Every aim is met.")
     if missed:

@@ -212,6 +212,32 @@ def stage_grow_archive(folder: Path, url: str, rows: int, first_month: str) -> i
     return rows
 
 
+def stage_log(folder: Path, url: str, rows: int, first_month: str) -> int:
+    """Log changes of stored requests, as years of loads do: each is seen on the day after its last change."""
+    del url, first_month
+    with warehouse_in(folder).write() as connection:
+        return connection.exec_driver_sql(LOG, {"rows": rows, "run": RUN}).rowcount
+
+
+LOG = """
+    INSERT INTO request_changes
+    SELECT row_number() OVER (ORDER BY seen_on, request_id), kind, request_id,
+           CASE kind WHEN 'relabelled' THEN reverse_id END, request_id, partition_month, department, issue_type, opened_at, 1,
+           CASE kind WHEN 'opened' THEN NULL WHEN 'relabelled' THEN json_object('issue_type', 'Old ' || issue_type)
+                ELSE json_object('closed_on', NULL, 'closure_reason', NULL, 'modified_at', opened_at, 'status', 'Open') END,
+           CASE kind WHEN 'relabelled' THEN json_object('issue_type', issue_type)
+                ELSE json_object('closed_on', closed_on, 'closure_reason', closure_reason, 'modified_at', modified_at,
+                                 'status', status) END,
+           seen_on || 'T15:00:00Z', seen_on || 'T14:06:58Z', :run
+    FROM (
+        SELECT *, substr(request_id, 33) || substr(request_id, 1, 32) AS reverse_id,
+               coalesce(date(modified_at, '+1 day'), opened_on) AS seen_on,
+               CASE WHEN occurrence > 0 OR rowid % 10 = 0 THEN 'opened' WHEN rowid % 50 = 1 THEN 'relabelled' ELSE 'closed' END AS kind
+        FROM service_requests ORDER BY request_id LIMIT :rows
+    )
+"""
+
+
 def stage_to_published(folder: Path, url: str) -> int:
     """Milliseconds from the start of the newest run to the rename of the published file."""
     del url
@@ -242,7 +268,7 @@ STAGES: dict[str, Callable[[Path, str], int]] = {
     "to_published": stage_to_published,
 }
 
-GROWING = {"grow": stage_grow, "grow_archive": stage_grow_archive}
+GROWING = {"grow": stage_grow, "grow_archive": stage_grow_archive, "log": stage_log}
 
 
 def main(arguments: list[str] | None = None) -> None:

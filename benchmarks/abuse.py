@@ -1,0 +1,673 @@
+"""The site under load and abuse: `vanc311 serve` as a process, and readers that mean ill, each kind against a fresh server.
+
+What belongs here: the scenarios, each a function whose docstring is what is printed of it, and the limits. What does not: a
+question and its answer (`clients`), and what others wait meanwhile (`probe`). Nothing leaves this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import count, cycle, product, takewhile
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psutil
+
+from benchmarks import bench, load, topology
+from benchmarks.clients import Reply, Sent, exchange, get, hold, links, read_slowly, stream
+from benchmarks.probe import Waits, probing
+from vanc311_pipeline.addresses import sqlite_uri
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.shipping import LATEST, ObjectStore
+from vanc311_pipeline.warehouse.publishing import file_digest, release_row
+
+API = "/api/v1"
+CALL, PAGE = f"{API}/metrics/citywide", "/methods"
+CALL_P99_MS, PAGE_P99_MS, REQUESTS_P99_MS = 100, 500, 100
+LOG_BYTES = 100_000  # a line for each error is not worth more, however many are asked for
+WORKERS = 2  # as in docker-compose.yml
+SMALL_ROWS, SWAPS = 30_000, 20
+REPLICA_SECONDS = 0.5
+SLOW_SECONDS = 90
+ODD = "\x01\x08\x0b\x1a\x1b\x7f\x85\u2028\ufeff\uffff"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What can be asked for in a file."""
+
+    areas: list[str]
+    issues: list[str]
+    odd: list[str]
+    others: dict[str, list[str]]
+    ids: list[str]
+    first: date
+    last: date
+
+
+@dataclass
+class Site:
+    """A server for one scenario, what it answered, and what was wrong with that."""
+
+    server: load.Server
+    published: Path
+    small: Path
+    """A published file of SMALL_ROWS, for whoever needs many."""
+    store: Path
+    names: Names
+    seconds: float
+    random: random.Random
+    answers: Counter[str] = field(default_factory=Counter)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def flood(
+        self, asked: Iterable[Sent], connections: int = 64, good: Sequence[int] = (), may_be_cut: bool = False
+    ) -> list[Reply]:
+        """Ask, so many at once, until there is no more or the time is up; answers that aren't good are wrong."""
+        return asyncio.run(self._flood(iter(asked), connections, good, may_be_cut))
+
+    async def _flood(self, asked: Iterator[Sent], connections: int, good: Sequence[int], cut: bool) -> list[Reply]:
+        replies, until = list[Reply](), time.monotonic() + self.seconds
+
+        async def client() -> None:
+            for sent in asked:
+                replies.append(await exchange(self.server.url, sent))
+                self.judge(replies[-1], good, cut)
+                if time.monotonic() > until:
+                    return
+
+        await asyncio.gather(*(client() for _ in range(connections)))
+        return replies
+
+    def judge(self, reply: Reply, good: Sequence[int] = (), may_be_cut: bool = False) -> None:
+        self.answers[reply.kind] += 1
+        if (fault := reply.fault(good)) and not (may_be_cut and not reply.status):
+            self.wrong.setdefault(fault, []).append(reply.sent.line)
+
+    def page(self, path: str) -> Reply:
+        reply = asyncio.run(exchange(self.server.url, get(path), kept=10_000_000))
+        self.judge(reply)
+        return reply
+
+    def fail(self, what: str) -> None:
+        self.wrong.setdefault(what, []).append("")
+
+    def views(self) -> Iterator[dict[str, str]]:
+        """Areas and types, alone and together, without an end."""
+        dice = self.random
+        while True:
+            chosen = {"area": dice.choice(self.names.areas), "issue": dice.choice(self.names.issues)}
+            yield {name: value for name, value in chosen.items() if dice.random() < 0.7}
+
+    def day(self) -> str:
+        return str(self.names.first + timedelta(self.random.randrange((self.names.last - self.names.first).days)))
+
+    def publish(self, number: int) -> None:
+        """Publish another release, as the pipeline does: a new file takes the place of the old one."""
+        file = another_release(self.small, self.published.with_name(f".{number}"), number)
+        file.replace(self.published)
+
+    @property
+    def release(self) -> str:
+        return self.page(f"{API}/status").header("vanc311-release")
+
+
+# -- load --------------------------------------------------------------------------------------------------------------
+
+
+def start(site: Site) -> None:
+    """64 ask for / at once, right after the start"""
+    began = time.perf_counter()
+    replies = site.flood([get("/")] * 64)
+    first, last = min(reply.at for reply in replies) - began, max(reply.at for reply in replies) - began
+    site.notes.append(f"first answer after {first:.1f} s, last after {last:.1f} s")
+
+
+def combinations(site: Site) -> None:
+    """pages of an area and a type, as the form makes them"""
+    pairs = list(product(site.names.areas, site.names.issues))
+    site.random.shuffle(pairs)
+    asked = (get(f"/?{urlencode({'area': area, 'issue': issue})}", follow=True) for area, issue in pairs)
+    site.flood(asked, connections=16, good=[200])
+
+
+def pictures(site: Site) -> None:
+    """pictures of types whose names hold control characters"""
+    found = [link for issue in site.names.odd for link in links(site.page(f"/issues/{quote(issue, safe='')}"))]
+    site.random.shuffle(found)
+    site.flood(map(get, found), connections=4)
+
+
+def figures(site: Site) -> None:
+    """figures of many views at once, far more than can be drawn"""
+    drawn = [link.partition("?")[0] for link in links(site.page("/"))]
+    asked = (get(f"{site.random.choice(drawn)}?{urlencode(view)}", follow=True) for view in site.views())
+    site.flood(asked, good=[200, 404, 503])
+
+
+def unknown_parameters(site: Site) -> None:
+    """parameters that mean nothing, each time others"""
+    area, issue = quote(site.names.areas[0]), quote(site.names.issues[0], safe="")
+    paths = ["/?n={}", "/?fbclid={}", f"/areas/{area}?utm_source={{}}", f"/issues/{issue}?mode={{}}"]
+    paths += [f"{links(site.page('/'))[0].partition('?')[0]}?mode=anything{{}}", f"{API}/requests?n={{}}"]
+    site.flood(
+        (get(paths[each % len(paths)].format(each)) for each in count()), good=[301, 302, 307, 308, 400, 404, 422]
+    )
+
+
+def request_pages(site: Site) -> None:
+    """different pages of requests, one after the other on 64 connections"""
+    asked = load.questions(site.published)[-1].ours
+    served = load.load(site.server.url, asked, 64, max(2, round(site.seconds)))
+    site.answers["200"] += served.requests - served.failed
+    site.notes.append(f"p50 {served.p50:.0f} ms, p99 {served.p99:.0f} ms, {served.rate:,.0f} answers/s")
+    if served.failed:
+        site.fail(f"{served.failed} of {served.requests} pages of requests failed")
+    if served.p99 > REQUESTS_P99_MS:
+        site.notes.append(f"LATE: p99 of the pages themselves is over {REQUESTS_P99_MS} ms")
+
+
+def filters(site: Site) -> None:
+    """requests by filters that no index serves alone"""
+
+    def asked() -> Iterator[Sent]:
+        dice = site.random
+        while True:
+            name = dice.choice([*site.names.others, "closed_from", "closed_to"])
+            given = {name: dice.choice(site.names.others.get(name, [site.day()]))}
+            given |= {"order": dice.choice(["newest", "oldest"])} | ({"count": "yes"} if dice.random() < 0.2 else {})
+            yield get(f"{API}/requests?{urlencode(given)}")
+
+    site.flood(asked(), connections=16, good=[200, 503])
+
+
+def changes(site: Site) -> None:
+    """the log of changes, requests by id, and pages that show what moved"""
+
+    def asked() -> Iterator[Sent]:
+        while True:
+            issue = site.random.choice(site.names.issues)
+            yield get(f"{API}/changes?{urlencode({'since': site.day()})}")
+            yield get(f"{API}/changes?{urlencode({'issue': issue, 'kind': 'vanished', 'since': site.day()})}")
+            yield get(f"{API}/requests/{site.random.choice(site.names.ids)}")
+            yield get(f"{API}/requests/{site.random.randbytes(32).hex()}")
+            yield get(f"/issues/{quote(issue, safe='')}", follow=True)
+
+    site.flood(asked(), connections=16, good=[200, 404, 503])
+
+
+def downloads(site: Site) -> None:
+    """whole files at once, by some who read fast and some who hardly read"""
+    listed = [f"{API}/downloads", *(f"{API}/downloads/{name}" for name in ("requests.parquet", "vanc311.sqlite"))]
+    paths = [*listed, f"{API}/requests?format=csv", f"{API}/changes?format=csv"]
+
+    async def all_at_once() -> None:
+        slow = [read_slowly(site.server.url, get(path), site.seconds) for path in paths for _ in range(12)]
+        await asyncio.gather(*slow, site._flood(map(get, paths * 3), 15, [200, 503], False))
+
+    asyncio.run(all_at_once())
+
+
+def swaps(site: Site) -> None:
+    """20 releases, one after the other, each with a reader who hardly reads it"""
+    download, wanted = get(f"{API}/downloads/vanc311.sqlite"), 2 * site.small.stat().st_size
+
+    async def swap() -> float:
+        readers, began = [], time.monotonic()
+        for number in range(SWAPS):
+            site.publish(number)
+            readers.append(asyncio.create_task(read_slowly(site.server.url, download, SLOW_SECONDS)))
+            await asyncio.sleep(site.seconds / SWAPS)
+        while deleted_bytes(site.server) > wanted and time.monotonic() < began + SLOW_SECONDS:
+            await asyncio.sleep(0.5)
+        for reader in readers:
+            reader.cancel()
+        return time.monotonic() - began
+
+    site.notes.append(f"old releases were let go after {(seconds := asyncio.run(swap())):.0f} s")
+    if seconds > SLOW_SECONDS:
+        site.fail("old releases are held for readers who hardly read")
+
+
+def in_place(site: Site) -> None:
+    """a file that is written over in its place, not replaced, while it is read"""
+    site.publish(0)
+    before, other = site.release, another_release(site.small, site.published.with_name(".other"), 1)
+
+    def write_over() -> None:
+        with other.open("rb") as source, site.published.open("r+b") as target:
+            while piece := source.read(4_000_000):
+                target.write(piece)
+                time.sleep(site.seconds / 20)
+
+    read = [f"{API}/status", "/", f"{API}/requests?limit=1000", CALL]
+    asked = map(get, cycle(read))
+    with ThreadPoolExecutor(1) as writing:
+        written = writing.submit(write_over)
+        site.flood(takewhile(lambda _: not written.done(), asked), connections=4, good=[200, 503])
+    if any(site.page(path).header("vanc311-release") == before for path in read):
+        site.fail("what was written over is answered under the old release's name")
+
+
+# -- abuse -------------------------------------------------------------------------------------------------------------
+
+
+def headers(site: Site) -> None:
+    """headers that make no sense"""
+    odd = {
+        "If-Modified-Since": ["Fri, 01 Jan 99999999999 00:00:00 GMT", "Mon, 32 Foo 2020 99:99:99 +9999", "0", "\xff"],
+        "If-None-Match": ["W/" * 5_000, ",".join(f'"{n}"' for n in range(3_000)), '"', "*,*"],
+        "Range": ["bytes=9-1", "bytes=-0", "bytes=" + "0-0," * 1_000, "bytes=" + "9" * 5_000 + "-", "lines=1", "bytes=²-"],
+        "If-Range": ["Fri, 01 Jan 99999999999 00:00:00 GMT", '"'],
+        "Accept": ["text/csv;q=nan", "*/*;q=" + "9" * 400, "text/csv;q=1e999", ";;;,,,", "\xff\xfe"],
+        "Accept-Encoding": ["gzip;q=inf", "gzip;q=-1", "identity;q=0,*;q=0", "gzip" * 999],
+        "Host": ["", "a b", "[::1", "x" * 5_000, "evil\tx", "localhost:99999999"],
+        "Content-Length": ["-1", "9" * 30, "0x10", "1, 2"],
+        "Transfer-Encoding": ["chunked", "chunked, chunked", "nothing", "chunked;q=0"],
+        "Connection": ["upgrade", "close, keep-alive", "Host"],
+        "Upgrade": ["websocket", "h2c"],
+        "Expect": ["100-continue", "200-nothing"],
+        "X-Forwarded-For": ["x" * 5_000],
+        "X-Forwarded-Proto": ["javascript"],
+        "Origin": ["null", "\x85"],
+        "Cookie": ["=" * 5_000],
+    }  # fmt: skip
+    paths = ["/", "/methods", f"{API}/requests?limit=1", f"{API}/downloads/vanc311.sqlite", "/static/style.css"]
+    site.flood(
+        (get(path, headers={name: value}) for path in paths for name, values in odd.items() for value in values),
+        connections=8,
+        may_be_cut=True,
+    )
+    noise = (Sent(site.random.randbytes(200) + b"\r\n\r\n") for _ in range(200))
+    smuggled = Sent(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /"
+    )
+    site.flood([*noise, smuggled, Sent(b"\x16\x03\x01\x02\x00\r\n\r\n"), Sent(b"\r\n" * 500)], 8, may_be_cut=True)
+
+
+def paths(site: Site) -> None:
+    """paths that lead elsewhere, or nowhere"""
+    odd = ["/metrics", "/%6detrics", "/%6Detrics", "//metrics", "/./metrics", "/x/../metrics", "/metrics/", "/metrics?",
+           "//", "///", "/..", "/../../etc/passwd", "/static/../../etc/passwd", "/static/..%2f..%2f..%2fetc/passwd",
+           "/static/%2e%2e/%2e%2e/etc/passwd", "/static/style.css%00.png", "/%00", "/areas/%00", "/areas/%ff%fe",
+           "/issues/%1a", "/areas/%2F", "/areas/", "/figures/.svg", "/figures/%2e%2e.svg", "/" + "a" * 60_000, "/?" + "a=" * 20_000,
+           "/areas/" + "%41" * 9_000, f"{API}/..", f"{API}//status", f"{API}/requests/%00", f"{API}/downloads/../app.py",
+           "http://elsewhere.invalid/", "*", "/%", "/%zz", "/\x7f", "/é", "/ /", "/#x", "/\\..\\..", "/;x", "/.git/config"]  # fmt: skip
+    for reply in site.flood(map(get, odd), connections=8, may_be_cut=True):
+        if reply.status == 200 and (b"vanc311_answer_seconds" in reply.body or b"root:" in reply.body):
+            site.fail(f"{reply.sent.line} is answered")
+
+
+def methods(site: Site) -> None:
+    """HEAD, OPTIONS, and methods that nobody knows"""
+    known = ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "get", "PROPFIND"]
+    to = [
+        "/",
+        "/methods",
+        CALL,
+        f"{API}/downloads/vanc311.sqlite",
+        f"{API}/requests?format=csv",
+        "/static/style.css",
+        "*",
+    ]
+    for reply in site.flood((get(path, method) for method, path in product(known, to)), connections=8, may_be_cut=True):
+        if reply.status == 200 and reply.sent.line.startswith("HEAD") and reply.body:
+            site.fail("HEAD is answered with a body")
+
+
+def http10(site: Site) -> None:
+    """clients of HTTP/1.0"""
+    to = ["/", CALL, f"{API}/requests?format=csv&limit=1000", f"{API}/requests?format=csv&status=Open",
+          f"{API}/changes?format=csv", f"{API}/downloads/vanc311.sqlite"]  # fmt: skip
+    for reply in site.flood((get(path, version="1.0") for path in to * 2), connections=4, good=[200, 503, 505]):
+        if "chunked" in reply.header("transfer-encoding"):
+            site.fail(f"{reply.sent.line} is answered in chunks")
+
+
+def cursors(site: Site) -> None:
+    """cursors of other listings"""
+    area, other = (urlencode({"area": name}) for name in site.names.areas[:2])
+    listings = [f"requests?{area}", f"requests?{other}", f"requests?{area}&order=oldest", f"requests/open?{area}", "changes?",
+                "changes?kind=closed", f"requests?{area}&status=Open"]  # fmt: skip
+    given = {listing: site.page(f"{API}/{listing}&limit=1").json["links"].get("next", "") for listing in listings}
+    given = {listing: link.partition("cursor=")[2].partition("&")[0] for listing, link in given.items() if link}
+    asked = (get(f"{API}/{one}&limit=2&cursor={given[two]}") for one in listings for two in given if one != two)
+    site.flood(asked, good=[400, 404, 409, 422])
+    site.flood(
+        (get(f"{API}/changes?cursor={site.random.randbytes(30).hex()}") for _ in range(500)), good=[400, 404, 409, 422]
+    )
+
+
+def header_trickle(site: Site) -> None:
+    """256 clients whose headers come one byte at a time"""
+    opened = asyncio.run(hold(site.server.url, 256, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"x", 40))
+    site.notes.append(f"{opened} of 256 still open after 40 s")
+    if opened:
+        site.fail("whoever never ends the headers keeps the connection")
+
+
+def idle(site: Site) -> None:
+    """2,000 connections on which nothing is asked"""
+    opened = asyncio.run(hold(site.server.url, 2_000, b"", b"", site.seconds))
+    site.notes.append(f"{opened} of 2,000 still open after {site.seconds:g} s")
+
+
+def header_flood(site: Site) -> None:
+    """headers and bodies without an end, from 64 clients"""
+    beginnings = [
+        b"GET / HTTP/1.1\r\nX-Long: ",
+        b"GET / HTTP/1.1\r\n",
+        b"GET /",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+    ]
+    pieces = [b"x" * 60_000, b"X-Many: x\r\n" * 6_000, b"x" * 60_000, b"x" * 60_000]
+
+    async def all_at_once() -> list[int]:
+        streams = [stream(site.server.url, *each, 50_000_000) for each in zip(beginnings, pieces, strict=True)]
+        return await asyncio.gather(
+            *streams, *(stream(site.server.url, beginnings[n % 4], pieces[n % 4], 50_000_000) for n in range(60))
+        )
+
+    taken = asyncio.run(all_at_once())
+    site.notes.append(f"{max(taken) / 1e6:.1f} MB taken of one at most")
+
+
+def half_read(site: Site) -> None:
+    """500 clients that go in the middle of the answer"""
+    to = [f"{API}/requests?format=csv", f"{API}/downloads/vanc311.sqlite", "/", f"{API}/requests?limit=1000"]
+
+    async def clients(number: int) -> None:
+        for each in range(number, 500, 32):
+            await read_slowly(site.server.url, get(to[each % len(to)]), 0.05)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*map(clients, range(32)))
+
+    asyncio.run(all_at_once())
+
+
+def replica(site: Site) -> None:
+    """a replica whose store holds garbage, older releases and files without an end"""
+    store, before = ObjectStore(site.store.as_uri()), site.release
+    good = store.latest()
+    assert good is not None
+    older = another_release(site.small, site.store / "older", -9_999)
+    garbage, endless = site.store / "garbage", site.store / "endless"
+    garbage.write_bytes(site.random.randbytes(1_000_000))
+    endless.touch()
+    os.truncate(endless, 1 << 40)
+    files = (
+        (older, file_digest(older), release_row(older)),
+        (garbage, file_digest(garbage), good.about),
+        (endless, "0" * 64, good.about),
+    )
+    shipments = []
+    for file, digest, about in files:
+        size = good.size if file == endless else file.stat().st_size
+        shipments.append(good.model_copy(update={"sha256": digest, "size": size, "about": about}))
+        file.replace(site.store / shipments[-1].name)
+    pointers = [b"\xff{", b"null", b"[" * 100_000, b'{"sha256": {}, "size": "x"}', b"x" * 50_000_000]
+    for pointer in (*pointers, *(shipment.write() for shipment in shipments)):
+        (site.store / LATEST).write_bytes(pointer)
+        time.sleep(3 * REPLICA_SECONDS)  # it looks in the meantime
+        if site.release != before:
+            site.fail(f"it serves another release after {pointer[:20]!r}")
+            break
+    (site.store / LATEST).write_bytes(good.write())
+    newer = another_release(site.small, site.store / "newer", 1)
+    store.ship(newer, file_digest(newer), release_row(newer))
+    until = time.monotonic() + 60
+    while site.release == before:
+        if time.monotonic() > until:
+            site.fail("it follows no more: a newer release did not come within a minute")
+            break
+        time.sleep(0.2)
+
+
+SCENARIOS: dict[str, Callable[[Site], None]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        start, combinations, pictures, figures, unknown_parameters, request_pages, filters, changes, downloads, swaps,
+        in_place, headers, paths, methods, http10, cursors, header_trickle, idle, header_flood, half_read, replica,
+    )
+}  # fmt: skip
+
+
+# -- the files ---------------------------------------------------------------------------------------------------------
+
+
+def made(folder: Path, rows: int) -> Path:
+    """A published file of so many requests, as the pipeline makes it, with a log to match; some names hold control characters."""
+    target = folder / "published" / "vanc311.sqlite"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        bench.stage("grow", folder, rows=rows)
+        with bench.stand_in(folder / "source.parquet", bench.RELEASED, folder / "standin.log") as url:
+            for name in ("land", "store", "log", "aggregate", "statistics", "publish"):
+                bench.say(bench.stage(name, folder, url, rows * 6 // 13))
+        plant_odd_names(target)
+    return target
+
+
+def plant_odd_names(file: Path) -> None:
+    """Put a control character at the end of the names of some types, wherever they stand."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        tables = connection.execute(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
+            " WHERE m.type = 'table' AND c.name IN ('issue_type', 'name', 'key')"
+        ).fetchall()
+        usual = connection.execute(
+            "SELECT issue_type FROM metrics_by_issue WHERE scope = 'all' ORDER BY volume DESC LIMIT ? OFFSET 40",
+            [len(ODD)],
+        )
+        for (issue,), sign in zip(usual.fetchall(), ODD, strict=False):
+            for table, column in tables:
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (issue + sign, issue))
+
+
+def another_release(file: Path, target: Path, hours: int) -> Path:
+    """A copy of a file that says it was published so many hours later."""
+    shutil.copyfile(file, target)
+    with closing(sqlite3.connect(target)) as connection, connection:
+        connection.execute(
+            "UPDATE release SET published_at = strftime('%Y-%m-%dT%H:%M:%SZ', published_at, ?)", [f"{hours} hours"]
+        )
+    return target
+
+
+def names_in(file: Path) -> Names:
+    """What can be asked for in a file."""
+    with closing(sqlite3.connect(sqlite_uri(file, mode="ro", immutable="1"), uri=True)) as connection:
+
+        def column(query: str) -> list[str]:
+            return [value for (value,) in connection.execute(query)]
+
+        issues = column("SELECT DISTINCT issue_type FROM metrics_by_issue")
+        return Names(
+            areas=column("SELECT local_area FROM local_areas"),
+            issues=[issue for issue in issues if issue[-1] not in ODD],
+            odd=[issue for issue in issues if issue[-1] in ODD],
+            others={
+                name: column(f"SELECT DISTINCT {name} FROM {table} WHERE {name} IS NOT NULL")
+                for name, table in (
+                    ("channel", "service_requests"),
+                    ("closure_reason", "outcome_mapping"),
+                    ("outcome", "outcome_mapping"),
+                )
+            },
+            ids=column("SELECT request_id FROM request_changes LIMIT 5000"),
+            first=date.fromisoformat(column("SELECT opened_from FROM periods WHERE period = 'all'")[0]),
+            last=date.fromisoformat(column("SELECT opened_to FROM periods WHERE period = 'all'")[0]),
+        )
+
+
+# -- playing -----------------------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """What the server's processes take, in bytes, at most: their memory, and their files in /tmp, which is memory in the container."""
+
+    def __init__(self, server: load.Server, scratch: Path) -> None:
+        self.peak = 0
+        self._process, self._scratch = psutil.Process(server.process.pid), scratch
+        self.workers = set(self._process.children())
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look_on)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look_on(self) -> None:
+        while not self._stop.wait(0.1):
+            taken = 0
+            for process in self.family():
+                with suppress(psutil.NoSuchProcess):
+                    taken += process.memory_info().rss
+            for path in self._scratch.rglob("*"):
+                with suppress(FileNotFoundError):
+                    taken += path.stat().st_size
+            self.peak = max(self.peak, taken)
+
+    def family(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
+    def seconds(self) -> float:
+        """Of the processors, taken so far."""
+        with suppress(psutil.NoSuchProcess):
+            return sum(sum(process.cpu_times()[:4]) for process in self.family())
+        return 0.0
+
+
+def deleted_bytes(server: load.Server) -> int:
+    """The size of all files that are gone from their directory and held open all the same."""
+    held = {}
+    for process in (psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)):
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if os.readlink(descriptor).endswith(".sqlite (deleted)"):
+                    held[os.stat(descriptor).st_ino] = os.stat(descriptor).st_size
+    return sum(held.values())
+
+
+def play(name: str, big: Path, small: Path, options: argparse.Namespace, limit: int) -> list[str]:
+    """Play one scenario, print its line and its notes, and say which limits it broke."""
+    scenario = SCENARIOS[name]
+    with (
+        tempfile.TemporaryDirectory(prefix="vanc311-abuse-") as folder,
+        served(Path(folder), name, big, small) as server,
+    ):
+        published = Settings(data_dir=Path(folder, "data")).published_path
+        dice = random.Random(f"{options.seed} {name}")
+        site = Site(server, published, small, Path(folder, "store"), names_in(published), options.seconds, dice)
+        asked = {"call": server.url + CALL, "page": server.url + PAGE}
+        with Watch(server, Path(folder, "tmp")) as watch, probing(asked) as waits:
+            before = watch.seconds()
+            try:
+                scenario(site)
+                time.sleep(1)  # others ask on
+            except Exception as error:
+                site.fail(f"the scenario ended with {type(error).__name__}: {error}")
+            taken, workers = watch.seconds() - before, set(psutil.Process(server.process.pid).children())
+        if workers != watch.workers:
+            site.fail("a process that answers died")
+        if (size := server.log.stat().st_size) > LOG_BYTES:
+            site.fail(f"it printed {size / 1e6:.1f} MB")
+        if watch.peak > limit:
+            site.fail(f"memory of {watch.peak / 1e6:,.0f} MB is over the {limit / 1e6:,.0f} MB of docker-compose.yml")
+        report(name, site, waits, taken, watch.peak)
+        if options.keep and site.wrong:
+            shutil.copy(server.log, options.keep / f"{name}.log")
+        return [f"{name}: {line}" for line in broken(site, waits, options.untimed)]
+
+
+@contextmanager
+def served(folder: Path, name: str, big: Path, small: Path) -> Iterator[load.Server]:
+    """A server for a scenario, which may replace the file that it serves."""
+    published, store, scratch = Settings(data_dir=folder / "data").published_path, folder / "store", folder / "tmp"
+    for directory in (published.parent, store, scratch):
+        directory.mkdir(parents=True)
+    words, environment = ["--workers", str(WORKERS)], {"TMPDIR": str(scratch)}
+    if name == "replica":
+        ObjectStore(store.as_uri()).ship(small, file_digest(small), release_row(small))
+        words.append("--replica")
+        environment |= {"VANC311_SHIP_URL": store.as_uri(), "VANC311_REPLICA_SECONDS": str(REPLICA_SECONDS)}
+    else:
+        published.symlink_to(big)
+    with load.serving(folder / "data", *words, **environment) as server:
+        yield server
+
+
+def report(name: str, site: Site, waits: dict[str, Waits], seconds: float, peak: int) -> None:
+    """The scenario's line of the table, and what else is to be said of it."""
+    cells = [f"{waits[each].quantile(share):7.1f}" for each in ("call", "page", "floor") for share in (0.5, 0.99)]
+    answers = ", ".join(f"{number:,}×{kind}" for kind, number in sorted(site.answers.items()))
+    print(f"{name:19} {' '.join(cells)} {seconds:7.1f} {peak / 1e6:7,.0f}  {answers}", flush=True)
+    for note in (f"{SCENARIOS[name].__doc__}", *site.notes):
+        print(f"{'':19} {note}", flush=True)
+    for fault, examples in site.wrong.items():
+        print(f"{'':19} WRONG {len(examples)}×: {fault}; {examples[0]!r}", flush=True)
+
+
+def broken(site: Site, waits: dict[str, Waits], untimed: bool) -> Iterator[str]:
+    """The limits that a scenario broke. The machine's own share of a wait is not ours: the limits are beyond the floor's."""
+    yield from site.wrong
+    for name, limit in (("call", CALL_P99_MS), ("page", PAGE_P99_MS)):
+        if waits[name].failed:
+            yield f"the cheap {name} failed meanwhile: {dict(waits[name].failed)}"
+        late, floor = waits[name].quantile(0.99), waits["floor"].quantile(0.99)
+        if late > limit + floor and not untimed:
+            yield f"p99 of the cheap {name} is {late:,.0f} ms, over {limit} ms beyond the floor's {floor:,.0f} ms"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Play the scenarios, print a line for each, and end with 1 and every limit that was broken."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.abuse", description="Mistreat the site.")
+    parser.add_argument("--rows", type=int, default=1_300_000, help="requests in the file")
+    parser.add_argument("--seconds", type=float, default=8, help="how long a scenario asks")
+    parser.add_argument("--untimed", action="store_true", help="print how long others wait, but set no limit to it")
+    parser.add_argument("--only", choices=list(SCENARIOS), action="append", help="this scenario alone; may be repeated")
+    parser.add_argument("--seed", type=int, default=311)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="make the files here, or use those of the last time")
+    options = parser.parse_args(arguments)
+    site = topology.read({"VANC311_POSTGRES_PASSWORD": "x"})["services"]["site"]
+    limit = int(site["mem_limit"].removesuffix("g")) << 30
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="vanc311-abuse-") as scratch:
+        folder = (options.keep or Path(scratch)).absolute()
+        small = made(folder / str(SMALL_ROWS), SMALL_ROWS)
+        big = made(folder / str(options.rows), options.rows)
+        print(
+            f"{options.rows:,} requests, {big.stat().st_size / 1e6:,.0f} MB, {WORKERS} workers, {os.cpu_count()} processors"
+        )
+        print(
+            f"{'':19} {'call p50':>7} {'p99':>7} {'page p50':>7} {'p99':>6} {'floor p50':>7} {'p99':>5} {'cpu s':>7} {'MB':>7}  answers"
+        )
+        for name in options.only or SCENARIOS:
+            problems += play(name, big, small, options, limit)
+    print("\n".join(["", *(f"Broken: {problem}" for problem in problems)]) if problems else "\nEvery limit holds.")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Clients that ask in raw bytes, well or ill: a question with its whole answer, connections that are held, readers who hardly read.
+
+What belongs here: one connection and what came over it. What does not: what is asked, and what is wrong with an answer (`abuse`).
+Each question has a connection of its own, so that whichever process takes it has taken that one alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from html import unescape
+from itertools import repeat
+from typing import Any
+from urllib.parse import urlsplit
+
+PATIENCE_SECONDS = 60
+PIECE = 1 << 18
+KEPT_BYTES = 2_000
+CUT, LATE = 0, -1
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A question, as it goes out."""
+
+    raw: bytes
+    follow: bool = False
+    """Whether to go where it is sent on to."""
+
+    @property
+    def line(self) -> str:
+        """Its first line, shortened."""
+        return self.raw.partition(b"\r\n")[0][:120].decode("latin-1").removesuffix(" HTTP/1.1")
+
+
+def get(
+    path: str, method: str = "GET", *, headers: Mapping[str, str] = {}, follow: bool = False, version: str = "1.1"
+) -> Sent:
+    """A question for a path."""
+    given = {"Host": "127.0.0.1", "Connection": "close", **headers}
+    lines = [f"{method} {path} HTTP/{version}", *(f"{name}: {value}" for name, value in given.items())]
+    return Sent("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"), follow)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: CUT if the connection ended without a status, LATE if nothing came in PATIENCE_SECONDS."""
+
+    sent: Sent
+    status: int
+    head: str
+    body: bytes
+    """The first bytes of it."""
+    length: int
+    """Bytes of the whole body, as they came."""
+    at: float
+
+    @property
+    def kind(self) -> str:
+        return {CUT: "cut", LATE: "late"}.get(self.status, str(self.status))
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str:
+        """The value of a header; empty if it isn't there."""
+        match = re.search(rf"^{name}: *(.*?)\r?$", self.head, re.I | re.M)
+        return match[1] if match else ""
+
+    def fault(self, good: Sequence[int] = ()) -> str | None:
+        """What no client deserves: an internal error, no answer, half of one, or a 503 that doesn't say when to come again."""
+        if self.status == LATE:
+            return f"no answer within {PATIENCE_SECONDS} s"
+        if self.status == CUT:
+            return "no answer"
+        if self.status == 503 and not self.header("retry-after"):
+            return "503 without Retry-After"
+        if self.status not in good and (good or self.status >= 500) and self.status != 503:
+            return f"answered {self.status}"
+        promised = self.header("content-length")
+        if self.sent.raw.startswith(b"GET ") and self.status == 200 and promised and self.length != int(promised):
+            return "the answer broke off"
+        return None
+
+
+async def exchange(url: str, sent: Sent, kept: int = KEPT_BYTES) -> Reply:
+    """One question over a connection of its own, and its whole answer."""
+    status, head, body, length, writer = CUT, "", b"", 0, None
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            reader, writer = await asyncio.open_connection(*_place(url), limit=PIECE)
+            writer.write(sent.raw)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            status = int(head.split(" ", 2)[1])
+            while piece := await reader.read(PIECE):
+                length += len(piece)
+                body += piece[: max(0, kept - len(body))]
+    except TimeoutError:
+        status = LATE
+    except (OSError, asyncio.IncompleteReadError):
+        pass  # what came before says enough
+    finally:
+        if writer:
+            writer.close()
+    reply = Reply(sent, status, head, body, length, time.perf_counter())
+    if sent.follow and status in (301, 302, 307, 308) and (place := reply.header("location")).startswith("/"):
+        return await exchange(url, get(place), kept)
+    return reply
+
+
+def links(page: Reply) -> list[str]:
+    """The addresses of figures on a page."""
+    return [unescape(link) for link in re.findall(r'"(/figures/[^"]+)"', page.body.decode())]
+
+
+async def hold(url: str, connections: int, beginning: bytes, piece: bytes, seconds: float) -> int:
+    """Open connections, send a beginning, then a piece each half second; how many are still open after so long."""
+    until = time.monotonic() + seconds
+
+    async def client() -> bool:
+        try:
+            reader, writer = await asyncio.open_connection(*_place(url))
+            writer.write(beginning)
+            ended = _end_of(reader)
+            while time.monotonic() < until and not ended.done():
+                writer.write(piece)
+                await asyncio.wait([ended], timeout=0.5)
+            is_open = not ended.done()
+            ended.cancel()
+            writer.close()
+        except OSError:
+            return False
+        return is_open
+
+    return sum(await asyncio.gather(*(client() for _ in range(connections))))
+
+
+async def stream(url: str, beginning: bytes, piece: bytes, at_most: int) -> int:
+    """Send a beginning and then pieces until the other side ends it or `at_most` bytes are sent; how many bytes it took."""
+    taken, writer = 0, None
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            reader, writer = await asyncio.open_connection(*_place(url))
+            ended = _end_of(reader)
+            for each in (beginning, *repeat(piece, at_most // len(piece))):
+                if ended.done():
+                    break
+                writer.write(each)
+                await writer.drain()
+                taken += len(each)
+    if writer:
+        writer.close()
+    return taken
+
+
+async def read_slowly(url: str, sent: Sent, seconds: float) -> None:
+    """Ask, read a few bytes now and then, and go in the middle of the answer."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as connection, suppress(OSError, TimeoutError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.setblocking(False)
+        async with asyncio.timeout(seconds):
+            await loop.sock_connect(connection, _place(url))
+            await loop.sock_sendall(connection, sent.raw)
+            while await loop.sock_recv(connection, 1_000):
+                await asyncio.sleep(0.2)
+
+
+def _end_of(reader: asyncio.StreamReader) -> asyncio.Task[bytes]:
+    """Done when the other side ended the connection, be it with an error, which is none of ours."""
+    ended = asyncio.create_task(reader.read())
+    ended.add_done_callback(lambda task: task.cancelled() or task.exception())
+    return ended
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return str(parts.hostname), int(parts.port or 80)
