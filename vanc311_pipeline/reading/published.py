@@ -1,11 +1,12 @@
 """The published file at its path, whichever release it is by now.
 
-What belongs here: noticing that the file was replaced, and letting those who read the old one finish. What does not: what
-one release holds (`release`).
+What belongs here: noticing that the file was replaced, or overwritten, and letting those who read the old one finish. What does
+not: what one release holds (`release`).
 """
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.reading.release import Identity, Release, identity_of
+from vanc311_pipeline.reading.release import Identity, Overwritten, Release, identity_of
 
 log = logging.getLogger(__name__)
+
+_FILE, _WRITTEN = 2, 3  # of an identity: the part that names the file, and the instant of the last write
+_QUIET_NS = 1_000_000_000
+"""A file that is overwritten in place is taken as whole when nobody has written to it for so long."""
 
 
 class PublishedFile:
@@ -26,6 +31,7 @@ class PublishedFile:
         self._lock = threading.Lock()
         self._current: Release | None = None
         self._refused: tuple[Identity, SettingsError] | None = None
+        self._overwritten: tuple[int, ...] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Release]:
@@ -62,6 +68,11 @@ class PublishedFile:
             raise SettingsError(
                 "Nothing is published yet. Run `vanc311 sync` and ask again; what serves this needs no restart."
             )
+        if self._current is not None and self._current.identity[:_FILE] == found[:_FILE]:
+            self._overwritten = found[:_FILE]
+            self._forget()
+        if self._overwritten == found[:_FILE] and time.time_ns() - found[_WRITTEN] < _QUIET_NS:
+            raise Overwritten
         if self._refused is None or self._refused[0] != found:
             try:
                 fresh = Release(self.path)
@@ -70,7 +81,7 @@ class PublishedFile:
                 self._refused = found, _in_words(error)
             else:
                 self._forget()
-                self._current, self._refused = fresh, None
+                self._current, self._refused, self._overwritten = fresh, None, None
                 return
         if self._current is None:
             raise self._refused[1]

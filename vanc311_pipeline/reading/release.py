@@ -35,9 +35,12 @@ STEPS_AT_ONCE = 20_000
 """Steps of SQLite's machine, or up to twice as many: a millisecond or two, or five hundred rows."""
 _STEPS_BETWEEN_LOOKS = 100_000
 _ATTEMPTS = 5
+_CONTENT = 4  # so much of an identity stands still while another file takes a file's place
 _HEADER_BYTES = 100
 
-Identity = tuple[int, int, int, int]
+Identity = tuple[int, int, int, int, int]
+"""Of a file at a path: device, inode, size, and the instants of its last write and of its last change of any kind."""
+
 Rows = Sequence[Any]
 Question: TypeAlias = "sa.Select[*tuple[Any, ...]]"
 
@@ -60,6 +63,16 @@ def at_once() -> Iterator[None]:
         _at_once.reset(token)
 
 
+class Overwritten(SettingsError):
+    """Somebody wrote into the file that is served."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The published file is being overwritten in place, so that nothing in it can be relied on. Ask again in some seconds; and "
+            "write another file beside it, to be renamed, as `vanc311 sync` does."
+        )
+
+
 class Release:
     """A published file, and the connections to it. `enter` before reading, `leave` after: the last to leave closes it."""
 
@@ -72,6 +85,7 @@ class Release:
         self._remembered: dict[Hashable, tuple[Any, ...]] = {}
         try:
             self.about = self._describe()
+            self.id = self._name()
         except BaseException:
             self._close()
             raise
@@ -86,8 +100,7 @@ class Release:
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def id(self) -> str:
+    def _name(self) -> str:
         """The release's name: its as_of, and a digest of what it says of itself, its size and SQLite's header, which counts the
         changes. The same for every copy of the file.
         """
@@ -114,6 +127,7 @@ class Release:
         Raises:
             TookTooLong: it took more than `within` seconds.
             SettingsError: another version of the program made the file, and it lacks what is asked for.
+            Overwritten: it isn't the file any more that it was.
         """
         with self._engine.connect() as connection:
             raw = connection.connection.driver_connection
@@ -141,6 +155,7 @@ class Release:
                 raise
             finally:
                 raw.set_progress_handler(None, 0)
+                self._prove_unchanged()
 
     def row(self, question: Question) -> dict[str, Any] | None:
         """The first row of the answer."""
@@ -165,8 +180,19 @@ class Release:
         return self._remembered[key]
 
     def bytes_at(self, offset: int, length: int) -> bytes:
-        """A piece of the file itself, whatever the path leads to by now."""
-        return os.pread(self.descriptor, length, offset)
+        """A piece of the file itself, whatever the path leads to by now.
+
+        Raises:
+            Overwritten: it isn't the file any more that it was.
+        """
+        piece = os.pread(self.descriptor, length, offset)
+        self._prove_unchanged()
+        return piece
+
+    def _prove_unchanged(self) -> None:
+        """After each reading: SQLite takes the file as immutable, and would mix what it was with what it is."""
+        if _identity(os.fstat(self.descriptor))[:_CONTENT] != self.identity[:_CONTENT]:
+            raise Overwritten
 
     # -- coming and going ----------------------------------------------------------------------------------------------
 
@@ -204,7 +230,7 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def _identity(found: os.stat_result) -> Identity:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _opened(path: Path) -> tuple[Identity, int, sa.Engine]:

@@ -5,19 +5,21 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import requests
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.published import PublishedFile
-from vanc311_pipeline.reading.release import STEPS_AT_ONCE, TookTooLong, at_once
+from vanc311_pipeline.reading.release import STEPS_AT_ONCE, Overwritten, TookTooLong, at_once
 from vanc311_pipeline.schema import release as release_table
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline_tests.integration.api.conftest import Api, change
@@ -112,6 +114,68 @@ def test_a_release_that_nobody_reads_any_more_is_closed(own_file: Path) -> None:
     published.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(new.descriptor)
+
+
+def overwrite(file: Path, *statements: str, written: int | None) -> None:
+    """Put a changed copy's bytes into the same file, as `cp` does; `written` is when, or now."""
+    other = file.with_name("other.sqlite")
+    shutil.copy(file, other)
+    change(other, *statements)
+    with file.open("r+b") as opened:
+        opened.write(other.read_bytes())
+    if written is not None:
+        os.utime(file, ns=(written, written))
+
+
+@pytest.mark.parametrize("kept", ["size", "size and time"])
+def test_a_file_that_was_overwritten_in_place_is_another_release(own_file: Path, serve: Serve, kept: str) -> None:
+    api, written = serve(own_file), own_file.stat().st_mtime_ns - 10**12
+    os.utime(own_file, ns=(written, written))
+    before, size = api.get("/metrics/citywide"), own_file.stat().st_size
+    earlier = written if kept == "size and time" else written + 1
+    overwrite(own_file, "UPDATE metrics_citywide SET volume = volume + 1", written=earlier)
+    assert own_file.stat().st_size == size
+    after = api.get("/metrics/citywide", {"If-None-Match": before.headers["etag"]})
+    assert after.status_code == 200
+    assert after.json()["data"][0]["volume"] == before.json()["data"][0]["volume"] + 1
+    assert after.headers["vanc311-release"] != before.headers["vanc311-release"]
+    assert after.headers["etag"] != before.headers["etag"]
+
+
+@pytest.mark.parametrize("path", ["/metrics/citywide", "/requests?format=csv", "/downloads/vanc311.sqlite"])
+def test_while_a_file_is_being_overwritten_nothing_is_answered_from_it(own_file: Path, serve: Serve, path: str) -> None:
+    api = serve(own_file)
+    assert api.get(path).status_code == 200
+    an_hour, now = 3_600 * 10**9, time.time_ns()
+    overwrite(own_file, A_DAY_LATER, written=now + an_hour)  # whether that was all, nobody knows yet
+    refused = api.get(path)
+    assert (refused.status_code, "in place" in refused.json()["detail"]) == (503, True)
+    os.utime(own_file, ns=(now - an_hour, now - an_hour))
+    assert api.get(path).headers["vanc311-as-of"] == "2099-01-01"
+
+
+def test_a_download_of_a_file_that_is_overwritten_breaks_off(own_file: Path, serve: Serve) -> None:
+    api = serve(own_file)
+    with api.session.get(
+        f"{api.url}/api/v1/downloads/vanc311.sqlite", headers={"Accept-Encoding": "identity"}, stream=True
+    ) as copy:
+        pieces = copy.iter_content(1000)
+        next(pieces)
+        overwrite(own_file, A_DAY_LATER, written=None)
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            list(pieces)
+
+
+def test_what_is_read_of_an_overwritten_file_is_never_a_mixture(own_file: Path) -> None:
+    published = PublishedFile(own_file)
+    with published.reading() as release:
+        assert release.scalars(sa.select(release_table.c.as_of))
+        overwrite(own_file, A_DAY_LATER, "DELETE FROM service_requests", written=None)
+        with pytest.raises(Overwritten, match="renamed"):
+            release.scalars(sa.select(sa.func.count()).select_from(service_requests))
+        with pytest.raises(Overwritten, match="renamed"):
+            release.bytes_at(0, 100)
+    published.close()
 
 
 def test_before_the_first_publication_every_answer_says_so(own_file: Path, serve: Serve, tmp_path: Path) -> None:
