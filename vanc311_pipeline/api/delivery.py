@@ -202,7 +202,7 @@ class Delivery:
     async def _make(
         self, request: "_Request", release: Release | None, receive: Receive, send: Send, begun: Begun
     ) -> Answer | None:
-        """Let the app make the answer; a stream is passed on as it comes."""
+        """Let the app make the answer; a stream is passed on as it comes. None, too, if the client went before there was one."""
         exchange = _Exchange(request, release, send, begun, self._compressors)
         try:
             await self._app(request.inner_scope(release), receive, exchange.send)
@@ -211,7 +211,7 @@ class Delivery:
             if exchange.streaming:
                 return None
             return _refusal(request, release, "internal-error", "The log of the server says more.")
-        return None if exchange.streaming else _answer(exchange.status, exchange.headers, exchange.body)
+        return None if exchange.body is None else _answer(exchange.status, exchange.headers, exchange.body)
 
     async def _compress(self, plain: Answer, _: Begun) -> Answer:
         compress = partial(zlib.compress, plain.body, _LEVEL, _GZIP_WINDOW)
@@ -303,7 +303,8 @@ class _Exchange:
         self._gzip: zlib._Compress | None = None
         self.status = 500
         self.headers: Headers = []
-        self.body = b""
+        self.body: bytes | None = None
+        """The whole of it; None while there is none, and of a stream."""
         self.streaming = False
 
     async def send(self, message: Message) -> None:

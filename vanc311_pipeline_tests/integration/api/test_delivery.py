@@ -1,17 +1,21 @@
 """How answers leave: conditional requests, compression, HEAD, methods, the headers that all carry, and problems."""
 
+import asyncio
 import gzip
 import hashlib
 import io
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message, Receive
 
+from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline_tests.integration.api.conftest import Api
 
 PATHS = [
@@ -231,6 +235,36 @@ def test_a_download_that_broke_off_can_go_on(api: Api, asked: str, part: slice) 
     response = api.get("/downloads/vanc311.sqlite", {"Range": f"bytes={asked}"})
     assert (response.status_code, response.content) == (206, whole[part])
     assert response.headers["content-range"].endswith(f"/{len(whole)}")
+
+
+def test_who_goes_before_the_first_byte_leaves_no_empty_answer_to_others(own_file: Path) -> None:
+    app = create_app(own_file)
+    path = "/api/v1/downloads/vanc311.sqlite"
+    scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET", "path": path,
+             "raw_path": path.encode(), "query_string": b"", "headers": [], "scheme": "http", "server": ("localhost", 80)}  # fmt: skip
+
+    async def ask(receive: Receive) -> bytes:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+        return b"".join(message.get("body", b"") for message in sent)
+
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def still_there() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError("nothing ends this wait but the answer's end")
+
+    async def one_after_the_other() -> tuple[bytes, bytes]:
+        return await ask(gone), await ask(still_there)
+
+    left, whole = asyncio.run(one_after_the_other())
+    assert left == b""
+    assert whole == own_file.read_bytes()
 
 
 def test_a_part_of_another_file_is_not_joined_to_this_one(api: Api) -> None:
