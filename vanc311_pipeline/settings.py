@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -38,15 +38,21 @@ FIRST_LIVE_MONTH = "2022-01"
 SEAM_MONTHS = ("2021-12", "2022-01")
 UNDATED = "undated"  # stands where a month stands, for rows that no month can hold
 
+# The southern, western, northern and eastern end of the city, Stanley Park included: degrees.
+CITY_BOUNDS = (49.19, -123.27, 49.32, -123.02)
+
 # Rows opened before this local date are no longer refreshed by the portal.
 STATIC_BEFORE = date(2022, 8, 17)
 
 # Restraint: how much may move at once without anybody's consent, and not by new requests and closings. The city edits,
 # deletes and enters late a few rows in a thousand; 25 rows let small months breathe, and a release of many of them may move no
-# larger share than a month. A month that has ended gets late entries, not a tenth more.
+# larger share than a month. A month that has ended gets late entries, not a tenth more, unless it was half a month and is now as
+# large as others; one that runs, or is new, may become several times as large as any.
 MAY_MOVE_ROWS = 25
 MAY_MOVE_SHARE = 0.02
 MAY_GROW_SHARE = 0.1
+MAY_GROW_TIMES = 3
+MAY_LOSE_WITHIN_DAYS = 30  # what may be lost at once may not be lost again and again
 ENDED_DAYS = 2  # after its last day a month is whole: a release holds what was entered until the evening before
 
 # The deep pass: every month is read again within 30 days, though its fingerprint stands still. A month that was read in
@@ -67,6 +73,8 @@ EXPORT_BYTES_AT_LEAST = 1_000_000
 HEADER_CHARACTERS = 65_536  # of an export's first line; 13 names have 200
 REFUSAL_BYTES = 16_000  # so much of a refusal is read, for its words
 MOST_ROWS = 100_000_000  # a count beyond it is none
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)  # the portal's and ours; more is said
+MAY_LIE_AHEAD = timedelta(days=366)  # a release of the portal's clock; one that is later is refused
 PORTAL_ATTEMPTS = 4
 RETRY_WAIT_MAX_SECONDS = 20.0
 BURST_SECONDS = 60.0  # a 429 that ends within it is waited for; one that lasts longer is a used-up quota

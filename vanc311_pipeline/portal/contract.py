@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.months import next_month
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, OPENED, PORTAL_FIELDS
-from vanc311_pipeline.settings import FIRST_MONTH, UNDATED
-
-CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+from vanc311_pipeline.settings import CLOCKS_MAY_DIFFER, FIRST_MONTH, UNDATED
 
 DAMAGED = "\ufffd"
 """What stands where bytes could not be read as UTF-8, by us or by the city."""
@@ -49,12 +47,12 @@ class Release:
         Raises:
             SchemaMismatch: a field that we rely on is missing or has another type.
         """
-        found = dict(self.fields)
-        wrong = [f"{name} is missing" for name in PORTAL_FIELDS if name not in found]
+        kinds = dict(self.fields)
+        wrong = [f"{name} is missing" for name in PORTAL_FIELDS if name not in kinds]
         wrong += [
-            f"{name} is {found[name]}, not {kind}"
+            f"{name} is {kinds[name]}, not {kind}"
             for name, (kind, _) in PORTAL_FIELDS.items()
-            if name in found and found[name] != kind
+            if name in kinds and kinds[name] != kind
         ]
         if wrong:
             raise SchemaMismatch(
@@ -66,7 +64,7 @@ class Release:
             for name, kind in self.fields
             if name not in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)
         ]
-        if [name for name in found if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
+        if [name for name in kinds if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
             notes.append("the fields come in another order")
         if abs(self.clock_ahead) > CLOCKS_MAY_DIFFER:
             where = "behind" if self.clock_ahead > timedelta() else "ahead of"
@@ -84,11 +82,13 @@ class Window:
     def where(self, last_month: str) -> str:
         """The ODSQL filter: half-open, in UTC instants, so that no time-zone table takes part.
 
-        `last_month` is the newest month that has a window of its own; later rows belong to `undated`.
+        `last_month` is the newest month that has rows of its own; later rows belong to `undated`, and a later month, which we may
+        hold from when the portal's clock was ahead, is empty.
         """
         if self.month == UNDATED:
             return f'{OPENED} is null or {OPENED} < "{_start(FIRST_MONTH)}" or {OPENED} >= "{_start(next_month(last_month))}"'
-        return f'{OPENED} >= "{_start(self.month)}" and {OPENED} < "{_start(next_month(self.month))}"'
+        end = next_month(min(self.month, last_month))
+        return f'{OPENED} >= "{_start(self.month)}" and {OPENED} < "{_start(end)}"'
 
 
 def _start(month: str) -> str:

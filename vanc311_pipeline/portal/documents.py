@@ -36,9 +36,7 @@ from vanc311_pipeline.portal.contract import (
     instant,
 )
 from vanc311_pipeline.schema import MODIFIED, OPENED
-from vanc311_pipeline.settings import MOST_ROWS
-
-MAY_LIE_AHEAD = timedelta(days=366)
+from vanc311_pipeline.settings import MAY_LIE_AHEAD, MOST_ROWS
 
 Value = TypeVar("Value")
 

@@ -7,6 +7,7 @@ those of the job `sync`, called without Dagster so that many sequences can be tr
 
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -204,3 +205,22 @@ def test_any_sequence_of_loads_ends_as_a_fresh_load_of_the_last_state(small_city
         phases=(Phase.reuse, Phase.generate),  # a sequence takes a second: shrinking one takes longer than reading it
     )
     machine("runTest").runTest()
+
+
+def test_a_month_that_came_in_while_the_portals_clock_was_ahead_is_moved_to_where_it_belongs(small_city, tmp_path, ask):
+    mirror, fresh = Mirror(tmp_path / "mirror"), Mirror(tmp_path / "fresh")
+    with StandIn(requests=small_city) as portal:
+        ahead = portal.now() + timedelta(days=62)
+        portal.set_clock(portal.now())
+        mirror.sync(portal)
+        portal.set_clock(ahead)
+        portal.publish(pd.concat([small_city, small_city.tail(1).assign(**{OPENED: pd.Timestamp(ahead)})]))
+        mirror.sync(portal)
+        portal.set_clock(None)
+        portal.publish_edit(None)
+        mirror.sync(portal)
+        fresh.sync(portal)
+        assert mirror.contents() == fresh.contents()
+        assert plan_now(ask(portal), mirror.warehouse).action == "skip"
+    log = mirror.rows("SELECT kind, partition_month FROM request_changes ORDER BY change_id")
+    assert log == [("opened", f"{ahead:%Y-%m}"), ("vanished", f"{ahead:%Y-%m}")]
