@@ -57,9 +57,8 @@ def requests(release: Release, filters: Filters, *, oldest_first: bool = False) 
 
 def open_requests(release: Release, filters: Filters) -> Listing:
     """The open requests that pass the filters, longest open first, and where each stands among those of its type."""
-    days_open = sa.cast(
-        sa.func.julianday(release.about["as_of"]) - sa.func.julianday(service_requests.c.opened_on), sa.INTEGER
-    )
+    days = sa.func.julianday(release.about["as_of"]) - sa.func.julianday(service_requests.c.opened_on)
+    days_open = sa.func.max(0, sa.cast(days, sa.INTEGER))  # some were opened since
     question = (
         sa.select(service_requests, days_open.label("days_open"), *STANDING)
         .select_from(

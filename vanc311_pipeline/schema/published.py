@@ -114,7 +114,7 @@ VIEWS = (
         "open_requests_oldest_first",
         "Every open request and how long it has been open.",
         (
-            ("days_open", "as_of - opened_on", "days"),
+            ("days_open", "as_of - opened_on; 0 if it was opened since", "days"),
             ("request_id", "the request", "hex"),
             ("department", "the city department", "text"),
             ("issue_type", "what was asked for", "text"),
@@ -122,7 +122,7 @@ VIEWS = (
             ("opened_on", "when it was opened", "Vancouver date"),
         ),
         """
-        SELECT CAST(julianday(release.as_of) - julianday(opened_on) AS INTEGER), request_id, department, issue_type,
+        SELECT max(0, CAST(julianday(release.as_of) - julianday(opened_on) AS INTEGER)), request_id, department, issue_type,
                local_area, opened_on
         FROM service_requests, release WHERE status = 'Open' ORDER BY opened_on, request_id
         """,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,7 +98,7 @@ def test_open_requests_come_oldest_first_with_where_they_stand(api: Api) -> None
     rows = api.rows("/requests/open", limit=300)
     assert rows == api.select(
         """
-        SELECT r.*, CAST(julianday((SELECT as_of FROM release)) - julianday(opened_on) AS INTEGER) AS days_open,
+        SELECT r.*, max(0, CAST(julianday((SELECT as_of FROM release)) - julianday(opened_on) AS INTEGER)) AS days_open,
                s.period, s.n, s.followed, s.closed_sooner_share, s.further_median, s.state
         FROM service_requests AS r LEFT JOIN open_request_standing AS s USING (request_id)
         WHERE r.status = 'Open' ORDER BY opened_on, r.rowid
@@ -106,6 +107,13 @@ def test_open_requests_come_oldest_first_with_where_they_stand(api: Api) -> None
     assert rows[0]["days_open"] > rows[-1]["days_open"]
     of_area = api.rows("/requests/open", area="Kitsilano", located="yes")
     assert of_area == [row for row in rows if row["local_area"] == "Kitsilano"]
+
+
+def test_what_was_opened_since_has_been_open_for_no_days(own_file: Path, serve: Callable[[Path], Api]) -> None:
+    change(own_file, "UPDATE release SET as_of = (SELECT min(opened_on) FROM service_requests WHERE status = 'Open')")
+    api = serve(own_file)
+    assert {row["days_open"] for row in api.rows("/requests/open", limit=300)} == {0}
+    assert api.select("SELECT DISTINCT days_open FROM open_requests_oldest_first") == [{"days_open": 0}]
 
 
 def test_a_request_comes_with_its_standing(api: Api) -> None:
