@@ -17,7 +17,8 @@ from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.deep import compare_with_portal, verify_deep
 from vanc311_pipeline.orchestration.job import verify as verify_job
-from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.orchestration.resources import open_portal
+from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
@@ -26,7 +27,7 @@ def run_verify(settings: Settings, console: Console, *, deep: bool = False, mont
     """Audit everything; print each check's verdict, and with `deep` each month's.
 
     Raises:
-        SettingsError: there is nothing to verify yet.
+        SettingsError: there is nothing to verify yet, and the portal could be asked for it.
         IntegrityError: a check found our data wrong, or a month is not what the portal serves.
         PortalError: the portal can't be asked; what could be checked without it was.
     """
@@ -36,6 +37,10 @@ def run_verify(settings: Settings, console: Console, *, deep: bool = False, mont
     warehouse = Warehouse.of(settings)
     with warehouse.read() as connection:
         stored = {window.month for window in ledger.months(connection)}
+    if not stored:
+        with open_portal(settings) as client:
+            client.release(LIVE)
+        raise SettingsError("Nothing is stored yet, so there is nothing to verify. Run `vanc311 sync` first.")
     with (
         open_instance(settings) as instance,
         at_work(warehouse, instance, "`vanc311 verify`", None, partial(console.print, markup=False)),

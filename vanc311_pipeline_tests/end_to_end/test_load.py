@@ -10,11 +10,12 @@ from contextlib import closing
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.errors import EXIT_USAGE
+from vanc311_pipeline.errors import EXIT_PORTAL, EXIT_USAGE
 from vanc311_pipeline.orchestration.checks import checks_for
-from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.portal.standin import Fault, StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LICENCE, Settings
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 
 VANC311 = [sys.executable, "-W", "ignore", "-m", "vanc311_pipeline.cli"]
@@ -143,6 +144,16 @@ def test_verify_and_status_say_what_is_there(pipeline):
     status = command(pipeline, "status")
     assert status.returncode == 0
     assert "settled" in status.stdout
+
+
+@pytest.mark.parametrize("options", [{}, {"deep": True}])
+def test_with_nothing_stored_verify_blames_no_check_and_passes_no_comparison(empty, portal, options):
+    Warehouse.of(empty.settings).create()
+    done = empty.verify(**options)
+    assert (done.exit_code, "nothing to verify" in done.said) == (EXIT_USAGE, True)
+    portal.play(Fault("server_500", times=None))
+    done = empty.verify(**options)
+    assert (done.exit_code, "with status 500" in done.said) == (EXIT_PORTAL, True)
 
 
 def test_verify_finds_a_row_that_was_tampered_with(pipeline):
