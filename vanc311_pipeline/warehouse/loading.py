@@ -123,25 +123,29 @@ def _log(
 ) -> None:
     """Write the news down, and that a month was read although its fingerprint stood still.
 
-    If only our rules changed since the last load, what differs is our doing and no news from the city.
+    If our rules changed since the last load, only what the city's own stamps and counts prove is its news.
     """
     release, rows = max(about.data_processed for about in landed), sum(about.rows for about in landed)
-    same_rules = all(record.code_version == CODE_VERSION for record in before.values())
-    # With the rules, what a fingerprint is made of may have changed; the counts are what they were.
-    known = {
-        window: record.fingerprint if same_rules else (record.rows_landed, record.rows_closed, record.latest_change)
-        for window, record in before.items()
-    }
-    stood_still = known == {
-        Window(about.dataset, about.month): about.fingerprint
-        if same_rules
-        else (about.rows, about.closed, about.latest)
-        for about in landed
-    }
-    if same_rules or not stood_still:
-        changelog.log_changes(connection, month, news, release, run_id)
-    if same_rules and stood_still:
+    if any(record.code_version != CODE_VERSION for record in before.values()):
+        news = _proven(news, before.values(), rows)
+    elif {window: record.fingerprint for window, record in before.items()} == {
+        Window(about.dataset, about.month): about.fingerprint for about in landed
+    }:
         changelog.log_reading(connection, month, rows, len(news), release, run_id)
+    changelog.log_changes(connection, month, news, release, run_id)
+
+
+def _proven(news: list[Change], before: Collection[ledger.MonthRecord], rows: int) -> list[Change]:
+    """Of what differs, what came after the newest change that we held; and what vanished, if rows are missing for it.
+
+    A row that other rules can't read, or now can, has neither happened to it.
+    """
+    latest = max(record.latest_change or "" for record in before)
+    recent = [change for change in news if change.after and str(change.after.get("modified_at", "")) > latest]
+    vanished = [change for change in news if change.kind == "vanished"]
+    opened = sum(change.kind == "opened" for change in recent)
+    missing = sum(record.rows_landed for record in before) + opened - rows
+    return recent + (vanished if len(vanished) == missing else [])
 
 
 def stored_requests(connection: sa.Connection, month: str) -> set[Row]:
@@ -213,7 +217,7 @@ def _ledger_line(landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str)
         "latest_change": landed.latest,
         "rows_unknown_area": sum(cleaned.unknown_areas.values()),
         "unknown_areas": json.dumps(cleaned.unknown_areas, ensure_ascii=False),
-        "unusable_fields": json.dumps({name: asdict(lost) for name, lost in cleaned.unusable.items()})
+        "unusable_fields": json.dumps({name: asdict(field) for name, field in cleaned.unusable.items()})
         if cleaned.unusable
         else None,
         "dates_ahead": cleaned.dates_ahead,

@@ -169,6 +169,31 @@ def test_what_differs_because_our_rules_changed_is_no_news_from_the_city(load, l
     assert [change.kind for change in logged()] == ["edited"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "news"),
+    [
+        ([], []),
+        ([{"department": "A", MODIFIED: "2025-08-29T00:00:00+00:00"}], [("opened", "2538 E GEORGIA ST")]),
+        ([{"department": "A"}], []),  # it may be one that the old rules could not read
+    ],
+)
+def test_when_our_rules_changed_only_what_the_city_stamped_since_is_its_news(load, logged, monkeypatch, rows, news):
+    load(*many(2))
+    monkeypatch.setattr(loading, "CODE_VERSION", "the next version")
+    edited = {"address": "0 MAIN ST", "closure_reason": "Unknown"}  # as other rules might have it
+    load(edited, {"address": "1 MAIN ST", "closure_reason": "N/A", MODIFIED: "2025-08-28T00:00:00+00:00"}, *rows)
+    entries = {(change.kind, json.loads(change.after).get("address")) for change in logged()}
+    assert entries == {("edited", None), *news}
+
+
+@pytest.mark.parametrize(("rows", "kinds"), [([], ["vanished"]), ([{"department": None}], [])])
+def test_when_our_rules_changed_what_vanished_is_news_if_rows_are_missing(load, logged, monkeypatch, rows, kinds):
+    load(*many(2))
+    monkeypatch.setattr(loading, "CODE_VERSION", "the next version")
+    load(*many(1), *rows)
+    assert [change.kind for change in logged()] == kinds
+
+
 def test_a_dataset_that_joins_a_month_at_the_seam_brings_its_baseline_and_the_others_news_are_logged(
     warehouse, landed, areas, logged
 ):
