@@ -42,7 +42,7 @@ class Plan:
     """One sentence for the tick, the run and the person."""
     releases: tuple[Release, ...]
     stale: Mapping[Window, str] = field(default_factory=dict)
-    """The windows to load, with the portal's fingerprint of each."""
+    """The windows to load, with the portal's fingerprint of each; empty if they are read although they were landed."""
     reread: frozenset[Window] = frozenset()
     """Of these, the windows of the deep pass: their fingerprint has not moved."""
     answers: Mapping[Window, Fingerprint] = field(default_factory=dict)
@@ -76,8 +76,8 @@ def make_plan(
     Args:
         known: the release of each dataset that we dealt with last.
         code_version: of the cleaning rules; months cleaned by others are cleaned again.
-        held: what was not followed when we looked last.
-        consent: months that somebody agreed to follow, or `all`; with any, a held release is looked at again.
+        held: what was not followed when we looked last; a day later the same release is looked at again.
+        consent: months that somebody agreed to follow, or `all`; with any, a held release is looked at at once.
         now: the instant that the age of a month's last reading is measured at.
 
     Raises:
@@ -97,12 +97,14 @@ def make_plan(
     what = _names(releases)
     if states == {"settled"} and not outdated:
         return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.{odd}", releases)
-    if "held" in states and not consent:
+    now = now or datetime.now(UTC)
+    again = "held" in states and not consent
+    if again and not _a_day_ago(known, now):
         return Plan("skip", _why_held(what, held), releases, held=True)
     answers = {window: print_ for release in releases for window, print_ in ask(portal, release, ledger).items()}
     for release in releases:
-        if loss := shrinkage(release, ledger, answers, consent):
-            why = f"Held, not followed: {release.dataset}: {loss}."
+        if losses := shrinkage(release, ledger, answers, consent):
+            why = f"Held, not followed: {'; '.join(map(str, losses))}."
             return Plan("load", why, releases, answers=answers)
     unsettled = outdated | {line.window for line in held}
     changed = {
@@ -110,16 +112,17 @@ def make_plan(
         for window, print_ in answers.items()
         if window in unsettled or window not in ledger or ledger[window].fingerprint != print_.digest
     }
-    reread = longest_ago(ledger, answers.keys() - changed, now or datetime.now(UTC))
-    stale = {window: answers[window].digest[:_SHORT] for window in sorted(changed | reread)}
+    reread = longest_ago(ledger, answers.keys() - changed, now)
+    # What was mended under the release's old name may show in no fingerprint.
+    stale = {window: "" if again else answers[window].digest[:_SHORT] for window in sorted(changed | reread)}
     return Plan("load", _why(what, answers, changed, reread) + odd, releases, stale, reread, answers)
 
 
 def ask(portal: Portal, release: Release, ledger: Mapping[Window, MonthRecord]) -> dict[Window, Fingerprint]:
     """The portal's fingerprint of each window of a dataset; of one that we hold and it no longer has, `EMPTY`."""
-    there = fingerprints(portal.cells(release.dataset), release.last_month)
-    ours = {window.month for window in ledger if window.dataset == release.dataset}
-    return {Window(release.dataset, month): there.get(month, EMPTY) for month in there.keys() | ours}
+    answers = fingerprints(portal.cells(release.dataset), release.last_month)
+    held = {window.month for window in ledger if window.dataset == release.dataset}
+    return {Window(release.dataset, month): answers.get(month, EMPTY) for month in answers.keys() | held}
 
 
 def longest_ago(
@@ -167,10 +170,16 @@ def known_state(release: Release, known: KnownRelease | None) -> str:
     return known.state if known and known.identity == release.identity else "unknown"
 
 
-def shrank(records_count: int, rows_here: int) -> bool:
+def _a_day_ago(known: Mapping[str, KnownRelease | None], now: datetime) -> bool:
+    """Whether it is a day since we looked at what is held."""
+    seen = min(each.seen_at for each in known.values() if each and each.state == "held")
+    return seen <= f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def shrank(records_count: int, rows_held: int) -> bool:
     """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
-    lost_everything = records_count == 0 < rows_here
-    return lost_everything or rows_here - records_count > limit(rows_here, MAY_MOVE_SHARE)
+    lost_everything = records_count == 0 < rows_held
+    return lost_everything or rows_held - records_count > limit(rows_held, MAY_MOVE_SHARE)
 
 
 def shrinkage(
@@ -178,24 +187,34 @@ def shrinkage(
     ledger: Mapping[Window, MonthRecord],
     answers: Mapping[Window, Fingerprint],
     consent: Collection[str],
-) -> str | None:
-    """Where a dataset lost more than we follow, in words; None if it did not, or somebody agreed to what it lost.
+) -> list[Hold]:
+    """What a dataset lost beyond what we follow, by month if few months explain it; nothing if somebody agreed to it.
 
     Args:
         answers: what the portal says of each window, as far as it was asked.
     """
-    here = {window: record.rows_landed for window, record in ledger.items() if window.dataset == release.dataset}
-    left = {window: answers[window].rows for window, rows in here.items() if window in answers}
-    lost = {window: here[window] - rows for window, rows in left.items() if rows < here[window]}
-    agreed = sum(rows for window, rows in lost.items() if accepts(consent, window.month))
-    total = sum(here.values())
+    rows = {window: record.rows_landed for window, record in ledger.items() if window.dataset == release.dataset}
+    losses = {window: rows[window] - answers[window].rows for window in rows.keys() & answers.keys()}
+    agreed = sum(loss for window, loss in losses.items() if loss > 0 and accepts(consent, window.month))
+    total = sum(rows.values())
     if WHOLE in consent or not shrank(release.records_count + agreed, total):
-        return None
-    others = sorted((-rows, window) for window, rows in lost.items() if not accepts(consent, window.month))
-    months = [f"{window.month} ({here[window]:,} → {left[window]:,})" for _, window in others[:NAMED]]
-    where = f", most in {', '.join(months)}" if months else ""
-    more = f" and {len(others) - NAMED} more months" if len(others) > NAMED else ""
-    return f"rows {total:,} → {release.records_count:,}{where}{more}"
+        return []
+
+    def hold(month: str, before: int, now: int, where: str = "") -> Hold:
+        return Hold(release.dataset, month, before, now, f"rows {before:,} → {now:,}{where}", release.data_processed)
+
+    others = sorted(
+        (window for window, loss in losses.items() if loss > 0 and not accepts(consent, window.month)),
+        key=lambda window: (-losses[window], window),
+    )
+    lines = [hold(window.month, rows[window], answers[window].rows) for window in others]
+    large = [line for line in lines if line.rows_before - line.rows_now > limit(line.rows_before, MAY_MOVE_SHARE)]
+    explained = sum(line.rows_before - line.rows_now for line in large)
+    if len(large) <= NAMED and not shrank(release.records_count + agreed + explained, total):
+        return large
+    months = ", ".join(f"{line.month} ({line.rows_before:,} → {line.rows_now:,})" for line in lines[:NAMED])
+    more = f" and {len(lines) - NAMED} more months" if len(lines) > NAMED else ""
+    return [hold(WHOLE, total, release.records_count, f", most in {months}{more}" if months else "")]
 
 
 def _why_held(what: str, held: Sequence[Hold]) -> str:

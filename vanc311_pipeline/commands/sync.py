@@ -42,7 +42,8 @@ from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
 from vanc311_pipeline.plan import published_again
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
-from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse import changelog
+from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
 
 REPLANS = 3
@@ -92,6 +93,7 @@ def run_sync(
         )
     warehouse = Warehouse.of(settings)
     warehouse.create()
+    began = utc_now()
     console.print(f"Portal: {settings.portal_url}{'  (the bundled sample)' if settings.source == 'sample' else ''}")
     with (
         open_instance(settings) as instance,
@@ -115,6 +117,11 @@ def run_sync(
                 continue
             console.print(f"Done in {time.monotonic() - started:,.1f} s.")
             break
+    if consent:
+        with warehouse.read() as connection:
+            used = changelog.accepted_since(connection, began)
+        if unused := [month for month in consent if month not in used and not (month == WHOLE and used)]:
+            console.print(f"Consent that was not needed, because nothing of it was held: {', '.join(unused)}.")
     print_summary(settings, console)
 
 

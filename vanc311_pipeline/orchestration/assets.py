@@ -39,7 +39,7 @@ from vanc311_pipeline.warehouse import changelog, holds, ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.holds import WHOLE, Hold
+from vanc311_pipeline.warehouse.holds import WHOLE
 from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
 from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge
 
@@ -114,14 +114,14 @@ def raw_service_requests(
             windows = list(plan.stale) if plan else _windows(context.partition_keys)
             wanted = [window for window in windows if window.dataset in releases]
             with warehouse.read() as connection:
-                told = ledger.told_by_portal(connection, releases.values()) if plan else {}
+                answers = ledger.portal_answers(connection, releases.values()) if plan else {}
                 others = missing_parts(store.raw_dir, wanted, ledger.months(connection))
             unasked = sorted({window.dataset for window in others} - releases.keys())
             releases |= _begin([client.release(name) for name in unasked], warehouse, config, context.run.run_id)
             for window in [*wanted, *(window for window in others if window.dataset in releases)]:
                 digest = plan.stale.get(window) if plan else None
                 actions[window], rows = _land(
-                    client, releases[window.dataset], window, store.raw_dir, digest, told.get(window)
+                    client, releases[window.dataset], window, store.raw_dir, digest, answers.get(window)
                 )
                 context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
                 progress.landed(window.month, rows)
@@ -139,20 +139,18 @@ def raw_service_requests(
     )
 
 
-def _begin(found: Sequence[Release], warehouse: Warehouse, consent: Consent, run_id: str) -> dict[str, Release]:
+def _begin(served: Sequence[Release], warehouse: Warehouse, consent: Consent, run_id: str) -> dict[str, Release]:
     """Note the releases that the run is about. A dataset that lost too much is held and left out, and so not loaded."""
     releases = {}
-    for release in found:
+    for release in served:
         dataset = release.dataset
         with warehouse.write() as connection:
-            here, told = ledger.months(connection), ledger.told_by_portal(connection, [release])
-            loss = shrinkage(release, here, told, consent.accept_shrink)
-            if loss:
-                rows = ledger.rows_landed(connection, dataset)
-                line = Hold(dataset, WHOLE, rows, release.records_count, loss, release.data_processed)
-                holds.hold(connection, [line], judged=[dataset])
-            ledger.note_release(connection, release, dataset, "held" if loss else "loading", run_id)
-        if not loss:
+            records, answers = ledger.months(connection), ledger.portal_answers(connection, [release])
+            losses = shrinkage(release, records, answers, consent.accept_shrink)
+            if losses:
+                holds.hold(connection, losses, judged=[dataset])
+            ledger.note_release(connection, release, dataset, "held" if losses else "loading", run_id)
+        if not losses:
             releases[dataset] = release
     return releases
 
@@ -164,8 +162,8 @@ def _releases(context: dg.AssetExecutionContext, client: Portal, warehouse: Ware
         for note in release.drift():
             context.log.warning(f"{release.dataset}: {note}. The landed files keep it; nothing else uses it.")
         with warehouse.read() as connection:
-            here = ledger.rows_landed(connection, release.dataset)
-        if shrank(release.records_count, here):
+            rows = ledger.rows_landed(connection, release.dataset)
+        if shrank(release.records_count, rows):
             ask_anew(client, warehouse)  # so that the hold can say where
     return releases
 
@@ -203,19 +201,19 @@ def missing_parts(
 
 
 def _land(
-    client: Portal, release: Release, window: Window, raw_dir: Path, digest: str | None, told: Fingerprint | None
+    client: Portal, release: Release, window: Window, raw_dir: Path, digest: str | None, answer: Fingerprint | None
 ) -> tuple[str, int]:
     """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows.
 
     Args:
-        digest: the beginning of the fingerprint that the window was planned for, if it was planned.
+        digest: the beginning of the fingerprint that the window was planned for, if a landed file that has it will do.
     """
-    if digest is not None:
+    if digest:
         present = describe_landed(landed_path(raw_dir, window))
         same_release = present is not None and present.data_processed == release.data_processed
         if present and same_release and present.fingerprint.startswith(digest):
             return "landed before", present.rows
-    return "fetched", land(client, release, window, raw_dir, told).rows
+    return "fetched", land(client, release, window, raw_dir, answer).rows
 
 
 def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> dict[str, Any]:
@@ -293,7 +291,7 @@ def service_requests(
         with warehouse.read() as connection:
             areas = area_names(connection)
             records = ledger.months(connection)
-            verdict = judge(connection, landed, areas, config.accept_shrink)
+            verdict = judge(connection, landed, areas, config.accept_shrink, planned=plan is not None)
         for month in months:
             if month in landed and not verdict.held:
                 served = [(about, read_landed(path)) for about, path in landed[month]]

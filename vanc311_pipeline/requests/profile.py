@@ -5,24 +5,26 @@ done with a month that is held (`warehouse.restraint`). Pure functions.
 
 Natural are new requests, closings in any number, renamed issue types, and edits, deletions and late entries of some rows.
 Everything else that moves by more than the limits of `settings` is not the city's work but its portal's fault, until somebody
-says otherwise: rows that go, rows that can't be read, columns that are emptied or filled at once, closings that are taken
-back, a status that was never seen, the same row twice.
+says otherwise: rows that go, at once or little by little, rows that can't be read, opening instants that move, columns that are
+emptied or filled at once or say the same everywhere, points outside the city, closings that are taken back, a status that was
+never seen, the same row twice, more rows than such a month can have.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import pandas as pd
 
 from vanc311_pipeline.requests.changes import CONTENT, LABEL
-from vanc311_pipeline.settings import MAY_GROW_SHARE, MAY_MOVE_ROWS
+from vanc311_pipeline.settings import CITY_BOUNDS, MAY_LOSE_WITHIN_DAYS, MAY_MOVE_ROWS
 
 COLUMNS = (*LABEL, "opened_at", *CONTENT)
 """What a request says; two rows that are equal in all of it are one request told twice."""
 NULLABLE = ("modified_at", "address", "local_area", "channel", "latitude", "longitude")
 OF_CLOSED = ("closed_on", "closure_reason", "days_to_close")
 OF_UPDATED = ("days_to_update",)
+NAMES = (*LABEL, "local_area", "channel", "closure_reason")
 MEASURED = (*COLUMNS, "days_to_close", "days_to_update")
 CLOSE, OPEN = "Close", "Open"
 
@@ -41,25 +43,28 @@ class Profile:
     """Rows without a value in each column that may lack one whatever the status."""
     lacking: Counter[str] = field(default_factory=Counter)
     """Closed rows without what a closing brings."""
+    outside: int = 0
+    """Rows with a point outside the city."""
+    names: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows of each value of the columns that name something."""
+    moved: int = field(default=0, compare=False)
+    """Rows held before whose opening instant no row has now."""
+    earlier: int = field(default=0, compare=False)
+    """Rows stored at the beginning of the last days, but for what somebody agreed to; at least those stored now."""
 
     @property
     def rows(self) -> int:
         return self.stored + self.quarantined
 
     def __add__(self, other: "Profile") -> "Profile":
-        return Profile(
-            self.stored + other.stored,
-            self.quarantined + other.quarantined,
-            self.twice + other.twice,
-            self.statuses + other.statuses,
-            self.nulls + other.nulls,
-            self.lacking + other.lacking,
-        )
+        return Profile(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
 def profile_of(requests: pd.DataFrame, quarantined: int) -> Profile:
     """The profile of cleaned or of stored requests: columns of `service_requests`, null where nothing is known."""
     closed = requests[requests["status"] == CLOSE]
+    south, west, north, east = CITY_BOUNDS
+    inside = requests["latitude"].between(south, north) & requests["longitude"].between(west, east)
     return Profile(
         stored=len(requests),
         quarantined=quarantined,
@@ -67,18 +72,25 @@ def profile_of(requests: pd.DataFrame, quarantined: int) -> Profile:
         statuses=Counter(requests["status"].astype(object).where(requests["status"].notna(), "null").tolist()),
         nulls=Counter({name: int(requests[name].isna().sum()) for name in (*NULLABLE, *OF_UPDATED)}),
         lacking=Counter({name: int(closed[name].isna().sum()) for name in OF_CLOSED}),
+        outside=int((requests["latitude"].notna() & ~inside).sum()),
+        names=Counter({(name, str(value)): n for name in NAMES for value, n in requests[name].value_counts().items()}),
     )
 
 
-def excesses(before: Profile, after: Profile, may_move: int, may_grow: bool = True) -> list[str]:
+def instants_gone(before: pd.Series, after: pd.Series) -> int:
+    """How many rows there were of opening instants that fewer, or no, rows have now."""
+    return int(before.value_counts().sub(after.value_counts(), fill_value=0).clip(lower=0).sum())
+
+
+def excesses(before: Profile, after: Profile, may_move: int, most: int | None = None) -> list[str]:
     """Every measure that moved by more than it may, in words; empty if `after` can naturally follow `before`.
 
     Args:
         before: what we hold; an empty profile if that is nothing, and only what is wrong in itself counts.
         may_move: rows, by `limit`.
-        may_grow: requests may still come in; else only late entries may.
+        most: rows that it may come to, if anything says so.
     """
-    return list(_excesses(before, after, may_move, may_grow))
+    return list(_excesses(before, after, may_move, most))
 
 
 def without_worth(before: Profile, after: Profile) -> Iterator[str]:
@@ -91,6 +103,8 @@ def without_worth(before: Profile, after: Profile) -> Iterator[str]:
     for name in OF_CLOSED:
         if not before.stored and after.lacking[name] == after.statuses[CLOSE] > MAY_MOVE_ROWS:
             yield f"{name} is null in every closed row"
+    if not before.stored and after.outside == after.stored - after.nulls["latitude"] > MAY_MOVE_ROWS:
+        yield "every point lies outside the city"
 
 
 def limit(rows: int, share: float) -> int:
@@ -98,21 +112,28 @@ def limit(rows: int, share: float) -> int:
     return max(MAY_MOVE_ROWS, int(share * rows))
 
 
-def _excesses(before: Profile, after: Profile, may_move: int, may_grow: bool) -> Iterator[str]:
+def _excesses(before: Profile, after: Profile, may_move: int, most: int | None) -> Iterator[str]:
     grown, more = after.rows - before.rows, after.stored - before.stored
     if -grown > may_move:
         yield f"rows {before.rows:,} → {after.rows:,}"
     elif -more > may_move:
         yield f"rows that can be used {before.stored:,} → {after.stored:,}"
-    if not may_grow and grown > limit(before.rows, MAY_GROW_SHARE):
-        yield f"rows {before.rows:,} → {after.rows:,}, long after the month ended"
+    elif more < 0 and before.earlier - after.stored > may_move:
+        yield f"rows that can be used {before.earlier:,} → {after.stored:,} within {MAY_LOSE_WITHIN_DAYS} days"
+    if most is not None and after.rows > most:
+        yield f"rows {before.rows:,} → {after.rows:,}, more than the {most:,} that are plausible"
+    if after.moved > max(0, -more) + may_move:
+        yield f"rows that were opened at another instant 0 → {after.moved:,}"
     if after.quarantined - before.quarantined > may_move:
         yield (
             f"in quarantine {_share(before.quarantined, before.rows)} → {_share(after.quarantined, after.rows)} of the rows"
         )
     if after.twice - before.twice > may_move:
         yield f"rows that stand there twice {before.twice:,} → {after.twice:,}"
+    if after.outside - before.outside > max(0, more) + may_move:
+        yield f"points outside the city {before.outside:,} → {after.outside:,}"
     yield from _statuses(before, after, may_move)
+    yield from _names(before, after, may_move)
     for name in (*NULLABLE, *OF_UPDATED):
         was, is_ = before.nulls[name], after.nulls[name]
         # Rows that come may bring nulls, rows that go may take some with them; and what was never changed may be.
@@ -135,6 +156,15 @@ def _statuses(before: Profile, after: Profile, may_move: int) -> Iterator[str]:
         if after.statuses[status] - before.statuses[status] > may_move:
             was, is_ = _share(before.statuses[status], before.stored), _share(after.statuses[status], after.stored)
             yield f"unknown status {status!r} {was} → {is_}"
+
+
+def _names(before: Profile, after: Profile, may_move: int) -> Iterator[str]:
+    gone = max(0, before.stored - after.stored)
+    for column in NAMES:
+        was, is_ = ({name for of, name in each.names if of == column} for each in (before, after))
+        # The city renames some; renamed to one another, most are gone.
+        if 2 * len(is_) < len(was) and sum(before.names[column, name] for name in was - is_) > gone + may_move:
+            yield f"different values of {column} {len(was):,} → {len(is_):,}"
 
 
 def _share(part: int, whole: int) -> str:

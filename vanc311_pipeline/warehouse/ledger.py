@@ -47,6 +47,8 @@ class KnownRelease:
     data_processed: str
     records_count: int
     state: ReleaseState
+    seen_at: str = ""
+    """When we last dealt with it."""
 
     @property
     def identity(self) -> tuple[str, int]:
@@ -100,7 +102,7 @@ def note_portal_months(connection: sa.Connection, release: Release, answers: Map
     rows.insert(connection, portal_months, rows.of(portal_months, lines))
 
 
-def told_by_portal(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, Fingerprint]:
+def portal_answers(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, Fingerprint]:
     """The portal's own answer about each window, if it spoke of these releases."""
     table = portal_months
     query = sa.select(
@@ -118,7 +120,7 @@ def told_by_portal(connection: sa.Connection, releases: Collection[Release]) -> 
 def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None:
     """The release of a dataset that we dealt with last."""
     row = connection.execute(
-        sa.select(portal_releases.c.data_processed, portal_releases.c.records_count, portal_releases.c.state)
+        sa.select(*(portal_releases.c[name] for name in KnownRelease.__dataclass_fields__))
         .where(portal_releases.c.dataset == dataset)
         .order_by(sa.literal_column("rowid").desc())
         .limit(1)

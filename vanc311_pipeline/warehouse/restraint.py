@@ -8,7 +8,7 @@ enough to show it, and what is followed by mistake stays in the log for ever.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,13 +19,25 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.months import next_month
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed, read_landed
-from vanc311_pipeline.requests.profile import MEASURED, Profile, excesses, limit, profile_of, without_worth
+from vanc311_pipeline.requests.profile import (
+    MEASURED,
+    Profile,
+    excesses,
+    instants_gone,
+    limit,
+    profile_of,
+    without_worth,
+)
 from vanc311_pipeline.settings import (
     ENDED_DAYS,
+    MAY_GROW_SHARE,
+    MAY_GROW_TIMES,
+    MAY_LOSE_WITHIN_DAYS,
+    MAY_MOVE_ROWS,
     MAY_MOVE_SHARE,
     UNDATED,
 )
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import changelog, holds, ledger
 from vanc311_pipeline.warehouse.holds import WHOLE, Hold, accepts
 from vanc311_pipeline.warehouse.ledger import MonthRecord
 from vanc311_pipeline.warehouse.loading import clean_month
@@ -47,7 +59,11 @@ class Verdict:
 
 
 def judge(
-    connection: sa.Connection, landed: Mapping[str, Parts], areas: Sequence[str], consent: Collection[str]
+    connection: sa.Connection,
+    landed: Mapping[str, Parts],
+    areas: Sequence[str],
+    consent: Collection[str],
+    planned: bool = True,
 ) -> Verdict:
     """Compare what is about to be loaded with what is stored.
 
@@ -55,42 +71,56 @@ def judge(
         landed: the months that the run loads.
         areas: the names of the 22 local areas.
         consent: months that somebody agreed to follow, or `all`.
+        planned: these are all the months that differ; else what is held of the same release stays held.
     """
     records = ledger.months(connection)
-    before = {month: stored_profile(connection, month) for month in landed}
-    after = {month: landed_profile(month, parts, areas) for month, parts in landed.items()}
-    # What somebody agreed to lose may come back.
-    lost = set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month)))
-    beyond = [line for month in sorted(landed) for line in _month(month, landed[month], before, after, records, lost)]
+    before, after = dict[str, Profile](), dict[str, Profile]()
+    for month, parts in landed.items():
+        before[month], after[month] = profiles(connection, month, parts, areas)
+    beyond = list[Hold]()
+    for month in sorted(landed):
+        most = _most(connection, month, landed[month], records)
+        beyond += _month(month, landed[month], before[month], after[month], most)
     judged = [month for month in sorted(landed) if not accepts(consent, month) or WHOLE in consent]
     rest = sum(record.rows_landed for window, record in records.items() if window.month not in judged)
-    whole = _release(judged, rest, before, after, landed)
-    lines = [*beyond, *whole]
-    return Verdict(
-        tuple(line for line in lines if not accepts(consent, line.month)),
-        tuple(line for line in lines if accepts(consent, line.month)),
-    )
+    lines = [*beyond, *_release(judged, rest, before, after, landed)]
+    held = [line for line in lines if not accepts(consent, line.month)]
+    if not planned:
+        held += [line for line in _standing(connection, landed) if not accepts(consent, line.month)]
+    return Verdict(tuple(held), tuple(line for line in lines if accepts(consent, line.month)))
 
 
-def _month(
-    month: str,
-    parts: Parts,
-    before: Mapping[str, Profile],
-    after: Mapping[str, Profile],
-    records: Mapping[Window, MonthRecord],
-    lost: Collection[str],
-) -> Iterator[Hold]:
-    was, now = before[month], after[month]
-    known = [record for window, record in records.items() if window.month == month]
-    why = excesses(
-        was,
-        now,
-        limit(max(was.rows, now.rows), MAY_MOVE_SHARE),
-        may_grow=not known or not _ended(month, known) or accepts(lost, month),
-    )
+def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> Iterator[Hold]:
+    """What is held of the landed releases in months that were not landed."""
+    releases = {(about.dataset, about.data_processed) for parts in landed.values() for about, _ in parts}
+    for line in holds.held(connection):
+        if line.month not in landed and (line.dataset, line.data_processed) in releases:
+            yield line
+
+
+def _month(month: str, parts: Parts, was: Profile, now: Profile, most: int | None) -> Iterator[Hold]:
+    why = excesses(was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), most)
     if why:
         newest = _newest(parts)
         yield Hold(newest.dataset, month, was.rows, now.rows, "; ".join(why), newest.data_processed)
+
+
+def _most(connection: sa.Connection, month: str, parts: Parts, records: Mapping[Window, MonthRecord]) -> int | None:
+    """How many rows a month may come to have; None if we hold too little to say."""
+    known = [record for window, record in records.items() if window.month == month]
+    rows = sum(record.rows_landed for record in known)
+    largest = max(
+        (record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)), default=0
+    )
+    # What somebody agreed to lose may come back.
+    if accepts(set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month))), month):
+        return None
+    if known and _ended(month, known):
+        return max(rows + limit(rows, MAY_GROW_SHARE), largest)
+    whole = ledger.once_whole(connection)
+    if largest and all(about.dataset in whole for about, _ in parts):
+        return max(rows + MAY_MOVE_ROWS, MAY_GROW_TIMES * largest)
+    return None
 
 
 def _ended(month: str, known: Sequence[MonthRecord]) -> bool:
@@ -123,17 +153,22 @@ def _newest(parts: Parts) -> Landed:
     return max((about for about, _ in parts), key=lambda about: about.data_processed)
 
 
-def landed_profile(month: str, parts: Parts, areas: Sequence[str]) -> Profile:
-    """What the landed files of a month would become."""
-    cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas).values()
-    requests = pd.concat([part.requests for part in cleaned], ignore_index=True)
-    return profile_of(requests, sum(len(part.quarantined) for part in cleaned))
-
-
-def stored_profile(connection: sa.Connection, month: str) -> Profile:
-    """What is stored of a month."""
+def profiles(connection: sa.Connection, month: str, parts: Parts, areas: Sequence[str]) -> tuple[Profile, Profile]:
+    """What is stored of a month, and what its landed files would become."""
     table, bad = schema.service_requests, schema.quarantined_requests
     query = sa.select(*(table.c[name] for name in MEASURED)).where(table.c.partition_month == sa.bindparam("month"))
     quarantined = sa.select(sa.func.count()).select_from(bad).where(bad.c.partition_month == month)
-    requests = pd.DataFrame(fetch(connection, query, month=month), columns=list(MEASURED))
-    return profile_of(requests, connection.scalar(quarantined) or 0)
+    stored = pd.DataFrame(fetch(connection, query, month=month), columns=list(MEASURED))
+    cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas).values()
+    served = pd.concat([part.requests for part in cleaned], ignore_index=True)
+    instants = pd.to_datetime(stored["opened_at"], utc=True).astype(served["opened_at"].dtype)
+    return (
+        replace(
+            profile_of(stored, connection.scalar(quarantined) or 0),
+            earlier=len(stored) + max(0, changelog.net_loss(connection, month, MAY_LOSE_WITHIN_DAYS)),
+        ),
+        replace(
+            profile_of(served, sum(len(part.quarantined) for part in cleaned)),
+            moved=instants_gone(instants, served["opened_at"]),
+        ),
+    )

@@ -14,7 +14,7 @@ from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import changelog, holds, ledger
 from vanc311_pipeline.warehouse.holds import WHOLE, Hold
 from vanc311_pipeline.warehouse.loading import load_month
-from vanc311_pipeline.warehouse.restraint import judge, landed_profile, stored_profile
+from vanc311_pipeline.warehouse.restraint import judge, profiles
 
 JULY, AUGUST = "2025-07", "2025-08"
 
@@ -41,10 +41,10 @@ def on_disk(landed, tmp_path):
 
 @pytest.fixture
 def load(warehouse, on_disk, areas):
-    def run(month, *rows):
+    def run(month, *rows, run_id="a run"):
         [(about, path)] = on_disk(month, *rows)
         frame = pa.parquet.read_table(path).to_pandas()
-        return load_month(warehouse, month, [(about, frame)], areas, "a run")
+        return load_month(warehouse, month, [(about, frame)], areas, run_id)
 
     return run
 
@@ -53,10 +53,10 @@ def load(warehouse, on_disk, areas):
 def verdict(warehouse, on_disk, areas):
     """What is held, and what was accepted, of a release: rows by month."""
 
-    def given(months, consent=()):
+    def given(months, consent=(), **options):
         landed = {month: on_disk(month, *rows) for month, rows in months.items()}
         with warehouse.read() as connection:
-            found = judge(connection, landed, areas, consent)
+            found = judge(connection, landed, areas, consent, **options)
         return {line.month: line.why for line in found.held}, {line.month: line.why for line in found.accepted}
 
     return given
@@ -74,8 +74,9 @@ def test_stored_rows_have_the_profile_that_the_landed_ones_had(load, on_disk, wa
     ]  # fmt: skip
     load(AUGUST, *rows)
     with warehouse.read() as connection:
-        stored = stored_profile(connection, AUGUST)
-    assert stored == landed_profile(AUGUST, on_disk(AUGUST, *rows), areas)
+        stored, served = profiles(connection, AUGUST, on_disk(AUGUST, *rows), areas)
+    assert stored == served
+    assert (stored.earlier, served.moved) == (12, 0)
     assert (stored.rows, stored.quarantined, stored.twice) == (13, 1, 1)
 
 
@@ -114,6 +115,70 @@ def test_consent_for_a_month_is_consent_for_that_month(load, verdict, consent, h
     found = verdict({month: many(10) for month in (JULY, AUGUST)}, consent)
     assert (set(found[0]), set(found[1])) == (held, accepted)
     assert found[0].get(AUGUST, "rows 100 → 10") == "rows 100 → 10"
+
+
+def settled(warehouse):
+    with warehouse.write() as connection:
+        ledger.note_release(
+            connection, ledger.KnownRelease("2026-01-07T14:06:58Z", 1, "settled"), LIVE, "settled", "a run"
+        )
+
+
+@pytest.mark.parametrize(
+    ("before", "most"),
+    [
+        (100, 125),  # late entries of a month that has ended
+        (20, 60),  # half a month, which may become as large as another
+        (0, 180),  # a month that was never held, after all was
+    ],
+)
+def test_a_month_may_become_as_large_as_such_a_month_is(load, verdict, warehouse, before, most):
+    load(JULY, *many(60))
+    settled(warehouse)
+    if before:
+        load(AUGUST, *many(before))
+    assert verdict({AUGUST: many(most)}) == ({}, {})
+    held, _ = verdict({AUGUST: many(most + 1)})
+    assert held[AUGUST].startswith(f"rows {before} → {most + 1}, more than the {most} that are plausible")
+
+
+def test_while_not_all_was_held_yet_a_month_may_be_of_any_size(load, verdict):
+    load(JULY, *many(1))
+    assert verdict({AUGUST: many(200)}) == ({}, {})
+
+
+def test_what_goes_little_by_little_is_held_once_it_is_too_much_unless_somebody_agreed(load, verdict, warehouse):
+    load(AUGUST, *many(100), run_id="first")
+    load(AUGUST, *many(85), run_id="second")
+    held, _ = verdict({AUGUST: many(74)})
+    assert held[AUGUST] == "rows that can be used 100 → 74 within 30 days"
+    assert verdict({AUGUST: many(75)}) == ({}, {})
+    with warehouse.write() as connection:
+        changelog.log_consent(connection, a_hold(AUGUST), "second")
+    assert verdict({AUGUST: many(60)}) == ({}, {})
+
+
+def test_rows_that_were_opened_at_another_instant_are_others(load, verdict):
+    load(AUGUST, *many(100))
+    moved = {"service_request_open_timestamp": f"{AUGUST}-25T15:03:01+00:00"}
+    held, _ = verdict({AUGUST: [*many(60), *many(40, **moved)]})
+    assert held[AUGUST] == "rows that were opened at another instant 0 → 40"
+
+
+@pytest.mark.parametrize(
+    ("month", "planned", "consent", "held"),
+    [
+        (JULY, False, [], {JULY}),
+        (WHOLE, False, [], {WHOLE}),
+        (JULY, False, [JULY], set()),
+        (JULY, True, [], set()),
+        (AUGUST, False, [], set()),  # it is judged anew
+    ],
+)
+def test_of_a_held_release_no_other_month_is_followed(verdict, warehouse, month, planned, consent, held):
+    with warehouse.write() as connection:
+        holds.hold(connection, [a_hold(month)])
+    assert set(verdict({AUGUST: many(3)}, consent, planned=planned)[0]) == held
 
 
 # -- the holds -----------------------------------------------------------------------------------------------------------
@@ -168,12 +233,12 @@ def test_the_other_part_of_a_month_is_fetched_too_unless_the_file_that_it_was_st
     load_month(warehouse, month, list(parts.values()), areas, "a run")
     with warehouse.read() as connection:
         records = ledger.months(connection)
-    here = {}
-    monkeypatch.setattr("vanc311_pipeline.orchestration.assets.describe_landed", here.get)
+    files = {}
+    monkeypatch.setattr("vanc311_pipeline.orchestration.assets.describe_landed", files.get)
     wanted, other = [Window(LIVE, month)], Window(ARCHIVE, month)
     assert missing_parts(tmp_path, wanted, records) == [other]
-    here[landed_path(tmp_path, other)] = replace(parts[ARCHIVE][0], body_sha256="of an older reading")
+    files[landed_path(tmp_path, other)] = replace(parts[ARCHIVE][0], body_sha256="of an older reading")
     assert missing_parts(tmp_path, wanted, records) == [other]
-    here[landed_path(tmp_path, other)] = parts[ARCHIVE][0]
+    files[landed_path(tmp_path, other)] = parts[ARCHIVE][0]
     assert missing_parts(tmp_path, wanted, records) == []
     assert missing_parts(tmp_path, [*wanted, other], records) == []

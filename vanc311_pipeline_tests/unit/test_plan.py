@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SchemaMismatch
+from vanc311_pipeline.months import months_between
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.plan import Plan, longest_ago, make_plan, shrank, shrinkage
 from vanc311_pipeline.portal.contract import Release, Window
@@ -20,7 +21,7 @@ from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import Hold
 
 OPENED = "service_request_open_timestamp"
@@ -247,7 +248,7 @@ def test_what_the_portal_answered_is_written_down(portal, plan, copied):
     portal.publish_edit("delete")
     made = plan()
     with Warehouse.of(copied).read() as connection:
-        assert ledger.told_by_portal(connection, made.releases) == made.answers
+        assert ledger.portal_answers(connection, made.releases) == made.answers
     assert sum(answer.rows for answer in made.answers.values()) == len(portal.frame)
 
 
@@ -289,10 +290,7 @@ def test_a_portal_that_lost_too_much_is_held_and_asked_once_where(portal, plan):
     portal.publish(EDITS["empty_month"].function(before, month="2026-01"))
     made = plan()
     assert (made.action, made.stale) == ("load", {})
-    assert made.why == (
-        f"Held, not followed: {LIVE}: rows {len(before):,} → {len(portal.frame):,}, most in 2026-01 "
-        f"({len(before) - len(portal.frame):,} → 0)."
-    )
+    assert made.why == (f"Held, not followed: 2026-01: rows {len(before) - len(portal.frame):,} → 0.")
     assert asked(portal) == [LIVE, f"{LIVE}/exports/json"]
 
 
@@ -306,7 +304,7 @@ def test_a_portal_that_lost_too_much_is_held_and_asked_once_where(portal, plan):
 )
 def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_on(portal, ask, known, months, advice):
     records, release = known
-    loading = ledger.KnownRelease(release[LIVE].data_processed, release[LIVE].records_count, "held")
+    loading = replace(release[LIVE], state="held", seen_at=utc_now())
     held = [Hold(LIVE, month, 100, 3, "rows 100 → 3", release[LIVE].data_processed) for month in months]
     made = make_plan(ask(portal), records, {LIVE: loading}, CODE_VERSION, held=held)
     assert (made.action, made.held) == ("skip", True)
@@ -315,21 +313,52 @@ def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_
     assert asked(portal) == [LIVE]
 
 
+def test_a_day_later_a_held_release_is_looked_at_again_and_its_months_are_fetched_anew(portal, ask, known):
+    records, release = known
+    seen = datetime.fromisoformat("2026-01-08T15:00:00Z")
+    held = {LIVE: replace(release[LIVE], state="held", seen_at="2026-01-08T15:00:00Z")}
+    window = min(records)
+    lines = [Hold(LIVE, window.month, 100, 3, "rows 100 → 3", release[LIVE].data_processed)]
+
+    def after(hours):
+        return make_plan(ask(portal), records, held, CODE_VERSION, held=lines, now=seen + timedelta(hours=hours))
+
+    assert (after(23).action, after(23).held) == ("skip", True)
+    assert (after(24).action, after(24).stale) == ("load", {window: ""})
+
+
 @pytest.mark.parametrize(
     ("consent", "where"),
     [
-        ([], "2024-06 (100 → 40), 2024-07 (100 → 70)"),
-        (["2024-06"], "2024-07 (100 → 70)"),
-        (["2024-06", "2024-07"], None),
-        (["all"], None),
+        ([], [("2024-06", 40), ("2024-07", 70)]),
+        (["2024-06"], [("2024-07", 70)]),
+        (["2024-06", "2024-07"], []),
+        (["all"], []),
     ],
 )
 def test_consent_for_a_month_covers_what_that_month_lost_and_no_more(known, consent, where):
     record = next(iter(known[0].values()))
     months = {Window(LIVE, f"2024-0{n}"): replace(record, rows_landed=100) for n in (5, 6, 7)}
     answers = {window: replace(EMPTY, rows=rows) for window, rows in zip(months, (100, 40, 70), strict=True)}
-    told = shrinkage(Release(LIVE, "2026-01-07T14:06:58Z", 210, ()), months, answers, consent)
-    assert (told and told.partition(", most in ")[2]) == where
+    lines = shrinkage(Release(LIVE, "2026-01-07T14:06:58Z", 210, ()), months, answers, consent)
+    assert [(line.month, line.rows_now) for line in lines] == where
+
+
+@pytest.mark.parametrize(
+    ("months", "loss", "words"),
+    [
+        (13, 60, "rows 1,300 → 520, most in 2024-01 (100 → 40)"),  # too many to name in one sentence
+        (3, 20, "rows 300 → 240, most in 2024-01 (100 → 80), 2024-02 (100 → 80)"),  # each within its limits
+    ],
+)
+def test_what_few_months_dont_explain_is_held_as_a_whole(known, months, loss, words):
+    record = next(iter(known[0].values()))
+    windows = [Window(LIVE, month) for month in months_between("2024-01", "2025-12")[:months]]
+    records = {window: replace(record, rows_landed=100) for window in windows}
+    answers = dict.fromkeys(windows, replace(EMPTY, rows=100 - loss))
+    release = Release(LIVE, "2026-01-07T14:06:58Z", months * (100 - loss), ())
+    [line] = shrinkage(release, records, answers, [])
+    assert (line.month, line.why.startswith(words)) == ("all", True)
 
 
 def test_with_consent_a_held_or_shrunken_release_is_followed(portal, ask, known):

@@ -52,17 +52,17 @@ def raw_fields(raw_dir: Path, months: Months) -> Finding:
 def portal_size(connection: sa.Connection) -> Finding:
     """No dataset lost more of its rows than we follow without consent."""
     problems, counts = [], {}
-    held = {line.dataset: line for line in holds.held(connection) if line.month == holds.WHOLE}
     for dataset in (LIVE, ARCHIVE):
-        known, here = ledger.last_release(connection, dataset), ledger.rows_landed(connection, dataset)
+        known, rows = ledger.last_release(connection, dataset), ledger.rows_landed(connection, dataset)
         if known is None:
             continue
         counts[f"{dataset} rows"] = known.records_count
-        if known.state == "held" and shrank(known.records_count, here):
-            lines = [held[dataset]] if dataset in held else []
-            where = lines[0].why if lines else f"rows {here:,} → {known.records_count:,}"
+        if known.state == "held" and shrank(known.records_count, rows):
+            lines = [line for line in holds.held(connection) if line.dataset == dataset]
+            months = "".join(f"; {line}" for line in lines if line.month != holds.WHOLE)
             problems.append(
-                f"{dataset}: {where} ({known.data_processed}). Nothing was taken over. {holds.advice(lines)}"
+                f"{dataset}: rows {rows:,} → {known.records_count:,}{months} ({known.data_processed}). Nothing was taken over. "
+                f"{holds.advice(lines)}"
             )
     return Finding(problems, counts=counts)
 
