@@ -75,7 +75,7 @@ class Check:
 
 DESCRIPTIONS = {
     "raw_count_equals_portal_count": "Every landed file holds as many rows as the portal counted before and after the export.",
-    "portal_has_not_shrunk": "The portal did not lose more than 1 % of the rows that we hold.",
+    "portal_has_not_shrunk": "The portal did not lose more than 25 rows and 2 % of those that we hold.",
     "portal_fields_are_known": "The portal serves the fields that we know, in the order that we know (warns).",
     "there_are_22_areas": "There are 22 local areas, and each one's centre lies inside it.",
     "every_row_is_accounted_for": "landed = stored + quarantined, month by month, by files, ledger and tables.",
