@@ -24,7 +24,8 @@ def write(connection: sa.Connection, plan: Plan) -> str:
     values = {
         "why": plan.why,
         "releases": json.dumps(
-            [[each.dataset, each.data_processed, each.records_count, each.told_at] for each in plan.releases]
+            # Of the portal's clock the month only: a second later it is the same plan.
+            [[each.dataset, each.data_processed, each.records_count, each.last_month] for each in plan.releases]
         ),
         "windows": json.dumps(
             [[*_parts(window), digest, window in plan.reread] for window, digest in sorted(plan.stale.items())]
@@ -47,7 +48,7 @@ def find(connection: sa.Connection, name: str) -> Plan | None:
     return Plan(
         "load",
         why,
-        tuple(Release(dataset, at, rows, fields=(), told_at=told_at) for dataset, at, rows, told_at in releases),
+        tuple(Release(dataset, at, rows, fields=(), told_at=month) for dataset, at, rows, month in releases),
         {Window(dataset, month): digest for dataset, month, digest, _ in windows},
         frozenset(Window(dataset, month) for dataset, month, _, reread in windows if reread),
     )

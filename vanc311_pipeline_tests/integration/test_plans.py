@@ -43,6 +43,15 @@ def test_a_plan_is_found_as_it_was_written(warehouse, stale, data):
         assert plans.write(connection, plan) == name  # so the run request of a lost tick is made again as it was
 
 
+def test_a_plan_has_the_same_name_a_second_later_and_the_month_of_the_portals_clock(warehouse):
+    clock = ("2026-09-01T00:00:01Z", "2026-09-01T00:00:02Z")
+    made = [Plan("load", "because", tuple(replace(each, told_at=at) for each in RELEASES)) for at in clock]
+    with warehouse.write() as connection:
+        first, second = (plans.write(connection, plan) for plan in made)
+        assert first == second
+        assert {release.last_month for release in plans.find(connection, first).releases} == {"2026-09"}
+
+
 def test_plans_of_more_than_a_week_ago_are_forgotten(warehouse):
     with warehouse.write() as connection:
         old = plans.write(connection, Plan("load", "old", RELEASES[:1]))
