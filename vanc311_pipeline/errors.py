@@ -28,6 +28,8 @@ EXIT_DONE, EXIT_INTEGRITY, EXIT_USAGE, EXIT_PORTAL, EXIT_INTERRUPTED = 0, 1, 2, 
 
 def printable(text: str) -> str:
     """The text with every character that a terminal might obey, or can't show, as its escape; line ends stay."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 

@@ -38,6 +38,7 @@ KINDS = {
     "range-not-satisfiable": (416, "The file is shorter"),
     "http-version": (505, "HTTP/1.0 can't take an answer that is made while it is sent"),
     "internal-error": (500, "Something is wrong in this program"),
+    "not-drawn": (503, "The picture can't be drawn"),
     "took-too-long": (503, "The question took too long"),
     "busy": (503, "Too many wait for an answer"),
     "not-published": (503, "There is no published file to answer from"),

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
-import vl_convert
 
 from vanc311_pipeline.charts import theme
+from vanc311_pipeline.charts.renderer import renderer
+from vanc311_pipeline.errors import printable
 from vanc311_pipeline.settings import LICENCE
 
 Width = int | Literal["container"]
@@ -52,6 +53,7 @@ class Figure:
         # Checking it against the schema takes longer than making it; the tests draw every figure.
         spec: dict[str, Any] = self.chart.to_dict(format="vega-lite", validate=False)
         spec.pop("config", None)
+        spec.pop("$schema", None)  # an address of another host
         spec["description"] = self.description
         if self.height:
             spec |= {"width": width, "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
@@ -60,13 +62,39 @@ class Figure:
         if title:
             subtitle = [*_lines(self.note), *(line for note in self.notes for line in _lines(note)), LICENCE]
             spec["title"] = {"text": _lines(self.finding, 0.75), "subtitle": subtitle}
-        return spec
+        return dict(_drawable(spec))
 
     def svg(self, mode: theme.Mode = "light", width: int = 720) -> str:
-        return str(vl_convert.vegalite_to_svg(self.specification(mode=mode, width=width)))
+        """
+        Raises:
+            NotDrawn: it can't be drawn.
+        """
+        return str(renderer.draw("vegalite_to_svg", self._alone(mode, width)))
 
     def png(self, mode: theme.Mode = "light", width: int = 720, scale: float = 1) -> bytes:
-        return bytes(vl_convert.vegalite_to_png(self.specification(mode=mode, width=width), scale=scale))
+        """
+        Raises:
+            NotDrawn: it can't be drawn.
+        """
+        return bytes(renderer.draw("vegalite_to_png", self._alone(mode, width), scale=scale))
+
+    def _alone(self, mode: theme.Mode, width: int) -> dict[str, Any]:
+        """The specification of a picture that stands alone: it leads nowhere, since it does not know where it stands."""
+        spec = self.specification(mode=mode, width=width)
+        for part in (spec, *spec.get("hconcat", [])):
+            part.get("encoding", {}).pop("href", None)
+        return spec
+
+
+def _drawable(part: Any) -> Any:
+    """Part of a specification in which every character can be shown: of some others a renderer dies."""
+    if isinstance(part, str):
+        return printable(part)
+    if isinstance(part, list):
+        return [_drawable(each) for each in part]
+    if isinstance(part, dict):
+        return {name: _drawable(each) for name, each in part.items()}
+    return part
 
 
 def _lines(text: str, share: float = 1) -> list[str]:

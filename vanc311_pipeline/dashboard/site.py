@@ -13,7 +13,6 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 import anyio.to_thread
-import vl_convert
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,9 +20,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vanc311_pipeline.api.problems import problem
 from vanc311_pipeline.charts import theme, words
 from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.charts.renderer import NotDrawn, renderer
 from vanc311_pipeline.dashboard import numbers, quality, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
+from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
@@ -37,6 +38,9 @@ POLICY = (
 )
 """Nothing from elsewhere, nothing inline."""
 
+ALONE = "default-src 'none'; frame-ancestors 'none'; sandbox"
+"""A picture asks for nothing and runs nothing, also where it is opened by itself."""
+
 
 @cache
 def _templates() -> Environment:
@@ -46,6 +50,9 @@ def _templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda shown: (
+            printable(shown) if type(shown) is str else shown
+        ),  # not Markup: what it holds was seen here
     )
     made.filters |= {
         "whole": words.whole,
@@ -69,7 +76,7 @@ BUNDLED = "window.vegaEmbed = vegaEmbed;"
 def _static(file: str) -> bytes:
     """A style or a script; Vega's is the one that vl-convert carries."""
     if file == "vega.js":
-        return str(vl_convert.javascript_bundle(BUNDLED)).encode()
+        return str(renderer.draw("javascript_bundle", BUNDLED)).encode()
     return STATIC.joinpath(file).read_bytes()
 
 
@@ -109,7 +116,10 @@ def dashboard() -> APIRouter:
             if only.encode() != raw_path + (b"?" + query if query else b""):
                 return RedirectResponse(only, 308)
             make = partial(fill, request)
-            return await (request.app.state.drawing.run(make) if drawn else anyio.to_thread.run_sync(make))
+            try:
+                return await (request.app.state.drawing.run(make) if drawn else anyio.to_thread.run_sync(make))
+            except NotDrawn as error:
+                return problem("not-drawn", str(error))
 
         router.add_route(path, answer, methods=["GET"])
 
@@ -236,16 +246,18 @@ def _figure_file(name: str, kind: str, request: Request) -> Response:
         "csv": lambda: _csv(figure),
         "json": lambda: json.dumps(figure.specification(mode=mode)),
     }
-    content = contents[kind]()
-    return Response(
-        content, media_type=KINDS[kind], headers={"Content-Disposition": f'inline; filename="{name}.{kind}"'}
-    )
+    headers = {"Content-Disposition": f'inline; filename="{name}.{kind}"', "Content-Security-Policy": ALONE}
+    return Response(contents[kind](), media_type=KINDS[kind], headers=headers)
 
 
-def _csv(figure: Figure) -> str:
-    """The rows, after lines that say what they are."""
-    said = (figure.finding, figure.note, *figure.notes, figure.meaning, LICENCE)
-    return "".join(f"# {line}\r\n" for line in said) + str(figure.rows.to_csv(index=False, lineterminator="\r\n"))
+def _csv(figure: Figure) -> bytes:
+    """The rows, for whoever opens them with a double click: Excel takes them for UTF-8 by their mark, and no name for a formula."""
+    rows = figure.rows.map(lambda cell: _harmless(printable(cell)) if isinstance(cell, str) else cell)
+    return rows.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _quality(release: Release) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import dagster as dg
+import pandas as pd
 import pytest
 import requests
 
@@ -72,7 +73,7 @@ def test_a_page_asks_for_nothing_from_elsewhere_and_runs_nothing_inline(site, pa
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert len(answer.raw.headers.getlist("Content-Security-Policy")) == 1
-    assert not re.findall(r'(?:src|href)="(?:https?:)?//', answer.text)
+    assert not re.findall(r"""https?://|(?:src|href)=["']//""", answer.text)
     assert not re.findall(r"<style|\sstyle=|\son\w+=", answer.text)
     assert all('type="application/json"' in tag or "src=" in tag for tag in re.findall(r"<script[^>]*>", answer.text))
 
@@ -121,10 +122,12 @@ def test_a_figure_is_there_as_picture_and_as_table_with_the_same_numbers(site, n
     answers = {kind: get(f"{site}/figures/{name}.{kind}?period=all") for kind in ("svg", "png", "csv", "json")}
     assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(answers, 200)
     assert LICENCE in "".join(ElementTree.fromstring(answers["svg"].text).itertext())
+    assert set(re.findall(r"https?://[^/\"]*", answers["svg"].text)) == {"http://www.w3.org"}
+    assert "default-src 'none'" in answers["svg"].headers["Content-Security-Policy"]
     assert answers["png"].content.startswith(b"\x89PNG")
-    lines = answers["csv"].text.splitlines()
-    assert f"# {LICENCE}" in lines
-    rows = list(csv.reader(io.StringIO("\n".join(line for line in lines if not line.startswith("#")))))
+    rows = list(csv.reader(io.StringIO(answers["csv"].content.decode("utf-8-sig"), newline="")))
+    read = pd.read_csv(io.BytesIO(answers["csv"].content))
+    assert (list(read.columns), len(read)) == (rows[0], len(rows) - 1)
     page = get(f"{site}/?period=all").text
     section = page[page.index(f'id="{name}"') :]
     shown = section[: section.index("</figure>")]
@@ -210,8 +213,13 @@ def test_the_first_view_is_small(site):
     assert sum(sizes) < 400_000
 
 
-HOSTILE_AREA = "Kitsilano<script>alert(1)</script>"
-HOSTILE_ISSUE = "Pot/hole \"Case\" <img src=x onerror=alert(1)> {{ 7*7 }} & 'more' ; DROP TABLE release --"
+HOSTILE_AREA = "=Kitsilano<script>alert(1)</script>\x1a\ufffe"
+HOSTILE_ISSUE = (
+    "Pot/hole \"Case\" <img src=x onerror=alert(1)> {{ 7*7 }} & 'more' ; DROP TABLE release -- \x1a\x9b\u202e"
+)
+
+
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e\ufffe]")
 
 
 @pytest.fixture
@@ -235,7 +243,18 @@ def test_hostile_names_are_shown_as_names(hostile):
         assert "<script>alert" not in answer.text
         assert "<img src=x" not in answer.text
         assert "49" not in re.findall(r"<h1>(.*?)</h1>", answer.text)[0]
-    assert HOSTILE_ISSUE in text_of(get(f"{hostile}/issues/{issue}").text.replace("&lt;", "‹")).replace("‹", "<")
+        assert not CONTROL.search(answer.text)
+    shown = HOSTILE_ISSUE.replace("\x1a\x9b\u202e", r"\x1a\x9b\u202e")
+    assert shown in text_of(get(f"{hostile}/issues/{issue}").text.replace("&lt;", "‹")).replace("‹", "<")
+    for figure in ("map", "areas-closings", f"opened-and-closed?issue={issue}&period=all"):
+        name, _, query = figure.partition("?")
+        for kind in ("svg", "png", "json", "csv"):
+            answer = get(f"{hostile}/figures/{name}.{kind}?{query}")
+            assert answer.status_code == 200, answer.text
+            assert kind == "png" or not CONTROL.search(answer.text)
+    areas = pd.read_csv(io.BytesIO(get(f"{hostile}/figures/areas-closings.csv").content))["local_area"]
+    assert sum(area.startswith("'=Kitsilano<script>") for area in areas) == 1
+    assert not any(area.startswith("=") for area in areas)
     svg = get(f"{hostile}/figures/opened-and-closed.svg?issue={issue}&period=all")
     assert HOSTILE_ISSUE[:20] in "".join(ElementTree.fromstring(svg.text).itertext())
 

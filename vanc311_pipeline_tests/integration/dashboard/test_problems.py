@@ -1,11 +1,14 @@
 """What there is instead of an answer: a page for browsers, problem details for programs, and a line in the log if it is our fault."""
 
 import logging
+import os
+import signal
 
 import pytest
 import requests
 
 from vanc311_pipeline.api.negotiation import PROBLEM
+from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.dashboard.site import POLICY
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
@@ -66,3 +69,12 @@ def test_a_fault_of_ours_costs_a_short_line_and_not_one_for_each_who_finds_it(ow
         for _ in range(40):
             assert requests.get(f"{address}/figures/backlog.csv", timeout=60).status_code == 500
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) <= 20
+
+
+def test_a_renderer_that_dies_costs_one_answer(site, own_file):
+    with served(own_file) as address:
+        assert requests.get(f"{address}/figures/outcomes.svg", timeout=60).status_code == 200
+        os.kill(renderer.process.pid, signal.SIGKILL)
+        lost = requests.get(f"{address}/figures/backlog.svg", headers=BROWSER, timeout=60)
+        assert (lost.status_code, "Its numbers are whole" in lost.text) == (503, True)
+        assert requests.get(f"{address}/figures/backlog.svg", timeout=60).status_code == 200
