@@ -51,8 +51,7 @@ STATIC_BEFORE = date(2022, 8, 17)
 MAY_MOVE_ROWS = 25
 MAY_MOVE_SHARE = 0.02
 MAY_GROW_SHARE = 0.1
-MAY_GROW_TIMES = 3
-MAY_LOSE_WITHIN_DAYS = 30  # what may be lost at once may not be lost again and again
+MAY_GROW_TIMES = 10
 ENDED_DAYS = 2  # after its last day a month is whole: a release holds what was entered until the evening before
 
 # The deep pass: every month is read again within 30 days, though its fingerprint stands still. A month that was read in

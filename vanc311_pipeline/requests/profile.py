@@ -5,7 +5,7 @@ done with a month that is held (`warehouse.restraint`). Pure functions.
 
 Natural are new requests, closings in any number, renamed issue types, and edits, deletions and late entries of some rows.
 Everything else that moves by more than the limits of `settings` is not the city's work but its portal's fault, until somebody
-says otherwise: rows that go, at once or little by little, rows that can't be read, opening instants that move, columns that are
+says otherwise: rows that go, rows that can't be read, opening instants that move, columns that are
 emptied or filled at once or say the same everywhere, points outside the city, closings that are taken back, a status that was
 never seen, the same row twice, more rows than such a month can have.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 import pandas as pd
 
 from vanc311_pipeline.requests.changes import CONTENT, LABEL
-from vanc311_pipeline.settings import CITY_BOUNDS, MAY_LOSE_WITHIN_DAYS, MAY_MOVE_ROWS
+from vanc311_pipeline.settings import CITY_BOUNDS, MAY_MOVE_ROWS
 
 COLUMNS = (*LABEL, "opened_at", *CONTENT)
 """What a request says; two rows that are equal in all of it are one request told twice."""
@@ -49,8 +49,6 @@ class Profile:
     """Rows of each value of the columns that name something."""
     moved: int = field(default=0, compare=False)
     """Rows held before whose opening instant no row has now."""
-    earlier: int = field(default=0, compare=False)
-    """Rows stored at the beginning of the last days, but for what somebody agreed to; at least those stored now."""
 
     @property
     def rows(self) -> int:
@@ -118,8 +116,6 @@ def _excesses(before: Profile, after: Profile, may_move: int, most: int | None) 
         yield f"rows {before.rows:,} → {after.rows:,}"
     elif -more > may_move:
         yield f"rows that can be used {before.stored:,} → {after.stored:,}"
-    elif more < 0 and before.earlier - after.stored > may_move:
-        yield f"rows that can be used {before.earlier:,} → {after.stored:,} within {MAY_LOSE_WITHIN_DAYS} days"
     if most is not None and after.rows > most:
         yield f"rows {before.rows:,} → {after.rows:,}, more than the {most:,} that are plausible"
     if after.moved > max(0, -more) + may_move:

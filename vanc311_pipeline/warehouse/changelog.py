@@ -6,7 +6,6 @@ out what changed (`requests.changes`). Callers pass the connection: an entry is 
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,18 +70,6 @@ def accepted_since(connection: sa.Connection, instant: str) -> set[str]:
     """The months, or `all`, that were followed by consent since then."""
     table = accepted_losses
     return set(connection.scalars(sa.select(table.c.partition_month).where(table.c.accepted_at >= instant)))
-
-
-def net_loss(connection: sa.Connection, month: str, days: int) -> int:
-    """How many more of a month's requests vanished than were opened in the last days, but for what somebody agreed to."""
-    table, since = request_changes, datetime.now(UTC) - timedelta(days=days)
-    sign = sa.case((table.c.kind == "vanished", 1), (table.c.kind == "opened", -1), else_=0)
-    query = sa.select(sa.func.sum(sign)).where(
-        table.c.partition_month == month,
-        table.c.seen_at >= f"{since:%Y-%m-%dT%H:%M:%SZ}",
-        table.c.run_id.not_in(sa.select(accepted_losses.c.run_id)),
-    )
-    return connection.scalar(query) or 0
 
 
 def log_reading(

@@ -32,12 +32,11 @@ from vanc311_pipeline.settings import (
     ENDED_DAYS,
     MAY_GROW_SHARE,
     MAY_GROW_TIMES,
-    MAY_LOSE_WITHIN_DAYS,
     MAY_MOVE_ROWS,
     MAY_MOVE_SHARE,
     UNDATED,
 )
-from vanc311_pipeline.warehouse import changelog, holds, ledger
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.holds import WHOLE, Hold, accepts
 from vanc311_pipeline.warehouse.ledger import MonthRecord
 from vanc311_pipeline.warehouse.loading import clean_month
@@ -163,10 +162,7 @@ def profiles(connection: sa.Connection, month: str, parts: Parts, areas: Sequenc
     served = pd.concat([part.requests for part in cleaned], ignore_index=True)
     instants = pd.to_datetime(stored["opened_at"], utc=True).astype(served["opened_at"].dtype)
     return (
-        replace(
-            profile_of(stored, connection.scalar(quarantined) or 0),
-            earlier=len(stored) + max(0, changelog.net_loss(connection, month, MAY_LOSE_WITHIN_DAYS)),
-        ),
+        profile_of(stored, connection.scalar(quarantined) or 0),
         replace(
             profile_of(served, sum(len(part.quarantined) for part in cleaned)),
             moved=instants_gone(instants, served["opened_at"]),

@@ -205,19 +205,6 @@ def test_a_month_comes_to_no_more_rows_than_are_plausible():
 
 
 @pytest.mark.parametrize(
-    ("earlier", "before", "now", "why"),
-    [
-        (100, 76, 75, []),
-        (100, 75, 74, ["rows that can be used 100 → 74 within 30 days"]),
-        (100, 74, 74, []),  # nothing goes any more
-        (100, 74, 80, []),
-    ],
-)
-def test_what_may_not_be_lost_at_once_may_not_be_lost_little_by_little(earlier, before, now, why):
-    assert excesses(Profile(stored=before, earlier=earlier), Profile(stored=now), limit(100, MAY_MOVE_SHARE)) == why
-
-
-@pytest.mark.parametrize(
     ("before", "now", "why"),
     [
         (100, 75, []),  # 25 rows may go from any month
