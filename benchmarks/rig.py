@@ -45,9 +45,6 @@ COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on,
 FIRST_YEAR = "2009"  # rows opened earlier can't be keyed
 OLD_SPELLINGS = {"Arbutus-Ridge": "Arbutus Ridge"}  # what the edit `new_area` makes
 # Dagster writes this straight to the error stream, before our message, when its own storage can't take an event.
-DAGSTERS_OWN = re.compile(
-    r"^Exception while writing logger call to event log: .*?(?=^Exception while|^Error:|\Z)", re.M | re.S
-)
 HANGS_SECONDS = 600  # far beyond any sync of these sizes: only a process that hangs meets it
 
 
@@ -403,14 +400,13 @@ def converged(home: Home, city: City, *words: str) -> list[str]:
 def unclear(ended: Ended, codes: Sequence[int], words: str) -> list[str]:
     """What is wrong with how a sync failed: it must end with one of the codes, and say so in one message with the words."""
     problems = []
-    said = DAGSTERS_OWN.sub("", ended.err)
     if ended.code not in codes:
         problems.append(f"it ended with {ended.code}, not with one of {codes}")
     if "Traceback" in ended.err + ended.out:
         problems.append("it showed a traceback")
-    if said.count("Error:") != 1 or not said.startswith("Error:"):
+    if ended.err.count("Error:") != 1 or not ended.err.startswith("Error:"):
         problems.append("it did not say one message on the error stream, and nothing else")
-    if not re.search(words, said, re.IGNORECASE):
+    if not re.search(words, ended.err, re.IGNORECASE):
         problems.append(f"its message has none of {words!r}")
     return [f"{'; '.join(problems)} ({ended.phase}): {ended.err[:300]!r} … {ended.err[-300:]!r}"] if problems else []
 

@@ -31,6 +31,14 @@ _SQLITE_REFUSALS = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
 }
+_SQLITE_SENTENCES = {
+    "database or disk is full",
+    "disk I/O error",
+    "attempt to write a readonly database",
+    "unable to open database file",
+    "access permission denied",
+}
+"""What SQLite says of these."""
 
 
 @contextmanager
@@ -57,6 +65,11 @@ def refusal(error: BaseException | None) -> str | None:
             return str(origin)
         error = error.__cause__
     return None
+
+
+def is_refusal(kind: str, sentence: str) -> bool:
+    """The same of an error of which only the name of its class and its words are left."""
+    return kind in ("OSError", "PermissionError") or (kind == "OperationalError" and sentence in _SQLITE_SENTENCES)
 
 
 def in_words(refused: str, place: Path | None = None) -> str:

@@ -29,13 +29,14 @@ from vanc311_pipeline import errors
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.disk import in_words
+from vanc311_pipeline.disk import in_words, is_refusal
 from vanc311_pipeline.entry import asked_to_end
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageError
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.failures import words_of_checks
 from vanc311_pipeline.orchestration.job import sync as sync_job
+from vanc311_pipeline.orchestration.logs import without_lost_events
 from vanc311_pipeline.orchestration.measures import write_measures
 from vanc311_pipeline.orchestration.planning import keep, plan_now, why_publish_again
 from vanc311_pipeline.orchestration.resources import open_portal
@@ -47,7 +48,6 @@ from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
 
 REPLANS = 3
-_REFUSALS = ("OSError", "PermissionError")
 _INTERRUPTIONS = (DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 
 
@@ -179,15 +179,16 @@ def in_process(
         config: of the steps that take any, by name.
     """
     try:
-        return job.execute_in_process(
-            instance=instance,
-            tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline"},
-            run_config={
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                "ops": {step: {"config": values} for step, values in (config or {}).items()},
-            },
-            raise_on_error=False,
-        )
+        with without_lost_events():
+            return job.execute_in_process(
+                instance=instance,
+                tags={**tags, ".dagster/repository": "__repository__@vanc311_pipeline"},
+                run_config={
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    "ops": {step: {"config": values} for step, values in (config or {}).items()},
+                },
+                raise_on_error=False,
+            )
     except (DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
         raise Interrupted from error
 
@@ -225,7 +226,7 @@ def _ours(error: SerializableErrorInfo | None) -> Failed | None:
             return Failed(message, kind.exit_code, kind.__name__)
         if error.cls_name in _INTERRUPTIONS:
             return Failed(str(Interrupted()), Interrupted.exit_code, Interrupted.__name__)
-        if error.cls_name in _REFUSALS:
+        if is_refusal(error.cls_name or "", message):
             return Failed(in_words(message), StorageError.exit_code, StorageError.__name__)
         error = error.cause
     return None

@@ -5,6 +5,10 @@ form (`vanc311_pipeline.logs`), and what a run keeps of itself, in every detail,
 """
 
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from typing import Any, TextIO, cast
 
 import dagster as dg
 from dagster._core.execution import context_creation_job
@@ -39,3 +43,24 @@ def _without_objects(record: logging.LogRecord) -> bool:
     for name in (LOG_RECORD_EVENT_ATTR, LOG_RECORD_EVENT_BATCH_METADATA_ATTR, LOG_RECORD_METADATA_ATTR):
         record.__dict__.pop(name, None)
     return True
+
+
+@contextmanager
+def without_lost_events() -> Iterator[None]:
+    """Leave out what Dagster writes to standard error, past every log, of each event that it could not keep: a page of SQL. If the
+    run needs the event, it ends with that very error.
+    """
+    with redirect_stderr(cast(TextIO, _WithoutLostEvents(sys.stderr))):
+        yield
+
+
+class _WithoutLostEvents:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        lost_event = text.startswith("Exception while writing logger call to event log")
+        return len(text) if lost_event else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

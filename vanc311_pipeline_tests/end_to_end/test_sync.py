@@ -20,10 +20,13 @@ from datetime import timedelta
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from vanc311_pipeline.cli import main, vanc311
+from vanc311_pipeline.commands.sync import in_process, reason_of_failure
 from vanc311_pipeline.portal.standin import Fault, Options, StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
@@ -300,6 +303,49 @@ def test_the_words_of_a_hold_name_a_command_that_ends_it(pipeline, portal, run):
     assert ended.exit_code == 0, ended.err
     assert "Consent that was not needed, because nothing of it was held: 2024-05." in ended.out
     assert pipeline.rows() == expected(portal.frame)
+
+
+# -- a disk that is full -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_room_for_events():
+    """The log that Dagster keeps of a run can grow to so many pages of 4 kB."""
+
+    def limit(raw: sqlite3.Connection, _: object) -> None:
+        [(_, _, file)] = raw.execute("PRAGMA database_list")
+        if "/history/runs/" in file and not file.endswith("index.db"):
+            raw.execute("PRAGMA max_page_count = 64")
+
+    sa.event.listen(sa.Engine, "connect", limit)
+    yield
+    sa.event.remove(sa.Engine, "connect", limit)
+
+
+@pytest.mark.usefixtures("no_room_for_events")
+def test_no_room_for_dagsters_events_is_one_sentence_of_ours(pipeline, run):
+    before = pipeline.file()
+    ended = run(pipeline, "sync", "--months", "2024-05..2024-07")
+    assert (ended.exit_code, ended.err.count("\n")) == (2, 1)
+    assert ended.err.startswith("Error: The disk refused")
+    assert pipeline.file() == before
+
+
+@dg.op
+def fills_its_disk():
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE full (text)")
+        connection.exec_driver_sql("PRAGMA max_page_count = 3")
+        connection.exec_driver_sql("INSERT INTO full VALUES (?)", ("much" * 10_000,))
+
+
+def test_a_refusal_of_the_disk_that_ends_a_step_is_told_as_one():
+    job = dg.GraphDefinition("job", node_defs=[fills_its_disk]).to_job()
+    with dg.DagsterInstance.ephemeral() as instance:
+        reason = reason_of_failure(in_process(job, instance, {}))
+    assert (reason.exit_code, reason.kind) == (2, "StorageError")
+    assert "database or disk is full" in str(reason)
 
 
 # -- wrong usage, and the sample -------------------------------------------------------------------------------------------
