@@ -7,7 +7,7 @@ A run of `sync` that was told no months goes by a plan (`orchestration.planning`
 that it really loaded. Every other run (a backfill, a hand-made materialization) does what it was told to, always.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import dagster as dg
 import sqlalchemy as sa
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.storage.tags import EXTERNALLY_MANAGED_ASSETS_TAG
 from pydantic import Field
 
 from vanc311_pipeline import schema
@@ -95,7 +96,7 @@ def raw_service_requests(
     portal: PortalResource,
     store: StoreResource,
     progress: dg.ResourceParam[Progress],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Each UTC month exactly as the portal served it, every column that came, as text, in one Parquet file.
 
     A month counts only if its rows equal the portal's own count before and after, while the release stood still;
@@ -129,7 +130,7 @@ def raw_service_requests(
             _report_month(context, month, _raw_metadata(store.raw_dir, month, actions))
     except PipelineError as error:
         raise failure_or_retry(error, context.op_execution_context, portal) from error
-    return dg.MaterializeResult(
+    result = dg.MaterializeResult[None](
         data_version=dg.DataVersion(context.run.run_id),  # else it would be that of the code, whatever was fetched
         metadata={
             "windows fetched": sum(action == "fetched" for action in actions.values()),
@@ -137,6 +138,7 @@ def raw_service_requests(
             "dagster/uri": str(store.raw_dir),
         },
     )
+    yield from _reported(context, result, {window.month for window in actions})
 
 
 def _begin(served: Sequence[Release], warehouse: Warehouse, consent: Consent, run_id: str) -> dict[str, Release]:
@@ -274,7 +276,7 @@ def local_areas(
 )
 def service_requests(
     context: dg.AssetExecutionContext, config: Consent, store: StoreResource, progress: dg.ResourceParam[Progress]
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Every request, cleaned, typed and with an id of its own; each month in one transaction.
 
     Rows that can't be keyed go to `quarantined_requests` with the reason: landed = stored + quarantined. Any other field
@@ -309,7 +311,8 @@ def service_requests(
     # With the newest month only: what a run of many months returns is copied into the event of each.
     newest = {"preview": columns.preview(warehouse, schema.service_requests)}
     context.add_asset_metadata(newest, partition_key=context.partition_keys[-1])
-    return dg.MaterializeResult(metadata=_summary(warehouse, loads))
+    loaded = {load.month for load in loads if load.action == "loaded"}
+    yield from _reported(context, dg.MaterializeResult[None](metadata=_summary(warehouse, loads)), loaded)
 
 
 def _parts(raw_dir: Path, month: str) -> Parts:
@@ -358,6 +361,16 @@ def _report_month(context: dg.AssetExecutionContext, month: str, metadata: dict[
     # No code version: without the inputs' versions, which only Dagster's own report has, the month would be stale for ever.
     tags = {DATA_VERSION_TAG: context.run.run_id}
     context.log_event(dg.AssetMaterialization(context.asset_key, partition=month, metadata=metadata, tags=tags))
+
+
+def _reported(
+    context: dg.AssetExecutionContext, result: dg.MaterializeResult[None], loaded: Collection[str]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """A step's result. Dagster is to report nothing of a planned run's partition while it takes it, unless that month was loaded."""
+    silent = is_planned(context.run) and not set(loaded) & set(context.partition_keys)
+    dict.update(context.run.tags, {EXTERNALLY_MANAGED_ASSETS_TAG: str(silent).lower()})
+    yield result
+    dict.update(context.run.tags, {EXTERNALLY_MANAGED_ASSETS_TAG: "false"})
 
 
 def _request_metadata(load: MonthLoad) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Tags of a run: what it is to do, so that a person sees why it was made. A plan is named, and stands in the warehouse.
 
 A run that goes by a plan is of one partition in Dagster's eyes, the newest month that it loads, because Dagster reports every
-partition of a run as made, and takes no run of partitioned assets without one. Its other months it reports itself.
+partition of a run as made, and takes no run of partitioned assets without one. Its other months it reports itself; where it loads
+nothing, it is of the running month and reports none.
 
 What belongs here: the tags' names and values. What does not: making the plan (`vanc311_pipeline.plan`) and keeping it
 (`warehouse.plans`). No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.

@@ -113,6 +113,18 @@ def test_a_run_that_was_told_nothing_plans_for_itself_and_reports_the_months_tha
     assert {record.run_id for record in checks.values()} == {run.run_id}
 
 
+def test_a_run_that_finds_nothing_to_load_claims_no_month(copied, launch):
+    copied.published_path.unlink()
+    for why in ("making it again", "Nothing changed"):
+        succeeded, run, instance = launch()
+        assert succeeded
+        assert why in run.tags[WHY_TAG]
+        for asset in ("raw_service_requests", "service_requests"):
+            assert months_reported(instance, asset) == set(), asset
+            assert not instance.get_latest_materialization_event(dg.AssetKey(asset))
+    assert instance.get_latest_materialization_event(dg.AssetKey("published_database")).run_id == run.run_id
+
+
 def test_a_run_that_was_told_a_month_loads_it_whatever_the_portal_says(launch):
     succeeded, _, instance = launch(partition_key="2024-05")
     assert succeeded
