@@ -8,9 +8,9 @@ refused there.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,10 +37,17 @@ class Listing:
     question: Question
     keys: tuple[sa.ColumnElement[Any], ...]
     descending: bool = False
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """The values of the question's parameters, so that one question serves all of them: making it takes longer than asking it."""
 
-    @cached_property
+    @property
     def columns(self) -> list[str]:
-        return [str(column.key) for column in self.question.selected_columns]
+        return _columns(self.question)
+
+
+@lru_cache
+def _columns(question: Question) -> list[str]:
+    return [str(column.key) for column in question.selected_columns]
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Page:
     """Where the next page begins; None if this is the last."""
 
 
+@cache
 def rowid(table: sa.Table) -> sa.ColumnElement[int]:
     """SQLite's own key: the order in which the rows were written."""
     return sa.literal_column(f"{table.name}.rowid", sa.INTEGER)
@@ -57,11 +65,9 @@ def rowid(table: sa.Table) -> sa.ColumnElement[int]:
 
 def read_page(release: Release, listing: Listing, after: Place | None, limit: int) -> Page:
     """The rows of a listing that follow a place, at most `limit`."""
-    question = listing.question.add_columns(*listing.keys)
-    if after is not None:
-        question = question.where(_beyond(listing, after))
-    ordered = question.order_by(*(key.desc() if listing.descending else key for key in listing.keys))
-    found: Rows = release.rows(ordered.limit(limit + 1))
+    question = _page(listing.question, listing.keys, listing.descending, after is not None)
+    places = {f"after_{number}": place for number, place in enumerate(after or ())}
+    found: Rows = release.rows(question, given={**listing.given, **places, "rows": limit + 1})
     width = len(listing.columns)
     more = len(found) > limit
     return Page([row[:width] for row in found[:limit]], tuple(found[limit - 1][width:]) if more else None)
@@ -79,17 +85,20 @@ def read_all(release: Release, listing: Listing, after: Place | None = None) -> 
 
 def count(release: Release, listing: Listing) -> int:
     """How many rows the listing has."""
-    return int(
-        release.scalars(sa.select(sa.func.count()).select_from(listing.question.order_by(None).subquery("counted")))[0]
-    )
+    counted = listing.question.order_by(None).subquery("counted")
+    return int(release.rows(sa.select(sa.func.count()).select_from(counted), given=listing.given)[0][0])
 
 
-def _beyond(listing: Listing, after: Place) -> sa.ColumnElement[bool]:
-    if len(listing.keys) == 1:
-        key, place = listing.keys[0], after[0]
-        return key < place if listing.descending else key > place
-    keys, places = sa.tuple_(*listing.keys), sa.tuple_(*after)
-    return keys < places if listing.descending else keys > places
+@lru_cache
+def _page(question: Question, keys: tuple[sa.ColumnElement[Any], ...], descending: bool, goes_on: bool) -> Question:
+    question = question.add_columns(*keys)
+    if goes_on:
+        by = keys[0] if len(keys) == 1 else sa.tuple_(*keys)
+        places = [sa.bindparam(f"after_{number}", type_=key.type) for number, key in enumerate(keys)]
+        after = places[0] if len(keys) == 1 else sa.tuple_(*places)
+        question = question.where(by < after if descending else by > after)
+    ordered = question.order_by(*(key.desc() if descending else key for key in keys))
+    return ordered.limit(sa.bindparam("rows", type_=sa.INTEGER()))
 
 
 def cursor_of(release: Release, of: str, after: Place) -> str:

@@ -121,8 +121,10 @@ class Release:
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
-    def rows(self, question: Question, within: float = QUESTION_SECONDS) -> Rows:
-        """The answer to a question.
+    def rows(
+        self, question: Question, within: float = QUESTION_SECONDS, given: Mapping[str, Any] | None = None
+    ) -> Rows:
+        """The answer to a question, with the values of its parameters.
 
         Raises:
             TookTooLong: it took more than `within` seconds.
@@ -140,7 +142,7 @@ class Release:
                 deadline = time.monotonic() + within
                 raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
             try:
-                return connection.execute(question).fetchall()
+                return connection.execute(question, given).fetchall()
             except sa.exc.OperationalError as error:
                 if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                     raise TookTooLong(

@@ -3,9 +3,10 @@
 Belongs here: the filters, and the questions over service_requests and request_changes. Does not belong here: statistics.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ STANDING = [
     column for column in open_request_standing.columns if column.name not in ("request_id", "as_of", "days_open")
 ]
 DAYS_OPEN = open_request_standing.c.days_open
+
+Condition = str | tuple[str, Any]
 
 # A literal, not a bound value: SQLite uses a partial index only if the text of the question implies its condition.
 _IS_OPEN = service_requests.c.status == sa.literal_column("'Open'")
@@ -51,24 +54,14 @@ def requests(release: Release, filters: Filters, *, oldest_first: bool = False) 
     Raises:
         UnknownName: the release does not know a name.
     """
-    question = sa.select(service_requests).where(*_conditions(release, filters))
-    return Listing(question, (service_requests.c.opened_on, rowid(service_requests)), descending=not oldest_first)
+    given = _given(release, filters)
+    return Listing(_filtered(*_conditions(given)), _BY_DAY, not oldest_first, given)
 
 
 def open_requests(release: Release, filters: Filters) -> Listing:
     """The open requests that pass the filters, longest open first, and where each stands among those of its type."""
-    days = sa.func.julianday(release.about["as_of"]) - sa.func.julianday(service_requests.c.opened_on)
-    days_open = sa.func.max(0, sa.cast(days, sa.INTEGER))  # some were opened since
-    question = (
-        sa.select(service_requests, days_open.label("days_open"), *STANDING)
-        .select_from(
-            service_requests.outerjoin(
-                open_request_standing, service_requests.c.request_id == open_request_standing.c.request_id
-            )
-        )
-        .where(_IS_OPEN, *_conditions(release, filters))
-    )
-    return Listing(question, (service_requests.c.opened_on, rowid(service_requests)))
+    given = _given(release, filters)
+    return Listing(_open(*_conditions(given)), _BY_DAY, given=given | {"as_of": release.about["as_of"]})
 
 
 def changes(
@@ -142,34 +135,62 @@ def view(name: str) -> sa.TableClause:
 _history = view("request_history")
 
 
-def _conditions(release: Release, filters: Filters) -> list[sa.ColumnElement[bool]]:
+def _given(release: Release, filters: Filters) -> dict[str, Any]:
     given = {field.name: getattr(filters, field.name) for field in fields(filters)}
     for kind in ("area", "issue", "department", "status", "channel", "closure_reason", "outcome"):
         if given[kind] is not None:
             known(release, kind, given[kind])
-    return [_CONDITIONS[name](value) for name, value in given.items() if value is not None]
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in given.items()
+        if value is not None
+    }
 
 
-def _closed_as(outcome: str) -> sa.ColumnElement[bool]:
+def _conditions(given: Mapping[str, Any]) -> list[Condition]:
+    """By name; some values have one of their own."""
+    return [(name, value) if (name, value) in _CONDITIONS else name for name, value in given.items()]
+
+
+@lru_cache
+def _filtered(*conditions: Condition) -> sa.Select[Any]:
+    return sa.select(service_requests).where(*map(_CONDITIONS.__getitem__, conditions))
+
+
+@lru_cache
+def _open(*conditions: Condition) -> sa.Select[Any]:
+    days = sa.func.julianday(sa.bindparam("as_of")) - sa.func.julianday(service_requests.c.opened_on)
+    days_open = sa.func.max(0, sa.cast(days, sa.INTEGER))  # some were opened since
+    same = service_requests.c.request_id == open_request_standing.c.request_id
+    return (
+        sa.select(service_requests, days_open.label("days_open"), *STANDING)
+        .select_from(service_requests.outerjoin(open_request_standing, same))
+        .where(_IS_OPEN, *map(_CONDITIONS.__getitem__, conditions))
+    )
+
+
+def _closed_as(outcome: sa.BindParameter[str]) -> sa.ColumnElement[bool]:
     reasons = sa.select(outcome_mapping.c.closure_reason).where(outcome_mapping.c.outcome == outcome)
     reason = sa.func.coalesce(service_requests.c.closure_reason, sa.literal_column(f"'{NO_REASON}'"))
     return sa.and_(service_requests.c.status == sa.literal_column("'Close'"), reason.in_(reasons))
 
 
-_table = service_requests.c
-_CONDITIONS: dict[str, Callable[[Any], sa.ColumnElement[bool]]] = {
-    "area": lambda area: _table.local_area == area,
-    "issue": lambda issue: _table.issue_type == issue,
-    "department": lambda department: _table.department == department,
-    "status": lambda status: _IS_OPEN if status == "Open" else _table.status == status,
-    "channel": lambda channel: _table.channel == channel,
-    "closure_reason": lambda reason: (
-        _table.closure_reason.is_(None) if reason == NO_REASON else _table.closure_reason == reason
-    ),
-    "outcome": _closed_as,
-    "opened_from": lambda day: _table.opened_on >= day.isoformat(),
-    "opened_to": lambda day: _table.opened_on <= day.isoformat(),
-    "closed_from": lambda day: _table.closed_on >= day.isoformat(),
-    "closed_to": lambda day: _table.closed_on <= day.isoformat(),
-    "located": lambda located: _table.local_area.is_not(None) if located else _table.local_area.is_(None),
+_table, _value = service_requests.c, sa.bindparam
+_BY_DAY = (_table.opened_on, rowid(service_requests))
+_CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
+    "area": _table.local_area == _value("area"),
+    "issue": _table.issue_type == _value("issue"),
+    "department": _table.department == _value("department"),
+    "status": _table.status == _value("status"),
+    ("status", "Open"): _IS_OPEN,
+    "channel": _table.channel == _value("channel"),
+    "closure_reason": _table.closure_reason == _value("closure_reason"),
+    ("closure_reason", NO_REASON): _table.closure_reason.is_(None),
+    "outcome": _closed_as(_value("outcome")),
+    "opened_from": _table.opened_on >= _value("opened_from"),
+    "opened_to": _table.opened_on <= _value("opened_to"),
+    "closed_from": _table.closed_on >= _value("closed_from"),
+    "closed_to": _table.closed_on <= _value("closed_to"),
+    ("located", True): _table.local_area.is_not(None),
+    ("located", False): _table.local_area.is_(None),
 }
