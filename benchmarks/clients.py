@@ -121,12 +121,12 @@ def links(page: Reply) -> list[str]:
 
 
 async def hold(url: str, connections: int, beginning: bytes, piece: bytes, seconds: float) -> int:
-    """Open connections, send a beginning, then a piece each half second; how many are still open after so long."""
-    until = time.monotonic() + seconds
+    """Open connections, send a beginning, then a piece each half second; how many are still open when that has gone on for so long."""
 
     async def client() -> bool:
         try:
             reader, writer = await asyncio.open_connection(*_place(url))
+            until = time.monotonic() + seconds
             writer.write(beginning)
             ended = _end_of(reader)
             while time.monotonic() < until and not ended.done():

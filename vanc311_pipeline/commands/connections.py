@@ -13,8 +13,8 @@ _UNSENT_BYTES = 65_536
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 as uvicorn speaks it, within bounds. Beyond `connections`, a request is answered with 503; beyond twice as
-    many, a connection is closed at once, so that there are always descriptors left for a new release."""
+    """HTTP/1.1 as uvicorn speaks it, within bounds. Where there are `connections_answered`, a new one takes the place of the one on
+    which nothing has been asked for longest; while answers are under way on all of them, it is answered with 503."""
 
     connections_answered = 256
     request_bytes = 32_768
@@ -27,6 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.limit_concurrency = self.connections_answered
         self._bytes = 0
+        self._idle_since = 0.0
         self._asking: asyncio.TimerHandle | None = None
         self._taking: asyncio.TimerHandle | None = None
 
@@ -34,8 +35,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(_UNSENT_BYTES, 0)
         self._asking = self._abort_after(self.request_seconds)
-        if len(self.connections) > 2 * self.connections_answered:
-            transport.abort()
+        self._idle_since = self.loop.time()
+        if len(self.connections) >= self.connections_answered:
+            self._take_a_place()
 
     def data_received(self, data: bytes) -> None:
         self._bytes += len(data)
@@ -65,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._idle_since = self.loop.time()
         self._close_in_time()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -76,6 +79,23 @@ class BoundedProtocol(HttpToolsProtocol):
         for timer in (self._asking, self._taking):
             if timer is not None:
                 timer.cancel()
+
+    def _take_a_place(self) -> None:
+        idle = [
+            each
+            for each in self.connections
+            if isinstance(each, BoundedProtocol) and each._is_idle and each is not self
+        ]
+        if idle:
+            longest = min(idle, key=lambda each: each._idle_since)
+            longest.transport.abort()
+            self.connections.discard(
+                longest
+            )  # now: the loop may take in the request of the new one before it tells of this end
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _close_in_time(self) -> None:
         """A connection is closed when the rest was taken, which may be never."""
