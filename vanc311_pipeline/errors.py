@@ -4,6 +4,7 @@
     ├── SettingsError              2  a setting, an argument, a directory or a port can't be used
     │   ├── NoWarehouse               nothing was ever stored there
     │   ├── ProcessEnded              a process that was to last ended
+    │   │   └── ProcessHangs              it is there, and doesn't answer
     │   └── StorageError              the disk is full, may not be written, or fails
     ├── PortalError                3  the portal can't be reached or refuses
     │   ├── PortalUnavailable         it didn't answer usably, after every retry
@@ -22,6 +23,9 @@ gets into it. Only errors belong here.
 
 import signal
 from datetime import datetime
+
+HANGS_SECONDS = 300.0
+"""After so long without an answer a process of ours counts as one that hangs."""
 
 EXIT_DONE, EXIT_INTEGRITY, EXIT_USAGE, EXIT_PORTAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -63,6 +67,17 @@ class ProcessEnded(SettingsError):
         super().__init__(
             f"{name} {how}, though nobody asked it to; what it printed above says why, unless it was killed. The rest was ended, too. "
             "The data is not affected: start it again."
+        )
+
+
+class ProcessHangs(ProcessEnded):
+    """A process that is there did not answer for `HANGS_SECONDS`."""
+
+    def __init__(self, name: str) -> None:
+        SettingsError.__init__(
+            self,
+            f"{name} is there, but has not answered for {HANGS_SECONDS / 60:g} minutes, so it was ended, and the rest, too. The data "
+            "is not affected: start it again.",
         )
 
 

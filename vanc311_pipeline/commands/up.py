@@ -13,19 +13,22 @@ import socket
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from vanc311_pipeline.commands.children import Children
+from vanc311_pipeline.commands.health import hangs
 from vanc311_pipeline.commands.home import owned
 from vanc311_pipeline.commands.ports import address, refuse_taken_port
 from vanc311_pipeline.commands.sample import with_sample
 from vanc311_pipeline.entry import lasting
-from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded
+from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded, ProcessHangs
 from vanc311_pipeline.settings import Settings
 
 OWNER = "`vanc311 up`"
+_CODE = "code.sock"
 
 
 def run_up(settings: Settings, console: Console, *, host: str, port: int, site_port: int, sync_first: bool) -> None:
@@ -33,7 +36,7 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
 
     Raises:
         SettingsError: another one is at work in this home, a port is taken, or a directory can't be written.
-        ProcessEnded: one of the processes ended by itself.
+        ProcessEnded: one of the processes ended by itself, or the code server doesn't answer.
         SystemExit: the data can't be brought in and there is none from before; why was said.
     """
     with ExitStack() as stack, Children() as children:  # they end before what they use goes
@@ -56,7 +59,8 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
                 f"\nDagster UI: {address(host, port)}  (the schedule every_50_minutes is on; Ctrl-C stops everything)"
             )
             with lasting():
-                children.watch()
+                children.watch(until=partial(next, hangs(folder / _CODE)))
+                raise ProcessHangs("The code server")
             console.print("Ending what serves, and the schedule. The data stays as it is.")
         except ProcessEnded as error:
             children.end()
@@ -106,7 +110,7 @@ def _serve(settings: Settings, children: Children, folder: Path, host: str, port
     The code server listens on a socket in a folder of ours: nobody else on this machine can reach it, and no port is taken.
     """
     log = ["--log-level", "warning", "--log-format", settings.log_format]
-    code, workspace = folder / "code.sock", folder / "workspace.yaml"
+    code, workspace = folder / _CODE, folder / "workspace.yaml"
     server = {"socket": str(code), "location_name": "vanc311_pipeline"}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # YAML, too
     children.start("The site", ["vanc311_pipeline.cli", "serve", "--host", host, "--port", str(site_port)], settings)
