@@ -73,7 +73,7 @@ _OF_API: Headers = [
     (b"link", f'<{LICENCE_PAGE}>; rel="license"'.encode()),
     (b"link", f'<{PREFIX}/openapi.json>; rel="service-desc"'.encode()),
 ]
-_WITHOUT_RELEASE = (f"{PREFIX}/openapi.json", "/static/")
+_WITHOUT_RELEASE = (f"{PREFIX}/openapi.json", "/static/", "/robots.txt", "/favicon.ico")
 _PREFLIGHT: Headers = [
     (b"allow", METHODS.encode()),
     (b"access-control-allow-methods", METHODS.encode()),
@@ -227,7 +227,7 @@ class Delivery:
         if status == 200:
             changed = release.published_at if release and answer.lasts else None
             headers = [*headers, (b"etag", answer.etag.encode())]
-            if answer.lasts:
+            if not _has(headers, b"cache-control"):
                 headers.append(_REVALIDATE)
             if changed:
                 headers.append((b"last-modified", http_date(changed).encode()))
@@ -380,7 +380,7 @@ def _is_compressible(headers: Headers) -> bool:
 
 
 def _is_volatile(headers: Headers) -> bool:
-    return _has(headers, b"cache-control")
+    return (b"cache-control", b"no-store") in headers
 
 
 def _has(headers: Headers, wanted: bytes) -> bool:

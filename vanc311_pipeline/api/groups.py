@@ -31,7 +31,7 @@ def listed_groups(
     release = current(request, asked)
     group = asked.group(release, otherwise)
     if period is not None:
-        equal["period"] = known(release, "period", period)
+        equal["period"] = period = known(release, "period", period)
     listing = of_group(release, table, group, scope=asked.scope, **equal)
     listing = Listing(listing.question.where(*conditions), listing.keys)
     return listed(request, asked, listing, table, coverage=coverage(release, group, period))

@@ -197,7 +197,8 @@ class AskedAnyRequests(AskedRequests):
 
     status: Annotated[Name | Nothing, _meaning(service_requests.c.status)] = None
     closure_reason: Annotated[
-        Name | Nothing, Field(description="why it was closed, as the city says it; N/A stands for none")
+        Name | Nothing,
+        Field(description="why it was closed, as the city says it; N/A stands for closed without a reason"),
     ] = None
     outcome: Annotated[Name | Nothing, Field(description="closed, and for a reason of this outcome group")] = None
     closed_from: Annotated[Day | Nothing, Field(description="closed on this Vancouver date or later")] = None

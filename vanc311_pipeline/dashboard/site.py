@@ -13,10 +13,12 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 import anyio.to_thread
+import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vanc311_pipeline import schema
 from vanc311_pipeline.api.problems import problem
 from vanc311_pipeline.charts import theme, words
 from vanc311_pipeline.charts.figure import Figure
@@ -26,7 +28,7 @@ from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.names import names
-from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.reading.release import STALE_HOURS, Release
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
 from vanc311_pipeline.settings import LICENCE
 
@@ -63,6 +65,7 @@ def _templates() -> Environment:
     made.globals |= {
         "licence": LICENCE,
         "assets": _assets(),
+        "stale_hours": STALE_HOURS,
         "themes": {mode: theme.config(mode) for mode in ("light", "dark")},
     }
     return made
@@ -114,7 +117,7 @@ def dashboard() -> APIRouter:
             raw_path, query = request.scope["raw_path"], request.scope["query_string"]
             only = address(request) if address else path
             if only.encode() != raw_path + (b"?" + query if query else b""):
-                return RedirectResponse(only, 308)
+                return RedirectResponse(only, 308, {"Cache-Control": "no-cache"})
             make = partial(fill, request)
             try:
                 return await (request.app.state.drawing.run(make) if drawn else anyio.to_thread.run_sync(make))
@@ -136,6 +139,9 @@ def dashboard() -> APIRouter:
     other("/methods", _methods)
     other("/data", _data)
     page("/api", _api)
+    page("/healthz", _healthy)
+    page("/robots.txt", _robots)
+    page("/favicon.ico", _icon)
     for name in FIGURES:
         for kind in KINDS:
             page(
@@ -170,7 +176,29 @@ def _static_address(file: str, request: Request) -> str:
 
 def _static_file(file: str, request: Request) -> Response:
     del request
-    return Response(_static(file), media_type=STATIC_KINDS[file])
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(_static(file), headers=headers, media_type=STATIC_KINDS[file])
+
+
+def _icon(request: Request) -> Response:
+    del request
+    headers = {"Content-Security-Policy": ALONE}
+    return Response(STATIC.joinpath("icon.svg").read_bytes(), headers=headers, media_type=KINDS["svg"])
+
+
+ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /figures/\nDisallow: /*?\n"
+"""The pages may be found; the thousands of combinations, pictures and rows behind them are dear, and some name addresses."""
+
+
+def _robots(request: Request) -> Response:
+    del request
+    return Response(ROBOTS, media_type="text/plain")
+
+
+def _healthy(request: Request) -> Response:
+    """That there is a release, and it can be read; where it can't, the answer is a problem."""
+    request.state.release.scalars(sa.select(schema.release.c.as_of))
+    return Response("ok\n", headers={"Cache-Control": "no-store"}, media_type="text/plain")
 
 
 def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
@@ -185,8 +213,11 @@ def _page(release: Release | None, template: str, context: dict[str, Any]) -> Re
 
 
 def _view_page(request: Request) -> Response:
-    release: Release = request.state.release
-    return _page(release, "view.html", _view(release, known_view(release, _asked(request))))
+    release, asked = request.state.release, _asked(request)
+    view = known_view(release, asked)
+    if (view.area, view.issue) != (asked.area, asked.issue):  # in another case
+        return RedirectResponse(asked.but(area=view.area, issue=view.issue).url, 308)
+    return _page(release, "view.html", _view(release, view))
 
 
 def _view(release: Release, view: View) -> dict[str, Any]:

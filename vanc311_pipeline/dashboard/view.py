@@ -89,7 +89,7 @@ def view_of(given: Mapping[str, str]) -> View:
 
 
 def known_view(release: Release, view: View) -> View:
-    """The view, as far as the release goes: without any of its last 12 months, all are the usual period.
+    """The view in the release's own names, as far as it goes: without any of its last 12 months, all are the usual period.
 
     Raises:
         UnknownName: the release does not know a name.
@@ -97,7 +97,5 @@ def known_view(release: Release, view: View) -> View:
     periods = names(release, "period")
     if view.period == LAST_12_MONTHS and LAST_12_MONTHS not in periods:
         view = view.but(period=EVER)
-    for kind, name in (("area", view.area), ("issue", view.issue), ("period", view.period)):
-        if name is not None and (kind != "period" or periods):
-            known(release, kind, name)
-    return view
+    given = {"area": view.area, "issue": view.issue} | ({"period": view.period} if periods else {})
+    return view.but(**{kind: known(release, kind, name) for kind, name in given.items() if name is not None})

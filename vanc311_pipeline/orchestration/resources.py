@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import dagster as dg
+from pydantic import Field
 
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.at_work import run_at_work
@@ -19,7 +20,7 @@ class PortalResource(dg.ConfigurableResource[None]):
     """The city's open-data portal, or a stand-in."""
 
     url: str
-    api_key: str | None = None
+    api_key: str | None = Field(default=None, repr=False)
     read_timeout_seconds: float
     retry_wait_seconds: float
 
@@ -41,13 +42,13 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     """The data directory: landed files, warehouse, published file."""
 
     raw_directory: str
-    warehouse_url: str
+    warehouse_url: str = Field(repr=False)
     published_file: str
     measures_file: str
     source: str
     portal_url: str
-    ship_url: str | None = None
-    ship_key: str | None = None
+    ship_url: str | None = Field(default=None, repr=False)
+    ship_key: str | None = Field(default=None, repr=False)
 
     @property
     def ships_to(self) -> ObjectStore:
@@ -102,7 +103,7 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
 class WebhookResource(dg.ConfigurableResource[None]):
     """Who is told of failures, and where people then look."""
 
-    url: str | None = None
+    url: str | None = Field(default=None, repr=False)
     ui_url: str | None = None
 
 

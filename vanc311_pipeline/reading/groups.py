@@ -57,19 +57,18 @@ def group_of(
         UnknownName: the release does not know a name.
         NoSuchGroup: no level has these names.
     """
-    group = Group(level or "", area, issue, department)
-    for kind, name in group.given.items():
-        known(release, kind, name)
+    named = Group("", area, issue, department).given
+    given = {kind: known(release, kind, name) for kind, name in named.items()}
     if level is None:
-        fitting = [each for each, kinds in LEVELS.items() if set(kinds) == set(group.given)]
+        fitting = [each for each, kinds in LEVELS.items() if set(kinds) == set(given)]
     else:
-        fitting = [level] if set(group.given) <= set(LEVELS[level]) else []
+        fitting = [level] if set(given) <= set(LEVELS[level]) else []
     if not fitting:
         raise NoSuchGroup(
-            f"No statistics are made by {' and '.join(group.given)}{f' at the level {level}' if level else ''}. "
+            f"No statistics are made by {' and '.join(given)}{f' at the level {level}' if level else ''}. "
             f"The levels: {', '.join(f'{each} ({_in_words(kinds)})' for each, kinds in LEVELS.items())}."
         )
-    return Group(fitting[0], area, issue, department)
+    return Group(fitting[0], **given)
 
 
 def _in_words(kinds: tuple[str, ...]) -> str:

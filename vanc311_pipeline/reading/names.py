@@ -50,14 +50,17 @@ def names(release: Release, kind: str) -> tuple[str, ...]:
 
 
 def known(release: Release, kind: str, name: str) -> str:
-    """The name itself.
+    """The name as the release has it, which may be written in another case.
 
     Raises:
-        UnknownName: the release does not know it.
+        UnknownName: the release does not know it, or knows several that differ in case alone.
     """
-    if name not in (all_of_them := names(release, kind)):
+    if name in (all_of_them := names(release, kind)):
+        return name
+    alike = [each for each in all_of_them if each.casefold() == name.casefold()]
+    if len(alike) != 1:
         raise UnknownName(kind, name, all_of_them)
-    return name
+    return alike[0]
 
 
 def nearest(name: str, known: Sequence[str]) -> list[str]:

@@ -30,6 +30,8 @@ from vanc311_pipeline.errors import PipelineError, SettingsError
 
 CONNECTIONS = 8
 CACHE_KIB = 8_000
+STALE_HOURS = 36
+"""What is served is late if the city published it longer ago: it publishes every day."""
 QUESTION_SECONDS = 5.0
 STEPS_AT_ONCE = 20_000
 """Steps of SQLite's machine, or up to twice as many: a millisecond or two, or five hundred rows."""

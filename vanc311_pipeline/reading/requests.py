@@ -28,6 +28,7 @@ Condition = str | tuple[str, Any]
 
 # A literal, not a bound value: SQLite uses a partial index only if the text of the question implies its condition.
 _IS_OPEN = service_requests.c.status == sa.literal_column("'Open'")
+_IS_CLOSED = service_requests.c.status == sa.literal_column("'Close'")
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _given(release: Release, filters: Filters) -> dict[str, Any]:
     given = {field.name: getattr(filters, field.name) for field in fields(filters)}
     for kind in ("area", "issue", "department", "status", "channel", "closure_reason", "outcome"):
         if given[kind] is not None:
-            known(release, kind, given[kind])
+            given[kind] = known(release, kind, given[kind])
     return {
         name: value.isoformat() if isinstance(value, date) else value
         for name, value in given.items()
@@ -172,7 +173,7 @@ def _open(*conditions: Condition) -> sa.Select[Any]:
 def _closed_as(outcome: sa.BindParameter[str]) -> sa.ColumnElement[bool]:
     reasons = sa.select(outcome_mapping.c.closure_reason).where(outcome_mapping.c.outcome == outcome)
     reason = sa.func.coalesce(service_requests.c.closure_reason, sa.literal_column(f"'{NO_REASON}'"))
-    return sa.and_(service_requests.c.status == sa.literal_column("'Close'"), reason.in_(reasons))
+    return sa.and_(_IS_CLOSED, reason.in_(reasons))
 
 
 _table, _value = service_requests.c, sa.bindparam
@@ -185,7 +186,7 @@ _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     ("status", "Open"): _IS_OPEN,
     "channel": _table.channel == _value("channel"),
     "closure_reason": _table.closure_reason == _value("closure_reason"),
-    ("closure_reason", NO_REASON): _table.closure_reason.is_(None),
+    ("closure_reason", NO_REASON): sa.and_(_IS_CLOSED, _table.closure_reason.is_(None)),
     "outcome": _closed_as(_value("outcome")),
     "opened_from": _table.opened_on >= _value("opened_from"),
     "opened_to": _table.opened_on <= _value("opened_to"),

@@ -59,7 +59,7 @@ def _compared(
 ) -> Response:
     release = current(request, asked)
     group = group_of(release, area=area, issue=issue)
-    names = {"local_area": area} | ({"issue_type": issue} if issue is not None else {})
+    names = {"local_area": group.area} | ({"issue_type": group.issue} if issue is not None else {})
     question = narrowed(sa.select(table), table, **names, **equal)
     return listed(
         request, asked, Listing(question, (rowid(table),)), table, coverage=coverage(release, group, LAST_YEAR)

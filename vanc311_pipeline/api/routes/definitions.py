@@ -52,7 +52,8 @@ def definitions(request: Request, asked: Annotated[AskedTable, Query()]) -> Resp
 )
 def definition(request: Request, metric: MetricInPath, asked: Annotated[Asked, Query()]) -> Response:
     release = current(request, asked)
-    question = sa.select(metric_definitions).where(metric_definitions.c.metric == known(release, "metric", metric))
+    metric = known(release, "metric", metric)
+    question = sa.select(metric_definitions).where(metric_definitions.c.metric == metric)
     found = release.row(question) or {}
     return answered(request, {**found, "family": _explained(metric)}, table=metric_definitions)
 

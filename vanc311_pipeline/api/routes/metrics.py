@@ -81,10 +81,10 @@ def _metrics(
     release = current(request, asked)
     group = group_of(release, area=area, issue=issue)
     question = sa.select(table)
-    if area is not None:
-        question = question.where(table.c.local_area == area)
-    if issue is not None:
-        question = question.where(table.c.issue_type == issue)
+    if group.area is not None:
+        question = question.where(table.c.local_area == group.area)
+    if group.issue is not None:
+        question = question.where(table.c.issue_type == group.issue)
     return listed(
         request,
         asked,

@@ -50,9 +50,7 @@ def incidence(request: Request, asked: Annotated[AskedOutcomes, Query()]) -> Res
 def reasons(request: Request, asked: Annotated[AskedReasons, Query()]) -> Response:
     release = current(request, asked)
     kinds = ("period", "department", "closure_reason", "outcome")
-    given = {kind: name for kind in kinds if (name := getattr(asked, kind)) is not None}
-    for kind, name in given.items():
-        known(release, kind, name)
+    given = {kind: known(release, kind, name) for kind in kinds if (name := getattr(asked, kind)) is not None}
     question = narrowed(sa.select(closure_reasons), closure_reasons, **given)
     return listed(request, asked, Listing(question, (rowid(closure_reasons),)), closure_reasons)
 

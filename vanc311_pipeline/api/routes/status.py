@@ -12,9 +12,8 @@ from vanc311_pipeline.api.listing import answered, current, documented_answer
 from vanc311_pipeline.api.parameters import Asked
 from vanc311_pipeline.api.problems import KINDS
 from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.reading.release import STALE_HOURS
 from vanc311_pipeline.schema import release as release_table
-
-STALE_HOURS = 36
 
 router = APIRouter(route_class=QuickRoute, tags=["status"])
 

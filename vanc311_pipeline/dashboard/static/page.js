@@ -41,7 +41,7 @@ async function drawAll() {
 }
 
 const stale = document.getElementById("stale");
-stale.hidden = Date.now() - Date.parse(stale.dataset.published) < 36 * 3_600_000;
+stale.hidden = Date.now() - Date.parse(stale.dataset.processed) <= stale.dataset.hours * 3_600_000;
 
 for (const select of document.querySelectorAll(".filters select")) {
   select.addEventListener("change", () => select.form.requestSubmit());

@@ -128,6 +128,27 @@ def test_a_misspelled_name_is_answered_with_those_that_exist(api: Api) -> None:
     assert problem(api, "/definitions/avg_tt", 404)["errors"][0]["suggestions"][:2] == ["avg_ttu", "avg_ttr"]
 
 
+@pytest.mark.parametrize(
+    ("path", "canonical"),
+    [
+        ("/metrics/areas/KITSILANO", "/metrics/areas/Kitsilano"),
+        ("/metrics/areas/kitsilano/issues/street%20light%20out%20case", "/metrics/areas/Kitsilano/issues/Street%20Light%20Out%20Case"),
+        ("/time-to-close?issue=street+light+out+case&period=ALL", "/time-to-close?issue=Street+Light+Out+Case&period=all"),
+        ("/comparison?area=kitsilano", "/comparison?area=Kitsilano"),
+        ("/comparison/mix?area=kitsilano", "/comparison/mix?area=Kitsilano"),
+        ("/requests?area=kitsilano&status=open&channel=phone", "/requests?area=Kitsilano&status=Open&channel=Phone"),
+        ("/outcomes/reasons?closure_reason=service+provided", "/outcomes/reasons?closure_reason=Service+provided"),
+        ("/trends?department=311%20contact%20centre", "/trends?department=311%20Contact%20Centre"),
+        ("/definitions/AVG_TTR", "/definitions/avg_ttr"),
+    ],
+)  # fmt: skip
+def test_a_name_in_another_case_is_the_one_that_the_release_has(api: Api, path: str, canonical: str) -> None:
+    answer, expected = api.answer(path), api.answer(canonical)
+    assert answer["data"]
+    for part in ("data", "meta"):
+        assert answer[part] == expected[part]
+
+
 def test_a_misspelled_or_repeated_parameter_never_widens_an_answer(api: Api) -> None:
     said = problem(api, "/requests", 422, departement="311 Contact Centre")
     assert said["errors"][0]["parameter"] == "departement"

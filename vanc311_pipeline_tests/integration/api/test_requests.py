@@ -22,7 +22,7 @@ PASSES: dict[str, Callable[[Row, Any], bool]] = {
     "department": lambda row, department: row["department"] == department,
     "status": lambda row, status: row["status"] == status,
     "channel": lambda row, channel: row["channel"] == channel,
-    "closure_reason": lambda row, reason: (row["closure_reason"] or "N/A") == reason,
+    "closure_reason": lambda row, reason: row["status"] == "Close" and (row["closure_reason"] or "N/A") == reason,
     "outcome": lambda row, outcome: row["status"] == "Close" and row["outcome"] == outcome,
     "opened_from": lambda row, day: row["opened_on"] >= day,
     "opened_to": lambda row, day: row["opened_on"] <= day,

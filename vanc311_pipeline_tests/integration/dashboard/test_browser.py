@@ -5,10 +5,12 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
@@ -123,9 +125,12 @@ def test_a_sample_says_so_on_every_page(own_file, visit):
             assert "not a picture of the city" in page.locator(".banner[role=note]").inner_text(), path
 
 
-def test_a_file_that_is_old_says_so(site, own_file, visit):
-    assert not visit().open(f"{site}/").page.locator("#stale").is_visible()
+@pytest.mark.parametrize(("hours", "stale"), [(1, "no"), (40, "yes")])
+def test_what_the_city_published_long_ago_is_late_on_the_pages_and_in_the_status(own_file, visit, hours, stale):
+    processed = datetime.now(UTC) - timedelta(hours=hours)
     with closing(sqlite3.connect(own_file)) as connection, connection:
-        connection.execute("UPDATE release SET published_at = '2026-01-13T15:00:00Z'")
+        connection.execute("UPDATE release SET data_processed = ?", (f"{processed:%Y-%m-%dT%H:%M:%SZ}",))
     with served(own_file) as address:
-        assert "13 January 2026, 07:00" in visit().open(f"{address}/").page.locator("#stale").inner_text()
+        banner = visit().open(f"{address}/areas/Kitsilano").page.locator("#stale")
+        assert banner.is_visible() == (stale == "yes")
+        assert requests.get(f"{address}/api/v1/status", timeout=60).json()["data"]["stale"] == stale

@@ -201,6 +201,26 @@ def test_pages_are_asked_for_once_per_release(site):
     assert first.headers["Content-Encoding"] == "gzip"
 
 
+def test_a_static_file_never_changes_under_its_address(site):
+    styled = re.findall(r'href="(/static/style.css[^"]*)"', get(f"{site}/methods").text)[0]
+    assert get(site + styled).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    led = get(f"{site}/static/style.css", allow_redirects=False)
+    assert (led.headers["Location"], led.headers["Cache-Control"]) == (styled, "no-cache")
+
+
+def test_whoever_asks_without_reading_is_answered(site, own_file, tmp_path):
+    health, robots, icon = (get(site + path) for path in ("/healthz", "/robots.txt", "/favicon.ico"))
+    assert (health.text, health.headers["Cache-Control"]) == ("ok\n", "no-store")
+    assert robots.text.startswith("User-agent: *\nDisallow: /api/v1/\n")
+    assert ElementTree.fromstring(icon.text).tag.endswith("svg")
+    with served(tmp_path / "none.sqlite") as address:
+        assert [get(address + path).status_code for path in ("/healthz", "/robots.txt", "/favicon.ico")] == [
+            503,
+            200,
+            200,
+        ]
+
+
 def test_the_first_view_is_small(site):
     page = get(f"{site}/").text
     addresses = ["/", *re.findall(r'(?:src|href|data-vega)="(/static[^"]*)"', page)]

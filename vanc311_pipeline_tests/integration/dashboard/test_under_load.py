@@ -123,6 +123,15 @@ def test_what_means_the_same_leads_to_one_address(site, given, canonical):
     assert (leading.status_code, leading.headers["Location"]) == (308, canonical)
 
 
+def test_a_name_in_another_case_leads_to_its_page_and_its_figures(site):
+    leading = requests.get(f"{site}/areas/kitsilano?period=2024", timeout=60, allow_redirects=False)
+    assert (leading.status_code, leading.headers["Location"]) == (308, f"{KITSILANO}?period=2024")
+    one, other = (
+        requests.get(f"{site}/figures/backlog.csv?area={area}", timeout=60) for area in ("KITSILANO", "Kitsilano")
+    )
+    assert one.content == other.content
+
+
 def test_a_static_file_has_the_address_that_the_pages_name(site):
     leading = requests.get(f"{site}/static/style.css?v=0", timeout=60, allow_redirects=False)
     assert leading.status_code == 308

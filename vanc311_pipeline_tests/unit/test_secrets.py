@@ -1,0 +1,27 @@
+"""What is a secret, or may hold one, is not said by what carries it: a traceback, a log or a shell would show it."""
+
+from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource, WebhookResource, open_portal
+from vanc311_pipeline.settings import Settings
+
+SECRET = "hunter2"
+
+
+def test_no_settings_client_or_resource_shows_a_secret():
+    settings = Settings(
+        api_key=SECRET,
+        database_url=f"postgresql://user:{SECRET}@host/name",
+        alert_webhook=f"https://host/{SECRET}",
+        ship_url=f"s3://key:{SECRET}@bucket",
+    )
+    with open_portal(settings) as portal:
+        carriers = [
+            settings, portal, vars(portal)["_session"], vars(portal)["_session"].auth,
+            PortalResource(url="http://portal", api_key=SECRET, read_timeout_seconds=1, retry_wait_seconds=1),
+            WebhookResource(url=settings.alert_webhook),
+            StoreResource(
+                raw_directory="raw", warehouse_url=settings.database_url, published_file="file", measures_file="measures",
+                source="portal", portal_url="http://portal", ship_url=settings.ship_url, ship_key=SECRET,
+            ),
+        ]  # fmt: skip
+        for carrier in carriers:
+            assert SECRET not in f"{carrier!r} {carrier}", type(carrier)
