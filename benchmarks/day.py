@@ -355,7 +355,7 @@ def portal_down(day: Day) -> None:
 def month_held_and_recovered(day: Day) -> None:
     told, whole = day.alerts("newly held"), day.city.frame
     months = whole["service_request_open_timestamp"].dt.strftime("%Y-%m").value_counts()
-    # The largest whose loss is not one of the whole portal, which would be refused at once, without a month held.
+    # The largest whose loss is not one of the whole portal, which would be held before anything is fetched.
     month = str(months[months < len(whole) * MAY_MOVE_SHARE].idxmax())
     day.release(EDITS["empty_month"].function(whole, month=month))
     day.wait_for("the alert of the held month arrived", lambda: day.alerts("newly held") > told, 4 * SLOT_SECONDS)

@@ -6,7 +6,9 @@ with the right exit code and words; and once it is over, the next sync brings ev
 """
 
 import re
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -214,6 +216,22 @@ def test_nonsense_is_held_and_leaves_no_trace_until_it_ends_or_somebody_agrees(p
     assert outcome.exit_code == 0, outcome.said
     accepted = pipeline.query("SELECT why FROM accepted_losses WHERE partition_month = '" + consent + "'")
     assert [words in why for (why,) in accepted] == [True]
+
+
+def test_a_release_is_followed_as_a_whole_and_a_day_after_it_was_mended_under_its_old_name(pipeline, portal, city):
+    portal.publish(touched(city).assign(local_area=city["local_area"].mask(june(city))))
+    for months in (None, "2024-05"):  # of which nothing is wrong
+        outcome = pipeline.sync(months=months)
+        assert (outcome.exit_code, "2024-06: different values of local_area 22 → 0" in outcome.said) == (1, True)
+        assert "months_equal_portal" not in outcome.said
+    portal.publish(touched(city), released_at=portal.released_at)
+    assert pipeline.sync().exit_code == 1
+    with closing(sqlite3.connect(pipeline.settings.data_dir / "warehouse.sqlite")) as warehouse, warehouse:
+        assert warehouse.execute("SELECT count(*) FROM request_changes").fetchone() == (0,)
+        warehouse.execute("UPDATE portal_releases SET seen_at = '2026-01-14T15:00:00Z'")
+    outcome = pipeline.sync()
+    assert outcome.exit_code == 0, outcome.said
+    assert pipeline.rows() == expected(portal.frame)
 
 
 def test_a_first_load_of_which_nothing_can_be_used_publishes_nothing(empty, portal, city):

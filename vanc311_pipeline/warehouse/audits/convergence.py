@@ -14,7 +14,7 @@ from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
 from vanc311_pipeline.settings import ARCHIVE, UNDATED
-from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, months_of
 
 
@@ -36,7 +36,7 @@ NOTHING = State(0, 0, None)
 
 
 def convergence(connection: sa.Connection, months: Months, expected_whole: bool) -> Finding:
-    """Rows, closed rows and latest change of every month are what the portal says; held months are told elsewhere.
+    """Rows, closed rows and latest change of every month are what the portal says; of a held release another check says all.
 
     Args:
         expected_whole: the run was planned to load all that differs; else a month that was left alone may be behind,
@@ -44,15 +44,14 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
     """
     there, ours = _portal_states(connection), _ledger_states(connection)
     records = ledger.months(connection)
-    held = {line.window for line in holds.held(connection)}
     problems, notes = _miscounted(connection, months, ours), list[str]()
     missing = []
     for window in sorted(there.keys() | ours.keys()):
         record, (theirs, release) = records.get(window), there.get(window, (NOTHING, None))
         mine = ours.get(window, NOTHING)
-        if theirs == mine or window in held or release is None:
-            continue
         known = ledger.last_release(connection, window.dataset)
+        if theirs == mine or release is None or (known and known.state == "held"):
+            continue
         whole = expected_whole or bool(known and known.state == "settled")
         if record is None and not whole:
             missing.append(window.month)
@@ -65,11 +64,11 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
             theirs.rows,
             theirs.closed,
         ) == (mine.rows, mine.closed)
-        said = f"{window.dataset} {window.month}: the portal has {theirs} (release of {release}); here are {mine}"
+        difference = f"{window.dataset} {window.month}: the portal has {theirs} (release of {release}); here are {mine}"
         if current and not unreadable:
-            problems.append(f"{said}. {_advice(window.month)}")
+            problems.append(f"{difference}. {_advice(window.month)}")
         else:
-            notes.append(said)
+            notes.append(difference)
     if missing:
         notes.append(
             f"{len(missing)} months of the portal were never loaded, such as {missing[0]}: only a part was asked for"
@@ -103,14 +102,17 @@ def _miscounted(connection: sa.Connection, months: Months, ours: Mapping[Window,
     """Months whose stored rows, counted anew, are not what the ledger says of them."""
     problems = []
     for month in months_of(connection, months):
-        told = [state for window, state in ours.items() if window.month == month]
+        states = [state for window, state in ours.items() if window.month == month]
         counted = _count(connection, month)
-        if (sum(state.rows for state in told), sum(state.closed for state in told)) != (counted.rows, counted.closed):
+        if (sum(state.rows for state in states), sum(state.closed for state in states)) != (
+            counted.rows,
+            counted.closed,
+        ):
             problems.append(
-                f"{month}: the ledger says {sum(state.rows for state in told):,} rows, {sum(state.closed for state in told):,} "
+                f"{month}: the ledger says {sum(state.rows for state in states):,} rows, {sum(state.closed for state in states):,} "
                 f"closed; the tables hold {counted.rows:,} and {counted.closed:,}. {_advice(month)}"
             )
-        elif counted.latest and counted.latest > max((state.latest or "" for state in told), default=""):
+        elif counted.latest and counted.latest > max((state.latest or "" for state in states), default=""):
             problems.append(
                 f"{month}: a stored row was changed at {counted.latest}, later than the ledger knows. {_advice(month)}"
             )
