@@ -80,6 +80,15 @@ def in_words(refused: str, place: Path | None = None) -> str:
     )
 
 
+def force_to_disk(path: Path) -> None:
+    """fsync a file or a directory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_whole(file: Path, text: str) -> None:
     """Write a small file beside, force it to disk, rename it: at no time is there half of it."""
     beside = file.with_name(f".{file.name}.new")

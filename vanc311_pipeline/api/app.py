@@ -17,7 +17,6 @@ from pydantic.json_schema import models_json_schema
 
 from vanc311_pipeline.api import PREFIX
 from vanc311_pipeline.api.delivery import Delivery, Page
-from vanc311_pipeline.api.files import Files
 from vanc311_pipeline.api.measures import Measured
 from vanc311_pipeline.api.problems import ProblemDetails, handle_problems
 from vanc311_pipeline.api.routes import ROUTERS
@@ -57,11 +56,7 @@ that all your numbers are of one day, pin it with `as_of`.
 
 
 def create_app(
-    source: Settings | Path,
-    *,
-    routers: Iterable[APIRouter] = (),
-    problem_page: Page | None = None,
-    scratch: Path | None = None,
+    source: Settings | Path, *, routers: Iterable[APIRouter] = (), problem_page: Page | None = None
 ) -> FastAPI:
     """The API of a published file, which may be replaced, or not be there yet.
 
@@ -70,10 +65,8 @@ def create_app(
         routers: more routes, outside of `/api/v1`; they find the release as `request.state.release`, and the queue for
             expensive answers as `request.app.state.drawing`.
         problem_page: makes a page of a problem, for browsers; without it they, too, get JSON.
-        scratch: where files to download are made; a directory of its own if not given.
     """
     published = PublishedFile(source.published_path if isinstance(source, Settings) else source)
-    files = Files(scratch)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +75,6 @@ def create_app(
             yield
         finally:
             published.close()
-            files.close()
 
     app = FastAPI(
         title=TITLE,
@@ -96,7 +88,6 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.published = published
-    app.state.files = files
     app.state.drawing, app.state.asking = Queue(_DRAWING_THREADS, _WAITING), Queue(_ASKING_THREADS, _WAITING)
     app.add_middleware(Delivery, published=published, problem_page=problem_page)
     app.add_middleware(Measured)

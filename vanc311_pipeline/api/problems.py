@@ -42,7 +42,6 @@ KINDS = {
     "took-too-long": (503, "The question took too long"),
     "busy": (503, "Too many wait for an answer"),
     "not-published": (503, "There is no published file to answer from"),
-    "no-space": (503, "There is no room on the disk to make the file"),
 }
 _OURS: Mapping[type[Exception], str] = {
     UnknownName: "unknown-name",
@@ -53,7 +52,7 @@ _OURS: Mapping[type[Exception], str] = {
     Busy: "busy",
     SettingsError: "not-published",
 }
-_RETRY_AFTER = {"took-too-long": "10", "busy": "10", "not-published": "60", "no-space": "600"}
+_RETRY_AFTER = {"took-too-long": "10", "busy": "10", "not-published": "60"}
 
 
 class Wrong(BaseModel):

@@ -22,7 +22,8 @@ from vanc311_pipeline.errors import IntegrityError, PipelineError, SettingsError
 from vanc311_pipeline.reading.release import Identity, identity_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore, Shipment
-from vanc311_pipeline.warehouse.publishing import faults, file_digest, release_row
+from vanc311_pipeline.warehouse.downloads import are_in_place, file_digest, make_downloads_apart, put_in_place
+from vanc311_pipeline.warehouse.publishing import faults, release_row
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Replica:
 
     def _look(self) -> bool:
         shipment = self._store.latest()
-        if shipment is None or shipment.sha256 == self._digest():
+        if shipment is None or (shipment.sha256 == self._digest() and are_in_place(self._target)):
             return False
         self._refuse_older(shipment)
         with self._store.fetched(shipment, self._target.parent) as file:
@@ -67,7 +68,7 @@ class Replica:
                     f"What {self._store.address} holds is not a release that this program can serve: {'; '.join(problems)}. It was "
                     "not taken over. If the pipeline is of an older version than this replica, install the same there."
                 )
-            file.replace(self._target)
+            put_in_place(file, make_downloads_apart(file), self._target)
         log.warning("Serving the release as of %s from %s", shipment.about.get("as_of"), self._store.address)
         return True
 

@@ -10,7 +10,6 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -27,7 +26,6 @@ from vanc311_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SCRATCH_VARIABLE = "VANC311_SERVE_SCRATCH"
 MEASURES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # Prometheus's own
 
 
@@ -37,12 +35,11 @@ def site() -> FastAPI:
     from vanc311_pipeline.api.app import create_app
     from vanc311_pipeline.dashboard.site import dashboard, problem_page
 
-    settings, scratch = Settings.from_environment(), os.environ.get(SCRATCH_VARIABLE)
+    settings = Settings.from_environment()
     set_up_logs(settings.log_format)
     if settings.log_format == "json":  # who collects wants a line per answer; who looks on doesn't
         logging.getLogger("vanc311_pipeline").setLevel(logging.INFO)
-    place = Path(scratch) if scratch else None
-    app = create_app(settings, routers=[dashboard()], problem_page=problem_page, scratch=place)
+    app = create_app(settings, routers=[dashboard()], problem_page=problem_page)
     gc.collect()
     gc.freeze()  # what is there now stays; looking through it for garbage now and then would hold up every answer
     return app
@@ -66,11 +63,10 @@ def run_serve(
             f"There is no published file at {settings.published_path} yet; it is served as soon as `vanc311 sync` has made it."
         )
     with (
-        tempfile.TemporaryDirectory(prefix="vanc311-serve-") as scratch,
         tempfile.TemporaryDirectory(prefix="vanc311-measures-") as measures,
         lasting(),
     ):
-        os.environ.update(settings.to_environment() | {SCRATCH_VARIABLE: scratch, MEASURES_VARIABLE: measures})
+        os.environ.update(settings.to_environment() | {MEASURES_VARIABLE: measures})
         with _measured(settings), following(settings) if replica else nullcontext():
             if workers == 1:
                 answer(site, host, port, protocol=BoundedProtocol)

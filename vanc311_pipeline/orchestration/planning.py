@@ -22,6 +22,7 @@ from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.shipping import without_secrets
 from vanc311_pipeline.warehouse import holds, ledger, plans
+from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
@@ -95,6 +96,8 @@ def why_publish_again(warehouse: Warehouse, published: Path, ship_url: str | Non
             published_months = ledger.months(connection)
     except (StorageError, sa.exc.DatabaseError):
         return f"{published} can't be read: making it again"
+    if not are_in_place(published):
+        return f"the files beside {published} are gone: making all of them again"
     if made_by != version("vanc311_pipeline"):
         return f"the published file was made by version {made_by} of this program: making it again"
     with warehouse.read() as connection:

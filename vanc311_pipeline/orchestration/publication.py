@@ -25,8 +25,9 @@ from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.publishing import CheckResult, file_digest, publish, release_row
+from vanc311_pipeline.warehouse.publishing import CheckResult, publish, release_row
 
 
 @dg.asset(

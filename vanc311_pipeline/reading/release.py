@@ -79,6 +79,7 @@ class Release:
     """A published file, and the connections to it. `enter` before reading, `leave` after: the last to leave closes it."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
         self.identity, self.descriptor, self._engine = _opened(path)
         self._lock = threading.Lock()
         self._readers = 0

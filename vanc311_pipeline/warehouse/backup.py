@@ -15,7 +15,6 @@ Nothing is ever lost: a warehouse's log is only added to, and a backup is only r
 import gzip
 import hashlib
 import json
-import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.disk import on_disk
+from vanc311_pipeline.disk import force_to_disk, on_disk
 from vanc311_pipeline.errors import IntegrityError, SettingsError
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
@@ -101,7 +100,7 @@ def write_backup(warehouse: Warehouse, target: Path) -> Header:
             _write(file, header, connection)
             check_backup(file)
             file.replace(target)
-        _force_to_disk(target.parent)
+        force_to_disk(target.parent)
     return header
 
 
@@ -113,7 +112,7 @@ def _write(file: Path, header: Header, connection: sa.Connection) -> None:
             digest.update(line)
             packed.write(line)
         packed.write(_line({"sha256": digest.hexdigest()}))
-    _force_to_disk(file)
+    force_to_disk(file)
 
 
 def _lines(header: Header, connection: sa.Connection) -> Iterator[bytes]:
@@ -253,11 +252,3 @@ def _damaged(path: Path) -> IntegrityError:
 
 def _line(value: dict[str, Any] | list[Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _force_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

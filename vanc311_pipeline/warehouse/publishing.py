@@ -7,12 +7,11 @@ A reader sees the old file or the new one, whole; a reader that has the old one 
 writer, and the writer never locks them.
 """
 
-import hashlib
-import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import zip_longest
@@ -30,6 +29,7 @@ from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.audits.questions import months_of, rows_by_month
+from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import batches, fetch, in_order
 from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
@@ -70,15 +70,16 @@ def _publish(
         file = Path(scratch) / target.name
         warehouse.store.copy_to(file)
         about = _describe(warehouse, file, run_id, checks)
-        problems = [*damage(file), *differences(warehouse, file, months=())]
+        with ThreadPoolExecutor(1) as beside:  # while SQLite looks through the file, which takes as long
+            making = beside.submit(make_downloads, file)
+            problems = [*damage(file), *differences(warehouse, file, months=())]
         if problems:
             raise IntegrityError(
                 f"The new published file is not what the warehouse holds: {'; '.join(problems)}. It was thrown away and "
                 f"{target} stays as it was. Check the disk, then run `vanc311 sync` again."
             )
-        digest, size = _force_to_disk(file), file.stat().st_size
-        file.replace(target)
-    _force_to_disk(target.parent)
+        (folder, digest), size = making.result(), file.stat().st_size
+        put_in_place(file, folder, target)
     with warehouse.write() as connection:
         connection.execute(
             sa.insert(schema.publications).values(
@@ -286,18 +287,3 @@ def _different_rows(ours: sa.Connection, theirs: sa.Connection, table: sa.Table,
     only = {"the warehouse": (here - there).total(), "the file": (there - here).total()}
     place = f"{table.name} {month or ''}".strip()
     return [f"{place}: {rows:,} rows are only in {side}" for side, rows in only.items() if rows]
-
-
-def file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _force_to_disk(path: Path) -> str:
-    """fsync a file or a directory; a file's digest is returned, since its pages are at hand."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return file_digest(path) if path.is_file() else ""

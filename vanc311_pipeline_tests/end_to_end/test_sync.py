@@ -27,8 +27,11 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.cli import main, vanc311
 from vanc311_pipeline.commands.sync import in_process, reason_of_failure
+from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.portal.standin import Fault, Options, StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.reading.downloads import digests
+from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, settings_in
 
@@ -445,10 +448,15 @@ def test_a_warehouse_that_is_no_database_is_said_and_not_overwritten(empty, run)
 # -- files that were lost, and processes that die ----------------------------------------------------------------------
 
 
-def test_a_published_file_that_was_removed_is_made_again_though_the_portal_has_nothing_new(pipeline, portal, run):
-    pipeline.settings.published_path.unlink()
+@pytest.mark.parametrize("removed", ["vanc311.sqlite", "downloads"])
+def test_what_was_removed_of_a_publication_is_made_again_though_the_portal_has_nothing_new(
+    pipeline, portal, run, removed
+):
+    published = pipeline.settings.published_path.parent
+    (published / removed).rename(published.parent / "removed")
     ended = run(pipeline, "sync")
     assert ended.exit_code == 0, ended.err
+    assert (published / removed).exists()
     assert pipeline.rows() == expected(portal.frame)
 
 
@@ -464,7 +472,7 @@ def test_a_landed_file_that_is_damaged_does_not_keep_a_stale_month_from_being_lo
 
 
 class Reader(threading.Thread):
-    """Opens the published file over and over and notes what it sees."""
+    """Opens the published file over and over, looks for what is beside a new one, and notes what it sees."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
@@ -478,8 +486,11 @@ class Reader(threading.Thread):
                 with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as file:
                     rows = file.execute("SELECT count(*) FROM service_requests").fetchone()[0]
                     said = file.execute("SELECT rows_stored FROM release").fetchone()[0]
+                if (rows, said) not in self.seen:
                     self.seen.add((rows, said))
-            except sqlite3.Error as error:
+                    with closing(PublishedFile(self._path)) as published, published.reading() as release:
+                        assert digests(release)
+            except (sqlite3.Error, SettingsError) as error:
                 self.broken.append(str(error))
 
     def __enter__(self) -> "Reader":
@@ -524,6 +535,9 @@ def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_n
     assert pipeline.rows() == expected(portal.frame)
     assert pipeline.verify().exit_code == 0
     assert scratch(pipeline) == []
+    assert (
+        len(list((pipeline.settings.published_path.parent / "downloads").iterdir())) == 2
+    )  # the last one's stay for a while
 
 
 def test_a_month_that_was_stored_but_not_published_is_published_by_the_next_sync(pipeline, portal, run):

@@ -20,9 +20,10 @@ from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.audits.questions import rows_by_month
+from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
-from vanc311_pipeline.warehouse.publishing import file_digest, publish
+from vanc311_pipeline.warehouse.publishing import publish
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 from vanc311_pipeline_tests.integration.planted_statistics import STATISTICS_CASES
 from vanc311_pipeline_tests.integration.planting import (

@@ -23,7 +23,8 @@ from vanc311_pipeline.commands.replica import Replica, following
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import INDEX_BYTES, LATEST, ObjectStore, Shipment
-from vanc311_pipeline.warehouse.publishing import file_digest, release_row
+from vanc311_pipeline.warehouse.downloads import file_digest
+from vanc311_pipeline.warehouse.publishing import release_row
 
 KEY = "k" * 32
 Make = Callable[..., Path]
@@ -144,7 +145,7 @@ def test_replicas_serve_what_counts_each_for_itself(make: Make, tmp_path: Path) 
         assert [replica.follow() for replica in replicas.values()] == [False, False]
         for name in replicas:
             assert (tmp_path / name / "vanc311.sqlite").read_bytes() == file.read_bytes()
-            assert os.listdir(tmp_path / name) == ["vanc311.sqlite"]
+            assert sorted(os.listdir(tmp_path / name)) == ["downloads", "vanc311.sqlite"]
 
 
 def test_a_replica_that_has_the_file_fetches_nothing(hostile: Hostile, replica: Replica, target: Path) -> None:
@@ -289,7 +290,7 @@ def test_what_a_hostile_store_serves_is_not_taken_over_and_the_next_good_release
     assert record.exc_info is None
     assert re.search(reason, replica.problem or "")
     assert target.read_bytes() == before
-    assert os.listdir(target.parent) == ["vanc311.sqlite"]
+    assert sorted(os.listdir(target.parent)) == ["downloads", "vanc311.sqlite"]
     assert hostile.sent < 20 * len(before)
     hostile.status, hostile.announces = 200, True
     newest = make(13)
@@ -345,4 +346,4 @@ def test_what_a_killed_replica_left_half_is_cleared_away(
     (target.parent / ".fetching-killed" / "half.sqlite").write_bytes(b"half")
     hostile.put(make(11))
     assert replica.follow()
-    assert os.listdir(target.parent) == ["vanc311.sqlite"]
+    assert sorted(os.listdir(target.parent)) == ["downloads", "vanc311.sqlite"]

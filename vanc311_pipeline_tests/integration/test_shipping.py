@@ -24,7 +24,7 @@ from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.progress import Silent
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, StoreUnavailable, without_secrets
-from vanc311_pipeline.warehouse.publishing import file_digest
+from vanc311_pipeline.warehouse.downloads import file_digest
 
 ABOUT = {"as_of": "2026-01-12", "source": "sample"}
 BUCKET = "open-data"

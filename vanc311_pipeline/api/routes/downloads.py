@@ -1,28 +1,28 @@
 """Whole files, with their checksums.
 
-The Parquet file is made when it, or its checksum, is first asked for: some seconds for a million requests.
+The pipeline makes them: a release is not in its place before they are (`warehouse.downloads`).
 """
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from vanc311_pipeline.api import PREFIX, files, models
-from vanc311_pipeline.api.files import CHECKSUMS, PACKAGE, PARQUET, SQLITE, Files, NoRoom
+from vanc311_pipeline.api import PREFIX, models
 from vanc311_pipeline.api.listing import answered, current, documented_answer, etag_of, streamed
 from vanc311_pipeline.api.negotiation import JSON
 from vanc311_pipeline.api.parameters import Asked
 from vanc311_pipeline.api.problems import Problem, documented
 from vanc311_pipeline.api.routing import SlowRoute
+from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, beside, digests
 from vanc311_pipeline.reading.release import Release
 
 router = APIRouter(route_class=SlowRoute, prefix="/downloads", tags=["downloads"])
 
+PIECE = 1 << 20
 MEDIA_TYPES = {
     SQLITE: "application/vnd.sqlite3",
     PARQUET: "application/vnd.apache.parquet",
@@ -44,7 +44,7 @@ class Download(models.Model):
     meaning: str = Field(description="what is in it")
     url: str = Field(description="where it is")
     media_type: str = Field(description="its media type")
-    bytes: int | None = Field(description="its size; null of the checksums")
+    bytes: int = Field(description="its size")
     sha256: str | None = Field(description="its digest, hex; null of the checksums")
 
 
@@ -82,75 +82,83 @@ def _documented_file(name: str, *more: int) -> dict[str, Any]:
     **documented_answer("Downloads", list[Download], "Every file, its size and its SHA-256."),
 )
 def downloads(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release, made = current(request, asked), _files(request)
-    with _room():
-        described = [
-            {
-                "name": name,
-                "meaning": MEANINGS[name],
-                "url": f"{PREFIX}/downloads/{name}",
-                "media_type": MEDIA_TYPES[name].split(";")[0],
-                "bytes": None if name == CHECKSUMS else made.size(release, name),
-                "sha256": None if name == CHECKSUMS else made.digest(release, name),
-            }
-            for name in MEDIA_TYPES
-        ]
+    release = current(request, asked)
+    known = digests(release)
+    described = [
+        {
+            "name": name,
+            "meaning": MEANINGS[name],
+            "url": f"{PREFIX}/downloads/{name}",
+            "media_type": MEDIA_TYPES[name].split(";")[0],
+            "bytes": release.size if name == SQLITE else beside(release, name).stat().st_size,
+            "sha256": known.get(name),
+        }
+        for name in MEDIA_TYPES
+    ]
     return answered(request, described)
 
 
 @router.get(f"/{SQLITE}", response_class=SQLiteFile, **_documented_file(SQLITE, 416))
 def sqlite_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
     release = current(request, asked)
-    return _sent(request, SQLITE, release.size, lambda start, end: files.pieces_of_release(release, start, end))
+    return _sent(request, SQLITE, release.size, lambda start, end: _pieces_of_release(release, start, end))
 
 
 @router.get(f"/{PARQUET}", response_class=ParquetFile, **_documented_file(PARQUET, 416))
 def parquet_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
     release = current(request, asked)
-    with _room():
-        path = _files(request).parquet(release)
-    return _sent(request, PARQUET, path.stat().st_size, lambda start, end: files.pieces_of_file(path, start, end))
+    path = beside(release, PARQUET)
+    return _sent(
+        request,
+        PARQUET,
+        path.stat().st_size,
+        lambda start, end: _pieces_of_file(path.open("rb"), start, end),
+        digests(release)[PARQUET],
+    )
 
 
 @router.get(f"/{PACKAGE}", **_documented_file(PACKAGE))
 def package_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
-    with _room():
-        return Response(_files(request).package(release), media_type=JSON)
+    return Response(beside(current(request, asked), PACKAGE).read_bytes(), media_type=JSON)
 
 
 @router.get(f"/{CHECKSUMS}", response_class=TextFile, **_documented_file(CHECKSUMS))
 def checksums_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
-    with _room():
-        return Response(_files(request).checksums(release), media_type=MEDIA_TYPES[CHECKSUMS])
+    return Response(beside(current(request, asked), CHECKSUMS).read_bytes(), media_type=MEDIA_TYPES[CHECKSUMS])
 
 
-def _files(request: Request) -> Files:
-    made: Files = request.app.state.files
-    return made
+def _pieces_of_release(release: Release, start: int, end: int) -> Iterator[bytes]:
+    """The published file's bytes from start to end, whatever its path leads to by now."""
+    while start < end:
+        piece = release.bytes_at(start, min(PIECE, end - start))
+        start += len(piece)
+        yield piece
 
 
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except NoRoom as error:
-        raise Problem("no-space", str(error)) from error
+def _pieces_of_file(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """A file's bytes from start to end; it is open, and may go from its place before they are read."""
+    with file:
+        file.seek(start)
+        while start < end and (piece := file.read(min(PIECE, end - start))):
+            start += len(piece)
+            yield piece
 
 
-def _sent(request: Request, name: str, size: int, pieces: Callable[[int, int], Iterator[bytes]]) -> Response:
-    """A file, or the part of it that is asked for."""
+def _sent(
+    request: Request, name: str, size: int, pieces: Callable[[int, int], Iterator[bytes]], version: str = ""
+) -> Response:
+    """A file, or the part of it that is asked for; `version` tells it from others of its name and release."""
+    part = f"{name} {version}"
     headers = {"accept-ranges": "bytes", "content-disposition": f'attachment; filename="{name}"'}
-    start, end = _range(request, name, size) or (0, size)
+    start, end = _range(request, part, size) or (0, size)
     headers["content-length"] = str(end - start)
     whole = (start, end) == (0, size)
     if not whole:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-    return streamed(request, lambda: pieces(start, end), headers, name, MEDIA_TYPES[name], status=200 if whole else 206)
+    return streamed(request, lambda: pieces(start, end), headers, part, MEDIA_TYPES[name], status=200 if whole else 206)
 
 
-def _range(request: Request, name: str, size: int) -> tuple[int, int] | None:
+def _range(request: Request, part: str, size: int) -> tuple[int, int] | None:
     """The part that is asked for, if it is of this release and one part only; the header means nothing otherwise.
 
     Raises:
@@ -159,7 +167,7 @@ def _range(request: Request, name: str, size: int) -> tuple[int, int] | None:
     found = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", request.headers.get("range", ""))
     if_range = request.headers.get("if-range")
     release: Release = request.state.release
-    if not found or found[0] == "bytes=-" or request.state.head_only or if_range not in (None, etag_of(release, name)):
+    if not found or found[0] == "bytes=-" or request.state.head_only or if_range not in (None, etag_of(release, part)):
         return None
     first, last = found.groups()
     if first == "":

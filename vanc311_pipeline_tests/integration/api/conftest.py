@@ -95,10 +95,8 @@ def api(synced: Settings) -> Iterator[Api]:
 @pytest.fixture
 def own_file(synced: Settings, tmp_path: Path) -> Path:
     """A copy of the published file, which a test may change."""
-    file = tmp_path / "published" / "vanc311.sqlite"
-    file.parent.mkdir()
-    shutil.copy(synced.published_path, file)
-    return file
+    folder = shutil.copytree(synced.published_path.parent, tmp_path / "published")
+    return Path(folder) / synced.published_path.name
 
 
 @pytest.fixture

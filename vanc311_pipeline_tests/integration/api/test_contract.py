@@ -20,7 +20,6 @@ def _published(synced: Settings) -> Iterator[None]:
     app.state.published.path = synced.published_path
     yield
     app.state.published.close()
-    app.state.files.close()
 
 
 @schema.parametrize()

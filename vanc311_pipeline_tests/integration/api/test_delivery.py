@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import io
-from datetime import datetime
+from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -224,11 +224,26 @@ def test_downloads_are_whole_and_equal_their_checksums(api: Api) -> None:
     contents = {name: api.get(row["url"]).content for name, row in files.items()}
     assert contents["vanc311.sqlite"] == api.file.read_bytes()
     sums = dict(line.split("  ")[::-1] for line in contents["checksums.txt"].decode().splitlines())
-    for name in ("vanc311.sqlite", "requests.parquet", "datapackage.json"):
-        assert hashlib.sha256(contents[name]).hexdigest() == sums[name] == files[name]["sha256"]
-        assert len(contents[name]) == files[name]["bytes"]
-    table = pq.read_table(io.BytesIO(contents["requests.parquet"]))
-    assert table.to_pylist() == api.select("SELECT * FROM service_requests ORDER BY rowid")
+    for name, content in contents.items():
+        digest = hashlib.sha256(content).hexdigest() if name != "checksums.txt" else None
+        assert (digest, len(content)) == (files[name]["sha256"], files[name]["bytes"])
+        assert sums.get(name) == digest
+
+
+def test_the_parquet_file_holds_every_request_with_dates_as_dates_and_instants_as_instants(api: Api) -> None:
+    table = pq.read_table(io.BytesIO(api.get("/downloads/requests.parquet").content))
+    types = {column: str(kind) for column, kind in zip(table.schema.names, table.schema.types, strict=True)}
+    expected = {"TEXT": "string", "INTEGER": "int64", "REAL": "double"}
+    stored = {
+        row["name"]: expected[row["type"]] for row in api.select("SELECT * FROM pragma_table_info('service_requests')")
+    }
+    dates, instants = ("opened_on", "closed_on"), ("opened_at", "modified_at")
+    assert types == stored | dict.fromkeys(dates, "date32[day]") | dict.fromkeys(instants, "timestamp[us, tz=UTC]")
+    rows = api.select("SELECT * FROM service_requests ORDER BY rowid")
+    for row in rows:
+        row |= {name: row[name] and date.fromisoformat(row[name]) for name in dates}
+        row |= {name: row[name] and datetime.fromisoformat(row[name]) for name in instants}
+    assert table.to_pylist() == rows
     assert b"release" in table.schema.metadata[b"vanc311"]
 
 
@@ -245,6 +260,10 @@ def test_the_data_package_describes_every_table_of_the_file(api: Api) -> None:
     }
     names = [each["name"] for each in package["resources"]]
     assert len(names) == len(set(names))
+    sums = {row["name"]: (row["bytes"], f"sha256:{row['sha256']}") for row in api.answer("/downloads")["data"]}
+    assert all((each["bytes"], each["hash"]) == sums[each["path"]] for each in package["resources"])
+    fields = {field["name"]: field["type"] for field in package["resources"][0]["schema"]["fields"]}
+    assert (fields["opened_at"], fields["opened_on"], fields["latitude"]) == ("datetime", "date", "number")
 
 
 @pytest.mark.parametrize(

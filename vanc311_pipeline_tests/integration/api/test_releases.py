@@ -214,6 +214,15 @@ def test_a_file_of_an_older_version_is_served_as_far_as_it_goes(own_file: Path, 
     assert (refused.status_code, "vanc311 sync" in refused.json()["detail"]) == (503, True)
 
 
+def test_a_file_that_was_copied_alone_is_served_and_says_what_is_not_beside_it(own_file: Path, serve: Serve) -> None:
+    shutil.rmtree(own_file.parent / "downloads")
+    api = serve(own_file)
+    assert api.get("/downloads/vanc311.sqlite").content == own_file.read_bytes()
+    for path in ("", "/requests.parquet", "/datapackage.json", "/checksums.txt"):
+        refused = api.get(f"/downloads{path}")
+        assert (refused.status_code, "vanc311 sync" in refused.json()["detail"]) == (503, True)
+
+
 def test_the_sample_is_marked_wherever_it_goes(own_file: Path, serve: Serve) -> None:
     change(own_file, "UPDATE release SET source = 'sample'")
     api = serve(own_file)
@@ -325,10 +334,11 @@ def test_whatever_is_asked_is_answered_or_refused_in_words_and_nothing_is_writte
 
 
 def test_reading_leaves_no_trace_beside_the_file(own_file: Path, serve: Serve) -> None:
+    before = sorted(own_file.parent.rglob("*"))
     digest = hashlib.sha256(own_file.read_bytes()).hexdigest()
     api = serve(own_file)
     for path in api.get("/openapi.json").json()["paths"]:
         if "{" not in path:
             assert api.get(path).status_code == 200
-    assert [file.name for file in own_file.parent.iterdir()] == [own_file.name]
+    assert sorted(own_file.parent.rglob("*")) == before
     assert hashlib.sha256(own_file.read_bytes()).hexdigest() == digest

@@ -1,0 +1,186 @@
+"""The files beside the published one: its requests as Parquet, what every table is as a Frictionless data package, checksums.
+
+What belongs here: making them from a new published file that nobody reads yet, and putting all in place together. What does
+not: what is in the published file (`publishing`), and where readers look (`reading.downloads`).
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.disk import force_to_disk
+from vanc311_pipeline.errors import StorageError
+from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.schema import service_requests
+from vanc311_pipeline.settings import CITY_PORTAL
+from vanc311_pipeline.warehouse.rows import batches, in_order
+from vanc311_pipeline.warehouse.sqlite import open_read_only
+
+_ROWS_OF_A_GROUP = 100_000
+
+_ARROW = {sa.INTEGER: pa.int64(), sa.REAL: pa.float64(), sa.TEXT: pa.string()}
+_ARROW_BY_UNIT = {"Vancouver date": pa.date32(), "UTC instant": pa.timestamp("us", "UTC")}
+_FRICTIONLESS = {sa.INTEGER: "integer", sa.REAL: "number", sa.TEXT: "string"}
+_FRICTIONLESS_BY_UNIT = {"Vancouver date": "date", "UTC instant": "datetime"}
+_MEDIA_TYPES = {"sqlite": "application/vnd.sqlite3", "parquet": "application/vnd.apache.parquet"}
+
+
+def make_downloads(file: Path) -> tuple[Path, str]:
+    """Make the files of a published file beside it; their folder, and the digest of the published file itself."""
+    about, release_id = _described(file)
+    folder = folder_of(file, release_id)
+    folder.mkdir(parents=True)
+    _write_parquet(file, folder / PARQUET, release_id, about)
+    files = {SQLITE: file, PARQUET: folder / PARQUET, PACKAGE: folder / PACKAGE}
+    digests = {name: file_digest(files[name]) for name in (SQLITE, PARQUET)}
+    known = {name: {"bytes": files[name].stat().st_size, "hash": f"sha256:{digests[name]}"} for name in digests}
+    files[PACKAGE].write_text(json.dumps(_package(release_id, about, known), ensure_ascii=False, indent=1))
+    digests[PACKAGE] = file_digest(files[PACKAGE])
+    (folder / CHECKSUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+    return folder, digests[SQLITE]
+
+
+def make_downloads_apart(file: Path) -> Path:
+    """The same in a process of its own, which holds up nothing that this one serves meanwhile; their folder.
+
+    Raises:
+        StorageError: they can't be made.
+    """
+    command = [sys.executable, "-P", "-m", "vanc311_pipeline.warehouse.downloads", str(file)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        raise StorageError(f"What belongs beside {file.name} can't be made: {ended.stderr.strip().splitlines()[-1:]}.")
+    return Path(ended.stdout.strip())
+
+
+def put_in_place(file: Path, folder: Path, target: Path) -> None:
+    """Put a published file and those made beside it in their places, it last: whoever sees it finds them there, too."""
+    for path in (file, *folder.iterdir(), folder):
+        force_to_disk(path)
+    place = folder_of(target, folder.name)
+    shutil.rmtree(place, ignore_errors=True)  # a run that was killed left it
+    place.parent.mkdir(exist_ok=True)
+    folder.replace(place)
+    force_to_disk(place.parent)
+    file.replace(target)
+    force_to_disk(target.parent)
+    others = sorted(set(place.parent.iterdir()) - {place}, key=lambda path: path.stat().st_mtime_ns)
+    for old in others[:-1]:  # the last one's may still be asked for
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def are_in_place(published: Path) -> bool:
+    """Whether the files of a published file are beside it."""
+    return (folder_of(published, _described(published)[1]) / CHECKSUMS).exists()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _described(file: Path) -> tuple[dict[str, Any], str]:
+    """A published file's table `release`, and the release's name."""
+    release = Release(file)
+    try:
+        return dict(release.about), release.id
+    finally:
+        release.retire()
+
+
+def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, Any]) -> None:
+    said = json.dumps(
+        {"release": release_id, **{name: str(value) for name, value in about.items()}}, ensure_ascii=False
+    )
+    stored = [_ARROW[type(column.type)] for column in service_requests.columns]
+    layout = pa.schema(
+        [
+            pa.field(
+                column.name,
+                _ARROW_BY_UNIT.get(column.info["unit"], kind),
+                column.nullable,
+                {"description": str(column.comment)},
+            )
+            for column, kind in zip(service_requests.columns, stored, strict=True)
+        ],
+        {"vanc311": said},
+    )
+    with pq.ParquetWriter(path, layout, compression="zstd") as writer, open_read_only(file) as connection:
+        waiting: list[pa.RecordBatch] = []
+        for rows in batches(connection, in_order(service_requests)):
+            columns = zip(zip(*rows, strict=True), stored, layout, strict=True)
+            arrays = [pa.array(values, kind).cast(field.type) for values, kind, field in columns]
+            waiting.append(pa.record_batch(arrays, schema=layout))
+            if sum(batch.num_rows for batch in waiting) >= _ROWS_OF_A_GROUP:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting = []
+        writer.write_table(pa.Table.from_batches(waiting, layout))
+
+
+def _package(release_id: str, about: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The description of the files as Frictionless has it: every table with its columns."""
+    tables = [*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables]
+    return {
+        "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
+        "name": "vanc311",
+        "title": "Vancouver 3-1-1 service requests and their statistics",
+        "description": f"{about['licence']} Source: {about['source']}. As of {about['as_of']}.",
+        "version": release_id,
+        "created": about["published_at"],
+        "licenses": [
+            {
+                "name": "OGL-Vancouver-1.0",
+                "title": "Open Government Licence – Vancouver",
+                "path": "https://opendata.vancouver.ca/pages/licence/",
+            }
+        ],
+        "sources": [{"title": "City of Vancouver Open Data Portal", "path": f"https://{CITY_PORTAL}"}],
+        "resources": [
+            {"name": "requests", **_resource(PARQUET, "parquet", service_requests), **known[PARQUET]},
+            *(
+                {
+                    "name": f"sqlite-{table.name.replace('_', '-')}",
+                    **_resource(SQLITE, "sqlite", table),
+                    "dialect": {"table": table.name},
+                    **known[SQLITE],
+                }
+                for table in tables
+            ),
+        ],
+    }
+
+
+def _resource(path: str, format_: str, table: sa.Table) -> dict[str, Any]:
+    key = [column.name for column in table.primary_key.columns]
+    fields = [
+        {
+            "name": column.name,
+            "type": _FRICTIONLESS_BY_UNIT.get(column.info["unit"], _FRICTIONLESS[type(column.type)]),
+            "description": str(column.comment),
+            "constraints": {"required": not column.nullable},
+        }
+        for column in table.columns
+    ]
+    return {
+        "path": path,
+        "format": format_,
+        "mediatype": _MEDIA_TYPES[format_],
+        "description": str(table.comment),
+        "schema": {"fields": fields, **({"primaryKey": key} if key else {})},
+    }
+
+
+if __name__ == "__main__":
+    print(make_downloads(Path(sys.argv[1]))[0])
