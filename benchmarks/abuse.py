@@ -34,7 +34,8 @@ from benchmarks.probe import Waits, probing
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import LATEST, ObjectStore
-from vanc311_pipeline.warehouse.publishing import file_digest, release_row
+from vanc311_pipeline.warehouse.downloads import file_digest
+from vanc311_pipeline.warehouse.publishing import release_row
 
 API = "/api/v1"
 CALL, PAGE = f"{API}/metrics/citywide", "/methods"

@@ -204,7 +204,10 @@ class AskedAnyRequests(AskedRequests):
     closed_from: Annotated[Day | Nothing, Field(description="closed on this Vancouver date or later")] = None
     closed_to: Annotated[Day | Nothing, Field(description="closed on this Vancouver date or earlier")] = None
     order: Annotated[
-        Literal["newest", "oldest"] | Nothing, Field(description="by day of opening; newest first if not given")
+        Literal["newest", "oldest"] | Nothing,
+        Field(
+            description="by day of opening, or of closing if closed_from or closed_to is given; newest first if this is not given"
+        ),
     ] = None
 
 

@@ -19,6 +19,7 @@ from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
 
 TOP = 15
 LAST_CHANGES = 10
+FEW_REQUESTS = 4_000
 MOST_DIFFERENT = 10
 
 
@@ -227,25 +228,21 @@ def newest_changes(release: Release, view: View) -> Table | None:
     """What moved last, as we saw it."""
     if view.level == "citywide":
         return None
-    changes, requests = view_of("request_history"), schema.service_requests
+    changes = view_of("request_history").c
     question = (
         sa.select(
-            changes.c.seen_at,
-            changes.c.kind,
-            changes.c.issue_type,
-            changes.c.field,
-            changes.c.before,
-            changes.c.after,
-            changes.c.opened_at,
+            changes.seen_at,
+            changes.kind,
+            changes.issue_type,
+            changes.field,
+            changes.before,
+            changes.after,
+            changes.opened_at,
         )
-        .select_from(changes.join(requests, requests.c.request_id == changes.c.request_id))
-        .where(changes.c.field != "modified_at")
-        .order_by(changes.c.change_id.desc(), changes.c.field)
+        .where(changes.change_id.in_(release.scalars(_newest(release, view))), changes.field != "modified_at")
+        .order_by(changes.seen_at.desc(), changes.change_id.desc(), changes.field)
         .limit(LAST_CHANGES)
     )
-    for column, value in ((requests.c.local_area, view.area), (requests.c.issue_type, view.issue)):
-        if value is not None:
-            question = question.where(column == value)
     lines = [
         [
             name(str(row.seen_at)[:10]),
@@ -266,6 +263,34 @@ def newest_changes(release: Release, view: View) -> Table | None:
         if lines
         else None
     )
+
+
+def _newest(release: Release, view: View) -> sa.Select[tuple[int]]:
+    """The newest changes that say more than that something changed.
+
+    The log knows no areas. Of an area with few requests, the changes of each are looked up; else the log is gone through from
+    its end, and the request of each change is looked up. A `+` keeps SQLite from the other way, which takes seconds.
+    """
+    changes, requests = schema.request_changes.c, schema.service_requests.c
+    question = (
+        sa.select(changes.change_id)
+        .where(sa.func.json_remove(sa.func.coalesce(changes.after, changes.before), "$.modified_at") != "{}")
+        .order_by(changes.seen_at.desc(), changes.change_id.desc())
+        .limit(LAST_CHANGES)
+    )
+    if view.area is None:
+        return question.where(changes.issue_type == view.issue)
+    theirs = [requests.local_area == view.area, *([requests.issue_type == view.issue] if view.issue else [])]
+    some: sa.Select[tuple[int]] = (
+        sa.select(sa.literal_column("1")).select_from(schema.service_requests).where(*theirs).limit(FEW_REQUESTS)
+    )
+    few = release.scalars(sa.select(sa.func.count()).select_from(some.subquery()))[0] < FEW_REQUESTS
+    if few:
+        same = changes.request_id == sa.literal_column("+service_requests.request_id")
+    else:
+        same = requests.request_id == sa.literal_column("+request_changes.request_id")
+        theirs += [changes.issue_type == view.issue] if view.issue else []
+    return question.select_from(schema.request_changes.join(schema.service_requests, same)).where(*theirs)
 
 
 def twin(figure: Figure, csv: str) -> Table:

@@ -26,6 +26,11 @@ class UnknownName(LookupError):
         super().__init__(f"This release has no {kind.replace('_', ' ')} {_shortened(name)!r}.{advice}")
 
 
+def _value(column: str) -> Question:
+    values = schema.request_values.c
+    return sa.select(values.value).where(values.column_name == column).order_by(values.value)
+
+
 def _distinct(column: sa.Column[str], *where: sa.ColumnElement[bool]) -> Question:
     return sa.select(column).where(column.is_not(None), *where).distinct().order_by(column)
 
@@ -35,8 +40,8 @@ KINDS = {
     "issue": _distinct(schema.metrics_by_issue.c.issue_type),
     "department": _distinct(schema.time_to_close.c.department, schema.time_to_close.c.level == "department"),
     "period": _distinct(schema.periods.c.period),
-    "status": _distinct(schema.service_requests.c.status),
-    "channel": _distinct(schema.service_requests.c.channel),
+    "status": _value("status"),
+    "channel": _value("channel"),
     "closure_reason": _distinct(schema.closure_reasons.c.closure_reason),
     "outcome": _distinct(schema.outcome_mapping.c.outcome),
     "metric": _distinct(schema.metric_definitions.c.metric),

@@ -27,8 +27,8 @@ DAYS_OPEN = open_request_standing.c.days_open
 Condition = str | tuple[str, Any]
 
 # A literal, not a bound value: SQLite uses a partial index only if the text of the question implies its condition.
-_IS_OPEN = service_requests.c.status == sa.literal_column("'Open'")
-_IS_CLOSED = service_requests.c.status == sa.literal_column("'Close'")
+_IS_OPEN, _IS_CLOSED = (service_requests.c.status == sa.literal_column(f"'{status}'") for status in ("Open", "Close"))
+_FEW = 20  # one in so many requests
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,14 @@ class Filters:
 
 
 def requests(release: Release, filters: Filters, *, oldest_first: bool = False) -> Listing:
-    """The requests that pass the filters, newest first.
+    """The requests that pass the filters, newest first: by day of closing if that is asked for, else by day of opening.
 
     Raises:
         UnknownName: the release does not know a name.
     """
     given = _given(release, filters)
-    return Listing(_filtered(*_conditions(given)), _BY_DAY, not oldest_first, given)
+    keys = _BY_CLOSING_DAY if filters.closed_from or filters.closed_to else _BY_DAY
+    return Listing(_filtered(*_conditions(given)), keys, not oldest_first, given)
 
 
 def open_requests(release: Release, filters: Filters) -> Listing:
@@ -79,7 +80,7 @@ def changes(
             question = question.where(request_changes.c[column] == value)
     if since is not None:
         question = question.where(request_changes.c.seen_at >= since)
-    return Listing(question, (request_changes.c.change_id,))
+    return Listing(question, (request_changes.c.seen_at, request_changes.c.change_id))
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def _given(release: Release, filters: Filters) -> dict[str, Any]:
     for kind in ("area", "issue", "department", "status", "channel", "closure_reason", "outcome"):
         if given[kind] is not None:
             given[kind] = known(release, kind, given[kind])
+    if given["outcome"] is not None and (reasons := _if_rare(release, given["outcome"])):
+        given |= {"outcome": None, "rare_reasons": reasons}
     return {
         name: value.isoformat() if isinstance(value, date) else value
         for name, value in given.items()
@@ -151,6 +154,24 @@ def _given(release: Release, filters: Filters) -> dict[str, Any]:
 def _conditions(given: Mapping[str, Any]) -> list[Condition]:
     """By name; some values have one of their own."""
     return [(name, value) if (name, value) in _CONDITIONS else name for name, value in given.items()]
+
+
+def _if_rare(release: Release, outcome: str) -> tuple[str, ...]:
+    """The reasons of an outcome, if few requests were closed for one of them; else none."""
+    mapped, values = outcome_mapping.c, schema.request_values.c
+    counted = sa.and_(values.column_name == "closure_reason", values.value == mapped.closure_reason)
+    requests = dict(
+        release.remembered(
+            ("reasons", outcome),
+            lambda: (
+                sa.select(mapped.closure_reason, sa.func.coalesce(values.requests, 0))
+                .select_from(outcome_mapping.outerjoin(schema.request_values, counted))
+                .where(mapped.outcome == outcome)
+            ),
+        )
+    )
+    few = sum(requests.values()) * _FEW < release.about["rows_stored"]
+    return tuple(requests) if few and schema.MOST_COMMON_REASON not in requests else ()
 
 
 @lru_cache
@@ -172,22 +193,32 @@ def _open(*conditions: Condition) -> sa.Select[Any]:
 
 def _closed_as(outcome: sa.BindParameter[str]) -> sa.ColumnElement[bool]:
     reasons = sa.select(outcome_mapping.c.closure_reason).where(outcome_mapping.c.outcome == outcome)
-    reason = sa.func.coalesce(service_requests.c.closure_reason, sa.literal_column(f"'{NO_REASON}'"))
-    return sa.and_(_IS_CLOSED, reason.in_(reasons))
+    return sa.and_(_IS_CLOSED, sa.func.coalesce(_table.closure_reason, _NONE).in_(reasons))
 
 
+def _closed_for(reasons: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
+    """The same for rare reasons, in the words of the indexes."""
+    rarer = sa.and_(_IS_CLOSED, _table.closure_reason.in_(reasons), schema.RARER_REASON)
+    return sa.or_(rarer, sa.and_(schema.UNEXPLAINED, _NONE.in_(reasons)))
+
+
+_NONE: sa.ColumnElement[str] = sa.literal_column(f"'{NO_REASON}'")
 _table, _value = service_requests.c, sa.bindparam
-_BY_DAY = (_table.opened_on, rowid(service_requests))
+_BY_DAY, _BY_CLOSING_DAY = ((day, rowid(service_requests)) for day in (_table.opened_on, _table.closed_on))
 _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     "area": _table.local_area == _value("area"),
     "issue": _table.issue_type == _value("issue"),
     "department": _table.department == _value("department"),
-    "status": _table.status == _value("status"),
+    "status": sa.and_(_table.status == _value("status"), schema.ODD_STATUS),
     ("status", "Open"): _IS_OPEN,
-    "channel": _table.channel == _value("channel"),
-    "closure_reason": _table.closure_reason == _value("closure_reason"),
-    ("closure_reason", NO_REASON): sa.and_(_IS_CLOSED, _table.closure_reason.is_(None)),
+    ("status", "Close"): _IS_CLOSED,
+    "channel": sa.and_(_table.channel == _value("channel"), schema.RARER_CHANNEL),
+    **{("channel", channel): _table.channel == _value("channel") for channel in schema.COMMON_CHANNELS},
+    "closure_reason": sa.and_(_table.closure_reason == _value("closure_reason"), schema.RARER_REASON),
+    ("closure_reason", schema.MOST_COMMON_REASON): _table.closure_reason == _value("closure_reason"),
+    ("closure_reason", NO_REASON): sa.and_(schema.UNEXPLAINED),
     "outcome": _closed_as(_value("outcome")),
+    "rare_reasons": _closed_for(_value("rare_reasons", expanding=True)),
     "opened_from": _table.opened_on >= _value("opened_from"),
     "opened_to": _table.opened_on <= _value("opened_to"),
     "closed_from": _table.closed_on >= _value("closed_from"),

@@ -32,6 +32,7 @@ from vanc311_pipeline.schema.metrics import (
     metrics_unlocated,
 )
 from vanc311_pipeline.schema.published import (
+    COUNTED_COLUMNS,
     VIEWS,
     View,
     check_results,
@@ -39,13 +40,20 @@ from vanc311_pipeline.schema.published import (
     metric_definitions,
     published_metadata,
     release,
+    request_values,
 )
 from vanc311_pipeline.schema.requests import (
+    COMMON_CHANNELS,
     KNOWN_EXTRA_FIELDS,
     MODIFIED,
+    MOST_COMMON_REASON,
+    ODD_STATUS,
     OPENED,
     PORTAL_FIELDS,
+    RARER_CHANNEL,
+    RARER_REASON,
     READER_INDEXES,
+    UNEXPLAINED,
     local_areas,
     quarantined_requests,
     service_requests,
@@ -72,14 +80,21 @@ from vanc311_pipeline.schema.statistics import (
 from vanc311_pipeline.schema.work import plans, turns, work_metadata
 
 __all__ = [
+    "COMMON_CHANNELS",
+    "COUNTED_COLUMNS",
     "COUNTS",
     "KNOWN_EXTRA_FIELDS",
     "MODIFIED",
+    "MOST_COMMON_REASON",
+    "ODD_STATUS",
     "OPENED",
     "PORTAL_FIELDS",
     "PUBLISHED_INDEXES",
+    "RARER_CHANNEL",
+    "RARER_REASON",
     "READER_INDEXES",
     "REAL",
+    "UNEXPLAINED",
     "VIEWS",
     "View",
     "accepted_losses",
@@ -120,6 +135,7 @@ __all__ = [
     "quarantined_requests",
     "release",
     "request_changes",
+    "request_values",
     "schema_versions",
     "service_requests",
     "shipments",

@@ -75,6 +75,17 @@ check_results = sa.Table(
     sqlite_strict=True,
 )
 
+request_values = sa.Table(
+    "request_values",
+    published_metadata,
+    text("column_name", "a column of service_requests that has few values", primary_key=True),
+    text("value", "one of them", primary_key=True),
+    integer("requests", "requests that have it", "requests"),
+    comment="The values of the columns of service_requests that have few, to choose from.",
+    sqlite_strict=True,
+)
+COUNTED_COLUMNS = ("status", "channel", "closure_reason")
+
 
 @dataclass(frozen=True)
 class View:
@@ -242,20 +253,18 @@ VIEWS = (
         """
         SELECT thread_id, request_id, opened_at, seen_open_since, first_update_by,
                julianday(first_update_by) - julianday(opened_at), closed_by, julianday(closed_by) - julianday(opened_at),
-               reopened, CASE WHEN last_kind = 'vanished' THEN data_processed END
+               reopened, CASE WHEN kind = 'vanished' THEN data_processed END
         FROM (
-            SELECT thread_id, request_id, opened_at, data_processed, kind AS last_kind,
-                   row_number() OVER (PARTITION BY thread_id ORDER BY change_id DESC) AS newest,
-                   min(data_processed) FILTER (WHERE kind = 'opened') OVER thread AS seen_open_since,
-                   min(data_processed) FILTER (WHERE kind IN ('closed', 'reopened', 'edited')) OVER thread AS first_update_by,
+            SELECT thread_id, max(change_id) AS newest,
+                   min(data_processed) FILTER (WHERE kind = 'opened') AS seen_open_since,
+                   min(data_processed) FILTER (WHERE kind IN ('closed', 'reopened', 'edited')) AS first_update_by,
                    min(data_processed) FILTER (
                        WHERE kind = 'closed' OR (kind = 'opened' AND json_extract(after, '$.status') = 'Close')
-                   ) OVER thread AS closed_by,
-                   count(*) FILTER (WHERE kind = 'reopened') OVER thread AS reopened,
-                   max(sharing) OVER thread AS most_sharing
-            FROM request_changes
-            WINDOW thread AS (PARTITION BY thread_id)
-        ) WHERE newest = 1 AND most_sharing = 1 AND (first_update_by IS NOT NULL OR seen_open_since IS NOT NULL OR last_kind = 'vanished')
+                   ) AS closed_by,
+                   count(*) FILTER (WHERE kind = 'reopened') AS reopened
+            FROM request_changes GROUP BY thread_id HAVING max(sharing) = 1
+        ) JOIN request_changes USING (thread_id)
+        WHERE change_id = newest AND (first_update_by IS NOT NULL OR seen_open_since IS NOT NULL OR kind = 'vanished')
         """,
     ),
 )

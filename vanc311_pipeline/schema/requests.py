@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from vanc311_pipeline.schema.columns import AREA_NOTE, integer, real, table, text
+from vanc311_pipeline.schema.ledger import request_changes
 
 OPENED = "service_request_open_timestamp"
 MODIFIED = "last_modified_timestamp"
@@ -89,8 +90,18 @@ local_areas = table(
 # What the pipeline itself needs to find a month.
 sa.Index("service_requests_by_partition", service_requests.c.partition_month)
 
+# What is true of few requests, each with an index of these alone. SQLite uses it for a question that has the same words. What
+# is true of many is soon come by on a walk from day to day.
+MOST_COMMON_REASON = "Service provided"
+RARER_REASON = sa.text(f"closure_reason <> '{MOST_COMMON_REASON}'")
+COMMON_CHANNELS = ("WEB", "Phone")
+RARER_CHANNEL = sa.text(f"channel NOT IN {COMMON_CHANNELS}")
+ODD_STATUS = sa.text("status NOT IN ('Open', 'Close')")
+UNEXPLAINED = sa.text("status = 'Close' AND closure_reason IS NULL")
+
 # What readers need: pages of requests by day, of an area, an issue type, both or a department, and of those that are open,
-# which are one in a hundred. Made when the first file is published: a bulk load without them is faster.
+# which are one in a hundred; and pages of the log, as it came. Made when the first file is published: a bulk load without them
+# is faster.
 READER_INDEXES = (
     sa.Index("service_requests_by_area_and_day", service_requests.c.local_area, service_requests.c.opened_on),
     sa.Index(
@@ -98,10 +109,21 @@ READER_INDEXES = (
         service_requests.c.local_area,
         service_requests.c.issue_type,
         service_requests.c.opened_on,
+        sqlite_where=service_requests.c.local_area.is_not(None),
     ),
     sa.Index("service_requests_by_issue_and_day", service_requests.c.issue_type, service_requests.c.opened_on),
     sa.Index("service_requests_by_department_and_day", service_requests.c.department, service_requests.c.opened_on),
     sa.Index("service_requests_by_day", service_requests.c.opened_on),
+    sa.Index("service_requests_by_closing_day", service_requests.c.closed_on),
+    *(
+        sa.Index(f"service_requests_by_{name}_and_day", column, service_requests.c.opened_on, sqlite_where=of)
+        for name, column, of in (
+            ("rarer_reason", service_requests.c.closure_reason, RARER_REASON),
+            ("rarer_channel", service_requests.c.channel, RARER_CHANNEL),
+            ("no_reason", service_requests.c.closure_reason, UNEXPLAINED),
+            ("odd_status", service_requests.c.status, ODD_STATUS),
+        )
+    ),
     *(
         sa.Index(
             f"service_requests_open_by_{name}",
@@ -114,5 +136,15 @@ READER_INDEXES = (
             ("issue", ("issue_type", "opened_on")),
             ("department", ("department", "opened_on")),
         )
+    ),
+    sa.Index("request_changes_by_time", request_changes.c.seen_at),
+    *(
+        sa.Index(f"request_changes_by_{column}_and_time", request_changes.c[column], request_changes.c.seen_at)
+        for column in ("kind", "issue_type", "department")
+    ),
+    sa.Index(
+        "request_changes_by_previous_request",
+        request_changes.c.previous_request_id,
+        sqlite_where=request_changes.c.previous_request_id.is_not(None),
     ),
 )

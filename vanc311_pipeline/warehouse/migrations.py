@@ -49,6 +49,7 @@ MIGRATIONS = (
             "UPDATE portal_releases SET settled_at = seen_at WHERE state = 'settled'",
             "UPDATE portal_releases SET state = 'loading' WHERE state = 'held'",
             "ALTER TABLE accepted_losses ADD COLUMN why TEXT",
+            "DROP INDEX IF EXISTS service_requests_by_area_issue_and_day",  # made again, without those that have no area
         ),
     ),
 )

@@ -117,9 +117,23 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[Ch
         for view in schema.VIEWS:
             columns = ", ".join(name for name, _, _ in view.columns)
             connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.query.strip()}")
+        connection.exec_driver_sql(_count_values())
         connection.exec_driver_sql("ANALYZE main")
         _open_to_old_libraries(connection)
     return about
+
+
+def _count_values() -> str:
+    """Fills `request_values` in one reading of all requests."""
+    each = (
+        f"SELECT '{column}', {column}, sum(requests) FROM counted WHERE {column} IS NOT NULL GROUP BY {column}"
+        for column in schema.COUNTED_COLUMNS
+    )
+    columns = ", ".join(schema.COUNTED_COLUMNS)
+    return f"""
+        WITH counted AS MATERIALIZED (SELECT {columns}, count(*) AS requests FROM service_requests GROUP BY {columns})
+        INSERT INTO request_values {" UNION ALL ".join(each)}
+    """
 
 
 def _open_to_old_libraries(connection: sa.Connection) -> None:

@@ -52,13 +52,17 @@ filters = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def stored(api: Api) -> list[Row]:
-    """Every request, oldest first, with its outcome."""
-    return api.select(f"SELECT r.*, {OUTCOME_OF} AS outcome FROM service_requests AS r ORDER BY opened_on, rowid")
+    """Every request, oldest first, with its outcome and its place in the file."""
+    return api.select(
+        f"SELECT r.*, r.rowid AS place, {OUTCOME_OF} AS outcome FROM service_requests AS r ORDER BY opened_on, rowid"
+    )
 
 
 def passing(stored: list[Row], asked: dict[str, Any]) -> list[Row]:
     rows = [row for row in stored if all(PASSES[name](row, value) for name, value in asked.items())]
-    return [{name: value for name, value in row.items() if name != "outcome"} for row in rows]
+    if {"closed_from", "closed_to"} & asked.keys():
+        rows.sort(key=lambda row: (row["closed_on"], row["place"]))
+    return [{name: value for name, value in row.items() if name not in ("outcome", "place")} for row in rows]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

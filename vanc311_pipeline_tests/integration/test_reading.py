@@ -1,0 +1,150 @@
+"""How SQLite answers readers: it looks up what they ask for, and goes through all requests, or the whole log, for nobody."""
+
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import date
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from benchmarks.stages import LOG
+from vanc311_pipeline.dashboard import tables
+from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.reading import requests
+from vanc311_pipeline.reading.names import KINDS, names
+from vanc311_pipeline.reading.pages import Listing, count, read_page
+from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.reading.requests import Filters
+from vanc311_pipeline.settings import Settings
+
+OFTEN = 20  # what one request in so many is, is soon come by from day to day
+THROUGH_ALL = re.compile(r"SCAN (service_requests|request_changes)( USING( COVERING)? INDEX \1_by_\w+)?$")
+NAMED = ("area", "issue", "department", "status", "channel", "closure_reason", "outcome")
+
+
+@pytest.fixture(scope="module")
+def release(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """The sample's release, with a request of an odd status and a log of 5,000 changes."""
+    file = tmp_path_factory.mktemp("published") / "vanc311.sqlite"
+    shutil.copy(synced.published_path, file)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE service_requests SET status = 'Waiting' WHERE rowid = 1")
+        connection.execute("INSERT INTO request_values VALUES ('status', 'Waiting', 1)")
+        connection.execute(LOG, {"rows": 5_000, "run": "a run"})
+        connection.execute("ANALYZE")
+    with closing(PublishedFile(file)) as published, published.reading() as opened:
+        yield opened
+
+
+@contextmanager
+def planned() -> Iterator[list[str]]:
+    """The steps of the plans for all that is asked within the block."""
+    steps: list[str] = []
+
+    def note(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        steps.extend(row[3] for row in cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield steps
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+def through_all(steps: list[str]) -> list[str]:
+    assert steps
+    return [step for step in steps if THROUGH_ALL.match(step)]
+
+
+def is_walked(release: Release, listing: Listing) -> bool:
+    """Whether a page goes through all requests, or the log, until it is full."""
+    with planned() as steps:
+        read_page(release, listing, None, 100)
+    return bool(through_all(steps))
+
+
+def test_what_few_requests_are_is_looked_up(release: Release) -> None:
+    asked: list[dict[str, Any]] = [{kind: name} for kind in NAMED for name in names(release, kind)]
+    asked += [{"located": False}, {"located": True}, {"status": "Open", "area": "Kitsilano"}]
+    few = release.about["rows_stored"] // OFTEN
+    walked = []
+    for given in asked:
+        listings = [requests.requests(release, Filters(**given), oldest_first=oldest) for oldest in (False, True)]
+        if any(is_walked(release, listing) for listing in listings) and count(release, listings[0]) < few:
+            walked.append(given)
+    assert walked == []
+    assert {"status": "Waiting"} in asked
+
+
+@pytest.mark.parametrize("bound", ["opened_from", "opened_to", "closed_from", "closed_to"])
+def test_a_range_of_days_is_looked_up_and_comes_in_order(release: Release, bound: str) -> None:
+    with planned() as steps:
+        read_page(release, requests.requests(release, Filters(**{bound: date(2024, 3, 1)})), None, 100)
+    assert through_all(steps) == []
+    assert not any("TEMP B-TREE" in step for step in steps)
+
+
+def test_open_requests_are_looked_up(release: Release) -> None:
+    for given in (
+        {},
+        {"area": "Kitsilano"},
+        {"issue": "Abandoned Mattress Case"},
+        {"channel": "WEB"},
+        {"located": True},
+    ):
+        assert not is_walked(release, requests.open_requests(release, Filters(**given)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("since", [None, "2025-01-01", "2025-01-01T00:00:00Z"])
+def test_changes_are_looked_up(release: Release, since: str | None) -> None:
+    filters = [("kind", "relabelled"), ("issue", "Abandoned Mattress Case"), ("department", "311 Contact Centre")]
+    for given in ({}, *({name: value} for name, value in filters)):
+        if since or given:
+            listing = requests.changes(release, since, **dict.fromkeys(("kind", "issue", "department")) | given)
+            assert not is_walked(release, listing)
+
+
+def test_a_request_and_its_history_are_looked_up(release: Release) -> None:
+    one = release.rows(
+        sa.text("SELECT request_id, previous_request_id FROM request_changes WHERE kind = 'relabelled'")  # type: ignore[arg-type]
+    )[0]
+    with planned() as steps:
+        for id_ in (*one, "0" * 64):
+            requests.remembered(release, id_)
+        release.rows(sa.text("SELECT * FROM observed_times WHERE thread_id = :one").bindparams(one=one[0]))  # type: ignore[arg-type]
+    assert through_all(steps) == []
+
+
+def test_the_names_are_looked_up(release: Release) -> None:
+    with planned() as steps:
+        for question in KINDS.values():
+            release.rows(question)
+    assert through_all(steps) == []
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        View(issue="Abandoned Mattress Case"),
+        View(area="Kitsilano"),
+        View(area="Kitsilano", issue="Abandoned Mattress Case"),
+    ],
+)
+def test_the_newest_changes_are_the_same_whichever_way_they_are_found(
+    release: Release, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with planned() as by_request:
+        looked_up = tables.newest_changes(release, view)
+    monkeypatch.setattr(tables, "FEW_REQUESTS", 1)
+    with planned() as by_change:
+        gone_through = tables.newest_changes(release, view)
+    assert through_all(by_request) == []
+    assert set(through_all(by_change)) <= {"SCAN request_changes USING INDEX request_changes_by_time"}
+    assert looked_up == gone_through
+    assert looked_up is not None
+    assert looked_up.rows
