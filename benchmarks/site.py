@@ -1,0 +1,261 @@
+"""The site that is mistreated: its files, its server, what that answered, and what its processes took.
+
+What belongs here: making them, asking, and taking down. What does not: what is asked (`abuse`), and how (`clients`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+
+from benchmarks import bench, load
+from benchmarks.clients import Reply, Sent, exchange, get
+from vanc311_pipeline.addresses import sqlite_uri
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.shipping import ObjectStore
+from vanc311_pipeline.warehouse.downloads import file_digest
+from vanc311_pipeline.warehouse.publishing import release_row
+
+API = "/api/v1"
+WORKERS = 2  # as in docker-compose.yml
+REPLICA_SECONDS = 0.5
+ODD = "\x01\x08\x0b\x1a\x1b\x7f\x85\u2028\ufeff\uffff"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What can be asked for in a file."""
+
+    areas: list[str]
+    issues: list[str]
+    odd: list[str]
+    others: dict[str, list[str]]
+    ids: list[str]
+    first: date
+    last: date
+
+
+@dataclass
+class Site:
+    """A server for one scenario, what it answered, and what was wrong with that."""
+
+    server: load.Server
+    published: Path
+    small: Path
+    """A published file of SMALL_ROWS, for whoever needs many."""
+    store: Path
+    names: Names
+    seconds: float
+    random: random.Random
+    answers: Counter[str] = field(default_factory=Counter)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+    """What took longer than it may."""
+    notes: list[str] = field(default_factory=list)
+
+    def flood(
+        self, asked: Iterable[Sent], connections: int = 64, good: Sequence[int] = (), may_be_cut: bool = False
+    ) -> list[Reply]:
+        """Ask, so many at once, until there is no more or the time is up; answers that aren't good are wrong."""
+        return asyncio.run(self._flood(iter(asked), connections, good, may_be_cut))
+
+    async def _flood(self, asked: Iterator[Sent], connections: int, good: Sequence[int], cut: bool) -> list[Reply]:
+        replies, until = list[Reply](), time.monotonic() + self.seconds
+
+        async def client() -> None:
+            for sent in asked:
+                replies.append(await exchange(self.server.url, sent))
+                self.judge(replies[-1], good, cut)
+                if time.monotonic() > until:
+                    return
+
+        await asyncio.gather(*(client() for _ in range(connections)))
+        return replies
+
+    def judge(self, reply: Reply, good: Sequence[int] = (), may_be_cut: bool = False) -> None:
+        self.answers[reply.kind] += 1
+        if (fault := reply.fault(good)) and not (may_be_cut and not reply.status):
+            self.wrong.setdefault(fault, []).append(reply.sent.line)
+
+    def page(self, path: str) -> Reply:
+        reply = asyncio.run(exchange(self.server.url, get(path), kept=10_000_000))
+        self.judge(reply)
+        return reply
+
+    def fail(self, what: str) -> None:
+        self.wrong.setdefault(what, []).append("")
+
+    def views(self) -> Iterator[dict[str, str]]:
+        """Areas and types, alone and together, without an end."""
+        dice = self.random
+        while True:
+            chosen = {"area": dice.choice(self.names.areas), "issue": dice.choice(self.names.issues)}
+            yield {name: value for name, value in chosen.items() if dice.random() < 0.7}
+
+    def day(self) -> str:
+        return str(self.names.first + timedelta(self.random.randrange((self.names.last - self.names.first).days)))
+
+    def publish(self, number: int) -> None:
+        """Publish another release, as the pipeline does: a new file takes the place of the old one."""
+        file = another_release(self.small, self.published.with_name(f".{number}"), number)
+        file.replace(self.published)
+
+    @property
+    def release(self) -> str:
+        return self.page(f"{API}/status").header("vanc311-release")
+
+
+def family(server: load.Server) -> list[psutil.Process]:
+    """The server's processes: the one that watches, those that answer, and theirs."""
+    watching = psutil.Process(server.process.pid)
+    return [watching, *watching.children(recursive=True)]
+
+
+def answering(server: load.Server) -> set[psutil.Process]:
+    """Its processes that answer."""
+    return set(psutil.Process(server.process.pid).children())
+
+
+def deleted_bytes(server: load.Server) -> int:
+    """The size of all published files that are gone from their directory and held open all the same."""
+    held = {}
+    for process in family(server):
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if os.readlink(descriptor).endswith(".sqlite (deleted)"):
+                    held[os.stat(descriptor).st_ino] = os.stat(descriptor).st_size
+    return sum(held.values())
+
+
+class Watch:
+    """What the server's processes take, in bytes, at most: their memory, and their files in /tmp, which is memory in the container."""
+
+    def __init__(self, server: load.Server, scratch: Path) -> None:
+        self.peak = 0
+        self._server, self._scratch = server, scratch
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look_on)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look_on(self) -> None:
+        while not self._stop.wait(0.1):
+            taken = 0
+            for process in family(self._server):
+                with suppress(psutil.NoSuchProcess):
+                    taken += process.memory_info().rss
+            for path in self._scratch.rglob("*"):
+                with suppress(FileNotFoundError):
+                    taken += path.stat().st_size
+            self.peak = max(self.peak, taken)
+
+    def processor(self) -> tuple[float, float]:
+        """Seconds that its threads ran so far, and seconds that they waited for a processor."""
+        ran = waited = 0
+        for process in family(self._server):
+            for thread in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+                with suppress(OSError):  # it ended just now
+                    each = thread.read_text().split()
+                    ran, waited = ran + int(each[0]), waited + int(each[1])
+        return ran / 1e9, waited / 1e9
+
+
+@contextmanager
+def served(folder: Path, name: str, big: Path, small: Path) -> Iterator[load.Server]:
+    """A server for a scenario, which may replace the file that it serves."""
+    published, store, scratch = Settings(data_dir=folder / "data").published_path, folder / "store", folder / "tmp"
+    for directory in (published.parent, store, scratch):
+        directory.mkdir(parents=True)
+    words, environment = ["--workers", str(WORKERS)], {"TMPDIR": str(scratch)}
+    if name == "replica":
+        ObjectStore(store.as_uri()).ship(small, file_digest(small), release_row(small))
+        words.append("--replica")
+        environment |= {"VANC311_SHIP_URL": store.as_uri(), "VANC311_REPLICA_SECONDS": str(REPLICA_SECONDS)}
+    else:
+        published.symlink_to(big)
+    with load.serving(folder / "data", *words, **environment) as server:
+        yield server
+
+
+def made(folder: Path, rows: int) -> Path:
+    """A published file of so many requests, as the pipeline makes it, with a log to match; some names hold control characters."""
+    target = folder / "published" / "vanc311.sqlite"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        bench.stage("grow", folder, rows=rows)
+        with bench.stand_in(folder / "source.parquet", bench.RELEASED, folder / "standin.log") as url:
+            for name in ("land", "store", "log", "aggregate", "statistics", "publish"):
+                bench.say(bench.stage(name, folder, url, rows * 6 // 13))
+        plant_odd_names(target)
+    return target
+
+
+def plant_odd_names(file: Path) -> None:
+    """Put a control character at the end of the names of some types, wherever they stand."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        tables = connection.execute(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
+            " WHERE m.type = 'table' AND c.name IN ('issue_type', 'name', 'key')"
+        ).fetchall()
+        usual = connection.execute(
+            "SELECT issue_type FROM metrics_by_issue WHERE scope = 'all' ORDER BY volume DESC LIMIT ? OFFSET 40",
+            [len(ODD)],
+        )
+        for (issue,), sign in zip(usual.fetchall(), ODD, strict=False):
+            for table, column in tables:
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (issue + sign, issue))
+
+
+def another_release(file: Path, target: Path, hours: int) -> Path:
+    """A copy of a file that says it was published so many hours later."""
+    shutil.copyfile(file, target)
+    with closing(sqlite3.connect(target)) as connection, connection:
+        connection.execute(
+            "UPDATE release SET published_at = strftime('%Y-%m-%dT%H:%M:%SZ', published_at, ?)", [f"{hours} hours"]
+        )
+    return target
+
+
+def names_in(file: Path) -> Names:
+    """What can be asked for in a file."""
+    with closing(sqlite3.connect(sqlite_uri(file, mode="ro", immutable="1"), uri=True)) as connection:
+
+        def column(query: str) -> list[str]:
+            return [value for (value,) in connection.execute(query)]
+
+        issues = column("SELECT DISTINCT issue_type FROM metrics_by_issue")
+        return Names(
+            areas=column("SELECT local_area FROM local_areas"),
+            issues=[issue for issue in issues if issue[-1] not in ODD],
+            odd=[issue for issue in issues if issue[-1] in ODD],
+            others={
+                name: column(f"SELECT DISTINCT {name} FROM {table} WHERE {name} IS NOT NULL")
+                for name, table in (
+                    ("channel", "service_requests"),
+                    ("closure_reason", "outcome_mapping"),
+                    ("outcome", "outcome_mapping"),
+                )
+            },
+            ids=column("SELECT request_id FROM request_changes LIMIT 5000"),
+            first=date.fromisoformat(column("SELECT opened_from FROM periods WHERE period = 'all'")[0]),
+            last=date.fromisoformat(column("SELECT opened_to FROM periods WHERE period = 'all'")[0]),
+        )
