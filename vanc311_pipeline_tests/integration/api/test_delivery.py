@@ -11,12 +11,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import requests
+from fastapi import APIRouter, Response
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline_tests.integration.api.conftest import Api
+from vanc311_pipeline_tests.integration.dashboard.conftest import serving
 
 PATHS = [
     "/metrics/citywide", "/time-to-close?area=Kitsilano", "/requests?limit=5", "/requests?format=csv", "/areas.geojson",
@@ -275,6 +278,23 @@ def test_a_download_that_broke_off_can_go_on(api: Api, asked: str, part: slice) 
     response = api.get("/downloads/vanc311.sqlite", {"Range": f"bytes={asked}"})
     assert (response.status_code, response.content) == (206, whole[part])
     assert response.headers["content-range"].endswith(f"/{len(whole)}")
+
+
+@pytest.mark.parametrize(("headers", "made"), [({}, 1), ({"cache-control": "no-store"}, 2)])
+def test_an_answer_is_kept_unless_it_says_that_it_is_of_this_moment(
+    own_file: Path, headers: dict[str, str], made: int
+) -> None:
+    router, asked = APIRouter(), []
+
+    @router.get("/moment")
+    def moment() -> Response:
+        asked.append("moment")
+        return Response(f"{len(asked)}", headers=headers)
+
+    with serving(create_app(own_file, routers=[router])) as url:
+        answers = [requests.get(f"{url}/moment", timeout=30) for _ in range(2)]
+    assert [answer.text for answer in answers] == ["1", f"{made}"]
+    assert ("last-modified" in answers[0].headers) == (made == 1)
 
 
 def test_who_goes_before_the_first_byte_leaves_no_empty_answer_to_others(own_file: Path) -> None:

@@ -88,6 +88,13 @@ def test_small_pages_hold_every_request_too(api: Api, stored: list[Row]) -> None
     assert api.rows("/requests", limit=1, order="oldest", **asked) == passing(stored, asked)
 
 
+def test_the_csv_of_any_page_is_of_all_rows(api: Api) -> None:
+    first = api.answer("/requests", area="Kitsilano", limit=7)
+    for page in (first, api.answer(first["links"]["next"])):
+        lines = api.get(page["links"]["csv"]).text.splitlines()
+        assert len(lines) - 1 == api.value("SELECT count(*) FROM service_requests WHERE local_area = 'Kitsilano'")
+
+
 def test_a_page_of_csv_leads_to_the_next(api: Api) -> None:
     first = api.get("/requests", format="csv", limit=10)
     assert len(first.text.splitlines()) == 11
@@ -143,6 +150,14 @@ def changed(number: int, kind: str, **values: Any) -> str:
         "seen": "2026-01-13T15:00:00Z",
     }  # fmt: skip
     return CHANGE.format(number=number, kind=kind, **given | values)
+
+
+def test_which_of_several_that_share_their_log_was_renamed_is_not_guessed(own_file, serve) -> None:
+    old = "a" * 64
+    change(own_file, changed(1, "relabelled", previous=f"'{old}'", sharing=2, after="""'{"issue_type":"x"}'"""))
+    found = serve(own_file).answer(f"/requests/{old}")["data"]
+    assert (found["state"], found["renamed_to"]) == ("gone", None)
+    assert [line["kind"] for line in found["history"]] == ["relabelled"]
 
 
 def test_a_request_is_found_by_an_id_that_it_had_and_the_feed_goes_on_where_it_ended(own_file, serve) -> None:

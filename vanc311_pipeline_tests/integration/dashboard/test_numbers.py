@@ -1,0 +1,240 @@
+"""The numbers of every kind of view are of its area, issue type, scope and period: counted from the rows by other SQL."""
+
+import csv
+import html
+import io
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline_tests.integration.dashboard.conftest import served
+from vanc311_pipeline_tests.integration.dashboard.test_pages import cells_of
+
+AREA, ISSUE = "Kitsilano", "Building and Development Inquiry Case"
+VIEWS: dict[str, tuple[dict[str, str], str, str]] = {
+    "city": ({}, "TRUE", "level = 'citywide' AND scope = 'all'"),
+    "city, located": ({"scope": "located"}, "local_area IS NOT NULL", "level = 'citywide' AND scope = 'located'"),
+    "area": ({"area": AREA}, f"local_area = '{AREA}'", f"level = 'neighbourhood' AND local_area = '{AREA}'"),
+    "issue": (
+        {"issue": ISSUE},
+        f"issue_type = '{ISSUE}'",
+        f"level = 'issue' AND scope = 'all' AND issue_type = '{ISSUE}'",
+    ),
+    "issue, located": (
+        {"issue": ISSUE, "scope": "located"},
+        f"issue_type = '{ISSUE}' AND local_area IS NOT NULL",
+        f"level = 'issue' AND scope = 'located' AND issue_type = '{ISSUE}'",
+    ),
+    "both": (
+        {"area": AREA, "issue": ISSUE},
+        f"local_area = '{AREA}' AND issue_type = '{ISSUE}'",
+        f"level = 'hyper_local' AND local_area = '{AREA}' AND issue_type = '{ISSUE}'",
+    ),
+}
+"""Of each: what its address says, and which rows of the requests and of the statistics are of it."""
+PERIODS = ["2024", "all", "last_12_months"]
+
+Ask = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as of a day in whose last 30 settled days, and in the same of the year before, much moved; and with a log."""
+    file = Path(shutil.copy(synced.published_path, tmp_path_factory.mktemp("record") / "vanc311.sqlite"))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE release SET as_of = '2025-02-10'")  # settled are 5 January to 3 February
+        connection.execute(
+            """
+            INSERT INTO request_changes (change_id, kind, request_id, thread_id, partition_month, department, issue_type,
+                                         opened_at, sharing, before, after, seen_at, data_processed, run_id)
+            SELECT number, 'edited', request_id, request_id, partition_month, department, issue_type, opened_at, 1,
+                   '{"channel": "before ' || number || '"}', '{"channel": "after ' || number || '"}',
+                   date('2025-01-01', '+' || number || ' days') || 'T15:00:00Z', '2025-02-01T14:00:00Z', 'a run'
+            FROM (SELECT *, row_number() OVER (ORDER BY request_id) AS number FROM service_requests WHERE issue_type = ? LIMIT 400)
+            """,
+            (ISSUE,),
+        )
+        # The city closes a few before they are opened; such a one was closed when it was opened.
+        closed = connection.execute(
+            """
+            UPDATE service_requests SET closed_on = '2023-12-31' WHERE issue_type = ? AND status = 'Close'
+                AND opened_on = closed_on AND opened_on BETWEEN '2024-01-05' AND '2024-02-03'
+            """,
+            (ISSUE,),
+        )
+        assert closed.rowcount
+        for number, measure in enumerate(("open_after_30_days", "closings"), 1):
+            connection.execute(
+                """
+                UPDATE area_comparison SET observed = rowid * 10 + ?, expected = rowid + 0.5, n = rowid * 100 + ?, ratio = ? + rowid / 100.0,
+                       ratio_low = 0.1, ratio_high = 9.0, state = 'ok', finding = 'more' WHERE measure = ?
+                """,
+                (number, number, number, measure),
+            )
+    return file
+
+
+@pytest.fixture(scope="module")
+def site(record: Path) -> Iterator[str]:
+    with served(record) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def ask(record: Path) -> Iterator[Ask]:
+    with closing(sqlite3.connect(record)) as connection:
+        yield lambda query, *values: connection.execute(query, values).fetchall()
+
+
+def page(site: str, **asked: str) -> str:
+    answer = requests.get(f"{site}/?{urlencode(asked)}", timeout=60)
+    assert answer.status_code == 200
+    return answer.text
+
+
+def cards_of(text: str) -> list[tuple[str, str, str]]:
+    """Label, value and note of each."""
+    return [
+        tuple(html.unescape(part) for part in re.findall(r'<p class="(?:label|value|note)">(.*?)</p>', card))  # type: ignore[misc]
+        for card in re.findall(r'<div class="card">(.*?)</div>', text)
+    ]
+
+
+def opened_in(ask: Ask, period: str) -> str:
+    [(first, last)] = ask("SELECT opened_from, opened_to FROM periods WHERE period = ?", period)
+    return f"opened_on BETWEEN '{first}' AND '{last}'"
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_cards_are_of_the_view(site: str, ask: Ask, name: str) -> None:
+    asked, rows, group = VIEWS[name]
+    waiting, opened, closed, half, most = cards_of(page(site, **asked, period="2024"))
+    [(volume, still_open)] = ask(f"SELECT count(*), sum(status = 'Open') FROM service_requests WHERE {rows}")
+    assert waiting[1:] == (f"{still_open:,}", f"of {volume:,} requests in the record")
+    for card, moved in (
+        (opened, "opened_on"),
+        (closed, "CASE WHEN status = 'Close' AND closed_on IS NOT NULL THEN max(closed_on, opened_on) END"),
+    ):
+        now, before = (
+            ask(f"SELECT count(*) FROM service_requests WHERE {rows} AND {moved} BETWEEN ? AND ?", *days)[0][0]
+            for days in (("2025-01-05", "2025-02-03"), ("2024-01-05", "2024-02-03"))
+        )
+        assert before > now
+        assert card[1] == f"{now:,}"
+        assert f"than the {before:,} in the same days a year before" in card[2]
+    [(n, median, p90, left)] = ask(
+        f"SELECT n, median_days, p90_days, still_open FROM time_to_close WHERE {group} AND period = '2024'"
+    )
+    for card, days in ((half, median), (most, p90)):
+        assert card[1] == (f"{days} day" if days == 1 else f"{days} days")
+        assert card[2].startswith(f"opened in 2024, n = {n:,}, still open {left:,}; ")
+
+
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("name", ["city", "city, located", "area", "issue", "issue, located"])
+def test_the_table_of_what_or_where_is_of_the_view(site: str, ask: Ask, name: str, period: str) -> None:
+    asked, rows, _ = VIEWS[name]
+    text = page(site, **asked, period=period)
+    table = text[text.index("<h2>Where" if "issue" in name else "<h2>What is reported most") :].split("</table>")[0]
+    shown = {row[0]: row[1] for row in cells_of(table)}
+    of = f"FROM service_requests WHERE {rows} AND {opened_in(ask, period)}"
+    [(total,)] = ask(f"SELECT count(*) {of}")
+    assert shown.pop("all") == f"{total:,}"
+    if "issue" in name:
+        shown.pop("no local area", None)
+        counted = dict(ask(f"SELECT local_area, count(*) {of} GROUP BY 1"))
+        areas = [area for (area,) in ask("SELECT local_area FROM local_areas ORDER BY 1")]
+        assert shown == {area: f"{counted.get(area, 0):,}" for area in areas}
+    else:
+        shown = {issue: requests for issue, requests in shown.items() if not issue.endswith("other types")}
+        most = ask(f"SELECT issue_type, count(*) {of} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 15")
+        assert list(shown.items()) == [(issue, f"{number:,}") for issue, number in most]
+
+
+def figure(site: str, name: str, **asked: str) -> list[dict[str, str]]:
+    answer = requests.get(f"{site}/figures/{name}.csv?{urlencode(asked)}", timeout=60)
+    assert answer.status_code == 200
+    return list(csv.DictReader(io.StringIO("\n".join(line for line in answer.text.splitlines() if line[:1] != "#"))))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_figure_through_time_is_of_the_view(site: str, ask: Ask, name: str) -> None:
+    asked, rows, _ = VIEWS[name]
+    counted = dict(ask(f"SELECT open_month, count(*) FROM service_requests WHERE {rows} GROUP BY 1"))
+    drawn = {row["month"]: int(row["opened"]) for row in figure(site, "opened-and-closed", **asked)}
+    assert {month: opened for month, opened in drawn.items() if opened} == counted
+    if "issue" not in asked:
+        daily = {row["day"]: int(row["opened"]) for row in figure(site, "backlog", **asked)}
+        assert {day: opened for day, opened in daily.items() if opened} == dict(
+            ask(f"SELECT opened_on, count(*) FROM service_requests WHERE {rows} GROUP BY 1")
+        )
+    if name != "both":
+        ages = sum(int(row["open_requests"]) for row in figure(site, "backlog-by-age", **asked))
+        assert [(ages,)] == ask(f"SELECT count(*) FROM service_requests WHERE {rows} AND status = 'Open'")
+
+
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("name", ["city", "city, located", "area", "issue", "issue, located"])
+def test_a_figure_of_a_period_is_of_the_view_and_the_period(site: str, ask: Ask, name: str, period: str) -> None:
+    asked, rows, group = VIEWS[name]
+    curve = figure(site, "time-to-close", **asked, period=period)
+    assert [(int(curve[0]["at_risk"]),)] == ask(f"SELECT n FROM time_to_close WHERE {group} AND period = ?", period)
+    drawn = {row["outcome"]: int(row["closed_as"]) for row in figure(site, "outcomes", **asked, period=period)}
+    counted = ask(
+        f"""
+        SELECT outcome, count(*) FROM service_requests AS r
+        JOIN outcome_mapping AS m ON m.closure_reason = coalesce(r.closure_reason, 'N/A')
+        WHERE status = 'Close' AND {rows} AND {opened_in(ask, period)} GROUP BY 1
+        """
+    )
+    assert {outcome: closed for outcome, closed in drawn.items() if closed} == dict(counted)
+
+
+@pytest.mark.parametrize(
+    ("name", "measure"),
+    [("map", "open_after_30_days"), ("areas-open-after-30-days", "open_after_30_days"), ("areas-closings", "closings")],
+)
+def test_a_comparison_of_areas_is_of_its_measure(site: str, ask: Ask, name: str, measure: str) -> None:
+    drawn = {
+        row["local_area"]: (int(row["n"]), int(row["observed"]), float(row["ratio"])) for row in figure(site, name)
+    }
+    rows = ask("SELECT local_area, n, observed, ratio FROM area_comparison WHERE measure = ?", measure)
+    assert drawn == {area: tuple(numbers) for area, *numbers in rows}
+
+
+def test_each_line_of_an_areas_comparison_is_of_the_measure_that_it_names(site: str, ask: Ask) -> None:
+    text = page(site, area=AREA)
+    lines = cells_of(text[text.index("Fair comparison with the city</h2>") :].split("</table>")[0])
+    for label, measure in (
+        ("still open after 30 days (above 1: more)", "open_after_30_days"),
+        ("closings (above 1: faster)", "closings"),
+    ):
+        [line] = [line for line in lines if line[0] == label]
+        [(observed, ratio, n)] = ask(
+            "SELECT observed, ratio, n FROM area_comparison WHERE measure = ? AND local_area = ?", measure, AREA
+        )
+        assert (line[1], line[3], line[6]) == (f"{observed:,}", f"{ratio:.2f}", f"{n:,}")
+
+
+@pytest.mark.parametrize("name", ["area", "issue", "both"])
+def test_the_newest_changes_of_the_view_come_first(site: str, ask: Ask, name: str) -> None:
+    asked, rows, _ = VIEWS[name]
+    text = page(site, **asked)
+    lines = cells_of(text[text.index("Newest changes</h2>") :].split("</table>")[0])
+    newest = ask(
+        f"""
+        SELECT substr(seen_at, 1, 10), json_extract(after, '$.channel') FROM request_changes
+        WHERE request_id IN (SELECT request_id FROM service_requests WHERE {rows}) ORDER BY seen_at DESC LIMIT 10
+        """
+    )
+    assert len(newest) > 5
+    assert [(line[0], line[3].partition(" → ")[2]) for line in lines] == newest
