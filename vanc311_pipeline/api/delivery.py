@@ -161,7 +161,23 @@ class Delivery:
             refusal = _refusal(request, None, "method-not-allowed", f"Use one of {METHODS}.")
             await self._send_answer(request, None, refusal, send)
         else:
-            await self._deliver(request, receive, send)
+            await self._answer(request, receive, send)
+
+    async def _answer(self, request: "_Request", receive: Receive, send: Send) -> None:
+        """Deliver, whatever is wrong with us."""
+        begun = False
+
+        async def begin(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._deliver(request, receive, begin)
+        except Exception as error:
+            refusal = _fault(request, None, error)
+            if not begun:
+                await _send(send, refusal.status, refusal.headers, b"" if request.is_head else refusal.body)
 
     async def _deliver(self, request: "_Request", receive: Receive, send: Send) -> None:
         release: Release | None = None
@@ -189,6 +205,7 @@ class Delivery:
         if (before := self._under_way.get(key)) is not None:
             return await asyncio.shield(before) or await make(begun)
         self._under_way[key] = begun
+        answer = None
         try:
             answer = await make(begun)
         finally:
@@ -207,10 +224,8 @@ class Delivery:
         try:
             await self._app(request.inner_scope(release), receive, exchange.send)
         except Exception as error:
-            log.error("No answer to %s: %s", request.address, in_a_line(error))
-            if exchange.streaming:
-                return None
-            return _refusal(request, release, "internal-error", "The log of the server says more.")
+            refusal = _fault(request, release, error)
+            return None if exchange.streaming else refusal
         return None if exchange.body is None else _answer(exchange.status, exchange.headers, exchange.body)
 
     async def _compress(self, plain: Answer, _: Begun) -> Answer:
@@ -350,6 +365,12 @@ def _answer(status: int, headers: Headers, body: bytes) -> Answer:
 def _refusal(request: _Request, release: Release | None, kind: str, detail: str) -> Answer:
     response = problem(kind, detail)
     return _answer(response.status_code, [*response.raw_headers, *headers_of(request, release)], bytes(response.body))
+
+
+def _fault(request: _Request, release: Release | None, error: Exception) -> Answer:
+    """What there is to say of an unexpected error, here and in the log."""
+    log.error("No answer to %s: %s", request.address, in_a_line(error))
+    return _refusal(request, release, "internal-error", "The log of the server says more.")
 
 
 def _on_page(answer: Answer, page: Page, release: Release | None) -> Answer:

@@ -22,7 +22,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.api.problems import problem
 from vanc311_pipeline.charts import theme, words
 from vanc311_pipeline.charts.figure import Figure
-from vanc311_pipeline.charts.renderer import NotDrawn, renderer
+from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
 from vanc311_pipeline.dashboard import numbers, quality, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
@@ -79,7 +79,11 @@ BUNDLED = "window.vegaEmbed = vegaEmbed;"
 def _static(file: str) -> bytes:
     """A style or a script; Vega's is the one that vl-convert carries."""
     if file == "vega.js":
-        return str(renderer.draw("javascript_bundle", BUNDLED)).encode()
+        bundler = Renderer()  # of its own: what bundling takes of the memory goes with it
+        try:
+            return str(bundler.draw("javascript_bundle", BUNDLED)).encode()
+        finally:
+            bundler.end()
     return STATIC.joinpath(file).read_bytes()
 
 

@@ -156,7 +156,7 @@ def test_replicas_on_kubernetes_follow_the_store_and_are_asked_after():
     [site] = [each for each in documents if each["kind"] == "Deployment"]
     [container] = site["spec"]["template"]["spec"]["containers"]
     assert container["command"][:3] == ["vanc311", "serve", "--replica"]
-    assert container["readinessProbe"]["httpGet"]["path"] == "/api/v1/status"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/healthz"
     assert container["livenessProbe"]["httpGet"]["path"].startswith("/static/")
     assert container["envFrom"] == [{"secretRef": {"name": "vanc311-site"}}], "not the pipeline's secrets"
     claims = [each["metadata"]["name"] for each in documents if each["kind"] == "PersistentVolumeClaim"]

@@ -1,17 +1,20 @@
 """What there is instead of an answer: a page for browsers, problem details for programs, and a line in the log if it is our fault."""
 
-import logging
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 import requests
 
+from vanc311_pipeline.api import delivery
+from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.api.negotiation import PROBLEM
 from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.dashboard.site import POLICY
-from vanc311_pipeline_tests.integration.dashboard.conftest import served
+from vanc311_pipeline.logs import Sparing
+from vanc311_pipeline_tests.integration.dashboard.conftest import served, serving
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 REFUSED = [
@@ -24,6 +27,13 @@ REFUSED = [
     ("POST", "/", 405),
     ("DELETE", "/api/v1/requests", 405),
 ]
+
+
+@pytest.fixture
+def faults(caplog, monkeypatch) -> Callable[[], list[str]]:
+    """What was logged of faults, with nothing kept back on account of an earlier test."""
+    monkeypatch.setattr(delivery.log, "filters", [Sparing(at_most=10)])
+    return lambda: [record.getMessage() for record in caplog.records if record.name == delivery.__name__]
 
 
 @pytest.mark.parametrize(("method", "path", "status"), REFUSED)
@@ -54,7 +64,7 @@ def test_before_anything_is_published_a_browser_is_told_so(tmp_path):
         assert requests.get(f"{address}/static/style.css", timeout=60).status_code == 200
 
 
-def test_a_fault_of_ours_costs_a_short_line_and_not_one_for_each_who_finds_it(own_file, monkeypatch, caplog):
+def test_a_fault_of_ours_costs_a_short_line_and_not_one_for_each_who_finds_it(own_file, monkeypatch, faults):
     def fail(release, view):
         raise KeyError("what is missing")
 
@@ -62,13 +72,23 @@ def test_a_fault_of_ours_costs_a_short_line_and_not_one_for_each_who_finds_it(ow
     with served(own_file) as address:
         answer = requests.get(f"{address}/", headers=BROWSER, timeout=60)
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
-        [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-        line = logging.Formatter("%(message)s").format(record)
+        [line] = faults()
         assert line.startswith("No answer to /: KeyError('what is missing') in draw (figures.py:")
         assert len(line.splitlines()) == 1
         for _ in range(40):
             assert requests.get(f"{address}/figures/backlog.csv", timeout=60).status_code == 500
-    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) <= 20
+    assert len(faults()) <= 20
+
+
+def test_a_fault_in_saying_what_is_wrong_is_one_of_ours_too(own_file, faults):
+    def fail(release, problem):
+        raise ValueError("no page")
+
+    with serving(create_app(own_file, problem_page=fail)) as address:
+        answer = requests.get(f"{address}/nowhere", headers=BROWSER, timeout=60)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (500, PROBLEM)
+    [line] = faults()
+    assert line.startswith("No answer to /nowhere: ValueError('no page') in _on_page (delivery.py:")
 
 
 def test_a_renderer_that_dies_costs_one_answer(site, own_file):
