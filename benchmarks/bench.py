@@ -25,6 +25,7 @@ from vanc311_pipeline.settings import Settings
 
 RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 3.0, 700, 10.0, 15.0
 RELEASED, RELEASED_LATER = "2026-09-28T14:06:58Z", "2026-09-29T14:06:58Z"
+CHANGES = 600_000  # a log of some years
 STAGE_NAMES = ("land", "floor", "clean", "store", "aggregate", "statistics", "publish")
 
 
@@ -132,6 +133,9 @@ def run(rows: int, folder: Path) -> tuple[list[Line], list[str]]:
     reached = stage("to_published", folder).rows / 1_000
     lines += [say(changed), Line("one-month change, run to file", 0, reached, None, None)]
     said.append(compare(edited, published))
+    stage("log", folder / "data", rows=CHANGES)
+    logged = stage("publish", folder / "data")
+    lines.append(say(replace(logged, what=f"publish, with {CHANGES:,} changes logged")))
     return lines, said
 
 

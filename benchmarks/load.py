@@ -1,6 +1,7 @@
 """The API under load: `vanc311 serve` at 64 connections, side by side with Datasette on the same file, on loopback.
 
-What belongs here: the questions, the two servers, and the printed table. What does not: making the file (`bench`, or any sync).
+What belongs here: the questions, the two servers, and the printed table. What does not: making the file (any sync, or `bench
+--keep DIR`, whose file has a log of 600,000 changes).
 The load comes from `wrk` if it is installed, else from a generator in Python, which takes more of the processors itself.
 
 Metrics are asked for again and again, as a dashboard does; pages of requests are all different, so that none is answered from

@@ -221,7 +221,8 @@ def stage_log(folder: Path, url: str, rows: int, first_month: str) -> int:
 
 LOG = """
     INSERT INTO request_changes
-    SELECT row_number() OVER (ORDER BY seen_on, request_id), kind, request_id,
+    SELECT (SELECT coalesce(max(change_id), 0) FROM request_changes) + row_number() OVER (ORDER BY seen_on, request_id),
+           kind, request_id,
            CASE kind WHEN 'relabelled' THEN reverse_id END, request_id, partition_month, department, issue_type, opened_at, 1,
            CASE kind WHEN 'opened' THEN NULL WHEN 'relabelled' THEN json_object('issue_type', 'Old ' || issue_type)
                 ELSE json_object('closed_on', NULL, 'closure_reason', NULL, 'modified_at', opened_at, 'status', 'Open') END,

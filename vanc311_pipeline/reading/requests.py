@@ -28,7 +28,7 @@ Condition = str | tuple[str, Any]
 
 # A literal, not a bound value: SQLite uses a partial index only if the text of the question implies its condition.
 _IS_OPEN, _IS_CLOSED = (service_requests.c.status == sa.literal_column(f"'{status}'") for status in ("Open", "Close"))
-_FEW = 20  # one in so many requests
+_FEW = 100  # one in so many requests
 
 
 @dataclass(frozen=True)

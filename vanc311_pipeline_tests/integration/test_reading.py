@@ -22,7 +22,7 @@ from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import Filters
 from vanc311_pipeline.settings import Settings
 
-OFTEN = 20  # what one request in so many is, is soon come by from day to day
+OFTEN = 100  # what one request in so many is, is soon come by from day to day
 THROUGH_ALL = re.compile(r"SCAN (service_requests|request_changes)( USING( COVERING)? INDEX \1_by_\w+)?$")
 NAMED = ("area", "issue", "department", "status", "channel", "closure_reason", "outcome")
 
