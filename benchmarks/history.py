@@ -14,23 +14,16 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-import pyarrow.parquet as pq
 from dagster._daemon.freshness import FreshnessDaemon
-from rich.console import Console
 
-from benchmarks.city_days import ORDINARY, RELEASE_TIME, City
-from benchmarks.clockwork import Clockwork
-from benchmarks.grow import grow_table
-from benchmarks.week import Witness, live_through, say
-from vanc311_pipeline.commands.sync import run_sync
+from benchmarks.city_days import ORDINARY
+from benchmarks.week import before_first_day, say
 from vanc311_pipeline.orchestration.pruning import delete_runs_before
-from vanc311_pipeline.portal.standin import StandIn
-from vanc311_pipeline.settings import Settings
 
 DAYS_A_YEAR = 365
 NOT_GROWING = ("alembic_version", "secondary_indexes", "instance_info", "concurrency_limits", "asset_keys")
@@ -103,34 +96,20 @@ def table(before: Sizes, after: Sizes, pruned: Sizes, days: int) -> str:
 def live(folder: Path, rows: int, days: int, seed: int) -> str:
     """Load the grown data, live one day, then so many more that are counted; the table."""
     began = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days + 1)
-    source = folder / "source.parquet"
-    pq.write_table(grow_table(rows, last_day=began.date() - timedelta(days=1), seed=seed), source)
-    with StandIn(source, released_at=datetime.combine(began, RELEASE_TIME, UTC) - timedelta(days=1)) as portal:
-        settings = replace(
-            Settings.from_environment({}),
-            portal_url=portal.url,
-            data_dir=folder / "data",
-            dagster_home=folder / "dagster",
-        )
-        run_sync(settings, Console(quiet=True))
-        city, witness = City(portal, seed), Witness(settings.published_path, portal, folder)
-        with Clockwork(settings, lambda: len(portal.requests_log), folder / "processes.log") as clockwork:
-            clockwork.switch_on(began - timedelta(minutes=1))
-            for number in range(days + 1):
-                chronicle = live_through(
-                    ORDINARY, began + timedelta(days=number), city, clockwork, witness, every_beat=False
-                )
-                if chronicle.problems:
-                    sys.exit("\n".join(chronicle.problems))
-                for _ in FreshnessDaemon().run_iteration(clockwork.workspace):
-                    pass
-                say(f"day {number} of {days}: {len(chronicle.runs)} run(s)")
-                if number == 0:
-                    _prune(clockwork.instance)
-                    before = sizes(settings.dagster_home)
-            after = sizes(settings.dagster_home)
-            _prune(clockwork.instance)
-            return table(before, after, sizes(settings.dagster_home), days)
+    with before_first_day(folder, rows, seed, began) as (clockwork, live_day):
+        for number in range(days + 1):
+            chronicle = live_day(ORDINARY, began + timedelta(days=number), every_beat=False)
+            if chronicle.problems:
+                sys.exit("\n".join(chronicle.problems))
+            for _ in FreshnessDaemon().run_iteration(clockwork.workspace):
+                pass
+            say(f"day {number} of {days}: {len(chronicle.runs)} run(s)")
+            if number == 0:
+                _prune(clockwork.instance)
+                before = sizes(folder / "dagster")
+        after = sizes(folder / "dagster")
+        _prune(clockwork.instance)
+        return table(before, after, sizes(folder / "dagster"), days)
 
 
 def _prune(instance: dg.DagsterInstance) -> None:

@@ -11,9 +11,11 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -260,12 +262,13 @@ def totals(chronicles: Sequence[Chronicle], seconds: float) -> list[str]:
 # -- the week --------------------------------------------------------------------------------------------------------
 
 
-def run_week(folder: Path, rows: int, days: int, seed: int, first: date) -> list[Chronicle]:
-    """Load the grown data once, then live through the days."""
+@contextmanager
+def before_first_day(
+    folder: Path, rows: int, seed: int, began: datetime
+) -> Iterator[tuple[Clockwork, Callable[..., Chronicle]]]:
+    """A pipeline that holds the grown data, its clock a minute before the first day; and `live_through` its days."""
     source = folder / "source.parquet"
-    pq.write_table(grow_table(rows, last_day=first - timedelta(days=1), seed=seed), source)
-    began = datetime(first.year, first.month, first.day, tzinfo=UTC)
-    chronicles = []
+    pq.write_table(grow_table(rows, last_day=began.date() - timedelta(days=1), seed=seed), source)
     with StandIn(source, released_at=datetime.combine(began, RELEASE_TIME, UTC) - timedelta(days=1)) as portal:
         settings = replace(
             Settings.from_environment({}),
@@ -276,15 +279,20 @@ def run_week(folder: Path, rows: int, days: int, seed: int, first: date) -> list
         )
         say("loading everything once")
         run_sync(settings, Console(quiet=True))
-        witness = Witness(settings.published_path, portal, folder)
-        city = City(portal, seed)
+        city, witness = City(portal, seed), Witness(settings.published_path, portal, folder)
         with Clockwork(settings, lambda: len(portal.requests_log), folder / "processes.log") as clockwork:
             clockwork.switch_on(began - timedelta(minutes=1))
-            for number in range(days):
-                today = began + timedelta(days=number)
-                chronicles.append(live_through(WEEK[number % len(WEEK)], today, city, clockwork, witness))
-                say(line(chronicles[-1]))
-                portal.clear_log()
+            yield clockwork, partial(live_through, city=city, clockwork=clockwork, witness=witness)
+
+
+def run_week(folder: Path, rows: int, days: int, seed: int, first: date) -> list[Chronicle]:
+    """Load the grown data once, then live through the days."""
+    began = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    chronicles = []
+    with before_first_day(folder, rows, seed, began) as (_, live):
+        for number in range(days):
+            chronicles.append(live(WEEK[number % len(WEEK)], began + timedelta(days=number)))
+            say(line(chronicles[-1]))
     return chronicles
 
 

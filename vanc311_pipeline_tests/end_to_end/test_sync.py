@@ -27,7 +27,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.cli import main, vanc311
 from vanc311_pipeline.commands.sync import in_process, reason_of_failure
-from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.errors import Interrupted, SettingsError
 from vanc311_pipeline.portal.standin import Fault, Options, StandIn
 from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.reading.downloads import digests
@@ -306,6 +306,39 @@ def test_the_words_of_a_hold_name_a_command_that_ends_it(pipeline, portal, run):
     assert ended.exit_code == 0, ended.err
     assert "Consent that was not needed, because nothing of it was held: 2024-05." in ended.out
     assert pipeline.rows() == expected(portal.frame)
+
+
+# -- asked to end ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told_in_a_finalizer():
+    """SIGTERM meets the first month that is stored within a finalizer, where Python drops what its handler raises."""
+
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    waiting = [Finalized()]
+
+    def drop(_connection, _cursor, statement: str, *_: object) -> None:
+        if "service_requests" in statement and statement.startswith("INSERT"):
+            waiting.clear()
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", drop)
+    yield waiting
+    sa.event.remove(sa.Engine, "after_cursor_execute", drop)
+
+
+def test_a_signal_that_python_drops_ends_a_load_before_its_next_month(pipeline, portal, run, told_in_a_finalizer):
+    before = pipeline.file()
+    portal.publish(EDITS["touch"].function(portal.frame, rows=300))
+    ended = run(pipeline, "sync")
+    assert told_in_a_finalizer == []
+    assert (ended.exit_code, ended.err) == (130, f"Error: {Interrupted()}\n")
+    assert "2024-05 landed" in ended.out
+    assert "2024-06 stored" not in ended.out
+    assert pipeline.file() == before
 
 
 # -- a disk that is full -----------------------------------------------------------------------------------------------
