@@ -43,7 +43,7 @@ def print_summary(settings: Settings, console: Console) -> None:
             "SELECT kind, count(*) FROM request_changes WHERE run_id = ? GROUP BY kind ORDER BY kind",
             (release["run_id"],),
         ).fetchall()
-        months, found = published.execute(
+        months, changes = published.execute(
             "SELECT count(*), coalesce(sum(changes_found), 0) FROM deep_readings WHERE run_id = ?", (release["run_id"],)
         ).fetchone()
     with Warehouse.of(settings).read() as connection:
@@ -68,7 +68,7 @@ def print_summary(settings: Settings, console: Console) -> None:
     if moved:
         table.add_row("Moved", ", ".join(f"{number:,} {kind}" for kind, number in moved) + " (table request_changes)")
     if months:
-        table.add_row("Read again", f"months whose fingerprint stood still: {months}; changes found in them: {found}")
+        table.add_row("Read again", f"months whose fingerprint stood still: {months}; changes found in them: {changes}")
     table.add_row("Held back", ", ".join(held) or "no month")
     table.add_row("File", escape(str(file)))
     console.print(table)

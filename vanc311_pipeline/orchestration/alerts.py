@@ -116,23 +116,23 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
 
 def _newest_failure(instance: dg.DagsterInstance) -> int:
     """Where the telling begins: what failed before the alerts were turned on is not news."""
-    found = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
-    return found[0].storage_id if found else -1
+    newest = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    return newest[0].storage_id if newest else -1
 
 
 def _failures(instance: dg.DagsterInstance, after: int, ui_url: str | None) -> tuple[list[str], int]:
     """The runs that failed since, each in words, and how far that goes."""
-    found = instance.fetch_run_status_changes(
+    failures = instance.fetch_run_status_changes(
         dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=after),
         limit=FAILURES_AT_ONCE,
         ascending=True,
     ).records
-    said = [
+    words = [
         _failure_in_words(instance, record.event_log_entry, ui_url)
-        for record in found
+        for record in failures
         if record.event_log_entry.job_name in WATCHED_JOBS
     ]
-    return said, found[-1].storage_id if found else after
+    return words, failures[-1].storage_id if failures else after
 
 
 def _failure_in_words(instance: dg.DagsterInstance, failed: dg.EventLogEntry, ui_url: str | None) -> str:

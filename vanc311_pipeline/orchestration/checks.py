@@ -234,19 +234,20 @@ CHECKS = [
 
 
 def _shipped(seen: Scene) -> Finding:
-    there = seen.store.ships_to
-    return published.shipped_equal(seen.connection, there.latest(), there.address)
+    store = seen.store.ships_to
+    return published.shipped_equal(seen.connection, store.latest(), store.address)
 
 
 def result(check: Check, finding: Finding) -> dg.AssetCheckResult:
     """A finding as Dagster's verdict: problems are errors, notes are warnings, counts are always shown."""
-    said = finding.problems + finding.notes
+    sentences = finding.problems + finding.notes
     return dg.AssetCheckResult(
-        passed=not said,
+        passed=not sentences,
         check_name=check.name,
         asset_key=check.asset,
         severity=dg.AssetCheckSeverity.ERROR if finding.problems else dg.AssetCheckSeverity.WARN,
-        description="; ".join(said[:LISTED]) + (f" … and {len(said) - LISTED} more" if len(said) > LISTED else "")
+        description="; ".join(sentences[:LISTED])
+        + (f" … and {len(sentences) - LISTED} more" if len(sentences) > LISTED else "")
         or None,
         metadata={
             "problems": len(finding.problems),
@@ -260,9 +261,9 @@ def result(check: Check, finding: Finding) -> dg.AssetCheckResult:
 
 def _offending(finding: Finding) -> list[Mapping[str, str]]:
     """All that was found, a line each, and some of the rows."""
-    said = [{"what": what, "row": ""} for what in (*finding.problems, *finding.notes)]
+    lines = [{"what": what, "row": ""} for what in (*finding.problems, *finding.notes)]
     rows = [{"what": what, "row": row} for what, row in finding.offending]
-    return [*said[:SHOWN], *rows]
+    return [*lines[:SHOWN], *rows]
 
 
 def _table(name: str, lines: Sequence[Mapping[str, int | str]]) -> dict[str, dg.TableMetadataValue]:
@@ -292,14 +293,14 @@ def scene(context: dg.AssetCheckExecutionContext, store: StoreResource, connecti
 
 def checks_of(step: str) -> dg.AssetChecksDefinition:
     """All checks of one asset, or of all statistics, as one step with one connection; those that ask the portal are steps of their own."""
-    mine = {check.name: check for check in CHECKS if check.step == step and not check.asks_portal}
+    checks = {check.name: check for check in CHECKS if check.step == step and not check.asks_portal}
 
-    @dg.multi_asset_check(name=f"check_{step}", specs=[check.spec for check in mine.values()], can_subset=True)
+    @dg.multi_asset_check(name=f"check_{step}", specs=[check.spec for check in checks.values()], can_subset=True)
     def run_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         with store.open().read() as connection:
             seen = scene(context, store, connection)
-            for key in sorted(context.selected_asset_check_keys, key=lambda key: list(mine).index(key.name)):
-                yield result(mine[key.name], mine[key.name].audit(seen))
+            for key in sorted(context.selected_asset_check_keys, key=lambda key: list(checks).index(key.name)):
+                yield result(checks[key.name], checks[key.name].audit(seen))
 
     return run_checks
 

@@ -60,7 +60,7 @@ def words_of_checks(wrong: Sequence[dg.AssetCheckEvaluation]) -> str:
     if not guarded <= set(AFTER_PUBLICATION):
         what = "A check failed, so nothing was published; what was published before stays."
     else:
-        what = next(said for asset, said in AFTER_PUBLICATION.items() if asset in guarded)
+        what = next(words for asset, words in AFTER_PUBLICATION.items() if asset in guarded)
     return "\n".join([what, *lines])
 
 

@@ -121,11 +121,11 @@ def ask_anew(client: Portal, warehouse: Warehouse) -> None:
         months = ledger.months(connection)
     releases = [client.release(dataset) for dataset in sorted({window.dataset for window in months})]
     answers = [ask(client, release, months) for release in releases]
-    _write_down(warehouse, releases, {window: said for answer in answers for window, said in answer.items()})
+    _write_down(warehouse, releases, {window: print_ for answer in answers for window, print_ in answer.items()})
 
 
 def _write_down(warehouse: Warehouse, releases: Sequence[Release], answers: Mapping[Window, Fingerprint]) -> None:
     with warehouse.write() as connection:
         for release in releases:
-            mine = {window: said for window, said in answers.items() if window.dataset == release.dataset}
-            ledger.note_portal_months(connection, release, mine)
+            of_dataset = {window: print_ for window, print_ in answers.items() if window.dataset == release.dataset}
+            ledger.note_portal_months(connection, release, of_dataset)

@@ -77,7 +77,7 @@ def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) ->
     with warehouse.read() as connection:
         published = ledger.last_publication(connection)
     try:
-        there = store.ships_to
+        objects = store.ships_to
         if published is None:
             return dg.MaterializeResult(metadata={"shipped": "nothing: nothing was published yet"})
         if not store.published_path.exists() or file_digest(store.published_path) != published.sha256:
@@ -87,14 +87,14 @@ def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) ->
                 "`vanc311 sync --months` of any month publishes anew."
             )
         about = release_row(store.published_path)
-        shipment = there.ship(store.published_path, published.sha256, about)
+        shipment = objects.ship(store.published_path, published.sha256, about)
     except PipelineError as error:
         raise failure(error) from error
     with warehouse.write() as connection:
-        ledger.note_shipment(connection, there.address, shipment.sha256, context.run.run_id)
+        ledger.note_shipment(connection, objects.address, shipment.sha256, context.run.run_id)
     return dg.MaterializeResult(
         metadata={
-            "dagster/uri": f"{there.address}/{shipment.name}",
+            "dagster/uri": f"{objects.address}/{shipment.name}",
             "sha256": shipment.sha256,
             "bytes": shipment.size,
             "as of": str(about["as_of"]),
@@ -112,8 +112,10 @@ def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
     results: list[CheckResult] = []
     for key, record in records.items():
-        found = record.event.dagster_event.event_specific_data if record.event and record.event.dagster_event else None
-        if record.event and isinstance(found, dg.AssetCheckEvaluation):
+        evaluation = (
+            record.event.dagster_event.event_specific_data if record.event and record.event.dagster_event else None
+        )
+        if record.event and isinstance(evaluation, dg.AssetCheckEvaluation):
             check = checks[key]
             results.append(
                 {
@@ -121,8 +123,8 @@ def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
                     "asset": check.asset,
                     "claim": DESCRIPTIONS[check.name],
                     "blocking": "yes" if check.blocking else "no",
-                    "result": result_of(found),
-                    "found": found.description,
+                    "result": result_of(evaluation),
+                    "found": evaluation.description,
                     "evaluated_at": datetime.fromtimestamp(record.event.timestamp, UTC).strftime(INSTANT),
                     "run_id": record.run_id,
                 }

@@ -136,13 +136,15 @@ def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str
     seen = instance.fetch_observations(portal_key(LIVE), limit=1).records
     if not seen or seen[0].asset_observation is None:
         return None
-    said = {name: value.value for name, value in seen[0].asset_observation.metadata.items()}
-    if said.get("decision") == "quota" and said.get("until"):
+    observation = {name: value.value for name, value in seen[0].asset_observation.metadata.items()}
+    if observation.get("decision") == "quota" and observation.get("until"):
         # Capped here, too: an observation of an older version may say anything.
-        until = min(instant(str(said["until"])), instant(str(said["slot"])) + timedelta(seconds=QUOTA_SECONDS))
-        return str(said["why"]) if now < until else None
-    if said.get("decision") in ("skip", "quota") and said.get("slot") == slot_name(slot):
-        return str(said["why"])
+        until = min(
+            instant(str(observation["until"])), instant(str(observation["slot"])) + timedelta(seconds=QUOTA_SECONDS)
+        )
+        return str(observation["why"]) if now < until else None
+    if observation.get("decision") in ("skip", "quota") and observation.get("slot") == slot_name(slot):
+        return str(observation["why"])
     return None
 
 
