@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.disk import on_disk
+from vanc311_pipeline.disk import on_disk, refusal
 from vanc311_pipeline.errors import IntegrityError
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.schema import month_ledger
@@ -69,15 +69,17 @@ def _publish(
     with tempfile.TemporaryDirectory(prefix=".publishing-", dir=target.parent) as scratch:
         file = Path(scratch) / target.name
         warehouse.store.copy_to(file)
-        about = _describe(warehouse, file, run_id, checks)
+        try:
+            about = _describe(warehouse, file, run_id, checks)
+        except sa.exc.DatabaseError as error:
+            if refusal(error):
+                raise
+            raise _thrown_away(target, [f"SQLite finds: {error.orig}"]) from error
         with ThreadPoolExecutor(1) as beside:  # while SQLite looks through the file, which takes as long
             making = beside.submit(make_downloads, file)
-            problems = [*damage(file), *differences(warehouse, file, months=())]
+            problems = damage(file) or differences(warehouse, file, months=())
         if problems:
-            raise IntegrityError(
-                f"The new published file is not what the warehouse holds: {'; '.join(problems)}. It was thrown away and "
-                f"{target} stays as it was. Check the disk, then run `vanc311 sync` again."
-            )
+            raise _thrown_away(target, problems)
         (folder, digest), size = making.result(), file.stat().st_size
         put_in_place(file, folder, target)
     with warehouse.write() as connection:
@@ -90,6 +92,13 @@ def _publish(
             if release := ledger.last_release(connection, dataset):
                 ledger.note_release(connection, release, dataset, "settled", run_id)
     return about | {"sha256": digest, "bytes": size}
+
+
+def _thrown_away(target: Path, problems: Sequence[str]) -> IntegrityError:
+    return IntegrityError(
+        f"The new published file is not what the warehouse holds: {'; '.join(problems)}. It was thrown away and "
+        f"{target} stays as it was. Check the disk, then run `vanc311 sync` again."
+    )
 
 
 def _refuse_held(warehouse: Warehouse) -> None:
