@@ -169,6 +169,7 @@ def swaps(site: Site) -> None:
 
 def in_place(site: Site) -> None:
     """a file that is written over in its place, not replaced, while it is read"""
+    site.unavailable = True
     site.publish(0)
     before, other = site.release, another_release(site.small, site.published.with_name(".other"), 1)
 
@@ -421,8 +422,9 @@ def broken(site: Site, waits: dict[str, Waits], untimed: bool) -> Iterator[str]:
     """The limits that a scenario broke. The machine's own part of a wait is not ours: the limits are beyond the floor's."""
     yield from (*site.wrong, *([] if untimed else site.late))
     for name, limit in (("call", CALL_P99_MS), ("page", PAGE_P99_MS)):
-        if waits[name].failed:
-            yield f"the cheap {name} failed meanwhile: {dict(waits[name].failed)}"
+        failed = {kind: number for kind, number in waits[name].failed.items() if kind != "503" or not site.unavailable}
+        if failed:
+            yield f"the cheap {name} failed meanwhile: {failed}"
         late, floor = waits[name].quantile(0.99), waits["floor"].quantile(0.99)
         if late > limit + floor and not untimed:
             yield f"p99 of the cheap {name} is {late:,.0f} ms, over {limit} ms beyond the floor's {floor:,.0f} ms"

@@ -24,9 +24,10 @@ import psutil
 from benchmarks import bench, load
 from benchmarks.clients import Reply, Sent, exchange, get
 from vanc311_pipeline.addresses import sqlite_uri
+from vanc311_pipeline.reading.downloads import folder_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore
-from vanc311_pipeline.warehouse.downloads import file_digest
+from vanc311_pipeline.warehouse.downloads import file_digest, make_downloads
 from vanc311_pipeline.warehouse.publishing import release_row
 
 API = "/api/v1"
@@ -62,6 +63,8 @@ class Site:
     random: random.Random
     answers: Counter[str] = field(default_factory=Counter)
     wrong: dict[str, list[str]] = field(default_factory=dict)
+    unavailable: bool = False
+    """Whether there was no whole file to answer from, so that 503 is the right answer to all."""
     late: list[str] = field(default_factory=list)
     """What took longer than it may."""
     notes: list[str] = field(default_factory=list)
@@ -192,6 +195,7 @@ def served(folder: Path, name: str, big: Path, small: Path) -> Iterator[load.Ser
         environment |= {"VANC311_SHIP_URL": store.as_uri(), "VANC311_REPLICA_SECONDS": str(REPLICA_SECONDS)}
     else:
         published.symlink_to(big)
+        folder_of(published, "").symlink_to(folder_of(big, ""))
     with load.serving(folder / "data", *words, **environment) as server:
         yield server
 
@@ -206,6 +210,8 @@ def made(folder: Path, rows: int) -> Path:
             for name in ("land", "store", "log", "aggregate", "statistics", "publish"):
                 bench.say(bench.stage(name, folder, url, rows * 6 // 13))
         plant_odd_names(target)
+        shutil.rmtree(folder_of(target, ""))  # they are of the file as it was
+        make_downloads(target)
     return target
 
 
