@@ -57,12 +57,20 @@ def torn(table: str) -> Callable[[Path], None]:
     return spoil
 
 
-def changed(statement: str) -> Callable[[Path], None]:
+def changed(statement: str, writable: bool = False) -> Callable[[Path], None]:
     def spoil(file: Path) -> None:
         with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(f"PRAGMA writable_schema = {writable:d}")
             assert connection.execute(statement).rowcount
 
     return spoil
+
+
+def mistyped(file: Path) -> None:
+    changed(
+        "UPDATE sqlite_master SET sql = replace(sql, ' STRICT', '') WHERE name = 'service_requests'", writable=True
+    )(file)
+    changed("UPDATE service_requests SET latitude = 'north' WHERE rowid = 7")(file)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +78,12 @@ def changed(statement: str) -> Callable[[Path], None]:
     [
         (torn("service_requests"), "SQLite finds"),
         (torn("time_to_close"), "SQLite finds"),
+        (mistyped, "service_requests.latitude: 1 values are not REAL"),
         (changed("DELETE FROM service_requests WHERE rowid = 7"), "rows in the warehouse"),
         (changed("UPDATE metrics_citywide SET volume = volume + 1 WHERE scope = 'all'"), "metrics_citywide: 1 rows are only in"),
         (changed("DELETE FROM month_ledger WHERE rowid = 1"), "month_ledger: 1 rows are only in the warehouse"),
     ],
-    ids=["a torn page of the requests", "a torn page", "a request fewer", "another number", "a month fewer"],
+    ids=["a torn page of the requests", "a torn page", "text for a number", "a request fewer", "another number", "a month fewer"],
 )  # fmt: skip
 def test_a_new_file_that_the_disk_spoils_is_thrown_away(
     copied: Settings, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], None], reason: str
