@@ -26,12 +26,14 @@ from vanc311_pipeline.reading.release import CONNECTIONS
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, STATES
 from vanc311_pipeline.settings import LICENCE, Settings
 
-# Together fewer than there are connections, so that the event loop, which reads too, never waits for one.
-_DRAWING_THREADS, _ASKING_THREADS = 2, 2
-_THREADS = (
-    CONNECTIONS - _DRAWING_THREADS - _ASKING_THREADS - 1
-)  # for the rest: the next piece of a stream, a simple page
-_WAITING = 16  # for a drawing, and for a slow question: who comes later would have left before he got it
+# Together fewer threads than there are connections, so that the event loop, which reads too, never waits for one.
+_DRAWING_THREADS, _ASKING_THREADS, _OTHER_THREADS = (
+    2,
+    2,
+    CONNECTIONS - 5,
+)  # others: a stream's next piece, a simple page
+# Who comes later would have left before he got his answer: a page is drawn in a second, most questions take a few milliseconds.
+_DRAWINGS_WAITING, _QUESTIONS_WAITING = 16, 64
 
 TITLE = "Vancouver 3-1-1 service requests and their statistics"
 DESCRIPTION = f"""\
@@ -70,7 +72,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _OTHER_THREADS
         try:
             yield
         finally:
@@ -88,7 +90,8 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.published = published
-    app.state.drawing, app.state.asking = Queue(_DRAWING_THREADS, _WAITING), Queue(_ASKING_THREADS, _WAITING)
+    app.state.drawing = Queue(_DRAWING_THREADS, _DRAWINGS_WAITING)
+    app.state.asking = Queue(_ASKING_THREADS, _QUESTIONS_WAITING)
     app.add_middleware(Delivery, published=published, problem_page=problem_page)
     app.add_middleware(Measured)
     handle_problems(app)

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 MEASURES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # Prometheus's own
 
 
+_SWITCH_SECONDS = 0.0002
+"""How long a thread that draws may keep the others waiting. SQLite lets go at every row: a page of 50 would wait 50 times as long."""
+
+
 def site() -> FastAPI:
     """All that is served, pages and API, for a process that is told everything by its environment."""
     # Not before: what is measured of it begins, when it is imported, in the directory that the environment names.
@@ -40,6 +45,7 @@ def site() -> FastAPI:
     if settings.log_format == "json":  # who collects wants a line per answer; who looks on doesn't
         logging.getLogger("vanc311_pipeline").setLevel(logging.INFO)
     app = create_app(settings, routers=[dashboard()], problem_page=problem_page)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what is there now stays; looking through it for garbage now and then would hold up every answer
     return app
