@@ -238,13 +238,13 @@ def test_a_portal_whose_headers_never_end_fails_the_tick_in_time(tick, portal, m
 
 
 def test_a_portal_whose_body_drips_fails_the_tick_in_time(tick, portal, monkeypatch):
-    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.5)
     portal.publish_edit("touch")
     portal.play(Fault("slow_drip", on="grouped", times=1, bytes=40, seconds=0.02))
     began = time.monotonic()
-    with pytest.raises(TickFailed, match=r"0\.5 s"):
+    with monkeypatch.context() as hasty, pytest.raises(TickFailed, match=r"0\.5 s"):
+        hasty.setattr(schedule, "TICK_SECONDS", 0.5)
         tick()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert len(tick(SLOT + BEAT).run_requests) == 1
 
 
