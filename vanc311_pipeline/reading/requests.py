@@ -214,8 +214,10 @@ _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     ("status", "Close"): _IS_CLOSED,
     "channel": sa.and_(_table.channel == _value("channel"), schema.RARER_CHANNEL),
     **{("channel", channel): _table.channel == _value("channel") for channel in schema.COMMON_CHANNELS},
-    "closure_reason": sa.and_(_table.closure_reason == _value("closure_reason"), schema.RARER_REASON),
-    ("closure_reason", schema.MOST_COMMON_REASON): _table.closure_reason == _value("closure_reason"),
+    "closure_reason": sa.and_(_IS_CLOSED, _table.closure_reason == _value("closure_reason"), schema.RARER_REASON),
+    ("closure_reason", schema.MOST_COMMON_REASON): sa.and_(
+        _IS_CLOSED, _table.closure_reason == _value("closure_reason")
+    ),
     ("closure_reason", NO_REASON): sa.and_(schema.UNEXPLAINED),
     "outcome": _closed_as(_value("outcome")),
     "rare_reasons": _closed_for(_value("rare_reasons", expanding=True)),
