@@ -33,8 +33,9 @@ CACHE_KIB = 8_000
 STALE_HOURS = 36
 """What is served is late if the city published it longer ago: it publishes every day."""
 QUESTION_SECONDS = 5.0
-STEPS_AT_ONCE = 20_000
-"""Steps of SQLite's machine, or up to twice as many: a millisecond or two, or five hundred rows."""
+STEPS_AT_ONCE = 5_000
+"""Steps of SQLite's machine, or up to twice as many: less than a millisecond. They are some hundred rows, at each of which
+Python lets another thread go on first, which is what counts."""
 _STEPS_BETWEEN_LOOKS = 100_000
 _ATTEMPTS = 5
 _CONTENT = 4  # so much of an identity stands still while another file takes a file's place
