@@ -163,7 +163,7 @@ def test_the_table_of_what_or_where_is_of_the_view(site: str, ask: Ask, name: st
 def figure(site: str, name: str, **asked: str) -> list[dict[str, str]]:
     answer = requests.get(f"{site}/figures/{name}.csv?{urlencode(asked)}", timeout=60)
     assert answer.status_code == 200
-    return list(csv.DictReader(io.StringIO("\n".join(line for line in answer.text.splitlines() if line[:1] != "#"))))
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
 @pytest.mark.parametrize("name", VIEWS)
