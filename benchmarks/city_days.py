@@ -12,8 +12,8 @@ from datetime import datetime, time, timedelta
 
 import pandas as pd
 
-from vanc311_pipeline.portal.standin import EDITS, Fault, StandIn
-from vanc311_pipeline.portal.standin.tables import OPENED
+from vanc311_pipeline.standin import EDITS, Fault, StandIn
+from vanc311_pipeline.standin.releases import OPENED
 
 RELEASE_TIME = time(14, 6, 58)
 RECENT = timedelta(days=45)
@@ -33,7 +33,7 @@ class Trouble:
         return self.begins <= moment.time() < self.ends
 
     def fault(self) -> Fault:
-        return Fault(self.kind, on=self.on, times=None)  # type: ignore[arg-type]
+        return Fault(self.kind, on=self.on, times=None)
 
 
 Truth = Callable[[pd.DataFrame, datetime, int], pd.DataFrame]

@@ -30,8 +30,8 @@ from benchmarks.rig import City, damage, disagreement, edited, strangeness
 from benchmarks.topology import ROOT, Topology, topology
 from vanc311_pipeline.orchestration.schedule import SLOT_TAG
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
-from vanc311_pipeline.portal.standin import EDITS, Fault, StandIn
 from vanc311_pipeline.settings import MAY_MOVE_SHARE
+from vanc311_pipeline.standin import EDITS, Fault, StandIn
 
 SLOTS = 29
 SLOT_SECONDS = 60  # as the code location has it: `day_location`

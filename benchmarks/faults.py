@@ -45,9 +45,9 @@ from benchmarks.rig import (
     unclear,
     whole,
 )
-from vanc311_pipeline.portal.standin import EDITS, Fault
-from vanc311_pipeline.portal.standin.faults import KINDS
 from vanc311_pipeline.shipping import KEPT, LATEST
+from vanc311_pipeline.standin import EDITS, Fault
+from vanc311_pipeline.standin.faults import KINDS
 
 MONTHS_FROM, MONTHS_TO = "2025-01", date(2025, 6, 30)
 
@@ -481,7 +481,7 @@ def unbounded_answers(rig: Rig) -> Tally:
         with rig.city() as city, rig.home(city, loaded=True) as home:
             tally.begin_round()
             city.publish(edited(city.frame, rig.seed()))
-            city.play(Fault(kind, on=on, times=None))  # type: ignore[arg-type]
+            city.play(Fault(kind, on=on, times=None))
             before = file_digest(home.published)
             impatient = replace(home, settings={"VANC311_READ_TIMEOUT_SECONDS": "2"})
             ended = impatient.sync(confined=("--file-bytes", "100000000"))

@@ -104,7 +104,7 @@ def grow_table(
 
 def read_source() -> Source:
     """Read the sample that ships with the package."""
-    with (files("vanc311_pipeline") / "portal" / "sample" / "service_requests_sample.parquet").open("rb") as file:
+    with (files("vanc311_pipeline") / "standin" / "sample" / "service_requests_sample.parquet").open("rb") as file:
         table = pq.read_table(file)
     frame = table.to_pandas()
     opened = local_seconds(frame["service_request_open_timestamp"])

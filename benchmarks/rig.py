@@ -33,8 +33,8 @@ import pyarrow.parquet as pq
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.entry import main
-from vanc311_pipeline.portal.standin import EDITS, StandIn
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.standin import EDITS, StandIn
 
 Row = tuple[Any, ...]
 

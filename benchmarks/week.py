@@ -28,8 +28,8 @@ from benchmarks.compare import differences
 from benchmarks.grow import grow_table
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.orchestration.slots import slot_name, slot_of
-from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.settings import SLOT_SECONDS, Settings
+from vanc311_pipeline.standin import StandIn
 
 ALLOWED = (2, 3)
 """The requests that a slot with a run may cost: so many, and so many per stale month. More than allowed is a violation."""

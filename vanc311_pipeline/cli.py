@@ -39,7 +39,7 @@ class CommandLine(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name != "standin":
             return super().get_command(ctx, cmd_name)
-        from vanc311_pipeline.portal.standin.command import standin_command
+        from vanc311_pipeline.standin.command import standin_command
 
         command = copy(standin_command)
         vars(command)["invoke"] = lasting()(standin_command.invoke)

@@ -30,8 +30,8 @@ from benchmarks.postgres import Postgres, running_postgres
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.fingerprint import fingerprint_of
 from vanc311_pipeline.portal.landing import Landed
-from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 # Whoever starts the tests in the background has SIGINT ignored in them, and every process that they start would inherit that.
@@ -144,7 +144,7 @@ def landed() -> LandedOf:
 @pytest.fixture(scope="session")
 def areas() -> list[str]:
     """The names of the 22 local areas."""
-    text = files("vanc311_pipeline").joinpath("portal/sample/local_areas.geojson").read_text()
+    text = files("vanc311_pipeline").joinpath("standin/sample/local_areas.geojson").read_text()
     return sorted(feature["properties"]["name"] for feature in json.loads(text)["features"])
 
 

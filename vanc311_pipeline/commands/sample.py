@@ -13,7 +13,7 @@ def with_sample(settings: Settings) -> Iterator[Settings]:
     if not settings.lacks_sample:
         yield settings
         return
-    from vanc311_pipeline.portal.standin import StandIn  # loads pandas
+    from vanc311_pipeline.standin import StandIn  # loads pandas
 
     with StandIn() as standin:
         yield replace(settings, portal_url=standin.url)

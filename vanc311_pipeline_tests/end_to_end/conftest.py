@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from vanc311_pipeline.orchestration import statistics
-from vanc311_pipeline.portal.standin import StandIn
-from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.standin import StandIn
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in
 from vanc311_pipeline_tests.integration.dashboard.conftest import chromium, visit  # noqa: F401 (fixtures)
 

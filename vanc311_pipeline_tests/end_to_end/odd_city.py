@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED
 
 AREA, TYPE, CLOSED = "local_area", "service_request_type", "service_request_close_date"

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.cli import main, vanc311
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.backup import TABLES, VERSION, check_backup
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, settings_in

@@ -18,8 +18,8 @@ from sqlalchemy import make_url
 
 from benchmarks.postgres import PASSWORD, running_postgres
 from benchmarks.topology import ROOT, read, topology
-from vanc311_pipeline.portal.standin import StandIn
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.standin import StandIn
 
 SECRET = {"VANC311_POSTGRES_PASSWORD": "hunter2@a/b:c%d"}
 LASTING = ("code", "webserver", "daemon", "site")

@@ -12,9 +12,9 @@ import pytest
 
 from vanc311_pipeline.errors import EXIT_PORTAL, EXIT_USAGE
 from vanc311_pipeline.orchestration.checks import checks_for
-from vanc311_pipeline.portal.standin import Fault, StandIn
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LICENCE, Settings
+from vanc311_pipeline.standin import Fault, StandIn
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pandas as pd
 
-from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
 
 TYPE = "service_request_type"

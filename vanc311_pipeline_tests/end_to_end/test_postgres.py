@@ -16,8 +16,8 @@ import pytest
 from benchmarks.postgres import PASSWORD
 from vanc311_pipeline import schema
 from vanc311_pipeline.commands.backup import run_backup, run_restore
-from vanc311_pipeline.portal.standin import StandIn
-from vanc311_pipeline.portal.standin.edits import EDITS
+from vanc311_pipeline.standin import StandIn
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import loading
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
 

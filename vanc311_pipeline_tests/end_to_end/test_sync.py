@@ -28,11 +28,11 @@ import sqlalchemy as sa
 from vanc311_pipeline.cli import main, vanc311
 from vanc311_pipeline.commands.sync import in_process, reason_of_failure
 from vanc311_pipeline.errors import Interrupted, SettingsError
-from vanc311_pipeline.portal.standin import Fault, Options, StandIn
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.reading.downloads import digests
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
+from vanc311_pipeline.standin import Fault, Options, StandIn
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, settings_in
 
 COMMAND = [sys.executable, "-m", "vanc311_pipeline.cli"]

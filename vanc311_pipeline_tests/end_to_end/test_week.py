@@ -18,7 +18,7 @@ from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
 from benchmarks.week import ALLOWED, Chronicle, Witness, broken_slot, heartbeats, live_through, price, violations
 from vanc311_pipeline.orchestration.slots import slot_of
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
-from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
 
 FIRST = datetime(2026, 1, 14, tzinfo=UTC)

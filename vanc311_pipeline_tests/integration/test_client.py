@@ -25,10 +25,10 @@ from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
-from vanc311_pipeline.portal.standin import Fault, StandIn
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
+from vanc311_pipeline.standin import Fault, StandIn
+from vanc311_pipeline.standin.edits import EDITS
 
 JANUARY = Window(LIVE, "2024-01")
 ROWS = 2446  # of the sample, opened in that UTC month

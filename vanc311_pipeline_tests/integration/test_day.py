@@ -10,7 +10,7 @@ import pytest
 from benchmarks.day import SLOT_SECONDS, Account, Keeper, Watcher
 from benchmarks.rig import released
 from benchmarks.topology import ROOT
-from vanc311_pipeline.portal.standin import EDITS, StandIn
+from vanc311_pipeline.standin import EDITS, StandIn
 from vanc311_pipeline_tests.integration.api.conftest import change
 from vanc311_pipeline_tests.integration.graph import snapshot
 

@@ -24,9 +24,9 @@ from vanc311_pipeline.metrics.levels import LEVELS
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
-from vanc311_pipeline.portal.standin import Fault, StandIn
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.standin import Fault, StandIn
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas

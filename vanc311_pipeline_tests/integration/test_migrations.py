@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
-from vanc311_pipeline.portal.standin import StandIn
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.requests.profile import Profile
 from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.standin import StandIn
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import holds, ledger, restraint
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.migrations import MIGRATIONS, VERSION, Migration, found_version, migrate

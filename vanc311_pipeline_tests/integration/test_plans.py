@@ -14,9 +14,9 @@ from vanc311_pipeline.orchestration.checks import CHECKS
 from vanc311_pipeline.orchestration.tags import PLAN_TAG, RELEASE_TAG, WHY_TAG
 from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.schema import plans as table
 from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger, plans
 from vanc311_pipeline.warehouse.engine import Warehouse
 

@@ -26,9 +26,9 @@ from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import PARTITION_TAG, PLAN_TAG, RELEASE_TAG, WHY_TAG
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
-from vanc311_pipeline.portal.standin import Fault
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LIVE, TICK_SECONDS
+from vanc311_pipeline.standin import Fault
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import plans
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.lock import turn

@@ -16,10 +16,10 @@ from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.plan import Plan, longest_ago, make_plan, shrank, shrinkage
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
-from vanc311_pipeline.portal.standin import Fault
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
+from vanc311_pipeline.standin import Fault
+from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import Hold
@@ -405,7 +405,7 @@ def test_an_empty_warehouse_can_lose_nothing():
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault("field_dropped", field="local_area"), Fault("field_retyped", field="latitude", type="text")]
+    "fault", [Fault("field_dropped", field="local_area"), Fault("field_retyped", field="latitude")]
 )
 def test_a_portal_with_other_fields_is_refused_before_anything_is_planned(portal, plan, fault):
     portal.play(fault)

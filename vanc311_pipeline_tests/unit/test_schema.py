@@ -35,7 +35,7 @@ def metadata_of(name):
 
 def area_fields() -> set[str]:
     """The fields of the portal's boundaries: the properties of a feature, and its outline."""
-    text = files("vanc311_pipeline").joinpath("portal/sample/local_areas.geojson").read_text()
+    text = files("vanc311_pipeline").joinpath("standin/sample/local_areas.geojson").read_text()
     return {*json.loads(text)["features"][0]["properties"], "geom"}
 
 

@@ -24,7 +24,7 @@ def grown() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def sample() -> pd.DataFrame:
-    with (files("vanc311_pipeline") / "portal" / "sample" / "service_requests_sample.parquet").open("rb") as file:
+    with (files("vanc311_pipeline") / "standin" / "sample" / "service_requests_sample.parquet").open("rb") as file:
         return pd.read_parquet(file)
 
 

@@ -23,7 +23,7 @@ from benchmarks.rig import (
     unclear,
     warehouse_problems,
 )
-from vanc311_pipeline.portal.standin import EDITS, StandIn
+from vanc311_pipeline.standin import EDITS, StandIn
 
 
 @pytest.fixture(scope="module")

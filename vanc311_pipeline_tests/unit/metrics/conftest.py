@@ -15,7 +15,7 @@ from vanc311_pipeline.metrics.time_to_close import Cohort
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
-from vanc311_pipeline.portal.standin import StandIn
+from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas

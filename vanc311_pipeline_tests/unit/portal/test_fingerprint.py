@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from vanc311_pipeline.portal.contract import Cell, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, fingerprint_of, fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_months, landed_path, read_landed
-from vanc311_pipeline.portal.standin.edits import EDITS
 from vanc311_pipeline.settings import LIVE, UNDATED
+from vanc311_pipeline.standin.edits import EDITS
 
 LAST_MONTH = "2026-01"
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vanc311_pipeline.portal.standin.edits import EDITS
-from vanc311_pipeline.portal.standin.intake import SAMPLE_REQUESTS
 from vanc311_pipeline.requests.cleaning import clean
 from vanc311_pipeline.requests.profile import Profile, excesses, instants_gone, limit, profile_of, without_worth
 from vanc311_pipeline.settings import MAY_MOVE_SHARE
+from vanc311_pipeline.standin.edits import EDITS
+from vanc311_pipeline.standin.releases import SAMPLE_REQUESTS
 
 OPENED, MODIFIED, CLOSED = "service_request_open_timestamp", "last_modified_timestamp", "service_request_close_date"
 MONTHS = ["2024-06", "2026-01"]

@@ -1,0 +1,149 @@
+"""Which question an address asks, and the reply to it, as faults change it; not what a condition or a group means."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from vanc311_pipeline.standin.bodies import Body, csv_body, geojson_body, json_body
+from vanc311_pipeline.standin.faults import Fault, garbled, seen_through
+from vanc311_pipeline.standin.questions import PortalError, bad_parameter, grouped, malformed, matching
+from vanc311_pipeline.standin.releases import AREAS, SAMPLE_AREAS, metadata
+
+if TYPE_CHECKING:
+    from vanc311_pipeline.standin.server import StandIn
+
+PAGE, WINDOW = 100, 10_000
+JSON = "application/json; charset=utf-8"
+TYPES = {"csv": "text/csv; charset=utf-8", "json": JSON, "geojson": "application/geo+json"}
+
+_ROUTE = re.compile(r"/api/explore/v2\.1/catalog/datasets/([^/]+)(?:/(?:(records)|exports/(csv|json|geojson)))?")
+_PARAMETERS = {
+    "metadata": (),
+    "records": ("where", "timezone", "limit", "offset"),
+    "json": ("where", "timezone", "select", "group_by"),
+    "csv": ("where", "timezone", "delimiter", "with_bom", "use_labels"),
+    "geojson": (),
+}
+_VALUES = {
+    "limit": (r"-1|\d\d?|100", "-1 <= limit <= 100"),
+    "offset": (r"\d+", "0 <= offset"),
+    "timezone": ("UTC", "UTC"),
+    "delimiter": (";", ";"),
+    "with_bom": ("true|false", "true or false"),
+    "use_labels": ("false", "false"),
+}
+
+Headers = list[tuple[str, str]]
+
+
+class Question(NamedTuple):
+    """What is asked: the dataset, `metadata`, `records` or the format of an export, the parameters, and what faults call it."""
+
+    dataset: str
+    of: str
+    given: dict[str, str]
+    on: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer ready to be sent, with the faults to play while sending; `midway` is done after its first piece."""
+
+    status: int
+    content_type: str
+    body: Body
+    faults: list[Fault] = field(default_factory=list)
+    extra: Headers = field(default_factory=list)
+    zips: bool = True
+    midway: Callable[[], None] | None = None
+
+    def fault(self, *kinds: str) -> Fault | None:
+        return next((each for each in self.faults if each.kind in kinds), None)
+
+
+def question(path: str, given: dict[str, str]) -> Question:
+    """The question that an address asks; PortalError if the stand-in knows no such address."""
+    route = _ROUTE.fullmatch(path)
+    if route is None or (route[3] == "geojson") != (route[1] == AREAS):
+        raise PortalError(404, "NotFoundResource", f"The stand-in has nothing at {path}.")
+    on = route[2] or (route[3] and ("grouped" if given.get("group_by") else "export")) or "metadata"
+    return Question(route[1], route[2] or route[3] or "metadata", given, on)
+
+
+def reply_to(asked: Question, portal: "StandIn", faults: list[Fault]) -> Reply:
+    """The reply to a question that meets these faults; PortalError if it is refused."""
+    met = {fault.kind: fault for fault in faults}
+    if "release_moves_unchanged" in met:
+        portal.publish_edit(None)
+    if "dataset_gone" in met or asked.dataset not in (*portal.datasets, AREAS):
+        raise PortalError(404, "NotFoundResource", f"The requested dataset {asked.dataset} does not exist.")
+    _check_parameters(asked)
+    attachment = [("content-disposition", f'attachment; filename="{asked.dataset}.{asked.of}"')]
+    if asked.of == "geojson":
+        return Reply(200, TYPES["geojson"], geojson_body(SAMPLE_AREAS), faults, attachment)
+    if asked.of == "metadata":
+        release = portal.datasets[asked.dataset]
+        fields = seen_through(release.table, faults).schema
+        document = metadata(release, fields, portal.now(), _off(release.table.num_rows, met.get("records_count_off")))
+        return Reply(200, JSON, Body(json.dumps(document, ensure_ascii=False)), faults)
+    table, total = _rows(asked, portal, faults)
+    midway = None
+    if moving := met.get("release_moves_during_export"):
+        midway = partial(portal.publish_edit, moving.details.get("edit"))
+        if portal.options.export_during_publish == "mix":
+            midway()
+            midway, half = None, table.num_rows // 2
+            table = pa.concat_tables([table.slice(0, half), _rows(asked, portal, faults)[0].slice(half)])
+    table = garbled(table, faults)
+    if asked.of == "records":
+        total = 0 if "count_flaps" in met else _off(total, met.get("total_count_off"))
+        body = json_body(table, f'{{"total_count": {total}, "results": [', ", ", "]}")
+        return Reply(200, JSON, body, faults, midway=midway)
+    csv = asked.of == "csv"
+    body = csv_body(table, asked.given.get("with_bom") != "false") if csv else json_body(table, "[", ",", "]")
+    return Reply(200, TYPES[asked.of], body, faults, attachment, midway=midway)
+
+
+def _off(rows: int, fault: Fault | None) -> int:
+    return rows + int(fault.details.get("by", 1)) if fault else rows
+
+
+def _rows(asked: Question, portal: "StandIn", faults: list[Fault]) -> tuple[pa.Table, int]:
+    """The rows to print, and how many match; in an arbitrary order, the same each time."""
+    table = seen_through(portal.datasets[asked.dataset].table, faults)
+    window = _window(asked.given) if asked.of == "records" else slice(None)
+    rows = np.flatnonzero(matching(table, asked.given.get("where", "")))
+    if group_by := asked.given.get("group_by"):
+        table = table if len(rows) == table.num_rows else table.take(pa.array(rows))
+        return grouped(table, asked.given.get("select", ""), group_by), len(rows)
+    changes = any(fault.kind == "page_order_changes" for fault in faults)
+    np.random.default_rng(None if changes else 0).shuffle(rows)
+    return table.take(pa.array(rows[window])), len(rows)
+
+
+def _check_parameters(asked: Question) -> None:
+    """Refuse parameters and values that the pipeline does not ask for."""
+    known = _PARAMETERS[asked.of]
+    for name, value in asked.given.items():
+        if name not in known:
+            raise bad_parameter(name, value, f"none (the stand-in knows {', '.join(known) or 'no parameter'} here)")
+        pattern, expected = _VALUES.get(name, (".*", ""))
+        if not re.fullmatch(pattern, value):
+            raise bad_parameter(name, value, expected)
+    if asked.given.get("select") and not asked.given.get("group_by"):
+        raise malformed("The stand-in selects from groups only", "select")
+
+
+def _window(given: dict[str, str]) -> slice:
+    """The rows of one page."""
+    limit, offset = int(given.get("limit", 10)), int(given.get("offset", 0))
+    end = offset + (PAGE if limit == -1 else limit)
+    if end > WINDOW:
+        raise bad_parameter("sum of offset + limit", end, f"<= {WINDOW}")
+    return slice(offset, end)

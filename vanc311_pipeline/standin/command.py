@@ -1,0 +1,73 @@
+"""The command `vanc311 standin`: the stand-in for people."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pyarrow as pa
+
+from vanc311_pipeline.standin.edits import EDITS
+from vanc311_pipeline.standin.faults import KINDS, Fault, fault_from_text
+from vanc311_pipeline.standin.releases import LIVE
+from vanc311_pipeline.standin.server import StandIn
+
+LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."
+
+
+class _Usage(click.ClickException):
+    exit_code = 2
+
+
+def _catalogue() -> Iterator[str]:
+    for name, kind in KINDS.items():
+        details = [f"on={kind.on}", f"times={'forever' if kind.lasting else 1}", *kind.details]
+        yield f"{name}: {kind.sentence}\n    answers; {', '.join(details)}"
+    for name, edit in EDITS.items():
+        keywords = ", ".join(f"{key}={value!r}" for key, value in (edit.function.__kwdefaults__ or {}).items())
+        yield f"{name}: {edit.function.__doc__}\n    rows; {keywords or '-'}"
+
+
+def _serve(portal: StandIn) -> None:
+    """Until Ctrl-C, or until the process is told to end."""
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
+    portal.start()
+    threading.Event().wait()
+
+
+@click.command("standin")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8312, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Live rows as Parquet.")
+@click.option("--fault", "faults", multiple=True, metavar="KIND[:key=value,...]", help="May be repeated.")
+@click.option("--list-faults", is_flag=True, help="Say what can go wrong.")
+def standin_command(host: str, port: int, data: Path | None, faults: tuple[str, ...], list_faults: bool) -> None:
+    """Serve a local stand-in for opendata.vancouver.ca."""
+    if list_faults:
+        return click.echo("\n".join(_catalogue()))
+    try:
+        portal = StandIn(data, host=host, port=port)
+    except OSError as error:
+        raise _Usage(f"Can't listen on {host}:{port}: {error.strerror}. Choose another --port or --host.") from error
+    except (ValueError, pa.ArrowException) as error:
+        raise _Usage(f"The data can't be read: {error} Give Parquet files in the portal's own layout.") from error
+    try:
+        for fault in map(fault_from_text, faults):
+            if isinstance(fault, Fault):
+                portal.play(fault)
+            else:
+                portal.publish(fault(portal.frame), portal.released_at)
+        click.echo(
+            f"Stand-in for opendata.vancouver.ca on {portal.url}: {portal.datasets[LIVE].table.num_rows:,} rows of {LIVE} "
+            f"({data.name if data else 'bundled real sample'}), 22 areas; Ctrl-C stops it."
+        )
+        click.echo(LICENCE)
+        _serve(portal)
+    except (ValueError, TypeError, KeyError) as error:
+        raise _Usage(f"This can't be played: {error} See --list-faults.") from error
+    except KeyboardInterrupt:
+        click.echo("Stopped.")
+    finally:
+        portal.stop()
