@@ -96,10 +96,10 @@ def why_publish_again(warehouse: Warehouse, published: Path, ship_url: str | Non
             published_months = ledger.months(connection)
     except (StorageError, sa.exc.DatabaseError):
         return f"{published} can't be read: making it again"
-    if not are_in_place(published):
-        return f"the files beside {published} are gone: making all of them again"
     if made_by != version("vanc311_pipeline"):
         return f"the published file was made by version {made_by} of this program: making it again"
+    if not are_in_place(published):
+        return f"the files beside {published} are gone: making all of them again"
     with warehouse.read() as connection:
         behind = published_months != ledger.months(connection)
     if behind:

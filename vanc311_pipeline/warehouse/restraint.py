@@ -154,17 +154,23 @@ def _newest(parts: Parts) -> Landed:
 
 def profiles(connection: sa.Connection, month: str, parts: Parts, areas: Sequence[str]) -> tuple[Profile, Profile]:
     """What is stored of a month, and what its landed files would become."""
-    table, bad = schema.service_requests, schema.quarantined_requests
-    query = sa.select(*(table.c[name] for name in MEASURED)).where(table.c.partition_month == sa.bindparam("month"))
-    quarantined = sa.select(sa.func.count()).select_from(bad).where(bad.c.partition_month == month)
-    stored = pd.DataFrame(fetch(connection, query, month=month), columns=list(MEASURED))
+    stored, quarantined = stored_rows(connection, month)
     cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas).values()
     served = pd.concat([part.requests for part in cleaned], ignore_index=True)
     instants = pd.to_datetime(stored["opened_at"], utc=True).astype(served["opened_at"].dtype)
     return (
-        profile_of(stored, connection.scalar(quarantined) or 0),
+        profile_of(stored, quarantined),
         replace(
             profile_of(served, sum(len(part.quarantined) for part in cleaned)),
             moved=instants_gone(instants, served["opened_at"]),
         ),
     )
+
+
+def stored_rows(connection: sa.Connection, month: str) -> tuple[pd.DataFrame, int]:
+    """What is measured of a month's stored rows, and how many rows of it are in quarantine."""
+    table, bad = schema.service_requests, schema.quarantined_requests
+    query = sa.select(*(table.c[name] for name in MEASURED)).where(table.c.partition_month == sa.bindparam("month"))
+    quarantined = sa.select(sa.func.count()).select_from(bad).where(bad.c.partition_month == month)
+    rows = pd.DataFrame(fetch(connection, query, month=month), columns=list(MEASURED))
+    return rows, connection.scalar(quarantined) or 0

@@ -103,8 +103,8 @@ def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
         ({"VANC311_PORTAL_URL": "opendata.vancouver.ca"}, [], "not an http"),
         ({"VANC311_DATABASE_URL": "mysql://x"}, [], "does not begin with sqlite:/// or postgresql+psycopg://"),
         ({"VANC311_READ_TIMEOUT_SECONDS": "soon"}, [], "number of seconds"),
-        ({"VANC311_DATA_DIR": "{file}/data"}, [], "can't be opened for writing"),
-        ({"DAGSTER_HOME": "{file}/dagster"}, [], "can't be written"),
+        ({"VANC311_DATA_DIR": "{file}/data"}, [], "is no directory and can't become one"),
+        ({"DAGSTER_HOME": "{file}/dagster"}, [], "is no directory and can't become one"),
         ({}, ["--no-such-option"], "No such option"),
     ],
 )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
-from vanc311_pipeline.requests.profile import Profile
+from vanc311_pipeline.requests.profile import Profile, profile_of
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
@@ -105,7 +105,7 @@ def test_after_the_upgrade_months_are_compared_with_the_rows_that_are_stored(rel
     warehouse = Warehouse.of(released)
     warehouse.create()
     with warehouse.read() as connection:
-        stored = [restraint.stored_profile(connection, month) for month in ("2024-05", "2024-06")]
+        stored = [profile_of(*restraint.stored_rows(connection, month)) for month in ("2024-05", "2024-06")]
         numbers = connection.exec_driver_sql(
             "SELECT count(*), count(local_area), count(closed_on) FROM service_requests"
         )
