@@ -257,7 +257,7 @@ def names_in(file: Path) -> Names:
                 name: column(f"SELECT DISTINCT {name} FROM {table} WHERE {name} IS NOT NULL")
                 for name, table in (
                     ("channel", "service_requests"),
-                    ("closure_reason", "outcome_mapping"),
+                    ("closure_reason", "closure_reasons"),
                     ("outcome", "outcome_mapping"),
                 )
             },

@@ -1,9 +1,12 @@
 """The command `vanc311 standin`: the stand-in for people."""
 
+import json
 import signal
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import click
 import pyarrow as pa
@@ -11,7 +14,7 @@ import pyarrow as pa
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.standin.faults import KINDS, Fault, fault_from_text
 from vanc311_pipeline.standin.releases import LIVE
-from vanc311_pipeline.standin.server import StandIn
+from vanc311_pipeline.standin.server import RELEASED_AT, RequestRecord, StandIn
 
 LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."
 
@@ -37,18 +40,39 @@ def _serve(portal: StandIn) -> None:
     threading.Event().wait()
 
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
 @click.command("standin")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8312, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Live rows as Parquet.")
+@click.option("--data", type=_FILE, help="Live rows as Parquet.")
+@click.option("--archive", type=_FILE, help="Rows of 2009 to 2021 as Parquet.")
+@click.option("--released-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="data_processed of the live rows.")
+@click.option("--log", type=click.File("a", lazy=False), help="Write each request as a line of JSON.")
 @click.option("--fault", "faults", multiple=True, metavar="KIND[:key=value,...]", help="May be repeated.")
 @click.option("--list-faults", is_flag=True, help="Say what can go wrong.")
-def standin_command(host: str, port: int, data: Path | None, faults: tuple[str, ...], list_faults: bool) -> None:
+def standin_command(
+    host: str,
+    port: int,
+    data: Path | None,
+    archive: Path | None,
+    released_at: datetime | None,
+    log: TextIO | None,
+    faults: tuple[str, ...],
+    list_faults: bool,
+) -> None:
     """Serve a local stand-in for opendata.vancouver.ca."""
     if list_faults:
         return click.echo("\n".join(_catalogue()))
+
+    def write(record: RequestRecord) -> None:
+        if log:
+            print(json.dumps({"path": record.path, "faults": record.faults}), file=log, flush=True)
+
+    at = released_at.replace(tzinfo=UTC) if released_at else RELEASED_AT
     try:
-        portal = StandIn(data, host=host, port=port)
+        portal = StandIn(data, archive, at, host, port, on_request=write)
     except OSError as error:
         raise _Usage(f"Can't listen on {host}:{port}: {error.strerror}. Choose another --port or --host.") from error
     except (ValueError, pa.ArrowException) as error:

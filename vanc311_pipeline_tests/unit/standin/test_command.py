@@ -87,11 +87,17 @@ def test_what_can_not_be_done_is_said_with_exit_code_2(run, arguments, sentence)
 def test_it_runs_until_it_is_told_to_end(ending, sample, tmp_path):
     sample.head(3).to_parquet(tmp_path / "three.parquet")
     command_line = [sys.executable, "-m", "vanc311_pipeline.cli", "standin", "--port", "0"]
-    command_line += ["--data", str(tmp_path / "three.parquet")]
+    for option in ("data", "archive"):
+        command_line += [f"--{option}", str(tmp_path / "three.parquet")]
+    command_line += ["--released-at", "2026-09-28T14:06:58Z", "--log", str(tmp_path / "log.jsonl")]
     with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, env=UNBUFFERED) as process:
         url = process.stdout.readline().split(" on ")[1].split(": ")[0]
         process.stdout.readline()
-        assert requests.get(url + PATH + "/records?limit=0", timeout=5).json()["total_count"] == 3
+        for path in (PATH, f"{PATH}-2009-2021"):
+            assert requests.get(f"{url}{path}/records?limit=0", timeout=5).json()["total_count"] == 3
+        metadata = requests.get(url + PATH, timeout=5).json()["metas"]["default"]
+        assert metadata["data_processed"].startswith("2026-09-28T14:06:58")
         process.send_signal(ending)
         assert process.wait(timeout=5) == 0
         assert process.stdout.read() == "Stopped.\n"
+    assert (tmp_path / "log.jsonl").read_text().count('"path": "/api/') == 3
