@@ -36,9 +36,9 @@ from benchmarks.site import (
     names_in,
     served,
 )  # fmt: skip
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import LATEST, ObjectStore
-from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.publishing import release_row
 
 CALL, PAGE = f"{API}/metrics/citywide", "/methods"

@@ -39,8 +39,8 @@ from benchmarks.rig import (
     Rig,
     Tally,
     converged,
+    digest_of,
     edited,
-    file_digest,
     phase,
     unclear,
     whole,
@@ -88,10 +88,10 @@ def _undisturbed(rig: Rig, loaded: bool) -> float:
 def _kill_once(rig: Rig, tally: Tally, city: City, home: Home, seconds: float) -> None:
     tally.begin_round()
     city.publish(edited(city.frame, rig.seed()))
-    before = file_digest(home.published)
+    before = digest_of(home.published)
     ended = home.start().kill_after(seconds)
     tally.figures[f"in {ended.phase}" if ended.code < 0 else "ended before its kill"] += 1
-    tally.figures["published file already new"] += ended.code < 0 and file_digest(home.published) != before
+    tally.figures["published file already new"] += ended.code < 0 and digest_of(home.published) != before
     what = f"a kill after {seconds:.2f} s, in {ended.phase}"
     tally.note(what, whole(home, before, city))
     if ended.code > 0:
@@ -126,7 +126,7 @@ def kills_by_phase(rig: Rig, times: int, names: Sequence[str] = tuple(SIGHTS)) -
         with rig.city() as city, rig.home(city, loaded=loaded) as home:
             tally.begin_round()
             city.publish(edited(city.frame, rig.seed()))
-            before = file_digest(home.published)
+            before = digest_of(home.published)
             ended = home.start().kill_when(partial(seen, home))
             tally.figures["killed" if ended.code < 0 else "ended before its kill"] += 1
             tally.note(f"a kill when {name}", whole(home, before, city))
@@ -252,12 +252,12 @@ def _starve(
     """A sync with too little room, and one with enough."""
     tally.begin_round()
     city.publish(edited(city.frame, rig.seed()))
-    before = file_digest(home.published)
+    before = digest_of(home.published)
     ended = home.sync(confined=confined)
     tally.figures[f"full in {ended.phase}" if ended.code else "room enough"] += 1
     if ended.code:
         tally.note(what, unclear(ended, (1, 2), DISK))
-        if ended.phase not in ("publishing", "done") and file_digest(home.published) != before:
+        if ended.phase not in ("publishing", "done") and digest_of(home.published) != before:
             tally.note(what, ["the published file is another one"])
     tally.note(what, whole(home, before, city))
     if relieve:
@@ -296,7 +296,7 @@ def no_permission(rig: Rig, names: Sequence[str] = tuple(LOCKED)) -> Tally:
             if not loaded:
                 place.mkdir(parents=True)
             city.publish(edited(city.frame, rig.seed()))
-            before = file_digest(home.published)
+            before = digest_of(home.published)
             with _mode(place, mode):
                 ended = home.sync(confined=("--obey-modes",))
             tally.figures["refused" if ended.code else "not needed"] += 1
@@ -435,14 +435,14 @@ def _play_round(tally: Tally, city: City, home: Home, drawn: Draw, faults: Seque
     city.publish(drawn.frame)
     for fault in faults:
         city.play(fault)
-    before = file_digest(home.published)
+    before = digest_of(home.published)
     impatient = replace(home, settings={"VANC311_READ_TIMEOUT_SECONDS": "2"})
     ended = impatient.sync(*drawn.words)
     tally.figures[f"exit code {ended.code}"] += 1
     what = f"{drawn.edit} with {', '.join(map(repr, faults))}"
     if ended.code:
         tally.note(what, unclear(ended, (1, 3), "."))
-        if ended.phase not in ("publishing", "done") and file_digest(home.published) != before:
+        if ended.phase not in ("publishing", "done") and digest_of(home.published) != before:
             tally.note(what, ["the published file is another one"])
     spoilt = any(fault.kind in SPOILING for fault in faults)
     problems = whole(home, before, city)
@@ -455,10 +455,10 @@ def _follow(tally: Tally, city: City, home: Home, drawn: Draw, faults: Sequence[
     """The faults are over: the edit is followed; if it takes away too much, only with consent."""
     what = f"{drawn.edit} with {', '.join(map(repr, faults))}"
     if drawn.held:
-        before = file_digest(home.published)
+        before = digest_of(home.published)
         held = home.sync()
         tally.note(what, unclear(held, (1,), "--accept-shrink"))
-        tally.note(what, [] if file_digest(home.published) == before else ["a loss was followed without consent"])
+        tally.note(what, [] if digest_of(home.published) == before else ["a loss was followed without consent"])
         tally.converge(what, home, city, "--accept-shrink", "all")
         return
     words = drawn.words
@@ -482,13 +482,13 @@ def unbounded_answers(rig: Rig) -> Tally:
             tally.begin_round()
             city.publish(edited(city.frame, rig.seed()))
             city.play(Fault(kind, on=on, times=None))
-            before = file_digest(home.published)
+            before = digest_of(home.published)
             impatient = replace(home, settings={"VANC311_READ_TIMEOUT_SECONDS": "2"})
             ended = impatient.sync(confined=("--file-bytes", "100000000"))
             what = f"{kind} on {on}"
             tally.figures[f"exit code {ended.code}"] += 1
             tally.note(what, unclear(ended, (3,), "stays"))
-            tally.note(what, [] if file_digest(home.published) == before else ["the published file is another one"])
+            tally.note(what, [] if digest_of(home.published) == before else ["the published file is another one"])
             memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
             tally.note(what, [f"it took {memory:,} kB of memory"] if memory > MOST_MEMORY else [])
             city.clear_faults()
@@ -537,7 +537,7 @@ def shared_bucket(rig: Rig, releases: int = KEPT + 2) -> Tally:
         for number in range(releases):
             tally.begin_round()
             tally.converge(f"release {number}", shipping, city)
-            if json.loads((store / LATEST).read_text())["sha256"] != file_digest(home.published):
+            if json.loads((store / LATEST).read_text())["sha256"] != digest_of(home.published):
                 tally.note(f"release {number}", ["another file was shipped than was published"])
             city.publish(edited(city.frame, rig.seed()))
         kept = sum(each.is_file() for each in (store / "releases").glob("*.sqlite"))
@@ -573,7 +573,7 @@ def _move(rig: Rig, tally: Tally, moments: np.ndarray[tuple[int, ...], np.dtype[
 
     with rig.city(publish_now) as city, rig.home(city, loaded=bool(tally.rounds % 4)) as home:
         city.publish(edited(city.frame, rig.seed()))
-        before, armed = file_digest(home.published), True
+        before, armed = digest_of(home.published), True
         ended = home.sync()
         armed = False
         what = f"a release at question {', '.join(map(str, sorted(moments)))} of the portal"
@@ -581,7 +581,7 @@ def _move(rig: Rig, tally: Tally, moments: np.ndarray[tuple[int, ...], np.dtype[
         tally.figures["planned again"] += ended.out.count("Planning again")
         if ended.code:
             tally.note(what, unclear(ended, (1,), "published"))
-        elif file_digest(home.published) == before:
+        elif digest_of(home.published) == before:
             tally.note(what, ["it ended well, but nothing new was published"])
         tally.note(what, whole(home, before, city))
         tally.converge(what, home, city)

@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.cli import vanc311
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import EDITS, StandIn
@@ -302,8 +303,9 @@ class Rig:
 # -- what must hold ----------------------------------------------------------------------------------------------------
 
 
-def file_digest(file: Path) -> str | None:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+def digest_of(file: Path) -> str | None:
+    """Of a file that may not be there yet."""
+    return file_digest(file) if file.exists() else None
 
 
 def damage(file: Path) -> list[str]:
@@ -318,7 +320,7 @@ def damage(file: Path) -> list[str]:
 
 def published_problems(home: Home, before: str | None, releases: Sequence[Contents]) -> list[str]:
     """The published file is the one that was there before, or a whole one of one of the releases."""
-    after = file_digest(home.published)
+    after = digest_of(home.published)
     if after == before:
         return []
     if after is None:

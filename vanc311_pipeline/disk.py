@@ -1,10 +1,12 @@
-"""The disk: its refusals as one error of ours (it is full, may not be written, or fails), and small files that are whole or not there.
+"""The disk: its refusals as one error of ours (it is full, may not be written, or fails), small files that are whole or not there, and
+what is in a file as a digest.
 
 What belongs here: telling such a refusal from every other error, whether the operating system, Arrow or SQLite says it.
 What does not: waiting, retrying or tidying up; the transactions and renames that were under way see to that.
 """
 
 import errno
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -39,6 +41,12 @@ _SQLITE_SENTENCES = {
     "access permission denied",
 }
 """What SQLite says of these."""
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -25,6 +25,9 @@ LogFormat = Literal["colored", "json"]
 LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."
 
 CITY_PORTAL = "opendata.vancouver.ca"
+LICENCE_PAGE = f"https://{CITY_PORTAL}/pages/licence/"
+
+TITLE = "Vancouver 3-1-1 service requests and their statistics"
 
 # The portal's datasets. The live one starts in 2022; the archive before it is frozen.
 LIVE = "3-1-1-service-requests"

@@ -28,6 +28,7 @@ from fsspec.callbacks import Callback
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityError, SettingsError, StorageError
 
 LATEST = "latest.json"
@@ -160,8 +161,7 @@ class ObjectStore:
                 raise IntegrityError(
                     f"{self.address}/{LATEST} names {shipment.name}, which isn't there. What was there before still counts."
                 ) from error
-            with file.open("rb") as opened:
-                digest, size = hashlib.file_digest(opened, "sha256").hexdigest(), file.stat().st_size
+            digest, size = file_digest(file), file.stat().st_size
             if (digest, size) != (shipment.sha256, shipment.size):
                 raise IntegrityError(
                     f"What {self.address} holds is not what was published: {size:,} bytes with SHA-256 {digest[:12]}…, not "

@@ -24,18 +24,15 @@ from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import CONNECTIONS
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, STATES
-from vanc311_pipeline.settings import LICENCE, Settings
+from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE, TITLE, Settings
 
 # Together fewer threads than there are connections, so that the event loop, which reads too, never waits for one.
-_DRAWING_THREADS, _ASKING_THREADS, _OTHER_THREADS = (
-    2,
-    2,
-    CONNECTIONS - 5,
-)  # others: a stream's next piece, a simple page
+_DRAWING_THREADS = 2
+_ASKING_THREADS = 2
+_OTHER_THREADS = CONNECTIONS - 5  # a stream's next piece, a simple page
 # Who comes later would have left before he got his answer: a page is drawn in a second, most questions take a few milliseconds.
 _DRAWINGS_WAITING, _QUESTIONS_WAITING = 16, 64
 
-TITLE = "Vancouver 3-1-1 service requests and their statistics"
 DESCRIPTION = f"""\
 Everything that the published file holds, read-only. {LICENCE}
 
@@ -117,7 +114,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         )
         document["info"]["license"] = {
             "name": "Open Government Licence – Vancouver",
-            "url": "https://opendata.vancouver.ca/pages/licence/",
+            "url": LICENCE_PAGE,
         }
         document["info"]["x-definitions-version"] = DEFINITIONS_VERSION
         _, problems = models_json_schema(

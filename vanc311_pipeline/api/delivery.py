@@ -38,6 +38,7 @@ from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.logs import Sparing, in_a_line
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import Identity, Release
+from vanc311_pipeline.settings import LICENCE_PAGE
 
 log = logging.getLogger(__name__)
 log.addFilter(Sparing(at_most=10))  # whoever has found a fault could fill a disk with it
@@ -50,8 +51,6 @@ _COMPRESSING_THREADS = 2  # of their own, so that no drawing is before them
 _LEVEL = 5
 _GZIP_WINDOW = 31  # zlib's word for: the largest window, in gzip's wrapping
 _COMPRESSIBLE = (b"application/json", b"application/geo+json", b"application/problem+json", b"image/svg+xml", b"text/")
-
-LICENCE_PAGE = "https://opendata.vancouver.ca/pages/licence/"
 
 Headers = list[tuple[bytes, bytes]]
 

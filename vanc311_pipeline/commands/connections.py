@@ -89,9 +89,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if idle:
             longest = min(idle, key=lambda each: each._idle_since)
             longest.transport.abort()
-            self.connections.discard(
-                longest
-            )  # now: the loop may take in the request of the new one before it tells of this end
+            # Now: the loop may take in the request of the new one before it tells of this end.
+            self.connections.discard(longest)
 
     @property
     def _is_idle(self) -> bool:

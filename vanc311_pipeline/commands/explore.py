@@ -24,7 +24,7 @@ from vanc311_pipeline.commands.ports import refuse_taken_port
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.registry import FAMILIES, METRICS
-from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LIVE, Settings
+from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LICENCE_PAGE, LIVE, Settings
 
 # What people narrow a table down by, most wanted first. Counting a facet reads the whole table, so each has a few at most.
 FACETS = (
@@ -76,7 +76,7 @@ def metadata(published: Path) -> dict[str, Any]:
         "title": f"Vancouver's 3-1-1 service requests{' (sample)' if sample else ''}",
         "description": f"As of {as_of}.{sample} Quote a number with its n and its as_of.",
         "license": LICENCE,
-        "license_url": f"https://{CITY_PORTAL}/pages/licence/",
+        "license_url": LICENCE_PAGE,
         "source": "City of Vancouver's open data portal",
         "source_url": f"https://{CITY_PORTAL}/explore/dataset/{LIVE}/",
         "databases": {published.stem: {"tables": dict(_tables()), "queries": dict(_queries())}},

@@ -17,12 +17,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.disk import on_disk
+from vanc311_pipeline.disk import file_digest, on_disk
 from vanc311_pipeline.errors import IntegrityError, PipelineError, SettingsError, StorageError
 from vanc311_pipeline.reading.release import Identity, identity_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore, Shipment
-from vanc311_pipeline.warehouse.downloads import are_in_place, file_digest, make_downloads_apart, put_in_place
+from vanc311_pipeline.warehouse.downloads import are_in_place, make_downloads_apart, put_in_place
 from vanc311_pipeline.warehouse.publishing import faults, release_row
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityError, PipelineError
 from vanc311_pipeline.orchestration.assets import (
     FRESH,
@@ -25,7 +26,6 @@ from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import CheckResult, publish, release_row
 

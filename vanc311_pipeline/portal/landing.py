@@ -11,7 +11,6 @@ predecessor in one rename, so a reader sees the old month or the new one. Bytes 
 """
 
 import csv
-import hashlib
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import CountMismatch, IntegrityError, PortalUnavailable, ReleaseMoved
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import DAMAGED, Instants, Release, Window, comparable_instant, is_instant
@@ -211,8 +211,7 @@ def _describe(
     table: pa.Table, release: Release, window: Window, where: str, url: str, before: int, after: int, body: Path
 ) -> Landed:
     fingerprint = fingerprint_of(table)
-    with body.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_digest(body)
     return Landed(
         dataset=window.dataset,
         month=window.month,

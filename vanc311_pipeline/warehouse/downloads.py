@@ -4,7 +4,6 @@ What belongs here: making them from a new published file that nobody reads yet, 
 not: what is in the published file (`publishing`), and where readers look (`reading.downloads`).
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -18,12 +17,12 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.disk import force_to_disk
+from vanc311_pipeline.disk import file_digest, force_to_disk
 from vanc311_pipeline.errors import StorageError
 from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import service_requests
-from vanc311_pipeline.settings import CITY_PORTAL
+from vanc311_pipeline.settings import CITY_PORTAL, LICENCE_PAGE, TITLE
 from vanc311_pipeline.warehouse.rows import batches, in_order
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
@@ -85,12 +84,6 @@ def are_in_place(published: Path) -> bool:
     return (folder_of(published, _described(published)[1]) / CHECKSUMS).exists()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _described(file: Path) -> tuple[dict[str, Any], str]:
     """A published file's table `release`, and the release's name."""
     release = Release(file)
@@ -135,7 +128,7 @@ def _package(release_id: str, about: Mapping[str, Any], known: Mapping[str, Mapp
     return {
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
         "name": "vanc311",
-        "title": "Vancouver 3-1-1 service requests and their statistics",
+        "title": TITLE,
         "description": f"{about['licence']} Source: {about['source']}. As of {about['as_of']}.",
         "version": release_id,
         "created": about["published_at"],
@@ -143,7 +136,7 @@ def _package(release_id: str, about: Mapping[str, Any], known: Mapping[str, Mapp
             {
                 "name": "OGL-Vancouver-1.0",
                 "title": "Open Government Licence – Vancouver",
-                "path": "https://opendata.vancouver.ca/pages/licence/",
+                "path": LICENCE_PAGE,
             }
         ],
         "sources": [{"title": "City of Vancouver Open Data Portal", "path": f"https://{CITY_PORTAL}"}],

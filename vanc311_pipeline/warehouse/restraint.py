@@ -76,9 +76,12 @@ def judge(
     before, after = dict[str, Profile](), dict[str, Profile]()
     for month, parts in landed.items():
         before[month], after[month] = profiles(connection, month, parts, areas)
+    # What somebody agreed to lose may come back.
+    lossy = set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month)))
+    whole = ledger.once_whole(connection)
     beyond = list[Hold]()
     for month in sorted(landed):
-        most = _most(connection, month, landed[month], records)
+        most = None if accepts(lossy, month) else _most(month, landed[month], records, whole)
         beyond += _month(month, landed[month], before[month], after[month], most)
     judged = [month for month in sorted(landed) if not accepts(consent, month) or WHOLE in consent]
     rest = sum(record.rows_landed for window, record in records.items() if window.month not in judged)
@@ -104,19 +107,19 @@ def _month(month: str, parts: Parts, was: Profile, now: Profile, most: int | Non
         yield Hold(newest.dataset, month, was.rows, now.rows, "; ".join(why), newest.data_processed)
 
 
-def _most(connection: sa.Connection, month: str, parts: Parts, records: Mapping[Window, MonthRecord]) -> int | None:
-    """How many rows a month may come to have; None if we hold too little to say."""
+def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole: Collection[str]) -> int | None:
+    """How many rows a month may come to have; None if we hold too little to say.
+
+    Args:
+        whole: the datasets of which we once held everything.
+    """
     known = [record for window, record in records.items() if window.month == month]
     rows = sum(record.rows_landed for record in known)
     largest = max(
         (record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)), default=0
     )
-    # What somebody agreed to lose may come back.
-    if accepts(set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month))), month):
-        return None
     if known and _ended(month, known):
         return max(rows + limit(rows, MAY_GROW_SHARE), largest)
-    whole = ledger.once_whole(connection)
     if largest and all(about.dataset in whole for about, _ in parts):
         return max(rows + MAY_MOVE_ROWS, MAY_GROW_TIMES * largest)
     return None

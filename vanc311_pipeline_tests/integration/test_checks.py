@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.definitions import build_definitions
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.metrics.levels import LEVELS
 from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS, Scene, checks_for, result
 from vanc311_pipeline.orchestration.resources import store_resource
@@ -20,7 +21,6 @@ from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.audits.questions import rows_by_month
-from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.publishing import publish

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityError
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import holds
-from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import publish
 

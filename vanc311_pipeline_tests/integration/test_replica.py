@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from vanc311_pipeline.commands.replica import Replica, following
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import INDEX_BYTES, LATEST, ObjectStore, Shipment
-from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.publishing import release_row
 
 KEY = "k" * 32

@@ -18,13 +18,13 @@ from moto.server import ThreadedMotoServer
 from rich.console import Console
 
 from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityError, PipelineError, SettingsError
 from vanc311_pipeline.orchestration.publication import published_database, shipped_database
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.progress import Silent
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, StoreUnavailable, without_secrets
-from vanc311_pipeline.warehouse.downloads import file_digest
 
 ABOUT = {"as_of": "2026-01-12", "source": "sample"}
 BUCKET = "open-data"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.shipping import Shipment
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months
-from vanc311_pipeline.warehouse.downloads import file_digest
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import damage, differences
 
