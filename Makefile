@@ -74,8 +74,7 @@ day: $(VENV)/installed-dev ## a rehearsed day of all services of docker-compose.
 	$(BIN)/python -m benchmarks.day
 
 docs: $(VENV)/installed-dev ## write docs/data_dictionary.md and docs/methods.md anew from the schema and the registry
-	$(BIN)/python -P -m vanc311_pipeline.commands.dictionary > docs/data_dictionary.md
-	$(BIN)/python -P -m vanc311_pipeline.commands.methods > docs/methods.md
+	for page in data_dictionary.md methods.md; do $(BIN)/python -P -m vanc311_pipeline.commands.docs $$page > docs/$$page || exit 1; done
 
 snapshots: $(VENV)/installed-dev ## write anew what Dagster is given: assets, checks, jobs, schedules, sensors
 	$(BIN)/python -m vanc311_pipeline_tests.integration.graph

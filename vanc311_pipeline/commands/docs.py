@@ -1,0 +1,39 @@
+"""`make docs`: the pages of docs/ that are written from the code, each from its template in `templates/`.
+
+`python -m vanc311_pipeline.commands.docs methods.md` prints one.
+"""
+
+import sys
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
+from vanc311_pipeline.settings import LICENCE
+from vanc311_pipeline.warehouse.publishing import dictionary_rows
+
+TEMPLATES = Path(__file__).parent / "templates"
+PAGES = sorted(template.name for template in TEMPLATES.iterdir())
+
+
+def page(name: str) -> str:
+    """A page of docs/ as Markdown: `methods.md` from the registry, `data_dictionary.md` from the schema."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(name).render(
+        version=DEFINITIONS_VERSION,
+        families=FAMILIES,
+        states=STATES,
+        laws=LAWS,
+        dictionary=dictionary_rows(),
+        licence=LICENCE,
+    )
+
+
+if __name__ == "__main__":
+    print(page(sys.argv[1]), end="")
