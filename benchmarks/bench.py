@@ -74,7 +74,7 @@ def stage(name: str, folder: Path, url: str = "", rows: int = 0, first_month: st
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "vanc311_pipeline.cli", *words]
+    return [sys.executable, "-m", "vanc311_pipeline", *words]
 
 
 @contextmanager

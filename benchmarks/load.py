@@ -172,7 +172,7 @@ def ours(file: Path, workers: int) -> Iterator[Server]:
 def serving(data: Path, *words: str, **environment: str) -> Iterator[Server]:
     """`vanc311 serve` on a data directory, as a process."""
     port = _free_port()
-    command = [sys.executable, "-m", "vanc311_pipeline.cli", "serve", "--port", str(port), *words]
+    command = [sys.executable, "-m", "vanc311_pipeline", "serve", "--port", str(port), *words]
     environment |= {"VANC311_DATA_DIR": str(data)}
     with _running(command, f"http://127.0.0.1:{port}", "/api/v1/status", environment) as server:
         yield server

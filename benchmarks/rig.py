@@ -175,7 +175,7 @@ class Sync:
         self._began = time.monotonic()
         log = Path(tempfile.mkdtemp(prefix="log-", dir=home.folder))
         self._out, self._err = log / "out", log / "err"
-        command = [sys.executable, "-m", "vanc311_pipeline.cli", "sync", *words]
+        command = [sys.executable, "-m", "vanc311_pipeline", "sync", *words]
         if confined:
             command = [sys.executable, "-m", "benchmarks.confine", *confined, "--", *command]
         with self._out.open("w") as out, self._err.open("w") as err:

@@ -1,9 +1,7 @@
 """The command line `vanc311`: sync, verify, status, backup, restore, serve, up, standin.
 
-What belongs here: options and what they mean. What does not: the work itself, which each command imports when it is called, and how
-a command begins and ends (`entry`). Exit codes: 0 done,
-1 integrity failed or a month is held, 2 wrong usage or settings, or the disk refuses, 3 the portal can't be reached or refuses,
-130 interrupted.
+What belongs here: options and what they mean. The work itself is in `commands`, imported when it is called; how a command begins and
+ends is in `entry`, and which exit codes there are in `errors`.
 """
 
 import logging
@@ -16,7 +14,7 @@ from typing import Any
 import click
 
 from vanc311_pipeline.commands.sample import with_sample
-from vanc311_pipeline.entry import lasting, main
+from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.errors import Interrupted
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.terminal import Terminal
@@ -148,7 +146,3 @@ def up(host: str, port: int, site_port: int, no_sync: bool) -> None:
     from vanc311_pipeline.commands.up import run_up
 
     run_up(Settings.from_environment(), console, host=host, port=port, site_port=site_port, sync_first=not no_sync)
-
-
-if __name__ == "__main__":
-    main(vanc311)

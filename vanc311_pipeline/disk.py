@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.errors import PipelineError, StorageError
+from vanc311_pipeline.errors import PipelineError, StorageRefused
 
 _REFUSALS = {
     errno.ENOSPC,
@@ -51,14 +51,14 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def on_disk(place: Path) -> Iterator[None]:
-    """Make a refusal of the disk that holds `place` a `StorageError`; every other error passes as it is."""
+    """Make a refusal of the disk that holds `place` a `StorageRefused`; every other error passes as it is."""
     try:
         yield
     except PipelineError:
         raise
     except Exception as error:
         if refused := refusal(error):
-            raise StorageError(in_words(refused, place)) from error
+            raise StorageRefused(in_words(refused, place)) from error
         raise
 
 

@@ -1,7 +1,6 @@
 """How a command begins and ends: what asks it to end, what its output may not fail of, and its errors as exit codes.
 
-What belongs here: nothing that takes long to import, because being asked to end while the rest is imported counts, too. What does
-not: the commands and their options (`cli`).
+It imports nothing that takes long, because a request to end counts during the import of the rest, too, and it knows no command.
 """
 
 import io
@@ -23,14 +22,14 @@ for _end in (_received, _receiving):
     os.set_blocking(_end, False)
 
 
-def main(run: Callable[..., object] | None = None) -> None:
-    """Run a command, `vanc311` by default; our own errors become one message and their exit code."""
+def main(run: Callable[[], object]) -> None:
+    """Run a command; our own errors become one message and their exit code."""
     with _told_of_signals():
         try:
             _accept_every_letter()
             spare_loopback(os.environ)
             with _ended_as_asked():
-                (run or _command_line())()
+                run()
         except PipelineError as error:
             _fail(str(error), error.exit_code)
         except BrokenPipeError:
@@ -81,12 +80,6 @@ def _ended_as_asked() -> Iterator[None]:
     finally:
         if asked_to_end() and code != EXIT_INTERRUPTED:
             raise Interrupted
-
-
-def _command_line() -> Callable[..., object]:
-    from vanc311_pipeline.cli import vanc311
-
-    return vanc311
 
 
 @contextmanager

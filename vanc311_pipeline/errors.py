@@ -2,17 +2,17 @@
 
     PipelineError
     ├── SettingsError              2  a setting, an argument, a directory or a port can't be used
-    │   ├── NoWarehouse               nothing was ever stored there
-    │   ├── ProcessEnded              a process that was to last ended
-    │   │   └── ProcessHangs              it is there, and doesn't answer
-    │   └── StorageError              the disk is full, may not be written, or fails
+    │   └── NoWarehouse               nothing was ever stored there
+    ├── StorageRefused             2  a disk, a database or an object store is full, may not be written, or fails
+    ├── ProcessEnded               2  a process that was to last ended
+    │   └── ProcessHangs              it is there, and doesn't answer
     ├── PortalError                3  the portal can't be reached or refuses
     │   ├── PortalUnavailable         it didn't answer usably, after every retry
     │   │   └── TooManyRequests           too many questions at once: wait a moment
     │   ├── PortalRefused             it said no: unknown dataset, bad request, no access
     │   └── QuotaExceeded             the day's calls are used up, until a stated time
     ├── Interrupted              130  Ctrl-C, or the process was told to end
-    └── IntegrityError             1  what was received or stored is not what it must be
+    └── IntegrityFailed            1  what was received or stored is not what it must be
         ├── SchemaMismatch            a field is missing or has another type
         ├── CountMismatch             an export and the portal's own count disagree
         └── ReleaseMoved              the city published while we were reading
@@ -59,8 +59,10 @@ class NoWarehouse(SettingsError):
         super().__init__(f"There is no warehouse at {where} yet. Run `vanc311 sync` first, or set VANC311_DATA_DIR.")
 
 
-class ProcessEnded(SettingsError):
+class ProcessEnded(PipelineError):
     """A process that was to last ended, though nobody asked it to."""
+
+    exit_code = EXIT_USAGE
 
     def __init__(self, name: str, status: int) -> None:
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
@@ -74,15 +76,17 @@ class ProcessHangs(ProcessEnded):
     """A process that is there did not answer for `HANGS_SECONDS`."""
 
     def __init__(self, name: str) -> None:
-        SettingsError.__init__(
+        PipelineError.__init__(
             self,
             f"{name} is there, but has not answered for {HANGS_SECONDS / 60:g} minutes, so it was ended, and the rest, too. The data "
             "is not affected: start it again.",
         )
 
 
-class StorageError(SettingsError):
-    """The disk is full, may not be written, or fails; what was under way was undone."""
+class StorageRefused(PipelineError):
+    """A disk, a database or an object store is full, may not be written, or fails; what was under way was undone."""
+
+    exit_code = EXIT_USAGE
 
 
 class PortalError(PipelineError):
@@ -126,17 +130,17 @@ class Interrupted(PipelineError):
         )
 
 
-class IntegrityError(PipelineError):
+class IntegrityFailed(PipelineError):
     """What was received or stored is not what it must be; nothing of it was taken over."""
 
 
-class SchemaMismatch(IntegrityError):
+class SchemaMismatch(IntegrityFailed):
     """A field that we rely on is missing or has another type."""
 
 
-class CountMismatch(IntegrityError):
+class CountMismatch(IntegrityFailed):
     """An export and the portal's own count of the same rows disagree, after every retry."""
 
 
-class ReleaseMoved(IntegrityError):
+class ReleaseMoved(IntegrityFailed):
     """The city published a new release while we were reading the old one: the plan must be made again."""

@@ -29,7 +29,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import IntegrityError, SettingsError, StorageError
+from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
 
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
@@ -39,7 +39,7 @@ SPARE_BYTES = 200_000_000  # that a file which is fetched leaves free on the dis
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class StoreUnavailable(StorageError):
+class StoreUnavailable(StorageRefused):
     """The object store can't be reached, or refuses."""
 
 
@@ -98,11 +98,11 @@ class ObjectStore:
 
         Raises:
             StoreUnavailable: the store doesn't answer.
-            IntegrityError: what it answers is no index of ours, or not signed with the key.
+            IntegrityFailed: what it answers is no index of ours, or not signed with the key.
         """
         shipment = self._index()
         if shipment and self._key and not shipment.is_signed(self._key):
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"{self.address}/{LATEST} is not signed with VANC311_SHIP_KEY. Nothing was taken over. If the key is the one with "
                 "which the pipeline ships, somebody else wrote there."
             )
@@ -113,7 +113,7 @@ class ObjectStore:
 
         Raises:
             StoreUnavailable: the store doesn't answer, or refuses; what counted before still counts.
-            IntegrityError: it holds something else than it was given; what counted before still counts.
+            IntegrityFailed: it holds something else than it was given; what counted before still counts.
         """
         before = self._index()
         gone = () if before is None else tuple(dict.fromkeys((before.sha256, *before.before)))
@@ -143,14 +143,14 @@ class ObjectStore:
 
         Raises:
             StoreUnavailable: the store doesn't answer.
-            StorageError: there is no room.
-            IntegrityError: what came is not what was shipped.
+            StorageRefused: there is no room.
+            IntegrityFailed: what came is not what was shipped.
         """
         directory.mkdir(parents=True, exist_ok=True)
         for left in directory.glob(".fetching-*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         if shutil.disk_usage(directory).free < shipment.size + SPARE_BYTES:
-            raise StorageError(
+            raise StorageRefused(
                 f"{self.address} names a file of {shipment.size:,} bytes, for which the disk at {directory} has no room. "
                 "It was not fetched; what was there before still counts. Make room."
             )
@@ -158,12 +158,12 @@ class ObjectStore:
             try:
                 file = self._copy(shipment.name, Path(scratch), shipment.size)
             except FileNotFoundError as error:
-                raise IntegrityError(
+                raise IntegrityFailed(
                     f"{self.address}/{LATEST} names {shipment.name}, which isn't there. What was there before still counts."
                 ) from error
             digest, size = file_digest(file), file.stat().st_size
             if (digest, size) != (shipment.sha256, shipment.size):
-                raise IntegrityError(
+                raise IntegrityFailed(
                     f"What {self.address} holds is not what was published: {size:,} bytes with SHA-256 {digest[:12]}…, not "
                     f"{shipment.size:,} with {shipment.sha256[:12]}…. It was not taken over; what was there before still counts."
                 )
@@ -179,7 +179,7 @@ class ObjectStore:
         try:
             return Shipment.model_validate_json(text)
         except ValueError as error:
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"{self.address}/{LATEST} is not what `vanc311` writes there. Nothing was taken over."
             ) from error
 
@@ -221,7 +221,7 @@ class ObjectStore:
         """Whatever the store's driver raises, in words; drivers have no common error."""
         try:
             yield
-        except (FileNotFoundError, IntegrityError):
+        except (FileNotFoundError, IntegrityFailed):
             raise
         except Exception as error:
             why = str(error).partition("\n")[0]
@@ -243,7 +243,7 @@ def _at_most(most: int, what: str) -> Callback:
 
     def limit(size: int | None, value: int, **_: Any) -> None:
         if max(size or 0, value) > most:
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"{what} is larger than the {most:,} bytes that it may have. It was not taken over; what was there before still counts."
             )
 

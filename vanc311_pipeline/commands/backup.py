@@ -15,7 +15,7 @@ def run_backup(settings: Settings, console: Console, file: Path) -> None:
 
     Raises:
         SettingsError: there is no data yet, or the file is something else.
-        IntegrityError: the file holds what the log does not.
+        IntegrityFailed: the file holds what the log does not.
     """
     header = write_backup(Warehouse.of(settings), file)
     console.print(
@@ -30,7 +30,7 @@ def run_restore(settings: Settings, console: Console, file: Path) -> None:
 
     Raises:
         SettingsError: there is no such backup, or it is of another source or version.
-        IntegrityError: it is damaged, or the log here is another one.
+        IntegrityFailed: it is damaged, or the log here is another one.
     """
     added = restore_backup(Warehouse.of(settings), file)
     if not any(added.values()):

@@ -41,7 +41,7 @@ def owned(home: Path, what: str) -> Iterator[int]:
 
     Raises:
         SettingsError: somebody else does.
-        StorageError: the disk refuses.
+        StorageRefused: the disk refuses.
     """
     with on_disk(home):
         home.mkdir(parents=True, exist_ok=True)

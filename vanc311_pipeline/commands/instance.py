@@ -25,7 +25,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
     Raises:
         SettingsError: the directory can't be written.
-        StorageError: the disk refused something of Dagster's later, while the instance was in use.
+        StorageRefused: the disk refused something of Dagster's later, while the instance was in use.
     """
     with on_disk(settings.dagster_home), _opened(settings) as instance:
         yield instance

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline.disk import file_digest, on_disk
-from vanc311_pipeline.errors import IntegrityError, PipelineError, SettingsError, StorageError
+from vanc311_pipeline.errors import IntegrityFailed, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.reading.release import Identity, identity_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore, Shipment
@@ -64,7 +64,7 @@ class Replica:
         self._refuse_older(shipment)
         with self._store.fetched(shipment, self._target.parent) as file:
             if problems := faults(file, shipment.about):
-                raise IntegrityError(
+                raise IntegrityFailed(
                     f"What {self._store.address} holds is not a release that this program can serve: {'; '.join(problems)}. It was "
                     "not taken over. If the pipeline is of an older version than this replica, install the same there."
                 )
@@ -82,13 +82,13 @@ class Replica:
     def _refuse_older(self, shipment: Shipment) -> None:
         published = _published(shipment.about)
         if published > datetime.now(UTC) + _CLOCKS_DIFFER:
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"{self._store.address} names a release that is published only at {shipment.about['published_at']}. It was not taken "
                 "over, because no later one could follow it. Check the clocks, here and where the pipeline runs."
             )
         held = self._release_held()
         if held and published < _published(held):
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"{self._store.address} names a release that was published at {shipment.about['published_at']}, before the one that "
                 f"is held, which was at {held['published_at']}. It was not taken over. If it is to count nevertheless, remove "
                 f"{self._target}."
@@ -98,7 +98,7 @@ class Replica:
         """What the file that is held says of itself; None if there is none, or it is broken."""
         try:
             return release_row(self._target)
-        except (StorageError, sa.exc.SQLAlchemyError):
+        except (StorageRefused, sa.exc.SQLAlchemyError):
             return None
 
 
@@ -106,7 +106,7 @@ def _published(about: Mapping[str, Any]) -> datetime:
     try:
         return datetime.strptime(about["published_at"], "%Y-%m-%dT%H:%M:%S%z")
     except (KeyError, TypeError, ValueError) as error:
-        raise IntegrityError("A release doesn't say when it was published. It was not taken over.") from error
+        raise IntegrityFailed("A release doesn't say when it was published. It was not taken over.") from error
 
 
 @contextmanager

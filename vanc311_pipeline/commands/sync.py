@@ -31,7 +31,7 @@ from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import in_words, is_refusal
 from vanc311_pipeline.entry import asked_to_end
-from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageError
+from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.failures import words_of_checks
@@ -227,7 +227,7 @@ def _ours(error: SerializableErrorInfo | None) -> Failed | None:
         if error.cls_name in _INTERRUPTIONS:
             return Failed(str(Interrupted()), Interrupted.exit_code, Interrupted.__name__)
         if is_refusal(error.cls_name or "", message):
-            return Failed(in_words(message), StorageError.exit_code, StorageError.__name__)
+            return Failed(in_words(message), StorageRefused.exit_code, StorageRefused.__name__)
         error = error.cause
     return None
 

@@ -73,7 +73,7 @@ def _bring_in(settings: Settings, console: Console, children: Children, stack: E
 
     A process of its own does it, so that what it takes of the memory goes with it.
     """
-    sync = ["vanc311_pipeline.cli", "sync"]
+    sync = ["vanc311_pipeline", "sync"]
     had_data = settings.published_path.exists()
     code = children.run("The first load", sync, settings)
     if code == EXIT_PORTAL and not had_data and settings.source == "portal":
@@ -113,7 +113,7 @@ def _serve(settings: Settings, children: Children, folder: Path, host: str, port
     code, workspace = folder / _CODE, folder / "workspace.yaml"
     server = {"socket": str(code), "location_name": "vanc311_pipeline"}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # YAML, too
-    children.start("The site", ["vanc311_pipeline.cli", "serve", "--host", host, "--port", str(site_port)], settings)
+    children.start("The site", ["vanc311_pipeline", "serve", "--host", host, "--port", str(site_port)], settings)
     location = ["-m", "vanc311_pipeline.definitions", "--empty-working-directory"]
     location += ["--location-name", "vanc311_pipeline"]
     children.start("The code server", ["dagster", "api", "grpc", "-s", str(code), *location, *log], settings)

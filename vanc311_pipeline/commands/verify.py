@@ -12,7 +12,7 @@ from rich.console import Console
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.sync import Bars, Work, in_process, reason_of_failure
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.errors import IntegrityError, SettingsError
+from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.deep import compare_with_portal, verify_deep
@@ -28,7 +28,7 @@ def run_verify(settings: Settings, console: Console, *, deep: bool = False, mont
 
     Raises:
         SettingsError: there is nothing to verify yet, and the portal could be asked for it.
-        IntegrityError: a check found our data wrong, or a month is not what the portal serves.
+        IntegrityFailed: a check found our data wrong, or a month is not what the portal serves.
         PortalError: the portal can't be asked; what could be checked without it was.
     """
     if months is not None and not deep:
@@ -61,7 +61,7 @@ def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -
         console.print(f"{verdict}  {check.asset_key.to_user_string()} · {check.check_name}{words}", markup=False)
     wrong = [check.check_name for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
     if wrong:
-        raise IntegrityError(
+        raise IntegrityFailed(
             f"{len(wrong)} of {len(checks)} checks failed: {', '.join(wrong)}. Fetch the months that they name again with "
             "`vanc311 sync --months FROM..TO`; the raw files and the published file are untouched by this command."
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from vanc311_pipeline.errors import IntegrityError, PipelineError, SettingsError
+from vanc311_pipeline.errors import IntegrityFailed, PipelineError, SettingsError
 from vanc311_pipeline.orchestration.assets import service_requests
 from vanc311_pipeline.orchestration.failures import failure
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
@@ -55,7 +55,7 @@ def compare_with_portal(
         raise failure(error) from error
     if differing:
         raise failure(
-            IntegrityError(
+            IntegrityFailed(
                 "What is stored is not what the portal serves now:\n  " + "\n  ".join(differing) + "\n"
                 "If the portal has published since the last sync, run `vanc311 sync` and compare again; else have the months read "
                 "again with `vanc311 sync --months FROM..TO`. Nothing was changed by the comparison."

@@ -38,7 +38,7 @@ def write_measures(instance: dg.DagsterInstance, warehouse: Warehouse, ship_url:
     """Measure now, and put the file in its predecessor's place at once.
 
     Raises:
-        StorageError: the disk refuses.
+        StorageRefused: the disk refuses.
     """
     registry = CollectorRegistry()
     _of_runs(instance, registry)

@@ -11,7 +11,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import IntegrityError, StorageError
+from vanc311_pipeline.errors import IntegrityFailed, StorageRefused
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.tags import PLAN_TAG, plan_tags
 from vanc311_pipeline.plan import Plan, ask, make_plan, published_again
@@ -68,7 +68,7 @@ def plan_for(
     """The plan that a run goes by, made now if there is none: it was launched by hand, to come into step.
 
     Raises:
-        IntegrityError: the portal's release is held.
+        IntegrityFailed: the portal's release is held.
     """
     warehouse = store.open()
     if plan := plan_of(run, warehouse):
@@ -78,7 +78,7 @@ def plan_for(
         why_publish_again(warehouse, store.published_path, store.ship_url),
     )
     if plan.held:
-        raise IntegrityError(plan.why)
+        raise IntegrityFailed(plan.why)
     tags = plan_tags(keep(warehouse, plan), plan)
     instance.add_run_tags(run.run_id, tags)
     # The steps to come, too: Dagster reads their partition from the tags of this very run.
@@ -94,7 +94,7 @@ def why_publish_again(warehouse: Warehouse, published: Path, ship_url: str | Non
         with open_read_only(published) as connection:
             made_by = connection.scalar(sa.select(schema.release.c.pipeline_version))
             published_months = ledger.months(connection)
-    except (StorageError, sa.exc.DatabaseError):
+    except (StorageRefused, sa.exc.DatabaseError):
         return f"{published} can't be read: making it again"
     if made_by != version("vanc311_pipeline"):
         return f"the published file was made by version {made_by} of this program: making it again"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import IntegrityError, PipelineError
+from vanc311_pipeline.errors import IntegrityFailed, PipelineError
 from vanc311_pipeline.orchestration.assets import (
     FRESH,
     LEVEL_ASSETS,
@@ -81,7 +81,7 @@ def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) ->
         if published is None:
             return dg.MaterializeResult(metadata={"shipped": "nothing: nothing was published yet"})
         if not store.published_path.exists() or file_digest(store.published_path) != published.sha256:
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"{store.published_path} is not the file that was published at {published.published_at}: somebody else wrote there, "
                 "or another pipeline published since. It was not shipped, and what counted in the object store still counts. "
                 "`vanc311 sync --months` of any month publishes anew."

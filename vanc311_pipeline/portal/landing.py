@@ -26,7 +26,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import CountMismatch, IntegrityError, PortalUnavailable, ReleaseMoved
+from vanc311_pipeline.errors import CountMismatch, IntegrityFailed, PortalUnavailable, ReleaseMoved
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import DAMAGED, Instants, Release, Window, comparable_instant, is_instant
 from vanc311_pipeline.portal.fingerprint import Fingerprint, fingerprint_of
@@ -91,7 +91,7 @@ def describe_landed(path: Path) -> Landed | None:
     """What the file at `path` says of itself; None if there is none. What another version of the program added is passed over.
 
     Raises:
-        IntegrityError: there is a file, but it is damaged or not ours.
+        IntegrityFailed: there is a file, but it is damaged or not ours.
     """
     if not path.exists():
         return None
@@ -99,7 +99,7 @@ def describe_landed(path: Path) -> Landed | None:
         told = json.loads(pq.read_schema(path).metadata[_KEY])
         return Landed(**{field.name: told[field.name] for field in fields(Landed) if field.name in told})
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        raise IntegrityError(
+        raise IntegrityFailed(
             f"{path} is damaged or was not written by this pipeline ({error!r}). The stored months are not affected. "
             "Delete the file and load its month again: vanc311 sync --months " + path.stem
         ) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline.errors import PipelineError, SettingsError
 from vanc311_pipeline.reading.release import Identity, Overwritten, Release, identity_of
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class PublishedFile:
         if self._refused is None or self._refused[0] != found:
             try:
                 fresh = Release(self.path)
-            except (SettingsError, OSError, sa.exc.DBAPIError) as error:
+            except (PipelineError, OSError, sa.exc.DBAPIError) as error:
                 log.error("The published file can't be used: %s", error)
                 self._refused = found, _in_words(error)
             else:
@@ -93,8 +93,8 @@ class PublishedFile:
 
 
 def _in_words(error: Exception) -> SettingsError:
-    if isinstance(error, SettingsError):
-        return error
+    if isinstance(error, PipelineError):
+        return SettingsError(str(error))
     return SettingsError(
         "The published file can't be read. Check its permissions and the disk, then run `vanc311 sync` to publish it again."
     )

@@ -27,7 +27,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline.disk import force_to_disk, on_disk
-from vanc311_pipeline.errors import IntegrityError, SettingsError
+from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, Row, fetch, in_order, insert
@@ -87,8 +87,8 @@ def write_backup(warehouse: Warehouse, target: Path) -> Header:
 
     Raises:
         SettingsError: there is no warehouse, or the file is something else.
-        IntegrityError: the file holds what the log here does not; it stays.
-        StorageError: the disk refused; the file stays as it was.
+        IntegrityFailed: the file holds what the log here does not; it stays.
+        StorageRefused: the disk refused; the file stays as it was.
     """
     with warehouse.read() as connection, on_disk(target):
         if target.exists():
@@ -133,7 +133,7 @@ def _refuse_to_lose(connection: sa.Connection, source: str, target: Path) -> Non
         ours = fetch(connection, in_order(table))
         for number, row in enumerate(theirs, 1):
             if next(ours, None) != row:
-                raise IntegrityError(
+                raise IntegrityFailed(
                     f"{target} holds what the log here does not: row {number:,} of {table.name}. It was not replaced, so nothing "
                     "is lost. If the log here is new, bring the backup back with `vanc311 restore`; else name another file."
                 )
@@ -144,7 +144,7 @@ def check_backup(path: Path) -> Header:
 
     Raises:
         SettingsError: there is none, or it is something else or of another version.
-        IntegrityError: it is damaged.
+        IntegrityFailed: it is damaged.
     """
     digest, last = hashlib.sha256(), b""
     with _opened(path) as lines:
@@ -162,7 +162,7 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
 
     Raises:
         SettingsError: there is no such backup, or it is of another source or version.
-        IntegrityError: it is damaged, or the log here is another one; nothing was changed.
+        IntegrityFailed: it is damaged, or the log here is another one; nothing was changed.
     """
     with on_disk(path):
         header = check_backup(path)
@@ -194,8 +194,8 @@ def _add(connection: sa.Connection, table: sa.Table, theirs: Iterator[Row], here
         insert(connection, table, rows)
 
 
-def _another_log(path: Path, where: str) -> IntegrityError:
-    return IntegrityError(
+def _another_log(path: Path, where: str) -> IntegrityFailed:
+    return IntegrityFailed(
         f"The log here and {path} are not of one history: {where}. Nothing was changed. To go on from the backup, restore it "
         "into a new directory (VANC311_DATA_DIR) and run `vanc311 sync` there; to keep the log here, back it up to another file."
     )
@@ -244,8 +244,8 @@ def _something_else(path: Path) -> SettingsError:
     )
 
 
-def _damaged(path: Path) -> IntegrityError:
-    return IntegrityError(
+def _damaged(path: Path) -> IntegrityFailed:
+    return IntegrityFailed(
         f"{path} is damaged: it is not what was written. Nothing was taken over, and nothing was changed. Use another copy of it."
     )
 

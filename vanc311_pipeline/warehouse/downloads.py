@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest, force_to_disk
-from vanc311_pipeline.errors import StorageError
+from vanc311_pipeline.errors import StorageRefused
 from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import service_requests
@@ -54,12 +54,14 @@ def make_downloads_apart(file: Path) -> Path:
     """The same in a process of its own, which holds up nothing that this one serves meanwhile; their folder.
 
     Raises:
-        StorageError: they can't be made.
+        StorageRefused: they can't be made.
     """
     command = [sys.executable, "-P", "-m", "vanc311_pipeline.warehouse.downloads", str(file)]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
-        raise StorageError(f"What belongs beside {file.name} can't be made: {ended.stderr.strip().splitlines()[-1:]}.")
+        raise StorageRefused(
+            f"What belongs beside {file.name} can't be made: {ended.stderr.strip().splitlines()[-1:]}."
+        )
     return Path(ended.stdout.strip())
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import refusal
-from vanc311_pipeline.errors import SettingsError, StorageError
+from vanc311_pipeline.errors import SettingsError, StorageRefused
 from vanc311_pipeline.settings import Settings, Source
 from vanc311_pipeline.warehouse.migrations import VERSION, found_version, migrate, note_version
 from vanc311_pipeline.warehouse.sqlite import SQLiteStore
@@ -65,7 +65,7 @@ class Warehouse:
                 found = connection.scalar(sa.select(schema.data_origin.c.source))
                 if found is None:
                     connection.execute(sa.insert(schema.data_origin).values(source=self.source, created_at=utc_now()))
-        except (OSError, StorageError, sa.exc.DatabaseError) as error:
+        except (OSError, StorageRefused, sa.exc.DatabaseError) as error:
             raise SettingsError(
                 f"The warehouse {self.store} can't be opened for writing ({refusal(error) or getattr(error, 'orig', error)}). "
                 f"Nothing was changed. {self.store.advice}"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import IntegrityError
+from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.metrics.cells import cells
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed
@@ -62,7 +62,7 @@ def load_month(
         accepted: why the month would be held, had nobody agreed to follow it.
 
     Raises:
-        IntegrityError: a dataset that the month has rows of is not among the landed; nothing was changed.
+        IntegrityFailed: a dataset that the month has rows of is not among the landed; nothing was changed.
     """
     cleaned = clean_month(month, landed, areas)
     rows = month_rows(month, cleaned)
@@ -96,7 +96,7 @@ def _refuse_a_part(month: str, before: Mapping[Window, ledger.MonthRecord], land
     """A month is replaced by all of its parts: without one of them its rows would seem to have vanished."""
     for window, record in before.items():
         if record.rows_landed and window.dataset not in landed:
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"{month} also has {record.rows_landed:,} rows of {window.dataset}, whose landed file isn't here. The month was left "
                 "as it was. Fetch both: vanc311 sync --months 2021-12..2022-01"
             )
@@ -107,7 +107,7 @@ def _refuse_an_older_file(before: Mapping[Window, ledger.MonthRecord], landed: S
     for about in landed:
         stored = before.get(Window(about.dataset, about.month))
         if stored and about.data_processed < stored.data_processed and about.fetched_at < stored.loaded_at:
-            raise IntegrityError(
+            raise IntegrityFailed(
                 f"The landed file of {about.dataset} {about.month} is of the release of {about.data_processed}, but stored is that of "
                 f"{stored.data_processed}. The month was left as it was. Fetch it: vanc311 sync --months {about.month}"
             )

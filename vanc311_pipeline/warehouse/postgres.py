@@ -20,7 +20,7 @@ from psycopg.adapt import Loader
 from sqlalchemy.schema import CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageError
+from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageRefused
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.sqlite import has_tables, open_new
 
@@ -125,7 +125,7 @@ class PostgresStore:
         except (sa.exc.DBAPIError, psycopg.Error) as error:
             if not _is_refusal(error):
                 raise
-            raise StorageError(
+            raise StorageRefused(
                 f"PostgreSQL refused at {self}: {str(getattr(error, 'orig', error)).strip()}. Nothing was lost: what was published "
                 "before stays whole, and the next sync goes on from here. See that it runs, can be reached and has room, and that "
                 "nobody else keeps writing there, then run `vanc311 sync` again."

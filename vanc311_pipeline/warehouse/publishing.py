@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk, refusal
-from vanc311_pipeline.errors import IntegrityError
+from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
@@ -52,8 +52,8 @@ def publish(
         checks: what the checks of the warehouse found; the file carries it.
 
     Raises:
-        IntegrityError: a month is held, or the new file is damaged or differs; the predecessor stays.
-        StorageError: the disk is full or may not be written; the predecessor stays.
+        IntegrityFailed: a month is held, or the new file is damaged or differs; the predecessor stays.
+        StorageRefused: the disk is full or may not be written; the predecessor stays.
     """
     _refuse_held(warehouse)
     with on_disk(target.parent):
@@ -94,8 +94,8 @@ def _publish(
     return about | {"sha256": digest, "bytes": size}
 
 
-def _thrown_away(target: Path, problems: Sequence[str]) -> IntegrityError:
-    return IntegrityError(
+def _thrown_away(target: Path, problems: Sequence[str]) -> IntegrityFailed:
+    return IntegrityFailed(
         f"The new published file is not what the warehouse holds: {'; '.join(problems)}. It was thrown away and "
         f"{target} stays as it was. Check the disk, then run `vanc311 sync` again."
     )
@@ -105,7 +105,7 @@ def _refuse_held(warehouse: Warehouse) -> None:
     with warehouse.read() as connection:
         held = holds.held(connection)
     if held:
-        raise IntegrityError(
+        raise IntegrityFailed(
             f"Held back, so nothing was published: {'; '.join(map(str, held[:20]))}. {holds.advice(held)}"
         )
 

@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateIndex
 from vanc311_pipeline import schema
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.disk import on_disk
-from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageError
+from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageRefused
 
 BUSY_TIMEOUT_SECONDS = 30
 CACHE_KIB = 64_000
@@ -62,7 +62,7 @@ class SQLiteStore:
             try:
                 connection = stack.enter_context(open_read_only(self.path)) if self.path.exists() else None
                 ours = connection is not None and has_tables(connection)
-            except (StorageError, sa.exc.DatabaseError) as error:
+            except (StorageRefused, sa.exc.DatabaseError) as error:
                 refused = error.orig if isinstance(error, sa.exc.DatabaseError) else None
                 if self.path.is_dir() or getattr(refused, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                     raise SettingsError(

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.cli import main, vanc311
+from vanc311_pipeline.cli import vanc311
+from vanc311_pipeline.entry import main
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.backup import TABLES, VERSION, check_backup

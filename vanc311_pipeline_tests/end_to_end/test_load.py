@@ -18,7 +18,7 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 
-VANC311 = [sys.executable, "-W", "ignore", "-m", "vanc311_pipeline.cli"]
+VANC311 = [sys.executable, "-W", "ignore", "-m", "vanc311_pipeline"]
 
 
 def command(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:

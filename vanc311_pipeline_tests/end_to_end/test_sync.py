@@ -25,8 +25,9 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from vanc311_pipeline.cli import main, vanc311
+from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.commands.sync import in_process, reason_of_failure
+from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import Interrupted, SettingsError
 from vanc311_pipeline.reading.downloads import digests
 from vanc311_pipeline.reading.published import PublishedFile
@@ -35,7 +36,7 @@ from vanc311_pipeline.standin import Fault, Options, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, settings_in
 
-COMMAND = [sys.executable, "-m", "vanc311_pipeline.cli"]
+COMMAND = [sys.executable, "-m", "vanc311_pipeline"]
 MONTHS = ["2024-05", "2024-06", "2024-07"]
 
 
@@ -380,7 +381,7 @@ def test_a_refusal_of_the_disk_that_ends_a_step_is_told_as_one():
     job = dg.GraphDefinition("job", node_defs=[fills_its_disk]).to_job()
     with dg.DagsterInstance.ephemeral() as instance:
         reason = reason_of_failure(in_process(job, instance, {}))
-    assert (reason.exit_code, reason.kind) == (2, "StorageError")
+    assert (reason.exit_code, reason.kind) == (2, "StorageRefused")
     assert "database or disk is full" in str(reason)
 
 

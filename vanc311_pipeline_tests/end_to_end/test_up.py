@@ -41,7 +41,7 @@ def up(copied, tmp_path):
     def start(*options: str, **settings: str) -> subprocess.Popen[str]:
         environment = os.environ | copied.to_environment() | {"DAGSTER_HOME": str(tmp_path / "dagster")} | settings
         process = subprocess.Popen(
-            [sys.executable, "-m", "vanc311_pipeline.cli", "up", "--no-sync", *options],
+            [sys.executable, "-m", "vanc311_pipeline", "up", "--no-sync", *options],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
         started.append(process)

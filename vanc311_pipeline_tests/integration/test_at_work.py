@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from dagster._core.events import DagsterEvent, EngineEventData
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import StorageError
+from vanc311_pipeline.errors import StorageRefused
 from vanc311_pipeline.orchestration.at_work import LAST_WORDS, SILENT_SECONDS, at_work, end_dead_runs
 from vanc311_pipeline.warehouse import lock
 
@@ -195,8 +195,8 @@ def test_nothing_is_written_once_the_connection_that_holds_the_lock_is_lost(ware
         with warehouse.read() as connection:
             connection.execute(cut)
         for _ in range(2):  # SQLAlchemy would connect anew for the second
-            with pytest.raises(StorageError), warehouse.write() as connection:
+            with pytest.raises(StorageRefused), warehouse.write() as connection:
                 connection.execute(sa.delete(schema.turns))
-        with pytest.raises(StorageError, match="the connection that holds the lock was lost"):
+        with pytest.raises(StorageRefused, match="the connection that holds the lock was lost"):
             work.close()
     assert lock.look(warehouse).dead[0].run_id == RUN

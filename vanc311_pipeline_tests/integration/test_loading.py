@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import IntegrityError
+from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import ledger, loading
 from vanc311_pipeline.warehouse.holds import Hold
@@ -255,7 +255,7 @@ def test_a_month_is_replaced_only_by_all_of_its_parts(warehouse, landed, areas, 
         warehouse, month, [landed(month, opened, dataset=ARCHIVE), landed(month, opened, dataset=LIVE)], areas, "a run"
     )
     before = contents()
-    with pytest.raises(IntegrityError, match=f"{month} also has 1 rows of {ARCHIVE}"):
+    with pytest.raises(IntegrityFailed, match=f"{month} also has 1 rows of {ARCHIVE}"):
         load_month(warehouse, month, [landed(month, opened, opened, dataset=LIVE)], areas, "a run")
     assert contents() == before
     assert logged() == []
@@ -266,7 +266,7 @@ def test_an_older_landed_file_puts_nothing_back(warehouse, landed, areas, logged
     load_month(warehouse, "2025-08", [(about, rows)], areas, "a run")
     _, other = landed("2025-08", {"address": "1 MAIN ST"})
     older = replace(about, data_processed="2026-01-06T14:06:58Z", fetched_at="2026-01-06T15:00:00Z")
-    with pytest.raises(IntegrityError, match="sync --months 2025-08"):
+    with pytest.raises(IntegrityFailed, match="sync --months 2025-08"):
         load_month(warehouse, "2025-08", [(older, other)], areas, "another run")
     assert logged() == []
 

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.postgres import PASSWORD, USER, Postgres
 from vanc311_pipeline import schema
-from vanc311_pipeline.errors import EXIT_USAGE, SettingsError, StorageError
+from vanc311_pipeline.errors import EXIT_USAGE, SettingsError, StorageRefused
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 TABLES = len([*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables])
@@ -99,7 +99,7 @@ def test_a_service_file_leads_there(postgres, database, tmp_path, monkeypatch):
     "given", ["user=nobody&password=hunter2", "user=nobody&passwort=hunter2", "sslpassword=hunter2"]
 )
 def test_a_refused_address_is_told_in_a_sentence_without_its_secrets(postgres, database, given):
-    with pytest.raises(StorageError, match=f"PostgreSQL refused at 127.0.0.1/{database}: ") as error:
+    with pytest.raises(StorageRefused, match=f"PostgreSQL refused at 127.0.0.1/{database}: ") as error:
         Warehouse(f"postgresql+psycopg://127.0.0.1:{postgres.port}/{database}?{given}", "portal").exists()
     assert "hunter2" not in str(error.value)
     assert error.value.exit_code == EXIT_USAGE

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import IntegrityError
+from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import holds
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -18,7 +18,7 @@ from vanc311_pipeline.warehouse.publishing import publish
 def refused(settings: Settings, warehouse: Warehouse, reason: str) -> None:
     """Nothing is published, for this reason, and nothing is left of the attempt."""
     before, noted = everything_in(settings.published_path.parent), publications(settings)
-    with pytest.raises(IntegrityError, match=reason):
+    with pytest.raises(IntegrityFailed, match=reason):
         publish(warehouse, settings.published_path, "a run", [LIVE])
     assert everything_in(settings.published_path.parent) == before
     assert publications(settings) == noted

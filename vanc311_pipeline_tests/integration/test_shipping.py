@@ -19,7 +19,7 @@ from rich.console import Console
 
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import EXIT_USAGE, IntegrityError, PipelineError, SettingsError
+from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, SettingsError
 from vanc311_pipeline.orchestration.publication import published_database, shipped_database
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.progress import Silent
@@ -166,14 +166,14 @@ def test_what_the_store_spoils_never_counts(s3, releases, monkeypatch):
     first = store.ship(*releases(1), ABOUT)
     file, digest = releases(2)
     monkeypatch.setattr(store._files, "put_file", lambda _, to: store._files.pipe_file(to, b"something else"))
-    with pytest.raises(IntegrityError, match="is not what was published"):
+    with pytest.raises(IntegrityFailed, match="is not what was published"):
         store.ship(file, digest, ABOUT)
     assert ObjectStore(s3.url).latest() == first
 
 
 def test_a_pointer_that_is_none_of_ours_is_refused(s3, releases):
     s3.put(LATEST, b"<html>")
-    with pytest.raises(IntegrityError, match="is not what `vanc311` writes"):
+    with pytest.raises(IntegrityFailed, match="is not what `vanc311` writes"):
         ObjectStore(s3.url).ship(*releases(1), ABOUT)
 
 
@@ -207,12 +207,12 @@ KEY, OTHER = "k" * 32, "o" * 32
 def test_with_a_key_only_what_was_signed_with_it_counts(store, releases):
     signing = ObjectStore(store.address, KEY)
     store.ship(*releases(1), ABOUT)
-    with pytest.raises(IntegrityError, match="not signed with VANC311_SHIP_KEY") as error:
+    with pytest.raises(IntegrityFailed, match="not signed with VANC311_SHIP_KEY") as error:
         signing.latest()
     assert KEY not in str(error.value)
     shipment = signing.ship(*releases(1), ABOUT)  # the same file, and now with a signature
     assert signing.latest() == store.latest() == shipment
-    with pytest.raises(IntegrityError, match="not signed"):
+    with pytest.raises(IntegrityFailed, match="not signed"):
         ObjectStore(store.address, OTHER).latest()
 
 
@@ -227,7 +227,7 @@ def test_a_signature_covers_every_word_of_the_index(s3, releases, field):
         "before": ("0" * 64,),
     }
     s3.put(LATEST, shipment.model_copy(update={field: other[field]}).write())
-    with pytest.raises(IntegrityError, match="not signed"):
+    with pytest.raises(IntegrityFailed, match="not signed"):
         signing.latest()
 
 

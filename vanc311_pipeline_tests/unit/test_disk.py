@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline.disk import on_disk, refusal
-from vanc311_pipeline.errors import CountMismatch, SettingsError, StorageError
+from vanc311_pipeline.errors import CountMismatch, SettingsError, StorageRefused
 
 PLACE = Path("data/raw")
 
@@ -17,7 +17,7 @@ PLACE = Path("data/raw")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO])
 def test_what_the_operating_system_refuses_is_said_with_the_place_and_the_file(number):
     with (
-        pytest.raises(StorageError, match=r"data/raw: .* \(data/raw/2025-01\.parquet\)\. Nothing was lost"),
+        pytest.raises(StorageRefused, match=r"data/raw: .* \(data/raw/2025-01\.parquet\)\. Nothing was lost"),
         on_disk(PLACE),
     ):
         raise OSError(number, "what Arrow says is longer", "data/raw/2025-01.parquet")
@@ -27,7 +27,7 @@ def test_a_database_that_can_grow_no_further_is_a_refusal(tmp_path):
     with closing(sqlite3.connect(tmp_path / "full.sqlite")) as connection:
         connection.execute("CREATE TABLE kept (text)")
         connection.execute("PRAGMA max_page_count = 3")
-        with pytest.raises(StorageError, match="database or disk is full"), on_disk(PLACE):
+        with pytest.raises(StorageRefused, match="database or disk is full"), on_disk(PLACE):
             connection.execute("INSERT INTO kept VALUES (?)", ("much" * 10_000,))
 
 
@@ -35,7 +35,7 @@ def test_a_database_that_may_not_be_written_is_a_refusal_through_sqlalchemy_too(
     file = tmp_path / "locked.sqlite"
     sqlite3.connect(file).close()
     engine = sa.create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
-    with pytest.raises(StorageError, match="readonly"), on_disk(PLACE), engine.begin() as connection:
+    with pytest.raises(StorageRefused, match="readonly"), on_disk(PLACE), engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE kept (text)")
     engine.dispose()
 
@@ -64,4 +64,4 @@ def test_every_other_error_passes_as_it_is(error):
 
 
 def test_a_refusal_ends_a_command_as_a_directory_that_cannot_be_used_does():
-    assert StorageError.exit_code == SettingsError.exit_code == 2
+    assert StorageRefused.exit_code == SettingsError.exit_code == 2

@@ -23,9 +23,9 @@ class Impatience:
             signal.raise_signal(signal.SIGINT)
 
 sys.meta_path.insert(0, Impatience())
-from vanc311_pipeline.entry import main
+from vanc311_pipeline.__main__ import vanc311
 sys.argv = ["vanc311", "verify"]
-main()
+vanc311()
 """
     environment = os.environ | {"VANC311_DATA_DIR": str(tmp_path), "DAGSTER_HOME": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)

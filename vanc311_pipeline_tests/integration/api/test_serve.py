@@ -25,7 +25,7 @@ def free_port() -> int:
 
 def command(settings: Settings, *options: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "vanc311_pipeline.cli", "serve", *options],
+        [sys.executable, "-m", "vanc311_pipeline", "serve", *options],
         env={**os.environ, **settings.to_environment()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

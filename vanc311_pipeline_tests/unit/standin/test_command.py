@@ -86,7 +86,7 @@ def test_what_can_not_be_done_is_said_with_exit_code_2(run, arguments, sentence)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_runs_until_it_is_told_to_end(ending, sample, tmp_path):
     sample.head(3).to_parquet(tmp_path / "three.parquet")
-    command_line = [sys.executable, "-m", "vanc311_pipeline.cli", "standin", "--port", "0"]
+    command_line = [sys.executable, "-m", "vanc311_pipeline", "standin", "--port", "0"]
     for option in ("data", "archive"):
         command_line += [f"--{option}", str(tmp_path / "three.parquet")]
     command_line += ["--released-at", "2026-09-28T14:06:58Z", "--log", str(tmp_path / "log.jsonl")]
