@@ -33,7 +33,7 @@ from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_schedule
 
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.orchestration.planning import plan_of
-from vanc311_pipeline.orchestration.schedule import every_50_minutes
+from vanc311_pipeline.orchestration.schedules import every_50_minutes
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 

@@ -28,7 +28,7 @@ import requests
 from benchmarks.postgres import Postgres, running_postgres
 from benchmarks.rig import City, damage, disagreement, edited, strangeness
 from benchmarks.topology import ROOT, Topology, topology
-from vanc311_pipeline.orchestration.schedule import SLOT_TAG
+from vanc311_pipeline.orchestration.schedules import SLOT_TAG
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.settings import MAY_MOVE_SHARE
 from vanc311_pipeline.standin import EDITS, Fault, StandIn

@@ -1,7 +1,7 @@
 """History: how much Dagster's own storage grows in a year, table by table, and what of that pruning leaves.
 
 What belongs here: some ordinary days through Dagster's scheduler, the tables counted before and after, and the printed
-table. What does not: how a day is lived through (`week`, `clockwork`) and what is pruned (`orchestration.pruning`).
+table. What does not: how a day is lived through (`week`, `clockwork`) and what is pruned (`orchestration.operations.pruning`).
 
 Not counted are the ticks of schedules and sensors: the daemon keeps them for as long as `dagster.yaml` says.
 """
@@ -23,7 +23,7 @@ from dagster._daemon.freshness import FreshnessDaemon
 
 from benchmarks.city_days import ORDINARY
 from benchmarks.week import before_first_day, say
-from vanc311_pipeline.orchestration.pruning import delete_runs_before
+from vanc311_pipeline.orchestration.operations.pruning import delete_runs_before
 
 DAYS_A_YEAR = 365
 NOT_GROWING = ("alembic_version", "secondary_indexes", "instance_info", "concurrency_limits", "asset_keys")

@@ -164,7 +164,7 @@ def stage_publish(folder: Path, url: str) -> int:
 def stage_check(folder: Path, url: str) -> int:
     """Ask every check about everything that is stored, as `vanc311 verify` does, but for what only the portal can answer."""
     del url
-    from vanc311_pipeline.orchestration.checks import Scene, checks_for
+    from vanc311_pipeline.orchestration.asset_checks import Scene, checks_for
     from vanc311_pipeline.orchestration.resources import store_resource
 
     warehouse = warehouse_in(folder)

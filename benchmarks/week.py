@@ -27,7 +27,7 @@ from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
 from benchmarks.compare import differences
 from benchmarks.grow import grow_table
 from vanc311_pipeline.commands.sync import run_sync
-from vanc311_pipeline.orchestration.slots import slot_name, slot_of
+from vanc311_pipeline.orchestration.schedules import slot_name, slot_of
 from vanc311_pipeline.settings import SLOT_SECONDS, Settings
 from vanc311_pipeline.standin import StandIn
 

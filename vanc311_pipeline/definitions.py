@@ -7,18 +7,16 @@ it. Nothing is read or opened at import.
 import dagster as dg
 
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.orchestration.alerts import alerts_sensor
-from vanc311_pipeline.orchestration.checks import asset_checks
-from vanc311_pipeline.orchestration.deep import verify_deep
-from vanc311_pipeline.orchestration.job import sync, verify
-from vanc311_pipeline.orchestration.logs import set_up_location_logs
-from vanc311_pipeline.orchestration.measures import measures
+from vanc311_pipeline.orchestration.asset_checks import asset_checks
+from vanc311_pipeline.orchestration.assets.publication import assets
+from vanc311_pipeline.orchestration.jobs import sync, verify, verify_deep
+from vanc311_pipeline.orchestration.metadata import presented
+from vanc311_pipeline.orchestration.operations.logs import set_up_location_logs
+from vanc311_pipeline.orchestration.operations.pruning import prune_job, prune_schedule
 from vanc311_pipeline.orchestration.partitions import EVERY, LIVE_ONLY, has_archive
-from vanc311_pipeline.orchestration.presentation import presented
-from vanc311_pipeline.orchestration.pruning import prune_job, prune_schedule
-from vanc311_pipeline.orchestration.publication import assets
 from vanc311_pipeline.orchestration.resources import portal_resource, store_resource, webhook_resource
-from vanc311_pipeline.orchestration.schedule import every_50_minutes
+from vanc311_pipeline.orchestration.schedules import every_50_minutes
+from vanc311_pipeline.orchestration.sensors import alerts_sensor, measures
 from vanc311_pipeline.progress import Progress, Silent
 from vanc311_pipeline.settings import Settings
 

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.summary import print_summary
-from vanc311_pipeline.orchestration.assets import portal_key
-from vanc311_pipeline.orchestration.job import sync as sync_job
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
+from vanc311_pipeline.orchestration.jobs import sync as sync_job
 from vanc311_pipeline.schema import request_changes
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import holds, ledger

@@ -33,11 +33,11 @@ from vanc311_pipeline.disk import in_words, is_refusal
 from vanc311_pipeline.entry import asked_to_end
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.months import parse_months
-from vanc311_pipeline.orchestration.at_work import at_work
 from vanc311_pipeline.orchestration.failures import words_of_checks
-from vanc311_pipeline.orchestration.job import sync as sync_job
-from vanc311_pipeline.orchestration.logs import without_lost_events
-from vanc311_pipeline.orchestration.measures import write_measures
+from vanc311_pipeline.orchestration.jobs import sync as sync_job
+from vanc311_pipeline.orchestration.operations.logs import without_lost_events
+from vanc311_pipeline.orchestration.operations.prometheus import write_measures
+from vanc311_pipeline.orchestration.operations.run_lock import at_work
 from vanc311_pipeline.orchestration.planning import keep, plan_now, why_publish_again
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags

@@ -15,7 +15,7 @@ from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX
 from vanc311_pipeline.commands.http import answer
 from vanc311_pipeline.entry import lasting, main
 from vanc311_pipeline.logs import set_up_logs
-from vanc311_pipeline.orchestration.guard import Guard
+from vanc311_pipeline.orchestration.operations.webserver_guard import Guard
 from vanc311_pipeline.settings import Settings
 
 _POLL_MILLISECONDS = 2_000  # how often an open page asks for news; the default of Dagster's command

@@ -133,7 +133,7 @@ def _tell(settings: Settings, console: Console, ended: ProcessEnded) -> None:
     """Tell the webhook, since the sensor that tells it of all else has ended with the rest."""
     if not settings.alert_webhook:
         return
-    from vanc311_pipeline.orchestration.alerts import NotDelivered, post  # loads Dagster
+    from vanc311_pipeline.orchestration.operations.alerts import NotDelivered, post  # loads Dagster
 
     try:
         post(settings.alert_webhook, f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}")

@@ -14,9 +14,9 @@ from vanc311_pipeline.commands.sync import Bars, Work, in_process, reason_of_fai
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.months import parse_months
-from vanc311_pipeline.orchestration.at_work import at_work
-from vanc311_pipeline.orchestration.deep import compare_with_portal, verify_deep
-from vanc311_pipeline.orchestration.job import verify as verify_job
+from vanc311_pipeline.orchestration.jobs import compare_with_portal, verify_deep
+from vanc311_pipeline.orchestration.jobs import verify as verify_job
+from vanc311_pipeline.orchestration.operations.run_lock import at_work
 from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import ledger

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.orchestration.at_work import run_at_work
+from vanc311_pipeline.orchestration.operations.run_lock import run_at_work
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import CITY_PORTAL, PORTAL_ATTEMPTS, Settings, Source
 from vanc311_pipeline.shipping import ObjectStore

@@ -1,7 +1,7 @@
 """The deep comparison: a month's stored rows against the month as the portal serves it now. It writes nothing.
 
 Fingerprints and counts can agree while rows differ; this reads every field. What belongs here: the comparison of one
-month. What does not: fetching (`portal.landing`) and reporting (`orchestration.deep`).
+month. What does not: fetching (`portal.landing`) and reporting (`orchestration.jobs`).
 """
 
 from collections import Counter

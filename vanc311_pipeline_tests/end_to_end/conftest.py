@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.orchestration import statistics
+from vanc311_pipeline.orchestration.assets.ingestion import statistics
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from vanc311_pipeline.errors import EXIT_PORTAL, EXIT_USAGE
-from vanc311_pipeline.orchestration.checks import checks_for
+from vanc311_pipeline.orchestration.asset_checks import checks_for
 from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS

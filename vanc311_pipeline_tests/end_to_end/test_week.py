@@ -16,7 +16,7 @@ import pytest
 from benchmarks.city_days import CUT, RECOVERY, City, Trouble
 from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
 from benchmarks.week import ALLOWED, Chronicle, Witness, broken_slot, heartbeats, live_through, price, violations
-from vanc311_pipeline.orchestration.slots import slot_of
+from vanc311_pipeline.orchestration.schedules import slot_of
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in

@@ -27,11 +27,12 @@ from rich.console import Console
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import PipelineError, PortalRefused
-from vanc311_pipeline.orchestration import alerts as told
-from vanc311_pipeline.orchestration.alerts import NotDelivered, Told, alerts_sensor
-from vanc311_pipeline.orchestration.assets import portal_key
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.failures import failure
+from vanc311_pipeline.orchestration.operations import alerts
+from vanc311_pipeline.orchestration.operations.alerts import AlertCursor, NotDelivered
 from vanc311_pipeline.orchestration.resources import WebhookResource, store_resource
+from vanc311_pipeline.orchestration.sensors import alerts_sensor
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline_tests.integration.planting import MONTH, hold, sql
 
@@ -175,7 +176,7 @@ def test_failures_of_one_minute_are_one_message(tick, instance, receiver):
 
 
 def test_more_failures_than_one_message_holds_are_told_by_the_next(tick, instance, receiver, monkeypatch):
-    monkeypatch.setattr(told, "FAILURES_AT_ONCE", 2)
+    monkeypatch.setattr(alerts, "FAILURES_AT_ONCE", 2)
     tick()
     for number in range(3):
         fail(instance, refused(f"No {number}."))
@@ -228,7 +229,7 @@ class Dripping(socketserver.BaseRequestHandler):
 
 
 def test_a_receiver_that_never_ends_its_answer_fails_the_tick_in_time(tick, instance, receiver, monkeypatch):
-    monkeypatch.setattr(told, "ALERT_SECONDS", 0.3)
+    monkeypatch.setattr(alerts, "ALERT_SECONDS", 0.3)
     tick()
     fail(instance, refused("The portal said no."))
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
@@ -275,7 +276,7 @@ def test_many_held_months_are_counted_and_the_first_are_named(tick, copied, rece
     tick(copied)
     [text] = receiver.texts
     assert f"{len(months)} months newly held" in text
-    assert text.count("rows 100 → 7") == told.LISTED
+    assert text.count("rows 100 → 7") == alerts.LISTED
 
 
 def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_month(
@@ -291,7 +292,7 @@ def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_mo
     with pytest.raises(PipelineError, match="no_month_is_held"):
         run_sync(settings, Console(quiet=True))
     resources = {"webhook": WebhookResource(url=receiver.url), "store": store_resource(settings)}
-    before_all = Told(-1, (), time.time()).write()
+    before_all = AlertCursor(-1, (), time.time()).write()
     with (
         dg.DagsterInstance.from_config(str(settings.dagster_home)) as home,
         dg.build_sensor_context(instance=home, cursor=before_all, resources=resources) as context,
@@ -307,7 +308,7 @@ def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_mo
 def test_a_schedule_that_has_had_no_answer_for_a_day_is_told_once_and_again_after_it_spoke(
     tick, instance, receiver, clock, monkeypatch
 ):
-    monkeypatch.setattr(told, "GAP_SECONDS", float("inf"))
+    monkeypatch.setattr(alerts, "GAP_SECONDS", float("inf"))
     tick()
     clock(hours=24)
     assert tick() == "Nothing to tell."
@@ -322,7 +323,7 @@ def test_a_schedule_that_has_had_no_answer_for_a_day_is_told_once_and_again_afte
 
 
 def test_a_cursor_of_an_older_version_is_read():
-    assert Told.read('{"last_failure": 7, "held": ["2025-01"]}').last_failure == 7
+    assert AlertCursor.read('{"last_failure": 7, "held": ["2025-01"]}').last_failure == 7
 
 
 @pytest.fixture
@@ -331,7 +332,7 @@ def clock(monkeypatch):
 
     def set_to(hours):
         now = datetime(2026, 1, 14, tzinfo=UTC) + timedelta(hours=hours)
-        monkeypatch.setattr(told.time, "time", now.timestamp)
+        monkeypatch.setattr(alerts.time, "time", now.timestamp)
 
     set_to(0)
     return set_to

@@ -17,7 +17,7 @@ from dagster._core.events import DagsterEvent, EngineEventData
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import StorageRefused
-from vanc311_pipeline.orchestration.at_work import LAST_WORDS, SILENT_SECONDS, at_work, end_dead_runs
+from vanc311_pipeline.orchestration.operations.run_lock import LAST_WORDS, SILENT_SECONDS, at_work, end_dead_runs
 from vanc311_pipeline.warehouse import lock
 
 RUN = "0123456789abcdef"

@@ -15,7 +15,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.metrics.levels import LEVELS
-from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS, Scene, checks_for, result
+from vanc311_pipeline.orchestration.asset_checks import CHECKS, DESCRIPTIONS, Scene, checks_for, result
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.shipping import ObjectStore

@@ -2,8 +2,8 @@
 
 import json
 
-from vanc311_pipeline.orchestration.checks import checks_for
-from vanc311_pipeline.orchestration.publication import assets
+from vanc311_pipeline.orchestration.asset_checks import checks_for
+from vanc311_pipeline.orchestration.assets.publication import assets
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.graph import SNAPSHOT, snapshot
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.orchestration.checks import CHECKS
+from vanc311_pipeline.orchestration.asset_checks import CHECKS
 from vanc311_pipeline.orchestration.tags import PLAN_TAG, RELEASE_TAG, WHY_TAG
 from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.contract import Release, Window

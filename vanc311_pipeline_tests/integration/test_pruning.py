@@ -11,9 +11,9 @@ import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.orchestration.checks import CHECKS
+from vanc311_pipeline.orchestration.asset_checks import CHECKS
+from vanc311_pipeline.orchestration.operations.pruning import prune_job
 from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN
-from vanc311_pipeline.orchestration.pruning import prune_job
 from vanc311_pipeline.orchestration.tags import range_tags
 from vanc311_pipeline.settings import Settings
 

@@ -18,11 +18,17 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import QuotaExceeded
-from vanc311_pipeline.orchestration import schedule
-from vanc311_pipeline.orchestration.assets import portal_key
+from vanc311_pipeline.orchestration import schedules as schedule
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.resources import PortalResource, store_resource
-from vanc311_pipeline.orchestration.schedule import SLOT_TAG, TickFailed, every_50_minutes
-from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
+from vanc311_pipeline.orchestration.schedules import (
+    SLOT_TAG,
+    TickFailed,
+    every_50_minutes,
+    next_slot,
+    slot_name,
+    slot_of,
+)
 from vanc311_pipeline.orchestration.tags import PARTITION_TAG, PLAN_TAG, RELEASE_TAG, WHY_TAG
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window

@@ -20,7 +20,7 @@ from rich.console import Console
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, SettingsError
-from vanc311_pipeline.orchestration.publication import published_database, shipped_database
+from vanc311_pipeline.orchestration.assets.publication import published_database, shipped_database
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.progress import Silent
 from vanc311_pipeline.settings import Settings

@@ -8,8 +8,8 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.orchestration import versions
-from vanc311_pipeline.orchestration.assets import portal_key
+from vanc311_pipeline.orchestration import metadata
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.settings import LIVE, Settings
 
 REQUESTS = dg.AssetKey("service_requests")
@@ -51,7 +51,7 @@ def test_every_asset_that_is_made_has_a_version():
     [("CODE_VERSION", following(REQUESTS)), ("DEFINITIONS_VERSION", following(REQUESTS) - {REQUESTS})],
 )
 def test_new_rules_or_definitions_make_exactly_what_follows_from_them_stale(instance, monkeypatch, name, concerned):
-    monkeypatch.setattr(versions, name, "another")
+    monkeypatch.setattr(metadata, name, "another")
     assert stale(instance) == concerned
 
 

@@ -7,7 +7,7 @@ import pytest
 from vanc311_pipeline import registry, schema
 from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.commands import docs
-from vanc311_pipeline.orchestration.checks import CHECKS
+from vanc311_pipeline.orchestration.asset_checks import CHECKS
 from vanc311_pipeline.registry import FAMILIES, METRICS, MINIMUM_N, read
 from vanc311_pipeline.settings import LICENCE, Settings
 

@@ -10,7 +10,7 @@ from dagster._core.execution import context_creation_job
 
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.logs import Sparing, in_a_line, set_up_logs
-from vanc311_pipeline.orchestration.logs import set_up_location_logs
+from vanc311_pipeline.orchestration.operations.logs import set_up_location_logs
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.orchestration.assets import LEVEL_ASSETS, portal_key
-from vanc311_pipeline.orchestration.publication import assets
-from vanc311_pipeline.orchestration.statistics import STATISTICS
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
+from vanc311_pipeline.orchestration.assets.publication import assets
+from vanc311_pipeline.orchestration.assets.statistics import LEVEL_ASSETS, STATISTICS
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
 from vanc311_pipeline.warehouse.publishing import dictionary_rows
 

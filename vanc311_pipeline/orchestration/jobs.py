@@ -1,7 +1,7 @@
-"""The job `verify_deep`: reads months from the portal again and compares them with what is stored, row by row.
+"""The jobs: `sync`, from the portal to the published file; `verify`, which only looks; `verify_deep`, which reads everything again.
 
-It is a job of its own and no asset check, because a check would run with every materialization and read everything twice.
-Each month's finding is an observation of `service_requests`, so it stands on the month's page.
+`verify_deep` is a job of its own and no asset check, because a check would run with every materialization and read everything twice.
+Each month's finding is an observation of `service_requests`, so it stands on the month's page. `prune` is in `operations.pruning`.
 """
 
 import tempfile
@@ -12,9 +12,10 @@ import dagster as dg
 from pydantic import Field
 
 from vanc311_pipeline.errors import IntegrityFailed, PipelineError, SettingsError
-from vanc311_pipeline.orchestration.assets import service_requests
+from vanc311_pipeline.orchestration.assets.requests import service_requests
 from vanc311_pipeline.orchestration.failures import failure
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
+from vanc311_pipeline.orchestration.tags import SYNC
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
 from vanc311_pipeline.progress import Progress
@@ -23,6 +24,21 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import area_names
 from vanc311_pipeline.warehouse.comparison import Comparison, compare_month
 from vanc311_pipeline.warehouse.engine import Warehouse
+
+sync = dg.define_asset_job(
+    SYNC,
+    selection=dg.AssetSelection.all(),
+    description="From the portal to the published file: land, clean, store, aggregate, check, publish.",
+    executor_def=dg.in_process_executor,
+)
+
+verify = dg.define_asset_job(
+    "verify",
+    selection=dg.AssetSelection.all_asset_checks(),
+    description="Every asset check over everything that is stored; asks the portal what it has now.",
+    executor_def=dg.in_process_executor,
+)
+
 
 LISTED = 10  # differing requests shown for each month; all are counted
 

@@ -1,8 +1,8 @@
-"""The sensor `alerts`: tells a webhook of failed runs, newly held months, ticks that fail, a silent schedule and
-a time in which nobody could be told. As Slack takes it.
+"""Alerts: a webhook is told of failed runs, newly held months, ticks that fail, a silent schedule and a time in which nobody
+could be told. As Slack takes it.
 
-What belongs here: which events are told, in which words, and the memory of what was told. What does not: what a run or a
-check found, and the decision to hold a month.
+What belongs here: which events are told, in which words, and the memory of what was told. What does not: the sensor, what a run or
+a check found, and the decision to hold a month.
 
 Why not a `run_failure_sensor`: it moves on when its message can't be delivered, so an event would be lost with the
 receiver. Here the cursor moves only after the receiver has taken the message: all that a tick has to tell is one message,
@@ -13,21 +13,21 @@ The webhook's address is a secret: it comes from the environment by name and is 
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 
 import dagster as dg
 import requests
 
-from vanc311_pipeline.orchestration.assets import portal_key
-from vanc311_pipeline.orchestration.deadline import within
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.failures import words_of_failure
-from vanc311_pipeline.orchestration.job import sync
-from vanc311_pipeline.orchestration.pruning import PRUNE
+from vanc311_pipeline.orchestration.jobs import sync
+from vanc311_pipeline.orchestration.operations.deadline import within
+from vanc311_pipeline.orchestration.operations.pruning import PRUNE
 from vanc311_pipeline.orchestration.resources import StoreResource, WebhookResource
-from vanc311_pipeline.orchestration.ticks import failed_ticks
-from vanc311_pipeline.settings import ALERT_SECONDS, LIVE, SILENT_SECONDS, Settings
+from vanc311_pipeline.settings import ALERT_SECONDS, LIVE, SILENT_SECONDS
 from vanc311_pipeline.warehouse import holds
 from vanc311_pipeline.warehouse.holds import Hold
 
@@ -46,7 +46,7 @@ class NotDelivered(dg.DagsterError):
 
 
 @dataclass(frozen=True)
-class Told:
+class AlertCursor:
     """What was told already: the sensor's cursor."""
 
     last_failure: int
@@ -64,54 +64,37 @@ class Told:
         return json.dumps(asdict(self))
 
     @classmethod
-    def read(cls, text: str) -> "Told":
+    def read(cls, text: str) -> "AlertCursor":
         cursor = json.loads(text)  # an older version's knows less
         cursor = {"asked": time.time()} | cursor
         return cls(**cursor | {name: tuple(cursor.get(name, ())) for name in ("held", "failing")})
 
 
-def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor; it is on from the start if there is a webhook, else off."""
-    on = dg.DefaultSensorStatus.RUNNING if settings.alert_webhook else dg.DefaultSensorStatus.STOPPED
+def tell(
+    cursor: str | None, instance: dg.DagsterInstance, webhook: WebhookResource, store: StoreResource
+) -> tuple[str, str]:
+    """Tell the webhook what is new since the cursor was written: what was told, in words, and the next cursor.
 
-    @dg.sensor(
-        name="alerts",
-        minimum_interval_seconds=60,
-        default_status=on,
-        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune, every newly held month, ticks that fail one after the "
-        "other and a schedule that has asked the portal nothing for a day, once. What can't be delivered is tried again a minute later.",
-    )
-    def alerts(
-        context: dg.SensorEvaluationContext, webhook: WebhookResource, store: StoreResource
-    ) -> dg.SkipReason | dg.SensorResult:
-        if not webhook.url:
-            return dg.SkipReason(
-                "VANC311_ALERT_WEBHOOK isn't set, so nobody is told of anything. Set it and start Dagster again."
-            )
-        before = (
-            Told.read(context.cursor) if context.cursor else Told(_newest_failure(context.instance), (), time.time())
-        )
-        failures, last_failure = _failures(context.instance, before.last_failure, webhook.ui_url)
-        held = _held(store)
-        news = [line for since, line in held.items() if since not in before.held]
-        asked = max(before.asked, _last_asked(context.instance))
-        silent = time.time() - asked > SILENT_SECONDS
-        silence = [_silence_in_words(asked)] if silent and not before.silent else []
-        failing = _failing(context.instance)
-        stuck = [words for name, words in failing.items() if name not in before.failing]
-        gap = _gap_in_words(before.at, time.time())
-        told = Told(last_failure, tuple(held), asked, silent, tuple(failing), time.time())
-        paragraphs = [*failures, *([_held_in_words(news)] if news else []), *silence, *stuck, *gap]
-        if paragraphs:
-            post(webhook.url, "\n\n".join(paragraphs))
-        counted = [_number(len(failures), "failed run"), _number(len(news), "newly held month")]
-        counted += ["a silent schedule"] * len(silence) + ["ticks that fail"] * len(stuck) + ["a gap"] * len(gap)
-        reason = f"Told of {' and '.join(counted)}."
-        return dg.SensorResult(
-            skip_reason=dg.SkipReason(reason if paragraphs else "Nothing to tell."), cursor=told.write()
-        )
-
-    return alerts
+    Raises:
+        NotDelivered: the receiver did not take it; the cursor stays.
+    """
+    before = AlertCursor.read(cursor) if cursor else AlertCursor(_newest_failure(instance), (), time.time())
+    failures, last_failure = _failures(instance, before.last_failure, webhook.ui_url)
+    held = _held(store)
+    news = [line for since, line in held.items() if since not in before.held]
+    asked = max(before.asked, _last_asked(instance))
+    silent = time.time() - asked > SILENT_SECONDS
+    silence = [_silence_in_words(asked)] if silent and not before.silent else []
+    failing = _failing(instance)
+    stuck = [words for name, words in failing.items() if name not in before.failing]
+    gap = _gap_in_words(before.at, time.time())
+    after = AlertCursor(last_failure, tuple(held), asked, silent, tuple(failing), time.time())
+    paragraphs = [*failures, *([_held_in_words(news)] if news else []), *silence, *stuck, *gap]
+    if paragraphs:
+        post(webhook.url or "", "\n\n".join(paragraphs))
+    counted = [_number(len(failures), "failed run"), _number(len(news), "newly held month")]
+    counted += ["a silent schedule"] * len(silence) + ["ticks that fail"] * len(stuck) + ["a gap"] * len(gap)
+    return f"Told of {' and '.join(counted)}." if paragraphs else "Nothing to tell.", after.write()
 
 
 def _newest_failure(instance: dg.DagsterInstance) -> int:
@@ -234,3 +217,27 @@ def _refused(why: str) -> str:
         f"The webhook did not take the alert: {why}. The data is not affected, and the alert is not lost: it is sent again in "
         "a minute. If that goes on, see whether VANC311_ALERT_WEBHOOK is still valid."
     )
+
+
+LOOKED_AT = 10  # of the newest ticks; more failures in a row are as bad
+
+
+@dataclass(frozen=True)
+class FailedTicks:
+    """The newest ticks of a schedule or sensor, as far as they failed."""
+
+    number: int
+    why: str
+    """The newest failure in its own words; empty if there is none."""
+
+
+def failed_ticks(instance: dg.DagsterInstance) -> Mapping[str, FailedTicks]:
+    """By the name of the schedule or sensor, for each that was ever evaluated."""
+    found = {}
+    for state in instance.all_instigator_state():
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=LOOKED_AT)
+        ended = [tick for tick in ticks if tick.status.value != "STARTED"]
+        failed = list(takewhile(lambda tick: tick.status.value == "FAILURE", ended))
+        why = failed[0].error.message.strip() if failed and failed[0].error else ""
+        found[state.instigator_name] = FailedTicks(len(failed), why)
+    return found

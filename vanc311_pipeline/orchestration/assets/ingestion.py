@@ -1,4 +1,4 @@
-"""The assets from the portal to the headline metrics: its datasets, the landed months, the requests, the metric tables.
+"""The portal's datasets as external assets, the landed months and the local areas.
 
 What belongs here: names, descriptions, dependencies, what each step calls and what it reports. What does not: how it is
 done; that is in `portal`, `requests`, `metrics` and `warehouse`.
@@ -8,12 +8,10 @@ that it really loaded. Every other run (a backfill, a hand-made materialization)
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.tags import EXTERNALLY_MANAGED_ASSETS_TAG
 from pydantic import Field
@@ -21,33 +19,24 @@ from pydantic import Field
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.metrics.levels import CITYWIDE, HYPER_LOCAL, ISSUE, LEVELS, NEIGHBOURHOOD, UNLOCATED, Level
 from vanc311_pipeline.months import datasets_that_may_hold
-from vanc311_pipeline.orchestration import columns
-from vanc311_pipeline.orchestration.failures import failure, failure_or_retry
-from vanc311_pipeline.orchestration.partitions import EVERY, EVERY_MONTH, ONE_RUN
-from vanc311_pipeline.orchestration.planning import ask_anew, plan_for, plan_of
+from vanc311_pipeline.orchestration import metadata
+from vanc311_pipeline.orchestration.failures import failure_or_retry
+from vanc311_pipeline.orchestration.metadata import OWNERS
+from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN
+from vanc311_pipeline.orchestration.planning import ask_anew, plan_for
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import is_planned, release_name
 from vanc311_pipeline.plan import shrank, shrinkage
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
-from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
+from vanc311_pipeline.portal.landing import describe_landed, land, landed_path
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import ARCHIVE, AREAS, FIRST_LIVE_MONTH, LIVE, UNDATED
-from vanc311_pipeline.warehouse import changelog, holds, ledger
-from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.holds import WHOLE
-from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
-from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge
-
-OWNERS = ["team:data"]
-
-# The portal moves once a day, so a day and a little is fresh; a day and a half means that something stands still.
-FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
 
 class Consent(dg.Config):
@@ -88,7 +77,7 @@ PORTAL_DATASETS = [
     group_name="ingestion",
     kinds={"python", "parquet"},
     owners=OWNERS,
-    metadata=columns.raw_metadata(portal_key(LIVE)),
+    metadata=metadata.raw_metadata(portal_key(LIVE)),
 )
 def raw_service_requests(
     context: dg.AssetExecutionContext,
@@ -127,7 +116,7 @@ def raw_service_requests(
                 context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
                 progress.landed(window.month, rows)
         for month in sorted({window.month for window in actions}) if plan else context.partition_keys:
-            _report_month(context, month, _raw_metadata(store.raw_dir, month, actions))
+            report_month(context, month, _raw_metadata(store.raw_dir, month, actions))
     except PipelineError as error:
         raise failure_or_retry(error, context.op_execution_context, portal) from error
     result = dg.MaterializeResult[None](
@@ -138,7 +127,7 @@ def raw_service_requests(
             "dagster/uri": str(store.raw_dir),
         },
     )
-    yield from _reported(context, result, {window.month for window in actions})
+    yield from reported(context, result, {window.month for window in actions})
 
 
 def _begin(served: Sequence[Release], warehouse: Warehouse, consent: Consent, run_id: str) -> dict[str, Release]:
@@ -242,7 +231,7 @@ def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> d
     group_name="ingestion",
     kinds={"python", "sqlite"},
     owners=OWNERS,
-    metadata=columns.table_metadata(schema.local_areas, columns.area_lineage(portal_key(AREAS))),
+    metadata=metadata.table_metadata(schema.local_areas, metadata.area_lineage(portal_key(AREAS))),
 )
 def local_areas(
     context: dg.AssetExecutionContext, portal: PortalResource, store: StoreResource
@@ -259,99 +248,11 @@ def local_areas(
             raise failure_or_retry(error, context.op_execution_context, portal) from error
     return dg.MaterializeResult(
         data_version=dg.DataVersion(context.run.run_id),
-        metadata={"dagster/row_count": present, "preview": columns.preview(warehouse, schema.local_areas)},
+        metadata={"dagster/row_count": present, "preview": metadata.preview(warehouse, schema.local_areas)},
     )
 
 
-@dg.asset(
-    partitions_def=EVERY,
-    backfill_policy=ONE_RUN,
-    deps=[raw_service_requests, local_areas],
-    group_name="requests",
-    kinds={"python", "pandas", "sqlite"},
-    owners=OWNERS,
-    metadata=columns.table_metadata(
-        schema.service_requests, columns.request_lineage(dg.AssetKey("raw_service_requests"))
-    ),
-)
-def service_requests(
-    context: dg.AssetExecutionContext, config: Consent, store: StoreResource, progress: dg.ResourceParam[Progress]
-) -> Iterator[dg.MaterializeResult[None]]:
-    """Every request, cleaned, typed and with an id of its own; each month in one transaction.
-
-    Rows that can't be keyed go to `quarantined_requests` with the reason: landed = stored + quarantined. Any other field
-    that can't be used is null, and counted.
-    If what can be used of a month, or of all months together, changed beyond its limits, nothing of the run is stored: the
-    old rows stay, and a blocking check says so.
-    """
-    warehouse = store.open()
-    plan = plan_of(context.run, warehouse)
-    run_id, months = context.run.run_id, plan.months if plan else [*context.partition_keys, UNDATED]
-    loads = []
-    try:
-        landed = {month: parts for month in months if (parts := _parts(store.raw_dir, month))}
-        with warehouse.read() as connection:
-            areas = area_names(connection)
-            records = ledger.months(connection)
-            verdict = judge(connection, landed, areas, config.accept_shrink, planned=plan is not None)
-        for month in months:
-            if month in landed and not verdict.held:
-                served = [(about, read_landed(path)) for about, path in landed[month]]
-                load = load_month(warehouse, month, served, areas, run_id, verdict.accepted_of(month))
-            else:
-                held = any(line.month == month for line in verdict.held)
-                load = _left_alone(month, records, "held" if held else "unchanged")
-            progress.stored(month, load.rows_landed if load.action == "loaded" else 0)
-            loads.append(load)
-            if load.action == "loaded" or month in context.partition_keys:
-                _report_month(context, month, _request_metadata(load))
-    except PipelineError as error:
-        raise failure(error) from error
-    _conclude(warehouse, verdict, {release.dataset for release in plan.releases} if plan else set(), run_id)
-    # With the newest month only: what a run of many months returns is copied into the event of each.
-    newest = {"preview": columns.preview(warehouse, schema.service_requests)}
-    context.add_asset_metadata(newest, partition_key=context.partition_keys[-1])
-    loaded = {load.month for load in loads if load.action == "loaded"}
-    yield from _reported(context, dg.MaterializeResult[None](metadata=_summary(warehouse, loads)), loaded)
-
-
-def _parts(raw_dir: Path, month: str) -> Parts:
-    """A month's landed files."""
-    paths = [landed_path(raw_dir, Window(dataset, month)) for dataset in (ARCHIVE, LIVE)]
-    return [(about, path) for path in paths if (about := describe_landed(path))]
-
-
-def _left_alone(
-    month: str, records: Mapping[Window, ledger.MonthRecord], action: Literal["unchanged", "held"]
-) -> MonthLoad:
-    mine = [record for window, record in records.items() if window.month == month]
-    return MonthLoad(
-        month,
-        action,
-        sum(record.rows_landed for record in mine),
-        sum(record.rows_stored for record in mine),
-        sum(record.rows_quarantined for record in mine),
-    )
-
-
-def _conclude(warehouse: Warehouse, verdict: Verdict, planned: Collection[str], run_id: str) -> None:
-    """Write down what is held now, what is no longer, and what was followed as a whole by consent.
-
-    Args:
-        planned: the datasets of which the run loads all that differs.
-    """
-    with warehouse.write() as connection:
-        known = {dataset: ledger.last_release(connection, dataset) for dataset in (LIVE, ARCHIVE)}
-        judged = {dataset for dataset, release in known.items() if release and release.state == "loading"}
-        holds.hold(connection, verdict.held, judged & set(planned))
-        for dataset in {line.dataset for line in verdict.held}:
-            if release := known[dataset]:
-                ledger.note_release(connection, release, dataset, "held", run_id)
-        if whole := verdict.accepted_of(WHOLE):
-            changelog.log_consent(connection, whole, run_id)
-
-
-def _report_month(context: dg.AssetExecutionContext, month: str, metadata: dict[str, Any]) -> None:
+def report_month(context: dg.AssetExecutionContext, month: str, metadata: dict[str, Any]) -> None:
     """Say what was done to a month: with Dagster's own report of it, or, where a plan took in more than its partition, beside it."""
     if month == UNDATED:
         return
@@ -363,7 +264,7 @@ def _report_month(context: dg.AssetExecutionContext, month: str, metadata: dict[
     context.log_event(dg.AssetMaterialization(context.asset_key, partition=month, metadata=metadata, tags=tags))
 
 
-def _reported(
+def reported(
     context: dg.AssetExecutionContext, result: dg.MaterializeResult[None], loaded: Collection[str]
 ) -> Iterator[dg.MaterializeResult[None]]:
     """A step's result. Dagster is to report nothing of a planned run's partition while it takes it, unless that month was loaded."""
@@ -371,89 +272,3 @@ def _reported(
     dict.update(context.run.tags, {EXTERNALLY_MANAGED_ASSETS_TAG: str(silent).lower()})
     yield result
     dict.update(context.run.tags, {EXTERNALLY_MANAGED_ASSETS_TAG: "false"})
-
-
-def _request_metadata(load: MonthLoad) -> dict[str, Any]:
-    return {
-        "dagster/partition_row_count": load.rows_stored,
-        "action": load.action,
-        "landed": load.rows_landed,
-        "stored": load.rows_stored,
-        "quarantined": load.rows_quarantined,
-        "added": load.added,
-        "changed": load.changed,
-        "removed": load.removed,
-    }
-
-
-def _summary(warehouse: Warehouse, loads: list[MonthLoad]) -> dict[str, Any]:
-    return {
-        "dagster/row_count": row_count(warehouse, schema.service_requests),
-        "months loaded": sum(load.action == "loaded" for load in loads),
-        "months held": sum(load.action == "held" for load in loads),
-        "rows added": sum(load.added for load in loads),
-        "rows changed": sum(load.changed for load in loads),
-        "rows removed": sum(load.removed for load in loads),
-        "rows quarantined": row_count(warehouse, schema.quarantined_requests),
-    }
-
-
-def row_count(warehouse: Warehouse, table: sa.Table) -> int:
-    with warehouse.read() as connection:
-        return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-
-
-def metric_asset(level: Level, description: str) -> dg.AssetsDefinition:
-    """The asset of one wide metrics table."""
-
-    @dg.asset(
-        name=level.table.name,
-        description=f"{description}\n\n{level.table.comment}",
-        deps=[dg.AssetDep(service_requests, partition_mapping=EVERY_MONTH)],
-        group_name="metrics",
-        kinds={"sql", "sqlite"},
-        owners=OWNERS,
-        metadata=columns.table_metadata(level.table, columns.metric_lineage(level.table, service_requests.key)),
-        freshness_policy=FRESH,
-    )
-    def metrics(store: StoreResource, progress: dg.ResourceParam[Progress]) -> dg.MaterializeResult[None]:
-        progress.working(level.table.name)
-        warehouse = store.open()
-        rows = replace_level(warehouse, level)
-        return dg.MaterializeResult(
-            metadata={"dagster/row_count": rows, "preview": columns.preview(warehouse, level.table)}
-        )
-
-    return metrics
-
-
-LEVEL_ASSETS = {
-    level.name: metric_asset(level, description)
-    for level, description in (
-        (CITYWIDE, "The four metrics for the whole city, in both scopes."),
-        (NEIGHBOURHOOD, "The four metrics of each of the 22 local areas."),
-        (ISSUE, "The four metrics of each issue type, in both scopes."),
-        (HYPER_LOCAL, "The four metrics of each issue type in each local area."),
-        (UNLOCATED, "The four metrics of the requests that have no local area, by issue type."),
-    )
-}
-
-
-@dg.asset(
-    deps=list(LEVEL_ASSETS.values()),
-    group_name="metrics",
-    kinds={"sql", "sqlite"},
-    owners=OWNERS,
-    freshness_policy=FRESH,
-    metadata=columns.table_metadata(
-        schema.metric_aggregates,
-        columns.aggregate_lineage({LEVEL_ASSETS[level.name].key: level.table for level in LEVELS}),
-    ),
-)
-def metric_aggregates(store: StoreResource) -> dg.MaterializeResult[None]:
-    """All metrics in one long table: level, scope, group, metric, value, and n, the requests behind the value."""
-    warehouse = store.open()
-    rows = replace_aggregates(warehouse)
-    return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows, "preview": columns.preview(warehouse, schema.metric_aggregates)}
-    )

@@ -1,7 +1,7 @@
 """The schedule `every_50_minutes`: asks the portal once per slot, and launches one run if it has something new.
 
 What belongs here: when to ask, where the answer is remembered, and how the decision is told. What does not: the plan
-itself (`vanc311_pipeline.plan`) and the arithmetic of slots (`orchestration.slots`).
+itself (`vanc311_pipeline.plan`) and the arithmetic of slots (below).
 
 Why not a sensor: a sensor drifts and shows no next time. Why not a union of cron strings: the phase of 50 minutes
 repeats every five days, which cron can't say without a short gap each midnight. The price is that four ticks in five
@@ -11,7 +11,7 @@ Memory: a slot that launches a run is remembered by the run's tag; one that find
 decision is an observation on the portal's asset, where a person sees it too. A question that failed leaves neither, and
 the next heartbeat asks again.
 
-A run whose process is gone would hold up every slot; the next heartbeat finds out, and ends it (`orchestration.at_work`).
+A run whose process is gone would hold up every slot; the next heartbeat finds out, and ends it (`orchestration.operations.run_lock`).
 
 Time: an evaluation goes by the instant that it was scheduled for, and looks at no clock to decide anything. It takes
 `TICK_SECONDS` at most, whatever the portal does, because Dagster gives up on an evaluation after a minute and then says
@@ -24,18 +24,17 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from vanc311_pipeline.errors import PipelineError, PortalUnavailable, QuotaExceeded
-from vanc311_pipeline.orchestration.assets import portal_key
-from vanc311_pipeline.orchestration.at_work import end_dead_runs
-from vanc311_pipeline.orchestration.deadline import within
-from vanc311_pipeline.orchestration.job import sync
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
+from vanc311_pipeline.orchestration.jobs import sync
+from vanc311_pipeline.orchestration.operations.deadline import within
+from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
 from vanc311_pipeline.orchestration.planning import keep, plan_now, plan_only, why_publish_again
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
-from vanc311_pipeline.orchestration.slots import next_slot, slot_name, slot_of
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
 from vanc311_pipeline.plan import Plan, published_again
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import instant
-from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
+from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 SLOT_TAG = "vanc311/slot"
@@ -183,3 +182,19 @@ def _remember(
     if until:
         metadata["until"] = until.isoformat()
     instance.report_runless_asset_event(dg.AssetObservation(portal_key(LIVE), description=why, metadata=metadata))
+
+
+def slot_of(instant: datetime) -> datetime:
+    """The start of the slot that an instant lies in."""
+    seconds = int(instant.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % SLOT_SECONDS, UTC)
+
+
+def next_slot(slot: datetime) -> datetime:
+    """The start of the slot after this one."""
+    return slot + timedelta(seconds=SLOT_SECONDS)
+
+
+def slot_name(slot: datetime) -> str:
+    """`2026-08-16T14:10Z`: what a slot is called in tags and reasons."""
+    return slot.strftime("%Y-%m-%dT%H:%MZ")

@@ -1,7 +1,7 @@
 """The pipeline measured, for Prometheus: the last look at the portal, the last sync, what is stored, held and published.
 
-What belongs here: what is measured, the sensor `measures` that keeps the file up to date, and the file. What does not: the
-server that passes it on (`api.measures`). Prometheus's node exporter can read the file as well.
+What belongs here: what is measured, and the file. What does not: the sensor that keeps it up to date, and the server that passes it
+on (`api.measures`). Prometheus's node exporter can read the file as well.
 """
 
 from datetime import UTC, datetime
@@ -11,27 +11,15 @@ import dagster as dg
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from vanc311_pipeline.disk import on_disk
-from vanc311_pipeline.orchestration.assets import portal_key
-from vanc311_pipeline.orchestration.job import sync
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
+from vanc311_pipeline.orchestration.jobs import sync
+from vanc311_pipeline.orchestration.operations.alerts import failed_ticks
 from vanc311_pipeline.orchestration.planning import is_shipped
-from vanc311_pipeline.orchestration.resources import StoreResource
-from vanc311_pipeline.orchestration.ticks import failed_ticks
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-
-
-@dg.sensor(
-    name="measures",
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes measures.prom in the data directory once a minute, which the site passes on to Prometheus. Launches nothing.",
-)
-def measures(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
-    write_measures(context.instance, store.warehouse, store.ship_url, store.measures_path)
-    return dg.SkipReason("Measured. Nothing is ever launched from here.")
 
 
 def write_measures(instance: dg.DagsterInstance, warehouse: Warehouse, ship_url: str | None, file: Path) -> None:

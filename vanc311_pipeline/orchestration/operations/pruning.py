@@ -19,7 +19,7 @@ import dagster as dg
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from pydantic import Field
 
-from vanc311_pipeline.orchestration.checks import CHECKS
+from vanc311_pipeline.orchestration.asset_checks import CHECKS
 from vanc311_pipeline.settings import MOST_DAYS, Settings
 
 PRUNE = "prune"

@@ -18,10 +18,10 @@ import dagster as dg
 import sqlalchemy as sa
 
 from vanc311_pipeline.errors import PipelineError
+from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
 from vanc311_pipeline.orchestration.failures import failure_or_retry
 from vanc311_pipeline.orchestration.planning import ask_anew, plan_of
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
-from vanc311_pipeline.orchestration.statistics import STATISTICS
 from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.settings import UNDATED, Settings
 from vanc311_pipeline.warehouse import ledger

@@ -6,21 +6,14 @@ import dagster as dg
 
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityFailed, PipelineError
-from vanc311_pipeline.orchestration.assets import (
-    FRESH,
-    LEVEL_ASSETS,
-    OWNERS,
-    PORTAL_DATASETS,
-    local_areas,
-    metric_aggregates,
-    raw_service_requests,
-    service_requests,
-)
-from vanc311_pipeline.orchestration.checks import CHECKS, DESCRIPTIONS
+from vanc311_pipeline.orchestration.asset_checks import CHECKS, DESCRIPTIONS
+from vanc311_pipeline.orchestration.assets.ingestion import PORTAL_DATASETS, local_areas, raw_service_requests
+from vanc311_pipeline.orchestration.assets.requests import service_requests
+from vanc311_pipeline.orchestration.assets.statistics import LEVEL_ASSETS, STATISTICS, metric_aggregates, statistics
 from vanc311_pipeline.orchestration.failures import AFTER_PUBLICATION, failure
+from vanc311_pipeline.orchestration.metadata import FRESH, OWNERS
 from vanc311_pipeline.orchestration.planning import plan_of
 from vanc311_pipeline.orchestration.resources import StoreResource
-from vanc311_pipeline.orchestration.statistics import STATISTICS, statistics
 from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.progress import Progress

@@ -1,0 +1,1 @@
+"""The assets, in the order of the data: ingestion, requests, statistics (headline metrics among them), publication."""
