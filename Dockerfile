@@ -3,13 +3,13 @@ FROM python:3.13.15-slim-trixie AS build
 RUN python -m venv /app/venv
 ENV PATH=/app/venv/bin:$PATH
 WORKDIR /src
-COPY constraints.txt pyproject.toml README.md LICENSE ./
-# What rarely changes first, so that a change of our own code doesn't install it all again.
+# What rarely changes first, so that a change of our own code or of a text doesn't install it all again.
+COPY pyproject.toml requirements.txt locked.py ./
 ARG EXTRAS=postgres,s3
-RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; extras = project['optional-dependencies']; print(*project['dependencies'], *(each for name in sys.argv[1].split(',') for each in extras[name]), sep='\n')" "$EXTRAS" > requirements.txt \
-    && pip install --no-cache-dir -c constraints.txt -r requirements.txt
+RUN python locked.py "$EXTRAS" > locked.txt && pip install --no-cache-dir --no-deps --require-hashes -r locked.txt && pip check
+COPY README.md LICENSE ./
 COPY vanc311_pipeline ./vanc311_pipeline
-RUN pip install --no-cache-dir --no-deps .
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.13.15-slim-trixie
 RUN useradd --create-home --uid 10001 vanc311 \

@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults abuse rehearse week day docs snapshots containers clean
+.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults abuse rehearse week day docs snapshots lock containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -93,17 +93,31 @@ $(VENV)/bin/python:
 	@echo "Setting up $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(BIN)/python -P -m pip install -qq --disable-pip-version-check -c constraints.txt -e .
-	@touch $@
+# Exactly what requirements.txt locks, each file's hash checked; then the project itself, which may bring nothing along.
+LOCK := pyproject.toml requirements.txt locked.py
+PIP := $(BIN)/python -P -m pip --disable-pip-version-check
+define install
+@$(BIN)/python -P locked.py $(1) > $(VENV)/requirements.txt
+@$(PIP) install -qq --no-deps --require-hashes -r $(VENV)/requirements.txt
+@$(PIP) install -qq --no-deps --no-build-isolation -e .
+@$(PIP) check -qq
+@touch $@
+endef
 
-$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(BIN)/python -P -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@ $(VENV)/installed $(VENV)/installed-explore
+$(VENV)/installed: $(VENV)/bin/python $(LOCK)
+	$(call install)
 
-$(VENV)/installed-explore: $(VENV)/installed
-	@$(BIN)/python -P -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[explore]'
-	@touch $@
+$(VENV)/installed-dev: $(VENV)/bin/python $(LOCK)
+	$(call install,dev)
+	@touch $(VENV)/installed $(VENV)/installed-explore
+
+$(VENV)/installed-explore: $(VENV)/bin/python $(LOCK)
+	$(call install,explore)
+	@touch $(VENV)/installed
+
+lock: $(VENV)/installed-dev ## write requirements.txt anew from pyproject.toml: what is in it stays, where it can (make lock UPGRADE=--upgrade)
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group build $(UPGRADE) \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements.txt >/dev/null
 
 clean: ## remove what the build made; the data stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
