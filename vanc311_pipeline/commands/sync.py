@@ -12,8 +12,6 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster_shared.error import SerializableErrorInfo
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -33,6 +31,7 @@ from vanc311_pipeline.disk import in_words, is_refusal
 from vanc311_pipeline.entry import asked_to_end
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.orchestration.dagster_private import SerializableErrorInfo
 from vanc311_pipeline.orchestration.failures import words_of_checks
 from vanc311_pipeline.orchestration.jobs import sync as sync_job
 from vanc311_pipeline.orchestration.operations.logs import without_lost_events
@@ -48,7 +47,7 @@ from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
 
 REPLANS = 3
-_INTERRUPTIONS = (DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
+_INTERRUPTIONS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 
 
 class Failed(PipelineError):
@@ -189,7 +188,7 @@ def in_process(
                 },
                 raise_on_error=False,
             )
-    except (DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
         raise Interrupted from error
 
 
@@ -235,7 +234,7 @@ def _ours(error: SerializableErrorInfo | None) -> Failed | None:
 def _go_on() -> None:
     """End the run here if it was asked to end and Python dropped what Dagster's signal handler raised."""
     if asked_to_end():
-        raise DagsterExecutionInterruptedError
+        raise dg.DagsterExecutionInterruptedError
 
 
 class Bars:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 import dagster as dg
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE
 
 from vanc311_pipeline.commands.http import answer
 from vanc311_pipeline.entry import lasting, main
 from vanc311_pipeline.logs import set_up_logs
+from vanc311_pipeline.orchestration.dagster_private import WorkspaceFileTarget, WorkspaceProcessContext
 from vanc311_pipeline.orchestration.operations.webserver_guard import Guard
 from vanc311_pipeline.settings import Settings
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster_shared.utils.warnings import BetaWarning
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
@@ -239,7 +238,17 @@ LAYERS = {
 """The asset groups from left to right, and the layer that each is of."""
 
 _PAGES = {"ingestion": "quality", "requests": "quality", "publication": "data"}
-_PAGES_OF_TABLES = {"quality_ledger": "quality", "local_areas": "#map"}
+_PAGES_OF_TABLES = {
+    "quality_ledger": "quality",
+    "local_areas": "#map",
+    "time_to_close_curves": "#time-to-close",
+    "monthly_series": "#opened-and-closed",
+    "backlog_daily": "#backlog",
+    "backlog_by_age": "#backlog-by-age",
+    "outcomes": "#outcomes",
+    "area_comparison": "#areas-open-after-30-days",
+}
+"""Where the dashboard shows a table; the figures bear the names that `charts` gives them."""
 _FIRST_METRICS = {table: family.metrics[0].name for family in FAMILIES for table in family.tables if family.metrics}
 
 
@@ -250,7 +259,7 @@ def presented(assets: Iterable[Asset], settings: Settings, months: dg.Partitions
     """The assets with links to the dashboard, their definitions and the code, tags to filter by, their database, version and months."""
     with warnings.catch_warnings():
         warnings.simplefilter(
-            "ignore", BetaWarning
+            "ignore", dg.BetaWarning
         )  # references to the code are beta: without them nothing would be lost
         referring = [each for each in dg.with_source_code_references(list(assets)) if isinstance(each, Asset)]
         return list(dg.map_asset_specs(lambda spec: _presented(spec, settings, months), referring))

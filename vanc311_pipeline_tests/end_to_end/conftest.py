@@ -6,19 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.orchestration.assets.ingestion import statistics
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in
 from vanc311_pipeline_tests.integration.dashboard.conftest import chromium, visit  # noqa: F401 (fixtures)
-
-
-@pytest.fixture(autouse=True)
-def without_pictures():
-    """The previews in Dagster's UI are a fifth of a small sync's time, and are looked at elsewhere: integration/test_pictures."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(statistics, "pictures", lambda *_: {})
-        yield
 
 
 @pytest.fixture(scope="session")

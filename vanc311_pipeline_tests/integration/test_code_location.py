@@ -149,6 +149,7 @@ def test_an_asset_leads_to_its_page_of_the_dashboard_and_to_its_definitions():
         if spec.group_name != "portal"
     }
     assert links["quality_ledger"]["dashboard"] == "https://311.example/quality"
+    assert links["backlog_daily"]["dashboard"] == "https://311.example/#backlog"
     assert links["published_database"]["dashboard"] == "https://311.example/data"
     assert links["metrics_citywide"]["definitions"].startswith("https://311.example/methods#")
     assert all(each["dashboard"].startswith("https://311.example/") for each in links.values())

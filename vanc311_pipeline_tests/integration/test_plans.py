@@ -139,3 +139,17 @@ def test_a_held_portal_fails_a_run_that_plans_for_itself_with_the_reason(portal,
         assert months_reported(instance, "service_requests") == set()
     [failed, *_] = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     assert failed.dagster_event.step_failure_data.user_failure_data.description.startswith("Held: ")
+
+
+def test_a_preview_shows_the_newest_rows_once_a_run(synced):
+    with dg.DagsterInstance.from_config(str(synced.dagster_home)) as instance:
+        events = instance.fetch_materializations(dg.AssetKey("service_requests"), limit=1_000).records
+    previews = [
+        metadata["preview"] for event in events if "preview" in (metadata := event.asset_materialization.metadata)
+    ]
+    with Warehouse.of(synced).read() as connection:
+        newest = connection.scalars(
+            sa.text("SELECT opened_at FROM service_requests ORDER BY opened_at DESC LIMIT 5")
+        ).all()
+    assert len(events) > 1
+    assert [[row.data["opened_at"] for row in each.records] for each in previews] == [newest]

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.storage.tags import EXTERNALLY_MANAGED_ASSETS_TAG
 from pydantic import Field
 
 from vanc311_pipeline import schema
@@ -21,6 +19,7 @@ from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.months import datasets_that_may_hold
 from vanc311_pipeline.orchestration import metadata
+from vanc311_pipeline.orchestration.dagster_private import DATA_VERSION_TAG, EXTERNALLY_MANAGED_ASSETS_TAG
 from vanc311_pipeline.orchestration.failures import failure_or_retry
 from vanc311_pipeline.orchestration.metadata import OWNERS
 from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN

@@ -15,7 +15,6 @@ from vanc311_pipeline.orchestration.assets.ingestion import local_areas
 from vanc311_pipeline.orchestration.assets.requests import service_requests
 from vanc311_pipeline.orchestration.metadata import FRESH, OWNERS
 from vanc311_pipeline.orchestration.partitions import EVERY_MONTH
-from vanc311_pipeline.orchestration.pictures import pictures
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.registry import FAMILIES, HEADLINE, Family
@@ -107,10 +106,6 @@ def statistics(store: StoreResource, progress: dg.ResourceParam[Progress]) -> It
     progress.working("statistics")
     warehouse = store.open()
     rows = replace_statistics(warehouse)
-    with warehouse.read() as connection:
-        for name in STATISTICS:
-            preview = metadata.preview(warehouse, schema.metadata.tables[name])
-            yield dg.MaterializeResult(
-                asset_key=name,
-                metadata={**pictures(connection, name), "dagster/row_count": rows[name], "preview": preview},
-            )
+    for name in STATISTICS:
+        preview = metadata.preview(warehouse, schema.metadata.tables[name])
+        yield dg.MaterializeResult(asset_key=name, metadata={"dagster/row_count": rows[name], "preview": preview})

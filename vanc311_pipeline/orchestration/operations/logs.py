@@ -11,14 +11,14 @@ from contextlib import contextmanager, redirect_stderr
 from typing import Any, TextIO, cast
 
 import dagster as dg
-from dagster._core.execution import context_creation_job
-from dagster._core.log_manager import (
+
+from vanc311_pipeline.logs import set_up_logs
+from vanc311_pipeline.orchestration.dagster_private import (
     LOG_RECORD_EVENT_ATTR,
     LOG_RECORD_EVENT_BATCH_METADATA_ATTR,
     LOG_RECORD_METADATA_ATTR,
+    context_creation_job,
 )
-
-from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.settings import LogFormat
 
 

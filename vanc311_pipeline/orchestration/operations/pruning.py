@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from pydantic import Field
 
 from vanc311_pipeline.orchestration.asset_checks import CHECKS
+from vanc311_pipeline.orchestration.dagster_private import SqliteEventLogStorage
 from vanc311_pipeline.settings import MOST_DAYS, Settings
 
 PRUNE = "prune"
