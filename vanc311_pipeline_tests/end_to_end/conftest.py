@@ -8,6 +8,7 @@ import pytest
 
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
+from vanc311_pipeline_tests.conftest import once
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in
 from vanc311_pipeline_tests.integration.dashboard.conftest import chromium, visit  # noqa: F401 (fixtures)
 
@@ -24,10 +25,13 @@ def city() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def loaded(city, tmp_path_factory) -> Path:
     """A directory in which the city is loaded once, to be copied."""
-    home = tmp_path_factory.mktemp("loaded")
-    with StandIn(requests=city) as portal:
-        assert Pipeline(settings_in(home, portal.url)).sync().exit_code == 0
-    return home
+
+    def load(home: Path) -> Path:
+        with StandIn(requests=city) as portal:
+            assert Pipeline(settings_in(home, portal.url)).sync().exit_code == 0
+        return home
+
+    return once(tmp_path_factory, "loaded", load)
 
 
 @pytest.fixture

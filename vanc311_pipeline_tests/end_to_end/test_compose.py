@@ -193,6 +193,7 @@ def ask(up, question: str):
         return answer.json()["data"]
 
 
+@pytest.mark.rehearsal
 def test_all_are_healthy_and_speak_of_the_first_load(up):
     made, _ = up
     assert all(made.is_healthy(name) for name in LASTING)
@@ -204,6 +205,7 @@ def test_all_are_healthy_and_speak_of_the_first_load(up):
     assert states["workspaceOrError"]["locationEntries"] == [{"name": "vanc311_pipeline", "loadStatus": "LOADED"}]
 
 
+@pytest.mark.rehearsal
 def test_dagsters_own_pages_work_behind_the_guard(up, visit):
     made, _ = up
     seen = visit().open(f"{made.url('webserver')}/assets/published_database")
@@ -213,6 +215,7 @@ def test_dagsters_own_pages_work_behind_the_guard(up, visit):
         assert answer.status_code == 405
 
 
+@pytest.mark.rehearsal
 def test_dagsters_runs_are_in_postgresql_and_no_password_is_in_a_file(up):
     made, _ = up
     assert "env: VANC311_DAGSTER_DATABASE_URL" in (made.folder / "dagster" / "dagster.yaml").read_text()
@@ -221,6 +224,7 @@ def test_dagsters_runs_are_in_postgresql_and_no_password_is_in_a_file(up):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
 
 
+@pytest.mark.rehearsal
 def test_all_that_the_lasting_services_say_is_json(up):
     made, _ = up
     launched = ask(
@@ -240,6 +244,7 @@ def test_all_that_the_lasting_services_say_is_json(up):
         assert all(isinstance(json.loads(line), dict) for line in lines), name
 
 
+@pytest.mark.rehearsal
 def test_a_service_that_dies_is_not_healthy_and_comes_back(up):
     made, _ = up
     made.kill("webserver")
@@ -248,6 +253,7 @@ def test_a_service_that_dies_is_not_healthy_and_comes_back(up):
     made.wait_until_healthy("webserver")
 
 
+@pytest.mark.rehearsal
 def test_the_process_that_answers_for_the_code_is_the_service_itself_so_that_its_death_is_seen(up):
     made, _ = up
     made.kill_worker("code", "grpc")
@@ -256,6 +262,7 @@ def test_the_process_that_answers_for_the_code_is_the_service_itself_so_that_its
     made.wait_until_healthy("code")
 
 
+@pytest.mark.rehearsal
 def test_each_ends_within_its_grace_when_asked_to(up):
     made, _ = up
     codes = {name: made.stop(name) for name in reversed(LASTING)}

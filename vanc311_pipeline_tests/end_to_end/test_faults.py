@@ -26,46 +26,54 @@ def rig(city, loaded, tmp_path) -> Rig:
     return Rig(city, tmp_path, np.random.default_rng(311), loaded, here=True)
 
 
+@pytest.mark.rehearsal
 def test_killed_at_any_moment_it_leaves_a_whole_file_and_the_next_sync_mends_everything(rig):
     tally = kills(rig, count=4, every=4)
     assert tally.problems == []
     assert (tally.rounds, tally.convergences) == (4, 1)
 
 
+@pytest.mark.rehearsal
 def test_killed_in_its_first_load_it_begins_again_without_help(rig):
     tally = kills_by_phase(rig, 1, ["a first month was ever stored"])
     assert tally.problems == []
     assert tally.figures["killed"] == 1
 
 
+@pytest.mark.rehearsal
 def test_a_file_that_can_grow_no_further_is_one_clear_message_and_nothing_is_lost(rig):
     tally = file_limit(rig, 2)
     assert tally.problems == []
     assert tally.figures["room enough"] == 0
 
 
+@pytest.mark.rehearsal
 def test_a_place_that_may_not_be_written_is_one_clear_message_and_nothing_is_lost(rig):
     tally = no_permission(rig, ["the published directory"])
     assert tally.problems == []
     assert tally.figures["refused"] == 1
 
 
+@pytest.mark.rehearsal
 def test_syncs_started_together_wait_for_each_other_and_fetch_nothing_twice(rig):
     assert at_once(rig, [2], loaded=[False], homes=["a home each"]).problems == []
 
 
+@pytest.mark.rehearsal
 def test_a_directory_with_signs_that_mean_something_in_addresses_is_used_itself(rig):
     tally = odd_names(rig)
     assert tally.problems == []
     assert tally.convergences == 2
 
 
+@pytest.mark.rehearsal
 def test_whatever_the_portal_does_at_random_no_two_releases_are_mixed(rig):
     tally = random_faults(rig, 3)
     assert tally.problems == []
     assert tally.rounds == 3
 
 
+@pytest.mark.rehearsal
 def test_a_release_that_comes_at_any_question_is_followed(rig):
     assert moving_release(rig, 1).problems == []
 

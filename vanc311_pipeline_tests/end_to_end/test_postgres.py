@@ -94,6 +94,7 @@ def structure(pipeline: Pipeline) -> dict[str, str]:
 # -- the same file -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rehearsal
 def test_the_same_portal_gives_the_same_file(synced, synced_postgres):
     in_sqlite, in_postgres = Pipeline(synced), Pipeline(synced_postgres)
     assert differing(in_postgres, in_sqlite) == {}

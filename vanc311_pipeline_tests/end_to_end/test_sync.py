@@ -547,7 +547,9 @@ def reached(pipeline: Pipeline, moment: str) -> bool:
         return bool(warehouse.execute(changed).fetchone()[0])
 
 
-@pytest.mark.parametrize("moment", ["landing", "storing", "publishing"])
+@pytest.mark.parametrize(
+    "moment", ["storing", *(pytest.param(moment, marks=pytest.mark.rehearsal) for moment in ("landing", "publishing"))]
+)
 def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_next_is_done(
     pipeline, portal, run, moment
 ):

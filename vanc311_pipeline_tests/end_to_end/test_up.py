@@ -76,6 +76,7 @@ def test_both_are_served_by_the_only_one_in_its_home_and_ctrl_c_ends_both_in_pea
             requests.get(f"http://127.0.0.1:{port}/", timeout=5)
 
 
+@pytest.mark.rehearsal
 def test_when_the_code_server_is_killed_everything_ends_as_a_failure_and_the_webhook_is_told(up):
     told = []
 

@@ -64,10 +64,12 @@ def days(city, loaded, tmp_path_factory) -> list[Lived]:
     return lived
 
 
+@pytest.mark.rehearsal
 def test_nothing_that_must_hold_is_violated(days):
     assert violations([day.chronicle for day in days]) == []
 
 
+@pytest.mark.rehearsal
 def test_every_slot_of_the_days_was_looked_at(days):
     seen = {slot_of(beat.at) for day in days for beat in day.beats}
     every = [
@@ -77,6 +79,7 @@ def test_every_slot_of_the_days_was_looked_at(days):
     assert {later - earlier for earlier, later in pairwise(every)} == {timedelta(minutes=50)}
 
 
+@pytest.mark.rehearsal
 def test_a_quiet_slot_costs_one_request_and_its_further_heartbeats_none(days):
     quiet = [slot for day in days for slot in day.slots() if not any(beat.run or beat.failed for beat in slot)]
     assert len(quiet) > 50
@@ -84,6 +87,7 @@ def test_a_quiet_slot_costs_one_request_and_its_further_heartbeats_none(days):
     assert {beat.requests for slot in quiet for beat in slot[1:]} == {0}
 
 
+@pytest.mark.rehearsal
 def test_a_portal_that_is_down_fails_each_tick_in_one_sentence_until_it_answers(days):
     down = [beat for day in days for beat in day.beats if beat.failed]
     assert [f"{beat.at:%d. %H:%M}" for beat in down] == ["14. 14:30", "14. 14:40", "14. 14:50", "14. 15:00"]
@@ -95,12 +99,14 @@ def test_a_portal_that_is_down_fails_each_tick_in_one_sentence_until_it_answers(
         assert beat.requests == 1
 
 
+@pytest.mark.rehearsal
 def test_the_first_heartbeat_after_an_outage_takes_what_came_meanwhile(days):
     [run] = [beat for beat in days[0].beats if beat.run]
     assert f"{run.at:%H:%M}" == "15:10"
     assert run.run.tags[RELEASE_TAG].startswith("2026-01-14T14:06:58Z")
 
 
+@pytest.mark.rehearsal
 def test_a_release_that_lost_too_much_is_held_and_the_published_file_stays(days, loaded):
     [held] = [beat for beat in days[0].beats if beat.run]
     assert not held.run.succeeded
@@ -112,6 +118,7 @@ def test_a_release_that_lost_too_much_is_held_and_the_published_file_stays(days,
     assert len(days[0].frame) < len(days[0].rows)
 
 
+@pytest.mark.rehearsal
 def test_what_a_failed_run_left_stale_is_taken_by_the_next_slot(days):
     first, second = [beat for beat in days[1].beats if beat.run]
     assert not first.run.succeeded
@@ -120,11 +127,13 @@ def test_what_a_failed_run_left_stale_is_taken_by_the_next_slot(days):
     assert first.run.stale == second.run.stale
 
 
+@pytest.mark.rehearsal
 def test_the_portals_recovery_is_followed_row_by_row(days):
     assert days[1].rows == expected(days[1].frame)
     assert days[1].rows != days[0].rows
 
 
+@pytest.mark.rehearsal
 def test_a_busy_slot_costs_no_more_than_its_stale_months_explain(days):
     [busy] = [beat for day in days for beat in day.beats if beat.run and beat.run.succeeded]
     assert busy.run.stale

@@ -48,7 +48,7 @@ BY_NAME = {check.name: check for check in CHECKS}
 WITHOUT_STORE = [check.name for check in checks_for(Settings())]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.rehearsal)])
 def store_kind(request):
     return request.param
 

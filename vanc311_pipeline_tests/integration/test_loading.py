@@ -24,7 +24,7 @@ MODIFIED = "last_modified_timestamp"
 MONTH_TABLES = (schema.service_requests, schema.quarantined_requests, schema.metric_cells, schema.month_ledger)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.rehearsal)])
 def store_kind(request):
     return request.param
 

@@ -33,7 +33,7 @@ RELEASES = (
 
 
 @given(stale=st.dictionaries(A_WINDOW, st.text("0123456789abcdef", min_size=12, max_size=12)), data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings().max_examples // 5)
 def test_a_plan_is_found_as_it_was_written(warehouse, stale, data):
     reread = frozenset(data.draw(st.sets(st.sampled_from(sorted(stale))))) if stale else frozenset()
     plan = Plan("load", "because", RELEASES, stale, reread)

@@ -19,7 +19,7 @@ from vanc311_pipeline.warehouse.restraint import judge, profiles
 JULY, AUGUST = "2025-07", "2025-08"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.rehearsal)])
 def store_kind(request):
     return request.param
 

@@ -317,7 +317,7 @@ PARAMETERS = st.sampled_from(
 VALUES = st.one_of(st.text(max_size=30), st.sampled_from([*HOSTILE, "Kitsilano", "csv", "2025-01-01", "all"]))
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples * 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.one_of(ADDRESSES, st.text(max_size=20).map(lambda text: f"/metrics/issues/{quote(text, safe='')}")),
     asked=st.dictionaries(PARAMETERS, VALUES, max_size=3),

@@ -65,7 +65,7 @@ def passing(stored: list[Row], asked: dict[str, Any]) -> list[Row]:
     return [{name: value for name, value in row.items() if name not in ("outcome", "place")} for row in rows]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=filters, limit=st.sampled_from([97, 400, 1000]), order=st.sampled_from(["newest", "oldest"]))
 def test_pages_hold_every_request_that_passes_once_and_in_order(
     api: Api, stored: list[Row], asked: dict[str, Any], limit: int, order: str
@@ -75,7 +75,7 @@ def test_pages_hold_every_request_that_passes_once_and_in_order(
     assert rows == (expected if order == "oldest" else expected[::-1])
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=filters)
 def test_csv_and_the_count_are_of_the_same_requests(api: Api, stored: list[Row], asked: dict[str, Any]) -> None:
     expected = passing(stored, asked)

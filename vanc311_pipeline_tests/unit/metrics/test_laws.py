@@ -24,7 +24,7 @@ a_request = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 2)
 @given(rows=st.lists(a_request, max_size=30))
 def test_the_laws_hold_for_any_requests(summed, rows):
     tables = {name: frame for name, frame in summed(*rows).items() if name != "long"}

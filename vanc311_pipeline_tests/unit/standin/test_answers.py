@@ -140,7 +140,7 @@ def test_csv_comes_as_the_portal_writes_it_with_a_byte_order_mark_unless_told_ot
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(TEXTS, st.none() | TEXTS), min_size=1, max_size=8))
 def test_csv_and_json_carry_any_text(opened, sample, rows):
     portal, ask = opened(
