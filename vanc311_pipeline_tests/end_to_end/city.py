@@ -29,6 +29,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """How a command that was typed ended, and what it left on the two streams."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """The pipeline with a data directory of its own."""
 

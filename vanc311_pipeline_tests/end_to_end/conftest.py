@@ -1,15 +1,19 @@
 """A city in miniature: three months of the real sample behind the stand-in, and the whole pipeline in front of it."""
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from vanc311_pipeline.cli import vanc311
+from vanc311_pipeline.entry import main
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.conftest import once
-from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, settings_in
+from vanc311_pipeline_tests.end_to_end.children import Child, fork_server  # noqa: F401 (fixture)
+from vanc311_pipeline_tests.end_to_end.city import OPENED, Ended, Pipeline, settings_in
 from vanc311_pipeline_tests.integration.dashboard.conftest import chromium, visit  # noqa: F401 (fixtures)
 
 
@@ -32,6 +36,39 @@ def loaded(city, tmp_path_factory) -> Path:
         return home
 
     return once(tmp_path_factory, "loaded", load)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys) -> Callable[..., Ended]:
+    """Runs `vanc311 …` in this process as the console script calls it, in the environment that its settings make."""
+
+    def typed(pipeline: Pipeline, *arguments: str, **environment: str) -> Ended:
+        for name, value in {**pipeline.settings.to_environment(), **environment}.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(lambda: vanc311(args=list(arguments), prog_name="vanc311"))
+        said = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int), code
+        return Ended(code, said.out, said.err)
+
+    return typed
+
+
+@pytest.fixture
+def start(fork_server, tmp_path_factory) -> Iterator[Callable[..., Child]]:  # noqa: F811
+    """Starts `vanc311 …` as a process of its own, and ends it with the test."""
+    children: list[Child] = []
+
+    def started(pipeline: Pipeline, *arguments: str) -> Child:
+        children.append(Child(pipeline, tmp_path_factory.mktemp("child"), *arguments))
+        return children[-1]
+
+    yield started
+    for child in children:
+        child.process.kill()
+        child.process.join()
 
 
 @pytest.fixture

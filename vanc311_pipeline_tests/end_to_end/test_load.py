@@ -1,10 +1,6 @@
 """Claims about `vanc311 sync` as a whole: what it loads, what it costs, and what survives being killed."""
 
-import os
 import sqlite3
-import subprocess
-import sys
-import threading
 from contextlib import closing
 
 import pandas as pd
@@ -17,13 +13,6 @@ from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
-
-VANC311 = [sys.executable, "-W", "ignore", "-m", "vanc311_pipeline"]
-
-
-def command(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **pipeline.settings.to_environment()}
-    return subprocess.run([*VANC311, *arguments], env=environment, capture_output=True, text=True, timeout=120)
 
 
 def questions(portal) -> list[str]:
@@ -108,20 +97,13 @@ def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
         ({}, ["--no-such-option"], "No such option"),
     ],
 )
-def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, environment, arguments, said):
+def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, run, environment, arguments, said):
     file = tmp_path / "file"
     file.touch()
-    variables = {name: value.format(file=file) for name, value in environment.items()}
-    done = subprocess.run(
-        [*VANC311, "sync", *arguments],
-        env={**os.environ, **empty.settings.to_environment(), **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == EXIT_USAGE
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    ended = run(empty, "sync", *arguments, **{name: value.format(file=file) for name, value in environment.items()})
+    assert ended.exit_code == EXIT_USAGE
+    assert said in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
@@ -131,19 +113,19 @@ def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
     assert "never mixed" in sample.said
 
 
-def test_nobody_there_ends_with_3(empty):
-    done = command(Pipeline(Settings(**{**empty.settings.__dict__, "portal_url": "http://127.0.0.1:9"})), "sync")
-    assert done.returncode == 3
-    assert "did not answer" in done.stderr
+def test_nobody_there_ends_with_3(empty, run):
+    done = run(empty, "sync", VANC311_PORTAL_URL="http://127.0.0.1:9")
+    assert done.exit_code == 3
+    assert "did not answer" in done.err
 
 
-def test_verify_and_status_say_what_is_there(pipeline):
-    verified = command(pipeline, "verify")
-    assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert f"All {len(checks_for(pipeline.settings))} checks hold" in verified.stdout
-    status = command(pipeline, "status")
-    assert status.returncode == 0
-    assert "settled" in status.stdout
+def test_verify_and_status_say_what_is_there(pipeline, run):
+    verified = run(pipeline, "verify")
+    assert verified.exit_code == 0, verified.out + verified.err
+    assert f"All {len(checks_for(pipeline.settings))} checks hold" in verified.out
+    status = run(pipeline, "status")
+    assert status.exit_code == 0
+    assert "settled" in status.out
 
 
 @pytest.mark.parametrize("options", [{}, {"deep": True}])
@@ -156,22 +138,17 @@ def test_with_nothing_stored_verify_blames_no_check_and_passes_no_comparison(emp
     assert (done.exit_code, "with status 500" in done.said) == (EXIT_PORTAL, True)
 
 
-def test_verify_finds_a_row_that_was_tampered_with(pipeline):
+def test_verify_finds_a_row_that_was_tampered_with(pipeline, run):
     with closing(sqlite3.connect(pipeline.settings.data_dir / "warehouse.sqlite")) as warehouse:
         warehouse.execute("UPDATE service_requests SET days_to_close = 999 WHERE rowid = 7")
         warehouse.commit()
-    done = command(pipeline, "verify")
-    assert done.returncode == 1
-    assert "dates_and_durations_follow_from_instants" in done.stderr
+    done = run(pipeline, "verify")
+    assert done.exit_code == 1
+    assert "dates_and_durations_follow_from_instants" in done.err
 
 
-def test_two_syncs_at_once_end_well(pipeline, portal):
+def test_two_syncs_at_once_end_well(pipeline, portal, start):
     portal.publish(EDITS["touch"].function(portal.frame, rows=50))
-    done: list[subprocess.CompletedProcess[str]] = []
-    threads = [threading.Thread(target=lambda: done.append(command(pipeline, "sync"))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [each.returncode for each in done] == [0, 0], [each.stdout + each.stderr for each in done]
+    done = [child.end() for child in [start(pipeline, "sync") for _ in range(2)]]
+    assert [each.exit_code for each in done] == [0, 0], [each.out + each.err for each in done]
     assert pipeline.rows() == expected(portal.frame)

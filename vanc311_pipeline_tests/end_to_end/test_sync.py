@@ -13,9 +13,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from zoneinfo import ZoneInfo
@@ -25,9 +24,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.commands.sync import in_process, reason_of_failure
-from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import Interrupted, SettingsError
 from vanc311_pipeline.reading.downloads import digests
 from vanc311_pipeline.reading.published import PublishedFile
@@ -38,36 +35,6 @@ from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, e
 
 COMMAND = [sys.executable, "-m", "vanc311_pipeline"]
 MONTHS = ["2024-05", "2024-06", "2024-07"]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How the command ended, and what it left on the two streams."""
-
-    exit_code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `vanc311 …` in this process, in the environment that its settings make."""
-
-    def typed(pipeline: Pipeline, *arguments: str) -> Ended:
-        for name, value in pipeline.settings.to_environment().items():
-            monkeypatch.setenv(name, value)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(lambda: vanc311(args=list(arguments), prog_name="vanc311"))
-        said = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int), code
-        return Ended(code, said.out, said.err)
-
-    return typed
 
 
 def changed(portal: StandIn, rows: int = 3, seed: int = 1) -> None:
@@ -551,18 +518,18 @@ def reached(pipeline: Pipeline, moment: str) -> bool:
     "moment", ["storing", *(pytest.param(moment, marks=pytest.mark.rehearsal) for moment in ("landing", "publishing"))]
 )
 def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_next_is_done(
-    pipeline, portal, run, moment
+    pipeline, portal, run, start, moment
 ):
     old = len(portal.frame)
     frame = EDITS["touch"].function(portal.frame, rows=300)
     portal.publish(EDITS["add_twin"].function(frame, rows=7))
-    environment = {**os.environ, **pipeline.settings.to_environment()}
     with Reader(pipeline) as reader:
-        with subprocess.Popen([*COMMAND, "sync"], env=environment, stdout=subprocess.DEVNULL) as child:
-            deadline = time.monotonic() + 60
-            while not reached(pipeline, moment) and child.poll() is None:
-                assert time.monotonic() < deadline
-            child.send_signal(signal.SIGKILL)
+        child = start(pipeline, "sync")
+        deadline = time.monotonic() + 60
+        while not reached(pipeline, moment) and child.process.is_alive():
+            assert time.monotonic() < deadline
+        child.process.kill()
+        assert child.end().exit_code == -signal.SIGKILL
         assert moment == "storing" or scratch(pipeline) != []
         ended = run(pipeline, "sync")
         assert ended.exit_code == 0, ended.err
