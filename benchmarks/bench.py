@@ -26,7 +26,7 @@ from vanc311_pipeline.settings import Settings
 RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 3.0, 700, 10.0, 15.0
 RELEASED, RELEASED_LATER = "2026-09-28T14:06:58Z", "2026-09-29T14:06:58Z"
 CHANGES = 600_000  # a log of some years
-STAGE_NAMES = ("land", "floor", "clean", "store", "aggregate", "statistics", "publish")
+STAGE_NAMES = ("land", "floor", "clean", "store", "statistics", "publish")
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def verdict(lines: Sequence[Line]) -> list[str]:
     floor, whole = sum(line.seconds for line in floors) / len(floors), by_name["whole sync"]
     cpu_floor = sum(line.cpu_seconds or 0.0 for line in floors) / len(floors)
     reached, peak = by_name["one-month change, run to file"].seconds, whole.peak_mb or 0.0
-    parts = {name: by_name[name].seconds for name in ("land", "store", "aggregate", "statistics", "publish")}
+    parts = {name: by_name[name].seconds for name in ("land", "store", "statistics", "publish")}
     parts["checks, Dagster and start"] = whole.seconds - sum(parts.values())
     shares = sorted(parts.items(), key=lambda part: -part[1])
     statistics = by_name["statistics"]

@@ -109,7 +109,7 @@ SIGHTS: dict[str, tuple[bool, Sight]] = {
     "all months are landed": (True, lambda _, said: phase(said) == "storing"),
     "a first month is stored": (True, lambda _, said: " stored: " in said),
     "a first month was ever stored": (False, lambda _, said: " stored: " in said),
-    "the metrics are being made": (True, lambda _, said: "metrics_citywide" in said),
+    "the statistics are being made": (True, lambda _, said: phase(said) == "statistics"),
     "publishing has begun": (True, lambda _, said: "publishing" in said),
     "the new file is being written": (True, lambda home, _: any(home.published.parent.glob(".publishing-*/*.sqlite"))),
     "a first file is being written": (False, lambda home, _: any(home.published.parent.glob(".publishing-*/*.sqlite"))),

@@ -160,9 +160,9 @@ class Ended:
 
 def phase(said: str) -> str:
     """How far a sync had come, by what it had printed."""
-    for name in ("Done in", "publishing", "metrics_"):
+    for name in ("Done in", "publishing", "statistics"):
         if f"{name}" in said:
-            return {"Done in": "done", "metrics_": "metrics"}.get(name, name)
+            return "done" if name == "Done in" else name
     if found := re.search(r"(\d+) stale month", said):
         return "storing" if said.count(" landed: ") >= int(found.group(1)) else "landing"
     return "planning" if "Portal: " in said else "starting"

@@ -208,7 +208,7 @@ def made(folder: Path, rows: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         bench.stage("grow", folder, rows=rows)
         with bench.stand_in(folder / "source.parquet", bench.RELEASED, folder / "standin.log") as url:
-            for name in ("land", "store", "log", "aggregate", "statistics", "publish"):
+            for name in ("land", "store", "log", "statistics", "publish"):
                 bench.say(bench.stage(name, folder, url, rows * 6 // 13))
         plant_odd_names(target)
         shutil.rmtree(folder_of(target, ""))  # they are of the file as it was

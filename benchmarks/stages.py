@@ -27,7 +27,6 @@ from sqlalchemy.schema import CreateTable
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.addresses import sqlite_url
-from vanc311_pipeline.metrics.levels import LEVELS
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
@@ -36,7 +35,6 @@ from vanc311_pipeline.requests.rows import month_rows
 from vanc311_pipeline.schema import OPENED
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, Settings
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import clean_month, load_month
@@ -133,16 +131,6 @@ def stage_store(folder: Path, url: str) -> int:
         assert about is not None
         rows += load_month(warehouse, month, [(about, read_landed(path))], areas, RUN).rows_stored
     return rows
-
-
-def stage_aggregate(folder: Path, url: str) -> int:
-    """Sum the metric tables from the cells, and write the long table."""
-    del url
-    warehouse = warehouse_in(folder)
-    for level in LEVELS:
-        replace_level(warehouse, level)
-    replace_aggregates(warehouse)
-    return stored_rows(warehouse)
 
 
 def stage_statistics(folder: Path, url: str) -> int:
@@ -262,7 +250,6 @@ STAGES: dict[str, Callable[[Path, str], int]] = {
     "floor": stage_floor,
     "clean": stage_clean,
     "store": stage_store,
-    "aggregate": stage_aggregate,
     "statistics": stage_statistics,
     "publish": stage_publish,
     "check": stage_check,

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.bench import RELEASED, Line, compare, say, stage, stand_in
 from benchmarks.postgres import running_postgres
 
-STAGES = ("store", "aggregate", "statistics", "publish", "check")
+STAGES = ("store", "statistics", "publish", "check")
 
 
 def run(rows: int, folder: Path) -> tuple[dict[str, list[Line]], str]:

@@ -32,6 +32,15 @@ class Status(IntEnum):
     OTHER = 2
 
 
+class Unchanged(IntEnum):
+    """Why a request has no time to its last change; stands where the seconds to it would."""
+
+    NEVER = 0
+    BEFORE_OPENING = -1
+    UNKNOWN = -2
+    """No last change, or one after the day of the release."""
+
+
 class Unused(IntEnum):
     """Why a request is in no curve; the first that applies."""
 
@@ -60,6 +69,8 @@ class Facts:
     opened: Codes
     closed: Codes
     """-1 also where the date is after the release that the request came with."""
+    changed: Ints
+    """Seconds from opening to the last change, or why there are none (`Unchanged`)."""
     twin: Mask
     """It shares department, issue type and opening instant with an earlier one."""
     point: Mask
@@ -87,6 +98,11 @@ class Facts:
     @cached_property
     def negative(self) -> Mask:
         return self.closed_with_date & (self.closed < self.opened)
+
+    @cached_property
+    def has_duration(self) -> Mask:
+        """Closed on a known day, not before the opening."""
+        return self.closed_with_date & ~self.negative
 
     @cached_property
     def static(self) -> Mask:

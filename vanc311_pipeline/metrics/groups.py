@@ -16,17 +16,26 @@ KEYS = ["level", "scope", "local_area", "issue_type", "department"]
 Kind = tuple[str, str]
 """A level and a scope."""
 
-KINDS: tuple[Kind, ...] = (
-    ("citywide", "all"),
-    ("citywide", "located"),
-    ("unlocated", "unlocated"),
-    ("neighbourhood", "located"),
-    ("issue", "all"),
-    ("issue", "located"),
-    ("department", "all"),
-    ("department", "located"),
-    ("hyper_local", "located"),
-)
+
+@dataclass(frozen=True)
+class Level:
+    """One way to group requests."""
+
+    keys: tuple[str, ...]
+    """The columns that name a group."""
+    scopes: tuple[str, ...]
+    """Which requests it covers: all, located (with a local area) or unlocated."""
+
+
+LEVELS = {
+    "citywide": Level((), ("all", "located")),
+    "unlocated": Level((), ("unlocated",)),
+    "neighbourhood": Level(("local_area",), ("located",)),
+    "issue": Level(("issue_type",), ("all", "located")),
+    "department": Level(("department",), ("all", "located")),
+    "hyper_local": Level(("local_area", "issue_type"), ("located",)),
+}
+KINDS: tuple[Kind, ...] = tuple((name, scope) for name, level in LEVELS.items() for scope in level.scopes)
 WHOLE_CITY, EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT = KINDS[0], KINDS[3], KINDS[4], KINDS[6]
 
 LAST_12_MONTHS = "last_12_months"

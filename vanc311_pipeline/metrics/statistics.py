@@ -23,6 +23,7 @@ from vanc311_pipeline.metrics.groups import (
     period_table,
     periods,
 )
+from vanc311_pipeline.metrics.headline import headline_metrics
 from vanc311_pipeline.metrics.monthly import monthly_series
 from vanc311_pipeline.metrics.outcomes import (
     closure_reasons,
@@ -43,9 +44,10 @@ DAILY = KINDS[:4]
 
 
 def statistics(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> dict[str, pd.DataFrame]:
-    """Every table of `schema.statistics` by name, without `as_of`; a table without a row may lack its columns."""
+    """Every table of the registry by name, without `as_of`; a table without a row may lack its columns."""
     made, spans = groupings(facts), periods(facts)
     return {
+        **headline_metrics(facts),
         "periods": period_table(facts),
         **_by_period(facts, made, spans),
         "monthly_series": _each(monthly_series, facts, made, KINDS),

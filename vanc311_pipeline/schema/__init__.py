@@ -24,7 +24,6 @@ from vanc311_pipeline.schema.ledger import (
 from vanc311_pipeline.schema.metrics import (
     COUNTS,
     metric_aggregates,
-    metric_cells,
     metrics_by_issue,
     metrics_by_neighbourhood,
     metrics_citywide,
@@ -112,7 +111,6 @@ __all__ = [
     "local_areas",
     "metadata",
     "metric_aggregates",
-    "metric_cells",
     "metric_definitions",
     "metrics_by_issue",
     "metrics_by_neighbourhood",

@@ -1,8 +1,8 @@
-"""The four headline metrics: the cells that they are summed from, a wide table for each level, and the long table."""
+"""The four headline metrics: a wide table for each level, and the long table."""
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import AREA_NOTE, Column, integer, metric, real, table, text
+from vanc311_pipeline.schema.columns import Column, integer, metric, real, table, text
 
 
 def _counts() -> list[Column]:
@@ -49,16 +49,6 @@ def _measures() -> list[Column]:
 
 
 _SCOPE = "all = every request; located = those with a local area"
-
-metric_cells = table(
-    "metric_cells",
-    "The counts of each UTC month, local area and issue type: what every metric is summed from.",
-    text("partition_month", "the month of opened_at", "UTC month"),
-    text("local_area", AREA_NOTE, nullable=True),
-    text("issue_type", "what was asked for"),
-    *_counts(),
-    sa.Index("metric_cells_by_month", "partition_month"),
-)
 
 metrics_citywide = table(
     "metrics_citywide",

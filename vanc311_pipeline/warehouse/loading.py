@@ -1,4 +1,4 @@
-"""Loading: one month into the warehouse, in one transaction: upserts, removals, changes, quarantine, cells and ledger.
+"""Loading: one month into the warehouse, in one transaction: upserts, removals, changes, quarantine and ledger.
 
 What belongs here: the write of a month. What does not: cleaning and identity (`requests`), fetching (`portal`), and whether
 the month is worth following (`warehouse.restraint`). Killing the process at any point leaves the month as it was before or as
@@ -12,12 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import pandas as pd
-import pyarrow as pa
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import IntegrityFailed
-from vanc311_pipeline.metrics.cells import cells
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed
 from vanc311_pipeline.requests.changes import Change, compare
@@ -66,7 +64,6 @@ def load_month(
     """
     cleaned = clean_month(month, landed, areas)
     rows = month_rows(month, cleaned)
-    counted = cells(pd.concat([part.requests for part in cleaned.values()], ignore_index=True))
     with warehouse.write() as connection:
         before = {window: record for window, record in ledger.months(connection).items() if window.month == month}
         _refuse_a_part(month, before, cleaned)
@@ -78,7 +75,6 @@ def load_month(
         _log(connection, month, news, before, [description for description, _ in landed], run_id)
         added, changed, removed = _replace_requests(connection, stored, rows.requests)
         _replace(connection, schema.quarantined_requests, month, rows.quarantined)
-        _replace(connection, schema.metric_cells, month, _cell_rows(month, counted))
         for description, _ in landed:
             ledger.write_month(connection, _ledger_line(description, cleaned[description.dataset], rows, run_id))
             holds.lift(connection, Window(description.dataset, month))
@@ -198,12 +194,6 @@ def _replace_requests(connection: sa.Connection, stored: set[Row], rows: list[Ro
 def _replace(connection: sa.Connection, table: sa.Table, month: str, rows: list[Row]) -> None:
     connection.execute(sa.delete(table).where(table.c.partition_month == month))
     insert(connection, table, rows)
-
-
-def _cell_rows(month: str, counted: pd.DataFrame) -> list[Row]:
-    frame = counted.assign(partition_month=month)
-    columns = (pa.array(frame[column.name], from_pandas=True).to_pylist() for column in schema.metric_cells.columns)
-    return list(zip(*columns, strict=True))
 
 
 def _ledger_line(landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str) -> dict[str, Any]:

@@ -52,6 +52,11 @@ MIGRATIONS = (
             "DROP INDEX IF EXISTS service_requests_by_area_issue_and_day",  # made again, without those that have no area
         ),
     ),
+    Migration(
+        3,
+        "The headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them.",
+        ("DROP TABLE IF EXISTS metric_cells",),
+    ),
 )
 
 VERSION = MIGRATIONS[-1].version

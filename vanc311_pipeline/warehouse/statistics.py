@@ -15,7 +15,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, day_number
+from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Status, Unchanged, day_number
 from vanc311_pipeline.metrics.quality import Cell
 from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.requests.cleaning import NUL
@@ -37,6 +37,12 @@ _MARKS = (
 _CODED = ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
 # A close date after the release gives no duration, and is none for any statistic.
 _KNOWN_CLOSE = "CASE WHEN days_to_close IS NOT NULL OR closed_on < opened_on THEN closed_on END"
+# What is no time to the last change in `days_to_update` is none here, too; those days are whole seconds / 86,400.
+_CHANGED = (
+    "CASE WHEN days_to_update IS NOT NULL THEN CAST(round(days_to_update * 86400) AS BIGINT) "
+    f"WHEN modified_at = opened_at THEN {Unchanged.NEVER} WHEN modified_at < opened_at THEN {Unchanged.BEFORE_OPENING} "
+    f"ELSE {Unchanged.UNKNOWN} END"
+)
 # What possible repeats may differ in; they share department, type and opening instant by their ids.
 _NOT_COMPARED = {"request_id", "modified_at", "days_to_update", "occurrence"}
 
@@ -62,14 +68,18 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
     """All requests as facts, in the order of their rows."""
     names = {name: _Names() for name in _CODED}
     columns: dict[str, list[Codes]] = {name: [] for name in (*_CODED, "marks")}
-    query = f"SELECT {', '.join(_CODED[:-1])}, {_KNOWN_CLOSE}, {_MARKS} FROM service_requests ORDER BY rowid"
+    changed: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    query = (
+        f"SELECT {', '.join(_CODED[:-1])}, {_KNOWN_CLOSE}, {_MARKS}, {_CHANGED} FROM service_requests ORDER BY rowid"
+    )
     for rows in batches(connection, query):
-        *coded, marks = zip(*rows, strict=True)
+        *coded, marks, seconds = zip(*rows, strict=True)
         for name, column in zip(_CODED, coded, strict=True):
             columns[name].append(names[name].codes(column))
         columns["marks"].append(np.array(marks, dtype=np.int32))
+        changed.append(np.array(seconds, dtype=np.int64))
     joined = {name: np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32) for name, parts in columns.items()}
-    return _facts(joined, names, area_names(connection), as_of)
+    return _facts(joined, np.concatenate(changed), names, area_names(connection), as_of)
 
 
 def _open_ids(connection: sa.Connection) -> np.ndarray:
@@ -106,7 +116,7 @@ class _Names:
         return np.array([*(to[value] for value in self.known()), NONE], dtype=np.int32)[codes]
 
 
-def _facts(columns: dict[str, Codes], names: dict[str, _Names], areas: list[str], as_of: str) -> Facts:
+def _facts(columns: dict[str, Codes], changed: Ints, names: dict[str, _Names], areas: list[str], as_of: str) -> Facts:
     def by_name(column: str) -> tuple[tuple[str, ...], Codes]:
         return names[column].sorted(columns[column])
 
@@ -130,6 +140,7 @@ def _facts(columns: dict[str, Codes], names: dict[str, _Names], areas: list[str]
         status=marks // 4,
         opened=by_day("opened_on"),
         closed=by_day("closed_on"),
+        changed=changed,
         twin=marks & 2 > 0,
         point=marks & 1 > 0,
     )

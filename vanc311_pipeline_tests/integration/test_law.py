@@ -20,7 +20,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.metrics.levels import LEVELS
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
@@ -28,11 +27,11 @@ from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.statistics import replace_statistics
 from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
 
 # What the fingerprint shows, if it is the only edit of a release; and what it can't show.
@@ -70,9 +69,6 @@ class Mirror:
                 ledger.note_release(connection, plan.releases[0], LIVE, "loading", "a run")
             for window in sorted(windows):
                 self._load(client, plan.releases[0], window, areas)
-            for level in LEVELS:
-                replace_level(self.warehouse, level)
-            replace_aggregates(self.warehouse)
             publish(self.warehouse, self.folder / "published.sqlite", "a run", [LIVE])
 
     def _load(self, client, release, window, areas) -> None:
@@ -81,7 +77,8 @@ class Mirror:
         load_month(self.warehouse, window.month, [(about, frame)], areas, "a run")
 
     def contents(self) -> dict[str, list]:
-        """Every table apart from bookkeeping, in an order of its own."""
+        """Every table apart from bookkeeping, with all numbers of the present rows, in an order of its own."""
+        replace_statistics(self.warehouse)
         with self.warehouse.read() as connection:
             return {
                 table.name: sorted(map(tuple, connection.execute(sa.select(table))), key=repr)

@@ -9,7 +9,7 @@ import pytest
 from vanc311_pipeline import schema
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.assets.publication import assets
-from vanc311_pipeline.orchestration.assets.statistics import LEVEL_ASSETS, STATISTICS
+from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
 from vanc311_pipeline.warehouse.publishing import dictionary_rows
 
@@ -22,9 +22,9 @@ MADE = {
     for key in sorted(asset.keys)
 }
 TABLE_ASSETS = [name for name in MADE if name in TABLES]
-# What the loads and the runs note of their own work, and the cells that the metric tables are summed from.
+# What the loads and the runs note of their own work.
 KEPT_BESIDE = {
-    "accepted_losses", "data_origin", "deep_readings", "holds", "metric_cells", "month_ledger", "portal_months", "portal_releases",
+    "accepted_losses", "data_origin", "deep_readings", "holds", "month_ledger", "portal_months", "portal_releases",
     "publications", "quarantined_requests", "request_changes", "schema_versions", "shipments",
 }  # fmt: skip
 
@@ -65,16 +65,9 @@ def test_the_tables_that_assets_stand_for_are_these():
     assert set(TABLE_ASSETS) == {
         "local_areas",
         "service_requests",
-        "metrics_citywide",
-        "metrics_by_neighbourhood",
-        "metrics_by_issue",
-        "metrics_hyper_local",
-        "metrics_unlocated",
-        "metric_aggregates",
         *STATISTICS,
     }
     assert set(schema.metadata.tables) - set(TABLE_ASSETS) == KEPT_BESIDE
-    assert {asset.key.to_user_string() for asset in LEVEL_ASSETS.values()} <= set(TABLE_ASSETS)
 
 
 @pytest.mark.parametrize("name", TABLE_ASSETS)

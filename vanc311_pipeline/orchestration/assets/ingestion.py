@@ -1,7 +1,7 @@
 """The portal's datasets as external assets, the landed months and the local areas.
 
 What belongs here: names, descriptions, dependencies, what each step calls and what it reports. What does not: how it is
-done; that is in `portal`, `requests`, `metrics` and `warehouse`.
+done; that is in `portal`, `requests` and `warehouse`.
 
 A run of `sync` that was told no months goes by a plan (`orchestration.planning`), its own if it was given none, and reports each month
 that it really loaded. Every other run (a backfill, a hand-made materialization) does what it was told to, always.

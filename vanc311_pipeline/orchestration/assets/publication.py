@@ -9,7 +9,7 @@ from vanc311_pipeline.errors import IntegrityFailed, PipelineError
 from vanc311_pipeline.orchestration.asset_checks import CHECKS, DESCRIPTIONS
 from vanc311_pipeline.orchestration.assets.ingestion import PORTAL_DATASETS, local_areas, raw_service_requests
 from vanc311_pipeline.orchestration.assets.requests import service_requests
-from vanc311_pipeline.orchestration.assets.statistics import LEVEL_ASSETS, STATISTICS, metric_aggregates, statistics
+from vanc311_pipeline.orchestration.assets.statistics import STATISTICS, statistics
 from vanc311_pipeline.orchestration.failures import AFTER_PUBLICATION, failure
 from vanc311_pipeline.orchestration.metadata import FRESH, OWNERS
 from vanc311_pipeline.orchestration.planning import plan_of
@@ -24,7 +24,7 @@ from vanc311_pipeline.warehouse.publishing import CheckResult, publish, release_
 
 
 @dg.asset(
-    deps=[metric_aggregates, *STATISTICS],
+    deps=[*STATISTICS],
     group_name="publication",
     kinds={"sqlite"},
     owners=OWNERS,
@@ -153,8 +153,6 @@ def assets(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         raw_service_requests,
         local_areas,
         service_requests,
-        *LEVEL_ASSETS.values(),
-        metric_aggregates,
         statistics,
         published_database,
         *([shipped_database] if settings.ship_url else []),

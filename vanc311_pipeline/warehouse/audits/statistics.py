@@ -11,8 +11,8 @@ from operator import add
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.groups import KINDS, Kind
-from vanc311_pipeline.metrics.levels import LEVELS, UNLOCATED
+from vanc311_pipeline.metrics.groups import KINDS, LEVELS, Kind
+from vanc311_pipeline.metrics.headline import WIDE
 from vanc311_pipeline.metrics.monthly import WITHIN
 from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
@@ -285,17 +285,15 @@ def _differing(what: str, left: Sums, right: Sums) -> list[str]:
 def _agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str], where: str) -> list[str]:
     """The sums of a table's groups are those of the headline metrics."""
     problems = []
-    for level in LEVELS:
-        keys = () if level is UNLOCATED else level.keys
+    for level, (wide, _) in WIDE.items():
+        keys, scopes = LEVELS[level].keys, LEVELS[level].scopes
         mine = ", ".join(f"coalesce(sum({name}), 0)" for name in counts)
         theirs = ", ".join(f"coalesce(sum({formula}), 0)" for formula in counts.values())
-        for scope in (scope for scope in level.scopes if (level.name, scope) in table.kinds):
-            inside = f"scope = '{scope}'" if "scope" in level.table.columns else "true"
-            left = _grouped(
-                connection, table.name, keys, mine, f"level = '{level.name}' AND scope = '{scope}' AND {where}"
-            )
-            right = _grouped(connection, level.table.name, keys, theirs, inside)
-            problems += _differing(f"{table.name}: {level.name} ({scope}) differs from {level.table.name}", left, right)
+        for scope in (scope for scope in scopes if (level, scope) in table.kinds):
+            inside = f"scope = '{scope}'" if len(scopes) > 1 else "true"
+            left = _grouped(connection, table.name, keys, mine, f"level = '{level}' AND scope = '{scope}' AND {where}")
+            right = _grouped(connection, wide, keys, theirs, inside)
+            problems += _differing(f"{table.name}: {level} ({scope}) differs from {wide}", left, right)
     return problems
 
 

@@ -1,4 +1,4 @@
--- version 2
+-- version 3
 CREATE TABLE accepted_losses (
 	accepted_at TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 
@@ -151,26 +151,6 @@ CREATE TABLE metric_aggregates (
 	value REAL, 
 	n INTEGER NOT NULL, 
 	as_of TEXT NOT NULL
-)
- STRICT;
-CREATE TABLE metric_cells (
-	partition_month TEXT NOT NULL, 
-	local_area TEXT, 
-	issue_type TEXT NOT NULL, 
-	volume INTEGER NOT NULL, 
-	open_requests INTEGER NOT NULL, 
-	n_ttr INTEGER NOT NULL, 
-	n_ttu INTEGER NOT NULL, 
-	closed INTEGER NOT NULL, 
-	status_unknown INTEGER NOT NULL, 
-	sum_days_to_close INTEGER NOT NULL, 
-	sum_seconds_to_update INTEGER NOT NULL, 
-	n_negative INTEGER NOT NULL, 
-	n_closed_without_date INTEGER NOT NULL, 
-	n_never_updated INTEGER NOT NULL, 
-	n_update_negative INTEGER NOT NULL, 
-	n_update_missing INTEGER NOT NULL, 
-	n_static_open INTEGER NOT NULL
 )
  STRICT;
 CREATE TABLE metrics_by_issue (
@@ -610,7 +590,6 @@ CREATE TABLE waiting_times (
 )
  STRICT;
 CREATE INDEX deep_readings_by_month ON deep_readings (partition_month, read_at);
-CREATE INDEX metric_cells_by_month ON metric_cells (partition_month);
 CREATE INDEX request_changes_by_month ON request_changes (partition_month, kind);
 CREATE INDEX request_changes_by_request ON request_changes (request_id);
 CREATE INDEX request_changes_by_thread ON request_changes (thread_id);

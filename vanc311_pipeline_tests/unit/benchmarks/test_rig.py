@@ -128,13 +128,13 @@ def test_the_phase_is_read_from_what_was_printed():
         "Portal: http://portal\n",
         "… 2 stale months of 9 rows.\n  2024-05 landed: 4 rows\n",
         "  2024-06 landed: 5 rows\n",
-        "  metrics_citywide\n",
+        "  statistics\n",
         "  publishing\n",
         "Done in 3 s.\n",
     ):
         said += line
         seen.append(phase(said))
-    assert seen == ["starting", "planning", "landing", "storing", "metrics", "publishing", "done"]
+    assert seen == ["starting", "planning", "landing", "storing", "statistics", "publishing", "done"]
 
 
 def test_contents_know_a_mix_by_its_months():

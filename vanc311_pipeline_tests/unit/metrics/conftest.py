@@ -1,23 +1,22 @@
-"""What the tests of the metrics share: requests as facts, the bundled sample, and a month summed by the real statements."""
+"""What the tests of the metrics share: requests as facts, the bundled sample, and the headline metrics of a month."""
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
-from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
 from vanc311_pipeline.metrics.groups import chosen, groupings, periods
-from vanc311_pipeline.metrics.levels import LEVELS
+from vanc311_pipeline.metrics.headline import WIDE, headline_metrics
 from vanc311_pipeline.metrics.time_to_close import Cohort
 from vanc311_pipeline.orchestration.planning import plan_now
 from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Area
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.aggregates import replace_aggregates, replace_level
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
@@ -27,23 +26,31 @@ AS_OF = "2025-06-30"  # a Monday
 
 
 @pytest.fixture(scope="session")
-def summed(landed, areas, tmp_path_factory):
-    """The wide tables by level, and the long one as `long`, of the rows of August 2025 (UTC)."""
-    root, number = tmp_path_factory.mktemp("warehouses"), iter(range(1_000_000))
+def headline(landed, stored_areas, areas, tmp_path_factory):
+    """The wide tables by level, and the long one as `long`, of rows as served in one UTC month."""
+    root, number = tmp_path_factory.mktemp("warehouses"), count()
 
-    def run(*rows) -> dict[str, pd.DataFrame]:
+    def run(*rows, month="2025-08") -> dict[str, pd.DataFrame]:
         warehouse = Warehouse(f"sqlite:///{root / f'{next(number)}.sqlite'}", "portal")
         warehouse.create()
-        load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run")
-        for level in LEVELS:
-            replace_level(warehouse, level)
-        replace_aggregates(warehouse)
+        stored_areas(warehouse)
+        load_month(warehouse, month, [landed(month, *rows)], areas, "a run")
         with warehouse.read() as connection:
-            tables = {level.name: pd.read_sql(sa.select(level.table), connection) for level in LEVELS}
-            tables["long"] = pd.read_sql(sa.select(schema.metric_aggregates), connection)
-        return tables
+            tables = headline_metrics(read_facts(connection, ledger.as_of(connection)))
+        return {"long": tables["metric_aggregates"], **{level: tables[table] for level, (table, _) in WIDE.items()}}
 
     return run
+
+
+@pytest.fixture(scope="session")
+def stored_areas(areas):
+    """Puts the 22 areas into a warehouse, each with the same outline."""
+
+    def store(warehouse: Warehouse) -> None:
+        outline = '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}'
+        replace_areas(warehouse, [Area(name, 49, -123, outline) for name in areas])
+
+    return store
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +80,7 @@ def facts():
             status=np.array(column["status"], dtype=np.int32),
             opened=np.array(column["opened"], dtype=np.int32),
             closed=np.array(column["closed"], dtype=np.int32),
+            changed=np.array(column["changed"], dtype=np.int64),
             twin=np.array(column["twin"], dtype=bool),
             point=np.array(column["point"], dtype=bool),
         )
@@ -85,7 +93,15 @@ def _request(row, as_of):
     closed = day_number(row["closed"]) if "closed" in row else NONE
     if row.get("took") is not None:
         closed = opened + row["took"]
-    named = {"area": "Marpole", "issue": "Graffiti", "department": "ENG", "reason": None, "twin": False, "point": True}
+    named = {
+        "area": "Marpole",
+        "issue": "Graffiti",
+        "department": "ENG",
+        "reason": None,
+        "twin": False,
+        "point": True,
+        "changed": 0,
+    }
     status = row.get("status", Status.OPEN if closed == NONE else Status.CLOSE)
     given = {name: row[name] for name in named if name in row}
     return {**named, **given, "status": status, "opened": opened, "closed": closed}

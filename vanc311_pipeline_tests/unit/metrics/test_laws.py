@@ -26,8 +26,8 @@ a_request = st.fixed_dictionaries(
 
 @settings(max_examples=settings().max_examples // 2)
 @given(rows=st.lists(a_request, max_size=30))
-def test_the_laws_hold_for_any_requests(summed, rows):
-    tables = {name: frame for name, frame in summed(*rows).items() if name != "long"}
+def test_the_laws_hold_for_any_requests(headline, rows):
+    tables = {name: frame for name, frame in headline(*rows).items() if name != "long"}
     assert broken_laws(tables) == []
     city = tables["citywide"].set_index("scope")
     assert city.loc["all", "volume"] == len(rows)
@@ -35,7 +35,7 @@ def test_the_laws_hold_for_any_requests(summed, rows):
 
 
 @pytest.fixture(scope="module")
-def tables(summed):
+def tables(headline):
     """Tables of a small city with two areas, two issues and some unlocated requests."""
     rows = [
         {"service_request_type": kind, "local_area": area, "status": status}
@@ -43,7 +43,7 @@ def tables(summed):
         for area in ("Marpole", "Sunset", None)
         for status in ("Open", "Close", "Closed")
     ]
-    made = summed(*rows)
+    made = headline(*rows)
     return {level: made[level] for level in LEVELS}
 
 

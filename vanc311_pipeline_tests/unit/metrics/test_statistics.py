@@ -10,13 +10,11 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, day_texts
 from vanc311_pipeline.metrics.statistics import statistics
-from vanc311_pipeline.portal.contract import Area
-from vanc311_pipeline.schema import statistics as described
-from vanc311_pipeline.warehouse.areas import replace_areas
+from vanc311_pipeline.registry import FAMILIES
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.statistics import quarantined, read_facts, repeats, replace_statistics
 
-TABLES = {table.name: table for table in vars(described).values() if isinstance(table, sa.Table)}
+TABLES = {name: schema.metadata.tables[name] for family in FAMILIES for name in family.tables}
 OPENED, CLOSED, MODIFIED = "service_request_open_timestamp", "service_request_close_date", "last_modified_timestamp"
 
 
@@ -29,12 +27,11 @@ def written(sample):
 
 
 @pytest.fixture
-def stored(warehouse, landed, areas):
+def stored(warehouse, landed, areas, stored_areas):
     """A warehouse with some requests of August 2025, opened at 15:03 UTC on the 25th."""
 
     def load(*rows):
-        outline = '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}'
-        replace_areas(warehouse, [Area(name, 49, -123, outline) for name in areas])
+        stored_areas(warehouse)
         load_month(warehouse, "2025-08", [landed("2025-08", *rows)], areas, "a run")
         return warehouse
 
@@ -62,6 +59,8 @@ def test_facts_are_the_stored_requests_row_by_row(sample):
     assert day_texts(facts.opened).tolist() == column("opened_on")
     closed = np.where(facts.closed == NONE, None, day_texts(facts.closed))
     assert closed.tolist() == column("closed_on")
+    changed = pd.to_datetime(requests["modified_at"]) - pd.to_datetime(requests["opened_at"])
+    assert facts.changed.tolist() == changed.dt.total_seconds().clip(lower=-1).fillna(-2).tolist()
     assert facts.twin.tolist() == (requests["occurrence"] > 0).tolist()
     assert facts.point.tolist() == (requests["latitude"].notna() & requests["longitude"].notna()).tolist()
 
@@ -165,7 +164,12 @@ def test_the_laws_hold_between_the_tables(written):
 
 def test_of_a_record_without_a_request_only_the_mapping_and_the_groups_that_are_always_there_are_told(stored):
     made = {name: rows for name, rows in replace_statistics(stored()).items() if rows}
-    assert made == {"outcome_mapping": 17, "backlog_by_age": 6 * (3 + 22)}
+    assert made == {
+        "metrics_citywide": 2,
+        "metric_aggregates": 12,
+        "outcome_mapping": 17,
+        "backlog_by_age": 6 * (3 + 22),
+    }
 
 
 def test_repeats_equal_an_earlier_request_in_everything_but_the_last_change(stored):

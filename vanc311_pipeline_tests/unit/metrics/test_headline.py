@@ -1,8 +1,9 @@
-"""Claims about the levels: a small city worked out by hand, and null where there is nothing to average."""
+"""Claims about the headline metrics: what each request adds, a small city worked out by hand, and null where there is no average."""
 
 import pytest
 
-from vanc311_pipeline.metrics.levels import METRICS
+from vanc311_pipeline.metrics.headline import METRICS
+from vanc311_pipeline.schema import COUNTS
 
 OPENED, CLOSED, MODIFIED = "service_request_open_timestamp", "service_request_close_date", "last_modified_timestamp"
 DAY = 86_400
@@ -37,8 +38,8 @@ CITY = [
 
 
 @pytest.fixture(scope="module")
-def city(summed):
-    return summed(*CITY)
+def city(headline):
+    return headline(*CITY)
 
 
 def rows(frame, *keys):
@@ -101,12 +102,6 @@ def test_what_is_in_no_average_is_counted_beside_it(city):
     assert (all_["sum_days_to_close"], all_["sum_seconds_to_update"]) == (21, 24 * DAY)
 
 
-def test_as_of_is_the_day_before_the_release_by_vancouvers_calendar(city):
-    # The release of 2026-01-07T14:06:58Z came on the 7th at 06:06 local: that day is not whole.
-    for name, frame in city.items():
-        assert set(frame["as_of"]) == {"2026-01-06"}, name
-
-
 def test_the_long_table_says_each_number_once_with_the_requests_behind_it(city):
     expected = set()
     for level, scope, keys in (
@@ -128,7 +123,7 @@ def test_the_long_table_says_each_number_once_with_the_requests_behind_it(city):
         ("avg_ttu", (300 + 24 + 48) / 24 / 3, 3),
     }
     expected |= {("unlocated", "unlocated", None, None, *numbers) for numbers in total}
-    long = city["long"].drop(columns="as_of").astype(object)
+    long = city["long"].astype(object)
     found = list(long.where(long.notna(), None).itertuples(index=False, name=None))
     assert len(found) == len(expected)
     assert set(found) == expected
@@ -143,8 +138,8 @@ def test_the_long_table_says_each_number_once_with_the_requests_behind_it(city):
         request("Noise", "Marpole", "Unheard of", days=3),
     ],
 )
-def test_an_average_of_nothing_is_null_and_never_zero(summed, row):
-    tables = summed(row)
+def test_an_average_of_nothing_is_null_and_never_zero(headline, row):
+    tables = headline(row)
     for level in ("citywide", "neighbourhood", "issue", "hyper_local"):
         assert tables[level]["avg_ttr"].isna().all(), level
         assert tables[level]["avg_ttu"].isna().all(), level
@@ -154,8 +149,8 @@ def test_an_average_of_nothing_is_null_and_never_zero(summed, row):
     assert (averages["n"] == 0).all()
 
 
-def test_the_total_of_no_unlocated_request_is_zero_and_its_averages_are_null(summed):
-    long = summed(request("Noise", "Marpole"))["long"]
+def test_the_total_of_no_unlocated_request_is_zero_and_its_averages_are_null(headline):
+    long = headline(request("Noise", "Marpole"))["long"]
     total = long[(long["level"] == "unlocated")].set_index("metric")
     assert total["value"].astype(object).where(total["value"].notna(), None).to_dict() == {
         "avg_ttr": None,
@@ -166,7 +161,57 @@ def test_the_total_of_no_unlocated_request_is_zero_and_its_averages_are_null(sum
     assert (total["n"] == 0).all()
 
 
-def test_a_city_without_a_request_has_volume_zero_in_both_scopes(summed):
-    tables = summed()
+def test_a_city_without_a_request_has_volume_zero_in_both_scopes(headline):
+    tables = headline()
     assert rows(tables["citywide"], "scope") == {"all": (0, 0, None, 0, None, 0), "located": (0, 0, None, 0, None, 0)}
     assert all(len(tables[level]) == 0 for level in ("neighbourhood", "issue", "hyper_local", "unlocated"))
+
+
+UPDATED = {"n_ttu": 1, "sum_seconds_to_update": 186_788}  # 2 days, 3 h, 53 min, 8 s
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({}, {"closed": 1, "n_ttr": 1, "sum_days_to_close": 2, **UPDATED}),
+        ({CLOSED: "2025-08-25"}, {"closed": 1, "n_ttr": 1, **UPDATED}),
+        ({CLOSED: "2025-08-24"}, {"closed": 1, "n_negative": 1, **UPDATED}),
+        ({CLOSED: "2026-01-07"}, {"closed": 1, "n_ttr": 1, "sum_days_to_close": 135, **UPDATED}),
+        ({CLOSED: "2026-01-08"}, {"closed": 1, "n_closed_without_date": 1, **UPDATED}),
+        ({CLOSED: "9999-12-31"}, {"closed": 1, "n_closed_without_date": 1, **UPDATED}),
+        ({CLOSED: None}, {"closed": 1, "n_closed_without_date": 1, **UPDATED}),
+        ({"status": "Open", CLOSED: None}, {"open_requests": 1, **UPDATED}),
+        ({"status": "Open"}, {"open_requests": 1, **UPDATED}),
+        ({"status": "Closed"}, {"status_unknown": 1, **UPDATED}),
+        ({"status": None}, {"status_unknown": 1, **UPDATED}),
+        (
+            {MODIFIED: "2025-08-25T15:03:00+00:00"},
+            {"closed": 1, "n_ttr": 1, "sum_days_to_close": 2, "n_never_updated": 1},
+        ),
+        (
+            {MODIFIED: "2025-08-25T15:02:59+00:00"},
+            {"closed": 1, "n_ttr": 1, "sum_days_to_close": 2, "n_update_negative": 1},
+        ),
+        ({MODIFIED: None}, {"closed": 1, "n_ttr": 1, "sum_days_to_close": 2, "n_update_missing": 1}),
+        (
+            {MODIFIED: "2099-01-01T00:00:00+00:00"},
+            {"closed": 1, "n_ttr": 1, "sum_days_to_close": 2, "n_update_missing": 1},
+        ),
+        # Static: open, and opened before 2022-08-17 by the local date; 06:59 UTC on the 17th is still the 16th.
+        (
+            {"status": "Open", CLOSED: None, OPENED: "2022-08-17T06:59:00+00:00", MODIFIED: None},
+            {"open_requests": 1, "n_static_open": 1, "n_update_missing": 1},
+        ),
+        (
+            {"status": "Open", CLOSED: None, OPENED: "2022-08-17T07:00:00+00:00", MODIFIED: None},
+            {"open_requests": 1, "n_update_missing": 1},
+        ),
+        (
+            {CLOSED: "2022-08-16", OPENED: "2022-08-16T20:00:00+00:00", MODIFIED: None},
+            {"closed": 1, "n_ttr": 1, "n_update_missing": 1},
+        ),
+    ],
+)
+def test_a_request_adds_to_exactly_these_counts(headline, row, expected):
+    city = headline(row, month=row.get(OPENED, "2025-08")[:7])["citywide"].set_index("scope")
+    assert {name: value for name, value in city.loc["all", COUNTS].items() if value} == {"volume": 1} | expected

@@ -1,0 +1,101 @@
+"""The four headline metrics: a wide table for each level, and the long table of all of them.
+
+Counts and sums are whole numbers, which add up exactly over any grouping; they are divided last.
+"""
+
+import numpy as np
+import pandas as pd
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.facts import NONE, Facts, Mask, Status, Unchanged
+from vanc311_pipeline.metrics.groups import LEVELS
+from vanc311_pipeline.schema import COUNTS
+
+DAY_SECONDS = 86_400
+
+WIDE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "citywide": ("metrics_citywide", ()),
+    "neighbourhood": ("metrics_by_neighbourhood", ("local_area",)),
+    "issue": ("metrics_by_issue", ("issue_type",)),
+    "hyper_local": ("metrics_hyper_local", ("local_area", "issue_type")),
+    "unlocated": ("metrics_unlocated", ("issue_type",)),
+}
+"""The wide table of each level, and the columns that name its groups; that of the unlocated is by issue type."""
+
+METRICS = {"avg_ttr": "n_ttr", "avg_ttu": "n_ttu", "volume": "volume", "open_requests": "volume"}
+"""The four metrics, and the column that counts the requests behind each."""
+
+
+def headline_metrics(facts: Facts) -> dict[str, pd.DataFrame]:
+    """The wide tables and `metric_aggregates` by name. Groups without a request have no row; the city always has."""
+    cells = _cells(facts)
+    rows = {
+        level: pd.concat([_summed(cells, level, scope, keys) for scope in LEVELS[level].scopes], ignore_index=True)
+        for level, (_, keys) in WIDE.items()
+    }
+    unlocated_total = _summed(cells, "unlocated", "unlocated", ())
+    long = [_long(frame, metric) for frame in (*rows.values(), unlocated_total) for metric in METRICS]
+    wide = {table: rows[level][_columns(table)] for level, (table, _) in WIDE.items()}
+    return wide | {"metric_aggregates": pd.concat(long, ignore_index=True)}
+
+
+def _columns(table: str) -> list[str]:
+    return [column.name for column in schema.metadata.tables[table].columns if column.name != "as_of"]
+
+
+def _cells(facts: Facts) -> pd.DataFrame:
+    """The counts of each local area (or None) and issue type that has a request."""
+    size = len(facts.issues)
+    cell = (facts.area + 1).astype(np.int64) * size + facts.issue
+    counts = {
+        name: np.bincount(cell[where], minlength=(len(facts.areas) + 1) * size) for name, where in _counted(facts)
+    }
+    for name, where, values in (
+        ("sum_days_to_close", facts.has_duration, facts.closed - facts.opened),
+        ("sum_seconds_to_update", facts.changed > 0, facts.changed),
+    ):
+        counts[name] = np.zeros_like(counts["volume"])
+        np.add.at(counts[name], cell[where], values[where])
+    present = np.flatnonzero(counts["volume"])
+    areas, issues = np.array([None, *facts.areas], dtype=object), np.array(facts.issues, dtype=object)
+    names = {"local_area": areas[present // max(size, 1)], "issue_type": issues[present % max(size, 1)]}
+    return pd.DataFrame({**names, **{name: counts[name][present] for name in COUNTS}})
+
+
+def _counted(facts: Facts) -> list[tuple[str, Mask]]:
+    """Which requests each count is of."""
+    return [
+        ("volume", np.ones(len(facts), dtype=bool)),
+        ("open_requests", facts.is_open),
+        ("n_ttr", facts.has_duration),
+        ("n_ttu", facts.changed > 0),
+        ("closed", facts.is_closed),
+        ("status_unknown", facts.status == Status.OTHER),
+        ("n_negative", facts.negative),
+        ("n_closed_without_date", facts.is_closed & (facts.closed == NONE)),
+        ("n_never_updated", facts.changed == Unchanged.NEVER),
+        ("n_update_negative", facts.changed == Unchanged.BEFORE_OPENING),
+        ("n_update_missing", facts.changed == Unchanged.UNKNOWN),
+        ("n_static_open", facts.is_open & facts.static),
+    ]
+
+
+def _summed(cells: pd.DataFrame, level: str, scope: str, keys: tuple[str, ...]) -> pd.DataFrame:
+    """The counts and averages of each group of a level and scope."""
+    located = cells["local_area"].notna()
+    inside = cells if scope == "all" else cells[located if scope == "located" else ~located]
+    sums = inside.groupby(list(keys))[COUNTS].sum().reset_index() if keys else inside[COUNTS].sum().to_frame().T
+    return pd.DataFrame({"level": level, "scope": scope, "local_area": None, "issue_type": None}, sums.index).assign(
+        **sums,
+        avg_ttr=_mean(sums["sum_days_to_close"], sums["n_ttr"]),
+        avg_ttu=_mean(sums["sum_seconds_to_update"], sums["n_ttu"]) / DAY_SECONDS,
+    )
+
+
+def _mean(total: pd.Series, n: pd.Series) -> pd.Series:
+    return total / n.where(n > 0)
+
+
+def _long(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    groups = rows[["level", "scope", "local_area", "issue_type"]]
+    return groups.assign(metric=metric, value=rows[metric].astype("float64"), n=rows[METRICS[metric]])
