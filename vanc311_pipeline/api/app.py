@@ -3,7 +3,7 @@
 What belongs here: putting the parts together, and the OpenAPI document. What does not: the parts.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
+from starlette.types import Message
 
 from vanc311_pipeline.api import PREFIX
 from vanc311_pipeline.api.delivery import Delivery, Page
@@ -55,7 +56,12 @@ that all your numbers are of one day, pin it with `as_of`.
 
 
 def create_app(
-    source: Settings | Path, *, routers: Iterable[APIRouter] = (), problem_page: Page | None = None
+    source: Settings | Path,
+    *,
+    routers: Iterable[APIRouter] = (),
+    problem_page: Page | None = None,
+    warmed_by: Iterable[str] = (),
+    on_ready: Callable[[], None] | None = None,
 ) -> FastAPI:
     """The API of a published file, which may be replaced, or not be there yet.
 
@@ -64,12 +70,19 @@ def create_app(
         routers: more routes, outside of `/api/v1`; they find the release as `request.state.release`, and the queue for
             expensive answers as `request.app.state.drawing`.
         problem_page: makes a page of a problem, for browsers; without it they, too, get JSON.
+        warmed_by: paths that we ask for ourselves before anybody can: what is done once (routes made ready, questions compiled,
+            templates read) takes a hundred times as long as an answer, and would keep the first clients waiting.
+        on_ready: called after that.
     """
     published = PublishedFile(source.published_path if isinstance(source, Settings) else source)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _OTHER_THREADS
+        for path in warmed_by:
+            await _ask(app, path)
+        if on_ready:
+            on_ready()
         try:
             yield
         finally:
@@ -92,12 +105,28 @@ def create_app(
     app.add_middleware(Delivery, published=published, problem_page=problem_page)
     app.add_middleware(Measured)
     handle_problems(app)
-    for router in ROUTERS:
-        app.include_router(router, prefix=PREFIX)
+    for questions in ROUTERS:
+        app.include_router(questions, prefix=PREFIX)
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+async def _ask(app: FastAPI, path: str) -> None:
+    """Ask for a path, and leave the answer to whatever keeps it. Nobody is the client, so that it isn't counted."""
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        del message
+
+    await app(
+        {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b"", "headers": []},
+        receive,
+        send,
+    )
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -148,6 +148,7 @@ class Delivery:
         self._kept = Kept()
         self._under_way: dict[Key, Begun] = {}
         self._compressors = anyio.CapacityLimiter(_COMPRESSING_THREADS)
+        self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -219,6 +220,9 @@ class Delivery:
         self, request: "_Request", release: Release | None, receive: Receive, send: Send, begun: Begun
     ) -> Answer | None:
         """Let the app make the answer; a stream is passed on as it comes. None, too, if the client went before there was one."""
+        async with self._turn:
+            # Between two answers that are made, the event loop takes in what came: whatever is kept overtakes those that wait here.
+            await asyncio.sleep(0)
         exchange = _Exchange(request, release, send, begun, self._compressors)
         try:
             await self._app(request.inner_scope(release), receive, exchange.send)

@@ -75,13 +75,13 @@ def telling(host: str, port: int, published: Path, beside: Path) -> Iterator[int
 
 
 class Measured:
-    """The layer around all others: it times every answer."""
+    """The layer around all others: it times every answer to a client."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not scope.get("client"):
             await self._app(scope, receive, send)
             return
         status, started = 500, time.perf_counter()

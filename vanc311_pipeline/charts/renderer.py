@@ -5,6 +5,7 @@ What belongs here: that process (`python -m vanc311_pipeline.charts.renderer`), 
 
 import atexit
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 log.addFilter(Sparing(at_most=10))
 
 _SECONDS = 60
+_NICENESS = 10
+"""Whoever waits for a picture waits longer than whoever waits for a number: on few processors the number comes first."""
 
 
 class NotDrawn(PipelineError):
@@ -85,6 +88,7 @@ def main() -> None:
     """Answer until whoever asks is gone."""
     import vl_convert
 
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: our parent decides
     with Connection(int(sys.argv[1])) as asking, suppress(EOFError):
         while True:

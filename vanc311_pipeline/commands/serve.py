@@ -34,6 +34,16 @@ _SWITCH_SECONDS = 0.0002
 """How long a thread that draws may keep the others waiting. SQLite lets go at every row: a page of 50 would wait 50 times as long."""
 
 
+_WARMED_BY = (
+    *(
+        f"/api/v1/{path}"
+        for path in ("status", "metrics/citywide", "time-to-close", "requests", "requests/open", "changes")
+    ),
+    *("/methods", "/data", "/static/style.css", "/nowhere"),
+)
+"""One address of each kind that costs little, so that none is dear when it is first asked for."""
+
+
 def site() -> FastAPI:
     """All that is served, pages and API, for a process that is told everything by its environment."""
     # Not before: what is measured of it begins, when it is imported, in the directory that the environment names.
@@ -44,11 +54,15 @@ def site() -> FastAPI:
     set_up_logs(settings.log_format)
     if settings.log_format == "json":  # who collects wants a line per answer; who looks on doesn't
         logging.getLogger("vanc311_pipeline").setLevel(logging.INFO)
-    app = create_app(settings, routers=[dashboard()], problem_page=problem_page)
+    return create_app(
+        settings, routers=[dashboard()], problem_page=problem_page, warmed_by=_WARMED_BY, on_ready=_keep_nobody_waiting
+    )
+
+
+def _keep_nobody_waiting() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what is there now stays; looking through it for garbage now and then would hold up every answer
-    return app
 
 
 def run_serve(

@@ -124,7 +124,7 @@ def dashboard() -> APIRouter:
                 return RedirectResponse(only, 308, {"Cache-Control": "no-cache"})
             make = partial(fill, request)
             try:
-                return await (request.app.state.drawing.run(make) if drawn else anyio.to_thread.run_sync(make))
+                return await (request.app.state.drawing.run(request, make) if drawn else anyio.to_thread.run_sync(make))
             except NotDrawn as error:
                 return problem("not-drawn", str(error))
 

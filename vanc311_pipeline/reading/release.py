@@ -33,7 +33,7 @@ CACHE_KIB = 8_000
 STALE_HOURS = 36
 """What is served is late if the city published it longer ago: it publishes every day."""
 QUESTION_SECONDS = 5.0
-STEPS_AT_ONCE = 5_000
+STEPS_BUDGET = 5_000
 """Steps of SQLite's machine, or up to twice as many: less than a millisecond. They are some hundred rows, at each of which
 Python lets another thread go on first, which is what counts."""
 _STEPS_BETWEEN_LOOKS = 100_000
@@ -49,21 +49,21 @@ Question: TypeAlias = "sa.Select[*tuple[Any, ...]]"
 
 
 class TookTooLong(PipelineError):
-    """A question was broken off after QUESTION_SECONDS, or after STEPS_AT_ONCE."""
+    """A question was broken off after QUESTION_SECONDS, or after STEPS_BUDGET."""
 
 
-_at_once = ContextVar("at_once", default=False)
+_has_budget = ContextVar("statement_budget", default=False)
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
-    """Within this block every question must be answered within a few milliseconds, or else is broken off: for whoever may
-    not keep others waiting, and can ask again elsewhere."""
-    token = _at_once.set(True)
+def statement_budget() -> Iterator[None]:
+    """Within this block every question that takes more than STEPS_BUDGET is broken off: for whoever may not keep others
+    waiting, and can ask again elsewhere."""
+    token = _has_budget.set(True)
     try:
         yield
     finally:
-        _at_once.reset(token)
+        _has_budget.reset(token)
 
 
 class Overwritten(SettingsError):
@@ -138,10 +138,10 @@ class Release:
         with self._engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)
-            if _at_once.get():
+            if _has_budget.get():
                 # SQLite counts over all runs of a statement, so that the first look may come with the first step of this one.
                 looks = count()
-                raw.set_progress_handler(lambda: next(looks) > 0, STEPS_AT_ONCE)
+                raw.set_progress_handler(lambda: next(looks) > 0, STEPS_BUDGET)
             else:
                 deadline = time.monotonic() + within
                 raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
@@ -175,7 +175,7 @@ class Release:
     def remembered(self, key: Hashable, question: Callable[[], Question]) -> tuple[Any, ...]:
         """The answer, asked once: for what is few, and asked for again and again. Of a single column, its values."""
         if key not in self._remembered:
-            if not self._remembering.acquire(blocking=not _at_once.get()):
+            if not self._remembering.acquire(blocking=not _has_budget.get()):
                 raise TookTooLong("Somebody is asking this already.")
             try:
                 if key not in self._remembered:

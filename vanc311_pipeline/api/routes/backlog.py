@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from vanc311_pipeline.api.groups import listed_groups
 from vanc311_pipeline.api.listing import documented_table
 from vanc311_pipeline.api.parameters import AskedDays, AskedGroups
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.schema import backlog_by_age, backlog_daily, flow
 
-router = APIRouter(route_class=QuickRoute, prefix="/backlog", tags=["backlog"])
+router = Questions(prefix="/backlog", tags=["backlog"])
 
 
 @router.get("", summary="What is open, by age", **documented_table(backlog_by_age))

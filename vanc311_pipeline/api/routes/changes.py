@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from vanc311_pipeline.api.listing import current, documented_table, listed
 from vanc311_pipeline.api.parameters import AskedChanges
 from vanc311_pipeline.api.routes.requests import NOT_INDEXED
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import requests
 from vanc311_pipeline.schema import request_changes
 
-router = APIRouter(route_class=QuickRoute, tags=["changes"])
+router = Questions(tags=["changes"])
 
 
 @router.get("/changes", summary="What moved since", **documented_table(request_changes))

@@ -3,18 +3,18 @@
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from vanc311_pipeline.api.listing import current, documented_table, listed
 from vanc311_pipeline.api.parameters import AskedTable, Name, Nothing
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.groups import coverage, group_of, narrowed
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.schema import area_comparison, area_issue_mix
 
-router = APIRouter(route_class=QuickRoute, prefix="/comparison", tags=["comparison"])
+router = Questions(prefix="/comparison", tags=["comparison"])
 
 LAST_YEAR = "last_12_months"  # the period that the comparison is about, to within the 30 days that requests mature
 

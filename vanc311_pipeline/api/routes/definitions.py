@@ -3,20 +3,20 @@
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import answered, current, documented_answer, documented_table, listed
 from vanc311_pipeline.api.parameters import Asked, AskedTable, MetricInPath, TableInPath
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.names import known
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.registry import FAMILIES, Family
 from vanc311_pipeline.schema import dictionary, metric_definitions
 
-router = APIRouter(route_class=QuickRoute, tags=["definitions"])
+router = Questions(tags=["definitions"])
 
 
 class Explained(models.Model):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -16,11 +16,11 @@ from vanc311_pipeline.api.listing import answered, current, documented_answer, e
 from vanc311_pipeline.api.negotiation import JSON
 from vanc311_pipeline.api.parameters import Asked
 from vanc311_pipeline.api.problems import Problem, documented
-from vanc311_pipeline.api.routing import SlowRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, beside, digests
 from vanc311_pipeline.reading.release import Release
 
-router = APIRouter(route_class=SlowRoute, prefix="/downloads", tags=["downloads"])
+router = Questions(quick=False, prefix="/downloads", tags=["downloads"])
 
 PIECE = 1 << 20
 MEDIA_TYPES = {

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -11,11 +11,11 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import answered, current, documented_answer, documented_table, listed
 from vanc311_pipeline.api.parameters import Asked, AskedTable
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import integrity
 from vanc311_pipeline.schema import release
 
-router = APIRouter(route_class=QuickRoute, prefix="/integrity", tags=["integrity"])
+router = Questions(prefix="/integrity", tags=["integrity"])
 
 CONVERGENCE = models.view("convergence")
 

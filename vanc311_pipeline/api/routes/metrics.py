@@ -3,12 +3,12 @@
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from vanc311_pipeline.api.listing import current, documented_table, listed
 from vanc311_pipeline.api.parameters import AreaInPath, AskedTable, IssueInPath
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.groups import coverage, group_of
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.registry import State
@@ -21,7 +21,7 @@ from vanc311_pipeline.schema import (
     metrics_unlocated,
 )
 
-router = APIRouter(route_class=QuickRoute, prefix="/metrics", tags=["metrics"])
+router = Questions(prefix="/metrics", tags=["metrics"])
 
 Table = Annotated[AskedTable, Query()]
 

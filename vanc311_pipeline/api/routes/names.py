@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
@@ -12,7 +12,7 @@ from vanc311_pipeline.api.listing import SAMPLE_NOTE, current, documented_table,
 from vanc311_pipeline.api.negotiation import GEOJSON
 from vanc311_pipeline.api.parameters import Asked, AskedTable
 from vanc311_pipeline.api.problems import documented
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import places
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.schema import (
@@ -25,7 +25,7 @@ from vanc311_pipeline.schema import (
 )
 from vanc311_pipeline.schema.columns import integer
 
-router = APIRouter(route_class=QuickRoute, tags=["names"])
+router = Questions(tags=["names"])
 
 _located = integer("located", "of these, with a local area", "requests")
 _volume, _open = metrics_citywide.c.volume, metrics_citywide.c.open_requests

@@ -3,20 +3,20 @@
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from vanc311_pipeline.api.groups import listed_groups
 from vanc311_pipeline.api.listing import current, documented_table, listed
 from vanc311_pipeline.api.parameters import AskedPeriods, AskedTable, Name, Nothing
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.groups import narrowed
 from vanc311_pipeline.reading.names import known
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.schema import closure_reasons, outcome_incidence, outcome_mapping, outcomes
 
-router = APIRouter(route_class=QuickRoute, prefix="/outcomes", tags=["outcomes"])
+router = Questions(prefix="/outcomes", tags=["outcomes"])
 
 Outcome = Annotated[Name | Nothing, Field(description=outcomes.c.outcome.comment)]
 

@@ -3,18 +3,18 @@
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from vanc311_pipeline.api.listing import current, documented_table, listed
 from vanc311_pipeline.api.parameters import AskedTable, Month, Name, Nothing
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.groups import coverage, group_of
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.schema import quality_ledger
 
-router = APIRouter(route_class=QuickRoute, tags=["quality"])
+router = Questions(tags=["quality"])
 
 
 class AskedQuality(AskedTable):

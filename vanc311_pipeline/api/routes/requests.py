@@ -5,7 +5,7 @@ Some addresses are in the city's data, so search engines are asked to leave thes
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -14,12 +14,12 @@ from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import answered, current, documented_answer, documented_table, listed
 from vanc311_pipeline.api.parameters import Asked, AskedAnyRequests, AskedRequests, IdInPath
 from vanc311_pipeline.api.problems import Problem
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import requests
 from vanc311_pipeline.reading.groups import Coverage, coverage, group_of
 from vanc311_pipeline.reading.release import Release
 
-router = APIRouter(route_class=QuickRoute, prefix="/requests", tags=["requests"])
+router = Questions(prefix="/requests", tags=["requests"])
 
 NOT_INDEXED = {"x-robots-tag": "noindex"}
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -11,11 +11,11 @@ from vanc311_pipeline.api import PREFIX, models
 from vanc311_pipeline.api.listing import answered, current, documented_answer
 from vanc311_pipeline.api.parameters import Asked
 from vanc311_pipeline.api.problems import KINDS
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.release import STALE_HOURS
 from vanc311_pipeline.schema import release as release_table
 
-router = APIRouter(route_class=QuickRoute, tags=["status"])
+router = Questions(tags=["status"])
 
 
 class Status(models.row_of(release_table)):  # type: ignore[misc]

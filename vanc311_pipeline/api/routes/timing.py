@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from vanc311_pipeline.api.groups import listed_groups
 from vanc311_pipeline.api.listing import documented_table
 from vanc311_pipeline.api.parameters import AskedPeriods
-from vanc311_pipeline.api.routing import QuickRoute
+from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.schema import time_to_close, time_to_close_curves, waiting_times
 
-router = APIRouter(route_class=QuickRoute, tags=["time to close"])
+router = Questions(tags=["time to close"])
 
 Periods = Annotated[AskedPeriods, Query()]
 

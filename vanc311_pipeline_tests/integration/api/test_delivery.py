@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import requests
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive
@@ -297,34 +297,79 @@ def test_an_answer_is_kept_unless_it_says_that_it_is_of_this_moment(
     assert ("last-modified" in answers[0].headers) == (made == 1)
 
 
-def test_who_goes_before_the_first_byte_leaves_no_empty_answer_to_others(own_file: Path) -> None:
-    app = create_app(own_file)
-    path = "/api/v1/downloads/vanc311.sqlite"
+async def gone() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def still_there() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError("nothing ends this wait but the answer's end")
+
+
+async def ask(app: FastAPI, path: str, receive: Receive = still_there) -> bytes:
+    """The body of an answer, without a server between."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
     scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET", "path": path,
              "raw_path": path.encode(), "query_string": b"", "headers": [], "scheme": "http", "server": ("localhost", 80)}  # fmt: skip
+    await app(scope, receive, send)
+    return b"".join(message.get("body", b"") for message in sent)
 
-    async def ask(receive: Receive) -> bytes:
-        sent: list[Message] = []
 
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        await app(scope, receive, send)
-        return b"".join(message.get("body", b"") for message in sent)
-
-    async def gone() -> Message:
-        return {"type": "http.disconnect"}
-
-    async def still_there() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError("nothing ends this wait but the answer's end")
+def test_who_goes_before_the_first_byte_leaves_no_empty_answer_to_others(own_file: Path) -> None:
+    app, path = create_app(own_file), "/api/v1/downloads/vanc311.sqlite"
 
     async def one_after_the_other() -> tuple[bytes, bytes]:
-        return await ask(gone), await ask(still_there)
+        return await ask(app, path, gone), await ask(app, path)
 
     left, whole = asyncio.run(one_after_the_other())
     assert left == b""
     assert whole == own_file.read_bytes()
+
+
+def test_what_is_kept_overtakes_what_must_be_made(own_file: Path) -> None:
+    router, made = APIRouter(), []
+
+    @router.get("/made/{number}")
+    async def answer(number: int) -> Response:
+        made.append(number)
+        return Response(str(number))
+
+    app = create_app(own_file, routers=[router])
+
+    async def overtake() -> tuple[int, int]:
+        await ask(app, "/made/0")
+        others = [asyncio.create_task(ask(app, f"/made/{number}")) for number in range(1, 50)]
+        await asyncio.sleep(0)
+        assert await ask(app, "/made/0") == b"0"
+        before = len(made)
+        await asyncio.gather(*others)
+        return before, len(made)
+
+    before, after = asyncio.run(overtake())
+    assert before <= 2
+    assert after == 50
+
+
+def test_nothing_is_asked_for_who_went_while_waiting(own_file: Path) -> None:
+    router, asked = APIRouter(), []
+
+    @router.get("/waiting")
+    async def waiting(request: Request) -> Response:
+        def answer() -> Response:
+            asked.append(request)
+            return Response("made")
+
+        made: Response = await request.app.state.asking.run(request, answer)
+        return made
+
+    app = create_app(own_file, routers=[router])
+    assert asyncio.run(ask(app, "/waiting", gone)) == b""
+    assert asked == []
+    assert asyncio.run(ask(app, "/waiting")) == b"made"
 
 
 def test_a_part_of_another_file_is_not_joined_to_this_one(api: Api) -> None:

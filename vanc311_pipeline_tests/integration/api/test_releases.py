@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.published import PublishedFile
-from vanc311_pipeline.reading.release import Overwritten, TookTooLong, at_once
+from vanc311_pipeline.reading.release import Overwritten, TookTooLong, statement_budget
 from vanc311_pipeline.schema import release as release_table
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline_tests.integration.api.conftest import Api, change
@@ -243,10 +243,10 @@ def test_a_question_that_takes_too_long_is_broken_off(own_file: Path) -> None:
     published.close()
 
 
-def test_at_once_breaks_off_what_is_long_and_never_what_is_asked_often(own_file: Path) -> None:
+def test_a_statement_budget_breaks_off_what_is_long_and_never_what_is_asked_often(own_file: Path) -> None:
     page, table = sa.select(service_requests).limit(100), sa.select(service_requests).limit(1_000)
     published = PublishedFile(own_file)
-    with published.reading() as release, at_once():
+    with published.reading() as release, statement_budget():
         for _ in range(100):
             assert release.rows(page)
         for question in (table, sa.select(service_requests).order_by(service_requests.c.days_to_update)):
