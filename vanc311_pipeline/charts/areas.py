@@ -3,6 +3,7 @@
 A map never shows raw counts: large areas would shout. Ratios around 1 are on a diverging scale, so that 1 is the middle.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,16 +12,18 @@ import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure
-from vanc311_pipeline.registry import METRICS, State
+from vanc311_pipeline.charts.comparison import MEANING, NOTHING_TO_COMPARE, SHOWN
+from vanc311_pipeline.charts.figure import Figure, tip
+from vanc311_pipeline.registry import State
 
-DIVERGING = ["#5e3c99", "#b2abd2", "#f7f7f7", "#fdb863", "#e66101"]
 LIMITS = [0.67, 0.87, 1.15, 1.5]
 CLASSES = ["below 0.67", "0.67 to 0.87", "0.87 to 1.15", "1.15 to 1.5", "above 1.5"]
 WITHHELD = "too few"
-GREY = "#8c959f"
+COLOURS = dict(
+    zip([*CLASSES, WITHHELD], ["#5e3c99", "#b2abd2", "#f7f7f7", "#fdb863", "#e66101", "#8c959f"], strict=True)
+)
 DECIMALS = 4
-MAP_HEIGHT, ROW = 330, 17
+MAP_HEIGHT = 330
 
 
 def area_map(
@@ -42,28 +45,23 @@ def area_map(
     joined = rows.merge(volumes, on="local_area", how="left").sort_values("volume", ascending=False, ignore_index=True)
     located = int(joined["volume"].sum())
     without = (everything - located) / everything if everything else None
-    joined["class"] = [
-        WITHHELD if state != State.OK else CLASSES[sum(ratio > limit for limit in LIMITS)]
-        for state, ratio in zip(joined["state"], joined["ratio"], strict=True)
-    ]
+    classes = pd.cut(joined["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)
+    joined["class"] = classes.where(joined["state"] == State.OK, WITHHELD)
     joined["link"] = joined["local_area"].map(dict(links))
     pointed = {"param": "area", "empty": False}
-    shown = [name for name in [*CLASSES, WITHHELD] if name in set(joined["class"])]
+    shown = {name: colour for name, colour in COLOURS.items() if name in set(joined["class"])}
     colour = alt.Color(
         "class:N",
         title="observed / expected",
-        scale=alt.Scale(
-            domain=shown,
-            range=[dict(zip([*CLASSES, WITHHELD], [*DIVERGING, GREY], strict=True))[name] for name in shown],
-        ),
+        scale=alt.Scale(domain=list(shown), range=list(shown.values())),
         legend=alt.Legend(columns=3, orient="top"),
     )
     tooltip = [
-        alt.Tooltip("local_area:N", title="area"),
-        alt.Tooltip("volume:Q", format=",", title="requests"),
-        alt.Tooltip("ratio:Q", format=".2f", title="observed / expected"),
-        alt.Tooltip("n:Q", format=",", title="n"),
-        alt.Tooltip("finding:N", title="against the city"),
+        tip("local_area:N", title="area"),
+        tip("volume:Q", ",", "requests"),
+        tip("ratio:Q", ".2f", "observed / expected"),
+        tip("n:Q", ",", "n"),
+        tip("finding:N", title="against the city"),
     ]
     shapes = (
         alt.Chart(alt.InlineData(values=_features(joined, outlines)))
@@ -90,28 +88,14 @@ def area_map(
         )
         .properties(name="bars", width=200, height=MAP_HEIGHT)
     )
-    found = joined[(joined["state"] == State.OK) & (joined["finding"] != "not distinguishable")]
     return Figure(
         "map",
-        finding(joined, found),
+        finding(joined),
         f"Colour: requests still open after 30 days by what the city's rates give for the same types; "
         f"1 is as in the whole city, pale: within chance. Bars: requests, n = {words.whole(located)} with a local area; "
-        f"{words.percent(without)} of all requests have none and are not on the map. As of {words.day(rows['as_of'].iloc[0])}.",
-        f"{METRICS['ratio'].title}: {METRICS['ratio'].meaning}. Areas are compared with the city, not with each other.",
-        joined[
-            [
-                "local_area",
-                "volume",
-                "n",
-                "observed",
-                "expected",
-                "ratio",
-                "ratio_low",
-                "ratio_high",
-                "finding",
-                "state",
-            ]
-        ],
+        f"{words.percent(without)} of all requests have none and are not on the map. {words.as_of(rows)}",
+        MEANING,
+        joined[["local_area", "volume", *SHOWN]],
         _linked(shapes, bars),
         height=None,
     )
@@ -124,18 +108,20 @@ def _linked(shapes: alt.Chart, bars: alt.Chart) -> alt.HConcatChart:
     return alt.hconcat(shapes, bars, spacing=24, params=[both])
 
 
-def finding(rows: pd.DataFrame, found: pd.DataFrame) -> str:
+def finding(rows: pd.DataFrame) -> str:
     """Which areas differ from the city beyond chance."""
-    if not (rows["state"] == State.OK).any():
-        return "No area has requests enough for a comparison."
-    if found.empty:
+    known = rows[rows["state"] == State.OK]
+    if known.empty:
+        return NOTHING_TO_COMPARE
+    more, fewer = (known.loc[known["finding"] == which, "local_area"].tolist() for which in ("more", "fewer"))
+    if not (more or fewer):
         return "No area differs distinguishably from the city, given what is reported in each."
-    more, fewer = (found.loc[found["finding"] == which, "local_area"].tolist() for which in ("more", "fewer"))
     still_open = "requests are still open after 30 days in"
-    if not (more and fewer):
-        which, names = ("more", more) if more else ("fewer", fewer)
-        return f"Given what is reported in each area, {which} {still_open} {words.listed(names)} than city-wide."
-    return f"Given what is reported in each area, more {still_open} {words.listed(more)}, and fewer in {words.listed(fewer)}, than city-wide."
+    if more and fewer:
+        differences = f"more {still_open} {words.listed(more)}, and fewer in {words.listed(fewer)},"
+    else:
+        differences = f"{'more' if more else 'fewer'} {still_open} {words.listed(more or fewer)}"
+    return f"Given what is reported in each area, {differences} than city-wide."
 
 
 def _features(rows: pd.DataFrame, outlines: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -143,11 +129,7 @@ def _features(rows: pd.DataFrame, outlines: Mapping[str, Mapping[str, Any]]) -> 
     kept = ["local_area", "volume", "ratio", "n", "finding", "class", "link"]
     records = rows[kept].astype(object).where(rows[kept].notna(), None).to_dict("records")
     return [
-        {
-            "type": "Feature",
-            "geometry": _rounded(outlines[str(row["local_area"])]),
-            **{str(k): v for k, v in row.items()},
-        }
+        {"type": "Feature", "geometry": _rounded(outlines[row["local_area"]])} | {str(k): v for k, v in row.items()}
         for row in records
         if row["local_area"] in outlines
     ]
@@ -163,9 +145,9 @@ def _rounded(geometry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wound(rings: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:
-    made = []
+    wound = []
     for place, ring in enumerate(rings):
         points = [[round(x, DECIMALS), round(y, DECIMALS)] for x, y, *_ in ring]
         turn = sum((b[0] - a[0]) * (b[1] + a[1]) for a, b in pairwise(points))
-        made.append(points if (turn > 0) == (place == 0) else points[::-1])
-    return made
+        wound.append(points if (turn > 0) == (place == 0) else points[::-1])
+    return wound

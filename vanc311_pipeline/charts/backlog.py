@@ -4,13 +4,13 @@ import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.charts.figure import Figure, counts, tip
 from vanc311_pipeline.registry import METRICS
 
 YEAR_DAYS = 365
 
 
-def through_time(rows: pd.DataFrame, whom: str) -> Figure:
+def through_time(rows: pd.DataFrame, group: str) -> Figure:
     """Requests open at the end of each day, from the day on which the record is long enough.
 
     Args:
@@ -20,8 +20,8 @@ def through_time(rows: pd.DataFrame, whom: str) -> Figure:
     known = whole[whole["understated"] == "no"]
     base = alt.Chart(known).encode(
         alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True, tickCount=8, grid=False)),
-        alt.Y("backlog:Q", title="open requests", axis=alt.Axis(format=",d", tickCount=5)),
-        tooltip=[alt.Tooltip("day:T", format="%d %B %Y"), alt.Tooltip("backlog:Q", format=",", title="open")],
+        alt.Y("backlog:Q", title="open requests", axis=counts()),
+        tooltip=[tip("day:T", "%d %B %Y"), tip("backlog:Q", ",", "open")],
     )
     chart = alt.layer(
         base.mark_line(strokeDash=[3, 3], strokeWidth=1.2),
@@ -33,8 +33,8 @@ def through_time(rows: pd.DataFrame, whom: str) -> Figure:
     return Figure(
         "backlog",
         _change(known),
-        f"{whom}. {METRICS['backlog'].title}: {METRICS['backlog'].meaning}.",
-        f"{METRICS['backlog'].title}: {METRICS['backlog'].meaning}.",
+        f"{group}. {METRICS['backlog'].definition}",
+        METRICS["backlog"].definition,
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
         chart,
         empty=known.empty,
@@ -51,14 +51,12 @@ def _change(known: pd.DataFrame) -> str:
         return f"{now}."
     before = known.iloc[-1 - YEAR_DAYS]["backlog"]
     more = last["backlog"] - before
-    return (
-        f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than a year before."
-        if more
-        else f"{now}, as a year before."
-    )
+    if not more:
+        return f"{now}, as a year before."
+    return f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than a year before."
 
 
-def by_age(rows: pd.DataFrame, whom: str) -> Figure:
+def by_age(rows: pd.DataFrame, group: str) -> Figure:
     """The open requests in bands of age.
 
     Args:
@@ -66,35 +64,35 @@ def by_age(rows: pd.DataFrame, whom: str) -> Figure:
     """
     rows = rows.sort_values("band_order", ignore_index=True)
     shown = rows[(rows["band_order"] < len(rows)) | (rows["open_requests"] > 0)]
-    room = alt.Scale(
-        domain=[0, max(1.0, 1.15 * shown["open_requests"].max())], nice=False
-    )  # for the longest bar's label
+    longest = 1.15 * shown["open_requests"].max()  # with room for its label
     base = alt.Chart(shown).encode(
         alt.Y("age_band:N", sort=list(shown["age_band"]), title="days open"),
-        alt.X("open_requests:Q", title="open requests", axis=alt.Axis(format=",d", tickCount=5), scale=room),
-        tooltip=[
-            "age_band:N",
-            alt.Tooltip("open_requests:Q", format=","),
-            alt.Tooltip("share_of_open:Q", format=".1%"),
-        ],
+        alt.X(
+            "open_requests:Q",
+            title="open requests",
+            axis=counts(),
+            scale=alt.Scale(domain=[0, max(1.0, longest)], nice=False),
+        ),
+        tooltip=["age_band:N", tip("open_requests:Q", ","), tip("share_of_open:Q", ".1%")],
     )
     label = base.mark_text(align="left", dx=4).encode(alt.Text("open_requests:Q", format=","))
     total = int(rows["open_requests"].sum())
     oldest = rows.loc[rows["age_band"] == "over 365", "open_requests"].sum()
     static = int(rows["n_static"].sum())
+    finding = "No request is open."
+    if total:
+        share = words.percent(oldest / total)
+        finding = (
+            f"{words.whole(oldest)} of the {words.whole(total)} open requests ({share}) have been open for over a year."
+        )
+    note = f"{words.whole(static)} of them were opened before 2022-08-17: whether they are still open is not known."
     return Figure(
         "backlog-by-age",
-        f"{words.whole(oldest)} of the {words.whole(total)} open requests ({words.percent(oldest / total)}) have been open for over a year."
-        if total
-        else "No request is open.",
-        f"{whom}. n = {words.requests(total)} with status Open. As of {words.day(rows['as_of'].iloc[0])}.",
-        f"{METRICS['open_requests'].title}: {METRICS['open_requests'].meaning}.",
+        finding,
+        f"{group}. n = {words.requests(total)} with status Open. {words.as_of(rows)}",
+        METRICS["open_requests"].definition,
         rows[["age_band", "open_requests", "located", "n_static", "share_of_open"]],
         alt.layer(base.mark_bar(), label),
         height=190,
-        notes=(
-            f"{words.whole(static)} of them were opened before 2022-08-17: whether they are still open is not known.",
-        )
-        if static
-        else (),
+        notes=(note,) if static else (),
     )

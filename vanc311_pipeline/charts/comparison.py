@@ -4,9 +4,12 @@ import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.charts.figure import Figure, tip
 from vanc311_pipeline.registry import METRICS, State
 
+MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
+SHOWN = ["n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "finding", "state"]
+NOTHING_TO_COMPARE = "No area has requests enough for a comparison."
 _MEANS = {
     "open_after_30_days": (
         "open after 30 days",
@@ -32,10 +35,8 @@ def areas(rows: pd.DataFrame) -> Figure:
         names,
         tooltip=[
             "local_area:N",
-            alt.Tooltip("ratio:Q", format=".2f"),
-            alt.Tooltip("ratio_low:Q", format=".2f"),
-            alt.Tooltip("ratio_high:Q", format=".2f"),
-            alt.Tooltip("n:Q", format=","),
+            *(tip(f"{name}:Q", ".2f") for name in ("ratio", "ratio_low", "ratio_high")),
+            tip("n:Q", ","),
             "finding:N",
         ],
     )
@@ -58,16 +59,14 @@ def areas(rows: pd.DataFrame) -> Figure:
     )
     one = alt.Chart(pd.DataFrame({"city": [1.0]})).mark_rule(strokeDash=[4, 3]).encode(alt.X("city:Q", scale=scale))
     withheld = rows.loc[rows["state"] != State.OK, "local_area"].tolist()
-    found = known[known["finding"] != "not distinguishable"]
+    distinct = known[known["finding"] != "not distinguishable"]
     return Figure(
         f"areas-{measure.replace('_', '-')}",
-        f"{_those(found)} from the city, given what is reported in each."
-        if len(known)
-        else "No area has requests enough for a comparison.",
+        f"{_those(distinct)} from the city, given what is reported in each." if len(known) else NOTHING_TO_COMPARE,
         f"Ratio above 1: {above}. n = {words.requests(rows['n'].sum())} with a local area. Bars: where chance alone puts 99.8 %; "
-        f"lines: 95 % intervals. As of {words.day(rows['as_of'].iloc[0])}.",
-        f"{METRICS['ratio'].title}: {METRICS['ratio'].meaning}. Areas are compared with the city, not with each other.",
-        rows[["local_area", "n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "finding", "state"]],
+        f"lines: 95 % intervals. {words.as_of(rows)}",
+        MEANING,
+        rows[["local_area", *SHOWN]],
         alt.layer(funnel, one, limits, dots),
         height=470,
         empty=known.empty,
@@ -82,8 +81,9 @@ def _domain(known: pd.DataFrame) -> list[float]:
     return [min([0.5, *limits]), max([2.0, *limits])]
 
 
-def _those(found: pd.DataFrame) -> str:
-    if found.empty:
+def _those(distinct: pd.DataFrame) -> str:
+    if distinct.empty:
         return "No area differs distinguishably"
-    names = [f"{area} ({words.ratio(value)})" for area, value in zip(found["local_area"], found["ratio"], strict=True)]
+    ratios = distinct.set_index("local_area")["ratio"]
+    names = [f"{area} ({words.ratio(ratio)})" for area, ratio in ratios.items()]
     return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"

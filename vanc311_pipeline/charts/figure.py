@@ -1,6 +1,7 @@
 """A figure: a chart with its sentence, its note, its definition and its rows; and its specification, SVG and PNG."""
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any, Literal
 
 import altair as alt
@@ -99,9 +100,20 @@ def _drawable(part: Any) -> Any:
 
 def _lines(text: str, share: float = 1) -> list[str]:
     """A text in lines that fit the picture."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + len(word) + 1 > LINE_CHARACTERS * share:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
+    return wrap(text, int(LINE_CHARACTERS * share), break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def tip(shorthand: str, format: str | None = None, title: str | None = None) -> alt.Tooltip:
+    """A line of what is shown when a mark is pointed at."""
+    given = {"format": format, "title": title}
+    return alt.Tooltip(shorthand, **{name: value for name, value in given.items() if value})  # type: ignore[arg-type]
+
+
+def counts() -> alt.Axis:
+    """An axis of whole numbers."""
+    return alt.Axis(format=",d", tickCount=5)
+
+
+def shares() -> alt.Axis:
+    """An axis of percentages."""
+    return alt.Axis(format="%", tickCount=5)

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.charts.figure import Figure, counts, shares, tip
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
@@ -12,24 +12,24 @@ _LABELS = 8
 _STEPS = (1, 2, 3, 6, 12, 24)
 
 
-def opened_and_closed(rows: pd.DataFrame, whom: str) -> Figure:
+def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     """Two lines: requests opened, and requests closed, in each month.
 
     Args:
         rows: of `monthly_series`, of one group.
     """
     rows = rows.sort_values("month", ignore_index=True)
-    settled = rows[rows["provisional"] == "no"]
+    complete = rows[rows["provisional"] == "no"]
     long = rows.melt(["month", "provisional"], ["opened", "closed_in"], "which", "requests")
     long["which"] = long["which"].map({"opened": "opened", "closed_in": "closed"})
     base = alt.Chart(long).encode(
         _month(len(rows)),
-        alt.Y("requests:Q", title="requests a month", axis=alt.Axis(format=",d", tickCount=5)),
+        alt.Y("requests:Q", title="requests a month", axis=counts()),
         alt.Color("which:N", sort=["opened", "closed"], title=None),
-        tooltip=[alt.Tooltip("month:T", format="%B %Y"), "which:N", alt.Tooltip("requests:Q", format=",")],
+        tooltip=[tip("month:T", "%B %Y"), "which:N", tip("requests:Q", ",")],
     )
-    layers = [base.transform_filter(alt.datum.provisional == "no").mark_line()] * bool(len(settled))
-    if len(settled) < len(rows):
+    layers = [base.transform_filter(alt.datum.provisional == "no").mark_line()] * bool(len(complete))
+    if len(complete) < len(rows):
         hollow = base.mark_point(filled=False, fill=None, size=30)
         layers = [
             base.mark_line(strokeDash=[3, 3], strokeWidth=1.5),
@@ -38,39 +38,37 @@ def opened_and_closed(rows: pd.DataFrame, whom: str) -> Figure:
         ]
     return Figure(
         "opened-and-closed",
-        _of_last_month(settled),
-        f"{whom}. Opened and closed in a month are different requests. {_as_of(rows)}",
-        f"{METRICS['opened'].title}: {METRICS['opened'].meaning}. {METRICS['closed_in'].title}: {METRICS['closed_in'].meaning}.",
+        _of_last_month(complete),
+        f"{group}. Opened and closed in a month are different requests. {words.as_of(rows)}",
+        f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
         alt.layer(*layers) if layers else base.mark_line(),
-        notes=(PROVISIONAL,) if len(settled) < len(rows) else (),
+        notes=(PROVISIONAL,) if len(complete) < len(rows) else (),
     )
 
 
-def closed_within(rows: pd.DataFrame, whom: str, days: int = 30) -> Figure:
+def closed_within(rows: pd.DataFrame, group: str, days: int = 30) -> Figure:
     """The share of each month's requests closed within so many days, with its interval; only of months that had the time."""
     share, n, state = f"share_{days}", f"n_{days}", f"share_{days}_state"
     rows = rows.sort_values("month", ignore_index=True)
     known = rows[rows[state] == State.OK]
     drawn = rows[(rows["month"] >= known["month"].min()) & (rows["month"] <= known["month"].max())]
-    axis = alt.Axis(format="%", tickCount=5)
     base = alt.Chart(drawn).encode(
         _month(len(drawn)),
         tooltip=[
-            alt.Tooltip("month:T", format="%B %Y"),
-            alt.Tooltip(f"{share}:Q", format=".1%", title=f"closed within {days} days"),
-            alt.Tooltip(f"{n}:Q", format=",", title="n"),
+            tip("month:T", "%B %Y"),
+            tip(f"{share}:Q", ".1%", f"closed within {days} days"),
+            tip(f"{n}:Q", ",", "n"),
         ],
     )
     scale = alt.Scale(domain=_domain(known, share), nice=False, zero=False)
     limits = {
-        "y": alt.Y(f"{share}_low:Q", title=f"closed within {days} days", axis=axis, scale=scale),
+        "y": alt.Y(f"{share}_low:Q", title=f"closed within {days} days", axis=shares(), scale=scale),
         "y2": f"{share}_high:Q",
     }
     line = alt.Y(f"{share}:Q", scale=scale)
     chart = alt.layer(base.mark_area(style="band").encode(**limits), base.mark_line(point=True).encode(line))
-    waiting = int((rows[state] == State.IMMATURE).sum())
-    few = int((rows[state] == State.TOO_FEW).sum())
+    waiting, few = ((rows[state] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
     notes = [f"Not shown: {waiting} months whose youngest requests are not yet {days} days old"] * bool(waiting)
     notes += [f"{few} months with fewer than {MINIMUM_N} requests"] * bool(few)
     finding = f"No month has {MINIMUM_N} requests that are {days} days old."
@@ -83,8 +81,8 @@ def closed_within(rows: pd.DataFrame, whom: str, days: int = 30) -> Figure:
     return Figure(
         f"closed-within-{days}-days",
         finding,
-        f"{whom}, by month of opening, with 95 % intervals. {_as_of(rows)}",
-        f"{METRICS[share].title}: {METRICS[share].meaning}.",
+        f"{group}, by month of opening, with 95 % intervals. {words.as_of(rows)}",
+        METRICS[share].definition,
         rows[["month", n, f"within_{days}", share, f"{share}_low", f"{share}_high", state]],
         chart,
         empty=known.empty,
@@ -106,15 +104,11 @@ def _domain(known: pd.DataFrame, share: str) -> list[float]:
     return [max(0.0, float(known[f"{share}_low"].min()) - 0.05), min(1.0, float(known[f"{share}_high"].max()) + 0.05)]
 
 
-def _of_last_month(settled: pd.DataFrame) -> str:
-    if settled.empty:
+def _of_last_month(complete: pd.DataFrame) -> str:
+    if complete.empty:
         return "No whole month is settled yet."
-    last = settled.iloc[-1]
+    last = complete.iloc[-1]
     return (
         f"In {words.month(last['month'])}, {words.requests(last['opened'])} were opened and "
         f"{words.whole(last['closed_in'])} closed."
     )
-
-
-def _as_of(rows: pd.DataFrame) -> str:
-    return f"As of {words.day(rows['as_of'].iloc[0])}." if len(rows) else ""

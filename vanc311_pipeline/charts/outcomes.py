@@ -3,12 +3,12 @@
 import altair as alt
 import pandas as pd
 
-from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.charts import figure, words
+from vanc311_pipeline.charts.figure import Figure, tip
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
 
 
-def shares(rows: pd.DataFrame, whom: str) -> Figure:
+def shares(rows: pd.DataFrame, group: str) -> Figure:
     """The share of each outcome group among the closed requests, with its interval.
 
     Args:
@@ -18,18 +18,11 @@ def shares(rows: pd.DataFrame, whom: str) -> Figure:
     known = rows[rows["state"] == State.OK]
     base = alt.Chart(known).encode(
         alt.Y("outcome:N", sort=list(rows["outcome"]), title=None),
-        tooltip=[
-            "outcome:N",
-            alt.Tooltip("outcome_share:Q", format=".1%", title="share"),
-            alt.Tooltip("closed_as:Q", format=",", title="closed so"),
-        ],
+        tooltip=["outcome:N", tip("outcome_share:Q", ".1%", "share"), tip("closed_as:Q", ",", "closed so")],
     )
-    room = alt.Scale(
-        domain=[0, 1.2 * known["outcome_share_high"].max()], nice=False
-    )  # for the label of the longest bar
-    share = alt.X(
-        "outcome_share:Q", title="share of the closed requests", axis=alt.Axis(format="%", tickCount=5), scale=room
-    )
+    longest = 1.2 * known["outcome_share_high"].max()  # with room for its label
+    scale = alt.Scale(domain=[0, longest], nice=False)
+    share = alt.X("outcome_share:Q", title="share of the closed requests", axis=figure.shares(), scale=scale)
     limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("outcome_share_low:Q"), alt.X2("outcome_share_high:Q"))
     label = base.mark_text(align="left", dx=6).encode(
         alt.X("outcome_share_high:Q"), alt.Text("outcome_share:Q", format=".1%")
@@ -38,9 +31,9 @@ def shares(rows: pd.DataFrame, whom: str) -> Figure:
     return Figure(
         "outcomes",
         _largest(known, closed),
-        f"{whom}, opened {words.period(str(rows['period'].iloc[0]))}; n = {words.requests(closed)} closed, "
-        f"{words.whole(still_open)} still open. 95 % intervals. As of {words.day(rows['as_of'].iloc[0])}.",
-        f"{METRICS['outcome_share'].title}: {METRICS['outcome_share'].meaning}. Closed does not mean fixed; the groups are our "
+        f"{group}, opened {words.period(str(rows['period'].iloc[0]))}; n = {words.requests(closed)} closed, "
+        f"{words.whole(still_open)} still open. 95 % intervals. {words.as_of(rows)}",
+        f"{METRICS['outcome_share'].definition} Closed does not mean fixed; the groups are our "
         "reading of the city's reasons.",
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
         alt.layer(base.mark_bar().encode(share), limits, label),

@@ -7,14 +7,14 @@ import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.charts.figure import Figure, shares, tip
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, STATES, State
 
 SHOWN_DAYS = 365
 THIN_BELOW = 10
 
 
-def curve(rows: pd.DataFrame, summary: Mapping[str, Any], whom: str) -> Figure:
+def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:
     """The share still open after each day, as steps with its 95 % interval; thin where fewer than 10 are followed.
 
     Args:
@@ -28,17 +28,16 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], whom: str) -> Figure:
         scale=alt.Scale(type="sqrt", nice=False),
         axis=alt.Axis(values=[0, 1, 3, 7, 14, 30, 60, 90, 180, 365], grid=False, labelOverlap=True, format="d"),
     )
-    share = alt.Axis(format="%", tickCount=5)
     base = alt.Chart(rows).encode(
         day,
         tooltip=[
-            alt.Tooltip("day:Q", title="days after opening"),
-            alt.Tooltip("open_share:Q", format=".1%", title="still open"),
-            alt.Tooltip("at_risk:Q", format=",", title="followed so long"),
+            tip("day:Q", title="days after opening"),
+            tip("open_share:Q", ".1%", "still open"),
+            tip("at_risk:Q", ",", "followed so long"),
         ],
     )
     band = base.mark_area(style="band", interpolate="step-after").encode(
-        alt.Y("open_share_low:Q", title="still open", axis=share, scale=alt.Scale(domain=[0, 1])),
+        alt.Y("open_share_low:Q", title="still open", axis=shares(), scale=alt.Scale(domain=[0, 1])),
         alt.Y2("open_share_high:Q"),
     )
     thin = base.mark_line(interpolate="step-after", strokeWidth=1, strokeDash=[3, 3]).encode(alt.Y("open_share:Q"))
@@ -46,9 +45,9 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], whom: str) -> Figure:
     return Figure(
         "time-to-close",
         finding(summary),
-        f"{whom}, opened {words.period(summary['period'])}; n = {words.whole(summary['n'])}, of which "
+        f"{group}, opened {words.period(summary['period'])}; n = {words.whole(summary['n'])}, of which "
         f"{words.whole(summary['still_open'])} are still open. 95 % interval. As of {words.day(summary['as_of'])}.",
-        f"{METRICS['open_share'].title}: {METRICS['open_share'].meaning}. Closed does not mean fixed.",
+        f"{METRICS['open_share'].definition} Closed does not mean fixed.",
         rows[["day", "at_risk", "closed_by", "open_share", "open_share_low", "open_share_high"]],
         alt.layer(band, thin, line),
         notes=_notes(summary),
@@ -77,5 +76,5 @@ def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
         "closed before they were opened": summary["n_negative"],
         "closed without a date": summary["n_closed_without_date"],
     }
-    said = [f"{words.whole(number)} {why}" for why, number in left_out.items() if number]
-    return (f"Left out: {', '.join(said)}.",) if said else ()
+    reasons = [f"{words.whole(number)} {why}" for why, number in left_out.items() if number]
+    return (f"Left out: {', '.join(reasons)}.",) if reasons else ()

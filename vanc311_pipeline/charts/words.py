@@ -61,7 +61,12 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def whom(scope: str, local_area: str | None, issue_type: str | None, department: str | None = None) -> str:
+def as_of(rows: pd.DataFrame) -> str:
+    """The day that rows of a statistic are as of, as a sentence."""
+    return f"As of {day(rows['as_of'].iloc[0])}." if len(rows) else ""
+
+
+def group_name(scope: str, local_area: str | None, issue_type: str | None, department: str | None = None) -> str:
     """A group, named: Kitsilano, Pothole Case in Kitsilano, all of Vancouver."""
     place = local_area or {"all": "", "located": "with a local area", "unlocated": "without a local area"}[scope]
     what = issue_type or department

@@ -20,28 +20,26 @@ Draw = Callable[[Release, View], Figure | None]
 """The figure of a view; None if there is nothing to draw."""
 
 
-def frame(release: Release, question: sa.Select[Any]) -> pd.DataFrame:
-    """An answer as a frame."""
-    rows = release.rows(question)
-    return pd.DataFrame([tuple(row) for row in rows], columns=[str(column.key) for column in question.selected_columns])
+def records(release: Release, question: sa.Select[Any]) -> list[dict[str, Any]]:
+    """An answer as dictionaries."""
+    return [dict(row._mapping) for row in release.rows(question)]
 
 
-def rows_of(release: Release, view: View, table: sa.Table, **equal: str) -> pd.DataFrame:
-    """The rows of a table that are about a view; none where the release has no such level."""
+def _records(release: Release, group: Group, table: sa.Table, **equal: str) -> list[dict[str, Any]]:
     try:
-        listing = of_group(release, table, view.group(release), scope=view.counted, **equal)
+        return records(release, of_group(release, table, group, **equal).question)
     except NoSuchGroup:
-        return pd.DataFrame(columns=[column.name for column in table.columns])
-    return frame(release, listing.question)
+        return []
+
+
+def records_of(release: Release, view: View, table: sa.Table, **equal: str) -> list[dict[str, Any]]:
+    """The rows of a table that are about a view; none where the release has no such level."""
+    return _records(release, view.group(release), table, scope=view.counted, **equal)
 
 
 def summaries_of(release: Release, view: View, group: Group, scope: str) -> list[dict[str, Any]]:
     """The rows of `time_to_close` about a group, opened in a view's period; none where the release has no such level."""
-    try:
-        listing = of_group(release, schema.time_to_close, group, scope=scope, period=view.period)
-    except NoSuchGroup:
-        return []
-    return [dict(row._mapping) for row in release.rows(listing.question)]
+    return _records(release, group, schema.time_to_close, scope=scope, period=view.period)
 
 
 def summary_of(release: Release, view: View) -> dict[str, Any]:
@@ -61,29 +59,29 @@ def without_requests(release: Release, view: View) -> dict[str, Any]:
 def _series(
     draw: Callable[[pd.DataFrame, str], Figure], table: sa.Table, by_period: bool, release: Release, view: View
 ) -> Figure | None:
-    rows = rows_of(release, view, table, **({"period": view.period} if by_period else {}))
-    return draw(rows, view.whom) if len(rows) else None
+    rows = records_of(release, view, table, **({"period": view.period} if by_period else {}))
+    return draw(pd.DataFrame(rows), view.group_name) if rows else None
 
 
 def _curve(release: Release, view: View) -> Figure | None:
-    rows = rows_of(release, view, schema.time_to_close_curves, period=view.period)
-    return timing.curve(rows, summary_of(release, view), view.whom) if len(rows) else None
+    rows = records_of(release, view, schema.time_to_close_curves, period=view.period)
+    return timing.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name) if rows else None
 
 
-def _compared(release: Release, measure: str) -> pd.DataFrame:
+def _compared(release: Release, measure: str) -> list[dict[str, Any]]:
     table = schema.area_comparison
-    return frame(release, sa.select(table).where(table.c.measure == measure))
+    return records(release, sa.select(table).where(table.c.measure == measure))
 
 
 def _areas(measure: str, release: Release, view: View) -> Figure | None:
     del view
     rows = _compared(release, measure)
-    return comparison.areas(rows) if len(rows) else None
+    return comparison.areas(pd.DataFrame(rows)) if rows else None
 
 
 def _map(release: Release, view: View) -> Figure | None:
     rows = _compared(release, "open_after_30_days")
-    if rows.empty:
+    if not rows:
         return None
     known = outlines(release)
     volumes = pd.DataFrame([{"local_area": about["local_area"], "volume": about["volume"]} for about, _ in known])
@@ -91,28 +89,21 @@ def _map(release: Release, view: View) -> Figure | None:
     city = schema.metrics_citywide.c
     [everything] = release.scalars(sa.select(city.volume).where(city.scope == "all"))
     links = {name: view.but(area=name, issue=None).url for name in shapes}
-    return areas.area_map(rows, volumes, everything, shapes, links)
+    return areas.area_map(pd.DataFrame(rows), volumes, everything, shapes, links)
 
+
+LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
 
 FIGURES: dict[str, tuple[Draw, tuple[str, ...]]] = {
-    "opened-and-closed": (
-        partial(_series, monthly.opened_and_closed, schema.monthly_series, False),
-        ("citywide", "neighbourhood", "issue", "hyper_local"),
-    ),
-    "time-to-close": (_curve, ("citywide", "neighbourhood", "issue", "hyper_local")),
-    "map": (_map, ("citywide",)),
-    "closed-within-30-days": (
-        partial(_series, monthly.closed_within, schema.monthly_series, False),
-        ("citywide", "neighbourhood", "issue", "hyper_local"),
-    ),
-    "backlog": (partial(_series, backlog.through_time, schema.backlog_daily, False), ("citywide", "neighbourhood")),
-    "backlog-by-age": (
-        partial(_series, backlog.by_age, schema.backlog_by_age, False),
-        ("citywide", "neighbourhood", "issue"),
-    ),
-    "outcomes": (partial(_series, outcomes.shares, schema.outcomes, True), ("citywide", "neighbourhood", "issue")),
-    "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), ("citywide",)),
-    "areas-closings": (partial(_areas, "closings"), ("citywide",)),
+    "opened-and-closed": (partial(_series, monthly.opened_and_closed, schema.monthly_series, False), LEVELS),
+    "time-to-close": (_curve, LEVELS),
+    "map": (_map, LEVELS[:1]),
+    "closed-within-30-days": (partial(_series, monthly.closed_within, schema.monthly_series, False), LEVELS),
+    "backlog": (partial(_series, backlog.through_time, schema.backlog_daily, False), LEVELS[:2]),
+    "backlog-by-age": (partial(_series, backlog.by_age, schema.backlog_by_age, False), LEVELS[:3]),
+    "outcomes": (partial(_series, outcomes.shares, schema.outcomes, True), LEVELS[:3]),
+    "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), LEVELS[:1]),
+    "areas-closings": (partial(_areas, "closings"), LEVELS[:1]),
 }
 """Each figure by name, in the order of the page, and the levels that it is drawn for."""
 

@@ -10,7 +10,7 @@ from dateutil.relativedelta import relativedelta
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.timing import finding
-from vanc311_pipeline.dashboard.figures import rows_of, summary_of
+from vanc311_pipeline.dashboard.figures import records, records_of, summary_of
 from vanc311_pipeline.dashboard.view import EVER, View
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import METRICS, State
@@ -57,13 +57,11 @@ class Days:
         return Days(self.first - year, self.last - year)
 
     def __str__(self) -> str:
-        first = f"{self.first.day} {self.first:%B}" + (
-            f" {self.first.year}" if self.first.year != self.last.year else ""
-        )
-        return f"{first} to {self.last.day} {self.last:%B %Y}"
+        year = f" {self.first.year}" if self.first.year != self.last.year else ""
+        return f"{self.first.day} {self.first:%B}{year} to {self.last.day} {self.last:%B %Y}"
 
 
-def settled_days(release: Release) -> Days:
+def complete_days(release: Release) -> Days:
     """The last 30 days that late entries no longer move."""
     last = date.fromisoformat(release.about["as_of"]) - timedelta(days=PROVISIONAL_DAYS)
     return Days(last - timedelta(days=CARD_DAYS - 1), last)
@@ -76,7 +74,7 @@ def value_or_why(value: float | None, state: str) -> str:
 
 def cards(release: Release, view: View) -> list[Card]:
     """Open now, opened, closed, and the usual time to close."""
-    days = settled_days(release)
+    days = complete_days(release)
     summary, ever = summary_of(release, view), summary_of(release, view.but(period=EVER))
     city = summary_of(release, view.but(area=None)) if view.level == "hyper_local" else None
     waiting = int(_count(release, view, service_requests.c.status == sa.literal_column("'Open'")))
@@ -95,15 +93,17 @@ def cards(release: Release, view: View) -> list[Card]:
 
 def _usual_time(name: str, summary: dict[str, Any], city: dict[str, Any] | None) -> Card:
     label = {"median": "half are closed within", "p90": "nine in ten are closed within"}[name]
-    low, high = (summary[f"{name}_{limit}"] for limit in ("low", "high"))
+    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
     note = f"opened {words.period(summary['period'])}, n = {words.whole(summary['n'])}, still open {words.whole(summary['still_open'])}"
     if summary[f"{name}_state"] == State.OK:
-        note += f"; 95 % interval {words.whole(low)} to {words.whole(high) if words.whole(high) != words.NOTHING else 'not reached'}"
+        note += f"; 95 % interval {words.whole(low)} to {'not reached' if high is None else words.whole(high)}"
     if city:
-        note += (
-            f"; city-wide: {value_or_why(city[f'{name}_days'], city[f'{name}_state'])}, n = {words.whole(city['n'])}"
-        )
-    return Card(label, value_or_why(summary[f"{name}_days"], summary[f"{name}_state"]), note, f"{name}_days")
+        note += f"; city-wide: {_value(name, city)}, n = {words.whole(city['n'])}"
+    return Card(label, _value(name, summary), note, f"{name}_days")
+
+
+def _value(name: str, summary: dict[str, Any]) -> str:
+    return value_or_why(summary[f"{name}_days"], summary[f"{name}_state"])
 
 
 def _compared(label: str, metric: str, release: Release, view: View, days: Days) -> Card:
@@ -117,12 +117,12 @@ def change(now: int, before: int | None) -> str:
     """More or fewer than a year before, in words and not by colour."""
     if before is None:
         return "the record does not cover the same days a year before"
-    said = f"{words.whole(before)} in the same days a year before"
+    year_before = f"{words.whole(before)} in the same days a year before"
     if now == before:
-        return f"as many as {said}"
+        return f"as many as {year_before}"
     direction = "▲ more" if now > before else "▼ fewer"
     share = f" by {words.percent(abs(now - before) / before)}" if before >= 30 else ""
-    return f"{direction}{share} than the {said}"
+    return f"{direction}{share} than the {year_before}"
 
 
 def _moved(release: Release, view: View, metric: str, days: Days) -> int:
@@ -131,20 +131,19 @@ def _moved(release: Release, view: View, metric: str, days: Days) -> int:
     if metric == "opened":
         return _count(release, view, table.opened_on.between(first, last))
     if view.level in ("citywide", "neighbourhood"):
-        daily = rows_of(release, view, schema.backlog_daily)
-        return int(daily.loc[daily["day"].between(first, last), "closed_in"].sum())
-    left = sa.func.max(table.closed_on, table.opened_on)
-    return _count(release, view, table.status == "Close", table.closed_on.is_not(None), left.between(first, last))
+        daily = records_of(release, view, schema.backlog_daily)
+        return sum(row["closed_in"] for row in daily if first <= row["day"] <= last)
+    closed_on = sa.func.max(table.closed_on, table.opened_on)
+    return _count(release, view, table.status == "Close", table.closed_on.is_not(None), closed_on.between(first, last))
 
 
 def _count(release: Release, view: View, *where: sa.ColumnElement[bool]) -> int:
-    conditions = list(where)
+    question = sa.select(sa.func.count()).select_from(service_requests).where(*where)
     for column, name in ((service_requests.c.local_area, view.area), (service_requests.c.issue_type, view.issue)):
         if name is not None:
-            conditions.append(column == name)
+            question = question.where(column == name)
     if view.has_scopes and view.scope == "located":
-        conditions.append(service_requests.c.local_area.is_not(None))
-    question = sa.select(sa.func.count()).select_from(service_requests).where(*conditions)
+        question = question.where(service_requests.c.local_area.is_not(None))
     return int(release.scalars(question)[0])
 
 
@@ -156,10 +155,10 @@ def _first_day(release: Release) -> str:
 def lead(release: Release, view: View) -> str:
     """One sentence: what stands out, and as of when."""
     as_of = words.day(release.about["as_of"])
-    rows = rows_of(release, view, flow).to_dict("records") if view.level != "hyper_local" else []
+    rows = records_of(release, view, flow) if view.level != "hyper_local" else []
     if not rows:
         return f"As of {as_of}. {finding(summary_of(release, view))}"
-    row = rows[0]
+    [row] = rows
     moved = (
         f"in the 13 weeks to {words.day(row['weeks_to'])}, {words.whole(row['opened'])} requests were opened and "
         f"{words.whole(row['closed_in'])} closed"
@@ -186,6 +185,6 @@ def _most(release: Release, view: View, label: str) -> str:
         return ""
     order = flow.c.net.desc() if label == "growing" else flow.c.net
     question = sa.select(flow).where(flow.c.level == "issue", flow.c.scope == view.counted, flow.c.flow == label)
-    found = release.rows(question.order_by(order, flow.c.issue_type).limit(2))
-    named = words.listed([f"{row.issue_type} ({words.change(row.net)})" for row in found]) if found else ""
-    return f" Most of it: {named}." if named else ""
+    rows = records(release, question.order_by(order, flow.c.issue_type).limit(2))
+    issues = [f"{row['issue_type']} ({words.change(row['net'])})" for row in rows]
+    return f" Most of it: {words.listed(issues)}." if issues else ""

@@ -226,12 +226,12 @@ def _view_page(request: Request) -> Response:
 
 def _view(release: Release, view: View) -> dict[str, Any]:
     figures = [Shown(figure, view) for figure in all_figures(release, view)]
-    made = (
-        tables.waiting(release, view),
-        tables.against_the_city(release, view),
-        tables.breakdown(release, view),
-        tables.reported_more_or_less(release, view),
-        tables.newest_changes(release, view),
+    makers = (
+        tables.waiting,
+        tables.against_the_city,
+        tables.breakdown,
+        tables.reported_more_or_less,
+        tables.newest_changes,
     )
     return {
         "view": view,
@@ -239,7 +239,7 @@ def _view(release: Release, view: View) -> dict[str, Any]:
         "lead": numbers.lead(release, view),
         "cards": numbers.cards(release, view),
         "figures": figures,
-        "tables": [table for table in made if table],
+        "tables": [table for table in (make(release, view) for make in makers) if table],
         "choices": {kind: names(release, kind) for kind in ("area", "issue", "period")},
         "scopes": SCOPES,
         "page": "city",
@@ -274,7 +274,7 @@ def _figure_file(name: str, kind: str, request: Request) -> Response:
     view = known_view(release, _asked(request))
     figure = draw(release, view, name)
     if figure is None:
-        return problem("no-such-group", f"{view.whom}: there are no rows to draw the figure {name} from.")
+        return problem("no-such-group", f"{view.group_name}: there are no rows to draw the figure {name} from.")
     contents: dict[str, Callable[[], str | bytes]] = {
         "svg": lambda: figure.svg(mode),
         "png": lambda: figure.png(mode, scale=2),
@@ -296,14 +296,12 @@ def _harmless(text: str) -> str:
 
 
 def _quality(release: Release) -> dict[str, Any]:
-    made = [
-        made(release) for made in (quality.checks, quality.coverage, quality.trend, quality.months, quality.quarantine)
-    ]
+    makers = (quality.checks, quality.coverage, quality.trend, quality.months, quality.quarantine)
     return {
         "page": "quality",
         "title": "Quality",
         "lines": quality.freshness(release),
-        "tables": [table for table in made if table],
+        "tables": [table for table in (make(release) for make in makers) if table],
     }
 
 

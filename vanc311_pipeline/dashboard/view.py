@@ -39,8 +39,8 @@ class View:
         return self.scope if self.has_scopes else "located"
 
     @property
-    def whom(self) -> str:
-        return words.whom(self.counted, self.area, self.issue)
+    def group_name(self) -> str:
+        return words.group_name(self.counted, self.area, self.issue)
 
     def group(self, release: Release) -> Group:
         return group_of(release, area=self.area, issue=self.issue)
@@ -65,25 +65,25 @@ class View:
 
     def figure(self, name: str, kind: str, mode: str | None = None) -> str:
         """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
-        given = {"area": self.area, "issue": self.issue} | self.chosen | {"mode": mode}
-        return f"/figures/{name}.{kind}{_query(given)}"
+        query = {"area": self.area, "issue": self.issue} | self.chosen | {"mode": mode}
+        return f"/figures/{name}.{kind}{_query(query)}"
 
     def but(self, **changes: str | None) -> "View":
         return replace(self, **changes)  # type: ignore[arg-type]  # names and None, as the fields have them
 
 
-def _query(given: dict[str, str | None]) -> str:
-    kept = {name: value for name, value in given.items() if value}
+def _query(parameters: dict[str, str | None]) -> str:
+    kept = {name: value for name, value in parameters.items() if value}
     return f"?{urlencode(kept, quote_via=quote)}" if kept else ""
 
 
-def view_of(given: Mapping[str, str]) -> View:
+def view_of(parameters: Mapping[str, str]) -> View:
     """The view that the parameters of an address mean: an empty one is none, and what is no scope is all."""
-    scope = given.get("scope")
+    scope = parameters.get("scope")
     return View(
-        given.get("area") or None,
-        given.get("issue") or None,
-        given.get("period") or LAST_12_MONTHS,
+        parameters.get("area") or None,
+        parameters.get("issue") or None,
+        parameters.get("period") or LAST_12_MONTHS,
         scope if scope in SCOPES else "all",
     )
 
@@ -97,5 +97,5 @@ def known_view(release: Release, view: View) -> View:
     periods = names(release, "period")
     if view.period == LAST_12_MONTHS and LAST_12_MONTHS not in periods:
         view = view.but(period=EVER)
-    given = {"area": view.area, "issue": view.issue} | ({"period": view.period} if periods else {})
-    return view.but(**{kind: known(release, kind, name) for kind, name in given.items() if name is not None})
+    chosen = {"area": view.area, "issue": view.issue} | ({"period": view.period} if periods else {})
+    return view.but(**{kind: known(release, kind, name) for kind, name in chosen.items() if name is not None})

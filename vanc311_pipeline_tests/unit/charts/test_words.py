@@ -6,7 +6,7 @@ from vanc311_pipeline.charts import words
 
 
 @pytest.mark.parametrize(
-    ("said", "text"),
+    ("written", "text"),
     [
         (words.whole(1_297_198), "1,297,198"),
         (words.whole(None), "–"),
@@ -22,15 +22,15 @@ from vanc311_pipeline.charts import words
         (words.period("last_12_months"), "in the last 12 months"),
         (words.period("all"), "at any time"),
         (words.period("2025"), "in 2025"),
-        (words.whom("all", None, None), "All of Vancouver"),
-        (words.whom("located", None, None), "Vancouver, requests with a local area"),
-        (words.whom("unlocated", None, None), "Vancouver, requests without a local area"),
-        (words.whom("located", "Kitsilano", None), "Kitsilano"),
-        (words.whom("all", None, "Pothole Case"), "Pothole Case"),
-        (words.whom("located", None, "Pothole Case"), "Pothole Case, requests with a local area"),
-        (words.whom("located", "Kitsilano", "Pothole Case"), "Pothole Case in Kitsilano"),
-        (words.whom("all", None, None, "Fire"), "Fire"),
+        (words.group_name("all", None, None), "All of Vancouver"),
+        (words.group_name("located", None, None), "Vancouver, requests with a local area"),
+        (words.group_name("unlocated", None, None), "Vancouver, requests without a local area"),
+        (words.group_name("located", "Kitsilano", None), "Kitsilano"),
+        (words.group_name("all", None, "Pothole Case"), "Pothole Case"),
+        (words.group_name("located", None, "Pothole Case"), "Pothole Case, requests with a local area"),
+        (words.group_name("located", "Kitsilano", "Pothole Case"), "Pothole Case in Kitsilano"),
+        (words.group_name("all", None, None, "Fire"), "Fire"),
     ],
 )
-def test_it_is_written_as_people_write_it(said, text):
-    assert said == text
+def test_it_is_written_as_people_write_it(written, text):
+    assert written == text
