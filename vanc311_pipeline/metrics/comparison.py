@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.metrics.facts import Facts, Ints, Mask, Texts
-from vanc311_pipeline.metrics.groups import YEAR_DAYS
+from vanc311_pipeline.metrics.groups import YEAR_DAYS, tally
 from vanc311_pipeline.metrics.intervals import Z_998, false_discovery, poisson, share, two_sided
 from vanc311_pipeline.metrics.survival import Z_95, Floats
 from vanc311_pipeline.metrics.withheld import only, timing_state
@@ -48,17 +48,15 @@ class Window:
         return self.count(np.ones(len(self.rows), dtype=bool))
 
     def count(self, where: Mask) -> Ints:
-        cell = self.area[where] * self.pools + self.pool[where]
-        return np.bincount(cell, minlength=self.areas * self.pools).reshape(self.areas, self.pools)
+        return tally(self.area[where], self.pool[where], self.areas, self.pools)
 
     def by_day(self, where: Mask, length: int) -> Ints:
         """Requests of each area and pool by the day on which following them ended."""
-        cell = (self.area[where] * self.pools + self.pool[where]) * length + self.facts.days[self.rows[where]]
-        size = self.areas * self.pools * length
-        return np.bincount(cell, minlength=size).reshape(self.areas, self.pools, length)
+        cell, days = self.area[where] * self.pools + self.pool[where], self.facts.days[self.rows[where]]
+        return tally(cell, days, self.areas * self.pools, length).reshape(self.areas, self.pools, length)
 
 
-def window(facts: Facts) -> Window:
+def compared_requests(facts: Facts) -> Window:
     """The located requests of the last 365 days of opening that are old enough to have been late."""
     last = facts.as_of - LATE_AFTER_DAYS
     inside = facts.located & facts.used & (facts.opened <= last) & (facts.opened > last - YEAR_DAYS)
@@ -75,46 +73,46 @@ def area_comparison(facts: Facts) -> pd.DataFrame:
     """The table `area_comparison`: both measures, a row for each area."""
     if not len(facts):
         return pd.DataFrame()
-    seen = window(facts)
-    return pd.concat([_late(seen), _closings(seen)], ignore_index=True)
+    window = compared_requests(facts)
+    return pd.concat([_late(window), _closings(window)], ignore_index=True)
 
 
-def _late(seen: Window) -> pd.DataFrame:
+def _late(window: Window) -> pd.DataFrame:
     """Requests not closed within 30 days."""
-    facts = seen.facts
-    closed_in_time = facts.event[seen.rows] & (facts.days[seen.rows] <= LATE_AFTER_DAYS)
-    late = seen.count(~closed_in_time)
-    rate = share(late.sum(axis=0), seen.n.sum(axis=0))
-    others_n, others_late = seen.n.sum(axis=0) - seen.n, late.sum(axis=0) - late
+    facts = window.facts
+    closed_in_time = facts.event[window.rows] & (facts.days[window.rows] <= LATE_AFTER_DAYS)
+    late = window.count(~closed_in_time)
+    rate = share(late.sum(axis=0), window.n.sum(axis=0))
+    others_n, others_late = window.n.sum(axis=0) - window.n, late.sum(axis=0) - late
     overall = share(others_late.sum(axis=1), others_n.sum(axis=1))
     rate_of_others = np.where(others_n > 0, share(others_late, others_n), overall[:, None])
-    city_share = float(share(late.sum(), seen.n.sum()))
+    city_share = float(share(late.sum(), window.n.sum()))
     frame = _compared(
-        seen,
+        window,
         "open_after_30_days",
         observed=late.sum(axis=1),
-        expected=seen.n @ rate,
-        variance=seen.n @ (rate * (1 - rate)),
-        expected_of_others=_sum_where(seen.n, rate_of_others),
+        expected=window.n @ rate,
+        variance=window.n @ (rate * (1 - rate)),
+        expected_of_others=_sum_where(window.n, rate_of_others),
     )
     return frame.assign(city_share=city_share, adjusted_share=frame["ratio"] * city_share)
 
 
-def _closings(seen: Window) -> pd.DataFrame:
+def _closings(window: Window) -> pd.DataFrame:
     """Closings against each pool's Nelson–Aalen hazard, over all follow-up."""
-    facts = seen.facts
-    event = facts.event[seen.rows]
-    length = int(facts.days[seen.rows].max()) + 1 if len(seen.rows) else 1
-    closed, ended = seen.by_day(event, length), seen.by_day(np.ones(len(event), dtype=bool), length)
+    facts = window.facts
+    event = facts.event[window.rows]
+    length = int(facts.days[window.rows].max()) + 1 if len(window.rows) else 1
+    closed, ended = window.by_day(event, length), window.by_day(np.ones(len(event), dtype=bool), length)
     at_risk = np.cumsum(ended[:, :, ::-1], axis=2)[:, :, ::-1]
     expected = (ended * _hazard(closed.sum(axis=0), at_risk.sum(axis=0))).sum(axis=(1, 2))
     frame = _compared(
-        seen,
+        window,
         "closings",
         observed=closed.sum(axis=(1, 2)),
         expected=expected,
         variance=expected,
-        expected_of_others=np.array([_by_others(closed, at_risk, ended, area) for area in range(seen.areas)]),
+        expected_of_others=np.array([_by_others(closed, at_risk, ended, area) for area in range(window.areas)]),
     )
     return frame.assign(city_share=np.nan, adjusted_share=np.nan)
 
@@ -139,11 +137,11 @@ def _sum_where(n: Ints, rate: Floats) -> Floats:
 
 
 def _compared(
-    seen: Window, measure: str, observed: Ints, expected: Floats, variance: Floats, expected_of_others: Floats
+    window: Window, measure: str, observed: Ints, expected: Floats, variance: Floats, expected_of_others: Floats
 ) -> pd.DataFrame:
     """Ratio, interval, funnel limits and finding of each area."""
-    n = seen.n.sum(axis=1)
-    state = _state(seen, n, expected)
+    n = window.n.sum(axis=1)
+    state = _state(window, n, expected)
     shown = state == State.OK
     low, high = poisson(observed)
     z = np.where(shown & (variance > 0), (observed - expected) / np.sqrt(np.where(variance > 0, variance, 1)), np.nan)
@@ -156,7 +154,7 @@ def _compared(
     return pd.DataFrame(
         {
             "measure": measure,
-            "local_area": seen.facts.areas,
+            "local_area": window.facts.areas,
             "n": n,
             "observed": observed,
             "expected": np.where(n > 0, expected, np.nan),
@@ -172,18 +170,18 @@ def _compared(
             "funnel_998_high": np.where(tested, 1 + Z_998 * spread, np.nan),
             "q_value": q,
             "finding": finding(shown, different, observed > expected),
-            "pooled_share": share(np.bincount(seen.area[seen.rare], minlength=seen.areas), n),
+            "pooled_share": share(np.bincount(window.area[window.rare], minlength=window.areas), n),
             "ratio_without_own": only(state, share(observed, expected_of_others)),
         }
     )
 
 
-def _state(seen: Window, n: Ints, expected: Floats) -> Texts:
+def _state(window: Window, n: Ints, expected: Floats) -> Texts:
     """The state of a ratio: too_few also where too little is expected."""
-    facts = seen.facts
+    facts = window.facts
     last = facts.as_of - LATE_AFTER_DAYS
     inside = facts.located & (facts.opened <= last) & (facts.opened > last - YEAR_DAYS)
-    state = timing_state(np.bincount(facts.area[inside], minlength=seen.areas), n)
+    state = timing_state(np.bincount(facts.area[inside], minlength=window.areas), n)
     state[(state == State.OK) & (expected < EXPECTED_AT_LEAST)] = str(State.TOO_FEW)
     return state
 
@@ -208,7 +206,7 @@ def area_issue_mix(facts: Facts) -> pd.DataFrame:
         return pd.DataFrame()
     types, issue = np.unique(facts.issue[inside], return_inverse=True)
     size = len(facts.areas), len(types)
-    observed = np.bincount(facts.area[inside] * size[1] + issue, minlength=size[0] * size[1]).reshape(size)
+    observed = tally(facts.area[inside], issue, *size)
     n_area, n_issue, total = observed.sum(axis=1), observed.sum(axis=0), observed.sum()
     expected = np.outer(n_area, n_issue) / total
     shown = (n_area[:, None] >= MINIMUM_N) & (expected >= EXPECTED_AT_LEAST)

@@ -75,9 +75,18 @@ class Grouping:
 
     def count_by(self, where: Mask, column: Codes | Ints, size: int) -> Ints:
         """How many requests of each group (row) have each value of a column, from 0 to size - 1."""
-        code = self.code[where]
-        cell = code.astype(np.int64) * size + column[where]
-        return np.bincount(cell[code != NONE], minlength=len(self) * size).reshape(len(self), size)
+        inside = where & (self.code != NONE)
+        return tally(self.code[inside], column[inside], len(self), size)
+
+
+def tally(code: Codes | Ints, column: Codes | Ints, groups: int, size: int) -> Ints:
+    """How many requests of each group (row) have each value of a column, from 0 to size - 1.
+
+    Args:
+        code: the group of each request.
+    """
+    cell = code.astype(np.int64) * size + column
+    return np.bincount(cell, minlength=groups * size).reshape(groups, size)
 
 
 def groupings(facts: Facts) -> list[Grouping]:
@@ -85,24 +94,24 @@ def groupings(facts: Facts) -> list[Grouping]:
     return [_grouping(facts, level, scope) for level, scope in KINDS]
 
 
-def chosen(made: Sequence[Grouping], kinds: Collection[Kind]) -> list[Grouping]:
-    return [grouping for grouping in made if grouping.kind in kinds]
+def chosen(all_groupings: Sequence[Grouping], kinds: Collection[Kind]) -> list[Grouping]:
+    return [grouping for grouping in all_groupings if grouping.kind in kinds]
 
 
 def _grouping(facts: Facts, level: str, scope: str) -> Grouping:
     inside = {"all": np.ones(len(facts), dtype=bool), "located": facts.located, "unlocated": ~facts.located}[scope]
     areas, issues = np.array(facts.areas, dtype=object), np.array(facts.issues, dtype=object)
     if level in ("citywide", "unlocated"):
-        return _made(level, scope, np.where(inside, 0, NONE))
+        return _named(level, scope, np.where(inside, 0, NONE))
     if level == "neighbourhood":
-        return _made(level, scope, facts.area, local_area=areas)
+        return _named(level, scope, facts.area, local_area=areas)
     if level == "hyper_local":
         cells, code = _present(facts.area.astype(np.int64) * max(len(issues), 1) + facts.issue, inside)
-        return _made(level, scope, code, areas[cells // len(issues)], issues[cells % len(issues)])
+        return _named(level, scope, code, areas[cells // len(issues)], issues[cells % len(issues)])
     names, column = (facts.issues, facts.issue) if level == "issue" else (facts.departments, facts.department)
     present, code = _present(column.astype(np.int64), inside)
     name = np.array(names, dtype=object)[present]
-    return _made(level, scope, code, **{"issue_type" if level == "issue" else "department": name})
+    return _named(level, scope, code, **{"issue_type" if level == "issue" else "department": name})
 
 
 def _present(column: Ints, inside: Mask) -> tuple[Ints, Codes]:
@@ -115,7 +124,7 @@ def _present(column: Ints, inside: Mask) -> tuple[Ints, Codes]:
     return values, code
 
 
-def _made(
+def _named(
     level: str,
     scope: str,
     code: np.ndarray,
@@ -123,9 +132,9 @@ def _made(
     issue_type: Texts | None = None,
     department: Texts | None = None,
 ) -> Grouping:
-    given = [names for names in (local_area, issue_type, department) if names is not None]
-    nothing = np.full(len(given[0]) if given else 1, None, dtype=object)
-    area, issue, named = (nothing if names is None else names for names in (local_area, issue_type, department))
+    keys = (local_area, issue_type, department)
+    size = max((len(names) for names in keys if names is not None), default=1)
+    area, issue, named = (np.full(size, None, dtype=object) if names is None else names for names in keys)
     return Grouping(level, scope, area, issue, named, code.astype(np.int32))
 
 
@@ -158,11 +167,11 @@ def periods(facts: Facts) -> list[Period]:
 
 def period_table(facts: Facts) -> pd.DataFrame:
     """The table `periods`."""
-    made = periods(facts)
+    spans = periods(facts)
     return pd.DataFrame(
         {
-            "period": [period.name for period in made],
-            "opened_from": day_texts([period.first for period in made]),
-            "opened_to": day_texts([period.last for period in made]),
+            "period": [period.name for period in spans],
+            "opened_from": day_texts([period.first for period in spans]),
+            "opened_to": day_texts([period.last for period in spans]),
         }
     )

@@ -6,8 +6,8 @@ import pandas as pd
 from vanc311_pipeline.metrics.facts import Facts, Ints, first_days, month_numbers, month_texts
 from vanc311_pipeline.metrics.groups import Grouping
 from vanc311_pipeline.metrics.intervals import share, wilson
-from vanc311_pipeline.metrics.survival import Days, curves, days_until
-from vanc311_pipeline.metrics.time_to_close import CELLS_AT_ONCE, QUANTILES, quantile_columns
+from vanc311_pipeline.metrics.survival import Days, days_until
+from vanc311_pipeline.metrics.time_to_close import QUANTILES, curves_by_parts, quantile_columns
 from vanc311_pipeline.metrics.withheld import maturing_state, only
 from vanc311_pipeline.registry import MINIMUM_N
 
@@ -100,26 +100,17 @@ def _medians(facts: Facts, grouping: Grouping, month: Ints, size: int, n: Ints) 
     return Days(*(part.reshape(n.shape) for part in parts))
 
 
-def _fill(facts: Facts, cells: Ints, wanted: Ints, cut: int | None, parts: tuple[np.ndarray, ...]) -> None:
-    """Write the medians of the wanted cells into `parts`. With a cut, what lasts longer counts as open on the day of the cut."""
-    if not len(wanted):
+def _fill(facts: Facts, cells: Ints, chosen: Ints, cut: int | None, parts: tuple[np.ndarray, ...]) -> None:
+    """Write the medians of the chosen cells into `parts`. With a cut, what lasts longer counts as open on the day of the cut."""
+    if not len(chosen):
         return
     place = np.full(len(parts[0]) + 1, -1, dtype=np.int64)
-    place[wanted] = np.arange(len(wanted))
+    place[chosen] = np.arange(len(chosen))
     rows = np.flatnonzero(place[cells] >= 0)
-    code, days, event = place[cells[rows]], facts.days[rows], facts.event[rows]
-    length = int(days.max()) + 1
-    if cut is not None and length > cut + 1:
-        event, days, length = event & (days < cut), np.minimum(days, cut), cut + 1
-    at_once = max(1, CELLS_AT_ONCE // length)
-    for first in range(0, len(wanted), at_once):
-        some = wanted[first : first + at_once]
-        mine = (code >= first) & (code < first + len(some))
-        cell = (code[mine] - first) * length + days[mine]
-        closed, censored = (
-            np.bincount(cell[which], minlength=len(some) * length).reshape(len(some), length)
-            for which in (event[mine], ~event[mine])
-        )
-        found = days_until(curves(closed, censored), QUANTILES["median"])
-        for part, values in zip(parts, (found.value, found.low, found.high), strict=True):
-            part[some] = values
+    days, event = facts.days[rows], facts.event[rows]
+    if cut is not None:
+        event, days = event & (days < cut), np.minimum(days, np.int32(cut))
+    for first, _, curves in curves_by_parts(place[cells[rows]], days, event, len(chosen)):
+        median = days_until(curves, QUANTILES["median"])
+        for part, values in zip(parts, (median.value, median.low, median.high), strict=True):
+            part[chosen[first : first + len(values)]] = values

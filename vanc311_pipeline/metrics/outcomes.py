@@ -98,28 +98,28 @@ def outcomes(cohort: Cohort, codes: Codes) -> pd.DataFrame:
     )
 
 
-def closure_reasons(facts: Facts, made: Sequence[Period]) -> pd.DataFrame:
+def closure_reasons(facts: Facts, spans: Sequence[Period]) -> pd.DataFrame:
     """The table `closure_reasons`."""
     reasons = (*facts.reasons, NO_REASON)
     size = len(facts.departments) * len(reasons)
     cell = facts.department.astype(np.int64) * len(reasons) + facts.reason % len(reasons)
     frames = []
-    for period in made:
+    for period in spans:
         inside = period.holds(facts)
         closed, opened = (
             np.bincount(cell[inside & status], minlength=size) for status in (facts.is_closed, facts.is_open)
         )
-        here = np.flatnonzero(closed + opened)
-        named = [reasons[code] for code in here % len(reasons)]
+        present = np.flatnonzero(closed + opened)
+        named = [reasons[code] for code in present % len(reasons)]
         frames.append(
             pd.DataFrame(
                 {
                     "period": period.name,
-                    "department": [facts.departments[code] for code in here // len(reasons)],
+                    "department": [facts.departments[code] for code in present // len(reasons)],
                     "closure_reason": named,
                     "outcome": [OUTCOME_OF.get(reason, UNMAPPED) for reason in named],
-                    "closed": closed[here],
-                    "open_requests": opened[here],
+                    "closed": closed[present],
+                    "open_requests": opened[present],
                 }
             )
         )
@@ -135,9 +135,9 @@ def outcome_incidence(some: Followed, codes: Codes) -> pd.DataFrame:
     size = _shown(some.cohort.facts, codes)
     days = np.array([day for day in INCIDENCE_DAYS if day < some.length])
     shares = np.stack(
-        [cumulative_incidence(some.found, some.closed_where(codes == place))[:, days] for place in range(size)], axis=1
+        [cumulative_incidence(some.curves, some.closed_where(codes == place))[:, days] for place in range(size)], axis=1
     )
-    followed = np.broadcast_to((some.found.at_risk[:, days] > 0)[:, None, :], shares.shape)
+    followed = np.broadcast_to((some.curves.at_risk[:, days] > 0)[:, None, :], shares.shape)
     group, place, day = np.nonzero(followed)
     return some.cohort.grouping.table(
         some.groups[group],

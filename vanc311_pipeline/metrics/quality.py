@@ -54,11 +54,14 @@ def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mappi
     first = int(facts.open_month.min()) if len(facts) else 0
     size = max(len(facts.departments), 1)
     cell = (facts.open_month - first) * size + facts.department
-    here = np.flatnonzero(np.bincount(cell))
+    present = np.flatnonzero(np.bincount(cell))
     ledger = pd.DataFrame(
-        {name: np.bincount(cell[where], minlength=here.max(initial=0) + 1)[here] for name, where in counted.items()},
+        {
+            name: np.bincount(cell[where], minlength=present.max(initial=0) + 1)[present]
+            for name, where in counted.items()
+        },
         index=pd.MultiIndex.from_arrays(
-            [month_texts(first + here // size), np.array(facts.departments, dtype=object)[here % size]]
+            [month_texts(first + present // size), np.array(facts.departments, dtype=object)[present % size]]
         ),
     )
     beside = {"n_repeats": pd.Series(repeats), "n_quarantined": pd.Series(quarantined)}

@@ -45,15 +45,15 @@ DAILY = KINDS[:4]
 
 def statistics(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> dict[str, pd.DataFrame]:
     """Every table of the registry by name, without `as_of`; a table without a row may lack its columns."""
-    made, spans = groupings(facts), periods(facts)
+    all_groupings, spans = groupings(facts), periods(facts)
     return {
         **headline_metrics(facts),
         "periods": period_table(facts),
-        **_by_period(facts, made, spans),
-        "monthly_series": _each(monthly_series, facts, made, KINDS),
-        "backlog_by_age": _each(backlog_by_age, facts, made, NOT_HYPER_LOCAL),
-        "backlog_daily": _each(backlog_daily, facts, made, DAILY),
-        "flow": _each(flow, facts, made, NOT_HYPER_LOCAL),
+        **_by_period(facts, all_groupings, spans),
+        "monthly_series": _each(monthly_series, facts, all_groupings, KINDS),
+        "backlog_by_age": _each(backlog_by_age, facts, all_groupings, NOT_HYPER_LOCAL),
+        "backlog_daily": _each(backlog_daily, facts, all_groupings, DAILY),
+        "flow": _each(flow, facts, all_groupings, NOT_HYPER_LOCAL),
         "outcome_mapping": outcome_mapping(facts),
         "closure_reasons": closure_reasons(facts, spans),
         "area_comparison": area_comparison(facts),
@@ -62,12 +62,12 @@ def statistics(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[C
     }
 
 
-def _by_period(facts: Facts, made: Sequence[Grouping], spans: Sequence[Period]) -> dict[str, pd.DataFrame]:
+def _by_period(facts: Facts, all_groupings: Sequence[Grouping], spans: Sequence[Period]) -> dict[str, pd.DataFrame]:
     """The tables that are given for periods of opening. A cohort and its curves are dropped when its rows are made."""
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     of_issues: list[Followed] = []
     codes = outcome_codes(facts)
-    for cohort in (Cohort(facts, grouping, period) for grouping in made for period in spans):
+    for cohort in (Cohort(facts, grouping, period) for grouping in all_groupings for period in spans):
         followed = list(follow(cohort))
         parts["time_to_close"].append(time_to_close(cohort, followed))
         if has_curve(cohort):
@@ -86,9 +86,12 @@ def _by_period(facts: Facts, made: Sequence[Grouping], spans: Sequence[Period]) 
 
 
 def _each(
-    table: Callable[[Facts, Grouping], pd.DataFrame], facts: Facts, made: list[Grouping], kinds: tuple[Kind, ...]
+    table: Callable[[Facts, Grouping], pd.DataFrame],
+    facts: Facts,
+    all_groupings: list[Grouping],
+    kinds: tuple[Kind, ...],
 ) -> pd.DataFrame:
-    return _joined(table(facts, grouping) for grouping in chosen(made, kinds))
+    return _joined(table(facts, grouping) for grouping in chosen(all_groupings, kinds))
 
 
 def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -47,8 +47,8 @@ class Days:
     high: Floats
 
 
-def curves(closed: Ints, censored: Ints) -> Curves:
-    """Kaplan–Meier curves.
+def kaplan_meier(closed: Ints, censored: Ints) -> Curves:
+    """The Kaplan–Meier curves of several groups.
 
     Args:
         closed: requests of each group (row) that were closed on each day after opening (column), from day 0.
@@ -70,10 +70,10 @@ def curves(closed: Ints, censored: Ints) -> Curves:
     return Curves(at_risk, closed, share, low, high)
 
 
-def days_until(found: Curves, closed_share: float) -> Days:
+def days_until(curves: Curves, closed_share: float) -> Days:
     """How many days it took until so large a share was closed: 0.5 for the median, 0.9 for p90."""
     open_share = 1.0 - closed_share
-    value, low, high = (_first_day(curve, open_share) for curve in (found.open_share, found.low, found.high))
+    value, low, high = (_first_day(curve, open_share) for curve in (curves.open_share, curves.low, curves.high))
     return Days(value, low, high)
 
 
@@ -82,21 +82,28 @@ def _first_day(curve: Floats, open_share: float) -> Floats:
     return np.where(reached.any(axis=1), reached.argmax(axis=1), np.nan)
 
 
-def mean_days_within(found: Curves, days: int) -> Floats:
+def mean_days_within(curves: Curves, days: int) -> Floats:
     """The restricted mean: how many of the first so many days a request was open, on average.
 
     NaN for a group of which nobody was followed that long.
     """
-    if days >= found.at_risk.shape[1]:
-        return np.full(len(found.at_risk), np.nan)
-    return np.where(found.at_risk[:, days] > 0, found.open_share[:, :days].sum(axis=1), np.nan)
+    if days >= curves.at_risk.shape[1]:
+        return np.full(len(curves.at_risk), np.nan)
+    return np.where(curves.at_risk[:, days] > 0, curves.open_share[:, :days].sum(axis=1), np.nan)
 
 
-def cumulative_incidence(found: Curves, closed_as: Ints) -> Floats:
+def median_of_closed(curves: Curves) -> Floats:
+    """The nearest-rank median of the closed requests; NaN where none is closed."""
+    by_then = np.cumsum(curves.closed, axis=1)
+    half = 2 * by_then >= by_then[:, -1:]
+    return np.where(by_then[:, -1] > 0, half.argmax(axis=1), np.nan)
+
+
+def cumulative_incidence(curves: Curves, closed_as: Ints) -> Floats:
     """The share closed in one way by each day, among all ways: never a curve of its own, since open requests have no outcome.
 
     Args:
         closed_as: of the closed requests, those closed in that way. Over all ways the results add up to `1 - open_share`.
     """
-    before = np.concatenate([np.ones((len(closed_as), 1)), found.open_share[:, :-1]], axis=1)
-    return np.cumsum(before * closed_as / np.maximum(found.at_risk, 1), axis=1)
+    before = np.concatenate([np.ones((len(closed_as), 1)), curves.open_share[:, :-1]], axis=1)
+    return np.cumsum(before * closed_as / np.maximum(curves.at_risk, 1), axis=1)

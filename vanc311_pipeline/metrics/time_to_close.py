@@ -4,17 +4,25 @@ What belongs here: which requests a curve is made of, and the tables `time_to_cl
 estimator (`survival`), and what a waiting request can expect (`waiting`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Mask, Unused
-from vanc311_pipeline.metrics.groups import LAST_12_MONTHS, Grouping, Period
+from vanc311_pipeline.metrics.groups import LAST_12_MONTHS, Grouping, Period, tally
 from vanc311_pipeline.metrics.intervals import share
-from vanc311_pipeline.metrics.survival import Curves, Days, Floats, curves, days_until, mean_days_within
+from vanc311_pipeline.metrics.survival import (
+    Curves,
+    Days,
+    Floats,
+    days_until,
+    kaplan_meier,
+    mean_days_within,
+    median_of_closed,
+)
 from vanc311_pipeline.metrics.withheld import only, timing_state
 from vanc311_pipeline.registry import MINIMUM_N
 
@@ -58,9 +66,8 @@ class Cohort:
 
     def count_by(self, where: Mask, column: Codes, size: int) -> Ints:
         """How many requests of each group (row) have each value of a column, from 0 to size - 1."""
-        mine = where[self.rows]
-        cell = self.code[mine].astype(np.int64) * size + column[self.rows[mine]]
-        return np.bincount(cell, minlength=len(self.grouping) * size).reshape(len(self.grouping), size)
+        inside = where[self.rows]
+        return tally(self.code[inside], column[self.rows[inside]], len(self.grouping), size)
 
     @cached_property
     def by_use(self) -> Ints:
@@ -88,21 +95,17 @@ class Followed:
     """Their requests."""
     code: Codes
     """Of each of these requests, the place of its group among `groups`."""
-    found: Curves
+    curves: Curves
 
     @property
     def length(self) -> int:
-        return self.found.open_share.shape[1]
+        return self.curves.open_share.shape[1]
 
     def closed_where(self, where: Mask) -> Ints:
         """Of each group, the closings on each day of the requests that meet a condition."""
         facts = self.cohort.facts
-        mine = where[self.rows] & facts.event[self.rows]
-        return _by_day(self.code[mine], facts.days[self.rows[mine]], len(self.groups), self.length)
-
-
-def _by_day(code: Codes, days: Codes, groups: int, length: int) -> Ints:
-    return np.bincount(code.astype(np.int64) * length + days, minlength=groups * length).reshape(groups, length)
+        closed = where[self.rows] & facts.event[self.rows]
+        return tally(self.code[closed], facts.days[self.rows[closed]], len(self.groups), self.length)
 
 
 def follow(cohort: Cohort) -> Iterator[Followed]:
@@ -113,21 +116,31 @@ def follow(cohort: Cohort) -> Iterator[Followed]:
         return
     place = np.full(len(cohort.grouping), NONE, dtype=np.int32)
     place[enough] = np.arange(len(enough))
-    mine = facts.used[cohort.rows] & (place[cohort.code] != NONE)
-    rows, code = cohort.rows[mine], place[cohort.code[mine]]
-    length = int(facts.days[rows].max()) + 1
+    with_curve = facts.used[cohort.rows] & (place[cohort.code] != NONE)
+    rows, code = cohort.rows[with_curve], place[cohort.code[with_curve]]
+    days, event = facts.days[rows], facts.event[rows]
+    for first, inside, curves in curves_by_parts(code, days, event, len(enough)):
+        groups = enough[first : first + len(curves.at_risk)]
+        yield Followed(cohort, groups, rows[inside], code[inside] - np.int32(first), curves)
+
+
+def curves_by_parts(code: Codes | Ints, days: Codes, event: Mask, groups: int) -> Iterator[tuple[int, Mask, Curves]]:
+    """The curves of groups, as many at a time as memory allows: the first group, which requests are its and the next ones', curves.
+
+    Args:
+        code: of each request, its group.
+        days: how long it was followed.
+        event: whether it was closed then.
+    """
+    length = int(days.max()) + 1
     at_once = max(1, CELLS_AT_ONCE // length)
-    for first in range(0, len(enough), at_once):
-        groups = enough[first : first + at_once]
-        mine = (code >= first) & (code < first + len(groups))
-        yield _followed(cohort, groups, rows[mine], code[mine] - np.int32(first), length)
-
-
-def _followed(cohort: Cohort, groups: Ints, rows: Ints, code: Codes, length: int) -> Followed:
-    event, days = cohort.facts.event[rows], cohort.facts.days[rows]
-    closed = _by_day(code[event], days[event], len(groups), length)
-    censored = _by_day(code[~event], days[~event], len(groups), length)
-    return Followed(cohort, groups, rows, code, curves(closed, censored))
+    for first in range(0, groups, at_once):
+        size = min(at_once, groups - first)
+        inside = (code >= first) & (code < first + size)
+        closed, censored = (
+            tally(code[rows] - first, days[rows], size, length) for rows in (inside & event, inside & ~event)
+        )
+        yield first, inside, kaplan_meier(closed, censored)
 
 
 def time_to_close(cohort: Cohort, followed: Sequence[Followed]) -> pd.DataFrame:
@@ -142,7 +155,8 @@ def time_to_close(cohort: Cohort, followed: Sequence[Followed]) -> pd.DataFrame:
     for name, closed_share in QUANTILES.items():
         columns |= quantile_columns(name, cohort.volume, cohort.n, _quantile(followed, len(grouping), closed_share))
     for tau in RESTRICTED:
-        columns[f"mean_within_{tau}"] = only(enough, _restricted_mean(followed, len(grouping), tau))
+        means = _by_group(followed, len(grouping), partial(mean_days_within, days=tau))
+        columns[f"mean_within_{tau}"] = only(enough, means)
     return grouping.table(
         np.arange(len(grouping)),
         period=cohort.period.name,
@@ -154,17 +168,17 @@ def time_to_close(cohort: Cohort, followed: Sequence[Followed]) -> pd.DataFrame:
         followed_days=_longest(grouping, used, facts),
         **columns,
         mean_closed_only=only(enough, share(total, closed)),
-        median_closed_only=_closed_only(followed, len(grouping)),
+        median_closed_only=_by_group(followed, len(grouping), median_of_closed),
     )
 
 
-def quantile_columns(name: str, volume: Ints, n: Ints, found: Days) -> dict[str, np.ndarray]:
+def quantile_columns(name: str, volume: Ints, n: Ints, days: Days) -> dict[str, np.ndarray]:
     """The four columns of a quantile."""
     return {
-        f"{name}_days": found.value,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
-        f"{name}_state": timing_state(volume, n, found.value),
+        f"{name}_days": days.value,
+        f"{name}_low": days.low,
+        f"{name}_high": days.high,
+        f"{name}_state": timing_state(volume, n, days.value),
     }
 
 
@@ -177,44 +191,35 @@ def _quantile(followed: Sequence[Followed], groups: int, closed_share: float) ->
     """A quantile of every group; NaN where there is no curve."""
     parts = [np.full(groups, np.nan) for _ in range(3)]
     for some in followed:
-        found = days_until(some.found, closed_share)
-        for part, values in zip(parts, (found.value, found.low, found.high), strict=True):
+        days = days_until(some.curves, closed_share)
+        for part, values in zip(parts, (days.value, days.low, days.high), strict=True):
             part[some.groups] = values
     return Days(*parts)
 
 
-def _restricted_mean(followed: Sequence[Followed], groups: int, tau: int) -> Floats:
+def _by_group(followed: Sequence[Followed], groups: int, read: Callable[[Curves], Floats]) -> Floats:
+    """What is read off the curve of every group; NaN where there is none."""
     values = np.full(groups, np.nan)
     for some in followed:
-        values[some.groups] = mean_days_within(some.found, tau)
-    return values
-
-
-def _closed_only(followed: Sequence[Followed], groups: int) -> Floats:
-    """The nearest-rank median of the closed requests."""
-    values = np.full(groups, np.nan)
-    for some in followed:
-        by_then = np.cumsum(some.found.closed, axis=1)
-        half = 2 * by_then >= by_then[:, -1:]
-        values[some.groups] = np.where(by_then[:, -1] > 0, half.argmax(axis=1), np.nan)
+        values[some.groups] = read(some.curves)
     return values
 
 
 def curve_points(some: Followed) -> pd.DataFrame:
     """The table `time_to_close_curves`, of some groups."""
     days = CURVE_DAYS[some.length > CURVE_DAYS]
-    at_risk = some.found.at_risk[:, days]
+    at_risk = some.curves.at_risk[:, days]
     group, day = np.nonzero(at_risk > 0)
-    by_then = np.cumsum(some.found.closed, axis=1)
+    by_then = np.cumsum(some.curves.closed, axis=1)
     return some.cohort.grouping.table(
         some.groups[group],
         period=some.cohort.period.name,
         day=days[day],
         at_risk=at_risk[group, day],
         closed_by=by_then[group, days[day]],
-        open_share=some.found.open_share[group, days[day]],
-        open_share_low=some.found.low[group, days[day]],
-        open_share_high=some.found.high[group, days[day]],
+        open_share=some.curves.open_share[group, days[day]],
+        open_share_low=some.curves.low[group, days[day]],
+        open_share_high=some.curves.high[group, days[day]],
     )
 
 

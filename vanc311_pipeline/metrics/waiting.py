@@ -32,20 +32,20 @@ def waiting_times(some: Followed) -> pd.DataFrame:
 
 
 def _after(some: Followed, waited: int) -> pd.DataFrame:
-    followed = some.found.at_risk[:, waited + 1]
-    here = np.flatnonzero(followed > 0)
-    enough = followed[here] >= MINIMUM_N
+    followed = some.curves.at_risk[:, waited + 1]
+    groups = np.flatnonzero(followed > 0)
+    enough = followed[groups] >= MINIMUM_N
     columns: dict[str, np.ndarray] = {}
     for name, closed_share in QUANTILES.items():
-        further = _further(some.found.open_share[here], np.full(len(here), waited), closed_share)
+        further = _further(some.curves.open_share[groups], np.full(len(groups), waited), closed_share)
         state = enough_state(enough, further)
         columns |= {f"further_{name}": only(state, further), f"further_{name}_state": state}
     return some.cohort.grouping.table(
-        some.groups[here],
+        some.groups[groups],
         period=some.cohort.period.name,
         waited_days=waited,
-        followed=followed[here],
-        open_share=some.found.open_share[here, waited],
+        followed=followed[groups],
+        open_share=some.curves.open_share[groups, waited],
         **columns,
     )
 
@@ -87,11 +87,11 @@ def _against(facts: Facts, rows: Ints, followed: Sequence[Followed], period: str
             continue
         code = some.cohort.grouping.code[rows]
         for place, group in enumerate(some.groups):
-            mine = np.flatnonzero((code == group) & (waited < some.length))
-            curve, day = some.found.open_share[place], waited[mine]
-            seen = some.found.at_risk[place][day] > 0
-            sooner[mine] = np.where(seen, 1 - curve[day], np.nan)
-            further[mine] = _first_day_below(curve, 0.5 * curve[day] + TOLERANCE) - day
+            waiting = np.flatnonzero((code == group) & (waited < some.length))
+            curve, day = some.curves.open_share[place], waited[waiting]
+            was_followed = some.curves.at_risk[place][day] > 0
+            sooner[waiting] = np.where(was_followed, 1 - curve[day], np.nan)
+            further[waiting] = _first_day_below(curve, 0.5 * curve[day] + TOLERANCE) - day
     return pd.DataFrame({"n": n, "followed": beyond, "closed_sooner_share": sooner, "further_median": further})
 
 

@@ -265,7 +265,7 @@ CASES = [
         WARN,
     ),
     Case("levels_add_up", sql("UPDATE metrics_citywide SET volume = volume + 1 WHERE scope = 'all'"), "1: city.all"),
-    Case("levels_add_up", sql("DELETE FROM metrics_hyper_local WHERE rowid = 1"), "3: neighbourhood = Σ its issues"),
+    Case("levels_add_up", sql("DELETE FROM metrics_hyper_local WHERE rowid = 1"), "3: neighbourhood = Σ of its issues"),
     Case(
         "levels_add_up",
         sql("UPDATE metrics_unlocated SET closed = closed + 1, open_requests = open_requests - 1 WHERE rowid = 1"),

@@ -3,84 +3,44 @@
 Numbering follows docs/methods.md. Everything is compared in whole numbers, but for the shares.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from operator import add
-
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.groups import KINDS, LEVELS, Kind
-from vanc311_pipeline.metrics.headline import WIDE
 from vanc311_pipeline.metrics.monthly import WITHIN
 from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
 from vanc311_pipeline.registry import State
 from vanc311_pipeline.settings import STATIC_BEFORE
+from vanc311_pipeline.warehouse.audits.laws import Additive, add_up, agree
 from vanc311_pipeline.warehouse.audits.questions import GROUP, Finding, count, none_where, sizes
-from vanc311_pipeline.warehouse.rows import fetch
 
 LISTED = 5
 TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True)
-class Additive:
-    """The columns of a table that add up over its groups, for each value of the other keys."""
-
-    table: sa.Table
-    keys: tuple[str, ...]
-    counts: tuple[str, ...]
-    kinds: tuple[Kind, ...]
-    """The levels and scopes that it has."""
-
-    @property
-    def name(self) -> str:
-        return str(self.table.name)
-
-
-_TIMED = ("volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date")
-_MONTHLY = (
-    "opened",
-    "closed_in",
-    "open_at_end",
-    "n",
-    "closed",
-    "n_7",
-    "within_7",
-    "n_30",
-    "within_30",
-    "n_90",
-    "within_90",
+TIME_TO_CLOSE = Additive(
+    "time_to_close",
+    ("volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date"),
+    ("period",),
 )
-_FLOW = ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before")
-
-TIME_TO_CLOSE = Additive(schema.time_to_close, ("period",), _TIMED, KINDS)
-MONTHLY = Additive(schema.monthly_series, ("month",), _MONTHLY, KINDS)
-BY_AGE = Additive(schema.backlog_by_age, ("age_band",), ("open_requests", "located", "n_static"), NOT_HYPER_LOCAL)
-DAILY = Additive(schema.backlog_daily, ("day",), ("opened", "closed_in", "backlog"), DAILY_KINDS)
-FLOW = Additive(schema.flow, (), _FLOW, NOT_HYPER_LOCAL)
-OUTCOMES = Additive(schema.outcomes, ("period", "outcome"), ("closed_as", "closed", "open_requests"), NOT_HYPER_LOCAL)
-
-# Which groups add up to which: law, the sum, and the parts.
-_PARTS = (
+MONTHLY = Additive(
+    "monthly_series",
     (
-        "1: city.all = Σ neighbourhoods + unlocated",
-        ("citywide", "all"),
-        (("neighbourhood", "located"), ("unlocated", "unlocated")),
+        "opened",
+        "closed_in",
+        "open_at_end",
+        "n",
+        "closed",
+        *(f"{count}_{days}" for days in WITHIN for count in ("n", "within")),
     ),
-    ("1: city.located = Σ neighbourhoods", ("citywide", "located"), (("neighbourhood", "located"),)),
-    ("2: city.all = Σ issues.all", ("citywide", "all"), (("issue", "all"),)),
-    ("2: city.located = Σ issues.located", ("citywide", "located"), (("issue", "located"),)),
-    ("2: city.all = Σ departments.all", ("citywide", "all"), (("department", "all"),)),
-    ("2: city.located = Σ departments.located", ("citywide", "located"), (("department", "located"),)),
+    ("month",),
 )
-HYPER_LOCAL = ("hyper_local", "located")
-_CELLS = (
-    ("3: neighbourhood = Σ of its issues", "neighbourhood", "local_area"),
-    ("3: issue.located = Σ of its areas", "issue", "issue_type"),
+BY_AGE = Additive("backlog_by_age", ("open_requests", "located", "n_static"), ("age_band",), NOT_HYPER_LOCAL)
+DAILY = Additive("backlog_daily", ("opened", "closed_in", "backlog"), ("day",), DAILY_KINDS)
+FLOW = Additive(
+    "flow", ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before"), (), NOT_HYPER_LOCAL
 )
+OUTCOMES = Additive("outcomes", ("closed_as", "closed", "open_requests"), ("period", "outcome"), NOT_HYPER_LOCAL)
 
 
 def timing(connection: sa.Connection) -> Finding:
@@ -88,13 +48,13 @@ def timing(connection: sa.Connection) -> Finding:
     lost = "volume <> n + n_static + n_after_as_of + n_negative + n_closed_without_date OR n <> closed + still_open"
     return Finding(
         [
-            *_add_up(connection, TIME_TO_CLOSE),
+            *add_up(connection, TIME_TO_CLOSE),
             *none_where(
                 connection,
                 "4: time_to_close: volume = n + not used, n = closed + still_open",
                 f"time_to_close WHERE {lost}",
             ),
-            *_agree(connection, TIME_TO_CLOSE, {"volume": "volume"}, "period = 'all'"),
+            *agree(connection, TIME_TO_CLOSE, {"volume": "volume"}, "period = 'all'"),
         ],
         counts=sizes(connection, schema.time_to_close),
     )
@@ -104,8 +64,8 @@ def monthly(connection: sa.Connection) -> Finding:
     """`monthly_series`: laws 1 to 3 and 5."""
     return Finding(
         [
-            *_add_up(connection, MONTHLY),
-            *_agree(connection, MONTHLY, {"opened": "volume", "closed_in": "closed - n_closed_without_date"}, "true"),
+            *add_up(connection, MONTHLY),
+            *agree(connection, MONTHLY, {"opened": "volume", "closed_in": "closed - n_closed_without_date"}),
             *(
                 problem
                 for days in WITHIN
@@ -122,8 +82,8 @@ def backlog(connection: sa.Connection) -> Finding:
     """The three tables of the backlog: laws 1 to 3, 5 and 7."""
     return Finding(
         [
-            *(problem for each in (BY_AGE, DAILY, FLOW) for problem in _add_up(connection, each)),
-            *_agree(connection, BY_AGE, {"open_requests": "open_requests"}, "true"),
+            *(problem for each in (BY_AGE, DAILY, FLOW) for problem in add_up(connection, each)),
+            *agree(connection, BY_AGE, {"open_requests": "open_requests"}),
             *_recurrence(connection),
             *_last_level(connection),
             *none_where(
@@ -150,10 +110,10 @@ def outcome_shares(connection: sa.Connection) -> Finding:
     """
     return Finding(
         [
-            *_add_up(connection, OUTCOMES),
+            *add_up(connection, OUTCOMES),
             *none_where(connection, "6: Σ outcomes = closed", not_whole),
             *none_where(connection, "6: Σ closure reasons = outcomes", by_reason),
-            *_agree(connection, OUTCOMES, {"closed_as": "closed"}, "period = 'all'"),
+            *agree(connection, OUTCOMES, {"closed_as": "closed"}, "period = 'all'"),
             *_incidence(connection),
             *_quotient(connection, "outcomes", "outcome_share", "closed_as", "closed", "state"),
         ],
@@ -233,75 +193,6 @@ def unmapped(connection: sa.Connection) -> Finding:
 
 
 # -- what the audits share -------------------------------------------------------------------------------------------
-
-
-Sums = dict[tuple[str, ...], tuple[int, ...]]
-"""Counts for each value of some keys."""
-
-
-def _add_up(connection: sa.Connection, table: Additive) -> list[str]:
-    """Laws 1 to 3: groups add up to what they are parts of, for each value of the other keys."""
-    sums = _sums(connection, table)
-    problems = []
-    for law, whole, parts in _PARTS:
-        if {whole, *parts} <= set(table.kinds):
-            together = _together([sums[part] for part in parts])
-            problems += _differing(f"{table.name}: {law}: fails", sums[whole], together)
-    if HYPER_LOCAL in table.kinds:
-        for law, level, key in _CELLS:
-            cells = _sums(connection, table, key)
-            problems += _differing(f"{table.name}: {law}: fails", cells[level, "located"], cells[HYPER_LOCAL])
-    return problems
-
-
-def _sums(connection: sa.Connection, table: Additive, *more: str) -> Mapping[Kind, Sums]:
-    """The counts of each level and scope, for each value of the other keys and of some more."""
-    keys = ("level", "scope", *more, *table.keys)
-    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in table.counts)
-    found: dict[Kind, Sums] = defaultdict(dict)
-    for row in fetch(connection, f"SELECT {', '.join(keys)}, {sums} FROM {table.name} GROUP BY {', '.join(keys)}"):
-        found[row[:2]][row[2 : len(keys)]] = row[len(keys) :]
-    return found
-
-
-def _together(parts: Sequence[Sums]) -> Sums:
-    total: Sums = {}
-    for part in parts:
-        for key, counts in part.items():
-            total[key] = tuple(map(add, total[key], counts)) if key in total else counts
-    return total
-
-
-def _differing(what: str, left: Sums, right: Sums) -> list[str]:
-    """A problem if the counts differ; what is missing on one side counts 0."""
-    wrong = [
-        key
-        for key in left.keys() | right.keys()
-        if left.get(key) != right.get(key) and any((*left.get(key, ()), *right.get(key, ())))
-    ]
-    return [f"{what} for {len(wrong):,}, such as {min(wrong)!r}"] if wrong else []
-
-
-def _agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str], where: str) -> list[str]:
-    """The sums of a table's groups are those of the headline metrics."""
-    problems = []
-    for level, (wide, _) in WIDE.items():
-        keys, scopes = LEVELS[level].keys, LEVELS[level].scopes
-        mine = ", ".join(f"coalesce(sum({name}), 0)" for name in counts)
-        theirs = ", ".join(f"coalesce(sum({formula}), 0)" for formula in counts.values())
-        for scope in (scope for scope in scopes if (level, scope) in table.kinds):
-            inside = f"scope = '{scope}'" if len(scopes) > 1 else "true"
-            left = _grouped(connection, table.name, keys, mine, f"level = '{level}' AND scope = '{scope}' AND {where}")
-            right = _grouped(connection, wide, keys, theirs, inside)
-            problems += _differing(f"{table.name}: {level} ({scope}) differs from {wide}", left, right)
-    return problems
-
-
-def _grouped(connection: sa.Connection, table: str, keys: Sequence[str], sums: str, where: str) -> Sums:
-    named, size = ", ".join(keys) or "'the city'", max(len(keys), 1)
-    places = ", ".join(str(place) for place in range(1, size + 1))
-    query = f"SELECT {named}, {sums} FROM {table} WHERE {where} GROUP BY {places}"
-    return {tuple(row[:size]): tuple(row[size:]) for row in connection.execute(sa.text(query))}
 
 
 def _quotient(connection: sa.Connection, table: str, value: str, part: str, whole: str, state: str) -> list[str]:

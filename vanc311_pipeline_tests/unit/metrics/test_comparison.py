@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats.mstats import winsorize
 
-from vanc311_pipeline.metrics.comparison import area_comparison, area_issue_mix, over_dispersion, window
+from vanc311_pipeline.metrics.comparison import area_comparison, area_issue_mix, compared_requests, over_dispersion
 
 AREAS = ("Kitsilano", "Marpole", "Sunset")
 LATE, CLOSINGS = "open_after_30_days", "closings"
@@ -46,7 +46,7 @@ def close(*numbers):
     ],
 )
 def test_the_window_is_the_last_365_days_that_are_30_days_old_located_and_usable(facts, row, inside):
-    assert len(window(facts(row)).rows) == inside
+    assert len(compared_requests(facts(row)).rows) == inside
 
 
 def test_a_type_has_its_own_pool_from_30_on_and_rarer_ones_share_their_departments_or_the_rest(facts):
@@ -62,7 +62,7 @@ def test_a_type_has_its_own_pool_from_30_on_and_rarer_ones_share_their_departmen
         requests("D", "CMO", 3),
         {"ago": 10, "issue": "D", "department": "CMO", "times": 40},  # not in the window
     )
-    seen = window(made)
+    seen = compared_requests(made)
     pools: dict[int, set] = {}
     for row, pool in zip(seen.rows, seen.pool, strict=True):
         pools.setdefault(int(pool), set()).add((made.issues[made.issue[row]], made.departments[made.department[row]]))

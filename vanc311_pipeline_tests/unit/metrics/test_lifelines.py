@@ -105,9 +105,9 @@ def test_every_curve_and_its_interval_are_those_of_lifelines(both):
     for drawn, ours, key in both:
         length = len(drawn.open_share)
         for name in ("open_share", "low", "high"):
-            found = getattr(ours.some.found, name)[ours.place, :length]
+            found = getattr(ours.some.curves, name)[ours.place, :length]
             assert np.abs(found - getattr(drawn, name)).max() < CLOSE, (name, key)
-        assert not ours.some.found.at_risk[ours.place, length:].any(), key
+        assert not ours.some.curves.at_risk[ours.place, length:].any(), key
 
 
 def test_every_count_is_that_of_the_stored_requests(both):

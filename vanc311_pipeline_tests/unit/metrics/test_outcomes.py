@@ -179,7 +179,7 @@ def test_the_ways_of_ending_add_up_to_the_share_closed_on_every_day(facts, cohor
     for some in follow(cohort_of(made)):
         found = outcome_incidence(some, outcome_codes(made))
         closed = found.groupby("day")["closed_share"].sum()
-        assert closed.tolist() == pytest.approx((1 - some.found.open_share[0, closed.index]).tolist(), abs=1e-12)
+        assert closed.tolist() == pytest.approx((1 - some.curves.open_share[0, closed.index]).tolist(), abs=1e-12)
         assert set(found["n"]) == {int(made.used.sum())}
         assert found.groupby("outcome")["closed_share"].apply(lambda share: share.is_monotonic_increasing).all()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vanc311_pipeline.metrics.survival import Z_95, cumulative_incidence, curves, days_until, mean_days_within
+from vanc311_pipeline.metrics.survival import Z_95, cumulative_incidence, days_until, kaplan_meier, mean_days_within
 
 # Day: at risk, closed, censored, S(t), lower and upper limit; n = 62, of which 47 closed.
 GOLDEN = {
@@ -29,7 +29,7 @@ def counts(closed, censored, days=None):
 
 @pytest.fixture
 def golden():
-    return curves(
+    return kaplan_meier(
         *counts({day: line[1] for day, line in GOLDEN.items()}, {day: line[2] for day, line in GOLDEN.items()})
     )
 
@@ -77,7 +77,7 @@ def by_hand(closed, censored, last):
 
 @given(closed=days_and_counts, censored=days_and_counts)
 def test_any_counts_give_the_curve_of_the_textbook(closed, censored):
-    found = curves(*counts(closed, censored))
+    found = kaplan_meier(*counts(closed, censored))
     for day, (share, low, high) in enumerate(by_hand(closed, censored, found.open_share.shape[1])):
         told = found.open_share[0, day], found.low[0, day], found.high[0, day]
         assert told == pytest.approx((share, low, high), abs=1e-9)
@@ -87,15 +87,17 @@ def test_any_counts_give_the_curve_of_the_textbook(closed, censored):
 def test_without_open_requests_a_quantile_is_the_nearest_rank(closed, share):
     durations = sorted(day for day, number in closed.items() for _ in range(number))
     exact = ceil(Fraction(str(share)) * len(durations))
-    assert days_until(curves(*counts(closed, {})), share).value[0] == durations[exact - 1]
+    assert days_until(kaplan_meier(*counts(closed, {})), share).value[0] == durations[exact - 1]
 
 
 @given(groups=st.lists(st.tuples(days_and_counts, days_and_counts), min_size=1, max_size=5))
 def test_groups_that_are_worked_out_together_are_what_each_is_alone(groups):
     made = [counts(*group, days=14) for group in groups]
-    together = curves(np.concatenate([closed for closed, _ in made]), np.concatenate([open_ for _, open_ in made]))
+    together = kaplan_meier(
+        np.concatenate([closed for closed, _ in made]), np.concatenate([open_ for _, open_ in made])
+    )
     for place, (closed, censored) in enumerate(made):
-        alone = curves(closed, censored)
+        alone = kaplan_meier(closed, censored)
         for name in ("at_risk", "open_share", "low", "high"):
             assert np.array_equal(getattr(together, name)[place], getattr(alone, name)[0])
 
@@ -105,21 +107,21 @@ def test_the_ways_of_closing_add_up_to_all_that_is_closed(first, second, censore
     length = 14
     one, open_ = counts(first, censored, length)
     other, _ = counts(second, {}, length)
-    found = curves(one + other, open_)
+    found = kaplan_meier(one + other, open_)
     shares = cumulative_incidence(found, one) + cumulative_incidence(found, other)
     assert shares == pytest.approx(1 - found.open_share, abs=1e-12)
 
 
 @given(closed=days_and_counts, censored=days_and_counts)
 def test_the_open_share_only_falls_and_lies_in_its_interval(closed, censored):
-    found = curves(*counts(closed, censored))
+    found = kaplan_meier(*counts(closed, censored))
     assert np.all(np.diff(found.open_share, axis=1) <= 0)
     assert np.all((found.low <= found.open_share + 1e-12) & (found.open_share <= found.high + 1e-12))
     assert np.all((found.low >= 0) & (found.high <= 1))
 
 
 def test_nobody_at_all_is_a_curve_that_says_nothing():
-    found = curves(*counts({}, {}, days=3))
+    found = kaplan_meier(*counts({}, {}, days=3))
     assert found.at_risk.tolist() == [[0, 0, 0]]
     assert np.isnan(days_until(found, 0.5).value[0])
     assert np.isnan(mean_days_within(found, 2)[0])

@@ -108,7 +108,7 @@ def test_the_share_closed_within_some_days_is_one_minus_the_curve_of_the_request
     assert series[f"n_{days}"] == len(old)
     if old:
         (some,) = follow(cohort_of(facts(*old)))
-        open_share = some.found.open_share[0]
+        open_share = some.curves.open_share[0]
         expected = 1 - open_share[min(days, len(open_share) - 1)]
         assert series[f"within_{days}"] / len(old) == pytest.approx(expected, abs=1e-12)
 
@@ -158,7 +158,7 @@ def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_w
     ]
     limits = points.set_index("day")[["open_share_low", "open_share_high"]]
     assert limits.loc[1].tolist() == [1, 1]
-    assert limits.loc[2].tolist() == pytest.approx([some.found.low[0, 2], some.found.high[0, 2]])
+    assert limits.loc[2].tolist() == pytest.approx([some.curves.low[0, 2], some.curves.high[0, 2]])
 
 
 @pytest.mark.parametrize(("longest", "last"), [(20, 14), (21, 21), (29, 21), (30, 30)])

@@ -83,7 +83,7 @@ def test_the_further_median_is_the_median_of_those_that_were_still_open_counted_
     assert (waited_days in found) == bool(later)
     if later:
         (some,) = follow(cohort_of(requests(later), "issue", "all"))
-        median = days_until(some.found, 0.5).value[0]
+        median = days_until(some.curves, 0.5).value[0]
         assert found[waited_days] == (30 * len(later), None if median != median else median - waited_days)
 
 
