@@ -152,16 +152,16 @@ def stage_publish(folder: Path, url: str) -> int:
 def stage_check(folder: Path, url: str) -> int:
     """Ask every check about everything that is stored, as `vanc311 verify` does, but for what only the portal can answer."""
     del url
-    from vanc311_pipeline.orchestration.asset_checks import Scene, checks_for
-    from vanc311_pipeline.orchestration.resources import store_resource
+    from vanc311_pipeline.orchestration.asset_checks import audits_for
+    from vanc311_pipeline.warehouse.audits.register import AuditContext
+    from vanc311_pipeline.warehouse.places import Places
 
     warehouse = warehouse_in(folder)
     settings = Settings(data_dir=folder)
-    store = store_resource(settings)
-    for check in checks_for(settings):
+    for check in audits_for(settings):
         began = time.perf_counter()
         with warehouse.read() as connection:
-            problems = check.audit(Scene(store, warehouse, connection, None, False)).problems
+            problems = check(AuditContext(Places.of(settings), connection)).problems
         if problems and check.name not in ("months_equal_portal", "stored_total_equals_portal_total"):
             raise SystemExit(f"{check.name}: {problems[0]}")
         print(f"    {check.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)

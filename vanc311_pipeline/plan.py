@@ -10,16 +10,15 @@ are read again, and each month at least every 30 days.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Literal
 
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
 from vanc311_pipeline.requests.cleaning import local_day
-from vanc311_pipeline.requests.profile import limit
+from vanc311_pipeline.requests.profile import limit, shrank
 from vanc311_pipeline.settings import (
     LIVE,
     MAY_MOVE_SHARE,
@@ -29,36 +28,9 @@ from vanc311_pipeline.settings import (
 )
 from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts, advice
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
+from vanc311_pipeline.warehouse.plans import Plan
 
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do about the portal's present state."""
-
-    action: Literal["skip", "load"]
-    why: str
-    """One sentence for the tick, the run and the person."""
-    releases: tuple[Release, ...]
-    stale: Mapping[Window, str] = field(default_factory=dict)
-    """The windows to load, with the portal's fingerprint of each; empty if they are read although they were landed."""
-    reread: frozenset[Window] = frozenset()
-    """Of these, the windows of the deep pass: their fingerprint has not moved."""
-    answers: Mapping[Window, Fingerprint] = field(default_factory=dict)
-    """What the portal says of each window of the datasets that were asked."""
-    held: bool = False
-    """Skipped because the release lost too much; not because all is well."""
-
-    @property
-    def months(self) -> list[str]:
-        """The months to load, oldest first; `undated`, if it is among them, last."""
-        return sorted({window.month for window in self.stale})
-
-    @property
-    def rows(self) -> int:
-        """Rows in the stale windows, by the portal's count."""
-        return sum(self.answers[window].rows for window in self.stale)
 
 
 def make_plan(
@@ -174,12 +146,6 @@ def _a_day_ago(known: Mapping[str, KnownRelease | None], now: datetime) -> bool:
     """Whether it is a day since we looked at what is held."""
     seen = min(each.seen_at for each in known.values() if each and each.state == "held")
     return seen <= f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def shrank(records_count: int, rows_held: int) -> bool:
-    """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
-    lost_everything = records_count == 0 < rows_held
-    return lost_everything or rows_held - records_count > limit(rows_held, MAY_MOVE_SHARE)
 
 
 def shrinkage(

@@ -14,7 +14,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.errors import IntegrityFailed, StorageRefused
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.orchestration.tags import PLAN_TAG, plan_tags
-from vanc311_pipeline.plan import Plan, ask, make_plan, published_again
+from vanc311_pipeline.plan import ask, make_plan, published_again
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
@@ -24,6 +24,7 @@ from vanc311_pipeline.shipping import without_secrets
 from vanc311_pipeline.warehouse import holds, ledger, plans
 from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.plans import Plan
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 
@@ -75,7 +76,7 @@ def plan_for(
         return plan
     plan = published_again(
         plan_now(client, warehouse, consent=consent),
-        why_publish_again(warehouse, store.published_path, store.ship_url),
+        why_publish_again(warehouse, store.places.published_path, store.ship_url),
     )
     if plan.held:
         raise IntegrityFailed(plan.why)

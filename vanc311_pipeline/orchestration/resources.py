@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import dagster as dg
 from pydantic import Field
 
-from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.operations.run_lock import run_at_work
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.settings import CITY_PORTAL, PORTAL_ATTEMPTS, Settings, Source
-from vanc311_pipeline.shipping import ObjectStore
+from vanc311_pipeline.settings import PORTAL_ATTEMPTS, Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.places import Places
 
 
 class PortalResource(dg.ConfigurableResource[None]):
@@ -51,28 +49,16 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     ship_key: str | None = Field(default=None, repr=False)
 
     @property
-    def ships_to(self) -> ObjectStore:
-        """Where the published file is shipped.
-
-        Raises:
-            SettingsError: nowhere.
-        """
-        if not self.ship_url:
-            raise SettingsError("VANC311_SHIP_URL isn't set, so there is nowhere to ship the published file to.")
-        return ObjectStore(self.ship_url, self.ship_key)
-
-    @property
-    def is_city_portal(self) -> bool:
-        """The rows are the city's own: they come from its portal, not from a stand-in."""
-        return self.source == "portal" and urlsplit(self.portal_url).hostname == CITY_PORTAL
-
-    @property
-    def raw_dir(self) -> Path:
-        return Path(self.raw_directory)
-
-    @property
-    def published_path(self) -> Path:
-        return Path(self.published_file)
+    def places(self) -> Places:
+        return Places(
+            Path(self.raw_directory),
+            self.warehouse_url,
+            Path(self.published_file),
+            "sample" if self.source == "sample" else "portal",
+            self.portal_url,
+            self.ship_url,
+            self.ship_key,
+        )
 
     @property
     def measures_path(self) -> Path:
@@ -90,14 +76,11 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse as it is, for who only looks; it need not be there yet."""
-        source: Source = "sample" if self.source == "sample" else "portal"
-        return Warehouse(self.warehouse_url, source)
+        return self.places.warehouse
 
     def open(self) -> Warehouse:
         """The warehouse, with its tables made if they are not there yet."""
-        warehouse = self.warehouse
-        warehouse.create()
-        return warehouse
+        return self.places.open()
 
 
 class WebhookResource(dg.ConfigurableResource[None]):

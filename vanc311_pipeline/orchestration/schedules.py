@@ -31,11 +31,12 @@ from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
 from vanc311_pipeline.orchestration.planning import keep, plan_now, plan_only, why_publish_again
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
-from vanc311_pipeline.plan import Plan, published_again
+from vanc311_pipeline.plan import published_again
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.plans import Plan
 
 SLOT_TAG = "vanc311/slot"
 CLOCKS_DIFFER = timedelta(minutes=1)
@@ -117,7 +118,7 @@ def _ask(portal: PortalResource, store: StoreResource, make: Callable[[Portal], 
     def ask() -> Plan:
         with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
             plan = make(client)
-        return published_again(plan, why_publish_again(store.warehouse, store.published_path, store.ship_url))
+        return published_again(plan, why_publish_again(store.warehouse, store.places.published_path, store.ship_url))
 
     return within(TICK_SECONDS, ask, PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."))
 

@@ -13,9 +13,9 @@ from textwrap import shorten
 import dagster as dg
 
 from vanc311_pipeline.months import running_month
-from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, LIVE, UNDATED
+from vanc311_pipeline.warehouse.plans import Plan
 
 SYNC = "sync"
 """The job that comes into step with the portal."""

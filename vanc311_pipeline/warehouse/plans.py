@@ -1,22 +1,53 @@
-"""Plans, written down for the run that goes by them: Dagster's tags name a plan, and are too short to hold one.
+"""Plans: what a run is to do, written down for it: Dagster's tags name a plan, and are too short to hold one.
 
-What belongs here: reading and writing `plans`. What does not: making a plan (`vanc311_pipeline.plan`). Callers pass the connection;
-the transaction is theirs.
+What belongs here: what a plan is, and reading and writing `plans`. What does not: making a plan (`vanc311_pipeline.plan`).
+Callers pass the connection; the transaction is theirs.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.schema import plans
 from vanc311_pipeline.warehouse.engine import utc_now
 
 KEPT_DAYS = 7
 """A run that is retried goes by its plan again; what is older is planned anew."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do about the portal's present state."""
+
+    action: Literal["skip", "load"]
+    why: str
+    """One sentence for the tick, the run and the person."""
+    releases: tuple[Release, ...]
+    stale: Mapping[Window, str] = field(default_factory=dict)
+    """The windows to load, with the portal's fingerprint of each; empty if they are read although they were landed."""
+    reread: frozenset[Window] = frozenset()
+    """Of these, the windows of the deep pass: their fingerprint has not moved."""
+    answers: Mapping[Window, Fingerprint] = field(default_factory=dict)
+    """What the portal says of each window of the datasets that were asked."""
+    held: bool = False
+    """Skipped because the release lost too much; not because all is well."""
+
+    @property
+    def months(self) -> list[str]:
+        """The months to load, oldest first; `undated`, if it is among them, last."""
+        return sorted({window.month for window in self.stale})
+
+    @property
+    def rows(self) -> int:
+        """Rows in the stale windows, by the portal's count."""
+        return sum(self.answers[window].rows for window in self.stale)
 
 
 def write(connection: sa.Connection, plan: Plan) -> str:

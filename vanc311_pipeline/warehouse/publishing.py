@@ -28,10 +28,9 @@ from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import holds, ledger
-from vanc311_pipeline.warehouse.audits.questions import months_of, rows_by_month
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
-from vanc311_pipeline.warehouse.rows import batches, fetch, in_order
+from vanc311_pipeline.warehouse.rows import batches, fetch, in_order, months_of, rows_by_month
 from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
 
 # These go on in the warehouse after the file is made: what became of it, and what the portal said since.

@@ -4,13 +4,15 @@ What belongs here: how many rows leave a table, or enter it, at once, in SQLite 
 Callers pass the connection; the transaction is theirs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain, count
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from vanc311_pipeline.schema import service_requests
 
 ROWS_AT_ONCE = 5_000
 
@@ -116,3 +118,20 @@ def _keys(table: sa.Table) -> list[str]:
 
 def _others(table: sa.Table, excluded: Any) -> dict[str, Any]:
     return {column.name: excluded[column.name] for column in table.columns if not column.primary_key}
+
+
+def months_of(connection: sa.Connection, months: Collection[str] | None) -> list[str]:
+    """The UTC months that are meant, in order; None means all that requests are stored of."""
+    if months is not None:
+        return sorted(months)
+    return list(
+        connection.scalars(
+            sa.select(service_requests.c.partition_month).distinct().order_by(service_requests.c.partition_month)
+        )
+    )
+
+
+def rows_by_month(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
+    """How many rows a table has of each UTC month."""
+    query = sa.select(table.c.partition_month, sa.func.count()).group_by(table.c.partition_month)
+    return dict(connection.execute(query).all())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from vanc311_pipeline.errors import EXIT_PORTAL, EXIT_USAGE
-from vanc311_pipeline.orchestration.asset_checks import checks_for
+from vanc311_pipeline.orchestration.asset_checks import audits_for
 from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
@@ -122,7 +122,7 @@ def test_nobody_there_ends_with_3(empty, run):
 def test_verify_and_status_say_what_is_there(pipeline, run):
     verified = run(pipeline, "verify")
     assert verified.exit_code == 0, verified.out + verified.err
-    assert f"All {len(checks_for(pipeline.settings))} checks hold" in verified.out
+    assert f"All {len(audits_for(pipeline.settings))} checks hold" in verified.out
     status = run(pipeline, "status")
     assert status.exit_code == 0
     assert "settled" in status.out

@@ -3,9 +3,12 @@
 A new check without a planted violation fails `test_every_check_has_a_planted_violation`.
 """
 
+import pkgutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
+from importlib import import_module
+from inspect import signature
 
 import dagster as dg
 import pytest
@@ -14,14 +17,17 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.orchestration.asset_checks import CHECKS, DESCRIPTIONS, Scene, checks_for, result
+from vanc311_pipeline.orchestration.asset_checks import audits_for, result, spec_of
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.shipping import ObjectStore
-from vanc311_pipeline.warehouse.audits.questions import rows_by_month
+from vanc311_pipeline.warehouse import audits
+from vanc311_pipeline.warehouse.audits import AUDITS
+from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.rows import rows_by_month
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 from vanc311_pipeline_tests.integration.planted_statistics import STATISTICS_CASES
 from vanc311_pipeline_tests.integration.planting import (
@@ -42,8 +48,8 @@ from vanc311_pipeline_tests.integration.planting import (
     unguarded,
 )
 
-BY_NAME = {check.name: check for check in CHECKS}
-WITHOUT_STORE = [check.name for check in checks_for(Settings())]
+BY_NAME = {check.name: check for check in AUDITS}
+WITHOUT_STORE = [check.name for check in audits_for(Settings())]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.rehearsal)])
@@ -58,7 +64,7 @@ def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetC
     )
     warehouse = store.open()
     with warehouse.read() as connection:
-        return result(BY_NAME[name], BY_NAME[name].audit(Scene(store, warehouse, connection, None, planned)))
+        return result(BY_NAME[name], BY_NAME[name](AuditContext(store.places, connection, None, planned)))
 
 
 # -- the violations --------------------------------------------------------------------------------------------------
@@ -453,7 +459,7 @@ def test_every_check_has_a_planted_violation():
 def test_what_blocks_is_exactly_what_can_be_wrong_with_our_data():
     """A check that only ever warns must not block; one that finds our data wrong must."""
     assert {case.check for case in CASES if case.severity == ERROR} | {IN_A_STORE} == {
-        check.name for check in CHECKS if check.blocking
+        check.name for check in AUDITS if check.blocking
     }
 
 
@@ -526,11 +532,21 @@ def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_pa
     assert run_check(settings, IN_A_STORE).passed
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+@pytest.mark.parametrize("check", AUDITS, ids=lambda check: check.name)
 def test_every_check_says_what_it_claims(check):
-    assert check.spec.description == DESCRIPTIONS[check.name]
-    assert check.spec.blocking == check.blocking
-    assert "(warns" in check.spec.description or check.blocking
+    assert spec_of(check).description == check.description
+    assert spec_of(check).blocking == check.blocking
+    assert "(warns" in check.description or check.blocking
+    assert set(signature(check.question).parameters) <= set(dir(AuditContext)) | {
+        each.name for each in fields(AuditContext)
+    }
+
+
+def test_every_audit_is_asked():
+    modules = [import_module(f"{audits.__name__}.{module.name}") for module in pkgutil.iter_modules(audits.__path__)]
+    declared = {id(each) for module in modules for each in vars(module).values() if isinstance(each, Audit)}
+    assert declared == {id(each) for each in AUDITS}
+    assert len(BY_NAME) == len(AUDITS)
 
 
 def test_a_real_run_evaluates_every_check_once(unchanged):
@@ -551,7 +567,7 @@ def test_the_published_file_carries_what_the_checks_of_the_data_found(unchanged)
         results = dict(connection.execute("SELECT check_name, result FROM check_results"))
         said = dict(connection.execute("SELECT check_name, found FROM check_results WHERE result <> 'passed'"))
     assert set(results) == {
-        check.name for check in CHECKS if check.asset not in ("published_database", "shipped_database")
+        check.name for check in AUDITS if check.asset not in ("published_database", "shipped_database")
     }
     assert {name for name, result in results.items() if result == "warned"} == set(ODD_IN_THE_SAMPLE)
     assert set(results.values()) == {"passed", "warned"}

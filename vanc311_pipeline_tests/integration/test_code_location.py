@@ -10,13 +10,13 @@ from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFi
 
 from vanc311_pipeline.definitions import build_definitions, defs
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.orchestration.asset_checks import CHECKS, DESCRIPTIONS
 from vanc311_pipeline.orchestration.assets.publication import assets
 from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
 from vanc311_pipeline.orchestration.metadata import LAYERS
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import landed_path
 from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
+from vanc311_pipeline.warehouse.audits import AUDITS
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,8 +109,8 @@ def test_no_asset_has_a_retry_policy_which_would_take_an_interrupt_for_a_failure
 
 
 def test_every_check_is_described_and_guards_an_asset():
-    assert {check.name for check in CHECKS} == set(DESCRIPTIONS)
-    assert {check.asset for check in CHECKS} <= FIXED | {"shipped_database"} | set(STATISTICS)
+    assert all(check.description for check in AUDITS)
+    assert {check.asset for check in AUDITS} <= FIXED | {"shipped_database"} | set(STATISTICS)
 
 
 @pytest.mark.parametrize(("ship_url", "shipments"), [(None, 0), ("s3://bucket/folder", 1)])

@@ -2,7 +2,7 @@
 
 import json
 
-from vanc311_pipeline.orchestration.asset_checks import checks_for
+from vanc311_pipeline.orchestration.asset_checks import audits_for
 from vanc311_pipeline.orchestration.assets.publication import assets
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.graph import SNAPSHOT, snapshot
@@ -17,7 +17,7 @@ def test_assets_checks_jobs_schedules_and_sensors_are_those_of_the_snapshot():
 
 def test_the_snapshot_leaves_nothing_out():
     held = json.loads(snapshot())
-    assert len(held["checks"]) == len(checks_for(Settings()))
+    assert len(held["checks"]) == len(audits_for(Settings()))
     assert len(held["assets"]) >= len(assets(Settings()))
     assert all(held.values())
 

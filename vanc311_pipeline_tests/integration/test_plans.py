@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.orchestration.asset_checks import CHECKS
+from vanc311_pipeline.orchestration.asset_checks import spec_of
 from vanc311_pipeline.orchestration.tags import PLAN_TAG, RELEASE_TAG, WHY_TAG
-from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.schema import plans as table
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger, plans
+from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.plans import Plan
 
 A_WINDOW = st.builds(
     Window, st.sampled_from([LIVE, ARCHIVE]), st.sampled_from(["2009-06", "2021-12", "2022-01", "2026-01", "undated"])
@@ -108,7 +109,7 @@ def test_a_run_that_was_told_nothing_plans_for_itself_and_reports_the_months_tha
         "2024-06",
     }
     checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        [check.spec.key for check in CHECKS if check.asset == "service_requests"]
+        [spec_of(check).key for check in AUDITS if check.asset == "service_requests"]
     )
     assert {record.run_id for record in checks.values()} == {run.run_id}
 

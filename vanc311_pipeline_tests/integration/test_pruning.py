@@ -11,13 +11,13 @@ import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.orchestration.asset_checks import CHECKS
 from vanc311_pipeline.orchestration.operations.pruning import prune_job
 from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN
 from vanc311_pipeline.orchestration.tags import range_tags
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse.audits import AUDITS
 
-CHECK = CHECKS[0]
+CHECK = AUDITS[0]
 
 
 @dg.asset(partitions_def=EVERY, backfill_policy=ONE_RUN)

@@ -7,9 +7,9 @@ import pytest
 from vanc311_pipeline import registry, schema
 from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.commands import docs
-from vanc311_pipeline.orchestration.asset_checks import CHECKS
 from vanc311_pipeline.registry import FAMILIES, METRICS, MINIMUM_N, read
 from vanc311_pipeline.settings import LICENCE, Settings
+from vanc311_pipeline.warehouse.audits import AUDITS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -78,6 +78,6 @@ def test_every_family_begins_in_plain_words():
 
 
 def test_every_law_is_checked():
-    assert {check.name for check in CHECKS if check.name.endswith(("add_up", "adds_up"))} >= {
+    assert {check.name for check in AUDITS if check.name.endswith(("add_up", "adds_up"))} >= {
         "levels_add_up", "time_to_close_adds_up", "months_add_up", "backlog_adds_up", "outcomes_add_up", "quality_ledger_adds_up",
     }  # fmt: skip

@@ -14,9 +14,9 @@ from vanc311_pipeline.orchestration.tags import (
     plan_tags,
     range_tags,
 )
-from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.settings import LIVE, UNDATED
+from vanc311_pipeline.warehouse.plans import Plan
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,13 @@ from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN
 from vanc311_pipeline.orchestration.planning import ask_anew, plan_for
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import is_planned, release_name
-from vanc311_pipeline.plan import shrank, shrinkage
+from vanc311_pipeline.plan import shrinkage
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path
 from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.requests.profile import shrank
 from vanc311_pipeline.settings import ARCHIVE, AREAS, FIRST_LIVE_MONTH, LIVE, UNDATED
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
@@ -92,7 +93,7 @@ def raw_service_requests(
     """
     actions: dict[Window, str] = {}
     try:
-        with on_disk(store.raw_dir), portal.open() as client:
+        with on_disk(store.places.raw_dir), portal.open() as client:
             warehouse = store.open()
             plan = None
             if is_planned(context.run):
@@ -104,18 +105,18 @@ def raw_service_requests(
             wanted = [window for window in windows if window.dataset in releases]
             with warehouse.read() as connection:
                 answers = ledger.portal_answers(connection, releases.values()) if plan else {}
-                others = missing_parts(store.raw_dir, wanted, ledger.months(connection))
+                others = missing_parts(store.places.raw_dir, wanted, ledger.months(connection))
             unasked = sorted({window.dataset for window in others} - releases.keys())
             releases |= _begin([client.release(name) for name in unasked], warehouse, config, context.run.run_id)
             for window in [*wanted, *(window for window in others if window.dataset in releases)]:
                 digest = plan.stale.get(window) if plan else None
                 actions[window], rows = _land(
-                    client, releases[window.dataset], window, store.raw_dir, digest, answers.get(window)
+                    client, releases[window.dataset], window, store.places.raw_dir, digest, answers.get(window)
                 )
                 context.log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
                 progress.landed(window.month, rows)
         for month in sorted({window.month for window in actions}) if plan else context.partition_keys:
-            report_month(context, month, _raw_metadata(store.raw_dir, month, actions))
+            report_month(context, month, _raw_metadata(store.places.raw_dir, month, actions))
     except PipelineError as error:
         raise failure_or_retry(error, context.op_execution_context, portal) from error
     result = dg.MaterializeResult[None](
@@ -123,7 +124,7 @@ def raw_service_requests(
         metadata={
             "windows fetched": sum(action == "fetched" for action in actions.values()),
             "release": ", ".join(release_name(release) for release in releases.values()) or "held",
-            "dagster/uri": str(store.raw_dir),
+            "dagster/uri": str(store.places.raw_dir),
         },
     )
     yield from reported(context, result, {window.month for window in actions})

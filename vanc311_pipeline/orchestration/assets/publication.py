@@ -6,7 +6,7 @@ import dagster as dg
 
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityFailed, PipelineError
-from vanc311_pipeline.orchestration.asset_checks import CHECKS, DESCRIPTIONS
+from vanc311_pipeline.orchestration.asset_checks import spec_of
 from vanc311_pipeline.orchestration.assets.ingestion import PORTAL_DATASETS, local_areas, raw_service_requests
 from vanc311_pipeline.orchestration.assets.requests import service_requests
 from vanc311_pipeline.orchestration.assets.statistics import STATISTICS, statistics
@@ -14,12 +14,13 @@ from vanc311_pipeline.orchestration.failures import AFTER_PUBLICATION, failure
 from vanc311_pipeline.orchestration.metadata import FRESH, OWNERS
 from vanc311_pipeline.orchestration.planning import plan_of
 from vanc311_pipeline.orchestration.resources import StoreResource
-from vanc311_pipeline.plan import Plan
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.plans import Plan
 from vanc311_pipeline.warehouse.publishing import CheckResult, publish, release_row
 
 
@@ -42,7 +43,7 @@ def published_database(
     try:
         about = publish(
             warehouse,
-            store.published_path,
+            store.places.published_path,
             context.run.run_id,
             settled_datasets(warehouse, plan_of(context.run, warehouse)),
             last_results(context.instance),
@@ -50,7 +51,7 @@ def published_database(
     except PipelineError as error:
         raise failure(error) from error
     return dg.MaterializeResult(
-        metadata={"dagster/uri": str(store.published_path), "dagster/row_count": about["rows_stored"], **about}
+        metadata={"dagster/uri": str(store.places.published_path), "dagster/row_count": about["rows_stored"], **about}
     )
 
 
@@ -70,17 +71,17 @@ def shipped_database(context: dg.AssetExecutionContext, store: StoreResource) ->
     with warehouse.read() as connection:
         published = ledger.last_publication(connection)
     try:
-        objects = store.ships_to
+        objects = store.places.ships_to
         if published is None:
             return dg.MaterializeResult(metadata={"shipped": "nothing: nothing was published yet"})
-        if not store.published_path.exists() or file_digest(store.published_path) != published.sha256:
+        if not store.places.published_path.exists() or file_digest(store.places.published_path) != published.sha256:
             raise IntegrityFailed(
-                f"{store.published_path} is not the file that was published at {published.published_at}: somebody else wrote there, "
+                f"{store.places.published_path} is not the file that was published at {published.published_at}: somebody else wrote there, "
                 "or another pipeline published since. It was not shipped, and what counted in the object store still counts. "
                 "`vanc311 sync --months` of any month publishes anew."
             )
-        about = release_row(store.published_path)
-        shipment = objects.ship(store.published_path, published.sha256, about)
+        about = release_row(store.places.published_path)
+        shipment = objects.ship(store.places.published_path, published.sha256, about)
     except PipelineError as error:
         raise failure(error) from error
     with warehouse.write() as connection:
@@ -101,7 +102,7 @@ INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
 def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
     """What each check of the data last found. Those of the file itself come after it."""
-    checks = {check.spec.key: check for check in CHECKS if check.asset not in AFTER_PUBLICATION}
+    checks = {spec_of(check).key: check for check in AUDITS if check.asset not in AFTER_PUBLICATION}
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
     results: list[CheckResult] = []
     for key, record in records.items():
@@ -114,7 +115,7 @@ def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
                 {
                     "check_name": check.name,
                     "asset": check.asset,
-                    "claim": DESCRIPTIONS[check.name],
+                    "claim": check.description,
                     "blocking": "yes" if check.blocking else "no",
                     "result": result_of(evaluation),
                     "found": evaluation.description,

@@ -60,7 +60,7 @@ def service_requests(
     run_id, months = context.run.run_id, plan.months if plan else [*context.partition_keys, UNDATED]
     loads = []
     try:
-        landed = {month: parts for month in months if (parts := _parts(store.raw_dir, month))}
+        landed = {month: parts for month in months if (parts := _parts(store.places.raw_dir, month))}
         with warehouse.read() as connection:
             areas = area_names(connection)
             records = ledger.months(connection)

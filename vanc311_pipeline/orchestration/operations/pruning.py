@@ -18,9 +18,10 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from vanc311_pipeline.orchestration.asset_checks import CHECKS
+from vanc311_pipeline.orchestration.asset_checks import spec_of
 from vanc311_pipeline.orchestration.dagster_private import SqliteEventLogStorage
 from vanc311_pipeline.settings import MOST_DAYS, Settings
+from vanc311_pipeline.warehouse.audits import AUDITS
 
 PRUNE = "prune"
 MOST_SECONDS = 600  # it holds no lock that would tell that it died, and nothing else runs meanwhile
@@ -112,7 +113,7 @@ def _newest_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator
 
 def _newest_of_checks(instance: dg.DagsterInstance) -> Iterator[str]:
     """The runs that last evaluated each check."""
-    keys = [check.spec.key for check in CHECKS]
+    keys = [spec_of(audit).key for audit in AUDITS]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     yield from (record.run_id for record in records.values())
 

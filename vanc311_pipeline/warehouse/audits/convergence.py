@@ -15,7 +15,9 @@ from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
 from vanc311_pipeline.settings import ARCHIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.audits.questions import Finding, Months, months_of
+from vanc311_pipeline.warehouse.audits.questions import Finding, Months
+from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.rows import months_of
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,12 @@ SHOWN = 36
 NOTHING = State(0, 0, None)
 
 
-def convergence(connection: sa.Connection, months: Months, expected_whole: bool) -> Finding:
-    """Rows, closed rows and latest change of every month are what the portal says; of a held release another check says all.
+@audit("service_requests", "months_equal_portal", asks_portal=True)
+def convergence(connection: sa.Connection, months: Months, planned: bool) -> Finding:
+    """Month by month, rows, closed rows and latest change are what the portal says (table convergence).
 
     Args:
-        expected_whole: the run was planned to load all that differs; else a month that was left alone may be behind,
+        planned: the run was to load all that differs; else a month that was left alone may be behind,
             which is only said.
     """
     there, ours = _portal_states(connection), _ledger_states(connection)
@@ -52,7 +55,7 @@ def convergence(connection: sa.Connection, months: Months, expected_whole: bool)
         known = ledger.last_release(connection, window.dataset)
         if theirs == mine or release is None or (known and known.state == "held"):
             continue
-        whole = expected_whole or bool(known and known.state == "settled")
+        whole = planned or bool(known and known.state == "settled")
         if record is None and not whole:
             missing.append(window.month)
             continue

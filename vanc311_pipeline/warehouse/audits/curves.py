@@ -11,6 +11,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.registry import MINIMUM_N
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse.audits.questions import GROUP_KEYS, Finding, in_words, none_where, sizes
+from vanc311_pipeline.warehouse.audits.register import audit
 from vanc311_pipeline.warehouse.rows import fetch
 
 TOLERANCE = 1e-9
@@ -19,8 +20,9 @@ QUANTILES = {"median_days": 0.5, "p75_days": 0.25, "p90_days": 0.1}
 KEYS = ", ".join(GROUP_KEYS)
 
 
+@audit("time_to_close_curves", "curves_agree_with_quantiles")
 def curves_agree(connection: sa.Connection) -> Finding:
-    """A quantile of `time_to_close` is the first day on which the curve has fallen so far; curves only fall."""
+    """A median is the first day on which the curve is at one half; curves only fall."""
     told = {
         row[:-3]: row[-3:] for row in fetch(connection, f"SELECT {KEYS}, {', '.join(QUANTILES)} FROM time_to_close")
     }
@@ -48,8 +50,9 @@ def curves_agree(connection: sa.Connection) -> Finding:
     )
 
 
+@audit("time_to_close_curves", "curves_recomputed_agree")
 def curves_recomputed(connection: sa.Connection) -> Finding:
-    """The curves of the city and of each area for the last 12 months, computed again day by day from the requests."""
+    """The curves of the city and its areas, computed again day by day from the requests, are the same."""
     as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of))) or ""
     first = date.fromisoformat(as_of) - timedelta(days=364)
     told = {"as_of": as_of, "first": max(str(first), str(STATIC_BEFORE))}

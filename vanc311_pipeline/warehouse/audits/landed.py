@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from vanc311_pipeline.plan import shrank
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import describe_landed, landed_months, landed_path
+from vanc311_pipeline.requests.profile import shrank
 from vanc311_pipeline.schema import (
     KNOWN_EXTRA_FIELDS,
     PORTAL_FIELDS,
@@ -19,10 +19,12 @@ from vanc311_pipeline.warehouse.audits.questions import (
     Finding,
     Months,
 )
+from vanc311_pipeline.warehouse.audits.register import audit
 
 
+@audit("raw_service_requests", "raw_count_equals_portal_count")
 def raw_counts(raw_dir: Path, months: Months) -> Finding:
-    """Every landed file holds as many rows as the portal counted before and after."""
+    """Every landed file holds as many rows as the portal counted before and after the export."""
     problems, files, rows = [], 0, 0
     for window in _landed(raw_dir, months):
         path = landed_path(raw_dir, window)
@@ -36,8 +38,9 @@ def raw_counts(raw_dir: Path, months: Months) -> Finding:
     return Finding(problems, counts={"files": files, "rows": rows})
 
 
+@audit("raw_service_requests", "portal_fields_are_known", blocking=False)
 def raw_fields(raw_dir: Path, months: Months) -> Finding:
-    """The landed files have the fields that we know, in the order that we know."""
+    """The portal serves the fields that we know, in the order that we know (warns)."""
     notes = set()
     known = [*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS]
     for window in _landed(raw_dir, months):
@@ -49,8 +52,9 @@ def raw_fields(raw_dir: Path, months: Months) -> Finding:
     return Finding(notes=sorted(notes))
 
 
+@audit("raw_service_requests", "portal_has_not_shrunk")
 def portal_size(connection: sa.Connection) -> Finding:
-    """No dataset lost more of its rows than we follow without consent."""
+    """The portal did not lose more than 25 rows and 2 % of those that we hold."""
     problems, counts = [], {}
     for dataset in (LIVE, ARCHIVE):
         known, rows = ledger.last_release(connection, dataset), ledger.rows_landed(connection, dataset)

@@ -17,12 +17,12 @@ from vanc311_pipeline.warehouse.audits.questions import (
     ROUNDING,
     Finding,
     count,
-    months_of,
     none_where,
     release_of,
     sizes,
 )
-from vanc311_pipeline.warehouse.rows import Row, fetch
+from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
 
 _MEASURES = ", ".join((*COUNTS, "avg_ttr", "avg_ttu"))
 
@@ -34,15 +34,20 @@ CLASSES = (
 )
 
 
+@audit("metric_aggregates", "levels_add_up")
 def conservation(connection: sa.Connection) -> Finding:
-    """The levels add up to each other, exactly (docs/methods.md, laws 1 to 4)."""
+    """The conservation laws hold exactly: areas and issues add up to the city.
+
+    Laws 1 to 4 of docs/methods.md.
+    """
     broken = [none_where(connection, f"4: {classes}", f"{WIDE_ROWS} WHERE NOT ({classes})") for classes in CLASSES]
     tables = [schema.metadata.tables[table] for table, _ in WIDE.values()]
     return Finding([*add_up(connection, HEADLINE), *chain(*broken)], counts=sizes(connection, *tables))
 
 
+@audit("metric_aggregates", "recomputed_metrics_agree")
 def recomputed(connection: sa.Connection) -> Finding:
-    """The metrics, counted again in SQL from the raw dates of the requests, are the same."""
+    """The metrics, computed again another way from the requests, are the same."""
     expected = _recounted(connection)
     query = f"SELECT level, scope, local_area, issue_type, {_MEASURES} FROM {WIDE_ROWS}"
     stored = {row[:4]: row[4:] for row in fetch(connection, query)}
@@ -104,8 +109,9 @@ def _same(left: Row, right: Row) -> bool:
     )
 
 
+@audit("metric_aggregates", "long_table_equals_wide_tables")
 def long_equals_wide(connection: sa.Connection) -> Finding:
-    """`metric_aggregates` says what the wide tables say, number by number, and nothing else."""
+    """metric_aggregates says what the wide tables say."""
     wanted = " UNION ALL ".join(
         f"SELECT level, scope, local_area, issue_type, '{metric}' AS metric, {metric} AS value, {n} AS n, as_of FROM wide"
         for metric, n in METRICS.items()

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.warehouse.audits.questions import Finding, count
+from vanc311_pipeline.warehouse.audits.register import audit
 
 COMPARED_MONTHS, NEEDED_MONTHS = 12, 6
 MONTH_AT_LEAST = 100
@@ -26,8 +27,12 @@ WATCHED = {
 }
 
 
+@audit("quality_ledger", "quality_is_as_usual", blocking=False)
 def as_usual(connection: sa.Connection) -> Finding:
-    """In the last whole month, no share of odd rows is 10 points from its median over the 12 months before, city or department."""
+    """No share of odd rows in the last whole month is 10 points from what is usual (warns).
+
+    Usual is the median of the 12 months before, of the city and of each department.
+    """
     ledger = pd.read_sql(sa.text("SELECT * FROM quality_ledger WHERE volume > 0"), connection)
     if ledger.empty:
         return Finding(counts={"compared": 0})
@@ -126,8 +131,9 @@ ANCHORS = (
 _YEAR = "FROM service_requests WHERE opened_on BETWEEN '2025-01-01' AND '2025-12-31'"
 
 
+@audit("quality_ledger", "published_2025_figures_are_near", blocking=False)
 def published_2025(connection: sa.Connection, city_portal: bool) -> Finding:
-    """Our figures of 2025 against those that were published. Only of the city's own portal, and only if all of 2025 is here.
+    """Our figures of 2025 are near those published elsewhere; of the city's own portal only (warns).
 
     Args:
         city_portal: the rows come from opendata.vancouver.ca.

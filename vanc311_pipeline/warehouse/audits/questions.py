@@ -51,16 +51,6 @@ class Finding:
     """Some of the rows that are wrong or odd: what is, and the row in words."""
 
 
-def months_of(connection: sa.Connection, months: Months) -> list[str]:
-    if months is not None:
-        return sorted(months)
-    return list(
-        connection.scalars(
-            sa.select(service_requests.c.partition_month).distinct().order_by(service_requests.c.partition_month)
-        )
-    )
-
-
 def release_of(connection: sa.Connection, month: str) -> dict[str, str]:
     """A month, the day of the release that its rows came with, and the instant at which that day ended: for queries."""
     newest = connection.scalar(
@@ -69,11 +59,6 @@ def release_of(connection: sa.Connection, month: str) -> dict[str, str]:
     day = local_day(newest) if newest else date(1970, 1, 1)
     end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(VANCOUVER)).astimezone(UTC)
     return {"month": month, "day": str(day), "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
-
-
-def rows_by_month(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
-    query = sa.select(table.c.partition_month, sa.func.count()).group_by(table.c.partition_month)
-    return dict(connection.execute(query).all())
 
 
 def count(connection: sa.Connection, query: str) -> int:

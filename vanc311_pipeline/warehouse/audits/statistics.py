@@ -13,6 +13,7 @@ from vanc311_pipeline.registry import State
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse.audits.laws import Additive, add_up, agree
 from vanc311_pipeline.warehouse.audits.questions import GROUP, Finding, count, none_where, sizes
+from vanc311_pipeline.warehouse.audits.register import audit
 
 LISTED = 5
 TOLERANCE = 1e-9
@@ -43,8 +44,12 @@ FLOW = Additive(
 OUTCOMES = Additive("outcomes", ("closed_as", "closed", "open_requests"), ("period", "outcome"), NOT_HYPER_LOCAL)
 
 
+@audit("time_to_close", "time_to_close_adds_up")
 def timing(connection: sa.Connection) -> Finding:
-    """`time_to_close`: laws 1 to 4, and the volumes of the headline metrics."""
+    """Requests used and not used, closed and still open, add up over groups, and to the headline metrics.
+
+    Laws 1 to 4 of docs/methods.md.
+    """
     lost = "volume <> n + n_static + n_after_as_of + n_negative + n_closed_without_date OR n <> closed + still_open"
     return Finding(
         [
@@ -60,8 +65,12 @@ def timing(connection: sa.Connection) -> Finding:
     )
 
 
+@audit("monthly_series", "months_add_up")
 def monthly(connection: sa.Connection) -> Finding:
-    """`monthly_series`: laws 1 to 3 and 5."""
+    """The months of each group add up to its volume and its closed requests, and the groups to the city.
+
+    Laws 1 to 3 and 5.
+    """
     return Finding(
         [
             *add_up(connection, MONTHLY),
@@ -78,8 +87,12 @@ def monthly(connection: sa.Connection) -> Finding:
     )
 
 
+@audit("backlog_daily", "backlog_adds_up")
 def backlog(connection: sa.Connection) -> Finding:
-    """The three tables of the backlog: laws 1 to 3, 5 and 7."""
+    """Each day's backlog is the day before's plus opened minus closed; the age bands are the open requests.
+
+    Laws 1 to 3, 5 and 7.
+    """
     return Finding(
         [
             *(problem for each in (BY_AGE, DAILY, FLOW) for problem in add_up(connection, each)),
@@ -96,8 +109,12 @@ def backlog(connection: sa.Connection) -> Finding:
     )
 
 
+@audit("outcomes", "outcomes_add_up")
 def outcome_shares(connection: sa.Connection) -> Finding:
-    """`outcomes`, `closure_reasons` and `outcome_incidence`: laws 1 to 3 and 6; over the outcomes, the incidence is 1 − S."""
+    """The outcomes of each group are its closed requests; their incidence is the share closed.
+
+    Laws 1 to 3 and 6; over the outcomes, the incidence is 1 − S.
+    """
     by_reason = """
         outcomes AS o LEFT JOIN (
             SELECT period, outcome, sum(closed) AS closed FROM closure_reasons GROUP BY period, outcome
@@ -121,8 +138,12 @@ def outcome_shares(connection: sa.Connection) -> Finding:
     )
 
 
+@audit("area_comparison", "observed_equals_expected")
 def comparison(connection: sa.Connection) -> Finding:
-    """`area_comparison` and `area_issue_mix`: law 8."""
+    """Over all areas, what is expected adds up to what is observed.
+
+    Law 8.
+    """
     sums = {
         "area_comparison": "SELECT measure, sum(observed), coalesce(sum(expected), 0) FROM area_comparison GROUP BY measure",
         "area_issue_mix, types": "SELECT issue_type, sum(observed), coalesce(sum(expected), 0) FROM area_issue_mix GROUP BY issue_type",
@@ -139,8 +160,9 @@ def comparison(connection: sa.Connection) -> Finding:
     return Finding(problems[:LISTED], counts=sizes(connection, schema.area_comparison, schema.area_issue_mix))
 
 
+@audit("open_request_standing", "every_open_request_stands")
 def standing(connection: sa.Connection) -> Finding:
-    """`open_request_standing` has every open request that a curve can be asked about, and no other."""
+    """Every open request that a curve can be asked about has its line, and no other."""
     expected = f"""
         SELECT request_id FROM service_requests WHERE status = 'Open' AND opened_on >= '{STATIC_BEFORE}'
             AND opened_on <= (SELECT max(as_of) FROM metrics_citywide)
@@ -155,8 +177,9 @@ def standing(connection: sa.Connection) -> Finding:
     )
 
 
+@audit("quality_ledger", "quality_ledger_adds_up")
 def quality_sums(connection: sa.Connection) -> Finding:
-    """`quality_ledger` counts every stored and every quarantined row, and agrees with the headline metrics."""
+    """The ledger counts every stored and every quarantined row."""
     sums = {
         "volume": "SELECT count(*) FROM service_requests",
         "n_quarantined": "SELECT count(*) FROM quarantined_requests",
@@ -176,8 +199,9 @@ def quality_sums(connection: sa.Connection) -> Finding:
     )
 
 
+@audit("outcome_mapping", "closure_reasons_are_mapped", blocking=False)
 def unmapped(connection: sa.Connection) -> Finding:
-    """Every closure reason belongs to an outcome group."""
+    """Every closure reason belongs to an outcome group (warns)."""
     query = """
         SELECT closure_reason, sum(closed) FROM closure_reasons WHERE outcome = 'Unmapped' AND period = 'all'
         GROUP BY closure_reason HAVING sum(closed) > 0

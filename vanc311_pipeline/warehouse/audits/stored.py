@@ -1,7 +1,7 @@
 """Audits of the stored requests: accounting, identity, derivations, and what is odd in the city's own data."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -21,24 +21,23 @@ from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.areas import area_names, areas_of_points
+from vanc311_pipeline.warehouse.audits.points import Points
 from vanc311_pipeline.warehouse.audits.questions import (
-    EXAMPLES,
     Finding,
     Months,
     count,
     forbidden,
-    in_words,
-    months_of,
     noted,
     release_of,
     request_rows,
-    requests_of,
-    rows_by_month,
 )
+from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.rows import months_of, rows_by_month
 
 
+@audit("service_requests", "every_row_is_accounted_for")
 def accounting(connection: sa.Connection, raw_dir: Path, months: Months) -> Finding:
-    """landed = stored + quarantined, by the ledger, by the tables and by the landed files."""
+    """landed = stored + quarantined, month by month, by files, ledger and tables."""
     stored, quarantined = rows_by_month(connection, service_requests), rows_by_month(connection, quarantined_requests)
     records = ledger.months(connection)
     problems = []
@@ -61,39 +60,43 @@ def accounting(connection: sa.Connection, raw_dir: Path, months: Months) -> Find
     return Finding(problems, counts={"stored": sum(stored.values()), "quarantined": sum(quarantined.values())})
 
 
-def portal_total(connection: sa.Connection, expected_whole: bool) -> Finding:
-    """All landed rows of the live dataset together are as many as the portal says it has.
+@audit("service_requests", "stored_total_equals_portal_total")
+def portal_total(connection: sa.Connection, planned: bool) -> Finding:
+    """All landed rows of the live dataset are as many as the portal's records_count.
 
     Args:
-        expected_whole: the run was planned to load all that differs; else a part may be missing, which is only said.
+        planned: the run was to load all that differs; else a part may be missing, which is only said.
     """
     known = ledger.last_release(connection, LIVE)
     landed = sum(record.rows_landed for window, record in ledger.months(connection).items() if window.dataset == LIVE)
     if known is None or landed == known.records_count:
         return Finding(counts={"landed": landed})
     message = f"{landed:,} rows of {LIVE} are landed; the portal's release of {known.data_processed} says {known.records_count:,}"
-    if expected_whole or known.state == "settled":
+    if planned or known.state == "settled":
         return Finding([f"{message}. The portal contradicts itself or moved; run `vanc311 sync` again."])
     return Finding(
         notes=[f"{message}. Only a part was asked for; `vanc311 sync` loads the rest."], counts={"landed": landed}
     )
 
 
+@audit("service_requests", "no_month_is_held")
 def held_months(connection: sa.Connection) -> Finding:
-    """Nothing is held back."""
+    """In no month, and not in all together, did what can be used change so much that we keep the old rows."""
     held = holds.held(connection)
     return Finding([f"{line} (since {line.held_since}). The old rows stay. {holds.advice([line])}" for line in held])
 
 
+@audit("service_requests", "no_row_is_quarantined", blocking=False)
 def quarantine(connection: sa.Connection) -> Finding:
-    """No row is in quarantine; if some are, for which reasons."""
+    """No row is in quarantine (warns, with the reasons)."""
     table = quarantined_requests
     query = sa.select(table.c.reason, sa.func.count()).group_by(table.c.reason).order_by(table.c.reason)
     return Finding(notes=[f"{rows:,} rows: {reason}" for reason, rows in connection.execute(query)])
 
 
+@audit("service_requests", "request_ids_are_unique_and_well_formed")
 def identity(connection: sa.Connection, months: Months) -> Finding:
-    """Ids are unique, and each is the SHA-256 of its request's key; occurrences count from 0 without a gap."""
+    """Every id is unique and is the SHA-256 of its request's key."""
     columns = ["request_id", "department", "issue_type", "opened_at", "occurrence"]
     problems, rows = [], 0
     duplicates = (
@@ -115,8 +118,9 @@ def identity(connection: sa.Connection, months: Months) -> Finding:
     return Finding(problems, counts={"rows": rows})
 
 
+@audit("service_requests", "nothing_required_is_missing")
 def completeness(connection: sa.Connection, months: Months) -> Finding:
-    """No null where none may be, no empty text, and no `N/A`."""
+    """No null where none may be, no empty text, no N/A."""
     required = [column.name for column in service_requests.columns if not column.nullable]
     texts = [column.name for column in service_requests.columns if isinstance(column.type, sa.TEXT)]
     tests = {f"{name} is null": f"{name} IS NULL" for name in required}
@@ -148,8 +152,9 @@ _DAYS = """
 """
 
 
+@audit("service_requests", "dates_and_durations_follow_from_instants")
 def derivation(connection: sa.Connection, months: Months) -> Finding:
-    """Local dates, months and durations are what the instants and dates of the row give."""
+    """Local dates, months and durations, computed again from the instants, are the same."""
     problems, rows = [], 0
     for month in months_of(connection, months):
         wrong = dict.fromkeys(("opened_on", "open_month", "partition_month", "days_to_close", "days_to_update"), 0)
@@ -174,8 +179,9 @@ def _local(hour: str) -> datetime:
         return datetime.min
 
 
+@audit("service_requests", "status_and_close_date_agree", blocking=False)
 def status_and_close_date(connection: sa.Connection, months: Months) -> Finding:
-    """A closed request has a close date, an open one has none, and there is no third status."""
+    """Closed requests have a close date, open ones have none (warns)."""
     return noted(
         connection,
         months,
@@ -187,13 +193,15 @@ def status_and_close_date(connection: sa.Connection, months: Months) -> Finding:
     )
 
 
+@audit("service_requests", "close_is_not_before_open", blocking=False)
 def close_before_open(connection: sa.Connection, months: Months) -> Finding:
-    """No close date lies before the opening date; where one does, the request is in no average."""
+    """No request was closed before it was opened (warns; such requests are in no average)."""
     return noted(connection, months, {"closed before they were opened; in no average": "closed_on < opened_on"})
 
 
+@audit("service_requests", "timestamps_are_plausible", blocking=False)
 def plausible_times(connection: sa.Connection, months: Months) -> Finding:
-    """Nothing happened before the record began, before its own opening, or after the release that told of it."""
+    """Nothing happened before the record began, before its opening, or after the release (warns)."""
     release = connection.scalar(sa.select(sa.func.max(schema.month_ledger.c.data_processed))) or "9999-01-01T00:00:00Z"
     return noted(
         connection,
@@ -210,8 +218,9 @@ def plausible_times(connection: sa.Connection, months: Months) -> Finding:
     )
 
 
+@audit("service_requests", "fingerprints_show_every_change", blocking=False)
 def silent_changes(connection: sa.Connection, months: Months) -> Finding:
-    """No month had changed when it was last read though its fingerprint stood still."""
+    """No month had changed when it was read again though its fingerprint stood still (warns)."""
     table = schema.deep_readings
     newest = sa.select(table.c.partition_month, sa.func.max(table.c.read_at)).group_by(table.c.partition_month)
     query = sa.select(table).where(sa.tuple_(table.c.partition_month, table.c.read_at).in_(newest))
@@ -226,8 +235,9 @@ def silent_changes(connection: sa.Connection, months: Months) -> Finding:
     )
 
 
+@audit("service_requests", "areas_are_known")
 def known_areas(connection: sa.Connection, months: Months) -> Finding:
-    """Every stored area is one of the 22; names that the city served and that are none of them are said."""
+    """Every area is one of the 22; unknown names that the city served are stored without an area (warns)."""
     table = schema.month_ledger
     query = sa.select(table.c.partition_month, table.c.unknown_areas).where(table.c.rows_unknown_area > 0)
     notes = [
@@ -241,8 +251,9 @@ def known_areas(connection: sa.Connection, months: Months) -> Finding:
     return replace(forbidden(connection, months, tests), notes=notes)
 
 
+@audit("service_requests", "fields_are_usable", blocking=False)
 def usable_fields(connection: sa.Connection, months: Months) -> Finding:
-    """Every field of the stored rows came with a value that can be used; the landed files keep those that can't."""
+    """Every field came with a value that can be used; one that can't is null, and the landed file keeps it (warns)."""
     table = schema.month_ledger
     query = sa.select(table.c.partition_month, table.c.unusable_fields).where(table.c.unusable_fields.is_not(None))
     lost = [
@@ -260,82 +271,34 @@ def usable_fields(connection: sa.Connection, months: Months) -> Finding:
     )
 
 
-@dataclass(frozen=True)
-class Points:
-    """Where the requests' coordinates lie."""
-
-    points: int = 0
-    outside: int = 0
-    """In none of the 22 areas."""
-    stated: int = 0
-    """Whose request names an area."""
-    elsewhere: int = 0
-    """Of these, in another one."""
-    some_outside: tuple[str, ...] = ()
-    some_elsewhere: tuple[str, ...] = ()
-    """Some of them, in words."""
-
-    def __add__(self, other: "Points") -> "Points":
-        return Points(
-            self.points + other.points,
-            self.outside + other.outside,
-            self.stated + other.stated,
-            self.elsewhere + other.elsewhere,
-            (self.some_outside + other.some_outside)[:EXAMPLES],
-            (self.some_elsewhere + other.some_elsewhere)[:EXAMPLES],
-        )
-
-
-def locate(connection: sa.Connection, months: Months) -> Points:
-    """Find the area that each point lies in."""
-    return sum((_locate(connection, month) for month in months_of(connection, months)), Points())
-
-
-def _locate(connection: sa.Connection, month: str) -> Points:
-    columns = ["request_id", "issue_type", "latitude", "longitude", "local_area"]
-    frame = requests_of(connection, columns, month, "latitude IS NOT NULL AND longitude IS NOT NULL")
-    inside = areas_of_points(connection, frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
-    outside = pd.isna(inside)
-    stated = frame["local_area"].notna().to_numpy()
-    elsewhere = stated & (inside != frame["local_area"].to_numpy(dtype=object))
-    lying = frame.assign(**{"the point lies in": inside})
-    return Points(
-        len(frame),
-        int(outside.sum()),
-        int(stated.sum()),
-        int(elsewhere.sum()),
-        *(
-            tuple(in_words(row) for row in lying[which].head(EXAMPLES).to_dict("records"))
-            for which in (outside, elsewhere)
-        ),
-    )
-
-
-def points_in_the_city(connection: sa.Connection, months: Months, found: Points) -> Finding:
-    """Every point lies in one of the 22 areas, and has both coordinates."""
+@audit("service_requests", "points_lie_in_the_city", blocking=False)
+def points_in_the_city(connection: sa.Connection, months: Months, points: Points) -> Finding:
+    """Every point lies in one of the 22 areas (warns)."""
     finding = noted(
         connection, months, {"one coordinate without the other": "(latitude IS NULL) <> (longitude IS NULL)"}
     )
-    notes = [f"{found.outside:,} of {found.points:,} points lie outside all areas"] if found.outside else []
+    notes = [f"{points.outside:,} of {points.points:,} points lie outside all areas"] if points.outside else []
     return Finding(
         notes=notes + finding.notes,
-        counts={"points": found.points, "outside": found.outside},
-        offending=[*(("outside all areas", row) for row in found.some_outside), *finding.offending],
+        counts={"points": points.points, "outside": points.outside},
+        offending=[*(("outside all areas", row) for row in points.some_outside), *finding.offending],
     )
 
 
-def points_in_their_area(found: Points) -> Finding:
-    """Every point lies in the area that the city states; the published area wins where it doesn't."""
-    notes = [f"{found.elsewhere:,} of {found.stated:,} points with an area lie elsewhere"] if found.elsewhere else []
+@audit("service_requests", "points_lie_in_their_area", blocking=False)
+def points_in_their_area(points: Points) -> Finding:
+    """Every point lies in the area that the city states (warns)."""
+    notes = [f"{points.elsewhere:,} of {points.stated:,} points with an area lie elsewhere"] if points.elsewhere else []
     return Finding(
         notes=notes,
-        counts={"points": found.stated, "elsewhere": found.elsewhere},
-        offending=[("in another area than the city states", row) for row in found.some_elsewhere],
+        counts={"points": points.stated, "elsewhere": points.elsewhere},
+        offending=[("in another area than the city states", row) for row in points.some_elsewhere],
     )
 
 
+@audit("local_areas", "there_are_22_areas")
 def all_areas(connection: sa.Connection) -> Finding:
-    """There are 22 areas, none of which overlaps another by more than a sliver at its border."""
+    """There are 22 local areas, and each one's centre lies inside it."""
     names = area_names(connection)
     centres = pd.read_sql(sa.select(schema.local_areas), connection)
     inside = areas_of_points(connection, centres["longitude"].to_numpy(), centres["latitude"].to_numpy())
