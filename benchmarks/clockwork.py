@@ -32,8 +32,8 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.orchestration.planning import plan_of
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
+from vanc311_pipeline.orchestration.tags import plan_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 

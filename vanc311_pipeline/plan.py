@@ -1,10 +1,10 @@
 """The plan: which months are stale, and why; the same for the schedule and for `vanc311 sync`.
 
-What belongs here: the comparison of what the portal has with what the ledger knows. What does not: Dagster, HTTP and
-SQL; it asks a `Portal` and is handed the ledger.
+What belongs here: the comparison of what the portal has with what the ledger knows, and writing the portal's answers down. What does
+not: Dagster, HTTP and SQL.
 
 A quiet portal costs one request (the metadata). A release that we don't know costs one more: the grouped question,
-whose fingerprints tell which months differ. Nothing but those months is loaded, and the deep pass: an edit that leaves
+whose fingerprints tell which months differ. Nothing but those months is loaded, and the rolling refresh: an edit that leaves
 `last_modified` as it was is outside the fingerprint's sight, so with each release a few months that were read longest ago
 are read again, and each month at least every 30 days.
 """
@@ -17,7 +17,7 @@ from math import ceil
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
-from vanc311_pipeline.requests.cleaning import local_day
+from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
 from vanc311_pipeline.requests.profile import limit, shrank
 from vanc311_pipeline.settings import (
     LIVE,
@@ -26,6 +26,8 @@ from vanc311_pipeline.settings import (
     REREAD_SLACK_DAYS,
     REREAD_WITHIN_DAYS,
 )
+from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts, advice
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
 from vanc311_pipeline.warehouse.plans import Plan
@@ -33,9 +35,46 @@ from vanc311_pipeline.warehouse.plans import Plan
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
 
 
+def plan_now(
+    client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()
+) -> Plan:
+    """What to load of the portal's present state, given what the warehouse holds; what the portal says is written down."""
+    plan = plan_only(client, warehouse, datasets, consent)
+    if plan.answers:
+        _write_down(warehouse, plan.releases, plan.answers)
+    return plan
+
+
+def plan_only(
+    client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()
+) -> Plan:
+    """The same, and nothing is written."""
+    with warehouse.read() as connection:
+        months = ledger.months(connection)
+        known = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
+        held = [line for line in holds.held(connection) if line.dataset in datasets]
+    return make_plan(client, months, known, CODE_VERSION, datasets, held, consent)
+
+
+def ask_anew(client: Portal, warehouse: Warehouse) -> None:
+    """Have the portal say what it has of each dataset that the warehouse holds: two requests each."""
+    with warehouse.read() as connection:
+        months = ledger.months(connection)
+    releases = [client.release(dataset) for dataset in sorted({window.dataset for window in months})]
+    answers = [ask(client, release, months) for release in releases]
+    _write_down(warehouse, releases, {window: state for answer in answers for window, state in answer.items()})
+
+
+def _write_down(warehouse: Warehouse, releases: Sequence[Release], answers: Mapping[Window, Fingerprint]) -> None:
+    with warehouse.write() as connection:
+        for release in releases:
+            of_dataset = {window: state for window, state in answers.items() if window.dataset == release.dataset}
+            ledger.note_portal_months(connection, release, of_dataset)
+
+
 def make_plan(
     portal: Portal,
-    ledger: Mapping[Window, MonthRecord],
+    records: Mapping[Window, MonthRecord],
     known: Mapping[str, KnownRelease | None],
     code_version: str,
     datasets: Sequence[str] = (LIVE,),
@@ -61,7 +100,7 @@ def make_plan(
     days = {release.dataset: str(local_day(release.data_processed)) for release in releases}
     outdated = {
         window
-        for window, record in ledger.items()
+        for window, record in records.items()
         if record.code_version != code_version
         or (record.dates_ahead is not None and record.dates_ahead <= days.get(window.dataset, ""))
     }
@@ -73,40 +112,40 @@ def make_plan(
     again = "held" in states and not consent
     if again and not _a_day_ago(known, now):
         return Plan("skip", _why_held(what, held), releases, held=True)
-    answers = {window: print_ for release in releases for window, print_ in ask(portal, release, ledger).items()}
+    answers = {window: state for release in releases for window, state in ask(portal, release, records).items()}
     for release in releases:
-        if losses := shrinkage(release, ledger, answers, consent):
+        if losses := shrinkage(release, records, answers, consent):
             why = f"Held, not followed: {'; '.join(map(str, losses))}."
             return Plan("load", why, releases, answers=answers)
     unsettled = outdated | {line.window for line in held}
     changed = {
         window
-        for window, print_ in answers.items()
-        if window in unsettled or window not in ledger or ledger[window].fingerprint != print_.digest
+        for window, state in answers.items()
+        if window in unsettled or window not in records or records[window].fingerprint != state.digest
     }
-    reread = longest_ago(ledger, answers.keys() - changed, now)
+    reread = longest_ago(records, answers.keys() - changed, now)
     # What was mended under the release's old name may show in no fingerprint.
     stale = {window: "" if again else answers[window].digest[:_SHORT] for window in sorted(changed | reread)}
     return Plan("load", _why(what, answers, changed, reread) + odd, releases, stale, reread, answers)
 
 
-def ask(portal: Portal, release: Release, ledger: Mapping[Window, MonthRecord]) -> dict[Window, Fingerprint]:
+def ask(portal: Portal, release: Release, records: Mapping[Window, MonthRecord]) -> dict[Window, Fingerprint]:
     """The portal's fingerprint of each window of a dataset; of one that we hold and it no longer has, `EMPTY`."""
     answers = fingerprints(portal.cells(release.dataset), release.last_month)
-    held = {window.month for window in ledger if window.dataset == release.dataset}
+    held = {window.month for window in records if window.dataset == release.dataset}
     return {Window(release.dataset, month): answers.get(month, EMPTY) for month in answers.keys() | held}
 
 
 def longest_ago(
-    ledger: Mapping[Window, MonthRecord], unchanged: Collection[Window], now: datetime
+    records: Mapping[Window, MonthRecord], unchanged: Collection[Window], now: datetime
 ) -> frozenset[Window]:
-    """The deep pass's share of this release: the unchanged windows that were read longest ago, and all that are overdue.
+    """The rolling refresh's share of this release: the unchanged windows that were read longest ago, and all that are overdue.
 
     Datasets of which no window takes part, as the frozen archive, make no share larger.
     """
     datasets = {window.dataset for window in unchanged}
-    windows = sum(window.dataset in datasets for window in ledger)
-    read = {window: datetime.fromisoformat(ledger[window].loaded_at) for window in unchanged}
+    windows = sum(window.dataset in datasets for window in records)
+    read = {window: datetime.fromisoformat(records[window].loaded_at) for window in unchanged}
     aged = sorted((at, window) for window, at in read.items() if at <= now - timedelta(days=REREAD_AFTER_DAYS))
     overdue = [window for at, window in aged if at <= now - timedelta(days=REREAD_WITHIN_DAYS - REREAD_SLACK_DAYS)]
     share = ceil(windows / (REREAD_WITHIN_DAYS - REREAD_SLACK_DAYS - REREAD_AFTER_DAYS))
@@ -150,7 +189,7 @@ def _a_day_ago(known: Mapping[str, KnownRelease | None], now: datetime) -> bool:
 
 def shrinkage(
     release: Release,
-    ledger: Mapping[Window, MonthRecord],
+    records: Mapping[Window, MonthRecord],
     answers: Mapping[Window, Fingerprint],
     consent: Collection[str],
 ) -> list[Hold]:
@@ -159,7 +198,7 @@ def shrinkage(
     Args:
         answers: what the portal says of each window, as far as it was asked.
     """
-    rows = {window: record.rows_landed for window, record in ledger.items() if window.dataset == release.dataset}
+    rows = {window: record.rows_landed for window, record in records.items() if window.dataset == release.dataset}
     losses = {window: rows[window] - answers[window].rows for window in rows.keys() & answers.keys()}
     agreed = sum(loss for window, loss in losses.items() if loss > 0 and accepts(consent, window.month))
     total = sum(rows.values())

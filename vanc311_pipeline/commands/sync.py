@@ -23,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vanc311_pipeline import errors
+from vanc311_pipeline import errors, pipeline
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
@@ -37,14 +37,12 @@ from vanc311_pipeline.orchestration.jobs import sync as sync_job
 from vanc311_pipeline.orchestration.operations.logs import without_lost_events
 from vanc311_pipeline.orchestration.operations.prometheus import write_measures
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
-from vanc311_pipeline.orchestration.planning import keep, plan_now, why_publish_again
-from vanc311_pipeline.orchestration.resources import open_portal
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
-from vanc311_pipeline.plan import published_again
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
-from vanc311_pipeline.warehouse import changelog
+from vanc311_pipeline.warehouse import changelog, plans
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
+from vanc311_pipeline.warehouse.places import Places
 
 REPLANS = 3
 _INTERRUPTIONS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
@@ -148,12 +146,14 @@ def _of_months(months: list[str], why: str) -> Work:
 
 def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
     datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
-    with open_portal(settings) as client:
-        plan = plan_now(client, warehouse, datasets, consent)
-    plan = published_again(plan, why_publish_again(warehouse, settings.published_path, settings.ship_url))
+    with pipeline.open_portal(settings) as client:
+        plan = pipeline.plan(client, Places.of(settings), datasets, consent)
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)
-    tags = {} if plan.action == "skip" else plan_tags(keep(warehouse, plan), plan)
+    if plan.action == "skip":
+        return Work({}, 0, 0, plan.why, archive)
+    with warehouse.write() as connection:
+        tags = plan_tags(plans.write(connection, plan), plan)
     return Work(tags, len(plan.months), plan.rows, plan.why, archive)
 
 

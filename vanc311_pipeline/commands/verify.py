@@ -17,7 +17,7 @@ from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.jobs import compare_with_portal, verify_deep
 from vanc311_pipeline.orchestration.jobs import verify as verify_job
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
-from vanc311_pipeline.orchestration.resources import open_portal
+from vanc311_pipeline.pipeline import open_portal
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse

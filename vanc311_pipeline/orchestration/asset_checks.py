@@ -11,21 +11,19 @@ They look at the months that the run loaded, or, launched alone, at everything.
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
-import sqlalchemy as sa
 
+from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
 from vanc311_pipeline.orchestration.failures import failure_or_retry
-from vanc311_pipeline.orchestration.planning import ask_anew, plan_of
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
-from vanc311_pipeline.settings import UNDATED, Settings
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.orchestration.tags import plan_of
+from vanc311_pipeline.pipeline import Run, audit_context
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Finding
-from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
-from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.audits.register import Audit
 
-LISTED = 20  # problems in a check's one line; all are counted
 SHOWN = 100  # problems in its table
 
 
@@ -40,15 +38,12 @@ def step_of(audit: Audit) -> str:
 
 def result(audit: Audit, finding: Finding) -> dg.AssetCheckResult:
     """A finding as Dagster's verdict: problems are errors, notes are warnings, counts are always shown."""
-    sentences = finding.problems + finding.notes
     return dg.AssetCheckResult(
-        passed=not sentences,
+        passed=finding.result == "passed",
         check_name=audit.name,
         asset_key=audit.asset,
         severity=dg.AssetCheckSeverity.ERROR if finding.problems else dg.AssetCheckSeverity.WARN,
-        description="; ".join(sentences[:LISTED])
-        + (f" … and {len(sentences) - LISTED} more" if len(sentences) > LISTED else "")
-        or None,
+        description=finding.sentence,
         metadata={
             "problems": len(finding.problems),
             "notes": len(finding.notes),
@@ -71,36 +66,27 @@ def _table(name: str, lines: Sequence[Mapping[str, int | str]]) -> dict[str, dg.
     return {name: dg.MetadataValue.table(records)} if records else {}
 
 
-def months_to_audit(
-    context: dg.AssetCheckExecutionContext, connection: sa.Connection, plan: Plan | None
-) -> list[str] | None:
-    """The UTC months that the run loaded, and those that an earlier run loaded but didn't publish: a check failed, or it
-    broke off. None, which means all, when the check was launched alone.
-    """
-    run = context.op_execution_context
-    if plan:
-        return sorted({*plan.months} | ledger.unpublished_months(connection))
-    if run.has_partition_key or run.has_partition_key_range:
-        return sorted({*run.partition_keys, UNDATED} | ledger.unpublished_months(connection))
-    return None
-
-
-def context_of(context: dg.AssetCheckExecutionContext, store: StoreResource, connection: sa.Connection) -> AuditContext:
-    """What an audit of this run may look at."""
-    plan = plan_of(context.run, store.open())
-    return AuditContext(store.places, connection, months_to_audit(context, connection, plan), plan is not None)
+def run_of(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Run | None:
+    """The run whose months are checked; None, which means all, when a check was launched alone."""
+    step = context.op_execution_context
+    if plan := plan_of(context.run, store.open()):
+        return Run(context.run.run_id, plan)
+    return (
+        Run(context.run.run_id, months=step.partition_keys)
+        if step.has_partition_key or step.has_partition_key_range
+        else None
+    )
 
 
 def checks_of(step: str, audits: Sequence[Audit]) -> dg.AssetChecksDefinition:
     """All checks of one asset, or of all statistics, as one step with one connection."""
-    by_name = {audit.name: audit for audit in audits}
 
     @dg.multi_asset_check(name=f"check_{step}", specs=[spec_of(audit) for audit in audits], can_subset=True)
     def run_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+        selected = {key.name for key in context.selected_asset_check_keys}
         with store.open().read() as connection:
-            shared = context_of(context, store, connection)
-            selected = {key.name for key in context.selected_asset_check_keys}
-            for audit in (audit for name, audit in by_name.items() if name in selected):
+            shared = audit_context(store.places, connection, run_of(context, store))
+            for audit in (audit for audit in audits if audit.name in selected):
                 yield result(audit, audit(shared))
 
     return run_checks
@@ -113,15 +99,12 @@ def check_that_asks(audit: Audit) -> dg.AssetChecksDefinition:
     def run_check(
         context: dg.AssetCheckExecutionContext, portal: PortalResource, store: StoreResource
     ) -> Iterator[dg.AssetCheckResult]:
-        warehouse = store.open()
-        if plan_of(context.run, warehouse) is None:
-            try:
-                with portal.open() as client:
-                    ask_anew(client, warehouse)
-            except PipelineError as error:
-                raise failure_or_retry(error, context.op_execution_context, portal) from error
-        with warehouse.read() as connection:
-            yield result(audit, audit(context_of(context, store, connection)))
+        try:
+            with portal.open() as client:
+                findings = list(pipeline.audit(client, store.places, run_of(context, store), [audit]))
+        except PipelineError as error:
+            raise failure_or_retry(error, context.op_execution_context, portal) from error
+        yield from (result(*each) for each in findings)
 
     return run_check
 

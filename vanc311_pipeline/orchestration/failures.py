@@ -6,6 +6,7 @@ import dagster as dg
 
 from vanc311_pipeline.errors import PipelineError, PortalUnavailable
 from vanc311_pipeline.orchestration.resources import PortalResource
+from vanc311_pipeline.pipeline import failed_in_words
 
 STEP_RETRIES = 1
 """The portal answers slowly or not at all now and then: after the client gave up, the step is tried once more."""
@@ -46,22 +47,10 @@ def words_of_failure(logs: Sequence[dg.EventLogEntry], failed: dg.EventLogEntry)
     return "\n".join(raised) or failed.message
 
 
-# The assets that are made once all checks of the data have passed, and what a failed check of theirs means.
-AFTER_PUBLICATION = {
-    "published_database": "The file was published, but it is not what was written. Don't use it; check the disk, then sync again.",
-    "shipped_database": "The file was published here, but the object store doesn't serve it. Check the store, then sync again.",
-}
-
-
 def words_of_checks(wrong: Sequence[dg.AssetCheckEvaluation]) -> str:
     """What failed checks found, and what that means for the data."""
     lines = [f"  {check.asset_key.to_user_string()} · {check.check_name}: {check.description}" for check in wrong]
-    guarded = {check.asset_key.to_user_string() for check in wrong}
-    if not guarded <= set(AFTER_PUBLICATION):
-        what = "A check failed, so nothing was published; what was published before stays."
-    else:
-        what = next(words for asset, words in AFTER_PUBLICATION.items() if asset in guarded)
-    return "\n".join([what, *lines])
+    return failed_in_words(lines, {check.asset_key.to_user_string() for check in wrong})
 
 
 def _words_of_step(event: dg.DagsterEvent) -> str:

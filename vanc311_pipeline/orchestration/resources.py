@@ -90,16 +90,6 @@ class WebhookResource(dg.ConfigurableResource[None]):
     ui_url: str | None = None
 
 
-def open_portal(settings: Settings) -> Portal:
-    """A client for use outside Dagster."""
-    return Portal(
-        settings.portal_url,
-        api_key=settings.api_key,
-        read_timeout=settings.read_timeout_seconds,
-        retry_wait=settings.retry_wait_seconds,
-    )
-
-
 def portal_resource(settings: Settings) -> PortalResource:
     return PortalResource(
         url=settings.portal_url,

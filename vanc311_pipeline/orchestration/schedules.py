@@ -28,13 +28,14 @@ from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import sync
 from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
-from vanc311_pipeline.orchestration.planning import keep, plan_now, plan_only, why_publish_again
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
-from vanc311_pipeline.plan import published_again
+from vanc311_pipeline.pipeline import why_publish_again
+from vanc311_pipeline.plan import plan_now, plan_only, published_again
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
+from vanc311_pipeline.warehouse import plans
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.plans import Plan
 
@@ -98,7 +99,8 @@ def _tick(
     _remember(instance, slot, plan.action, plan.why, plan=plan)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {slot_name(slot)}: {plan.why} {following}")
-    tags = {**plan_tags(keep(warehouse, plan), plan), SLOT_TAG: slot_name(slot)}
+    with warehouse.write() as connection:
+        tags = {**plan_tags(plans.write(connection, plan), plan), SLOT_TAG: slot_name(slot)}
     return dg.RunRequest(run_key=slot_name(slot), tags=tags)
 
 
@@ -118,7 +120,7 @@ def _ask(portal: PortalResource, store: StoreResource, make: Callable[[Portal], 
     def ask() -> Plan:
         with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
             plan = make(client)
-        return published_again(plan, why_publish_again(store.warehouse, store.places.published_path, store.ship_url))
+        return published_again(plan, why_publish_again(store.places))
 
     return within(TICK_SECONDS, ask, PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."))
 

@@ -4,17 +4,24 @@ A run that goes by a plan is of one partition in Dagster's eyes, the newest mont
 partition of a run as made, and takes no run of partitioned assets without one. Its other months it reports itself; where it loads
 nothing, it is of the running month and reports none.
 
-What belongs here: the tags' names and values. What does not: making the plan (`vanc311_pipeline.plan`) and keeping it
-(`warehouse.plans`). No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.
+What belongs here: the tags' names and values, and the plan that they name. What does not: making it (`vanc311_pipeline.plan`) and
+keeping it (`warehouse.plans`). No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.
 """
 
+from collections.abc import Collection
 from textwrap import shorten
 
 import dagster as dg
 
+from vanc311_pipeline import pipeline
+from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.months import running_month
+from vanc311_pipeline.orchestration.resources import StoreResource
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, LIVE, UNDATED
+from vanc311_pipeline.warehouse import plans
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.plans import Plan
 
 SYNC = "sync"
@@ -57,3 +64,33 @@ def is_planned(run: dg.DagsterRun) -> bool:
 
 def release_name(release: Release) -> str:
     return f"{release.data_processed} {release.records_count}"
+
+
+def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
+    """The plan that a run goes by; None if it was told what to do, or has no plan yet."""
+    if PLAN_TAG not in run.tags:
+        return None
+    with warehouse.read() as connection:
+        return plans.find(connection, run.tags[PLAN_TAG])
+
+
+def plan_for(
+    run: dg.DagsterRun, instance: dg.DagsterInstance, client: Portal, store: StoreResource, consent: Collection[str]
+) -> Plan:
+    """The plan that a run goes by, made now if there is none: it was launched by hand, to come into step.
+
+    Raises:
+        IntegrityFailed: the portal's release is held.
+    """
+    warehouse = store.open()
+    if plan := plan_of(run, warehouse):
+        return plan
+    plan = pipeline.plan(client, store.places, consent=consent)
+    if plan.held:
+        raise IntegrityFailed(plan.why)
+    with warehouse.write() as connection:
+        tags = plan_tags(plans.write(connection, plan), plan)
+    instance.add_run_tags(run.run_id, tags)
+    # The steps to come, too: Dagster reads their partition from the tags of this very run.
+    dict.update(run.tags, tags)
+    return plan

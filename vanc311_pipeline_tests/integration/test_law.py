@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.orchestration.planning import plan_now
+from vanc311_pipeline.plan import plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
 from vanc311_pipeline.settings import LIVE

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.orchestration.assets.ingestion import missing_parts
+from vanc311_pipeline.pipeline import missing_parts
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import landed_path
 from vanc311_pipeline.settings import ARCHIVE, LIVE
@@ -223,7 +223,7 @@ def test_the_other_part_of_a_month_is_fetched_too_unless_the_file_that_it_was_st
     with warehouse.read() as connection:
         records = ledger.months(connection)
     files = {}
-    monkeypatch.setattr("vanc311_pipeline.orchestration.assets.ingestion.describe_landed", files.get)
+    monkeypatch.setattr("vanc311_pipeline.pipeline.describe_landed", files.get)
     wanted, other = [Window(LIVE, month)], Window(ARCHIVE, month)
     assert missing_parts(tmp_path, wanted, records) == [other]
     files[landed_path(tmp_path, other)] = replace(parts[ARCHIVE][0], body_sha256="of an older reading")

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.months import months_between
-from vanc311_pipeline.orchestration.planning import plan_now
-from vanc311_pipeline.plan import longest_ago, make_plan, shrinkage
+from vanc311_pipeline.plan import longest_ago, make_plan, plan_now, shrinkage
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day

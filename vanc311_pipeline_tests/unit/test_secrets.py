@@ -1,6 +1,7 @@
 """What is a secret, or may hold one, is not said by what carries it: a traceback, a log or a shell would show it."""
 
-from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource, WebhookResource, open_portal
+from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource, WebhookResource
+from vanc311_pipeline.pipeline import open_portal
 from vanc311_pipeline.settings import Settings
 
 SECRET = "hunter2"

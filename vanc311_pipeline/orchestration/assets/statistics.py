@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from vanc311_pipeline import schema
+from vanc311_pipeline import pipeline, schema
 from vanc311_pipeline.metrics.headline import WIDE
 from vanc311_pipeline.orchestration import metadata
 from vanc311_pipeline.orchestration.assets.ingestion import local_areas
@@ -18,7 +18,6 @@ from vanc311_pipeline.orchestration.partitions import EVERY_MONTH
 from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.registry import FAMILIES, HEADLINE, Family
-from vanc311_pipeline.warehouse.statistics import replace_statistics
 
 STATISTICS = {name: family for family in FAMILIES for name in family.tables}
 """Every table of numbers, and the family of definitions that it belongs to."""
@@ -53,9 +52,7 @@ def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
 )
 def statistics(store: StoreResource, progress: dg.ResourceParam[Progress]) -> Iterator[dg.MaterializeResult[None]]:
     """Every statistic of docs/methods.md, computed anew from all requests."""
-    progress.working("statistics")
-    warehouse = store.open()
-    rows = replace_statistics(warehouse)
+    rows = pipeline.compute(store.places, progress)
     for name in STATISTICS:
-        preview = metadata.preview(warehouse, schema.metadata.tables[name])
+        preview = metadata.preview(store.places.warehouse, schema.metadata.tables[name])
         yield dg.MaterializeResult(asset_key=name, metadata={"dagster/row_count": rows[name], "preview": preview})

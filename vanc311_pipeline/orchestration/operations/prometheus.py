@@ -14,7 +14,7 @@ from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import sync
 from vanc311_pipeline.orchestration.operations.alerts import failed_ticks
-from vanc311_pipeline.orchestration.planning import is_shipped
+from vanc311_pipeline.pipeline import is_shipped
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse

@@ -26,6 +26,7 @@ DAY_SECONDS = 86_400
 ROUNDING = {"rtol": 1e-12, "atol": 1e-6}
 """What two floating-point numbers that are computed in different ways may differ by."""
 EXAMPLES = 5
+LISTED = 20  # problems in a finding's one line; all are counted
 GROUP_KEYS = (*KEYS, "period")
 GROUP = " || '|' || ".join(f"coalesce({key}, '')" for key in GROUP_KEYS)
 """A group and period as one text, by which two tables are joined: half of these are null."""
@@ -49,6 +50,18 @@ class Finding:
     """What was compared, line by line, if that fits on a page."""
     offending: Sequence[tuple[str, str]] = ()
     """Some of the rows that are wrong or odd: what is, and the row in words."""
+
+    @property
+    def result(self) -> str:
+        """A problem fails, a note only warns."""
+        return "failed" if self.problems else "warned" if self.notes else "passed"
+
+    @property
+    def sentence(self) -> str | None:
+        """What was found, in one line; None if nothing was."""
+        lines = [*self.problems, *self.notes]
+        more = f" … and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
+        return "; ".join(lines[:LISTED]) + more or None
 
 
 def release_of(connection: sa.Connection, month: str) -> dict[str, str]:

@@ -1,0 +1,471 @@
+"""The pipeline, without Dagster: the whole way from the portal to the published file, in plain functions.
+
+    places = Places.of(settings)
+    with open_portal(settings) as client:
+        run = Run("a run's id", plan(client, places))          # or Run("…", months=["2025-06"]): what it is told, whatever moved
+        sync(client, places, run)
+
+`sync` is all of it, one pipeline at a time; each step can be called alone, in this order: `plan`, `land`, `load_areas`, `load`, `compute`,
+`audit`, `publish`, `ship`. Dagster's assets and checks call the same functions, and add reports, retries and the UI: what is true of
+the data can be tested here, without it. `compare` reads everything from the portal again and changes nothing.
+
+What belongs here: the order of the work, and what follows from what was found. What does not: how a step is done (`portal`, `requests`,
+`metrics`, `warehouse`), and Dagster. Every function raises `PipelineError`, in words for the user.
+"""
+
+import logging
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.disk import file_digest, on_disk
+from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
+from vanc311_pipeline.months import datasets_that_may_hold
+from vanc311_pipeline.plan import ask_anew, plan_now, published_again, shrinkage
+from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint
+from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_landed
+from vanc311_pipeline.portal.landing import land as land_window
+from vanc311_pipeline.progress import Progress, Silent
+from vanc311_pipeline.requests.profile import shrank
+from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
+from vanc311_pipeline.shipping import Shipment, without_secrets
+from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
+from vanc311_pipeline.warehouse.areas import area_names, replace_areas
+from vanc311_pipeline.warehouse.audits import AUDITS
+from vanc311_pipeline.warehouse.audits.questions import Finding
+from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
+from vanc311_pipeline.warehouse.comparison import Comparison, compare_month
+from vanc311_pipeline.warehouse.downloads import are_in_place
+from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+from vanc311_pipeline.warehouse.holds import WHOLE
+from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
+from vanc311_pipeline.warehouse.lock import turn
+from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.publishing import CheckResult
+from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge
+from vanc311_pipeline.warehouse.sqlite import open_read_only
+from vanc311_pipeline.warehouse.statistics import replace_statistics
+
+LOG = logging.getLogger(__name__)
+
+# The assets that are made once all checks of the data have passed, and what a failed check of theirs means.
+AFTER_PUBLICATION = {
+    "published_database": "The file was published, but it is not what was written. Don't use it; check the disk, then sync again.",
+    "shipped_database": "The file was published here, but the object store doesn't serve it. Check the store, then sync again.",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is to do: a plan's months, or those that somebody named."""
+
+    run_id: str
+    plan: Plan | None = None
+    months: Sequence[str] = ()
+    """Of a run without a plan: UTC months such as 2025-06. They are loaded whatever moved."""
+    consent: Collection[str] = ()
+    """Months that somebody agreed to follow wherever they lead, or `all`."""
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What a run fetched."""
+
+    releases: Mapping[str, Release]
+    """By dataset; without those that are held."""
+    actions: Mapping[Window, str]
+    """What was done for each month of a dataset that the run asked for."""
+
+    @property
+    def months(self) -> set[str]:
+        return {window.month for window in self.actions}
+
+
+def open_portal(settings: Settings) -> Portal:
+    """A client of the portal, as a context manager."""
+    return Portal(
+        settings.portal_url,
+        api_key=settings.api_key,
+        read_timeout=settings.read_timeout_seconds,
+        retry_wait=settings.retry_wait_seconds,
+    )
+
+
+def sync(client: Portal, places: Places, run: Run, progress: Progress | None = None) -> dict[str, Any]:
+    """The whole way; what the published file's `release` table says.
+
+    Raises:
+        IntegrityFailed: a check that blocks found a problem; what was published before stays.
+    """
+    progress = progress or Silent()
+    with turn(places.open(), "pipeline.sync", run.run_id, lambda other: LOG.info("Waiting: at work is %s.", other)):
+        land(client, places, run, progress)
+        checks = _passed(client, places, run, ["raw_service_requests"])
+        load_areas(client, places, anew=run.plan is None)
+        checks += _passed(client, places, run, ["local_areas"])
+        list(load(places, run, progress))
+        checks += _passed(client, places, run, ["service_requests"])
+        compute(places, progress)
+        audited = {*AFTER_PUBLICATION, *(check["asset"] for check in checks)}
+        checks += _passed(client, places, run, {each.asset for each in AUDITS} - audited)
+        about = publish(places, run, checks, progress)
+        _passed(client, places, run, ["published_database"])
+        if places.ship_url:
+            ship(places, run)
+            _passed(client, places, run, ["shipped_database"])
+    return about
+
+
+def _passed(client: Portal, places: Places, run: Run, assets: Collection[str]) -> list[CheckResult]:
+    """Audit some assets; what was found. A problem ends the run if its audit blocks."""
+    findings = list(audit(client, places, run, [each for each in AUDITS if each.asset in assets]))
+    wrong = [(each, finding) for each, finding in findings if each.blocking and finding.problems]
+    if wrong:
+        lines = [f"  {each.asset} · {each.name}: {finding.sentence}" for each, finding in wrong]
+        raise IntegrityFailed(failed_in_words(lines, {each.asset for each, _ in wrong}))
+    return [check_result(each, finding.result, finding.sentence, utc_now(), run.run_id) for each, finding in findings]
+
+
+# -- plan ----------------------------------------------------------------------------------------------------------------
+
+
+def plan(client: Portal, places: Places, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()) -> Plan:
+    """What to do about the portal's present state: which months to load, or only to publish again, or nothing."""
+    return published_again(plan_now(client, places.warehouse, datasets, consent), why_publish_again(places))
+
+
+def why_publish_again(places: Places) -> str | None:
+    """What is wrong with the published file, though the warehouse has all that the portal has; None if nothing is."""
+    file = places.published_path
+    if not file.exists():
+        return f"{file} is gone: making it again"
+    try:
+        with open_read_only(file) as connection:
+            made_by = connection.scalar(sa.select(schema.release.c.pipeline_version))
+            published_months = ledger.months(connection)
+    except (StorageRefused, sa.exc.DatabaseError):
+        return f"{file} can't be read: making it again"
+    if made_by != version("vanc311_pipeline"):
+        return f"the published file was made by version {made_by} of this program: making it again"
+    if not are_in_place(file):
+        return f"the files beside {file} are gone: making all of them again"
+    with places.warehouse.read() as connection:
+        behind = published_months != ledger.months(connection)
+    if behind:
+        return f"{file} lacks what was stored since, by another pipeline or without publishing it: making it again"
+    return None if is_shipped(places.warehouse, places.ship_url) else "the published file was not shipped: trying again"
+
+
+def is_shipped(warehouse: Warehouse, ship_url: str | None) -> bool:
+    """Whether what was published last is where it is to be shipped, if anywhere."""
+    if not ship_url:
+        return True
+    with warehouse.read() as connection:
+        return ledger.is_shipped(connection, without_secrets(ship_url))
+
+
+# -- land ----------------------------------------------------------------------------------------------------------------
+
+
+def land(client: Portal, places: Places, run: Run, progress: Progress, log: logging.Logger = LOG) -> Landing:
+    """Fetch the run's months, each as the portal serves it, into files. A dataset that lost too much is held and not fetched."""
+    warehouse, actions = places.open(), dict[Window, str]()
+    with on_disk(places.raw_dir):
+        releases = _begin(
+            run.plan.releases if run.plan else _releases(client, warehouse, run.months, log), warehouse, run
+        )
+        windows = list(run.plan.stale) if run.plan else windows_of(run.months)
+        wanted = [window for window in windows if window.dataset in releases]
+        with warehouse.read() as connection:
+            answers = ledger.portal_answers(connection, releases.values()) if run.plan else {}
+            others = missing_parts(places.raw_dir, wanted, ledger.months(connection))
+        unasked = sorted({window.dataset for window in others} - releases.keys())
+        releases |= _begin([client.release(name) for name in unasked], warehouse, run)
+        for window in [*wanted, *(window for window in others if window.dataset in releases)]:
+            digest = run.plan.stale.get(window) if run.plan else None
+            release = releases[window.dataset]
+            actions[window], rows = _land(client, release, window, places.raw_dir, digest, answers.get(window))
+            log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
+            progress.landed(window.month, rows)
+    return Landing(releases, actions)
+
+
+def _begin(served: Sequence[Release], warehouse: Warehouse, run: Run) -> dict[str, Release]:
+    """Note the releases that the run is about. A dataset that lost too much is held and left out, and so not loaded."""
+    releases = {}
+    for release in served:
+        dataset = release.dataset
+        with warehouse.write() as connection:
+            records, answers = ledger.months(connection), ledger.portal_answers(connection, [release])
+            losses = shrinkage(release, records, answers, run.consent)
+            if losses:
+                holds.hold(connection, losses, judged=[dataset])
+            ledger.note_release(connection, release, dataset, "held" if losses else "loading", run.run_id)
+        if not losses:
+            releases[dataset] = release
+    return releases
+
+
+def _releases(client: Portal, warehouse: Warehouse, months: Sequence[str], log: logging.Logger) -> list[Release]:
+    """The portal's present releases of the datasets that named months need."""
+    releases = [client.release(dataset) for dataset in _datasets(months, warehouse)]
+    for release in releases:
+        for note in release.drift():
+            log.warning(f"{release.dataset}: {note}. The landed files keep it; nothing else uses it.")
+        with warehouse.read() as connection:
+            rows = ledger.rows_landed(connection, release.dataset)
+        if shrank(release.records_count, rows):
+            ask_anew(client, warehouse)  # so that the hold can say where
+    return releases
+
+
+def _datasets(months: Sequence[str], warehouse: Warehouse) -> list[str]:
+    wanted = {dataset for month in months for dataset in datasets_that_may_hold(month)}
+    if ARCHIVE in wanted and all(month >= FIRST_LIVE_MONTH for month in months):
+        # The later of the overlap months: the archive takes part only where it was loaded before.
+        with warehouse.read() as connection:
+            if not any(window.dataset == ARCHIVE for window in ledger.months(connection)):
+                wanted.discard(ARCHIVE)
+    return sorted(wanted)
+
+
+def windows_of(months: Sequence[str]) -> list[Window]:
+    """All that months can have rows in, and what no month can hold."""
+    windows = [Window(dataset, month) for month in (*months, UNDATED) for dataset in (ARCHIVE, LIVE)]
+    return [each for each in windows if each.month == UNDATED or each.dataset in datasets_that_may_hold(each.month)]
+
+
+def missing_parts(
+    raw_dir: Path, wanted: Sequence[Window], records: Mapping[Window, ledger.MonthRecord]
+) -> list[Window]:
+    """What else must be fetched, for a month is replaced by all of its parts: the other dataset's rows of the wanted months,
+    if the landed file that they were stored from isn't here.
+    """
+    months = {window.month for window in wanted}
+    others = {window: record for window, record in records.items() if window.month in months and window not in wanted}
+    landed = {window: describe_landed(landed_path(raw_dir, window)) for window in others}
+    return [
+        window
+        for window, record in others.items()
+        if record.rows_landed and getattr(landed[window], "body_sha256", None) != record.landed_sha256
+    ]
+
+
+def _land(
+    client: Portal, release: Release, window: Window, raw_dir: Path, digest: str | None, answer: Fingerprint | None
+) -> tuple[str, int]:
+    """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows.
+
+    Args:
+        digest: the beginning of the fingerprint that the window was planned for, if a landed file that has it will do.
+    """
+    if digest:
+        present = describe_landed(landed_path(raw_dir, window))
+        same_release = present is not None and present.data_processed == release.data_processed
+        if present and same_release and present.fingerprint.startswith(digest):
+            return "landed before", present.rows
+    return "fetched", land_window(client, release, window, raw_dir, answer).rows
+
+
+def load_areas(client: Portal, places: Places, *, anew: bool) -> int:
+    """Fetch and store the local areas; how many there are. They are unchanged since 2023: unless `anew`, only if there are none."""
+    warehouse = places.open()
+    with warehouse.read() as connection:
+        present = len(area_names(connection))
+    return present if present and not anew else replace_areas(warehouse, client.areas())
+
+
+# -- load ----------------------------------------------------------------------------------------------------------------
+
+
+def load(places: Places, run: Run, progress: Progress) -> Iterator[MonthLoad]:
+    """Clean and store the run's landed months, each in one transaction, after which it is yielded. If what can be used changed beyond
+    its limits, nothing of the run is stored, and what is held is written down.
+    """
+    warehouse = places.open()
+    months = run.plan.months if run.plan else [*run.months, UNDATED]
+    landed = {month: parts for month in months if (parts := _parts(places.raw_dir, month))}
+    with warehouse.read() as connection:
+        areas = area_names(connection)
+        records = ledger.months(connection)
+        verdict = judge(connection, landed, areas, run.consent, planned=run.plan is not None)
+    for month in months:
+        if month in landed and not verdict.held:
+            served = [(about, read_landed(path)) for about, path in landed[month]]
+            done = load_month(warehouse, month, served, areas, run.run_id, verdict.accepted_of(month))
+        else:
+            held = any(line.month == month for line in verdict.held)
+            done = _left_alone(month, records, "held" if held else "unchanged")
+        progress.stored(month, done.rows_landed if done.action == "loaded" else 0)
+        yield done
+    _conclude(warehouse, verdict, run)
+
+
+def _parts(raw_dir: Path, month: str) -> Parts:
+    """A month's landed files."""
+    paths = [landed_path(raw_dir, Window(dataset, month)) for dataset in (ARCHIVE, LIVE)]
+    return [(about, path) for path in paths if (about := describe_landed(path))]
+
+
+def _left_alone(
+    month: str, records: Mapping[Window, ledger.MonthRecord], action: Literal["unchanged", "held"]
+) -> MonthLoad:
+    stored = [record for window, record in records.items() if window.month == month]
+    return MonthLoad(
+        month,
+        action,
+        sum(record.rows_landed for record in stored),
+        sum(record.rows_stored for record in stored),
+        sum(record.rows_quarantined for record in stored),
+    )
+
+
+def _conclude(warehouse: Warehouse, verdict: Verdict, run: Run) -> None:
+    """Write down what is held now, what is no longer, and what was followed as a whole by consent."""
+    planned = {release.dataset for release in run.plan.releases} if run.plan else set()
+    with warehouse.write() as connection:
+        known = {dataset: ledger.last_release(connection, dataset) for dataset in (LIVE, ARCHIVE)}
+        judged = {dataset for dataset, release in known.items() if release and release.state == "loading"}
+        holds.hold(connection, verdict.held, judged & planned)
+        for dataset in {line.dataset for line in verdict.held}:
+            if release := known[dataset]:
+                ledger.note_release(connection, release, dataset, "held", run.run_id)
+        if whole := verdict.accepted_of(WHOLE):
+            changelog.log_consent(connection, whole, run.run_id)
+
+
+# -- compute and audit ---------------------------------------------------------------------------------------------------
+
+
+def compute(places: Places, progress: Progress) -> dict[str, int]:
+    """Compute all numbers anew, from one reading, in one transaction; the rows of each table."""
+    progress.working("statistics")
+    return replace_statistics(places.open())
+
+
+def audit_context(places: Places, connection: sa.Connection, run: Run | None) -> AuditContext:
+    """What the audits look at: the months that the run loaded, and those that an earlier run loaded but didn't publish, because a
+    check failed, or it broke off. Everything, if there is no run.
+    """
+    if run is None:
+        return AuditContext(places, connection)
+    months = run.plan.months if run.plan else [*run.months, UNDATED]
+    everything = sorted({*months} | ledger.unpublished_months(connection))
+    return AuditContext(places, connection, everything, run.plan is not None)
+
+
+def audit(
+    client: Portal, places: Places, run: Run | None, audits: Sequence[Audit] = AUDITS
+) -> Iterator[tuple[Audit, Finding]]:
+    """What each audit finds. The portal is asked what it has now, unless the run's plan has just done so."""
+    if (run is None or run.plan is None) and any(each.asks_portal for each in audits):
+        ask_anew(client, places.open())
+    with places.open().read() as connection:
+        context = audit_context(places, connection, run)
+        yield from ((each, each(context)) for each in audits)
+
+
+def check_result(audit: Audit, result: str, words: str | None, at: str, run_id: str) -> CheckResult:
+    """What a check found, as the published file carries it."""
+    return {
+        "check_name": audit.name,
+        "asset": audit.asset,
+        "claim": audit.description,
+        "blocking": "yes" if audit.blocking else "no",
+        "result": result,
+        "found": words,
+        "evaluated_at": at,
+        "run_id": run_id,
+    }
+
+
+def failed_in_words(lines: Sequence[str], assets: Collection[str]) -> str:
+    """What failed checks found, a line each, and what that means for the data; `assets` are those that they guard."""
+    what = next((words for asset, words in AFTER_PUBLICATION.items() if asset in assets), "")
+    if not what or not set(assets) <= set(AFTER_PUBLICATION):
+        what = "A check failed, so nothing was published; what was published before stays."
+    return "\n".join([what, *lines])
+
+
+# -- publish and ship ----------------------------------------------------------------------------------------------------
+
+
+def publish(places: Places, run: Run, checks: Sequence[CheckResult], progress: Progress) -> dict[str, Any]:
+    """Make the published file; what its `release` table says. The datasets that the run took over wholly are complete after that."""
+    progress.working("publishing")
+    warehouse = places.open()
+    complete = complete_datasets(warehouse, run.plan)
+    return publishing.publish(warehouse, places.published_path, run.run_id, complete, checks)
+
+
+def complete_datasets(warehouse: Warehouse, plan: Plan | None) -> list[str]:
+    """The datasets whose present release is wholly taken over: the run was planned, and every stale window is in step."""
+    if plan is None:
+        return []
+    with warehouse.read() as connection:
+        records = ledger.months(connection)
+    behind = {
+        window.dataset
+        for window, digest in plan.stale.items()
+        if not EMPTY.digest.startswith(digest)
+        and not (window in records and records[window].fingerprint.startswith(digest))
+    }
+    return [release.dataset for release in plan.releases if release.dataset not in behind]
+
+
+def ship(places: Places, run: Run) -> tuple[Shipment, Mapping[str, Any]] | None:
+    """Put the published file into the object store, read it back, and only then name it as the one that counts; with what its
+    `release` table says. None if nothing was published yet.
+
+    Raises:
+        IntegrityFailed: the file is not the one that was published last.
+    """
+    warehouse, objects = places.open(), places.ships_to
+    with warehouse.read() as connection:
+        published = ledger.last_publication(connection)
+    if published is None:
+        return None
+    if not places.published_path.exists() or file_digest(places.published_path) != published.sha256:
+        raise IntegrityFailed(
+            f"{places.published_path} is not the file that was published at {published.published_at}: somebody else wrote there, "
+            "or another pipeline published since. It was not shipped, and what counted in the object store still counts. "
+            "`vanc311 sync --months` of any month publishes anew."
+        )
+    about = publishing.release_row(places.published_path)
+    shipment = objects.ship(places.published_path, published.sha256, about)
+    with warehouse.write() as connection:
+        ledger.note_shipment(connection, objects.address, shipment.sha256, run.run_id)
+    return shipment, about
+
+
+# -- compare -------------------------------------------------------------------------------------------------------------
+
+
+def compare(client: Portal, places: Places, months: Sequence[str] = ()) -> Iterator[Comparison]:
+    """Read months from the portal again and compare them with what is stored, row by row; all that are stored if none is named."""
+    warehouse = places.open()
+    with warehouse.read() as connection:
+        windows = sorted(ledger.months(connection), key=lambda window: (window.month, window.dataset))
+        areas = area_names(connection)
+    if strangers := sorted(set(months) - {window.month for window in windows}):
+        raise SettingsError(
+            f"{', '.join(strangers)} can't be compared: never loaded. Load it with `vanc311 sync --months {strangers[0]}`."
+        )
+    releases = {dataset: client.release(dataset) for dataset in {window.dataset for window in windows}}
+    with tempfile.TemporaryDirectory(prefix="vanc311-") as folder:
+        for month in months or list(dict.fromkeys(window.month for window in windows)):
+            parts = [window for window in windows if window.month == month]
+            landed = [land_window(client, releases[window.dataset], window, Path(folder)) for window in parts]
+            paths = [landed_path(Path(folder), window) for window in parts]
+            yield compare_month(warehouse, month, list(zip(landed, map(read_landed, paths), strict=True)), areas)
+            for path in paths:
+                path.unlink()
