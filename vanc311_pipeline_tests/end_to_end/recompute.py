@@ -873,10 +873,16 @@ def compare(ours: Sequence[Row], published: Sequence[Row], key: Sequence[str], e
     return found
 
 
-def differences(path: str | Path, examples: int = 3) -> dict[str, list[str]]:
-    """For each table, the rows that are missing in the published one, those that are extra, and cells that differ."""
+def differences(
+    path: str | Path, examples: int = 3, frames: dict[str, pd.DataFrame] | None = None
+) -> dict[str, list[str]]:
+    """For each table, the rows that are missing in the published one, those that are extra, and cells that differ.
+
+    Args:
+        frames: what `recompute` gave of the same requests.
+    """
     keys = {compute.__name__: key for compute, key in TABLES.items()}
-    frames = recompute(path)
+    frames = frames or recompute(path)
     return {
         name: compare(frames[name].to_dict("records"), table(path, name), key, examples) for name, key in keys.items()
     }
