@@ -7,14 +7,13 @@ registry. A column's lineage stands in its description, too: open-source Dagster
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
 
-from vanc311_pipeline import schema
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
@@ -30,77 +29,25 @@ _NEWEST_FIRST = {
     "quality_ledger": ("open_month",),
 }
 
-_ROW_SOURCES = {
-    "request_id": ["department", "issue_type", "opened_at", "occurrence"],
-    "occurrence": [column for _, column in PORTAL_FIELDS.values()],
-    "opened_on": ["opened_at"],
-    "open_month": ["opened_at"],
-    "partition_month": ["opened_at"],
-    "days_to_close": ["status", "opened_at", "closed_on"],
-    "days_to_update": ["opened_at", "modified_at"],
-}
-_MEASURE_SOURCES = {
-    "open_requests": ["status"],
-    "closed": ["status"],
-    "status_unknown": ["status"],
-    "avg_ttr": ["days_to_close"],
-    "n_ttr": ["days_to_close"],
-    "sum_days_to_close": ["days_to_close"],
-    "n_negative": ["status", "opened_on", "closed_on"],
-    "n_closed_without_date": ["status", "closed_on"],
-    "avg_ttu": ["days_to_update"],
-    "n_ttu": ["days_to_update"],
-    "sum_seconds_to_update": ["opened_at", "modified_at"],
-    "n_never_updated": ["opened_at", "modified_at"],
-    "n_update_negative": ["opened_at", "modified_at"],
-    "n_update_missing": ["modified_at"],
-    "n_static_open": ["status", "opened_on"],
-    "volume": ["request_id"],
-    "scope": ["local_area"],
-    "local_area": ["local_area"],
-    "issue_type": ["issue_type"],
-}
 
+def table_metadata(table: sa.Table, *origins: tuple[dg.AssetKey, Collection[str]]) -> dict[str, Any]:
+    """What every table asset says of itself: name, columns with meaning and unit, and where each column comes from.
 
-# What the columns of the statistics are made from, unless from status and dates, or from the column of the same name.
-_TIMING = ["status", "opened_on", "closed_on"]
-_OPENED_ON = (
-    *(
-        "period",
-        "opened_from",
-        "opened_to",
-        "month",
-        "open_month",
-        "day",
-        "days_open",
-        "opened",
-        "age_band",
-        "band_order",
-    ),
-    *("n_static", "n_after_as_of", "weeks_from", "weeks_to", "understated", "provisional", "waited_days"),
-)
-_REASON = (
-    *("outcome", "outcome_order", "seen", "n_unmapped_reason"),
-    *("closed_as", "outcome_share", "outcome_share_low", "outcome_share_high"),
-)
-_STATISTIC_SOURCES = {
-    **{name: ["opened_on"] for name in _OPENED_ON},
-    **{name: ["status", "closure_reason"] for name in _REASON},
-    "scope": ["local_area"],
-    "volume": ["request_id"],
-    "closed_share": [*_TIMING, "closure_reason"],
-    "located": ["status", "opened_on", "local_area"],
-    "n_missing_area": ["local_area"],
-    "n_missing_point": ["latitude", "longitude"],
-    "n_twins": ["occurrence"],
-    "n_repeats": [column for _, column in PORTAL_FIELDS.values() if column != "modified_at"],
-    "n_obsolete_label": ["issue_type"],
-}
-_WITHOUT_SOURCE = {"level", "as_of", "measure", "mapping_version", "n_quarantined"}
-
-
-def table_metadata(table: sa.Table, lineage: dg.TableColumnLineage) -> dict[str, Any]:
-    """What every table asset says of itself: name, columns with meaning and unit, and where each column comes from."""
+    Args:
+        origins: the assets that it is made from, and their columns; which of them, the schema says (`schema.columns.made_from`).
+    """
+    lineage = dg.TableColumnLineage(
+        {
+            column.name: [
+                dg.TableColumnDep(asset, name)
+                for asset, names in origins
+                for name in column.info["from"]
+                if name in names
+            ]
+            for column in table.columns
+            if column.info["from"]
+        }
+    )
     columns = [
         dg.TableColumn(
             name=column.name,
@@ -137,76 +84,6 @@ def _sources(lineage: dg.TableColumnLineage, column: str) -> str:
     for source in lineage.deps_by_column.get(column, ()):
         names.setdefault(source.asset_key.to_user_string(), []).append(source.column_name)
     return ". From " + "; ".join(f"{asset}: {', '.join(of)}" for asset, of in names.items()) if names else ""
-
-
-def request_lineage(raw: dg.AssetKey) -> dg.TableColumnLineage:
-    """Each column of service_requests from the portal's fields."""
-    field_of = {column: field for field, (_, column) in PORTAL_FIELDS.items()}
-    return dg.TableColumnLineage(
-        {
-            column.name: [
-                dg.TableColumnDep(raw, field_of[source])
-                for source in _ROW_SOURCES.get(column.name, [column.name])
-                if source in field_of
-            ]
-            for column in schema.service_requests.columns
-        }
-    )
-
-
-def metric_lineage(table: sa.Table, requests: dg.AssetKey) -> dg.TableColumnLineage:
-    """Each measure from the columns of service_requests; `as_of` comes from the portal's release, not from a column."""
-    return dg.TableColumnLineage(
-        {
-            column.name: [dg.TableColumnDep(requests, source) for source in _MEASURE_SOURCES[column.name]]
-            for column in table.columns
-            if column.name in _MEASURE_SOURCES
-        }
-    )
-
-
-def statistic_lineage(table: sa.Table, requests: dg.AssetKey) -> dg.TableColumnLineage:
-    """Each column from the columns of service_requests; unless said otherwise, from status and dates."""
-    own = schema.service_requests.columns
-    names = [column.name for column in table.columns if column.name not in _WITHOUT_SOURCE]
-    sources = {name: _STATISTIC_SOURCES.get(name) or ([name] if name in own else _TIMING) for name in names}
-    return dg.TableColumnLineage(
-        {name: [dg.TableColumnDep(requests, source) for source in of] for name, of in sources.items()}
-    )
-
-
-def aggregate_lineage(tables: Mapping[dg.AssetKey, sa.Table]) -> dg.TableColumnLineage:
-    """The long table's columns from the wide ones'."""
-    sources = {
-        "scope": ["scope"],
-        "local_area": ["local_area"],
-        "issue_type": ["issue_type"],
-        "value": ["avg_ttr", "avg_ttu", "volume", "open_requests"],
-        "n": ["n_ttr", "n_ttu", "volume"],
-        "as_of": ["as_of"],
-    }
-    return dg.TableColumnLineage(
-        {
-            name: [
-                dg.TableColumnDep(key, column)
-                for key, table in tables.items()
-                for column in columns
-                if column in table.columns
-            ]
-            for name, columns in sources.items()
-        }
-    )
-
-
-def area_lineage(portal: dg.AssetKey) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            "local_area": [dg.TableColumnDep(portal, "name")],
-            "latitude": [dg.TableColumnDep(portal, "geo_point_2d")],
-            "longitude": [dg.TableColumnDep(portal, "geo_point_2d")],
-            "boundary": [dg.TableColumnDep(portal, "geom")],
-        }
-    )
 
 
 def preview(warehouse: Warehouse, table: sa.Table) -> dg.TableMetadataValue:

@@ -1,5 +1,6 @@
 """How a table is written down: columns with a meaning and a unit, tables with a meaning. No table of its own."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +42,14 @@ def real(name: str, meaning: str, unit: str, **options: bool) -> Column:
 
 def table(name: str, meaning: str, *parts: sa.schema.SchemaItem) -> sa.Table:
     return sa.Table(name, metadata, *parts, comment=meaning, sqlite_strict=True)
+
+
+def made_from(of: sa.Table, origin: Collection[str], default: str = "", **sources: str) -> None:
+    """Write down which columns of its origin each column of a table is made from: those that are named here for it, else the one of the
+    same name, else the default. Nothing is said of what comes from no column.
+    """
+    for each in of.columns:
+        each.info["from"] = sources.get(each.name, each.name if each.name in origin else default).split()
 
 
 def metric(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.REAL, nullable: bool = True) -> Column:

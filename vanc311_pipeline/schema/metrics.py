@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import Column, integer, metric, real, table, text
+from vanc311_pipeline.schema.columns import Column, integer, made_from, metric, real, table, text
+from vanc311_pipeline.schema.requests import service_requests
 
 
 def _counts() -> list[Column]:
@@ -98,4 +99,26 @@ metric_aggregates = table(
     real("value", "the number; null if n = 0 and the metric is an average", "days, or requests", nullable=True),
     integer("n", "requests behind the value: those averaged, or for a count those counted over", "requests"),
     text("as_of", "the last whole local day in the portal's release", "Vancouver date"),
+)
+
+for _wide in (metrics_citywide, metrics_by_neighbourhood, metrics_by_issue, metrics_hyper_local, metrics_unlocated):
+    made_from(
+        _wide,
+        service_requests.columns.keys(),
+        scope="local_area",
+        volume="request_id",
+        **dict.fromkeys(("open_requests", "closed", "status_unknown"), "status"),
+        **dict.fromkeys(("avg_ttr", "n_ttr", "sum_days_to_close"), "days_to_close"),
+        n_negative="status opened_on closed_on",
+        n_closed_without_date="status closed_on",
+        **dict.fromkeys(("avg_ttu", "n_ttu"), "days_to_update"),
+        **dict.fromkeys(("sum_seconds_to_update", "n_never_updated", "n_update_negative"), "opened_at modified_at"),
+        n_update_missing="modified_at",
+        n_static_open="status opened_on",
+    )
+made_from(
+    metric_aggregates,
+    ("scope", "local_area", "issue_type", "as_of"),
+    value="avg_ttr avg_ttu volume open_requests",
+    n="n_ttr n_ttu volume",
 )

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import AREA_NOTE, integer, real, table, text
+from vanc311_pipeline.schema.columns import AREA_NOTE, integer, made_from, real, table, text
 from vanc311_pipeline.schema.ledger import request_changes
 
 OPENED = "service_request_open_timestamp"
@@ -86,6 +86,18 @@ local_areas = table(
     real("longitude", "a point in the middle, WGS 84", "degrees"),
     text("boundary", "the area's outline, WGS 84, longitude first", "GeoJSON geometry"),
 )
+
+made_from(
+    service_requests,
+    (),
+    **{column: field for field, (_, column) in PORTAL_FIELDS.items()},
+    request_id=f"department service_request_type {OPENED}",
+    occurrence=" ".join(PORTAL_FIELDS),
+    **dict.fromkeys(("opened_on", "open_month", "partition_month"), OPENED),
+    days_to_close=f"status {OPENED} service_request_close_date",
+    days_to_update=f"{OPENED} {MODIFIED}",
+)
+made_from(local_areas, (), local_area="name", latitude="geo_point_2d", longitude="geo_point_2d", boundary="geom")
 
 # What the pipeline itself needs to find a month.
 sa.Index("service_requests_by_partition", service_requests.c.partition_month)

@@ -7,7 +7,8 @@ Every table with a `level` says which groups a row is about: citywide, neighbour
 import sqlalchemy as sa
 
 from vanc311_pipeline.registry import STATES_MEANING
-from vanc311_pipeline.schema.columns import Column, integer, metric, real, table, text
+from vanc311_pipeline.schema.columns import Column, integer, made_from, metric, real, table, text
+from vanc311_pipeline.schema.requests import PORTAL_FIELDS, service_requests
 
 SHARE, DAYS, REQUESTS = "share", "days", "requests"
 PERIOD_NOTE = "when they were opened: all, last_12_months, or a year; see table periods"
@@ -381,4 +382,66 @@ PUBLISHED_INDEXES = (
     _by_group(outcomes, "period"),
     _by_group(outcome_incidence, "period"),
     sa.Index("area_issue_mix_by_area", area_issue_mix.c.local_area),
+)
+
+
+def _from(of: sa.Table, default: str, **sources: str) -> None:
+    of_every_table = {"scope": "local_area", "period": "opened_on", "level": "", "as_of": ""}
+    made_from(of, service_requests.columns.keys(), default, **(of_every_table | sources))
+
+
+_TIMED, _REASON = "status opened_on closed_on", "status closure_reason"
+_OF_TYPE = f"{_TIMED} issue_type"
+
+_from(periods, "opened_on")
+_from(time_to_close, _TIMED, volume="request_id", n_static="opened_on", n_after_as_of="opened_on")
+_from(time_to_close_curves, _TIMED, day="opened_on")
+_from(waiting_times, _TIMED, waited_days="opened_on")
+_from(open_request_standing, _OF_TYPE, days_open="opened_on", n="opened_on issue_type")
+_from(monthly_series, _TIMED, month="opened_on closed_on", opened="opened_on", provisional="opened_on")
+_from(
+    backlog_by_age,
+    "status opened_on",
+    age_band="opened_on",
+    band_order="opened_on",
+    located="status opened_on local_area",
+)
+_from(backlog_daily, _TIMED, day="opened_on closed_on", understated="opened_on", provisional="opened_on")
+_from(flow, _TIMED, weeks_from="", weeks_to="")
+_from(outcome_mapping, "closure_reason", seen=_REASON, mapping_version="")
+_from(
+    outcomes, _REASON, closed="status", open_requests="status", outcome="closure_reason", outcome_order="closure_reason"
+)
+_from(closure_reasons, _REASON, outcome="closure_reason")
+_from(
+    outcome_incidence,
+    f"{_TIMED} closure_reason",
+    outcome="closure_reason",
+    outcome_order="closure_reason",
+    day="opened_on",
+    n=_TIMED,
+)
+_from(
+    area_comparison,
+    f"{_OF_TYPE} department local_area",
+    measure="",
+    n="opened_on local_area",
+    observed=f"{_TIMED} local_area",
+    city_share=f"{_TIMED} local_area",
+    pooled_share="opened_on local_area issue_type",
+)
+_from(area_issue_mix, "opened_on local_area issue_type", n="opened_on local_area")
+_from(
+    quality_ledger,
+    "",
+    volume="request_id",
+    n_missing_area="local_area",
+    n_missing_point="latitude longitude",
+    n_negative=_TIMED,
+    n_closed_without_date="status closed_on",
+    n_twins="occurrence",
+    n_repeats=" ".join(column for _, column in PORTAL_FIELDS.values() if column != "modified_at"),
+    n_batch_closed="status closed_on issue_type",
+    n_obsolete_label="issue_type",
+    n_unmapped_reason=_REASON,
 )

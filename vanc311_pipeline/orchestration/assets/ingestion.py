@@ -128,7 +128,7 @@ def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> d
     group_name="ingestion",
     kinds={"python", "sqlite"},
     owners=OWNERS,
-    metadata=metadata.table_metadata(schema.local_areas, metadata.area_lineage(portal_key(AREAS))),
+    metadata=metadata.table_metadata(schema.local_areas, (portal_key(AREAS), ("name", "geo_point_2d", "geom"))),
 )
 def local_areas(
     context: dg.AssetExecutionContext, portal: PortalResource, store: StoreResource

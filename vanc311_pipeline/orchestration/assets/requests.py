@@ -34,9 +34,7 @@ from vanc311_pipeline.warehouse.loading import MonthLoad
     group_name="requests",
     kinds={"python", "pandas", "sqlite"},
     owners=OWNERS,
-    metadata=metadata.table_metadata(
-        schema.service_requests, metadata.request_lineage(dg.AssetKey("raw_service_requests"))
-    ),
+    metadata=metadata.table_metadata(schema.service_requests, (raw_service_requests.key, schema.PORTAL_FIELDS)),
 )
 def service_requests(
     context: dg.AssetExecutionContext, config: Consent, store: StoreResource, progress: dg.ResourceParam[Progress]

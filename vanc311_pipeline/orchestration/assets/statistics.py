@@ -27,13 +27,10 @@ def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
     """The asset of one table: what it holds, in the registry's words."""
     table = schema.metadata.tables[name]
     deps = [dg.AssetDep(service_requests, partition_mapping=EVERY_MONTH), dg.AssetDep(local_areas)]
+    origins = [(service_requests.key, schema.service_requests.columns.keys())]
     if table is schema.metric_aggregates:
-        wide = {dg.AssetKey(wide): schema.metadata.tables[wide] for wide, _ in WIDE.values()}
-        deps, lineage = [dg.AssetDep(key) for key in wide], metadata.aggregate_lineage(wide)
-    elif family is HEADLINE:
-        lineage = metadata.metric_lineage(table, service_requests.key)
-    else:
-        lineage = metadata.statistic_lineage(table, service_requests.key)
+        origins = [(dg.AssetKey(wide), schema.metadata.tables[wide].columns.keys()) for wide, _ in WIDE.values()]
+        deps = [dg.AssetDep(key) for key, _ in origins]
     return dg.AssetSpec(
         name,
         description=f"{table.comment}\n\n{family.plain}\n\n**Limits.** {family.limits}",
@@ -41,7 +38,7 @@ def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
         group_name="metrics" if family is HEADLINE else "statistics",
         kinds={"python", "sqlite"},
         owners=OWNERS,
-        metadata=metadata.table_metadata(table, lineage),
+        metadata=metadata.table_metadata(table, *origins),
         freshness_policy=FRESH,
     )
 
