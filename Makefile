@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults abuse rehearse week day docs snapshots lock containers clean
+.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults abuse mutations validate rehearse nightly week day docs snapshots lock containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -63,9 +63,21 @@ faults: $(VENV)/installed-dev ## kill it, starve it, lie to it: nothing may be l
 abuse: $(VENV)/installed-dev ## the site under load and abuse: what others wait meanwhile, memory, errors
 	$(BIN)/python -m benchmarks.abuse
 
-rehearse: $(VENV)/installed-dev ## faults and abuse in small: what is too dear for `make test`
+validate: $(VENV)/installed-dev ## what Dagster's own tools say of the project
+	@env -u DAGSTER_HOME VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/dg check defs
+	@env -u DAGSTER_HOME $(BIN)/dagster definitions validate -w workspace.yaml
+
+rehearse: $(VENV)/installed-dev ## what is too dear for `make test`: its dear tests, faults and abuse in small
+	$(BIN)/python -m pytest -n auto -m rehearsal
 	$(BIN)/python -m benchmarks.faults --rows 6000 --kills 8 --rounds 2 --seed 311
 	$(BIN)/python -m benchmarks.abuse --rows 30000 --seconds 2 --untimed
+	$(BIN)/python -m benchmarks.mutations --sample 60 --minutes 20
+
+mutations: $(VENV)/installed-dev ## small faults planted in the code: which of them no test notices
+	$(BIN)/python -m benchmarks.mutations
+
+nightly: $(VENV)/installed-dev ## every test, the dear ones too, with Hypothesis at ten times the examples
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto -m ''
 
 week: $(VENV)/installed-dev ## a simulated week of releases through Dagster's scheduler, requests counted
 	$(BIN)/python -m benchmarks.week

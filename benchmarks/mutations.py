@@ -1,0 +1,270 @@
+"""Small faults planted in the code, one at a time: what part of them the tests notice, and which they don't.
+
+What belongs here: choosing the faults, running the tests that cover the file, the account. What does not: the kinds of fault,
+which are cosmic-ray's, and the tests. Each fault is tried in a process of its own, forked with the libraries loaded; the code on
+disk is never changed. Survivors that are no gap stand in `survivors.toml`, each with its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import importlib
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+ROOT = Path(__file__).parent.parent
+SURVIVORS = Path(__file__).with_name("survivors.toml")
+AIM = 0.9
+UNIT, INTEGRATION = "vanc311_pipeline_tests/unit", "vanc311_pipeline_tests/integration"
+DASHBOARD = [f"{INTEGRATION}/dashboard/test_{name}.py" for name in ("numbers", "views", "pages", "problems")]
+# The files, and the tests that cover them, those first that are likely to notice.
+COVERED = {
+    "vanc311_pipeline/requests/changes.py": [f"{UNIT}/requests/test_changes.py"],
+    "vanc311_pipeline/requests/cleaning.py": [f"{UNIT}/requests/test_cleaning.py", f"{UNIT}/requests/test_profile.py"],
+    "vanc311_pipeline/requests/identity.py": [f"{UNIT}/requests/test_identity.py"],
+    "vanc311_pipeline/requests/profile.py": [f"{UNIT}/requests/test_profile.py"],
+    "vanc311_pipeline/requests/rows.py": [f"{UNIT}/requests/test_rows.py", f"{UNIT}/requests/test_changes.py"],
+    "vanc311_pipeline/plan.py": [f"{UNIT}/test_plan.py"],
+    "vanc311_pipeline/warehouse/publishing.py": [f"{INTEGRATION}/test_publishing.py"],
+    **{f"vanc311_pipeline/dashboard/{name}.py": DASHBOARD for name in ("figures", "numbers", "quality", "site", "tables", "view")},
+}  # fmt: skip
+LIBRARIES = (
+    "pytest",
+    "dagster",
+    "hypothesis",
+    "pandas",
+    "pyarrow.parquet",
+    "sqlalchemy",
+    "fastapi",
+    "uvicorn",
+    "requests",
+)
+KINDS = (
+    "Comparison",
+    "BinaryOperator",
+    "Boolean",
+    "Number",
+    "And",
+    "Or",
+    "AddNot",
+    "Break",
+    "Continue",
+    "Zero",
+    "Unary",
+)
+
+
+Place = tuple[str, int, str]
+"""A file, a line of it, and a family of faults."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file with one fault in it."""
+
+    file: str
+    line: int
+    kind: str
+    change: str
+    """The lines that differ, as `- before` and `+ after`."""
+    source: str
+
+
+def meaning(source: str) -> str:
+    """The code without its annotations, which are never evaluated."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+    return ast.dump(tree)
+
+
+def places(file: str) -> dict[Place, list[tuple[str, int]]]:
+    """Where cosmic-ray knows a fault, and which: an operator's name and the how-many-th place of it."""
+    known: defaultdict[Place, list[tuple[str, int]]] = defaultdict(list)
+    nodes = list(ast_nodes(get_ast((ROOT / file).read_text())))
+    for name in operator_names():
+        kind = name.partition("/")[2].partition("_")[0]
+        if any(word in kind for word in KINDS):
+            operator = get_operator(name)()
+            found = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+            for occurrence, (line, _) in enumerate(found):
+                known[file, line, kind].append((name, occurrence))
+    return known
+
+
+def mutant(place: Place, name: str, occurrence: int) -> Mutant | None:
+    """The file with this fault in it; None if it means the same as before."""
+    file, line, kind = place
+    source = (ROOT / file).read_text()
+    mutated = mutate_code(source, get_operator(name)(), occurrence)
+    try:
+        if mutated is None or meaning(mutated) == meaning(source):
+            return None
+    except SyntaxError:
+        return None
+    lines = list(difflib.unified_diff(source.splitlines(), mutated.splitlines(), n=0, lineterm=""))[3:]
+    return Mutant(file, line, kind, " ".join(f"{text[0]} {text[1:].strip()}" for text in lines), mutated)
+
+
+def chosen(files: Sequence[str], sample: int, seed: int) -> list[Mutant]:
+    """At most one fault for each line and family of faults, in an order drawn by chance."""
+    dice = random.Random(seed)
+    known = {place: faults for file in files for place, faults in places(file).items()}
+    picked: list[Mutant] = []
+    for place in dice.sample(sorted(known), len(known)):
+        if (one := mutant(place, *dice.choice(known[place]))) is not None:
+            picked.append(one)
+            if len(picked) == sample:
+                break
+    return picked
+
+
+class Planted(SourceFileLoader):
+    """Finds one module, and loads it with a fault in it."""
+
+    def __init__(self, file: str, source: str) -> None:
+        self.name_of_it = file.removesuffix(".py").replace("/", ".")
+        self.source = source
+        super().__init__(self.name_of_it, str(ROOT / file))
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name_of_it else None
+
+    def get_code(self, name: str) -> CodeType:
+        return compile(self.source, self.path, "exec", dont_inherit=True)
+
+
+def tested(file: str, source: str | None, folder: Path, number: int, limit: float) -> bool:
+    """Whether the tests that cover the file pass with this source of it; those that hang do not."""
+    child = os.fork()
+    if not child:
+        code = 70
+        try:
+            os.setsid()
+            log = os.open(folder / f"{number}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            # What is made once for all processes, as under xdist, is made once for all faults.
+            os.environ["PYTEST_XDIST_WORKER"] = "mutations"
+            if source is not None:
+                sys.meta_path.insert(0, Planted(file, source))
+            import pytest
+
+            options = [
+                "-q",
+                "-x",
+                "-n",
+                "0",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:randomly",
+                f"--basetemp={folder}/t{number}",
+            ]
+            code = int(pytest.main([*options, *COVERED[file]]))
+        finally:
+            os._exit(code)
+    ends = time.monotonic() + limit
+    while time.monotonic() < ends:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.05)
+    else:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return False
+    subprocess.run(["rm", "-rf", f"{folder}/t{number}"], check=True)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def reasons() -> dict[tuple[str, str], str]:
+    """Why a survivor is no gap, by file and change."""
+    listed = tomllib.loads(SURVIVORS.read_text())["survivor"] if SURVIVORS.exists() else []
+    return {(one["file"], one["change"]): one["reason"] for one in listed}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutations", description=__doc__.splitlines()[0])
+    parser.add_argument("--sample", type=int, default=0, help="so many faults; 0 is all")
+    parser.add_argument("--minutes", type=float, default=300, help="begin no further one after this time")
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="files with this in their name; may be repeated"
+    )
+    parser.add_argument("--seed", type=int, default=311)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args(arguments)
+    files = [file for file in COVERED if not options.only or any(text in file for text in options.only)]
+    begun, known = time.monotonic(), reasons()
+    picked = chosen(files, options.sample, options.seed)
+    files = sorted({mutant.file for mutant in picked})
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    tried, killed, without_reason = Counter[str](), Counter[str](), 0
+    with tempfile.TemporaryDirectory(prefix="vanc311-mutations-") as scratch, ThreadPoolExecutor(options.jobs) as pool:
+        folder, limits = Path(scratch), {}
+        for number, file in enumerate(files):
+            before = time.monotonic()
+            if not tested(file, None, folder, number, 900):
+                raise SystemExit(
+                    f"Without any fault the tests of {file} fail:\n{(folder / f'{number}.log').read_text()}"
+                )
+            limits[file] = 20 + 4 * (time.monotonic() - before)
+
+        def judge(numbered: tuple[int, Mutant]) -> tuple[Mutant, bool | None]:
+            number, mutant = numbered
+            if time.monotonic() - begun > options.minutes * 60:
+                return mutant, None
+            return mutant, tested(mutant.file, mutant.source, folder, 1000 + number, limits[mutant.file])
+
+        for mutant, survived in pool.map(judge, enumerate(picked)):
+            if survived is None:
+                continue
+            tried[mutant.file] += 1
+            killed[mutant.file] += not survived
+            if survived:
+                reason = known.get((mutant.file, mutant.change))
+                without_reason += reason is None
+                print(
+                    f"survived  {mutant.file}:{mutant.line} {mutant.kind}\n    {mutant.change}\n    {reason or 'no reason is listed'}",
+                    flush=True,
+                )
+    print(f"\n{'file':48}{'faults':>8}{'killed':>8}{'share':>8}")
+    for file in [*sorted(tried), "all"]:
+        n, k = (tried[file], killed[file]) if file != "all" else (tried.total(), killed.total())
+        print(f"{file.removeprefix('vanc311_pipeline/'):48}{n:8}{k:8}{k / n:8.1%}")
+    seconds = time.monotonic() - begun
+    print(f"{tried.total()} of {len(picked)} faults in {seconds:.0f} s; {without_reason} survivors without a reason")
+    raise SystemExit(tried.total() == 0 or killed.total() < AIM * tried.total())
+
+
+if __name__ == "__main__":
+    main()
