@@ -31,6 +31,16 @@ class CommandLine(click.Group):
         except KeyboardInterrupt as error:
             raise Interrupted from error
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        defaults = {
+            name: f" [default: {field.default}]" for name, field in Settings.model_fields.items() if field.default
+        }
+        with formatter.section("Settings, as environment variables"):
+            formatter.write_dl(
+                (Settings.variable(name), f"{field.description}{defaults.get(name, '')}")
+                for name, field in Settings.model_fields.items()
+            )
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "standin"])
 

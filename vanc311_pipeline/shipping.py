@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
+from vanc311_pipeline.settings import Settings
 
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
@@ -92,6 +93,12 @@ class ObjectStore:
                 "an address such as s3://bucket/folder, and install the store's driver: pip install 'vanc311_pipeline[s3]'."
             ) from error
         self._root = root.rstrip("/")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ObjectStore":
+        """The place that is set."""
+        key = settings.ship_key.get_secret_value() if settings.ship_key else None
+        return cls(settings.store_address or "", key)
 
     def latest(self) -> Shipment | None:
         """The shipment that counts; None if there was none yet.

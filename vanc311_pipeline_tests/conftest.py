@@ -10,7 +10,6 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -292,10 +291,10 @@ def copied(
 ) -> Settings:
     """The synced data directory once more, for a test that changes it."""
     shutil.copytree(unchanged.data_dir, tmp_path / "data")
-    settings = replace(unchanged, data_dir=tmp_path / "data")
+    settings = unchanged.changed(data_dir=tmp_path / "data")
     if store_kind == "sqlite":
         return settings
     server: Postgres = request.getfixturevalue("postgres")
     url = server.warehouse_url(server.make(f"copied_{uuid4().hex}", like="synced"))
     monkeypatch.setenv("VANC311_DATABASE_URL", url)
-    return replace(settings, database_url=url)
+    return settings.changed(database_url=url)

@@ -123,7 +123,7 @@ def following(settings: Settings) -> Iterator[Replica]:
         )
     from vanc311_pipeline.api.measures import REPLICA_LOOKED  # begins to measure when it is imported
 
-    store = ObjectStore(settings.ship_url, settings.ship_key)
+    store = ObjectStore.of(settings)
     replica, stop = Replica(store, settings.published_path), threading.Event()
 
     def follow_on() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from vanc311_pipeline.settings import Settings
 
@@ -16,4 +15,4 @@ def with_sample(settings: Settings) -> Iterator[Settings]:
     from vanc311_pipeline.standin import StandIn  # loads pandas
 
     with StandIn() as standin:
-        yield replace(settings, portal_url=standin.url)
+        yield settings.changed(portal_url=standin.url)

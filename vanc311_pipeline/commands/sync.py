@@ -128,7 +128,7 @@ def _measured(instance: dg.DagsterInstance, warehouse: Warehouse, settings: Sett
     try:
         yield
     finally:
-        write_measures(instance, warehouse, settings.ship_url, settings.measures_path)
+        write_measures(instance, warehouse, settings.store_address, settings.measures_path)
 
 
 def _consent(accept_shrink: list[str]) -> list[str]:

@@ -136,6 +136,9 @@ def _tell(settings: Settings, console: Console, ended: ProcessEnded) -> None:
     from vanc311_pipeline.orchestration.operations.alerts import NotDelivered, post  # loads Dagster
 
     try:
-        post(settings.alert_webhook, f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}")
+        post(
+            settings.alert_webhook.get_secret_value(),
+            f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}",
+        )
     except NotDelivered as error:
         console.print(f"{error}", markup=False)

@@ -146,7 +146,7 @@ def _presented(spec: dg.AssetSpec, settings: Settings, months: dg.PartitionsDefi
     group = spec.group_name or ""
     if spec.partitions_def:
         spec = spec.replace_attributes(partitions_def=months)
-    if group != "publication" and (settings.database_url or "").startswith("postgresql"):
+    if group != "publication" and settings.warehouse_url.startswith("postgresql"):
         spec = spec.replace_attributes(kinds={"postgresql" if kind == "sqlite" else kind for kind in spec.kinds})
     if group != "portal":
         spec = spec.replace_attributes(code_version=code_version(spec))

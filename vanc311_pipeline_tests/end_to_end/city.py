@@ -3,7 +3,7 @@
 import io
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +45,7 @@ class Pipeline:
 
     def impatient(self) -> "Pipeline":
         """The same, for a portal that keeps silent: it gives up after half a second."""
-        return Pipeline(replace(self.settings, read_timeout_seconds=0.5))
+        return Pipeline(self.settings.changed(read_timeout_seconds=0.5))
 
     def sync(self, **options) -> Outcome:
         return self._outcome(run_sync, **options)
@@ -91,8 +91,7 @@ def expected(frame: pd.DataFrame) -> list[tuple]:
 
 
 def settings_in(home: Path, url: str) -> Settings:
-    return replace(
-        Settings(),
+    return Settings(
         portal_url=url,
         data_dir=home / "data",
         dagster_home=home / "dagster",

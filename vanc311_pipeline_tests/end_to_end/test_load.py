@@ -8,7 +8,7 @@ import pytest
 
 from vanc311_pipeline.errors import EXIT_PORTAL, EXIT_USAGE
 from vanc311_pipeline.orchestration.asset_checks import audits_for
-from vanc311_pipeline.settings import LICENCE, Settings
+from vanc311_pipeline.settings import LICENCE
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -108,7 +108,7 @@ def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, run, envir
 
 def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
     settings = pipeline.settings
-    sample = Pipeline(Settings(**{**settings.__dict__, "source": "sample"})).sync()
+    sample = Pipeline(settings.changed(source="sample")).sync()
     assert sample.exit_code == EXIT_USAGE
     assert "never mixed" in sample.said
 

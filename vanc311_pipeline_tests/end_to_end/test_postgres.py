@@ -6,7 +6,6 @@ What it does as SQLite does is claimed where that is: the checks, the loading, t
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -62,12 +61,12 @@ def one(home, portal, postgres, tmp_path, monkeypatch) -> Pipeline:
 @pytest.fixture
 def two(one, portal, tmp_path, monkeypatch) -> Pipeline:
     """A pipeline on another machine, on the same warehouse, that has not run yet."""
-    return on_machine(tmp_path / "two", portal, one.settings.database_url, monkeypatch)
+    return on_machine(tmp_path / "two", portal, one.settings.warehouse_url, monkeypatch)
 
 
 def on_machine(folder: Path, portal: StandIn, url: str | None, environment: pytest.MonkeyPatch) -> Pipeline:
     environment.setenv("VANC311_DATABASE_URL", url or "")
-    return Pipeline(replace(settings_in(folder, portal.url), database_url=url))
+    return Pipeline(settings_in(folder, portal.url).changed(database_url=url))
 
 
 def contents(pipeline: Pipeline) -> dict[str, list[tuple]]:
@@ -161,7 +160,7 @@ def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, w
 def test_a_server_that_cant_be_reached_is_told_without_the_password(one):
     before = one.file()
     nowhere = f"postgresql+psycopg://vanc311:{PASSWORD[:4]}@127.0.0.1:1/nowhere"
-    ended = Pipeline(replace(one.settings, database_url=nowhere)).sync()
+    ended = Pipeline(one.settings.changed(database_url=nowhere)).sync()
     assert ended.exit_code == 2
     assert "127.0.0.1/nowhere" in ended.said
     assert "See that it runs" in ended.said
@@ -175,7 +174,7 @@ def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal
 
     def cut(connection, *rest):
         moved = replace_requests(connection, *rest)
-        with psycopg.connect(one.settings.database_url.replace("+psycopg", ""), autocommit=True) as other:
+        with psycopg.connect(one.settings.warehouse_url.replace("+psycopg", ""), autocommit=True) as other:
             mine = connection.connection.driver_connection.info.backend_pid
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (mine,))
         return moved

@@ -425,7 +425,7 @@ def test_a_clean_run_leaves_the_error_stream_empty_and_no_word_that_is_not_ours(
 
 
 def test_brackets_in_a_path_or_in_the_portals_words_are_shown_as_they_are(portal, tmp_path, run):
-    settings = replace(settings_in(tmp_path, portal.url), data_dir=tmp_path / "data[bold]")
+    settings = settings_in(tmp_path, portal.url).changed(data_dir=tmp_path / "data[bold]")
     ended = run(Pipeline(settings), "sync")
     assert ended.exit_code == 0
     assert f"{settings.published_path}" in ended.out

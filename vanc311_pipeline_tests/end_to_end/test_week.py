@@ -50,7 +50,7 @@ def days(city, loaded, tmp_path_factory) -> list[Lived]:
     shutil.copytree(loaded, home, dirs_exist_ok=True)
     lived = []
     with StandIn(requests=city) as portal, pytest.MonkeyPatch.context() as environment:
-        settings = replace(settings_in(home, portal.url), read_timeout_seconds=10.0)
+        settings = settings_in(home, portal.url).changed(read_timeout_seconds=10.0)
         for name, value in settings.to_environment().items():
             environment.setenv(name, value)  # so that it is as before afterwards
         pipeline = Pipeline(settings)

@@ -34,7 +34,7 @@ def stored(settings: Settings, *statements: str) -> None:
     """Change the warehouse, wherever it is, past everything that guards it."""
     if not settings.database_url:
         return execute(settings.data_dir / "warehouse.sqlite", *statements)
-    with psycopg.connect(settings.database_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(settings.warehouse_url.replace("+psycopg", "")) as connection:
         for statement in statements:
             assert connection.execute(statement).rowcount != 0, f"nothing was planted by {statement}"
 

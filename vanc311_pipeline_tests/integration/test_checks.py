@@ -60,7 +60,7 @@ def store_kind(request):
 def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetCheckResult:
     """A check over everything that is stored."""
     store = store_resource(settings).model_copy(
-        update={"ship_url": settings.ship_url, "warehouse_url": settings.warehouse_url}
+        update={"ship_url": settings.store_address, "warehouse_url": settings.warehouse_url}
     )
     warehouse = store.open()
     with warehouse.read() as connection:
@@ -521,7 +521,7 @@ def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_pa
     settings = replace(copied, ship_url=f"file://{tmp_path}/store")
     digest = file_digest(settings.published_path)
     assert f"serves nothing, published was {digest}" in run_check(settings, IN_A_STORE).description
-    store = ObjectStore(settings.ship_url)
+    store = ObjectStore.of(settings)
     other = tmp_path / "other.sqlite"
     other.write_bytes(b"another file")
     store.ship(other, file_digest(other), {})

@@ -1,8 +1,10 @@
 """Claims about the documentation: what is written from the code is up to date, and what must be named is named."""
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from vanc311_pipeline import registry, schema
 from vanc311_pipeline.cli import vanc311
@@ -13,6 +15,7 @@ from vanc311_pipeline.warehouse.audits import AUDITS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+HELP = CliRunner().invoke(vanc311, ["--help"]).output
 
 
 @pytest.mark.parametrize("name", docs.PAGES)
@@ -26,8 +29,9 @@ def test_the_readme_names_every_command(command):
 
 
 @pytest.mark.parametrize("name", [*Settings().to_environment()])
-def test_the_readme_names_every_setting(name):
+def test_the_readme_and_the_help_name_every_setting(name):
     assert f"`{name}`" in README
+    assert re.search(rf"^  {name}\s+[A-Z`]", HELP, re.MULTILINE)
 
 
 def test_the_licence_stands_where_the_data_is_spoken_of():

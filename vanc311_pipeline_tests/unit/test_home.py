@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -129,7 +128,7 @@ def test_the_files_of_versions_that_noted_nothing_are_known_by_their_digests(
 
 
 def test_runs_that_are_kept_elsewhere_than_the_settings_say_are_not_lost_sight_of(settings, file, written):
-    elsewhere = replace(settings, dagster_database_url="postgresql+psycopg2://x")
+    elsewhere = settings.changed(dagster_database_url="postgresql+psycopg2://x")
     with pytest.raises(SettingsError, match="keeps Dagster's runs in files, but VANC311_DAGSTER_DATABASE_URL is set"):
         home.configure(elsewhere)
     assert file.read_text() == written

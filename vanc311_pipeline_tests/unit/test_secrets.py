@@ -10,7 +10,7 @@ SECRET = "hunter2"
 def test_no_settings_client_or_resource_shows_a_secret():
     settings = Settings(
         api_key=SECRET,
-        database_url=f"postgresql://user:{SECRET}@host/name",
+        database_url=f"postgresql+psycopg://user:{SECRET}@host/name",
         alert_webhook=f"https://host/{SECRET}",
         ship_url=f"s3://key:{SECRET}@bucket",
     )
@@ -18,10 +18,10 @@ def test_no_settings_client_or_resource_shows_a_secret():
         carriers = [
             settings, portal, vars(portal)["_session"], vars(portal)["_session"].auth,
             PortalResource(url="http://portal", api_key=SECRET, read_timeout_seconds=1, retry_wait_seconds=1),
-            WebhookResource(url=settings.alert_webhook),
+            WebhookResource(url=settings.alert_webhook.get_secret_value()),
             StoreResource(
-                raw_directory="raw", warehouse_url=settings.database_url, published_file="file", measures_file="measures",
-                source="portal", portal_url="http://portal", ship_url=settings.ship_url, ship_key=SECRET,
+                raw_directory="raw", warehouse_url=settings.warehouse_url, published_file="file", measures_file="measures",
+                source="portal", portal_url="http://portal", ship_url=settings.store_address, ship_key=SECRET,
             ),
         ]  # fmt: skip
         for carrier in carriers:

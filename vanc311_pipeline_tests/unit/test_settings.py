@@ -1,6 +1,5 @@
 """Claims about settings: everything has a default, the environment wins, and what can't be used is refused by name."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -104,8 +103,8 @@ def test_the_environment_wins(tmp_path):
 def test_every_setting_comes_from_the_environment_and_goes_there():
     every, none = Settings.from_environment(EVERY_SETTING), Settings.from_environment({})
     assert every.to_environment() == EVERY_SETTING
-    for setting in fields(Settings):
-        assert getattr(every, setting.name) != getattr(none, setting.name), setting.name
+    for setting in Settings.model_fields:
+        assert getattr(every, setting) != getattr(none, setting), setting
 
 
 @pytest.mark.parametrize("inherited", [{}, EVERY_SETTING])
@@ -204,6 +203,7 @@ def test_a_secret_is_in_nothing_that_prints_the_settings():
     assert "hunter2" not in repr(Settings(api_key="hunter2"))
     assert "hunter2" not in repr(Settings(alert_webhook="https://hooks.example/hunter2"))
     assert "hunter2" not in repr(Settings(dagster_database_url="postgresql+psycopg2://u:hunter2@h/d"))
+    assert "hunter2" not in repr(Settings(ship_key="hunter2" * 5))
 
 
 @pytest.mark.parametrize("value", ["postgresql://u:hunter2@h/d", "sqlite:///hunter2", "hunter2"])
@@ -254,7 +254,6 @@ def test_a_key_that_is_short_or_brought_a_line_end_along_is_refused_and_not_repe
     with pytest.raises(SettingsError, match=r"VANC311_SHIP_KEY .*openssl rand -hex 32") as error:
         Settings.from_environment({"VANC311_SHIP_KEY": value})
     assert "hunter2" not in str(error.value)
-    assert "hunter2" not in repr(Settings(ship_key="hunter2"))
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "50%", "%41", "#1", "what?", "a&b=c;d", "é", "a+b:c@d"])
@@ -274,9 +273,9 @@ def test_the_sample_knows_no_address_of_the_users_and_shares_nothing_with_the_re
         "dagster_home": tmp_path / ".dagster-sample",
     }
     harmless = ("read_timeout_seconds", "retry_wait_seconds", "log_format", "keep_runs_days")
-    for setting in fields(Settings):  # a setting that is added later is left behind, or listed here as harmless
-        expected = own.get(setting.name, getattr(real if setting.name in harmless else Settings(), setting.name))
-        assert getattr(sample, setting.name) == expected, setting.name
+    for setting in Settings.model_fields:  # a setting that is added later is left behind, or listed here as harmless
+        expected = own.get(setting, getattr(real if setting in harmless else Settings(), setting))
+        assert getattr(sample, setting) == expected, setting
     assert sample.warehouse_url == f"sqlite:///{tmp_path}/data-sample/warehouse.sqlite"
 
 

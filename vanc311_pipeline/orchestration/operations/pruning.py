@@ -35,7 +35,7 @@ _NEWEST = {
 class Age(dg.Config):
     """How old a run may become."""
 
-    days: int = Field(default=Settings.keep_runs_days, ge=1, le=MOST_DAYS)
+    days: int = Field(default=Settings().keep_runs_days, ge=1, le=MOST_DAYS)
 
 
 @dg.op(description="Deletes finished runs that are older than `days` and that the UI answers nothing from any more.")

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -97,7 +96,7 @@ def test_addresses_are_of_few_kinds_whatever_is_asked_for(path: str, kind: str) 
 
 def test_several_processes_count_together_and_the_pipelines_file_is_passed_on(synced: Settings) -> None:
     port = free_port()
-    with started(replace(synced, metrics_address=f"127.0.0.1:{port}"), "--workers", "2") as (process, url):
+    with started(synced.changed(metrics_address=f"127.0.0.1:{port}"), "--workers", "2") as (process, url):
         for _ in range(20):  # a connection each, so that both are asked
             requests.get(f"{url}/metrics/citywide", timeout=30)
         found = read(port)
@@ -122,7 +121,7 @@ def test_no_address_of_the_site_leads_to_what_is_measured(api: Api, path: str) -
 
 
 def test_for_collectors_each_answer_is_a_line_without_what_was_asked_about(synced: Settings) -> None:
-    with started(replace(synced, log_format="json"), "--workers", "1") as (process, url):
+    with started(synced.changed(log_format="json"), "--workers", "1") as (process, url):
         requests.get(f"{url}/requests?issue=SOMEBODYS+ST", timeout=30)
         process.terminate()
         said, _ = process.communicate(timeout=30)

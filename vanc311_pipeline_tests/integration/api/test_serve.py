@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,7 @@ def test_it_answers_until_it_is_asked_to_stop(synced: Settings, workers: int, nu
 
 
 def test_it_starts_before_there_is_anything_to_serve(synced: Settings, tmp_path: Path) -> None:
-    with started(replace(synced, data_dir=tmp_path)) as (process, url):
+    with started(synced.changed(data_dir=tmp_path)) as (process, url):
         assert requests.get(f"{url}/status", timeout=30).status_code == 503
         process.terminate()
         assert "no published file" in process.communicate(timeout=30)[0]
