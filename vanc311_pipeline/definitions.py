@@ -17,7 +17,7 @@ from vanc311_pipeline.orchestration.partitions import EVERY, LIVE_ONLY, has_arch
 from vanc311_pipeline.orchestration.resources import portal_resource, store_resource, webhook_resource
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
 from vanc311_pipeline.orchestration.sensors import alerts_sensor, measures
-from vanc311_pipeline.progress import Progress, Silent
+from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 
 
@@ -43,7 +43,7 @@ def build_definitions(
             "portal": portal_resource(settings),
             "store": store_resource(settings),
             "webhook": webhook_resource(settings),
-            "progress": progress or Silent(),
+            "progress": progress or Progress(),
         },
         executor=dg.in_process_executor,
     )

@@ -17,30 +17,15 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.errors import PipelineError, StorageRefused
 
-_REFUSALS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.EIO,
-}
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _SQLITE_REFUSALS = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_FULL: "database or disk is full",
+    sqlite3.SQLITE_IOERR: "disk I/O error",
+    sqlite3.SQLITE_READONLY: "attempt to write a readonly database",
+    sqlite3.SQLITE_CANTOPEN: "unable to open database file",
+    sqlite3.SQLITE_PERM: "access permission denied",
 }
-_SQLITE_SENTENCES = {
-    "database or disk is full",
-    "disk I/O error",
-    "attempt to write a readonly database",
-    "unable to open database file",
-    "access permission denied",
-}
-"""What SQLite says of these."""
+"""By their codes, and in SQLite's words."""
 
 
 def file_digest(path: Path) -> str:
@@ -77,7 +62,9 @@ def refusal(error: BaseException | None) -> str | None:
 
 def is_refusal(kind: str, sentence: str) -> bool:
     """The same of an error of which only the name of its class and its words are left."""
-    return kind in ("OSError", "PermissionError") or (kind == "OperationalError" and sentence in _SQLITE_SENTENCES)
+    return kind in ("OSError", "PermissionError") or (
+        kind == "OperationalError" and sentence in _SQLITE_REFUSALS.values()
+    )
 
 
 def in_words(refused: str, place: Path | None = None) -> str:

@@ -1,13 +1,8 @@
-"""Progress: how the long steps tell a watcher what they have done. The command line watches; everybody else doesn't.
-
-Only the protocol and the silent watcher belong here; drawing belongs to `cli`.
-"""
-
-from typing import Protocol
+"""Progress: how the long steps tell a watcher what they have done. The command line watches; everybody else doesn't."""
 
 
-class Progress(Protocol):
-    """What a watcher is told."""
+class Progress:
+    """What a watcher is told; this one doesn't look."""
 
     def landed(self, month: str, rows: int) -> None:
         """A month was fetched and proven whole."""
@@ -17,16 +12,3 @@ class Progress(Protocol):
 
     def working(self, what: str) -> None:
         """Something without months has begun, such as publishing."""
-
-
-class Silent:
-    """A watcher that doesn't look."""
-
-    def landed(self, month: str, rows: int) -> None:
-        del month, rows
-
-    def stored(self, month: str, rows: int) -> None:
-        del month, rows
-
-    def working(self, what: str) -> None:
-        del what

@@ -24,8 +24,6 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
-from fsspec.callbacks import Callback
-from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from vanc311_pipeline.disk import file_digest
@@ -35,6 +33,7 @@ from vanc311_pipeline.settings import Settings
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
 INDEX_BYTES = 65_536  # of latest.json, which has about a thousand
+CHUNK_BYTES = 1_048_576
 SPARE_BYTES = 200_000_000  # that a file which is fetched leaves free on the disk
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -196,12 +195,15 @@ class ObjectStore:
         Raises:
             FileNotFoundError: it isn't there.
         """
-        source, target = self._at(name), folder / Path(name).name
-        counting = _at_most(most, f"{self.address}/{name}")
-        with self._asked("read"):
-            if isinstance(self._files, LocalFileSystem):  # it doesn't tell what it copies
-                counting.set_size(self._files.size(source))
-            self._files.get_file(source, str(target), callback=counting)
+        target = folder / Path(name).name
+        with self._asked("read"), self._files.open(self._at(name), "rb") as stored, target.open("wb") as file:
+            while chunk := stored.read(CHUNK_BYTES):
+                if file.tell() + len(chunk) > most:
+                    raise IntegrityFailed(
+                        f"{self.address}/{name} is larger than the {most:,} bytes that it may have. It was not taken over; what was "
+                        "there before still counts."
+                    )
+                file.write(chunk)
         return target
 
     def _point_at(self, shipment: Shipment) -> None:
@@ -243,18 +245,6 @@ def without_secrets(url: str) -> str:
     """An address without a user and a password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")).rstrip("/")
-
-
-def _at_most(most: int, what: str) -> Callback:
-    """Ends a copy that brings, or announces, more bytes."""
-
-    def limit(size: int | None, value: int, **_: Any) -> None:
-        if max(size or 0, value) > most:
-            raise IntegrityFailed(
-                f"{what} is larger than the {most:,} bytes that it may have. It was not taken over; what was there before still counts."
-            )
-
-    return Callback(hooks={"limit": limit})
 
 
 def _signature(content: bytes, key: str) -> str:

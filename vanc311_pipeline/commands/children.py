@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
 from vanc311_pipeline.commands.child import GRACE_SECONDS
-from vanc311_pipeline.errors import EXIT_INTERRUPTED, ProcessEnded
+from vanc311_pipeline.errors import EXIT_INTERRUPTED, HANGS_SECONDS, ProcessEnded
 from vanc311_pipeline.settings import Settings
 
 _LOOK_SECONDS = 0.2
+ASK_SECONDS = 60.0
 
 
 class Children:
@@ -105,3 +107,25 @@ def _close(child: subprocess.Popen[bytes]) -> None:
     """Let go of the pipe of one that has ended."""
     if child.stdin:
         child.stdin.close()
+
+
+def hangs(code: Path) -> Iterator[bool]:
+    """Of the one that listens on a socket, as often as one wants to know: whether a question has waited too long.
+
+    It is asked what the containers' health check asks, once a minute.
+    """
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(f"unix:{code}") as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        question = health_pb2.HealthCheckRequest(service="DagsterApi")
+        while True:
+            answer = check.future(question, timeout=HANGS_SECONDS, wait_for_ready=True)
+            while not answer.done():
+                yield False
+            if answer.exception():
+                yield True
+            again = time.monotonic() + ASK_SECONDS
+            while time.monotonic() < again:
+                yield False

@@ -20,14 +20,14 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.addresses import sqlite_uri
-from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.commands.http import refuse_taken_port
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.registry import FAMILIES, METRICS
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LICENCE_PAGE, LIVE, Settings
 
 # What people narrow a table down by, most wanted first. Counting a facet reads the whole table, so each has a few at most.
-FACETS = (
+FACETS = [
     "scope",
     "level",
     "status",
@@ -39,7 +39,7 @@ FACETS = (
     "result",
     "dataset",
     "reason",
-)
+]
 MOST_FACETS = 3
 
 # Views read every request; Datasette's own limits are made for smaller files.
@@ -99,14 +99,9 @@ def _tables() -> Iterator[tuple[str, dict[str, Any]]]:
         words = [table.comment or ""]
         if family := families.get(table.name):
             words += [family.plain, f"Limits: {family.limits}"]
-        yield (
-            table.name,
-            {
-                "description": " ".join(words),
-                "columns": {column.name: _column(column) for column in table.columns},
-                "facets": [name for name in FACETS if name in table.columns][:MOST_FACETS],
-            },
-        )
+        columns = {column.name: _column(column) for column in table.columns}
+        facets = [name for name in FACETS if name in table.columns][:MOST_FACETS]
+        yield table.name, {"description": " ".join(words), "columns": columns, "facets": facets}
     for view in schema.VIEWS:
         columns = {name: f"{meaning} ({unit})" for name, meaning, unit in view.columns}
         yield view.name, {"description": view.meaning, "columns": columns}
@@ -124,10 +119,8 @@ def _queries() -> Iterator[tuple[str, dict[str, str]]]:
     for view in schema.VIEWS:
         columns = ", ".join(name for name, _, _ in view.columns)
         sql = f"WITH answer ({columns}) AS ({view.query.strip()}) SELECT * FROM answer"
-        yield (
-            f"sql_of_{view.name}",
-            {"title": f"{view.meaning} With the SQL behind the view, to change it.", "sql": sql},
-        )
+        title = f"{view.meaning} With the SQL behind the view, to change it."
+        yield f"sql_of_{view.name}", {"title": title, "sql": sql}
 
 
 def command(settings: Settings, port: int) -> list[str]:

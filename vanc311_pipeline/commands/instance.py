@@ -7,7 +7,7 @@ file lock.
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import dagster as dg
 import sqlalchemy as sa
@@ -27,30 +27,23 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         SettingsError: the directory can't be written.
         StorageRefused: the disk refused something of Dagster's later, while the instance was in use.
     """
-    with on_disk(settings.dagster_home), _opened(settings) as instance:
-        yield instance
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[dg.DagsterInstance]:
     os.environ.update(settings.to_environment())
-    try:
-        opened = _made(settings)
-    except OSError as error:
-        raise SettingsError(
-            f"Dagster's directory {settings.dagster_home} can't be written ({error.strerror}). Nothing was loaded. "
-            "Check its permissions, or set DAGSTER_HOME to another place."
-        ) from error
-    with opened as instance:
+    with on_disk(settings.dagster_home), ExitStack() as stack:
+        try:
+            instance = stack.enter_context(_made(settings))
+        except OSError as error:
+            raise SettingsError(
+                f"Dagster's directory {settings.dagster_home} can't be written ({error.strerror}). Nothing was loaded. "
+                "Check its permissions, or set DAGSTER_HOME to another place."
+            ) from error
         yield instance
 
 
 def _made(settings: Settings) -> dg.DagsterInstance:
     """The instance, its storage made or brought up to this version of Dagster if need be."""
     home = settings.dagster_home
-    if not settings.dagster_database_url and sa.make_url(f"sqlite:///{home}").database != str(
-        home
-    ):  # as Dagster writes it
+    as_dagster_writes_it = sa.make_url(f"sqlite:///{home}").database
+    if not settings.dagster_database_url and as_dagster_writes_it != str(home):
         raise SettingsError(
             f"Dagster can't keep its storage in {home}: in its addresses a ?, or a % before two digits, means something else. Nothing "
             "was loaded. Set DAGSTER_HOME to a directory without them."

@@ -16,11 +16,8 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from rich.console import Console
 
-from vanc311_pipeline.commands.connections import BoundedProtocol
-from vanc311_pipeline.commands.http import answer
-from vanc311_pipeline.commands.ports import refuse_taken_port
+from vanc311_pipeline.commands.http import BoundedProtocol, answer, refuse_taken_port, run_workers
 from vanc311_pipeline.commands.replica import following
-from vanc311_pipeline.commands.workers import run_workers
 from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.settings import Settings

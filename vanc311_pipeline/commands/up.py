@@ -18,10 +18,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vanc311_pipeline.commands.children import Children
-from vanc311_pipeline.commands.health import hangs
+from vanc311_pipeline.commands.children import Children, hangs
 from vanc311_pipeline.commands.home import owned
-from vanc311_pipeline.commands.ports import address, refuse_taken_port
+from vanc311_pipeline.commands.http import address, refuse_taken_port
 from vanc311_pipeline.commands.sample import with_sample
 from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded, ProcessHangs

@@ -6,7 +6,6 @@ import socketserver
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -286,7 +285,7 @@ def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_mo
     months = portal.frame["service_request_open_timestamp"].dt.strftime("%Y-%m")
     month = months.value_counts().index[0]
     portal.publish(portal.frame.drop(months.index[months == month][:60]))
-    settings = replace(copied, portal_url=portal.url, dagster_home=tmp_path / "home")
+    settings = copied.changed(portal_url=portal.url, dagster_home=tmp_path / "home")
     for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
     with pytest.raises(PipelineError, match="no_month_is_held"):

@@ -441,7 +441,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.check}-{case.phrase}")
 def test_a_planted_violation_is_found_and_told(copied, case):
     case.plant(copied)
-    found = run_check(replace(copied, **case.settings), case.check, case.planned)
+    found = run_check(copied.changed(**case.settings), case.check, case.planned)
     assert not found.passed
     assert found.severity == case.severity
     assert case.phrase in (found.description or "")
@@ -518,7 +518,7 @@ def test_the_comparison_with_the_portal_is_shown_month_by_month(copied):
 
 
 def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_path):
-    settings = replace(copied, ship_url=f"file://{tmp_path}/store")
+    settings = copied.changed(ship_url=f"file://{tmp_path}/store")
     digest = file_digest(settings.published_path)
     assert f"serves nothing, published was {digest}" in run_check(settings, IN_A_STORE).description
     store = ObjectStore.of(settings)
@@ -580,7 +580,7 @@ def test_the_published_file_carries_what_the_checks_of_the_data_found(unchanged)
 @pytest.fixture
 def served_anew(copied, open_portal) -> Settings:
     """The synced data directory, and the portal that it is in step with."""
-    return replace(copied, portal_url=open_portal().url)
+    return copied.changed(portal_url=open_portal().url)
 
 
 def verify(settings: Settings) -> dg.ExecuteInProcessResult:

@@ -1,7 +1,5 @@
 """Claims about the pipeline's own measures: they tell the last look, the last sync, what is held and what waits, and nothing stale."""
 
-from dataclasses import replace
-
 import dagster as dg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -41,14 +39,14 @@ def test_a_sync_leaves_what_it_did(synced):
 @pytest.fixture
 def quietly(copied, tmp_path, monkeypatch):
     """The synced directory, with a Dagster home of its own."""
-    settings = replace(copied, dagster_home=tmp_path / "home", retry_wait_seconds=0.001)
+    settings = copied.changed(dagster_home=tmp_path / "home", retry_wait_seconds=0.001)
     for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
     return settings
 
 
 def test_a_sync_that_fails_is_told_too(quietly):
-    down = replace(quietly, portal_url="http://127.0.0.1:1")
+    down = quietly.changed(portal_url="http://127.0.0.1:1")
     with pytest.raises(PortalUnavailable):
         run_sync(down, Console(quiet=True))
     found = told(down)

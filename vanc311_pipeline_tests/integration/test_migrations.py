@@ -3,7 +3,6 @@
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -138,7 +137,7 @@ def test_the_next_sync_cleans_its_months_by_the_present_rules_and_goes_on_with_i
     with StandIn(requests=first) as portal:
         portal.publish(second)
         portal.publish(now)
-        pipeline = Pipeline(replace(released, portal_url=portal.url))
+        pipeline = Pipeline(released.changed(portal_url=portal.url))
         outcome = pipeline.sync()
         assert outcome.exit_code == 0, outcome.said
         assert pipeline.rows() == expected(now)

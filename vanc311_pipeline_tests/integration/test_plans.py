@@ -73,7 +73,7 @@ def portal(open_portal):
 @pytest.fixture
 def launch(copied, portal, tmp_path, monkeypatch):
     """Runs the job `sync` as Dagster's UI does from its launchpad; whether it succeeded, the run, and the instance."""
-    here = replace(copied, portal_url=portal.url, dagster_home=tmp_path / "home")
+    here = copied.changed(portal_url=portal.url, dagster_home=tmp_path / "home")
     for name, value in here.to_environment().items():
         monkeypatch.setenv(name, value)
     with open_instance(here) as instance:

@@ -3,7 +3,6 @@
 import os
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -365,7 +364,7 @@ def test_a_portal_that_lost_too_much_gives_a_run_that_says_so_and_loads_nothing(
 
 
 def test_an_empty_warehouse_is_filled_by_the_first_tick(tick, portal, copied, tmp_path):
-    new = replace(copied, data_dir=tmp_path / "new")
+    new = copied.changed(data_dir=tmp_path / "new")
     [request] = tick(settings=new).run_requests
     months = portal.frame[OPENED].dt.strftime("%Y-%m")
     assert planned(new, request).months == sorted(set(months))
@@ -412,5 +411,5 @@ def test_a_preview_of_a_tick_to_come_says_what_it_would_do_and_writes_nothing(ti
 
 def test_a_preview_without_a_warehouse_makes_none(tick, copied, tmp_path):
     with pytest.raises(TickFailed):
-        tick(datetime.now(UTC) + BEAT, settings=replace(copied, data_dir=tmp_path / "new"))
+        tick(datetime.now(UTC) + BEAT, settings=copied.changed(data_dir=tmp_path / "new"))
     assert not (tmp_path / "new").exists()

@@ -9,7 +9,6 @@ import json
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import boto3
 import dagster as dg
@@ -22,7 +21,7 @@ from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, SettingsError
 from vanc311_pipeline.orchestration.assets.publication import published_database, shipped_database
 from vanc311_pipeline.orchestration.resources import store_resource
-from vanc311_pipeline.progress import Silent
+from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, StoreUnavailable, without_secrets
 
@@ -238,8 +237,8 @@ def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is
     copied, open_portal, tmp_path, monkeypatch
 ):
     url = f"file://{tmp_path}/store/vanc311"
-    settings = replace(
-        copied, portal_url=open_portal().url, dagster_home=tmp_path / "dagster", ship_url=url, retry_wait_seconds=0.001
+    settings = copied.changed(
+        portal_url=open_portal().url, dagster_home=tmp_path / "dagster", ship_url=url, retry_wait_seconds=0.001
     )
     for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
@@ -261,6 +260,6 @@ def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is
         dg.materialize(
             [published_database, shipped_database],
             selection=["shipped_database"],
-            resources={"store": store_resource(settings), "progress": Silent()},
+            resources={"store": store_resource(settings), "progress": Progress()},
         )
     assert ObjectStore(url).latest() == shipped

@@ -4,7 +4,6 @@ import io
 import shlex
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from vanc311_pipeline.commands.summary import QUERIES, print_summary
 
 
 def test_the_printed_queries_run_as_they_stand_there(copied, tmp_path):
-    settings = replace(copied, data_dir=copied.data_dir.rename(tmp_path / "it's #1 & more"), database_url=None)
+    settings = copied.changed(data_dir=copied.data_dir.rename(tmp_path / "it's #1 & more"), database_url=None)
     text = io.StringIO()
     print_summary(settings, Console(file=text, width=60, soft_wrap=True))
     commands = [shlex.split(line) for line in text.getvalue().splitlines() if line.startswith("    sqlite3 ")]

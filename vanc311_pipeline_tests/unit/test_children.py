@@ -16,7 +16,6 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from vanc311_pipeline.commands import children as module
-from vanc311_pipeline.commands import health
 from vanc311_pipeline.commands.children import Children
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import ProcessEnded
@@ -137,18 +136,18 @@ def test_an_end_that_nobody_asked_for_is_told_with_its_name_and_status(settings,
 
 
 def test_a_code_server_that_listens_and_never_answers_hangs(tmp_path, monkeypatch):
-    monkeypatch.setattr(health, "HANGS_SECONDS", 0.1)
+    monkeypatch.setattr(module, "HANGS_SECONDS", 0.1)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "code"))
         listening.listen()
-        answers = health.hangs(tmp_path / "code")
+        answers = module.hangs(tmp_path / "code")
         assert next(answers) is False
         with Children() as children:
             children.watch(until=partial(next, answers))
 
 
 def test_a_code_server_that_answers_is_asked_again_and_again_and_never_hangs(tmp_path, monkeypatch):
-    monkeypatch.setattr(health, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.0)
     asked = []
 
     class Healthy(HealthServicer):
@@ -161,7 +160,7 @@ def test_a_code_server_that_answers_is_asked_again_and_again_and_never_hangs(tmp
     add_HealthServicer_to_server(healthy, server)
     server.add_insecure_port(f"unix:{tmp_path / 'code'}")
     server.start()
-    for hangs in health.hangs(tmp_path / "code"):
+    for hangs in module.hangs(tmp_path / "code"):
         assert not hangs
         if len(asked) == 3:
             break

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from vanc311_pipeline.commands.connections import BoundedProtocol
+from vanc311_pipeline.commands.http import BoundedProtocol
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.api.conftest import Api, change, serving
 from vanc311_pipeline_tests.integration.api.test_serve import started
