@@ -284,7 +284,7 @@ class Settings(BaseSettings):
     """Holds raw/, warehouse.sqlite and published/vanc311.sqlite."""
     database_url: WarehouseAddress | None = None
     """The warehouse, if it is not warehouse.sqlite in the data directory: another SQLite file, or a PostgreSQL."""
-    dagster_home: Directory = Field(Path(".dagster"), validation_alias="dagster_home")
+    dagster_home: Directory = Field(default=Path(".dagster"), validation_alias="dagster_home")
     """Where Dagster keeps its runs, schedules and logs."""
     dagster_database_url: DagsterDatabase | None = None
     """The PostgreSQL in which Dagster keeps them instead, as several containers need."""

@@ -5,23 +5,15 @@ The run and its checks are in the UI afterwards. If the city publishes anew whil
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import dagster as dg
+from rich import progress as rich
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from vanc311_pipeline import errors, pipeline
 from vanc311_pipeline.commands.instance import open_instance
@@ -38,6 +30,7 @@ from vanc311_pipeline.orchestration.operations.logs import without_lost_events
 from vanc311_pipeline.orchestration.operations.prometheus import write_measures
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
 from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
+from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import changelog, plans
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
@@ -92,15 +85,13 @@ def run_sync(
     warehouse.create()
     began = utc_now()
     console.print(f"Portal: {settings.portal_url}{'  (the bundled sample)' if settings.source == 'sample' else ''}")
-    with (
-        open_instance(settings) as instance,
-        at_work(warehouse, instance, "`vanc311 sync`", None, partial(console.print, markup=False)),
-        _measured(instance, warehouse, settings),
-    ):
+    with ExitStack() as stack:
+        instance = stack.enter_context(open_instance(settings))
+        waiting = partial(console.print, markup=False)
+        stack.enter_context(at_work(warehouse, instance, "`vanc311 sync`", None, waiting))
+        stack.callback(write_measures, instance, warehouse, settings.store_address, settings.measures_path)
         for attempt in range(REPLANS):
-            work = (
-                _of_months(span, f"Told to fetch {months}.") if span else _plan(settings, warehouse, archive, consent)
-            )
+            work = _of_months(span, months) if span else _plan(settings, warehouse, archive, consent)
             console.print(work.why)
             if not work.tags:
                 break
@@ -122,25 +113,17 @@ def run_sync(
     print_summary(settings, console)
 
 
-@contextmanager
-def _measured(instance: dg.DagsterInstance, warehouse: Warehouse, settings: Settings) -> Iterator[None]:
-    """However it ends, Prometheus is told."""
-    try:
-        yield
-    finally:
-        write_measures(instance, warehouse, settings.store_address, settings.measures_path)
-
-
 def _consent(accept_shrink: list[str]) -> list[str]:
     """The months, each by itself."""
     try:
-        given = [[text] if text in (WHOLE, UNDATED) else parse_months(text) for text in accept_shrink]
+        ranges = [[text] if text in (WHOLE, UNDATED) else parse_months(text) for text in accept_shrink]
     except SettingsError as error:
         raise SettingsError(f"--accept-shrink: {error} To follow the portal everywhere, write {WHOLE}.") from None
-    return [month for months in given for month in months]
+    return [month for months in ranges for month in months]
 
 
-def _of_months(months: list[str], why: str) -> Work:
+def _of_months(months: list[str], name: str | None) -> Work:
+    why = f"Told to fetch {name}."
     return Work(range_tags(months[0], months[-1]), len(months), None, why, months[0] < FIRST_LIVE_MONTH)
 
 
@@ -158,7 +141,7 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
 
 
 def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, work: Work, consent: list[str]) -> None:
-    with Bars(console, work) as bars:
+    with ProgressBars(console, work) as bars:
         job = build_definitions(settings, bars, work.archive or None).resolve_job_def(sync_job.name)
         config = {name: {"accept_shrink": consent} for name in ("raw_service_requests", "service_requests")}
         result = in_process(job, instance, work.tags, config if consent else None)
@@ -194,28 +177,23 @@ def in_process(
 
 def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
     """The reason of a failed run: the step's own error with its exit code, else the failed blocking checks."""
-    for event in result.all_events:
-        if event.is_step_failure and (failure := event.step_failure_data.user_failure_data):
-            metadata = failure.metadata
-            if "exit_code" in metadata:
-                return Failed(
-                    failure.description or "", int(str(metadata["exit_code"].value)), str(metadata["error"].value)
-                )
-    failed = [
-        check
-        for check in result.get_asset_check_evaluations()
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-    ]
-    if failed:
-        return Failed(words_of_checks(failed), EXIT_INTEGRITY)
-    raised = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    for error in raised:
-        if reason := _ours(error):
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    for stated in (failure.user_failure_data for failure in failures):
+        if stated and "exit_code" in stated.metadata:
+            code, kind = (str(stated.metadata[name].value) for name in ("exit_code", "error"))
+            return Failed(stated.description or "", int(code), kind)
+    checks = result.get_asset_check_evaluations()
+    wrong = [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
+    if wrong:
+        return Failed(words_of_checks(wrong), EXIT_INTEGRITY)
+    errors_raised = [failure.error for failure in failures if failure.error]
+    for error in errors_raised:
+        if reason := _reason(error):
             return reason
-    raise RuntimeError("The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in raised if error))
+    raise RuntimeError("The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in errors_raised))
 
 
-def _ours(error: SerializableErrorInfo | None) -> Failed | None:
+def _reason(error: SerializableErrorInfo | None) -> Failed | None:
     """The error of ours, or the disk's refusal, that a step or a check raised by itself: Dagster keeps the words only."""
     kinds = {f"{kind.__module__}.{name}": kind for name, kind in vars(errors).items() if isinstance(kind, type)}
     while error is not None:
@@ -237,27 +215,25 @@ def _go_on() -> None:
         raise dg.DagsterExecutionInterruptedError
 
 
-class Bars:
+class ProgressBars(Progress):
     """A progress bar for landing and one for storing: months, rows, rate and time left. Plain lines without a terminal."""
 
     def __init__(self, console: Console, work: Work) -> None:
         self._console, self._work = console, work
-        self._rows = {"landed": 0, "stored": 0}
-        self._started = time.monotonic()
-        self._bars = Progress(
-            TextColumn("{task.description:<8}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("months · {task.fields[rows]:,} rows · {task.fields[rate]:,.0f} rows/s"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+        self._bars = rich.Progress(
+            rich.TextColumn("{task.description:<8}"),
+            rich.BarColumn(),
+            rich.MofNCompleteColumn(),
+            rich.TextColumn("months · {task.fields[rows]:,} rows · {task.fields[rate]:,.0f} rows/s"),
+            rich.TimeElapsedColumn(),
+            rich.TextColumn("left"),
+            rich.TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal or "NO_PROGRESS" in os.environ,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[str, rich.TaskID] = {}
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> "ProgressBars":
         self._bars.start()
         return self
 
@@ -279,11 +255,10 @@ class Bars:
     def _step(self, what: str, month: str, rows: int) -> None:
         _go_on()
         if what not in self._tasks:
-            self._started = time.monotonic()
             self._tasks[what] = self._bars.add_task(what, total=self._work.months, rows=0, rate=0.0)
-        self._rows[what] += rows
-        rate = self._rows[what] / max(time.monotonic() - self._started, 1e-3)
-        self._bars.update(self._tasks[what], advance=1, rows=self._rows[what], rate=rate)
+        task = self._bars.tasks[self._tasks[what]]
+        so_far = task.fields["rows"] + rows
+        self._bars.update(task.id, advance=1, rows=so_far, rate=so_far / max(task.elapsed or 0.0, 1e-3))
         if self._bars.disable:
             whole = f" of {self._work.rows:,}" if self._work.rows else ""
-            self._console.print(f"  {month} {what}: {rows:,} rows ({self._rows[what]:,}{whole})")
+            self._console.print(f"  {month} {what}: {rows:,} rows ({so_far:,}{whole})")

@@ -10,7 +10,7 @@ import dagster as dg
 from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.commands.sync import Bars, Work, in_process, reason_of_failure
+from vanc311_pipeline.commands.sync import ProgressBars, Work, in_process, reason_of_failure
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.months import parse_months
@@ -74,7 +74,7 @@ def _compare(
     settings: Settings, instance: dg.DagsterInstance, console: Console, months: list[str], stored: int
 ) -> None:
     work = Work({}, len(months) or stored, None, "")
-    with Bars(console, work) as bars:
+    with ProgressBars(console, work) as bars:
         job = build_definitions(settings, bars).resolve_job_def(verify_deep.name)
         result = in_process(job, instance, {}, {compare_with_portal.name: {"months": months}})
     if not result.success:
