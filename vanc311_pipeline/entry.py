@@ -93,7 +93,7 @@ def _told_of_signals() -> Iterator[None]:
     if before[signal.SIGHUP] == signal.SIG_IGN:
         del before[signal.SIGHUP]
     sys.unraisablehook = _say_what_was_dropped
-    told_before = signal.set_wakeup_fd(_receiving, warn_on_full_buffer=False)
+    fd_before = signal.set_wakeup_fd(_receiving, warn_on_full_buffer=False)
     for number in before:
         signal.signal(number, signal.default_int_handler)
     try:
@@ -101,7 +101,7 @@ def _told_of_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(told_before)
+        signal.set_wakeup_fd(fd_before)
         sys.unraisablehook = sys.__unraisablehook__
         _forget()
 

@@ -1,21 +1,4 @@
-"""Every error that a user can meet, with the exit code that it ends a command with.
-
-    PipelineError
-    ├── SettingsError              2  a setting, an argument, a directory or a port can't be used
-    │   └── NoWarehouse               nothing was ever stored there
-    ├── StorageRefused             2  a disk, a database or an object store is full, may not be written, or fails
-    ├── ProcessEnded               2  a process that was to last ended
-    │   └── ProcessHangs              it is there, and doesn't answer
-    ├── PortalError                3  the portal can't be reached or refuses
-    │   ├── PortalUnavailable         it didn't answer usably, after every retry
-    │   │   └── TooManyRequests           too many questions at once: wait a moment
-    │   ├── PortalRefused             it said no: unknown dataset, bad request, no access
-    │   └── QuotaExceeded             the day's calls are used up, until a stated time
-    ├── Interrupted              130  Ctrl-C, or the process was told to end
-    └── IntegrityFailed            1  what was received or stored is not what it must be
-        ├── SchemaMismatch            a field is missing or has another type
-        ├── CountMismatch             an export and the portal's own count disagree
-        └── ReleaseMoved              the city published while we were reading
+"""Every error that a user can meet; each kind has the exit code that it ends a command with.
 
 A message says what happened, what it means for the data, and what to do. It may quote a stranger, so no control character
 gets into it. Only errors belong here.

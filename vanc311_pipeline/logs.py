@@ -44,12 +44,12 @@ class Sparing(logging.Filter):
 
 def in_a_line(error: BaseException) -> str:
     """An unexpected error, short: what it says, and its way through our code, from where it was raised."""
-    ours = [
+    own_frames = [
         f"{frame.f_code.co_name} ({file.name}:{line})"
         for frame, line in traceback.walk_tb(error.__traceback__)
         if "vanc311_pipeline" in (file := Path(frame.f_code.co_filename)).parts
     ]
-    return f"{error!r:.200} in {' < '.join(ours[: -_FRAMES - 1 : -1])}"
+    return f"{error!r:.200} in {' < '.join(own_frames[: -_FRAMES - 1 : -1])}"
 
 
 def set_up_logs(form: LogFormat, level: int = logging.WARNING) -> None:

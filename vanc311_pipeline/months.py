@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, SEAM_MONTHS
+from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, OVERLAP_MONTHS
 
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
@@ -51,7 +51,7 @@ def parse_months(text: str) -> list[str]:
 
 
 def datasets_that_may_hold(month: str) -> list[str]:
-    """The portal's datasets that a month may have rows in: one, or both at the seam."""
-    if month in SEAM_MONTHS:
+    """The portal's datasets that a month may have rows in: one, or both in the overlap months."""
+    if month in OVERLAP_MONTHS:
         return [ARCHIVE, LIVE]
     return [ARCHIVE] if month < FIRST_LIVE_MONTH else [LIVE]

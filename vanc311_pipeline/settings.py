@@ -33,10 +33,10 @@ ARCHIVE = "3-1-1-service-requests-2009-2021"
 AREAS = "local-area-boundary"
 
 # UTC months of the opening instant. Local New Year's Eve 2021 ends eight hours into 2022 by UTC,
-# so the two months at the seam may hold rows of both datasets.
+# so the two overlap months may hold rows of both datasets.
 FIRST_MONTH = "2009-06"
 FIRST_LIVE_MONTH = "2022-01"
-SEAM_MONTHS = ("2021-12", "2022-01")
+OVERLAP_MONTHS = ("2021-12", "2022-01")
 UNDATED = "undated"  # stands where a month stands, for rows that no month can hold
 
 # The southern, western, northern and eastern end of the city, Stanley Park included: degrees.
@@ -55,7 +55,7 @@ MAY_GROW_SHARE = 0.1
 MAY_GROW_TIMES = 10
 ENDED_DAYS = 2  # after its last day a month is whole: a release holds what was entered until the evening before
 
-# The deep pass: every month is read again within 30 days, though its fingerprint stands still. A month that was read in
+# The rolling refresh: every month is read again within 30 days, though its fingerprint stands still. A month that was read in
 # the last week is left alone; two days are spare, for days without a release.
 REREAD_WITHIN_DAYS = 30
 REREAD_AFTER_DAYS = 7

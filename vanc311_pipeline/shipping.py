@@ -24,6 +24,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
+from fsspec.callbacks import Callback
+from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from vanc311_pipeline.disk import file_digest
@@ -33,7 +35,6 @@ from vanc311_pipeline.settings import Settings
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
 INDEX_BYTES = 65_536  # of latest.json, which has about a thousand
-CHUNK_BYTES = 1_048_576
 SPARE_BYTES = 200_000_000  # that a file which is fetched leaves free on the disk
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -122,12 +123,12 @@ class ObjectStore:
             IntegrityFailed: it holds something else than it was given; what counted before still counts.
         """
         before = self._index()
-        gone = () if before is None else tuple(dict.fromkeys((before.sha256, *before.before)))
+        earlier = () if before is None else tuple(dict.fromkeys((before.sha256, *before.before)))
         shipment = Shipment(
             sha256=sha256,
             size=file.stat().st_size,
             about=dict(about),
-            before=tuple(each for each in gone if each != sha256)[: KEPT - 1],
+            before=tuple(each for each in earlier if each != sha256)[: KEPT - 1],
         ).signed(self._key)
         if before is None or before.sha256 != sha256:
             with self._asked("written"):
@@ -195,15 +196,12 @@ class ObjectStore:
         Raises:
             FileNotFoundError: it isn't there.
         """
-        target = folder / Path(name).name
-        with self._asked("read"), self._files.open(self._at(name), "rb") as stored, target.open("wb") as file:
-            while chunk := stored.read(CHUNK_BYTES):
-                if file.tell() + len(chunk) > most:
-                    raise IntegrityFailed(
-                        f"{self.address}/{name} is larger than the {most:,} bytes that it may have. It was not taken over; what was "
-                        "there before still counts."
-                    )
-                file.write(chunk)
+        source, target = self._at(name), folder / Path(name).name
+        counting = _at_most(most, f"{self.address}/{name}")
+        with self._asked("read"):
+            if isinstance(self._files, LocalFileSystem):  # it doesn't tell what it copies
+                counting.set_size(self._files.size(source))
+            self._files.get_file(source, str(target), callback=counting)
         return target
 
     def _point_at(self, shipment: Shipment) -> None:
@@ -218,8 +216,8 @@ class ObjectStore:
         kept = {shipment.sha256, *shipment.before}
         with self._asked("written"):
             for entry in self._files.ls(self._at("releases"), detail=True, refresh=True):
-                ours = re.fullmatch(r"([0-9a-f]{64})\.sqlite", Path(entry["name"]).name)
-                if ours and entry["type"] == "file" and ours[1] not in kept:
+                release = re.fullmatch(r"([0-9a-f]{64})\.sqlite", Path(entry["name"]).name)
+                if release and entry["type"] == "file" and release[1] not in kept:
                     self._files.rm_file(entry["name"])
 
     def _at(self, name: str) -> str:
@@ -245,6 +243,18 @@ def without_secrets(url: str) -> str:
     """An address without a user and a password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")).rstrip("/")
+
+
+def _at_most(most: int, what: str) -> Callback:
+    """Ends a copy that brings, or announces, more bytes."""
+
+    def limit(size: int | None, value: int, **_: Any) -> None:
+        if max(size or 0, value) > most:
+            raise IntegrityFailed(
+                f"{what} is larger than the {most:,} bytes that it may have. It was not taken over; what was there before still counts."
+            )
+
+    return Callback(hooks={"limit": limit})
 
 
 def _signature(content: bytes, key: str) -> str:

@@ -30,14 +30,14 @@ def use_pinned_timezone_rules() -> None:
         (datetime(2026, 12, 1, 20, tzinfo=UTC), 13),
     ):
         try:
-            found = instant.astimezone(zoneinfo.ZoneInfo(VANCOUVER)).hour
+            hour = instant.astimezone(zoneinfo.ZoneInfo(VANCOUVER)).hour
         except zoneinfo.ZoneInfoNotFoundError as error:
             raise RuntimeError(
                 "The package tzdata is missing, so no local date can be computed. Install it: pip install tzdata"
             ) from error
-        if found != local_hour:
+        if hour != local_hour:
             raise RuntimeError(
-                f"The time-zone rules are out of date: {instant:%Y-%m-%dT%H:%MZ} is {found}:00 in Vancouver by them, "
+                f"The time-zone rules are out of date: {instant:%Y-%m-%dT%H:%MZ} is {hour}:00 in Vancouver by them, "
                 f"{local_hour}:00 in fact. Every local date since 2026-11-01 would be at risk. "
                 "Install a current package: pip install --upgrade tzdata"
             )

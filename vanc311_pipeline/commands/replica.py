@@ -47,7 +47,7 @@ class Replica:
         """
         try:
             with on_disk(self._target):
-                news = self._look()
+                is_new = self._look()
         except Exception as error:
             problem = " ".join(f"{'' if isinstance(error, PipelineError) else type(error).__name__} {error}".split())
             if problem != self.problem:
@@ -55,7 +55,7 @@ class Replica:
             self.problem = problem
             return False
         self.problem = None
-        return news
+        return is_new
 
     def _look(self) -> bool:
         shipment = self._store.latest()

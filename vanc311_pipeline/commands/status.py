@@ -25,12 +25,14 @@ def run_status(settings: Settings, console: Console) -> None:
         SettingsError: there is no data yet.
     """
     with Warehouse.of(settings).read() as connection:
-        known = ledger.last_release(connection, LIVE)
+        release = ledger.last_release(connection, LIVE)
         read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
         held = holds.held(connection)
         changes = {str(kind): int(number) for kind, number in connection.execute(_CHANGES)}
-    if known:
-        console.print(f"Portal   release of {known.data_processed} with {known.records_count:,} rows: {known.state}")
+    if release:
+        console.print(
+            f"Portal   release of {release.data_processed} with {release.records_count:,} rows: {release.state}"
+        )
     if read:
         days = (datetime.now(UTC) - datetime.fromisoformat(min(read))).days
         console.print(f"Reading  {len(read)} months; the one read longest ago was read {days} days ago")
@@ -41,9 +43,9 @@ def run_status(settings: Settings, console: Console) -> None:
     moved = ", ".join(f"{number:,} {kind}" for kind, number in sorted(changes.items()))
     console.print(f"Memory   {moved or 'no change since the first load'}")
     with open_instance(settings) as instance:
-        seen = instance.fetch_observations(portal_key(LIVE), limit=1).records
-        if seen and seen[0].asset_observation:
-            decision = seen[0].asset_observation.metadata
+        decisions = instance.fetch_observations(portal_key(LIVE), limit=1).records
+        if decisions and decisions[0].asset_observation:
+            decision = decisions[0].asset_observation.metadata
             console.print(
                 f"Schedule slot {decision['slot'].value}: {decision['decision'].value}. {decision['why'].value}",
                 markup=False,

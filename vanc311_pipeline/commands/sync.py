@@ -178,10 +178,10 @@ def in_process(
 def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
     """The reason of a failed run: the step's own error with its exit code, else the failed blocking checks."""
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-    for stated in (failure.user_failure_data for failure in failures):
-        if stated and "exit_code" in stated.metadata:
-            code, kind = (str(stated.metadata[name].value) for name in ("exit_code", "error"))
-            return Failed(stated.description or "", int(code), kind)
+    for data in (failure.user_failure_data for failure in failures):
+        if data and "exit_code" in data.metadata:
+            code, kind = (str(data.metadata[name].value) for name in ("exit_code", "error"))
+            return Failed(data.description or "", int(code), kind)
     checks = result.get_asset_check_evaluations()
     wrong = [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
     if wrong:

@@ -62,16 +62,16 @@ class Header:
 
     @classmethod
     def read(cls, path: Path, line: bytes) -> "Header":
-        said = json.loads(line)
-        if not isinstance(said, dict) or said.get("format") != FORMAT:
+        header = json.loads(line)
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise _something_else(path)
-        theirs = [(item["table"], item["columns"]) for item in said["tables"]]
-        if said["version"] not in range(1, VERSION + 1) or not _ours(theirs):
+        saved = [(item["table"], item["columns"]) for item in header["tables"]]
+        if header["version"] not in range(1, VERSION + 1) or not _ours(saved):
             raise SettingsError(
-                f"{path} has version {said['version']} of the log, this program has version {VERSION}. Nothing was changed. "
+                f"{path} has version {header['version']} of the log, this program has version {VERSION}. Nothing was changed. "
                 "Restore it with the version of vanc311 that made it, then run this one on that warehouse."
             )
-        return cls(said["source"], said["made_at"], {item["table"]: int(item["rows"]) for item in said["tables"]})
+        return cls(header["source"], header["made_at"], {item["table"]: int(item["rows"]) for item in header["tables"]})
 
 
 def _ours(tables: Sequence[tuple[str, list[str]]]) -> bool:
@@ -129,10 +129,10 @@ def _refuse_to_lose(connection: sa.Connection, source: str, target: Path) -> Non
             f"{target} is a backup of the {header.source}'s log, this warehouse holds the {source}'s. Nothing was changed. "
             "Name another file."
         )
-    for table, theirs in _tables(target, header):
-        ours = fetch(connection, in_order(table))
-        for number, row in enumerate(theirs, 1):
-            if next(ours, None) != row:
+    for table, saved in _tables(target, header):
+        stored = fetch(connection, in_order(table))
+        for number, row in enumerate(saved, 1):
+            if next(stored, None) != row:
                 raise IntegrityFailed(
                     f"{target} holds what the log here does not: row {number:,} of {table.name}. It was not replaced, so nothing "
                     "is lost. If the log here is new, bring the backup back with `vanc311 restore`; else name another file."
@@ -173,24 +173,24 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
         )
     warehouse.create()
     with warehouse.write() as connection:
-        here = {table.name: _count(connection, table) for table in TABLES}
-        lacking = {name for name, rows in header.rows.items() if here[name] < rows}
-        beyond = {name for name, rows in header.rows.items() if here[name] > rows}
+        present = {table.name: _count(connection, table) for table in TABLES}
+        lacking = {name for name, rows in header.rows.items() if present[name] < rows}
+        beyond = {name for name, rows in header.rows.items() if present[name] > rows}
         if lacking and beyond:
             raise _another_log(path, f"{min(lacking)} has fewer rows here, {min(beyond)} more")
-        for table, theirs in _tables(path, header):
-            _add(connection, table, theirs, here[table.name], path)
-    return {name: max(0, rows - here[name]) for name, rows in header.rows.items()}
+        for table, saved in _tables(path, header):
+            _add(connection, table, saved, present[table.name], path)
+    return {name: max(0, rows - present[name]) for name, rows in header.rows.items()}
 
 
-def _add(connection: sa.Connection, table: sa.Table, theirs: Iterator[Row], here: int, path: Path) -> None:
+def _add(connection: sa.Connection, table: sa.Table, saved: Iterator[Row], present: int, path: Path) -> None:
     """Append to a table the rows that it lacks, once those that it has have been found to be the same."""
-    for number, (ours, row) in enumerate(
-        zip(fetch(connection, in_order(table)), islice(theirs, here), strict=False), 1
+    for number, (stored, row) in enumerate(
+        zip(fetch(connection, in_order(table)), islice(saved, present), strict=False), 1
     ):
-        if ours != row:
+        if stored != row:
             raise _another_log(path, f"row {number:,} of {table.name} differs")
-    while rows := list(islice(theirs, ROWS_AT_ONCE)):
+    while rows := list(islice(saved, ROWS_AT_ONCE)):
         insert(connection, table, rows)
 
 

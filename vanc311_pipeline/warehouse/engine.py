@@ -62,17 +62,17 @@ class Warehouse:
                     migrate(connection, version)
                     self._make_tables(connection)
                     note_version(connection, utc_now())
-                found = connection.scalar(sa.select(schema.data_origin.c.source))
-                if found is None:
+                source = connection.scalar(sa.select(schema.data_origin.c.source))
+                if source is None:
                     connection.execute(sa.insert(schema.data_origin).values(source=self.source, created_at=utc_now()))
         except (OSError, StorageRefused, sa.exc.DatabaseError) as error:
             raise SettingsError(
                 f"The warehouse {self.store} can't be opened for writing ({refusal(error) or getattr(error, 'orig', error)}). "
                 f"Nothing was changed. {self.store.advice}"
             ) from error
-        if found not in (None, self.source):
+        if source not in (None, self.source):
             raise SettingsError(
-                f"{self.store} holds data from the {found}, not from the {self.source}; the two are never mixed. "
+                f"{self.store} holds data from the {source}, not from the {self.source}; the two are never mixed. "
                 "Set VANC311_DATA_DIR to another directory."
             )
 

@@ -64,27 +64,27 @@ VERSION = MIGRATIONS[-1].version
 
 def found_version(connection: sa.Connection) -> int | None:
     """The version of a warehouse's tables; None if there are none yet."""
-    there = sa.inspect(connection)
-    if there.has_table(schema_versions.name):
+    inspector = sa.inspect(connection)
+    if inspector.has_table(schema_versions.name):
         return int(connection.scalar(sa.select(sa.func.max(schema_versions.c.version))) or 0)
-    return 0 if there.has_table("data_origin") else None
+    return 0 if inspector.has_table("data_origin") else None
 
 
-def migrate(connection: sa.Connection, found: int | None, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+def migrate(connection: sa.Connection, present: int | None, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
     """Bring older tables up to this version. New tables, and the note that it was done, come after it: see `note_version`.
 
     Raises:
         SettingsError: a newer version of the program made them.
     """
     newest = migrations[-1].version
-    if found is not None and found > newest:
+    if present is not None and present > newest:
         raise SettingsError(
-            f"The warehouse was made by a newer version of vanc311_pipeline: its tables are of version {found}, and this program "
+            f"The warehouse was made by a newer version of vanc311_pipeline: its tables are of version {present}, and this program "
             f"({version('vanc311_pipeline')}) knows them up to {newest}. Nothing was changed. Install the newer version again, or "
             "set VANC311_DATA_DIR to another directory."
         )
     for migration in migrations:
-        if found is not None and migration.version > found:
+        if present is not None and migration.version > present:
             for statement in migration.statements:
                 connection.exec_driver_sql(statement)
 

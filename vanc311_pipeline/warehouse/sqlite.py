@@ -7,7 +7,7 @@ Writers begin with BEGIN IMMEDIATE: in WAL mode a transaction that starts by rea
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -23,7 +23,10 @@ from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageRefused
 BUSY_TIMEOUT_SECONDS = 30
 CACHE_KIB = 64_000
 
-SetUp = Callable[[sqlite3.Connection], None]
+_WRITER = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", f"cache_size = -{CACHE_KIB}")
+_READER = ("query_only = ON",)
+_PRIVATE = ("journal_mode = DELETE", "synchronous = FULL")
+"""The pragmas of a connection for a purpose."""
 
 
 class SQLiteStore:
@@ -45,7 +48,7 @@ class SQLiteStore:
     def write(self) -> Iterator[sa.Connection]:
         with on_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _connected(self.path, "rwc", _set_up_writer, "BEGIN IMMEDIATE") as connection:
+        with _connected(self.path, "rwc", _WRITER, "BEGIN IMMEDIATE") as connection:
             yield connection
 
     @contextmanager
@@ -61,7 +64,7 @@ class SQLiteStore:
         with ExitStack() as stack:
             try:
                 connection = stack.enter_context(open_read_only(self.path)) if self.path.exists() else None
-                ours = connection is not None and has_tables(connection)
+                is_warehouse = connection is not None and has_tables(connection)
             except (StorageRefused, sa.exc.DatabaseError) as error:
                 refused = error.orig if isinstance(error, sa.exc.DatabaseError) else None
                 if self.path.is_dir() or getattr(refused, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -70,7 +73,7 @@ class SQLiteStore:
                         "VANC311_DATA_DIR to another place."
                     ) from error
                 raise
-            yield connection if ours else None
+            yield connection if is_warehouse else None
 
     def complete(self, connection: sa.Connection) -> None:
         """Nothing is to be added to the tables: SQLite numbers its rows by itself."""
@@ -109,21 +112,21 @@ def has_tables(connection: sa.Connection) -> bool:
 @contextmanager
 def open_read_only(path: Path) -> Iterator[sa.Connection]:
     """A read-only connection to any SQLite file of ours, which sees one unchanging state."""
-    with _connected(path, "ro", _set_up_reader, "BEGIN") as connection:
+    with _connected(path, "ro", _READER, "BEGIN") as connection:
         yield connection
 
 
 @contextmanager
 def open_new(path: Path) -> Iterator[sa.Connection]:
     """A connection that may write to a file that nobody else knows yet, in one transaction."""
-    with _connected(path, "rwc", _set_up_private, "BEGIN IMMEDIATE") as connection:
+    with _connected(path, "rwc", _PRIVATE, "BEGIN IMMEDIATE") as connection:
         yield connection
 
 
 @contextmanager
-def _connected(path: Path, mode: str, set_up: SetUp, begin: str) -> Iterator[sa.Connection]:
+def _connected(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Iterator[sa.Connection]:
     uri = sqlite_uri(path, mode=mode)
-    engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(uri, set_up), poolclass=sa.NullPool)
+    engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(uri, pragmas), poolclass=sa.NullPool)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     try:
         with on_disk(path), engine.begin() as connection:
@@ -132,27 +135,12 @@ def _connected(path: Path, mode: str, set_up: SetUp, begin: str) -> Iterator[sa.
         engine.dispose()
 
 
-def _open(uri: str, set_up: SetUp) -> sqlite3.Connection:
+def _open(uri: str, pragmas: tuple[str, ...]) -> sqlite3.Connection:
     raw = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
     try:
-        set_up(raw)
+        for pragma in pragmas:
+            raw.execute(f"PRAGMA {pragma}")
     except BaseException:
         raw.close()
         raise
     return raw
-
-
-def _set_up_writer(raw: sqlite3.Connection) -> None:
-    raw.execute("PRAGMA journal_mode = WAL")
-    raw.execute("PRAGMA synchronous = NORMAL")
-    raw.execute("PRAGMA foreign_keys = ON")
-    raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-
-
-def _set_up_reader(raw: sqlite3.Connection) -> None:
-    raw.execute("PRAGMA query_only = ON")
-
-
-def _set_up_private(raw: sqlite3.Connection) -> None:
-    raw.execute("PRAGMA journal_mode = DELETE")
-    raw.execute("PRAGMA synchronous = FULL")

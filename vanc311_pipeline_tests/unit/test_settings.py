@@ -60,51 +60,30 @@ def test_links_lead_to_where_it_listens_unless_the_user_says_otherwise(host, rea
     assert told.reached_at(address(host, 3001), address(host, 8400)) == told
 
 
-def test_the_environment_wins(tmp_path):
-    found = Settings.from_environment(
-        {
-            "VANC311_PORTAL_URL": "http://127.0.0.1:8000/",
-            "VANC311_API_KEY": "secret",
-            "VANC311_DATA_DIR": str(tmp_path / "d"),
-            "VANC311_DATABASE_URL": f"sqlite:///{tmp_path}/other.sqlite",
-            "DAGSTER_HOME": str(tmp_path / "h"),
-            "VANC311_SOURCE": "sample",
-            "VANC311_READ_TIMEOUT_SECONDS": "2.5",
-            "VANC311_RETRY_WAIT_SECONDS": "0.1",
-            "VANC311_ALERT_WEBHOOK": "https://hooks.example/services/T/B/x/",
-            "VANC311_UI_URL": "http://127.0.0.1:3000/",
-            "VANC311_SITE_URL": "https://311.example/",
-            "VANC311_KEEP_RUNS_DAYS": "7",
-            "VANC311_SHIP_URL": "s3://bucket/vanc311",
-            "VANC311_REPLICA_SECONDS": "5",
-            "VANC311_LOG_FORMAT": "json",
-        }
-    )
-    assert found == Settings(
-        portal_url="http://127.0.0.1:8000",
-        api_key="secret",
-        data_dir=tmp_path / "d",
-        database_url=f"sqlite:///{tmp_path}/other.sqlite",
-        dagster_home=tmp_path / "h",
-        source="sample",
-        read_timeout_seconds=2.5,
-        retry_wait_seconds=0.1,
-        alert_webhook="https://hooks.example/services/T/B/x/",
-        ui_url="http://127.0.0.1:3000",
-        site_url="https://311.example",
-        keep_runs_days=7,
-        ship_url="s3://bucket/vanc311",
-        replica_seconds=5,
-        log_format="json",
-    )
-    assert found.warehouse_url == f"sqlite:///{tmp_path}/other.sqlite"
-
-
 def test_every_setting_comes_from_the_environment_and_goes_there():
     every, none = Settings.from_environment(EVERY_SETTING), Settings.from_environment({})
     assert every.to_environment() == EVERY_SETTING
+    assert (every.data_dir, every.read_timeout_seconds, every.keep_runs_days) == (Path("/somewhere/data"), 2.5, 9)
+    assert every.warehouse_url == "postgresql+psycopg://u:p@h:5432/d"
     for setting in Settings.model_fields:
         assert getattr(every, setting) != getattr(none, setting), setting
+
+
+@pytest.mark.parametrize("variable", ["VANC311_PORTAL_URL", "VANC311_UI_URL", "VANC311_SITE_URL"])
+def test_a_slash_at_the_end_of_an_address_is_dropped(variable):
+    settings = Settings.from_environment({variable: "http://host:8000/"})
+    assert settings.to_environment()[variable] == "http://host:8000"
+
+
+@pytest.mark.parametrize("variable", ["vanc311_api_key", "Vanc311_Api_Key", "VANC311_APIKEY", "API_KEY", "api_key"])
+def test_a_misspelt_variable_sets_nothing(variable):
+    assert Settings.from_environment({variable: "key"}) == Settings.from_environment({})
+
+
+def test_settings_that_are_made_in_code_take_nothing_from_the_environment(monkeypatch):
+    for variable, value in EVERY_SETTING.items():
+        monkeypatch.setenv(variable, value)
+    assert Settings() == Settings.from_environment({})
 
 
 @pytest.mark.parametrize("inherited", [{}, EVERY_SETTING])
@@ -189,13 +168,32 @@ def test_what_cant_be_used_is_refused_with_its_name_and_value(name, value):
     assert error.value.exit_code == EXIT_USAGE
 
 
-@pytest.mark.parametrize(
-    "value", ["hooks.example/hunter2", "ftp://hooks.example/hunter2", "https:///hunter2", "http://h:99999/hunter2"]
-)
-def test_a_webhook_that_cant_be_used_is_refused_without_repeating_it(value):
-    with pytest.raises(SettingsError, match="VANC311_ALERT_WEBHOOK") as error:
-        Settings.from_environment({"VANC311_ALERT_WEBHOOK": value})
+SECRETS = {
+    "VANC311_ALERT_WEBHOOK": [
+        "hooks.example/hunter2", "ftp://hooks.example/hunter2", "https:///hunter2", "http://h:99999/hunter2",
+    ],
+    "VANC311_DAGSTER_DATABASE_URL": ["postgresql://u:hunter2@h/d", "sqlite:///hunter2", "hunter2"],
+    "VANC311_DATABASE_URL": [
+        "hunter2", "sqlite://", "postgres://user:hunter2@host/db", "postgresql://host/db?password=hunter2",
+        "postgresql+psycopg://user:at@hunter2@host/db", "postgresql+psycopg://user:secret@host:hunter2/db",
+    ],
+    "VANC311_SHIP_URL": [
+        "hunter2", "folder/hunter2", "file://folder/hunter2", "s3://", "nosuch://hunter2", "S3://hunter2", "wandb://hunter2",
+    ],
+    "VANC311_SHIP_KEY": ["hunter2", "hunter2" * 5 + "\n", "hunter2é" * 5],
+    "VANC311_API_KEY": ["hunter2\n", " hunter2", "hunter2\r\nx: y", "hunter2\x00", "hunter2é", "hunter2\u202e"],
+    "VANC311_PORTAL_URL": [
+        "https://u:hunter2@portal.example", "https://portal.example/?apikey=hunter2", "https://portal.example#hunter2",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in SECRETS.items() for value in values])
+def test_what_is_or_may_hold_a_secret_is_refused_without_repeating_it(name, value):
+    with pytest.raises(SettingsError, match=f"^{name} .* (Set it to|unset it) ") as error:
+        Settings.from_environment({name: value})
     assert "hunter2" not in str(error.value)
+    assert error.value.__cause__ is None
     assert error.value.exit_code == EXIT_USAGE
 
 
@@ -204,56 +202,6 @@ def test_a_secret_is_in_nothing_that_prints_the_settings():
     assert "hunter2" not in repr(Settings(alert_webhook="https://hooks.example/hunter2"))
     assert "hunter2" not in repr(Settings(dagster_database_url="postgresql+psycopg2://u:hunter2@h/d"))
     assert "hunter2" not in repr(Settings(ship_key="hunter2" * 5))
-
-
-@pytest.mark.parametrize("value", ["postgresql://u:hunter2@h/d", "sqlite:///hunter2", "hunter2"])
-def test_dagsters_database_is_refused_without_repeating_it_unless_it_names_the_driver_that_works(value):
-    with pytest.raises(SettingsError, match=r"postgresql\+psycopg2://") as error:
-        Settings.from_environment({"VANC311_DAGSTER_DATABASE_URL": value})
-    assert "hunter2" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "hunter2",
-        "sqlite://",
-        "postgres://user:hunter2@host/db",
-        "postgresql://host/db?password=hunter2",
-        "postgresql+psycopg://user:at@hunter2@host/db",
-        "postgresql+psycopg://user:secret@host:hunter2/db",
-    ],
-)
-def test_a_mistyped_database_address_is_refused_without_repeating_it(value):
-    with pytest.raises(SettingsError, match=r"VANC311_DATABASE_URL .*Set it to sqlite") as error:
-        Settings.from_environment({"VANC311_DATABASE_URL": value})
-    assert "hunter2" not in str(error.value)
-    assert error.value.exit_code == EXIT_USAGE
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "hunter2",
-        "folder/hunter2",
-        "file://folder/hunter2",
-        "s3://",
-        "nosuch://hunter2",
-        "S3://hunter2",
-        "wandb://hunter2",
-    ],
-)
-def test_a_place_that_nothing_can_be_shipped_to_is_refused_before_anything_is_loaded(value):
-    with pytest.raises(SettingsError, match="VANC311_SHIP_URL") as error:
-        Settings.from_environment({"VANC311_SHIP_URL": value})
-    assert "hunter2" not in str(error.value)
-
-
-@pytest.mark.parametrize("value", ["hunter2", "hunter2" * 5 + "\n", "hunter2é" * 5])
-def test_a_key_that_is_short_or_brought_a_line_end_along_is_refused_and_not_repeated(value):
-    with pytest.raises(SettingsError, match=r"VANC311_SHIP_KEY .*openssl rand -hex 32") as error:
-        Settings.from_environment({"VANC311_SHIP_KEY": value})
-    assert "hunter2" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "50%", "%41", "#1", "what?", "a&b=c;d", "é", "a+b:c@d"])
@@ -277,22 +225,3 @@ def test_the_sample_knows_no_address_of_the_users_and_shares_nothing_with_the_re
         expected = own.get(setting, getattr(real if setting in harmless else Settings(), setting))
         assert getattr(sample, setting) == expected, setting
     assert sample.warehouse_url == f"sqlite:///{tmp_path}/data-sample/warehouse.sqlite"
-
-
-@pytest.mark.parametrize(
-    "key", ["hunter2\n", " hunter2", "hunter2\r\nx: y", "hunter2\x00", "hunter2é", "hunter2\u202e"]
-)
-def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(key):
-    with pytest.raises(SettingsError, match="VANC311_API_KEY") as refused:
-        Settings.from_environment({"VANC311_API_KEY": key})
-    assert refused.value.exit_code == EXIT_USAGE
-    assert "hunter2" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "more", ["u:hunter2@portal.example", "portal.example/?apikey=hunter2", "portal.example#hunter2"]
-)
-def test_a_portal_with_a_key_in_its_address_is_refused_without_repeating_it(more):
-    with pytest.raises(SettingsError, match="VANC311_API_KEY") as refused:
-        Settings.from_environment({"VANC311_PORTAL_URL": f"https://{more}"})
-    assert "hunter2" not in str(refused.value)
