@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from zoneinfo import ZoneInfo
