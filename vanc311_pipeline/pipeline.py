@@ -33,9 +33,9 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint
 from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_landed
 from vanc311_pipeline.portal.landing import land as land_window
-from vanc311_pipeline.progress import Progress, Silent
+from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.requests.profile import shrank
-from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
+from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings, revealed
 from vanc311_pipeline.shipping import Shipment, without_secrets
 from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
@@ -94,7 +94,7 @@ def open_portal(settings: Settings) -> Portal:
     """A client of the portal, as a context manager."""
     return Portal(
         settings.portal_url,
-        api_key=settings.api_key,
+        api_key=revealed(settings.api_key),
         read_timeout=settings.read_timeout_seconds,
         retry_wait=settings.retry_wait_seconds,
     )
@@ -106,7 +106,7 @@ def sync(client: Portal, places: Places, run: Run, progress: Progress | None = N
     Raises:
         IntegrityFailed: a check that blocks found a problem; what was published before stays.
     """
-    progress = progress or Silent()
+    progress = progress or Progress()
     with turn(places.open(), "pipeline.sync", run.run_id, lambda other: LOG.info("Waiting: at work is %s.", other)):
         land(client, places, run, progress)
         checks = _passed(client, places, run, ["raw_service_requests"])

@@ -144,6 +144,11 @@ def _is_store(value: str) -> bool:
     return bool(place) and not relative and bool(driver) and find_spec(driver) is not None
 
 
+def revealed(secret: SecretStr | None) -> str | None:
+    """A secret's value, for who uses it; None if it isn't set."""
+    return secret.get_secret_value() if secret else None
+
+
 def _rule(may_be: Callable[[str], bool], refusal: str) -> AfterValidator:
     """A value for which a test holds. In the refusal `{name}` is its variable; `{value}` is the value, which a secret's leaves out."""
 
@@ -387,16 +392,12 @@ class Settings(BaseSettings):
     @property
     def warehouse_url(self) -> str:
         """SQLAlchemy's address of the warehouse; it may hold a password."""
-        return (
-            self.database_url.get_secret_value()
-            if self.database_url
-            else sqlite_url(self.data_dir / "warehouse.sqlite")
-        )
+        return revealed(self.database_url) or sqlite_url(self.data_dir / "warehouse.sqlite")
 
     @property
     def store_address(self) -> str | None:
         """Where published files are shipped to; it may hold a secret."""
-        return self.ship_url.get_secret_value() if self.ship_url else None
+        return revealed(self.ship_url)
 
     @property
     def raw_dir(self) -> Path:

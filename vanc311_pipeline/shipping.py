@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
-from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.settings import Settings, revealed
 
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
@@ -97,8 +97,7 @@ class ObjectStore:
     @classmethod
     def of(cls, settings: Settings) -> "ObjectStore":
         """The place that is set."""
-        key = settings.ship_key.get_secret_value() if settings.ship_key else None
-        return cls(settings.store_address or "", key)
+        return cls(settings.store_address or "", revealed(settings.ship_key))
 
     def latest(self) -> Shipment | None:
         """The shipment that counts; None if there was none yet.

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.settings import CITY_PORTAL, Settings, Source
+from vanc311_pipeline.settings import CITY_PORTAL, Settings, Source, revealed
 from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse.engine import Warehouse
 
@@ -31,8 +31,8 @@ class Places:
             settings.published_path,
             settings.source,
             settings.portal_url,
-            settings.ship_url,
-            settings.ship_key,
+            settings.store_address,
+            revealed(settings.ship_key),
         )
 
     @property

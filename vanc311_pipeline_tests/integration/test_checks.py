@@ -6,7 +6,7 @@ A new check without a planted violation fails `test_every_check_has_a_planted_vi
 import pkgutil
 import sqlite3
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import fields
 from importlib import import_module
 from inspect import signature
 
