@@ -96,6 +96,7 @@ def current(request: Request, asked: Asked) -> Release:
 
 def answered(
     request: Request,
+    asked: Asked,
     data: Any,
     *,
     table: sa.Table | View | None = None,
@@ -103,7 +104,7 @@ def answered(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """One thing as JSON."""
-    meta = _meta(request.state.release, list(data) if isinstance(data, Mapping) else [], table, coverage)
+    meta = _meta(current(request, asked), list(data) if isinstance(data, Mapping) else [], table, coverage)
     body = {"meta": meta, "data": data, "links": {"self": _address(request)}}
     return Response(to_json(body), media_type=JSON, headers=headers)
 
@@ -125,7 +126,7 @@ def listed(
         counted: also say how many rows all pages have.
         if_empty: why there is no row, if there is none.
     """
-    release: Release = request.state.release
+    release = current(request, asked)
     of = asked.listing(request.scope["path"])
     after = place_of(release, listing, of, asked.cursor) if asked.cursor else None
     if asked.format == "csv" or (asked.format is None and prefers_csv(request.headers.get("accept", ""))):

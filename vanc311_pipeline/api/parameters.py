@@ -16,7 +16,17 @@ from pydantic.json_schema import SkipJsonSchema
 from vanc311_pipeline.reading.groups import LEVELS, Group, group_of
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import Filters
-from vanc311_pipeline.schema import monthly_series, request_changes, service_requests, time_to_close
+from vanc311_pipeline.schema import (
+    area_comparison,
+    area_issue_mix,
+    closure_reasons,
+    monthly_series,
+    outcomes,
+    quality_ledger,
+    request_changes,
+    service_requests,
+    time_to_close,
+)
 
 STATISTICS_ROWS, STATISTICS_ROWS_AT_MOST = 1_000, 5_000
 REQUESTS_ROWS, REQUESTS_ROWS_AT_MOST = 100, 1_000
@@ -68,6 +78,7 @@ Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 YesOrNo = Literal["yes", "no"]
 Level = Literal["citywide", "neighbourhood", "issue", "hyper_local", "department", "unlocated"]
 Scope = Literal["all", "located", "unlocated"]
+Finding = Literal["more", "fewer", "not distinguishable"]
 assert set(Level.__args__) == set(LEVELS)  # type: ignore[attr-defined]
 
 
@@ -164,6 +175,45 @@ class AskedDays(AskedGroups):
 
     day_from: Annotated[Day | Nothing, Field(description="first day")] = None
     day_to: Annotated[Day | Nothing, Field(description="last day")] = None
+
+
+class AskedOutcomes(AskedPeriods):
+    """Groups, by period of opening and outcome."""
+
+    outcome: Annotated[Name | Nothing, _meaning(outcomes.c.outcome)] = None
+
+
+class AskedReasons(AskedTable):
+    """Closure reasons, by period of opening and department."""
+
+    period: Annotated[Name | Nothing, _meaning(closure_reasons.c.period)] = None
+    department: Annotated[Name | Nothing, _meaning(closure_reasons.c.department)] = None
+    closure_reason: Annotated[Name | Nothing, _meaning(closure_reasons.c.closure_reason)] = None
+    outcome: Annotated[Name | Nothing, _meaning(outcomes.c.outcome)] = None
+
+
+class AskedComparison(AskedTable):
+    """Areas, by measure."""
+
+    measure: Annotated[Literal["open_after_30_days", "closings"] | Nothing, _meaning(area_comparison.c.measure)] = None
+    area: Annotated[Name | Nothing, _meaning(area_comparison.c.local_area)] = None
+    finding: Annotated[Finding | Nothing, _meaning(area_comparison.c.finding)] = None
+
+
+class AskedMix(AskedTable):
+    """Areas and issue types."""
+
+    area: Annotated[Name | Nothing, _meaning(area_issue_mix.c.local_area)] = None
+    issue: Annotated[Name | Nothing, _meaning(area_issue_mix.c.issue_type)] = None
+    finding: Annotated[Finding | Nothing, _meaning(area_issue_mix.c.finding)] = None
+
+
+class AskedQuality(AskedTable):
+    """Months and departments."""
+
+    department: Annotated[Name | Nothing, _meaning(quality_ledger.c.department)] = None
+    month_from: Annotated[Month | Nothing, Field(description="first month of opening")] = None
+    month_to: Annotated[Month | Nothing, Field(description="last month of opening")] = None
 
 
 class AskedRequests(AskedTable):

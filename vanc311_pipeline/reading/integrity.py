@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.reading.pages import Listing, rowid
+from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import view
 
@@ -18,11 +18,6 @@ convergence = view("convergence")
 def months() -> Listing:
     """Each month: what the portal says that it has, and what is in here."""
     return Listing(sa.select(convergence), (convergence.c.partition_month, convergence.c.dataset))
-
-
-def ledger(table: sa.Table) -> Listing:
-    """A ledger in the order in which it was written."""
-    return Listing(sa.select(table), (rowid(table),))
 
 
 def summary(release: Release) -> dict[str, Any]:

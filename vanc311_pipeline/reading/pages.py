@@ -63,6 +63,11 @@ def rowid(table: sa.Table) -> sa.ColumnElement[int]:
     return sa.literal_column(f"{table.name}.rowid", sa.INTEGER)
 
 
+def all_rows(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Listing:
+    """The rows of a table for which the conditions hold, in the order in which they were written."""
+    return Listing(sa.select(table).where(*conditions), (rowid(table),))
+
+
 def read_page(release: Release, listing: Listing, after: Place | None, limit: int) -> Page:
     """The rows of a listing that follow a place, at most `limit`."""
     question = _page(listing.question, listing.keys, listing.descending, after is not None)

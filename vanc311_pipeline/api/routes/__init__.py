@@ -1,36 +1,13 @@
-"""The addresses of the API, by noun: one module each, with a router and nothing else."""
+"""The addresses of the API: one module for each kind, with a router and nothing else."""
 
-from vanc311_pipeline.api.routes import (
-    backlog,
-    changes,
-    comparison,
-    definitions,
-    downloads,
-    integrity,
-    metrics,
-    names,
-    outcomes,
-    quality,
-    requests,
-    status,
-    timing,
-    trends,
-)
+from vanc311_pipeline.api.routes import downloads, integrity, metrics, names, requests, statistics
 
 # Looked through in this order: what is asked most stands first.
 ROUTERS = (
     metrics.router,
     requests.router,
-    timing.router,
-    trends.router,
-    backlog.router,
-    outcomes.router,
-    comparison.router,
-    quality.router,
+    statistics.router,
     names.router,
-    status.router,
     integrity.router,
-    changes.router,
-    definitions.router,
     downloads.router,
 )

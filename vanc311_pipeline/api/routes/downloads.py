@@ -95,7 +95,7 @@ def downloads(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         }
         for name in MEDIA_TYPES
     ]
-    return answered(request, described)
+    return answered(request, asked, described)
 
 
 @router.get(f"/{SQLITE}", response_class=SQLiteFile, **_documented_file(SQLITE, 416))

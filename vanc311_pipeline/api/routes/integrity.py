@@ -1,21 +1,23 @@
-"""Is the copy what the city has? The evidence, month by month."""
+"""How fresh the data is, and is the copy what the city has? Also which addresses and which problems there are."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-import sqlalchemy as sa
 from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.api import models
-from vanc311_pipeline.api.listing import answered, current, documented_answer, documented_table, listed
-from vanc311_pipeline.api.parameters import Asked, AskedTable
+from vanc311_pipeline.api import PREFIX, models
+from vanc311_pipeline.api.listing import answered, current, documented_answer
+from vanc311_pipeline.api.parameters import Asked
+from vanc311_pipeline.api.problems import KINDS
 from vanc311_pipeline.api.routing import Questions
+from vanc311_pipeline.api.tables import list_table
 from vanc311_pipeline.reading import integrity
-from vanc311_pipeline.schema import release
+from vanc311_pipeline.reading.release import STALE_HOURS
 
-router = Questions(prefix="/integrity", tags=["integrity"])
+router = Questions()
 
 CONVERGENCE = models.view("convergence")
 
@@ -34,11 +36,11 @@ class HeldMonth(models.Model):
 class Integrity(models.Model):
     """Is the copy what the city has?"""
 
-    complete: str = Field(description=str(release.c.complete.comment))
-    records_count: int = Field(description=str(release.c.records_count.comment))
-    rows_landed: int = Field(description=str(release.c.rows_landed.comment))
-    rows_stored: int = Field(description=str(release.c.rows_stored.comment))
-    rows_quarantined: int = Field(description=str(release.c.rows_quarantined.comment))
+    complete: str = Field(description=str(schema.release.c.complete.comment))
+    records_count: int = Field(description=str(schema.release.c.records_count.comment))
+    rows_landed: int = Field(description=str(schema.release.c.rows_landed.comment))
+    rows_stored: int = Field(description=str(schema.release.c.rows_stored.comment))
+    rows_quarantined: int = Field(description=str(schema.release.c.rows_quarantined.comment))
     months_in_step: int = Field(description="months of which the portal and this file say the same")
     months_out_of_step: int = Field(description="months of which they don't")
     held_months: list[HeldMonth] = Field(
@@ -51,48 +53,117 @@ class Integrity(models.Model):
     latest_deep_reading: str | None = Field(description="when the last one was")
 
 
+class Status(models.row_of(schema.release)):  # type: ignore[misc]
+    """The release, and how old it is."""
+
+    release: str = Field(description="the release's name")
+    age_hours: float = Field(description="hours since the city published what is in here")
+    stale: str = Field(description=f"yes if that is more than {STALE_HOURS} hours: the city publishes every day")
+    freshness: str = Field(description="the same in words")
+
+
+class Address(models.Model):
+    """One address of the API."""
+
+    path: str = Field(description="the path; what stands in braces is a name, percent-encoded")
+    summary: str = Field(description="what is there")
+    parameters: list[str] = Field(description="what may stand after the question mark")
+
+
+class ProblemKind(models.Model):
+    """One kind of problem."""
+
+    kind: str = Field(description="what stands after # in its type")
+    status: int = Field(description="its HTTP status")
+    title: str = Field(description="what it means")
+
+
+@router.get(
+    "/status",
+    tags=["status"],
+    summary="How fresh is it?",
+    **documented_answer("Status", Status, "The release and how old it is; never kept by a cache."),
+)
+def status(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    release = current(request, asked)
+    age = datetime.now(UTC) - datetime.fromisoformat(release.about["data_processed"])
+    hours = round(age.total_seconds() / 3600, 1)
+    said = {"release": release.id, "age_hours": hours, "stale": "yes" if hours > STALE_HOURS else "no"}
+    words = f"The city published this {hours:,.0f} hours ago; it holds what was opened until the end of {release.about['as_of']}."
+    if hours > STALE_HOURS:
+        words += " That is late: it publishes every day. Run `vanc311 status` to see what the schedule decided last."
+    return answered(
+        request,
+        asked,
+        {**release.about, **said, "freshness": words},
+        table=schema.release,
+        headers={"cache-control": "no-store"},
+    )
+
+
 @router.get(
     "",
+    tags=["status"],
+    summary="Every address",
+    **documented_answer("Addresses", list[Address], "Every address of the API, and what it takes."),
+)
+def addresses(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    described = request.app.openapi()["paths"]
+    return answered(
+        request,
+        asked,
+        [
+            {
+                "path": path,
+                "summary": operations["get"]["summary"],
+                "parameters": [
+                    each["name"] for each in operations["get"].get("parameters", []) if each["in"] == "query"
+                ],
+            }
+            for path, operations in described.items()
+            if path.startswith(PREFIX) and "get" in operations
+        ],
+    )
+
+
+@router.get(
+    "/problems",
+    tags=["status"],
+    summary="Every kind of problem",
+    **documented_answer("Problems", list[ProblemKind], "Every kind of problem that an answer may be instead."),
+)
+def problems(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    return answered(
+        request, asked, [{"kind": kind, "status": status, "title": title} for kind, (status, title) in KINDS.items()]
+    )
+
+
+@router.get(
+    "/integrity",
+    tags=["integrity"],
     summary="Is the copy what the city has?",
     **documented_answer(
         "Integrity", Integrity, "Months in step with the portal, months held back, losses accepted, months read again."
     ),
 )
 def integrity_summary(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    return answered(request, integrity.summary(current(request, asked)))
+    return answered(request, asked, integrity.summary(current(request, asked)))
 
 
-@router.get("/months", summary="Month by month against the portal", **documented_table(CONVERGENCE))
-def integrity_months(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    current(request, asked)
-    return listed(request, asked, integrity.months(), CONVERGENCE)
-
-
-@router.get("/ledger", summary="What was stored, and when", **documented_table(schema.month_ledger))
-def integrity_ledger(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    return _ledger(request, asked, schema.month_ledger)
-
-
-@router.get("/losses", summary="Losses that somebody accepted", **documented_table(schema.accepted_losses))
-def integrity_losses(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    return _ledger(request, asked, schema.accepted_losses)
-
-
-@router.get("/readings", summary="Months read again", **documented_table(schema.deep_readings))
-def integrity_readings(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    return _ledger(request, asked, schema.deep_readings)
-
-
-@router.get("/checks", summary="What each check found", **documented_table(schema.check_results))
-def integrity_checks(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    return _ledger(request, asked, schema.check_results)
-
-
-@router.get("/quarantine", summary="Rows that can't be read", **documented_table(schema.quarantined_requests))
-def integrity_quarantine(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    return _ledger(request, asked, schema.quarantined_requests)
-
-
-def _ledger(request: Request, asked: AskedTable, table: sa.Table) -> Response:
-    current(request, asked)
-    return listed(request, asked, integrity.ledger(table), table)
+list_table(
+    router,
+    "/integrity/months",
+    "integrity_months",
+    "Month by month against the portal",
+    CONVERGENCE,
+    integrity.months(),
+    tags=["integrity"],
+)
+for path, name, summary, table in (
+    ("ledger", "integrity_ledger", "What was stored, and when", schema.month_ledger),
+    ("losses", "integrity_losses", "Losses that somebody accepted", schema.accepted_losses),
+    ("readings", "integrity_readings", "Months read again", schema.deep_readings),
+    ("checks", "integrity_checks", "What each check found", schema.check_results),
+    ("quarantine", "integrity_quarantine", "Rows that can't be read", schema.quarantined_requests),
+):
+    list_table(router, f"/integrity/{path}", name, summary, table, tags=["integrity"])

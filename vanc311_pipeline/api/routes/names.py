@@ -1,4 +1,4 @@
-"""What there is by name: local areas, issue types, departments, periods; to choose from, with their counts."""
+"""What there is by name, to choose from, with its counts; and what the statistics and every column mean."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,15 +8,20 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from vanc311_pipeline.api import models
-from vanc311_pipeline.api.listing import SAMPLE_NOTE, current, documented_table, listed
+from vanc311_pipeline.api.listing import SAMPLE_NOTE, answered, current, documented_answer, documented_table, listed
 from vanc311_pipeline.api.negotiation import GEOJSON
-from vanc311_pipeline.api.parameters import Asked, AskedTable
+from vanc311_pipeline.api.parameters import Asked, AskedTable, MetricInPath, TableInPath
 from vanc311_pipeline.api.problems import documented
 from vanc311_pipeline.api.routing import Questions
+from vanc311_pipeline.api.tables import list_table
 from vanc311_pipeline.reading import places
-from vanc311_pipeline.reading.pages import Listing, rowid
+from vanc311_pipeline.reading.names import known
+from vanc311_pipeline.reading.pages import all_rows
+from vanc311_pipeline.registry import FAMILIES, Family
 from vanc311_pipeline.schema import (
+    dictionary,
     local_areas,
+    metric_definitions,
     metrics_by_issue,
     metrics_by_neighbourhood,
     metrics_citywide,
@@ -25,7 +30,7 @@ from vanc311_pipeline.schema import (
 )
 from vanc311_pipeline.schema.columns import integer
 
-router = Questions(tags=["names"])
+router = Questions()
 
 _located = integer("located", "of these, with a local area", "requests")
 _volume, _open = metrics_citywide.c.volume, metrics_citywide.c.open_requests
@@ -61,14 +66,44 @@ class FeatureCollection(models.Model):
     features: list[Feature]
 
 
-@router.get("/areas", summary="The local areas", **documented_table(metrics_by_neighbourhood, Area))
-def areas(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    current(request, asked)
-    return listed(request, asked, places.areas(), metrics_by_neighbourhood)
+class Explained(models.Model):
+    """What is explained together with a statistic."""
+
+    title: str = Field(description="what it is about")
+    plain: str = Field(description="for a reader without statistics")
+    why: str = Field(description="why it is done so")
+    limits: str = Field(description="what it can't say")
+    details: list[str] = Field(description="the rules that decide the last digit")
+
+
+class Definition(models.row_of(metric_definitions)):  # type: ignore[misc]
+    """A statistic's definition."""
+
+    family: Explained | None = Field(description="what it belongs to")
+
+
+list_table(router, "/areas", "areas", "The local areas", metrics_by_neighbourhood, places.areas(), Area, tags=["names"])
+list_table(router, "/issues", "issues", "The issue types", metrics_by_issue, places.issues(), Issue, tags=["names"])
+list_table(
+    router,
+    "/departments",
+    "departments",
+    "The city's departments",
+    time_to_close,
+    places.departments(),
+    Department,
+    tags=["names"],
+)
+list_table(router, "/periods", "periods_of_opening", "The periods of opening", periods, tags=["names"])
+list_table(
+    router, "/definitions", "definitions", "Every statistic's definition", metric_definitions, tags=["definitions"]
+)
+list_table(router, "/dictionary", "columns", "What every column means", dictionary, tags=["definitions"])
 
 
 @router.get(
     "/areas.geojson",
+    tags=["names"],
     summary="The local areas and their outlines",
     description="The city's 22 local areas as GeoJSON, with their counts.",
     response_class=GeoJson,
@@ -89,19 +124,37 @@ def areas_geojson(request: Request, asked: Annotated[Asked, Query()]) -> Respons
     return GeoJson(collection)
 
 
-@router.get("/issues", summary="The issue types", **documented_table(metrics_by_issue, Issue))
-def issues(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    current(request, asked)
-    return listed(request, asked, places.issues(), metrics_by_issue)
+@router.get(
+    "/definitions/{metric}",
+    tags=["definitions"],
+    summary="A statistic's definition, reasons and limits",
+    **documented_answer(
+        "Definition", Definition, "What a statistic says, how it is computed, why so, and what it can't say."
+    ),
+)
+def definition(request: Request, metric: MetricInPath, asked: Annotated[Asked, Query()]) -> Response:
+    release = current(request, asked)
+    metric = known(release, "metric", metric)
+    question = sa.select(metric_definitions).where(metric_definitions.c.metric == metric)
+    found = release.row(question) or {}
+    return answered(request, asked, {**found, "family": _explained(metric)}, table=metric_definitions)
 
 
-@router.get("/departments", summary="The city's departments", **documented_table(time_to_close, Department))
-def departments(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    current(request, asked)
-    return listed(request, asked, places.departments(), time_to_close)
+@router.get(
+    "/dictionary/{table}",
+    summary="What the columns of a table mean",
+    tags=["definitions"],
+    **documented_table(dictionary),
+)
+def columns_of_table(request: Request, table: TableInPath, asked: Annotated[AskedTable, Query()]) -> Response:
+    release = current(request, asked)
+    listing = all_rows(dictionary, dictionary.c.table_name == known(release, "table", table))
+    return listed(request, asked, listing, dictionary)
 
 
-@router.get("/periods", summary="The periods of opening", **documented_table(periods))
-def periods_of_opening(request: Request, asked: Annotated[AskedTable, Query()]) -> Response:
-    current(request, asked)
-    return listed(request, asked, Listing(sa.select(periods), (rowid(periods),)), periods)
+def _explained(metric: str) -> dict[str, object] | None:
+    family: Family | None = next((each for each in FAMILIES if metric in [one.name for one in each.metrics]), None)
+    if family is None:
+        return None
+    words = {name: getattr(family, name) for name in ("title", "plain", "why", "limits")}
+    return {**words, "details": list(family.details)}

@@ -1,4 +1,4 @@
-"""The requests themselves: filtered, those that are open, and one with its history.
+"""The requests themselves: filtered, those that are open, one with its history, and what moved, in the order in which we saw it.
 
 Some addresses are in the city's data, so search engines are asked to leave these answers out of their indexes.
 """
@@ -12,14 +12,14 @@ from starlette.responses import Response
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import answered, current, documented_answer, documented_table, listed
-from vanc311_pipeline.api.parameters import Asked, AskedAnyRequests, AskedRequests, IdInPath
+from vanc311_pipeline.api.parameters import Asked, AskedAnyRequests, AskedChanges, AskedRequests, IdInPath
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import requests
 from vanc311_pipeline.reading.groups import Coverage, coverage, group_of
 from vanc311_pipeline.reading.release import Release
 
-router = Questions(prefix="/requests", tags=["requests"])
+router = Questions()
 
 NOT_INDEXED = {"x-robots-tag": "noindex"}
 
@@ -49,7 +49,7 @@ class RememberedRequest(models.Model):
     )
 
 
-@router.get("", summary="Requests, filtered", **documented_table(schema.service_requests))
+@router.get("/requests", summary="Requests, filtered", tags=["requests"], **documented_table(schema.service_requests))
 def filtered_requests(request: Request, asked: Annotated[AskedAnyRequests, Query()]) -> Response:
     release = current(request, asked)
     listing = requests.requests(release, asked.filters(), oldest_first=asked.order == "oldest")
@@ -65,7 +65,8 @@ def filtered_requests(request: Request, asked: Annotated[AskedAnyRequests, Query
 
 
 @router.get(
-    "/open",
+    "/requests/open",
+    tags=["requests"],
     summary="Open requests, longest open first, and where each stands",
     **documented_table(schema.open_request_standing, OpenRequest),
 )
@@ -83,7 +84,8 @@ def open_requests(request: Request, asked: Annotated[AskedRequests, Query()]) ->
 
 
 @router.get(
-    "/{request_id}",
+    "/requests/{request_id}",
+    tags=["requests"],
     summary="A request and its history",
     **documented_answer(
         "RememberedRequest",
@@ -97,7 +99,7 @@ def one_request(request: Request, request_id: IdInPath, asked: Annotated[Asked, 
     if found is None:
         raise Problem("no-such-request", f"No request has, or ever had since the baseline, the id {request_id}.")
     state = "present" if found.request else "renamed" if found.renamed_to else "gone"
-    said = {
+    remembered = {
         "request_id": request_id,
         "state": state,
         "renamed_to": found.renamed_to,
@@ -105,7 +107,14 @@ def one_request(request: Request, request_id: IdInPath, asked: Annotated[Asked, 
         "standing": found.standing,
         "history": found.history,
     }
-    return answered(request, said, table=schema.service_requests, headers=NOT_INDEXED)
+    return answered(request, asked, remembered, table=schema.service_requests, headers=NOT_INDEXED)
+
+
+@router.get("/changes", summary="What moved since", tags=["changes"], **documented_table(schema.request_changes))
+def changes(request: Request, asked: Annotated[AskedChanges, Query()]) -> Response:
+    release = current(request, asked)
+    listing = requests.changes(release, asked.since, kind=asked.kind, issue=asked.issue, department=asked.department)
+    return listed(request, asked, listing, schema.request_changes, headers=NOT_INDEXED)
 
 
 def _coverage(release: Release, asked: AskedRequests) -> Coverage:
