@@ -1,8 +1,10 @@
 """How every answer leaves, the API's and the pages': once made, it is kept and sent again for as long as its release is current.
 
-What belongs here: the methods, HEAD, conditional requests, compression, the headers that all answers carry, and the
-answers kept. What does not: making one. An answer depends on the address, the format wanted and the release alone, so that it is
-made once for all who ask for it at the same time.
+What belongs here: the methods, HEAD, conditional requests, compression, the headers that all answers carry. What does not: making
+an answer, and keeping it (`kept`). An answer depends on the address, the format wanted and the release alone.
+
+Starlette's GZip compresses each answer anew, small ones on the event loop, and leaves the plain answer's ETag; its CORS allows only
+those who send Origin, which nothing that keeps answers would know; its file responses open a path that may lead to another release.
 
 The path is handed on with its `%2F` as they came, so that a name may hold a slash; parameters decode it.
 """
@@ -12,9 +14,8 @@ import hashlib
 import json
 import logging
 import zlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +25,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vanc311_pipeline.api import PREFIX
+from vanc311_pipeline.api.kept import Answer, Begun, Headers, Kept, Key
 from vanc311_pipeline.api.negotiation import (
     PROBLEM,
     accepts_gzip,
@@ -37,22 +39,17 @@ from vanc311_pipeline.api.problems import METHODS, problem
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.logs import Sparing, in_a_line
 from vanc311_pipeline.reading.published import PublishedFile
-from vanc311_pipeline.reading.release import Identity, Release
+from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import LICENCE_PAGE
 
 log = logging.getLogger(__name__)
 log.addFilter(Sparing(at_most=10))  # whoever has found a fault could fill a disk with it
 
-BYTES_KEPT = 64_000_000
-BYTES_KEPT_OF_ONE = 4_000_000
-_OVERHEAD = 3_000  # what keeping an answer costs beside its body and its address
 _WORTH_COMPRESSING = 500
 _COMPRESSING_THREADS = 2  # of their own, so that no drawing is before them
 _LEVEL = 5
 _GZIP_WINDOW = 31  # zlib's word for: the largest window, in gzip's wrapping
 _COMPRESSIBLE = (b"application/json", b"application/geo+json", b"application/problem+json", b"image/svg+xml", b"text/")
-
-Headers = list[tuple[bytes, bytes]]
 
 _COMMON: Headers = [
     (b"vary", b"Accept, Accept-Encoding"),
@@ -81,61 +78,8 @@ _PREFLIGHT: Headers = [
 ]
 _REVALIDATE = (b"cache-control", b"public, no-cache")  # may be kept, and is to be asked for again: see the ETag
 
-Key = tuple[Identity | None, bytes, bytes, bool, bool]
-"""The release, the path, what stands after the question mark, whether CSV is wanted, and whether it is compressed."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer."""
-
-    status: int
-    headers: Headers
-    body: bytes
-    etag: str
-
-    @property
-    def lasts(self) -> bool:
-        """Whether it stays the answer for as long as the release is current."""
-        return self.status == 200 and not _is_volatile(self.headers)
-
-    @property
-    def is_worth_compressing(self) -> bool:
-        return self.status == 200 and len(self.body) >= _WORTH_COMPRESSING and _is_compressible(self.headers)
-
-
 Page = Callable[[Release | None, dict[str, Any]], Response]
 """Makes a page of problem details, for a browser."""
-
-Begun = asyncio.Future[Answer | None]
-"""What those who ask for the same wait for: the answer, or None if it proves to be a stream, which each must have for himself."""
-
-
-class Kept:
-    """The answers made so far, the longest unused forgotten first."""
-
-    def __init__(self, bytes_at_most: int = BYTES_KEPT) -> None:
-        self._limit = bytes_at_most
-        self._bytes = 0
-        self._answers: OrderedDict[Key, Answer] = OrderedDict()
-
-    def get(self, key: Key) -> Answer | None:
-        if (answer := self._answers.get(key)) is not None:
-            self._answers.move_to_end(key)
-        return answer
-
-    def keep(self, key: Key, answer: Answer) -> None:
-        if len(answer.body) > BYTES_KEPT_OF_ONE:
-            return
-        self._answers[key] = answer
-        self._bytes += _size(key, answer)
-        while self._bytes > self._limit:
-            self._bytes -= _size(*self._answers.popitem(last=False))
-
-
-def _size(key: Key, answer: Answer) -> int:
-    _, path, query, *_ = key
-    return len(path) + len(query) + len(answer.body) + _OVERHEAD
 
 
 class Delivery:
@@ -146,7 +90,6 @@ class Delivery:
         self._published = published
         self._problem_page = problem_page
         self._kept = Kept()
-        self._under_way: dict[Key, Begun] = {}
         self._compressors = anyio.CapacityLimiter(_COMPRESSING_THREADS)
         self._turn = asyncio.Lock()
 
@@ -188,33 +131,14 @@ class Delivery:
                 await self._send_answer(request, None, _refusal(request, None, "not-published", str(error)), send)
                 return
         try:
-            answer = await self._once(request.key(release), partial(self._make, request, release, receive, send))
-            if answer is not None and request.takes_gzip and answer.is_worth_compressing:
-                answer = await self._once(request.key(release, compressed=True), partial(self._compress, answer))
+            answer = await self._kept.once(request.key(release), partial(self._make, request, release, receive, send))
+            if answer is not None and request.takes_gzip and _is_worth_compressing(answer):
+                answer = await self._kept.once(request.key(release, compressed=True), partial(self._compress, answer))
             if answer is not None:
                 await self._send_answer(request, release, answer, send)
         finally:
             if release is not None:
                 release.leave()
-
-    async def _once(self, key: Key, make: Callable[[Begun], Awaitable[Answer | None]]) -> Answer | None:
-        """The answer, as it was kept, or made once for all who ask for it meanwhile; None if it was a stream, which is sent."""
-        if (answer := self._kept.get(key)) is not None:
-            return answer
-        begun: Begun = asyncio.get_running_loop().create_future()
-        if (before := self._under_way.get(key)) is not None:
-            return await asyncio.shield(before) or await make(begun)
-        self._under_way[key] = begun
-        answer = None
-        try:
-            answer = await make(begun)
-        finally:
-            del self._under_way[key]
-            if not begun.done():
-                begun.set_result(answer)
-        if answer is not None and answer.lasts:
-            self._kept.keep(key, answer)
-        return answer
 
     async def _make(
         self, request: "_Request", release: Release | None, receive: Receive, send: Send, begun: Begun
@@ -399,12 +323,12 @@ def _kept_apart(raw_path: bytes) -> str:
     return "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in segments)
 
 
+def _is_worth_compressing(answer: Answer) -> bool:
+    return answer.status == 200 and len(answer.body) >= _WORTH_COMPRESSING and _is_compressible(answer.headers)
+
+
 def _is_compressible(headers: Headers) -> bool:
     return any(name == b"content-type" and value.startswith(_COMPRESSIBLE) for name, value in headers)
-
-
-def _is_volatile(headers: Headers) -> bool:
-    return (b"cache-control", b"no-store") in headers
 
 
 def _has(headers: Headers, wanted: bytes) -> bool:

@@ -50,24 +50,16 @@ def _digits(text: Any) -> Any:
     return text
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("it must not hold control characters")
-    return text
+def _rows(most: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "integer", "minimum": 1, "maximum": most})
 
 
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 StatisticsRows = Annotated[
-    int,
-    BeforeValidator(_digits),
-    Field(ge=1, le=STATISTICS_ROWS_AT_MOST),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": STATISTICS_ROWS_AT_MOST}),
+    int, BeforeValidator(_digits), Field(ge=1, le=STATISTICS_ROWS_AT_MOST), _rows(STATISTICS_ROWS_AT_MOST)
 ]
 RequestsRows = Annotated[
-    int,
-    BeforeValidator(_digits),
-    Field(ge=1, le=REQUESTS_ROWS_AT_MOST),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": REQUESTS_ROWS_AT_MOST}),
+    int, BeforeValidator(_digits), Field(ge=1, le=REQUESTS_ROWS_AT_MOST), _rows(REQUESTS_ROWS_AT_MOST)
 ]
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST)]
 Moment = Annotated[
@@ -75,6 +67,7 @@ Moment = Annotated[
     Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?$"),
 ]
 Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+LocalArea = Annotated[Name | Nothing, Field(description="one of the city's 22 local areas")]
 YesOrNo = Literal["yes", "no"]
 Level = Literal["citywide", "neighbourhood", "issue", "hyper_local", "department", "unlocated"]
 Scope = Literal["all", "located", "unlocated"]
@@ -146,7 +139,7 @@ class AskedGroups(AskedTable):
         Field(description="all groups of a level; where the names given make another level than the one wanted"),
     ] = None
     scope: Annotated[Scope | Nothing, _meaning(time_to_close.c.scope)] = None
-    area: Annotated[Name | Nothing, Field(description="one of the city's 22 local areas")] = None
+    area: LocalArea = None
     issue: Annotated[Name | Nothing, Field(description="an issue type")] = None
     department: Annotated[Name | Nothing, Field(description="a city department")] = None
 
@@ -216,14 +209,22 @@ class AskedQuality(AskedTable):
     month_to: Annotated[Month | Nothing, Field(description="last month of opening")] = None
 
 
-class AskedRequests(AskedTable):
-    """Requests; every filter narrows."""
+class AskedSingly(AskedTable):
+    """What a route that lists requests or changes one by one takes."""
 
     limit: Annotated[
         RequestsRows | Nothing,
         Field(description=f"rows of a page; {REQUESTS_ROWS} if not given"),
     ] = None
-    area: Annotated[Name | Nothing, Field(description="one of the city's 22 local areas")] = None
+
+    def rows(self) -> int:
+        return self.limit or REQUESTS_ROWS
+
+
+class AskedRequests(AskedSingly):
+    """Requests; every filter narrows."""
+
+    area: LocalArea = None
     issue: Annotated[Name | Nothing, _meaning(service_requests.c.issue_type)] = None
     department: Annotated[Name | Nothing, _meaning(service_requests.c.department)] = None
     channel: Annotated[Name | Nothing, _meaning(service_requests.c.channel)] = None
@@ -233,9 +234,6 @@ class AskedRequests(AskedTable):
     count: Annotated[
         Literal["yes"] | Nothing, Field(description="also say in `meta.total` how many there are in all pages")
     ] = None
-
-    def rows(self) -> int:
-        return self.limit or REQUESTS_ROWS
 
     def filters(self) -> Filters:
         given = {name: getattr(self, name, None) for name in Filters.__dataclass_fields__}
@@ -261,13 +259,9 @@ class AskedAnyRequests(AskedRequests):
     ] = None
 
 
-class AskedChanges(AskedTable):
+class AskedChanges(AskedSingly):
     """Changes, in the order in which we saw them."""
 
-    limit: Annotated[
-        RequestsRows | Nothing,
-        Field(description=f"rows of a page; {REQUESTS_ROWS} if not given"),
-    ] = None
     since: Annotated[
         Moment | Nothing, Field(description="seen at this UTC instant or day, or later, such as 2026-01-12T00:00:00Z")
     ] = None
@@ -277,6 +271,3 @@ class AskedChanges(AskedTable):
     ] = None
     issue: Annotated[Name | Nothing, _meaning(request_changes.c.issue_type)] = None
     department: Annotated[Name | Nothing, _meaning(request_changes.c.department)] = None
-
-    def rows(self) -> int:
-        return self.limit or REQUESTS_ROWS

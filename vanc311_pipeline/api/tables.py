@@ -3,7 +3,6 @@
 Belongs here: what the addresses of `routes` share. Does not belong here: an address, and which groups there are (`reading.groups`).
 """
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -75,21 +74,17 @@ def _listed_groups(request: Request, asked: AskedGroups, table: sa.Table, otherw
     release = current(request, asked)
     group = asked.group(release, otherwise)
     named: dict[str, Any] = {name: getattr(asked, name, None) for name in _NAMED}
-    equal = {name: known(release, name, value) for name, value in named.items() if value is not None}
-    listing = of_group(release, table, group, scope=asked.scope, **equal)
-    question = listing.question
-    for column in _RANGES:
-        question = between(
-            question, table, column, getattr(asked, f"{column}_from", None), getattr(asked, f"{column}_to", None)
-        )
-    about = coverage(release, group, equal.get("period"))
-    return listed(request, asked, replace(listing, question=question), table, coverage=about)
+    values = {name: known(release, name, value) for name, value in named.items() if value is not None}
+    ranges = [
+        condition
+        for column in _RANGES
+        for condition in between(table, column, *(getattr(asked, f"{column}_{end}", None) for end in ("from", "to")))
+    ]
+    listing = of_group(release, table, group, *ranges, scope=asked.scope, **values)
+    return listed(request, asked, listing, table, coverage=coverage(release, group, values.get("period")))
 
 
-def between(question: Any, table: sa.Table, column: str, first: Any, last: Any) -> Any:
-    """The question, from the first to the last month or day, as far as they are given."""
-    if first is not None:
-        question = question.where(table.c[column] >= str(first))
-    if last is not None:
-        question = question.where(table.c[column] <= str(last))
-    return question
+def between(table: sa.Table, column: str, first: Any, last: Any) -> list[sa.ColumnElement[bool]]:
+    """That a column is between the first and the last month or day, as far as they are given."""
+    conditions = [] if first is None else [table.c[column] >= str(first)]
+    return conditions if last is None else [*conditions, table.c[column] <= str(last)]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading.names import known
-from vanc311_pipeline.reading.pages import Listing, rowid
+from vanc311_pipeline.reading.pages import Listing, all_rows
 from vanc311_pipeline.reading.release import Question, Release
 
 # The columns that name a group of each level.
@@ -75,8 +75,11 @@ def _in_words(kinds: tuple[str, ...]) -> str:
     return " and ".join(kinds) or "no name"
 
 
-def of_group(release: Release, table: sa.Table, group: Group, **equal: str | None) -> Listing:
-    """The rows of a table of statistics that are about a group, and in which the other columns are as given, if given.
+def of_group(
+    release: Release, table: sa.Table, group: Group, *conditions: sa.ColumnElement[bool], **values: str | None
+) -> Listing:
+    """The rows of a table of statistics that are about a group, for which the conditions hold, and whose other columns are as given,
+    if given.
 
     Raises:
         NoSuchGroup: the table has no rows of this level.
@@ -84,21 +87,18 @@ def of_group(release: Release, table: sa.Table, group: Group, **equal: str | Non
     levels = release.remembered(("levels", table.name), lambda: sa.select(table.c.level).distinct())
     if levels and group.level not in levels:
         raise NoSuchGroup(f"{table.name} has no rows of the level {group.level}; it has {', '.join(sorted(levels))}.")
-    question = sa.select(table).where(table.c.level == group.level)
+    about = [table.c.level == group.level]
     for kind, column in COLUMNS.items():
         if kind in group.given:
-            question = question.where(table.c[column] == group.given[kind])
+            about.append(table.c[column] == group.given[kind])
         elif kind not in LEVELS[group.level]:
-            question = question.where(table.c[column].is_(None))  # said so that the index is used to its end
-    return Listing(narrowed(question, table, **equal), (rowid(table),))
+            about.append(table.c[column].is_(None))  # said so that the index is used to its end
+    return all_rows(table, *about, *equal(table, **values), *conditions)
 
 
-def narrowed(question: Question, table: sa.Table, **equal: str | None) -> Question:
-    """The question, with the columns as given where they are given."""
-    for column, value in equal.items():
-        if value is not None:
-            question = question.where(table.c[column] == value)
-    return question
+def equal(table: sa.Table, **values: str | None) -> list[sa.ColumnElement[bool]]:
+    """That the columns are as given, where they are given."""
+    return [table.c[column] == value for column, value in values.items() if value is not None]
 
 
 @dataclass(frozen=True)

@@ -107,14 +107,8 @@ def sqlite_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
 @router.get(f"/{PARQUET}", response_class=ParquetFile, **_documented_file(PARQUET, 416))
 def parquet_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
     release = current(request, asked)
-    path = beside(release, PARQUET)
-    return _sent(
-        request,
-        PARQUET,
-        path.stat().st_size,
-        lambda start, end: _pieces_of_file(path.open("rb"), start, end),
-        digests(release)[PARQUET],
-    )
+    path, version = beside(release, PARQUET), digests(release)[PARQUET]
+    return _sent(request, PARQUET, path.stat().st_size, lambda *part: _pieces_of_file(path.open("rb"), *part), version)
 
 
 @router.get(f"/{PACKAGE}", **_documented_file(PACKAGE))

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from vanc311_pipeline.api.listing import current, documented_table, listed
 from vanc311_pipeline.api.parameters import AreaInPath, AskedTable, IssueInPath
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.reading.groups import coverage, group_of, narrowed
-from vanc311_pipeline.reading.pages import Listing, all_rows
+from vanc311_pipeline.reading.groups import coverage, equal, group_of
+from vanc311_pipeline.reading.pages import all_rows
 from vanc311_pipeline.registry import State
 from vanc311_pipeline.schema import (
     metric_aggregates,
@@ -69,8 +69,5 @@ def _metrics(
 ) -> Response:
     release = current(request, asked)
     group = group_of(release, area=area, issue=issue)
-    listing = all_rows(table)
-    question = narrowed(listing.question, table, local_area=group.area, issue_type=group.issue)
-    listing = Listing(question, listing.keys)
-    about = coverage(release, group)
-    return listed(request, asked, listing, table, coverage=about, if_empty=State.NO_REQUESTS)
+    listing = all_rows(table, *equal(table, local_area=group.area, issue_type=group.issue))
+    return listed(request, asked, listing, table, coverage=coverage(release, group), if_empty=State.NO_REQUESTS)

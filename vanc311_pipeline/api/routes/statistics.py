@@ -23,9 +23,9 @@ from vanc311_pipeline.api.parameters import (
 )
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.api.tables import between, list_groups, list_table
-from vanc311_pipeline.reading.groups import coverage, group_of, narrowed
+from vanc311_pipeline.reading.groups import coverage, equal, group_of
 from vanc311_pipeline.reading.names import known
-from vanc311_pipeline.reading.pages import Listing, all_rows
+from vanc311_pipeline.reading.pages import all_rows
 
 router = Questions()
 
@@ -60,9 +60,8 @@ def reasons(request: Request, asked: Annotated[AskedReasons, Query()]) -> Respon
     release = current(request, asked)
     kinds = ("period", "department", "closure_reason", "outcome")
     given = {kind: known(release, kind, name) for kind in kinds if (name := getattr(asked, kind)) is not None}
-    listing = all_rows(schema.closure_reasons)
-    question = narrowed(listing.question, schema.closure_reasons, **given)
-    return listed(request, asked, Listing(question, listing.keys), schema.closure_reasons)
+    table = schema.closure_reasons
+    return listed(request, asked, all_rows(table, *equal(table, **given)), table)
 
 
 @router.get(
@@ -72,8 +71,8 @@ def reasons(request: Request, asked: Annotated[AskedReasons, Query()]) -> Respon
     **documented_table(schema.area_comparison),
 )
 def comparison(request: Request, asked: Annotated[AskedComparison, Query()]) -> Response:
-    equal = {"measure": asked.measure, "finding": asked.finding}
-    return _compared(request, asked, schema.area_comparison, asked.area, None, equal)
+    values = {"measure": asked.measure, "finding": asked.finding}
+    return _compared(request, asked, schema.area_comparison, asked.area, None, values)
 
 
 @router.get("/comparison/mix", summary=_MORE_OR_LESS, tags=["comparison"], **documented_table(schema.area_issue_mix))
@@ -87,23 +86,19 @@ def _compared(
     table: sa.Table,
     area: str | None,
     issue: str | None,
-    equal: Mapping[str, str | None],
+    values: Mapping[str, str | None],
 ) -> Response:
     """Each area against what is expected of it; no ranks."""
     release = current(request, asked)
     group = group_of(release, area=area, issue=issue)
-    listing = all_rows(table)
-    names = {"local_area": group.area, "issue_type": group.issue}
-    question = narrowed(listing.question, table, **names, **equal)
-    about = coverage(release, group, LAST_YEAR)
-    return listed(request, asked, Listing(question, listing.keys), table, coverage=about)
+    listing = all_rows(table, *equal(table, local_area=group.area, issue_type=group.issue, **values))
+    return listed(request, asked, listing, table, coverage=coverage(release, group, LAST_YEAR))
 
 
 @router.get("/quality", summary="What is missing or odd", tags=["quality"], **documented_table(schema.quality_ledger))
 def quality(request: Request, asked: Annotated[AskedQuality, Query()]) -> Response:
     release, table = current(request, asked), schema.quality_ledger
     group = group_of(release, department=asked.department)
-    listing = all_rows(table)
-    question = narrowed(listing.question, table, department=group.department)
-    question = between(question, table, "open_month", asked.month_from, asked.month_to)
-    return listed(request, asked, Listing(question, listing.keys), table, coverage=coverage(release, group))
+    months = between(table, "open_month", asked.month_from, asked.month_to)
+    listing = all_rows(table, *equal(table, department=group.department), *months)
+    return listed(request, asked, listing, table, coverage=coverage(release, group))
