@@ -184,13 +184,13 @@ def land(client: Portal, places: Places, run: Run, progress: Progress, log: logg
             run.plan.releases if run.plan else _releases(client, warehouse, run.months, log), warehouse, run
         )
         windows = list(run.plan.stale) if run.plan else windows_of(run.months)
-        wanted = [window for window in windows if window.dataset in releases]
+        chosen = [window for window in windows if window.dataset in releases]
         with warehouse.read() as connection:
             answers = ledger.portal_answers(connection, releases.values()) if run.plan else {}
-            others = missing_parts(places.raw_dir, wanted, ledger.months(connection))
+            others = missing_parts(places.raw_dir, chosen, ledger.months(connection))
         unasked = sorted({window.dataset for window in others} - releases.keys())
         releases |= _begin([client.release(name) for name in unasked], warehouse, run)
-        for window in [*wanted, *(window for window in others if window.dataset in releases)]:
+        for window in [*chosen, *(window for window in others if window.dataset in releases)]:
             digest = run.plan.stale.get(window) if run.plan else None
             release = releases[window.dataset]
             actions[window], rows = _land(client, release, window, places.raw_dir, digest, answers.get(window))
@@ -229,13 +229,13 @@ def _releases(client: Portal, warehouse: Warehouse, months: Sequence[str], log: 
 
 
 def _datasets(months: Sequence[str], warehouse: Warehouse) -> list[str]:
-    wanted = {dataset for month in months for dataset in datasets_that_may_hold(month)}
-    if ARCHIVE in wanted and all(month >= FIRST_LIVE_MONTH for month in months):
+    chosen = {dataset for month in months for dataset in datasets_that_may_hold(month)}
+    if ARCHIVE in chosen and all(month >= FIRST_LIVE_MONTH for month in months):
         # The later of the overlap months: the archive takes part only where it was loaded before.
         with warehouse.read() as connection:
             if not any(window.dataset == ARCHIVE for window in ledger.months(connection)):
-                wanted.discard(ARCHIVE)
-    return sorted(wanted)
+                chosen.discard(ARCHIVE)
+    return sorted(chosen)
 
 
 def windows_of(months: Sequence[str]) -> list[Window]:
@@ -245,13 +245,13 @@ def windows_of(months: Sequence[str]) -> list[Window]:
 
 
 def missing_parts(
-    raw_dir: Path, wanted: Sequence[Window], records: Mapping[Window, ledger.MonthRecord]
+    raw_dir: Path, chosen: Sequence[Window], records: Mapping[Window, ledger.MonthRecord]
 ) -> list[Window]:
     """What else must be fetched, for a month is replaced by all of its parts: the other dataset's rows of the wanted months,
     if the landed file that they were stored from isn't here.
     """
-    months = {window.month for window in wanted}
-    others = {window: record for window, record in records.items() if window.month in months and window not in wanted}
+    months = {window.month for window in chosen}
+    others = {window: record for window, record in records.items() if window.month in months and window not in chosen}
     landed = {window: describe_landed(landed_path(raw_dir, window)) for window in others}
     return [
         window
@@ -333,11 +333,11 @@ def _conclude(warehouse: Warehouse, verdict: Verdict, run: Run) -> None:
     """Write down what is held now, what is no longer, and what was followed as a whole by consent."""
     planned = {release.dataset for release in run.plan.releases} if run.plan else set()
     with warehouse.write() as connection:
-        known = {dataset: ledger.last_release(connection, dataset) for dataset in (LIVE, ARCHIVE)}
-        judged = {dataset for dataset, release in known.items() if release and release.state == "loading"}
+        last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in (LIVE, ARCHIVE)}
+        judged = {dataset for dataset, release in last_releases.items() if release and release.state == "loading"}
         holds.hold(connection, verdict.held, judged & planned)
         for dataset in {line.dataset for line in verdict.held}:
-            if release := known[dataset]:
+            if release := last_releases[dataset]:
                 ledger.note_release(connection, release, dataset, "held", run.run_id)
         if whole := verdict.accepted_of(WHOLE):
             changelog.log_consent(connection, whole, run.run_id)

@@ -51,9 +51,9 @@ def plan_only(
     """The same, and nothing is written."""
     with warehouse.read() as connection:
         months = ledger.months(connection)
-        known = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
+        last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
         held = [line for line in holds.held(connection) if line.dataset in datasets]
-    return make_plan(client, months, known, CODE_VERSION, datasets, held, consent)
+    return make_plan(client, months, last_releases, CODE_VERSION, datasets, held, consent)
 
 
 def ask_anew(client: Portal, warehouse: Warehouse) -> None:
@@ -75,7 +75,7 @@ def _write_down(warehouse: Warehouse, releases: Sequence[Release], answers: Mapp
 def make_plan(
     portal: Portal,
     records: Mapping[Window, MonthRecord],
-    known: Mapping[str, KnownRelease | None],
+    last_releases: Mapping[str, KnownRelease | None],
     code_version: str,
     datasets: Sequence[str] = (LIVE,),
     held: Sequence[Hold] = (),
@@ -85,7 +85,7 @@ def make_plan(
     """Ask the portal what it has and compare it with the ledger.
 
     Args:
-        known: the release of each dataset that we dealt with last.
+        last_releases: the release of each dataset that we dealt with last.
         code_version: of the cleaning rules; months cleaned by others are cleaned again.
         held: what was not followed when we looked last; a day later the same release is looked at again.
         consent: months that somebody agreed to follow, or `all`; with any, a held release is looked at at once.
@@ -104,24 +104,24 @@ def make_plan(
         if record.code_version != code_version
         or (record.dates_ahead is not None and record.dates_ahead <= days.get(window.dataset, ""))
     }
-    states = {known_state(release, known[release.dataset]) for release in releases}
+    states = {known_state(release, last_releases[release.dataset]) for release in releases}
     what = _names(releases)
     if states == {"settled"} and not outdated:
         return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.{odd}", releases)
     now = now or datetime.now(UTC)
     again = "held" in states and not consent
-    if again and not _a_day_ago(known, now):
+    if again and not _a_day_ago(last_releases, now):
         return Plan("skip", _why_held(what, held), releases, held=True)
     answers = {window: state for release in releases for window, state in ask(portal, release, records).items()}
     for release in releases:
         if losses := shrinkage(release, records, answers, consent):
             why = f"Held, not followed: {'; '.join(map(str, losses))}."
             return Plan("load", why, releases, answers=answers)
-    unsettled = outdated | {line.window for line in held}
+    read_anyway = outdated | {line.window for line in held}
     changed = {
         window
         for window, state in answers.items()
-        if window in unsettled or window not in records or records[window].fingerprint != state.digest
+        if window in read_anyway or window not in records or records[window].fingerprint != state.digest
     }
     reread = longest_ago(records, answers.keys() - changed, now)
     # What was mended under the release's old name may show in no fingerprint.
@@ -176,15 +176,15 @@ def published_again(plan: Plan, why: str | None) -> Plan:
     return replace(plan, action="load", why=f"{plan.why} But {why}.")
 
 
-def known_state(release: Release, known: KnownRelease | None) -> str:
+def known_state(release: Release, last: KnownRelease | None) -> str:
     """What became of this very release: settled, held, loading, or unknown."""
-    return known.state if known and known.identity == release.identity else "unknown"
+    return last.state if last and last.identity == release.identity else "unknown"
 
 
-def _a_day_ago(known: Mapping[str, KnownRelease | None], now: datetime) -> bool:
+def _a_day_ago(last_releases: Mapping[str, KnownRelease | None], now: datetime) -> bool:
     """Whether it is a day since we looked at what is held."""
-    seen = min(each.seen_at for each in known.values() if each and each.state == "held")
-    return seen <= f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    looked_at = min(each.seen_at for each in last_releases.values() if each and each.state == "held")
+    return looked_at <= f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def shrinkage(

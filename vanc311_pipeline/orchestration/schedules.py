@@ -135,10 +135,10 @@ def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str
     runs = instance.get_run_records(dg.RunsFilter(tags={SLOT_TAG: slot_name(slot)}), limit=1)
     if runs:
         return f"it launched run {runs[0].dagster_run.run_id[:8]}."
-    seen = instance.fetch_observations(portal_key(LIVE), limit=1).records
-    if not seen or seen[0].asset_observation is None:
+    observed = instance.fetch_observations(portal_key(LIVE), limit=1).records
+    if not observed or observed[0].asset_observation is None:
         return None
-    observation = {name: value.value for name, value in seen[0].asset_observation.metadata.items()}
+    observation = {name: value.value for name, value in observed[0].asset_observation.metadata.items()}
     if observation.get("decision") == "quota" and observation.get("until"):
         # Capped here, too: an observation of an older version may say anything.
         until = min(

@@ -58,7 +58,7 @@ def _partition(month: str) -> str:
 
 
 def is_planned(run: dg.DagsterRun) -> bool:
-    """Whether a run goes by a plan: one of `sync` does, unless it was told which months."""
+    """Whether a run goes by a plan: one of `sync` does, unless its months were named."""
     return PLAN_TAG in run.tags or (run.job_name == SYNC and not {PARTITION_TAG, RANGE_START_TAG} & run.tags.keys())
 
 
@@ -67,7 +67,7 @@ def release_name(release: Release) -> str:
 
 
 def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
-    """The plan that a run goes by; None if it was told what to do, or has no plan yet."""
+    """The plan that a run goes by; None of a manual run, and of one that has no plan yet."""
     if PLAN_TAG not in run.tags:
         return None
     with warehouse.read() as connection:

@@ -33,7 +33,7 @@ class Plan:
     stale: Mapping[Window, str] = field(default_factory=dict)
     """The windows to load, with the portal's fingerprint of each; empty if they are read although they were landed."""
     reread: frozenset[Window] = frozenset()
-    """Of these, the windows of the deep pass: their fingerprint has not moved."""
+    """Of these, the windows of the rolling refresh: their fingerprint has not moved."""
     answers: Mapping[Window, Fingerprint] = field(default_factory=dict)
     """What the portal says of each window of the datasets that were asked."""
     held: bool = False

@@ -233,11 +233,11 @@ class FailedTicks:
 
 def failed_ticks(instance: dg.DagsterInstance) -> Mapping[str, FailedTicks]:
     """By the name of the schedule or sensor, for each that was ever evaluated."""
-    found = {}
+    failures = {}
     for state in instance.all_instigator_state():
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=LOOKED_AT)
         ended = [tick for tick in ticks if tick.status.value != "STARTED"]
         failed = list(takewhile(lambda tick: tick.status.value == "FAILURE", ended))
         why = failed[0].error.message.strip() if failed and failed[0].error else ""
-        found[state.instigator_name] = FailedTicks(len(failed), why)
-    return found
+        failures[state.instigator_name] = FailedTicks(len(failed), why)
+    return failures

@@ -61,7 +61,7 @@ def _of_runs(instance: dg.DagsterInstance, registry: CollectorRegistry) -> None:
 def _of_data(warehouse: Warehouse, ship_url: str | None, registry: CollectorRegistry) -> None:
     with warehouse.read() as connection:
         months, held = ledger.months(connection), len(holds.held(connection))
-        known = ledger.last_release(connection, LIVE)
+        release = ledger.last_release(connection, LIVE)
         published = ledger.last_publication(connection)
     live = [record for window, record in months.items() if window.dataset == LIVE]
     rows = _gauge(
@@ -72,8 +72,8 @@ def _of_data(warehouse: Warehouse, ship_url: str | None, registry: CollectorRegi
         ["where"],
     )
     rows.labels("here").set(sum(record.rows_landed for record in live))
-    if known:
-        rows.labels("portal").set(known.records_count)
+    if release:
+        rows.labels("portal").set(release.records_count)
     _gauge(registry, "months_held", "Months, or whole datasets, that are not followed and wait for consent.", held)
     quarantined = sum(record.rows_quarantined for record in months.values())
     _gauge(registry, "rows_quarantined", "Rows that could not be keyed.", quarantined)

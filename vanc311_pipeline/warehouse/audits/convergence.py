@@ -45,29 +45,29 @@ def convergence(connection: sa.Connection, months: Months, planned: bool) -> Fin
         planned: the run was to load all that differs; else a month that was left alone may be behind,
             which is only said.
     """
-    there, ours = _portal_states(connection), _ledger_states(connection)
+    portal_states, stored_states = _portal_states(connection), _ledger_states(connection)
     records = ledger.months(connection)
-    problems, notes = _miscounted(connection, months, ours), list[str]()
+    problems, notes = _miscounted(connection, months, stored_states), list[str]()
     missing = []
-    for window in sorted(there.keys() | ours.keys()):
-        record, (theirs, release) = records.get(window), there.get(window, (NOTHING, None))
-        mine = ours.get(window, NOTHING)
-        known = ledger.last_release(connection, window.dataset)
-        if theirs == mine or release is None or (known and known.state == "held"):
+    for window in sorted(portal_states.keys() | stored_states.keys()):
+        record, (portal_state, release) = records.get(window), portal_states.get(window, (NOTHING, None))
+        stored_state = stored_states.get(window, NOTHING)
+        last_release = ledger.last_release(connection, window.dataset)
+        if portal_state == stored_state or release is None or (last_release and last_release.state == "held"):
             continue
-        whole = planned or bool(known and known.state == "settled")
+        whole = planned or bool(last_release and last_release.state == "settled")
         if record is None and not whole:
             missing.append(window.month)
             continue
         current = bool(record and record.data_processed == release) or bool(
-            whole and known and known.data_processed == release
+            whole and last_release and last_release.data_processed == release
         )
         # A last change that is no instant can't be compared: then only the counts can agree.
         unreadable = bool(record and (record.rows_quarantined or record.unusable_fields)) and (
-            theirs.rows,
-            theirs.closed,
-        ) == (mine.rows, mine.closed)
-        difference = f"{window.dataset} {window.month}: the portal has {theirs} (release of {release}); here are {mine}"
+            portal_state.rows,
+            portal_state.closed,
+        ) == (stored_state.rows, stored_state.closed)
+        difference = f"{window.dataset} {window.month}: the portal has {portal_state} (release of {release}); here are {stored_state}"
         if current and not unreadable:
             problems.append(f"{difference}. {_advice(window.month)}")
         else:
@@ -79,8 +79,8 @@ def convergence(connection: sa.Connection, months: Months, planned: bool) -> Fin
     return Finding(
         problems,
         notes,
-        {"months compared": len(there), "portal rows": sum(state.rows for state, _ in there.values())},
-        _table({window: (state, ours.get(window, NOTHING)) for window, (state, _) in there.items()}),
+        {"months compared": len(portal_states), "portal rows": sum(state.rows for state, _ in portal_states.values())},
+        _table({window: (state, stored_states.get(window, NOTHING)) for window, (state, _) in portal_states.items()}),
     )
 
 
@@ -101,11 +101,11 @@ def _ledger_states(connection: sa.Connection) -> dict[Window, State]:
     return {Window(row[0], row[1]): State(*row[2:]) for row in connection.execute(sa.select(*columns))}
 
 
-def _miscounted(connection: sa.Connection, months: Months, ours: Mapping[Window, State]) -> list[str]:
+def _miscounted(connection: sa.Connection, months: Months, stored_states: Mapping[Window, State]) -> list[str]:
     """Months whose stored rows, counted anew, are not what the ledger says of them."""
     problems = []
     for month in months_of(connection, months):
-        states = [state for window, state in ours.items() if window.month == month]
+        states = [state for window, state in stored_states.items() if window.month == month]
         counted = _count(connection, month)
         if (sum(state.rows for state in states), sum(state.closed for state in states)) != (
             counted.rows,
@@ -146,7 +146,7 @@ def _count(connection: sa.Connection, month: str) -> State:
 def _table(states: Mapping[Window, tuple[State, State]]) -> list[dict[str, int | str]]:
     """The months that differ, and after them the newest ones."""
     newest = sorted(states, key=lambda window: (window.month, window.dataset), reverse=True)
-    in_step = {window: theirs == mine for window, (theirs, mine) in states.items()}
+    in_step = {window: portal_state == stored_state for window, (portal_state, stored_state) in states.items()}
     differing = [window for window in newest if not in_step[window]]
     return [
         {

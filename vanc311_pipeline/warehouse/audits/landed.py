@@ -28,11 +28,11 @@ def raw_counts(raw_dir: Path, months: Months) -> Finding:
     problems, files, rows = [], 0, 0
     for window in _landed(raw_dir, months):
         path = landed_path(raw_dir, window)
-        about, found = describe_landed(path), pq.read_metadata(path).num_rows
-        files, rows = files + 1, rows + found
-        if about and not found == about.rows == about.total_count_before == about.total_count_after:
+        about, rows_found = describe_landed(path), pq.read_metadata(path).num_rows
+        files, rows = files + 1, rows + rows_found
+        if about and not rows_found == about.rows == about.total_count_before == about.total_count_after:
             problems.append(
-                f"{window.dataset} {window.month}: the file has {found:,} rows, the portal counted "
+                f"{window.dataset} {window.month}: the file has {rows_found:,} rows, the portal counted "
                 f"{about.total_count_before:,} before and {about.total_count_after:,} after"
             )
     return Finding(problems, counts={"files": files, "rows": rows})
@@ -42,11 +42,11 @@ def raw_counts(raw_dir: Path, months: Months) -> Finding:
 def raw_fields(raw_dir: Path, months: Months) -> Finding:
     """The portal serves the fields that we know, in the order that we know (warns)."""
     notes = set()
-    known = [*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS]
+    fields_known = [*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS]
     for window in _landed(raw_dir, months):
         about = describe_landed(landed_path(raw_dir, window))
         columns = about.columns if about else []
-        notes |= {f"{window.dataset} has the new field {name}" for name in columns if name not in known}
+        notes |= {f"{window.dataset} has the new field {name}" for name in columns if name not in fields_known}
         if [name for name in columns if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
             notes.add(f"{window.dataset} serves its fields in another order")
     return Finding(notes=sorted(notes))
@@ -57,15 +57,15 @@ def portal_size(connection: sa.Connection) -> Finding:
     """The portal did not lose more than 25 rows and 2 % of those that we hold."""
     problems, counts = [], {}
     for dataset in (LIVE, ARCHIVE):
-        known, rows = ledger.last_release(connection, dataset), ledger.rows_landed(connection, dataset)
-        if known is None:
+        last_release, rows = ledger.last_release(connection, dataset), ledger.rows_landed(connection, dataset)
+        if last_release is None:
             continue
-        counts[f"{dataset} rows"] = known.records_count
-        if known.state == "held" and shrank(known.records_count, rows):
+        counts[f"{dataset} rows"] = last_release.records_count
+        if last_release.state == "held" and shrank(last_release.records_count, rows):
             lines = [line for line in holds.held(connection) if line.dataset == dataset]
             months = "".join(f"; {line}" for line in lines if line.month != holds.WHOLE)
             problems.append(
-                f"{dataset}: rows {rows:,} → {known.records_count:,}{months} ({known.data_processed}). Nothing was taken over. "
+                f"{dataset}: rows {rows:,} → {last_release.records_count:,}{months} ({last_release.data_processed}). Nothing was taken over. "
                 f"{holds.advice(lines)}"
             )
     return Finding(problems, counts=counts)

@@ -22,11 +22,11 @@ def published_whole(connection: sa.Connection, published_path: Path) -> Finding:
     last, digest = ledger.last_publication(connection), file_digest(published_path)
     if last is None:
         return Finding([f"{published_path} exists, but no publication is on record"])
-    found: dict[str, int | float | str] = {"bytes": published_path.stat().st_size, "sha256": digest}
+    figures: dict[str, int | float | str] = {"bytes": published_path.stat().st_size, "sha256": digest}
     if ledger.was_published(connection, digest):  # and a file is checked before its digest is put on record
-        return Finding(counts=found)
+        return Finding(counts=figures)
     changed = f"{published_path} is not the file that was published at {last.published_at}, nor any before it"
-    return Finding([changed, *damage(published_path)], counts=found | {"sha256 of the last publication": last.sha256})
+    return Finding([changed, *damage(published_path)], counts=figures | {"sha256 of the last publication": last.sha256})
 
 
 @audit("published_database", "published_file_equals_warehouse")
@@ -48,6 +48,8 @@ def shipped_equal(connection: sa.Connection, object_store: ObjectStore) -> Findi
     last = ledger.last_publication(connection)
     if last is None:
         return Finding(counts={"object store": target})
-    found = {"object store": target, "published": last.sha256, "shipped": shipped.sha256 if shipped else "nothing"}
+    figures = {"object store": target, "published": last.sha256, "shipped": shipped.sha256 if shipped else "nothing"}
     same = shipped is not None and (shipped.sha256, shipped.size) == (last.sha256, last.bytes)
-    return Finding([] if same else [f"{target} serves {found['shipped']}, published was {last.sha256}"], counts=found)
+    return Finding(
+        [] if same else [f"{target} serves {figures['shipped']}, published was {last.sha256}"], counts=figures
+    )

@@ -87,8 +87,8 @@ def request_rows(connection: sa.Connection, columns: list[str], month: str, wher
 def requests_of(connection: sa.Connection, columns: list[str], month: str, where: str = "true") -> pd.DataFrame:
     kinds = {name: "float64" if isinstance(service_requests.c[name].type, sa.REAL) else None for name in columns}
     rows = zip(*request_rows(connection, columns, month, where), strict=True)
-    found = dict(zip(columns, rows, strict=False))
-    return pd.DataFrame({name: pd.Series(found.get(name, ()), dtype=kind) for name, kind in kinds.items()})
+    by_column = dict(zip(columns, rows, strict=False))
+    return pd.DataFrame({name: pd.Series(by_column.get(name, ()), dtype=kind) for name, kind in kinds.items()})
 
 
 def count_each(
@@ -106,17 +106,17 @@ def count_each(
 
 def noted(connection: sa.Connection, months: Months, tests: dict[str, str], **values: str) -> Finding:
     """Whatever meets a condition is odd in the city's own data."""
-    found = count_each(connection, tests, months, **values)
-    met = {what: tests[what] for what, rows in found if rows}
-    notes = [f"{rows:,} requests: {what}" for what, rows in found if rows]
-    return Finding(notes=notes, counts=dict(found), offending=examples(connection, met, months, **values))
+    counted = count_each(connection, tests, months, **values)
+    met = {what: tests[what] for what, rows in counted if rows}
+    notes = [f"{rows:,} requests: {what}" for what, rows in counted if rows]
+    return Finding(notes=notes, counts=dict(counted), offending=examples(connection, met, months, **values))
 
 
 def forbidden(connection: sa.Connection, months: Months, tests: dict[str, str]) -> Finding:
     """Whatever meets a condition is wrong."""
-    found = count_each(connection, tests, months)
-    met = {what: tests[what] for what, rows in found if rows}
-    problems = [f"{rows:,} rows: {what}" for what, rows in found if rows]
+    counted = count_each(connection, tests, months)
+    met = {what: tests[what] for what, rows in counted if rows}
+    problems = [f"{rows:,} rows: {what}" for what, rows in counted if rows]
     return Finding(problems, offending=examples(connection, met, months))
 
 
@@ -151,8 +151,8 @@ def sizes(connection: sa.Connection, *tables: sa.Table) -> dict[str, int]:
 
 def none_where(connection: sa.Connection, law: str, where: str) -> list[str]:
     """A problem if a table has rows that break a law; `where` is what follows FROM."""
-    found = count(connection, f"SELECT count(*) FROM {where}")
-    if not found:
+    counted = count(connection, f"SELECT count(*) FROM {where}")
+    if not counted:
         return []
     first = connection.execute(sa.text(f"SELECT * FROM {where} LIMIT 1")).one()._asdict()
-    return [f"{law}: fails in {found:,} rows, such as {in_words(dict(list(first.items())[:_KEYS_SHOWN]))}"]
+    return [f"{law}: fails in {counted:,} rows, such as {in_words(dict(list(first.items())[:_KEYS_SHOWN]))}"]

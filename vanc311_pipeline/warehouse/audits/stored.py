@@ -44,14 +44,14 @@ def accounting(connection: sa.Connection, raw_dir: Path, months: Months) -> Find
     for month in sorted({window.month for window in records} | stored.keys() | quarantined.keys()):
         if months is not None and month not in months:
             continue
-        mine = {window: record for window, record in records.items() if window.month == month}
-        landed = sum(record.rows_landed for record in mine.values())
+        of_month = {window: record for window, record in records.items() if window.month == month}
+        landed = sum(record.rows_landed for record in of_month.values())
         if landed != stored.get(month, 0) + quarantined.get(month, 0):
             problems.append(
                 f"{month}: {landed:,} rows landed, but {stored.get(month, 0):,} are stored and "
                 f"{quarantined.get(month, 0):,} quarantined"
             )
-        for window, record in mine.items():
+        for window, record in of_month.items():
             about = describe_landed(landed_path(raw_dir, window))
             if about and about.body_sha256 == record.landed_sha256 and about.rows != record.rows_landed:
                 problems.append(
@@ -67,12 +67,12 @@ def portal_total(connection: sa.Connection, planned: bool) -> Finding:
     Args:
         planned: the run was to load all that differs; else a part may be missing, which is only said.
     """
-    known = ledger.last_release(connection, LIVE)
+    release = ledger.last_release(connection, LIVE)
     landed = sum(record.rows_landed for window, record in ledger.months(connection).items() if window.dataset == LIVE)
-    if known is None or landed == known.records_count:
+    if release is None or landed == release.records_count:
         return Finding(counts={"landed": landed})
-    message = f"{landed:,} rows of {LIVE} are landed; the portal's release of {known.data_processed} says {known.records_count:,}"
-    if planned or known.state == "settled":
+    message = f"{landed:,} rows of {LIVE} are landed; the portal's release of {release.data_processed} says {release.records_count:,}"
+    if planned or release.state == "settled":
         return Finding([f"{message}. The portal contradicts itself or moved; run `vanc311 sync` again."])
     return Finding(
         notes=[f"{message}. Only a part was asked for; `vanc311 sync` loads the rest."], counts={"landed": landed}
@@ -304,8 +304,8 @@ def all_areas(connection: sa.Connection) -> Finding:
     inside = areas_of_points(connection, centres["longitude"].to_numpy(), centres["latitude"].to_numpy())
     problems = [] if len(names) == 22 else [f"{len(names)} areas are stored, not 22"]
     problems += [
-        f"the centre of {name} lies in {found or 'no area'}"
-        for name, found in zip(centres["local_area"], inside, strict=True)
-        if name != found
+        f"the centre of {name} lies in {area_found or 'no area'}"
+        for name, area_found in zip(centres["local_area"], inside, strict=True)
+        if name != area_found
     ]
     return Finding(problems, counts={"areas": len(names)})
