@@ -38,7 +38,7 @@ def portal(city):
 
 @pytest.fixture
 def settings(portal, tmp_path) -> Settings:
-    return Settings(data_dir=tmp_path, portal_url=portal.url, retry_wait_seconds=0.0)
+    return Settings(data_dir=tmp_path, portal_url=portal.url, retry_wait_seconds=0.001)
 
 
 def sync(settings: Settings, **how) -> dict:
