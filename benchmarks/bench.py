@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks import markdown
 from vanc311_pipeline.settings import Settings
 
 RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 3.0, 700, 10.0, 15.0
@@ -146,13 +147,13 @@ def say(line: Line) -> Line:
 
 def table(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table."""
-    text = ["| what | seconds | processor seconds | rows/s | peak memory |", "|---|---:|---:|---:|---:|"]
+    rows = []
     for line in lines:
         rate = f"{line.rows / line.seconds:,.0f}" if line.rows else ""
         peak = f"{line.peak_mb:,.0f} MB" if line.peak_mb else ""
         cpu = f"{line.cpu_seconds:,.1f}" if line.cpu_seconds else ""
-        text.append(f"| {line.what} | {line.seconds:,.1f} | {cpu} | {rate} | {peak} |")
-    return "\n".join(text)
+        rows.append((line.what, f"{line.seconds:,.1f}", cpu, rate, peak))
+    return markdown.table(("what", "seconds", "processor seconds", "rows/s", "peak memory"), rows)
 
 
 def with_store_alone(lines: Sequence[Line]) -> list[Line]:

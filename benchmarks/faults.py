@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks import markdown
 from benchmarks.grow import grow
 from benchmarks.rig import (
     OPENED,
@@ -611,17 +612,13 @@ def scenarios(kill_count: int, every: int, rounds: int) -> dict[str, Callable[[R
 
 def table(tallies: Sequence[Tally], seconds: Sequence[float]) -> str:
     """The tallies as a Markdown table."""
-    text = [
-        "| scenario | rounds | what happened | syncs to converge | seconds | failures |",
-        "|---|---:|---|---:|---:|---:|",
-    ]
+    rows = []
     for tally, took in zip(tallies, seconds, strict=True):
         happened = ", ".join(f"{times} {what}" for what, times in sorted(tally.figures.items()))
-        each = "1" if tally.convergences else ""
-        text.append(
-            f"| {tally.scenario} | {tally.rounds} | {happened} | {each} ({tally.convergences} times) | {took:,.0f} | {len(tally.problems)} |"
-        )
-    return "\n".join(text)
+        each = f"{'1' if tally.convergences else ''} ({tally.convergences} times)"
+        rows.append((tally.scenario, tally.rounds, happened, each, f"{took:,.0f}", len(tally.problems)))
+    head = ("scenario", "rounds", "what happened", "syncs to converge", "seconds", "failures")
+    return markdown.table(head, rows, words=(0, 2))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from benchmarks import markdown
 from benchmarks.bench import RELEASED, RELEASED_LATER, stage, stand_in, sync
 
 ARCHIVE_ROWS = 2_083_091
@@ -117,9 +118,8 @@ def table(results: Sequence[Result]) -> str:
         "- landing, storing, checking the month, s": [f"{each.month_seconds:.1f}" for each in results],
         "- summing up, publishing, checking the file, s": [f"{each.whole_seconds:.1f}" for each in results],
     }
-    head = f"| | {' | '.join(each.size.name for each in results)} |"
-    body = [f"| {what} | {' | '.join(cells)} |" for what, cells in lines.items()]
-    return "\n".join([head, f"|---|{'---:|' * len(results)}", *body])
+    head = ("", *(each.size.name for each in results))
+    return markdown.table(head, ((what, *cells) for what, cells in lines.items()))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._daemon.freshness import FreshnessDaemon
 
+from benchmarks import markdown
 from benchmarks.city_days import ORDINARY
 from benchmarks.week import before_first_day, say
 from vanc311_pipeline.orchestration.operations.pruning import delete_runs_before
@@ -76,21 +77,18 @@ def _table(connection: sqlite3.Connection, name: str, where: str = "") -> Size:
 
 def table(before: Sizes, after: Sizes, pruned: Sizes, days: int) -> str:
     """What a year adds, as a Markdown table; what adds nothing is left out."""
-    lines = ["| | rows a year | MB a year | of these after pruning: rows | MB |", "|---|---:|---:|---:|---:|"]
-    growth = {
-        name: (after[name].a_year(before[name], days), pruned[name].a_year(before[name], days))
-        for name in sorted(after)
-    }
-    growth = {name: (whole, left) for name, (whole, left) in growth.items() if whole.rows or left.rows}
-    growth["**together**"] = (
-        Size(sum(whole.rows for whole, _ in growth.values()), sum(whole.size for whole, _ in growth.values())),
-        Size(sum(left.rows for _, left in growth.values()), sum(left.size for _, left in growth.values())),
+    growth = {name: [sizes[name].a_year(before[name], days) for sizes in (after, pruned)] for name in sorted(after)}
+    growth = {name: each for name, each in growth.items() if any(size.rows for size in each)}
+    growth["**together**"] = [
+        Size(sum(size.rows for size in column), sum(size.size for size in column))
+        for column in zip(*growth.values(), strict=True)
+    ]
+    head = ("", "rows a year", "MB a year", "of these after pruning: rows", "MB")
+    rows = (
+        (name, *(text for size in each for text in (f"{size.rows:,.0f}", f"{size.size / 1e6:,.1f}")))
+        for name, each in growth.items()
     )
-    for name, (whole, left) in growth.items():
-        lines.append(
-            f"| {name} | {whole.rows:,.0f} | {whole.size / 1e6:,.1f} | {left.rows:,.0f} | {left.size / 1e6:,.1f} |"
-        )
-    return "\n".join(lines)
+    return markdown.table(head, rows)
 
 
 def live(folder: Path, rows: int, days: int, seed: int) -> str:

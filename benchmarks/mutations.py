@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,9 @@ LIBRARIES = (
     "uvicorn",
     "requests",
 )
+# Plugins of pytest are loaded before it begins; that isn't the code's fault.
+WARNINGS = "filterwarnings=error\nignore::pytest.PytestAssertRewriteWarning\nignore:Parameter `backfill_policy`"
+OPTIONS = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-o", WARNINGS]
 KINDS = (
     "Comparison",
     "BinaryOperator",
@@ -176,19 +180,12 @@ def tested(file: str, source: str | None, folder: Path, number: int, limit: floa
                 sys.meta_path.insert(0, Planted(file, source))
             import pytest
 
-            options = [
-                "-q",
-                "-x",
-                "-n",
-                "0",
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                "no:randomly",
-                f"--basetemp={folder}/t{number}",
-            ]
-            code = int(pytest.main([*options, *COVERED[file]]))
+            code = int(pytest.main([*OPTIONS, f"--basetemp={folder}/t{number}", *COVERED[file]]))
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
     ends = time.monotonic() + limit
     while time.monotonic() < ends:

@@ -12,6 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from benchmarks import markdown
 from benchmarks.bench import RELEASED, Line, compare, say, stage, stand_in
 from benchmarks.postgres import running_postgres
 
@@ -33,13 +34,11 @@ def run(rows: int, folder: Path) -> tuple[dict[str, list[Line]], str]:
 
 def table(lines: dict[str, list[Line]]) -> str:
     """Seconds of each stage in either store, as a Markdown table."""
-    text = ["| what | SQLite, s | PostgreSQL, s | ratio | peak memory |", "|---|---:|---:|---:|---:|"]
+    rows = []
     for one, other in zip(lines["SQLite"], lines["PostgreSQL"], strict=True):
-        peaks = f"{one.peak_mb or 0:,.0f}, {other.peak_mb or 0:,.0f} MB"
-        text.append(
-            f"| {one.what} | {one.seconds:,.1f} | {other.seconds:,.1f} | {other.seconds / one.seconds:.1f} | {peaks} |"
-        )
-    return "\n".join(text)
+        seconds = (f"{one.seconds:,.1f}", f"{other.seconds:,.1f}", f"{other.seconds / one.seconds:.1f}")
+        rows.append((one.what, *seconds, f"{one.peak_mb or 0:,.0f}, {other.peak_mb or 0:,.0f} MB"))
+    return markdown.table(("what", "SQLite, s", "PostgreSQL, s", "ratio", "peak memory"), rows)
 
 
 def main(arguments: list[str] | None = None) -> None:

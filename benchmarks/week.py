@@ -22,6 +22,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from benchmarks import markdown
 from benchmarks.city_days import RELEASE_TIME, WEEK, City, Day
 from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
 from benchmarks.compare import differences
@@ -219,11 +220,11 @@ def agreement(chronicle: Chronicle) -> str:
     return "rows equal" if chronicle.compared else "file untouched"
 
 
-def line(chronicle: Chronicle) -> str:
+def line(chronicle: Chronicle) -> tuple[str, ...]:
     """A day as a line of the table."""
     stale = sum(len(beat.run.stale) for beat in chronicle.runs if beat.run)
     seconds = sum(beat.run.seconds for beat in chronicle.runs if beat.run)
-    cells = (
+    return (
         f"{chronicle.date:%a %d %b}",
         chronicle.day.name,
         decision(chronicle),
@@ -232,13 +233,20 @@ def line(chronicle: Chronicle) -> str:
         f"{seconds:,.0f}",
         agreement(chronicle),
     )
-    return f"| {' | '.join(cells)} |"
 
 
 def table(chronicles: Sequence[Chronicle]) -> str:
     """All days as a Markdown table."""
-    head = "| day | release | decision (months) | stale months | requests: ticks + runs | seconds of runs | published |"
-    return "\n".join([head, "|---|---|---|---:|---|---:|---|", *(line(chronicle) for chronicle in chronicles)])
+    head = (
+        "day",
+        "release",
+        "decision (months)",
+        "stale months",
+        "requests: ticks + runs",
+        "seconds of runs",
+        "published",
+    )
+    return markdown.table(head, map(line, chronicles), words=(0, 1, 2, 4, 6))
 
 
 def totals(chronicles: Sequence[Chronicle], seconds: float) -> list[str]:
@@ -292,7 +300,7 @@ def run_week(folder: Path, rows: int, days: int, seed: int, first: date) -> list
     with before_first_day(folder, rows, seed, began) as (_, live):
         for number in range(days):
             chronicles.append(live(WEEK[number % len(WEEK)], began + timedelta(days=number)))
-            say(line(chronicles[-1]))
+            say(" · ".join(line(chronicles[-1])))
     return chronicles
 
 

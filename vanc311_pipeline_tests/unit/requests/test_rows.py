@@ -80,6 +80,7 @@ def test_a_month_without_rows_gives_none(rows_of):
 
 def test_a_quarantined_rows_id_is_the_digest_of_dataset_month_row_and_occurrence(rows_of):
     made = rows_of({"department": None}, {"department": None})
+    assert len(made.quarantined) == 2
     for number, row in enumerate(made.quarantined):
         raw = row[-1]
         key = f"{LIVE}\x1f2025-08\x1f{raw}\x1f{number}"
