@@ -36,8 +36,17 @@ def integer(name: str, meaning: str, unit: str = "rows", **options: bool) -> Col
     return column(name, sa.INTEGER, meaning, unit, **options)
 
 
+def requests(name: str, meaning: str, nullable: bool = False) -> Column:
+    """A number of requests."""
+    return column(name, sa.INTEGER, meaning, "requests", nullable=nullable)
+
+
 def real(name: str, meaning: str, unit: str, **options: bool) -> Column:
     return column(name, sa.REAL, meaning, unit, **options)
+
+
+def as_of() -> Column:
+    return text("as_of", "the last whole local day in the portal's release", "Vancouver date")
 
 
 def table(name: str, meaning: str, *parts: sa.schema.SchemaItem) -> sa.Table:

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import Column, integer, made_from, metric, real, table, text
+from vanc311_pipeline.schema.columns import Column, as_of, integer, made_from, metric, real, requests, table, text
 from vanc311_pipeline.schema.requests import service_requests
 
 
@@ -11,28 +11,23 @@ def _counts() -> list[Column]:
     return [
         metric("volume", sa.INTEGER, nullable=False),
         metric("open_requests", sa.INTEGER, nullable=False),
-        integer("n_ttr", "requests behind avg_ttr: closed, with a usable date, not negative", "requests"),
-        integer("n_ttu", "requests behind avg_ttu: changed after opening", "requests"),
-        integer("closed", "requests with status Close", "requests"),
-        integer("status_unknown", "requests whose status is neither Open nor Close", "requests"),
+        requests("n_ttr", "requests behind avg_ttr: closed, with a usable date, not negative"),
+        requests("n_ttu", "requests behind avg_ttu: changed after opening"),
+        requests("closed", "requests with status Close"),
+        requests("status_unknown", "requests whose status is neither Open nor Close"),
         integer("sum_days_to_close", "sum behind avg_ttr", "days"),
         integer("sum_seconds_to_update", "sum behind avg_ttu", "seconds"),
-        integer("n_negative", "closed requests whose close date lies before their opening; in no avg_ttr", "requests"),
-        integer(
+        requests("n_negative", "closed requests whose close date lies before their opening; in no avg_ttr"),
+        requests(
             "n_closed_without_date",
             "closed requests without a close date, or with one after the release's day; in no avg_ttr",
-            "requests",
         ),
-        integer("n_never_updated", "requests whose last change is their opening; in no avg_ttu", "requests"),
-        integer("n_update_negative", "requests whose last change lies before their opening; in no avg_ttu", "requests"),
-        integer(
-            "n_update_missing",
-            "requests without a last change, or with one after the release's day; in no avg_ttu",
-            "requests",
+        requests("n_never_updated", "requests whose last change is their opening; in no avg_ttu"),
+        requests("n_update_negative", "requests whose last change lies before their opening; in no avg_ttu"),
+        requests(
+            "n_update_missing", "requests without a last change, or with one after the release's day; in no avg_ttu"
         ),
-        integer(
-            "n_static_open", "open requests opened before 2022-08-17, which the portal no longer refreshes", "requests"
-        ),
+        requests("n_static_open", "open requests opened before 2022-08-17, which the portal no longer refreshes"),
     ]
 
 
@@ -44,9 +39,8 @@ def _measures() -> list[Column]:
     columns = {column.name: column for column in _counts()}
     columns |= {name: metric(name) for name in ("avg_ttr", "avg_ttu")}
     headline = ["volume", "open_requests", "avg_ttr", "n_ttr", "avg_ttu", "n_ttu"]
-    as_of = text("as_of", "the last whole local day in the portal's release", "Vancouver date")
     behind = [name for name in columns if name not in headline]
-    return [*(columns[name] for name in [*headline, *behind]), as_of]
+    return [*(columns[name] for name in [*headline, *behind]), as_of()]
 
 
 _SCOPE = "all = every request; located = those with a local area"
@@ -97,8 +91,8 @@ metric_aggregates = table(
     text("issue_type", "the issue type, where the level has one", nullable=True),
     text("metric", "avg_ttr, avg_ttu, volume or open_requests"),
     real("value", "the number; null if n = 0 and the metric is an average", "days, or requests", nullable=True),
-    integer("n", "requests behind the value: those averaged, or for a count those counted over", "requests"),
-    text("as_of", "the last whole local day in the portal's release", "Vancouver date"),
+    requests("n", "requests behind the value: those averaged, or for a count those counted over"),
+    as_of(),
 )
 
 for _wide in (metrics_citywide, metrics_by_neighbourhood, metrics_by_issue, metrics_hyper_local, metrics_unlocated):

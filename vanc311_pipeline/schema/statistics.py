@@ -7,35 +7,37 @@ Every table with a `level` says which groups a row is about: citywide, neighbour
 import sqlalchemy as sa
 
 from vanc311_pipeline.registry import STATES_MEANING
-from vanc311_pipeline.schema.columns import Column, integer, made_from, metric, real, table, text
+from vanc311_pipeline.schema.columns import Column, as_of, integer, made_from, metric, real, requests, table, text
 from vanc311_pipeline.schema.requests import PORTAL_FIELDS, service_requests
 
-SHARE, DAYS, REQUESTS = "share", "days", "requests"
+SHARE, DAYS = "share", "days"
 PERIOD_NOTE = "when they were opened: all, last_12_months, or a year; see table periods"
 YES_NO = "yes or no"
 
 
-def _group(
-    scopes: str = "all = every request; located = those with a local area; unlocated = those without",
-) -> list[Column]:
-    """Whom a row is about."""
-    return [
+def _by_group(name: str, meaning: str, *columns: Column) -> sa.Table:
+    """A table that says of each row whom it is about."""
+    return table(
+        name,
+        meaning,
         text("level", "citywide, neighbourhood, issue, hyper_local, department or unlocated"),
-        text("scope", scopes),
+        text("scope", "all = every request; located = those with a local area; unlocated = those without"),
         text("local_area", "the area, where the level has one", nullable=True),
         text("issue_type", "the issue type, where the level has one", nullable=True),
         text("department", "the city department, where the level has one", nullable=True),
-    ]
+        *columns,
+        as_of(),
+    )
 
 
-def _as_of() -> Column:
-    return text("as_of", "the last whole local day in the portal's release", "Vancouver date")
+def _estimate(name: str, meaning: str, unit: str) -> Column:
+    return real(name, meaning, unit, nullable=True)
 
 
 def _limits(name: str, of: str, unit: str) -> list[Column]:
     return [
-        real(f"{name}_low", f"lower 95 % limit of {of}", unit, nullable=True),
-        real(f"{name}_high", f"upper 95 % limit of {of}", unit, nullable=True),
+        _estimate(f"{name}_low", f"lower 95 % limit of {of}", unit),
+        _estimate(f"{name}_high", f"upper 95 % limit of {of}", unit),
     ]
 
 
@@ -50,21 +52,23 @@ def _quantile(name: str) -> list[Column]:
     ]
 
 
+def _further(quantile: str) -> list[Column]:
+    name = f"further_{quantile}"
+    state = text(f"{name}_state", f"of {name}: {STATES_MEANING}; too_few if followed < 30")
+    return [metric(name, sa.INTEGER), state]
+
+
 def _timed() -> list[Column]:
     """The requests behind a curve, and those that it could not use; volume is their sum."""
     return [
-        integer("volume", "requests opened in the period", REQUESTS),
-        integer("n", "requests behind the curve: at risk on day 0; closed + still_open", REQUESTS),
-        integer("closed", "of these, closed by as_of", REQUESTS),
-        integer("still_open", "of these, not closed by as_of: followed until as_of", REQUESTS),
-        integer("n_static", "not used: opened before 2022-08-17, no longer refreshed by the portal", REQUESTS),
-        integer("n_after_as_of", "not used: opened after as_of, on a day that is not complete", REQUESTS),
-        integer("n_negative", "not used: closed before they were opened", REQUESTS),
-        integer(
-            "n_closed_without_date",
-            "not used: closed without a close date, or with one after the release's day",
-            REQUESTS,
-        ),
+        requests("volume", "requests opened in the period"),
+        requests("n", "requests behind the curve: at risk on day 0; closed + still_open"),
+        requests("closed", "of these, closed by as_of"),
+        requests("still_open", "of these, not closed by as_of: followed until as_of"),
+        requests("n_static", "not used: opened before 2022-08-17, no longer refreshed by the portal"),
+        requests("n_after_as_of", "not used: opened after as_of, on a day that is not complete"),
+        requests("n_negative", "not used: closed before they were opened"),
+        requests("n_closed_without_date", "not used: closed without a close date, or with one after the release's day"),
     ]
 
 
@@ -74,13 +78,12 @@ periods = table(
     text("period", "all, last_12_months, or a year", primary_key=True),
     text("opened_from", "first day of opening in it that the record covers", "Vancouver date"),
     text("opened_to", "last day of opening in it that the record covers", "Vancouver date"),
-    _as_of(),
+    as_of(),
 )
 
-time_to_close = table(
+time_to_close = _by_group(
     "time_to_close",
     "How long it takes until a request is closed, counting those still open (Kaplan–Meier). Quote last_12_months.",
-    *_group(),
     text("period", PERIOD_NOTE),
     *_timed(),
     integer("followed_days", "the longest that anybody was followed; null if n = 0", DAYS, nullable=True),
@@ -91,37 +94,29 @@ time_to_close = table(
     metric("mean_within_90"),
     metric("mean_closed_only"),
     metric("median_closed_only", sa.INTEGER),
-    _as_of(),
 )
 
-time_to_close_curves = table(
+time_to_close_curves = _by_group(
     "time_to_close_curves",
     "The curves behind time_to_close on chosen days, where n ≥ 30. Of hyper_local groups for last_12_months only.",
-    *_group(),
     text("period", PERIOD_NOTE),
     integer("day", "days after opening; 0 is the day of opening", DAYS),
-    integer("at_risk", "requests followed for at least so many days", REQUESTS),
-    integer("closed_by", "requests closed by then", REQUESTS),
+    requests("at_risk", "requests followed for at least so many days"),
+    requests("closed_by", "requests closed by then"),
     metric("open_share", nullable=False),
     *_limits("open_share", "open_share", SHARE),
-    _as_of(),
 )
 
-waiting_times = table(
+waiting_times = _by_group(
     "waiting_times",
     "If a request has waited so long already, how much longer? By issue type, and by area and issue type for last_12_months.",
-    *_group(),
     text("period", PERIOD_NOTE),
     integer("waited_days", "days that the request has waited: open at the end of this day after opening", DAYS),
-    integer("followed", "requests that were followed beyond this day, still open at its end", REQUESTS),
+    requests("followed", "requests that were followed beyond this day, still open at its end"),
     metric("open_share", nullable=False),
-    metric("further_median", sa.INTEGER),
-    text("further_median_state", f"of further_median: {STATES_MEANING}; too_few if followed < 30"),
-    metric("further_p75", sa.INTEGER),
-    text("further_p75_state", f"of further_p75: {STATES_MEANING}; too_few if followed < 30"),
-    metric("further_p90", sa.INTEGER),
-    text("further_p90_state", f"of further_p90: {STATES_MEANING}; too_few if followed < 30"),
-    _as_of(),
+    *_further("median"),
+    *_further("p75"),
+    *_further("p90"),
 )
 
 open_request_standing = table(
@@ -130,41 +125,39 @@ open_request_standing = table(
     text("request_id", "the open request", "hex", primary_key=True),
     integer("days_open", "as_of - opened_on", DAYS),
     text("period", "whom it is compared with: last_12_months, or all if fewer than 30 were followed so long in them"),
-    integer("n", "requests of its issue type opened in the period", REQUESTS),
-    integer("followed", "of these, followed beyond days_open and still open at its end", REQUESTS),
+    requests("n", "requests of its issue type opened in the period"),
+    requests("followed", "of these, followed beyond days_open and still open at its end"),
     metric("closed_sooner_share"),
     metric("further_median", sa.INTEGER),
     text("state", f"of further_median: {STATES_MEANING}; too_few if followed < 30"),
-    _as_of(),
+    as_of(),
 )
 
 
 def _within(days: int) -> list[Column]:
     return [
-        integer(f"n_{days}", f"requests of the month that are at least {days} days old", REQUESTS),
-        integer(f"within_{days}", f"of these, closed within {days} days", REQUESTS),
+        requests(f"n_{days}", f"requests of the month that are at least {days} days old"),
+        requests(f"within_{days}", f"of these, closed within {days} days"),
         metric(f"share_{days}"),
         *_limits(f"share_{days}", f"share_{days}", SHARE),
         text(f"share_{days}_state", f"of share_{days}: {STATES_MEANING}"),
     ]
 
 
-monthly_series = table(
+monthly_series = _by_group(
     "monthly_series",
     "Month by month: opened, closed, open at its end, and how fast those opened in it were closed. Every month of the record "
     "for each group; of hyper_local groups only months with a request.",
-    *_group(),
     text("month", "the month", "Vancouver month"),
     metric("opened", sa.INTEGER, nullable=False),
     metric("closed_in", sa.INTEGER, nullable=False),
-    integer(
+    requests(
         "open_at_end",
         "requests open at the month's end, or at as_of in the last one, as today's record shows it; null in a month after as_of",
-        REQUESTS,
         nullable=True,
     ),
-    integer("n", "requests opened in the month that have usable dates: behind the median", REQUESTS),
-    integer("closed", "of these, closed by as_of", REQUESTS),
+    requests("n", "requests opened in the month that have usable dates: behind the median"),
+    requests("closed", "of these, closed by as_of"),
     *_quantile("median"),
     *_within(7),
     *_within(30),
@@ -174,50 +167,43 @@ monthly_series = table(
         "yes if the month reaches into the seven days up to as_of, or beyond: late entries may move it",
         YES_NO,
     ),
-    _as_of(),
 )
 
-backlog_by_age = table(
+backlog_by_age = _by_group(
     "backlog_by_age",
     "The open requests by how long they have been open. The bands of a group add up to its open requests.",
-    *_group(),
     text("age_band", "days open: 0-7, 8-30, 31-90, 91-365, over 365; or opened after as_of"),
     integer("band_order", "1 = youngest; 6 = opened after as_of", "ordinal"),
-    integer("open_requests", "open requests in the band", REQUESTS),
-    integer("located", "of these, with a local area", REQUESTS),
-    integer("n_static", "of these, opened before 2022-08-17: whether they are still open is not known", REQUESTS),
+    requests("open_requests", "open requests in the band"),
+    requests("located", "of these, with a local area"),
+    requests("n_static", "of these, opened before 2022-08-17: whether they are still open is not known"),
     metric("share_of_open"),
-    _as_of(),
 )
 
-backlog_daily = table(
+backlog_daily = _by_group(
     "backlog_daily",
     "What was open at the end of each day, for the city and each area, as today's record shows it.",
-    *_group(),
     text("day", "the day", "Vancouver date"),
-    integer("opened", "requests opened on the day, without those of unknown status or closed without a date", REQUESTS),
+    requests("opened", "requests opened on the day, without those of unknown status or closed without a date"),
     metric("closed_in", sa.INTEGER, nullable=False),
     metric("backlog", sa.INTEGER, nullable=False),
     text("understated", "yes before 2023-08-17: requests from before the record are missing", YES_NO),
     text("provisional", "yes in the seven days up to as_of: late entries may move it", YES_NO),
-    _as_of(),
 )
 
-flow = table(
+flow = _by_group(
     "flow",
     "Is the backlog growing? The last 13 complete weeks of requests opened from 2022-08-17.",
-    *_group(),
     text("weeks_from", "Monday of the first week", "Vancouver date"),
     text("weeks_to", "Sunday of the last week", "Vancouver date"),
-    integer("opened", "requests opened in the 13 weeks", REQUESTS),
-    integer("closed_in", "requests closed in them", REQUESTS),
-    integer("net", "opened - closed_in", REQUESTS),
-    integer("backlog_start", "open at the end of the day before the first week", REQUESTS),
-    integer("backlog_end", "open at the end of the last week", REQUESTS),
+    requests("opened", "requests opened in the 13 weeks"),
+    requests("closed_in", "requests closed in them"),
+    requests("net", "opened - closed_in"),
+    requests("backlog_start", "open at the end of the day before the first week"),
+    requests("backlog_end", "open at the end of the last week"),
     metric("t_statistic"),
     metric("flow", sa.TEXT, nullable=False),
-    integer("net_year_before", "net of the 13 weeks that ended 52 weeks earlier", REQUESTS),
-    _as_of(),
+    requests("net_year_before", "net of the 13 weeks that ended 52 weeks earlier"),
 )
 
 outcome_mapping = table(
@@ -230,20 +216,18 @@ outcome_mapping = table(
     text("seen", "yes if a closed request has the reason", YES_NO),
 )
 
-outcomes = table(
+outcomes = _by_group(
     "outcomes",
     "How closed requests were closed, in groups, by period of opening. The groups add up to the closed requests.",
-    *_group(),
     text("period", PERIOD_NOTE),
     text("outcome", "the outcome group; see outcome_mapping"),
     integer("outcome_order", "1 to 6; 7 = unmapped", "ordinal"),
-    integer("closed_as", "requests closed in this way", REQUESTS),
-    integer("closed", "requests closed in any way", REQUESTS),
-    integer("open_requests", "requests still open, which have no outcome", REQUESTS),
+    requests("closed_as", "requests closed in this way"),
+    requests("closed", "requests closed in any way"),
+    requests("open_requests", "requests still open, which have no outcome"),
     metric("outcome_share"),
     *_limits("outcome_share", "outcome_share", SHARE),
     text("state", f"of outcome_share: {STATES_MEANING}"),
-    _as_of(),
 )
 
 closure_reasons = table(
@@ -253,22 +237,20 @@ closure_reasons = table(
     text("department", "the city department"),
     text("closure_reason", "the city's reason, as published; N/A stands for none"),
     text("outcome", "the outcome group; see outcome_mapping"),
-    integer("closed", "closed requests with this reason", REQUESTS),
-    integer("open_requests", "open requests with this reason: nearly all have N/A, for the status decides", REQUESTS),
-    _as_of(),
+    requests("closed", "closed requests with this reason"),
+    requests("open_requests", "open requests with this reason: nearly all have N/A, for the status decides"),
+    as_of(),
 )
 
-outcome_incidence = table(
+outcome_incidence = _by_group(
     "outcome_incidence",
     "Share of all requests that were closed in each way within so many days. Over the outcomes it adds up to the share closed.",
-    *_group(),
     text("period", PERIOD_NOTE),
     text("outcome", "the outcome group; see outcome_mapping"),
     integer("outcome_order", "1 to 6; 7 = unmapped", "ordinal"),
     integer("day", "days after opening", DAYS),
-    integer("n", "requests behind it", REQUESTS),
+    requests("n", "requests behind it"),
     metric("closed_share", nullable=False),
-    _as_of(),
 )
 
 area_comparison = table(
@@ -279,46 +261,31 @@ area_comparison = table(
         "open_after_30_days (ratio above 1: slower) or closings (ratio above 1: faster; all follow-up, open requests included)",
     ),
     text("local_area", "one of the city's 22 local areas"),
-    integer("n", "located requests of the last 365 matured days", REQUESTS),
-    integer("observed", "O: requests open after 30 days, or closings", REQUESTS),
-    real("expected", "E: what the city's rates for the same types give", REQUESTS, nullable=True),
+    requests("n", "located requests of the last 365 matured days"),
+    requests("observed", "O: requests open after 30 days, or closings"),
+    _estimate("expected", "E: what the city's rates for the same types give", "requests"),
     metric("ratio"),
     *_limits("ratio", "ratio", "ratio"),
     text("state", f"of ratio: {STATES_MEANING}; too_few also if expected < 5"),
-    real(
-        "city_share",
-        "share of all these requests that were open after 30 days; null for closings",
-        SHARE,
-        nullable=True,
-    ),
+    _estimate("city_share", "share of all these requests that were open after 30 days; null for closings", SHARE),
     metric("adjusted_share"),
-    real("z", "(O - E) / √V, before widening", "ratio", nullable=True),
-    real(
-        "dispersion",
-        "φ: how much more areas differ than chance alone would make them; at least 1",
-        "ratio",
-        nullable=True,
-    ),
-    real("funnel_95_low", "lower 95 % funnel limit of ratio around 1", "ratio", nullable=True),
-    real("funnel_95_high", "upper 95 % funnel limit", "ratio", nullable=True),
-    real("funnel_998_low", "lower 99.8 % funnel limit", "ratio", nullable=True),
-    real("funnel_998_high", "upper 99.8 % funnel limit", "ratio", nullable=True),
-    real(
-        "q_value", "Benjamini–Hochberg q of the difference from 1, over the areas shown", "probability", nullable=True
-    ),
+    _estimate("z", "(O - E) / √V, before widening", "ratio"),
+    _estimate("dispersion", "φ: how much more areas differ than chance alone would make them; at least 1", "ratio"),
+    _estimate("funnel_95_low", "lower 95 % funnel limit of ratio around 1", "ratio"),
+    _estimate("funnel_95_high", "upper 95 % funnel limit", "ratio"),
+    _estimate("funnel_998_low", "lower 99.8 % funnel limit", "ratio"),
+    _estimate("funnel_998_high", "upper 99.8 % funnel limit", "ratio"),
+    _estimate("q_value", "Benjamini–Hochberg q of the difference from 1, over the areas shown", "probability"),
     text(
         "finding",
         "more, fewer (beyond the 99.8 % limits, or q ≤ 0.05) or not distinguishable; null if suppressed",
         nullable=True,
     ),
-    real(
-        "pooled_share",
-        "share of the area's requests whose type is rare: rate from the department or the city",
-        SHARE,
-        nullable=True,
+    _estimate(
+        "pooled_share", "share of the area's requests whose type is rare: rate from the department or the city", SHARE
     ),
-    real("ratio_without_own", "ratio with rates from the other areas only", "ratio", nullable=True),
-    _as_of(),
+    _estimate("ratio_without_own", "ratio with rates from the other areas only", "ratio"),
+    as_of(),
 )
 
 area_issue_mix = table(
@@ -326,17 +293,15 @@ area_issue_mix = table(
     "What is reported more or less often in an area than the city's mix would give for as many requests. Last 365 days.",
     text("local_area", "one of the city's 22 local areas"),
     text("issue_type", "what was asked for"),
-    integer("observed", "O: requests of this type in the area", REQUESTS),
-    integer("n", "all requests of the area", REQUESTS),
-    real("expected", "E: n · (the type's requests in all areas / all located requests)", REQUESTS),
+    requests("observed", "O: requests of this type in the area"),
+    requests("n", "all requests of the area"),
+    real("expected", "E: n · (the type's requests in all areas / all located requests)", "requests"),
     metric("ratio"),
     *_limits("ratio", "ratio", "ratio"),
-    real(
-        "q_value", "Benjamini–Hochberg q of the difference from 1, over all cells shown", "probability", nullable=True
-    ),
+    _estimate("q_value", "Benjamini–Hochberg q of the difference from 1, over all cells shown", "probability"),
     text("finding", "more, fewer (q ≤ 0.05) or not distinguishable; null if suppressed", nullable=True),
     text("state", "ok, or too_few: n < 30 or expected < 5"),
-    _as_of(),
+    as_of(),
 )
 
 quality_ledger = table(
@@ -348,39 +313,37 @@ quality_ledger = table(
         "Vancouver month",
     ),
     text("department", "the city department; of a quarantined row as served, or unknown"),
-    integer("volume", "requests", REQUESTS),
+    requests("volume", "requests"),
     metric("n_missing_area", sa.INTEGER, nullable=False),
     metric("n_missing_point", sa.INTEGER, nullable=False),
     integer("n_quarantined", "rows that can't be keyed; not in volume", "rows"),
-    integer("n_negative", "requests closed before they were opened", REQUESTS),
-    integer(
-        "n_closed_without_date", "requests closed without a close date, or with one after the release's day", REQUESTS
-    ),
+    requests("n_negative", "requests closed before they were opened"),
+    requests("n_closed_without_date", "requests closed without a close date, or with one after the release's day"),
     metric("n_twins", sa.INTEGER, nullable=False),
     metric("n_repeats", sa.INTEGER, nullable=False),
     metric("n_batch_closed", sa.INTEGER, nullable=False),
     metric("n_obsolete_label", sa.INTEGER, nullable=False),
-    integer("n_unmapped_reason", "closed requests whose reason is in no outcome group", REQUESTS),
-    _as_of(),
+    requests("n_unmapped_reason", "closed requests whose reason is in no outcome group"),
+    as_of(),
 )
 
 
-def _by_group(of: sa.Table, *more: str) -> sa.Index:
+def _group_index(of: sa.Table, *more: str) -> sa.Index:
     names = ("level", "local_area", "issue_type", *more)
     return sa.Index(f"{of.name}_by_group", *(of.c[name] for name in names))
 
 
 # Made in the published file only: the pipeline replaces these tables whole and looks nothing up in them.
 PUBLISHED_INDEXES = (
-    _by_group(time_to_close, "period"),
-    _by_group(time_to_close_curves, "period"),
-    _by_group(waiting_times, "period", "waited_days"),
-    _by_group(monthly_series, "month"),
-    _by_group(backlog_by_age),
-    _by_group(backlog_daily, "day"),
-    _by_group(flow),
-    _by_group(outcomes, "period"),
-    _by_group(outcome_incidence, "period"),
+    _group_index(time_to_close, "period"),
+    _group_index(time_to_close_curves, "period"),
+    _group_index(waiting_times, "period", "waited_days"),
+    _group_index(monthly_series, "month"),
+    _group_index(backlog_by_age),
+    _group_index(backlog_daily, "day"),
+    _group_index(flow),
+    _group_index(outcomes, "period"),
+    _group_index(outcome_incidence, "period"),
     sa.Index("area_issue_mix_by_area", area_issue_mix.c.local_area),
 )
 
