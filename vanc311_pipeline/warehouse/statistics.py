@@ -6,7 +6,8 @@ reader ever finds two of them that speak of different rows.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ _MARKS = (
     f"CASE status WHEN 'Open' THEN {Status.OPEN} WHEN 'Close' THEN {Status.CLOSE} ELSE {Status.OTHER} END * 4 "
     "+ CASE WHEN occurrence > 0 THEN 2 ELSE 0 END + CASE WHEN latitude IS NOT NULL AND longitude IS NOT NULL THEN 1 ELSE 0 END"
 )
-_CODED = ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
+_NAMED = ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
 # A close date after the release gives no duration, and is none for any statistic.
 _KNOWN_CLOSE = "CASE WHEN days_to_close IS NOT NULL OR closed_on < opened_on THEN closed_on END"
 # What is no time to the last change in `days_to_update` is none here, too; those days are whole seconds / 86,400.
@@ -66,20 +67,19 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
 
 def read_facts(connection: sa.Connection, as_of: str) -> Facts:
     """All requests as facts, in the order of their rows."""
-    names = {name: _Names() for name in _CODED}
-    columns: dict[str, list[Codes]] = {name: [] for name in (*_CODED, "marks")}
-    changed: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    names: dict[str, list[pa.Array]] = {name: [] for name in _NAMED}
+    marks, changed = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int64)]
     query = (
-        f"SELECT {', '.join(_CODED[:-1])}, {_KNOWN_CLOSE}, {_MARKS}, {_CHANGED} FROM service_requests ORDER BY rowid"
+        f"SELECT {', '.join(_NAMED[:-1])}, {_KNOWN_CLOSE}, {_MARKS}, {_CHANGED} FROM service_requests ORDER BY rowid"
     )
     for rows in batches(connection, query):
-        *coded, marks, seconds = zip(*rows, strict=True)
-        for name, column in zip(_CODED, coded, strict=True):
-            columns[name].append(names[name].codes(column))
-        columns["marks"].append(np.array(marks, dtype=np.int32))
+        *named, mark, seconds = zip(*rows, strict=True)
+        for name, column in zip(_NAMED, named, strict=True):
+            names[name].append(pa.array(column, pa.string()).dictionary_encode())
+        marks.append(np.array(mark, dtype=np.int32))
         changed.append(np.array(seconds, dtype=np.int64))
-    joined = {name: np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32) for name, parts in columns.items()}
-    return _facts(joined, np.concatenate(changed), names, area_names(connection), as_of)
+    columns = {name: _Column.of(chunks) for name, chunks in names.items()}
+    return _facts(columns, np.concatenate(marks), np.concatenate(changed), area_names(connection), as_of)
 
 
 def _open_ids(connection: sa.Connection) -> np.ndarray:
@@ -88,58 +88,45 @@ def _open_ids(connection: sa.Connection) -> np.ndarray:
     return np.array([row[0] for row in fetch(connection, query)], dtype=object)
 
 
-class _Names:
-    """The distinct values of a column, each with a code in the order of their coming; null is -1."""
+@dataclass(frozen=True)
+class _Column:
+    """A column of texts as codes of its distinct values; null is -1."""
 
-    def __init__(self) -> None:
-        self.places: dict[Any, int] = {None: NONE}
+    values: list[str]
+    codes: Codes
 
-    def codes(self, column: Iterable[Any]) -> Codes:
-        column = list(column)
-        for value in set(column) - self.places.keys():
-            self.places[value] = len(self.places) - 1
-        return np.fromiter(map(self.places.__getitem__, column), dtype=np.int32, count=len(column))
+    @classmethod
+    def of(cls, chunks: list[pa.Array]) -> "_Column":
+        whole = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries().combine_chunks()
+        return cls(whole.dictionary.to_pylist(), whole.indices.fill_null(NONE).to_numpy())
 
-    def known(self) -> list[Any]:
-        """The values by their codes."""
-        return [value for value in self.places if value is not None]
+    def sorted(self) -> tuple[tuple[str, ...], Codes]:
+        """The values in alphabetical order, and the codes of that order."""
+        values = sorted(self.values)
+        return tuple(values), self.mapped({value: place for place, value in enumerate(values)}.__getitem__)
 
-    def sorted(self, codes: Codes) -> tuple[tuple[str, ...], Codes]:
-        """The values in alphabetical order, and the codes changed to it."""
-        known = self.known()
-        order = sorted(range(len(known)), key=known.__getitem__)
-        place = np.full(len(known) + 1, NONE, dtype=np.int32)  # the last one is for null
-        place[order] = np.arange(len(known))
-        return tuple(known[old] for old in order), place[codes]
-
-    def mapped(self, codes: Codes, to: Mapping[Any, int]) -> Codes:
-        return np.array([*(to[value] for value in self.known()), NONE], dtype=np.int32)[codes]
+    def mapped(self, number: Callable[[str], int]) -> Codes:
+        """The number of each value in place of its code."""
+        return np.array([*map(number, self.values), NONE], dtype=np.int32)[self.codes]
 
 
-def _facts(columns: dict[str, Codes], changed: Ints, names: dict[str, _Names], areas: list[str], as_of: str) -> Facts:
-    def by_name(column: str) -> tuple[tuple[str, ...], Codes]:
-        return names[column].sorted(columns[column])
-
-    def by_day(column: str) -> Codes:
-        return names[column].mapped(columns[column], {date: day_number(date) for date in names[column].known()})
-
-    issues, issue = by_name("issue_type")
-    departments, department = by_name("department")
-    reasons, reason = by_name("closure_reason")
-    marks = columns["marks"]
+def _facts(columns: Mapping[str, _Column], marks: Codes, changed: Ints, areas: list[str], as_of: str) -> Facts:
+    issues, issue = columns["issue_type"].sorted()
+    departments, department = columns["department"].sorted()
+    reasons, reason = columns["closure_reason"].sorted()
     return Facts(
         as_of=day_number(as_of),
         areas=tuple(areas),
         issues=issues,
         departments=departments,
         reasons=reasons,
-        area=names["local_area"].mapped(columns["local_area"], {name: place for place, name in enumerate(areas)}),
+        area=columns["local_area"].mapped(areas.index),
         issue=issue,
         department=department,
         reason=reason,
         status=marks // 4,
-        opened=by_day("opened_on"),
-        closed=by_day("closed_on"),
+        opened=columns["opened_on"].mapped(day_number),
+        closed=columns["closed_on"].mapped(day_number),
         changed=changed,
         twin=marks & 2 > 0,
         point=marks & 1 > 0,
@@ -185,9 +172,9 @@ def _department(raw_row: str) -> str:
 def _replace(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame, as_of: str) -> int:
     connection.execute(sa.delete(table))
     if len(frame):
-        said = frame.assign(as_of=as_of) if "as_of" in table.columns else frame
+        rows = frame.assign(as_of=as_of) if "as_of" in table.columns else frame
         kinds = {column.name: _KINDS[type(column.type)] for column in table.columns}
-        columns = [pa.array(said[name], kind, from_pandas=True) for name, kind in kinds.items()]
+        columns = [pa.array(rows[name], kind, from_pandas=True) for name, kind in kinds.items()]
         for batch in pa.table(columns, names=list(kinds)).to_batches(max_chunksize=ROWS_AT_ONCE):
             insert(connection, table, list(zip(*(column.to_pylist() for column in batch.columns), strict=True)))
     return len(frame)
