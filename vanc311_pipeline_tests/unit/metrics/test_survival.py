@@ -4,9 +4,12 @@ from fractions import Fraction
 from math import ceil, exp, log, sqrt
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
+from lifelines.utils import qth_survival_time, restricted_mean_survival_time
 
 from vanc311_pipeline.metrics.survival import Z_95, cumulative_incidence, days_until, kaplan_meier, mean_days_within
 
@@ -81,6 +84,27 @@ def test_any_counts_give_the_curve_of_the_textbook(closed, censored):
     for day, (share, low, high) in enumerate(by_hand(closed, censored, found.open_share.shape[1])):
         told = found.open_share[0, day], found.low[0, day], found.high[0, day]
         assert told == pytest.approx((share, low, high), abs=1e-9)
+
+
+@given(closed=days_and_counts.filter(bool), censored=days_and_counts.filter(bool))
+def test_any_counts_give_the_curve_the_interval_and_the_restricted_mean_of_lifelines(closed, censored):
+    lines = [(day, event, n) for event, group in ((1, closed), (0, censored)) for day, n in group.items()]
+    days, events, weights = zip(*lines, strict=True)
+    fit = KaplanMeierFitter().fit(days, events, weights=weights)
+    ours = kaplan_meier(*counts(closed, censored))
+    frame = pd.concat([fit.survival_function_, fit.confidence_interval_], axis=1)
+    curve, low, high = frame.reindex(range(max(days) + 1), method="ffill").to_numpy().T
+    assert ours.open_share[0] == pytest.approx(curve, abs=1e-9)
+    inside = (curve > 1e-9) & (curve < 1 - 1e-9)  # elsewhere there is no spread
+    assert ours.low[0, inside] == pytest.approx(low[inside], abs=1e-9)
+    assert ours.high[0, inside] == pytest.approx(high[inside], abs=1e-9)
+    for tau in range(max(days) + 1):
+        assert mean_days_within(ours, tau)[0] == pytest.approx(restricted_mean_survival_time(fit, t=tau), abs=1e-9)
+    for closed_share in (0.5, 0.75, 0.9):
+        if np.abs(curve - (1 - closed_share)).min() > 1e-9:  # a tie is decided by a rounding there
+            expected = qth_survival_time(1 - closed_share, pd.Series(curve))
+            quantile = days_until(ours, closed_share).value[0]
+            assert quantile == expected or (np.isnan(quantile) and np.isinf(expected))
 
 
 @given(closed=days_and_counts.filter(bool), share=st.sampled_from([0.5, 0.75, 0.9]))
