@@ -50,6 +50,6 @@ def areas_of_points(connection: sa.Connection, longitudes: np.ndarray, latitudes
     tree = shapely.STRtree([shapely.from_geojson(boundary) for _, boundary in stored])
     at = shapely.points(longitudes.astype("float64"), latitudes.astype("float64"))
     points, polygons = tree.query(at, predicate="intersects")
-    found = np.full(len(longitudes), len(stored))
-    found[points] = polygons
-    return np.asarray(names[found])
+    place = np.full(len(longitudes), len(stored))
+    place[points] = polygons
+    return np.asarray(names[place])

@@ -144,13 +144,13 @@ def repeats(connection: sa.Connection) -> dict[Cell, int]:
     )
     members = [(*key, number) for key, more in keys.items() for number in range(more + 1)]
     ids = request_ids(*zip(*members, strict=True)) if members else []
-    seen: Counter[tuple[Any, ...]] = Counter()
+    equal: Counter[tuple[Any, ...]] = Counter()
     query = f"SELECT {', '.join(compared)} FROM service_requests WHERE request_id IN :ids"
     for first in range(0, len(ids), IDS_AT_ONCE):
-        seen.update(fetch(connection, query, ids=ids[first : first + IDS_AT_ONCE]))
+        equal.update(fetch(connection, query, ids=ids[first : first + IDS_AT_ONCE]))
     month, department = compared.index("open_month"), compared.index("department")
     counted: Counter[Cell] = Counter()
-    for row, times in seen.items():
+    for row, times in equal.items():
         if times > 1:
             counted[row[month], row[department]] += times - 1
     return dict(counted)

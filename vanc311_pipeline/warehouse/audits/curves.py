@@ -23,12 +23,12 @@ KEYS = ", ".join(GROUP_KEYS)
 @audit("time_to_close_curves", "curves_agree_with_quantiles")
 def curves_agree(connection: sa.Connection) -> Finding:
     """A median is the first day on which the curve is at one half; curves only fall."""
-    told = {
+    quantiles_of = {
         row[:-3]: row[-3:] for row in fetch(connection, f"SELECT {KEYS}, {', '.join(QUANTILES)} FROM time_to_close")
     }
     wrong: dict[str, list[dict[str, Any]]] = {name: [] for name in QUANTILES}
     for *group, day, open_share in fetch(connection, f"SELECT {KEYS}, day, open_share FROM time_to_close_curves"):
-        quantiles = told.get(tuple(group), (None,) * len(QUANTILES))
+        quantiles = quantiles_of.get(tuple(group), (None,) * len(QUANTILES))
         for (name, share), quantile in zip(QUANTILES.items(), quantiles, strict=True):
             reached = quantile is not None and day >= quantile
             if reached != (open_share <= share + TOLERANCE):
@@ -55,8 +55,8 @@ def curves_recomputed(connection: sa.Connection) -> Finding:
     """The curves of the city and its areas, computed again day by day from the requests, are the same."""
     as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of))) or ""
     first = date.fromisoformat(as_of) - timedelta(days=364)
-    told = {"as_of": as_of, "first": max(str(first), str(STATIC_BEFORE))}
-    histogram = pd.read_sql(sa.text(_BY_DAY), connection, params=told)
+    days = {"as_of": as_of, "first": max(str(first), str(STATIC_BEFORE))}
+    histogram = pd.read_sql(sa.text(_BY_DAY), connection, params=days)
     stored = pd.read_sql(
         sa.text("SELECT * FROM time_to_close_curves WHERE period = 'last_12_months' AND scope IN ('all', 'located')"),
         connection,
@@ -69,9 +69,9 @@ def curves_recomputed(connection: sa.Connection) -> Finding:
         **{("neighbourhood", "located", str(area)): rows for area, rows in located.groupby("local_area")},
     }
     for (level, scope, area), rows in groups.items():
-        mine = stored[(stored["level"] == level) & (stored["scope"] == scope)]
-        mine = mine[mine["local_area"] == area] if area else mine
-        problems += _different_curve(f"{level} {area or scope}", rows, mine)
+        curve = stored[(stored["level"] == level) & (stored["scope"] == scope)]
+        curve = curve[curve["local_area"] == area] if area else curve
+        problems += _different_curve(f"{level} {area or scope}", rows, curve)
     return Finding(problems, counts={"curves": len(groups)})
 
 
@@ -91,18 +91,19 @@ def _different_curve(name: str, rows: pd.DataFrame, stored: pd.DataFrame) -> lis
     total = int(rows["requests"].sum())
     if total < MINIMUM_N:
         return [f"{name}: a curve of fewer than {MINIMUM_N} requests"] if len(stored) else []
-    open_share, closed, left, told = 1.0, 0, total, {}
+    open_share, closed, left = 1.0, 0, total
+    expected: dict[int, tuple[int, int, float]] = {}
     by_day = rows.pivot_table(index="days", columns="event", values="requests", aggfunc="sum", fill_value=0)
     by_day = by_day.reindex(index=range(int(rows["days"].max()) + 1), columns=[0, 1], fill_value=0)
     for day, (censored, ended) in enumerate(by_day.to_numpy()):
         at_risk = left
         open_share *= 1 - ended / at_risk if at_risk else 1
         closed, left = closed + ended, left - ended - censored
-        told[day] = (at_risk, closed, open_share)
+        expected[day] = (at_risk, closed, open_share)
     wrong = [
         day
-        for day, *found in stored[["day", "at_risk", "closed_by", "open_share"]].itertuples(index=False)
-        if day not in told or not np.allclose(found, told[day], rtol=0, atol=TOLERANCE)
+        for day, *values in stored[["day", "at_risk", "closed_by", "open_share"]].itertuples(index=False)
+        if day not in expected or not np.allclose(values, expected[day], rtol=0, atol=TOLERANCE)
     ]
     missing = [] if len(stored) else ["no curve"]
     return [f"{name}: the curve differs on {wrong or missing}"] if wrong or missing else []

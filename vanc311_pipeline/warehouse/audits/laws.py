@@ -43,7 +43,7 @@ LAWS = (
 UNLOCATED_BY_ISSUE = Law(
     "3: issue.all = issue.located + unlocated", EACH_ISSUE, (LOCATED_ISSUES, UNLOCATED), "issue_type"
 )
-"""Holds where the unlocated are told by issue type."""
+"""Holds where the unlocated are given by issue type."""
 
 
 def _wide_rows() -> str:
@@ -115,9 +115,9 @@ def agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str],
     Args:
         counts: a count of the table, and what it is among the headline metrics.
     """
-    # Statistics tell the unlocated as one group.
+    # Statistics give the unlocated as one group.
     keys = ["local_area", "CASE WHEN level = 'unlocated' THEN NULL ELSE issue_type END"]
-    ours = _sums(connection, f"{table.name} WHERE {where}", keys, counts)
+    stored = _sums(connection, f"{table.name} WHERE {where}", keys, counts)
     headline = _sums(connection, WIDE_ROWS, keys, counts.values())
     return [
         problem
@@ -126,7 +126,7 @@ def agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str],
         for problem in _differing(
             f"{table.name}: {level} ({scope}) differs from {WIDE[level][0]}",
             tuple(counts),
-            ours[level, scope],
+            stored[level, scope],
             headline[level, scope],
         )
     ]

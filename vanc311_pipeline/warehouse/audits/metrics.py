@@ -103,25 +103,25 @@ def _same(left: Row, right: Row) -> bool:
     size = len(COUNTS)
     averages = zip(left[size:], right[size:], strict=True)
     return left[:size] == right[:size] and all(
-        ours == theirs
-        or (None not in (ours, theirs) and isclose(ours, theirs, rel_tol=ROUNDING["rtol"], abs_tol=ROUNDING["atol"]))
-        for ours, theirs in averages
+        one == other
+        or (None not in (one, other) and isclose(one, other, rel_tol=ROUNDING["rtol"], abs_tol=ROUNDING["atol"]))
+        for one, other in averages
     )
 
 
 @audit("metric_aggregates", "long_table_equals_wide_tables")
 def long_equals_wide(connection: sa.Connection) -> Finding:
     """metric_aggregates says what the wide tables say."""
-    wanted = " UNION ALL ".join(
+    expected = " UNION ALL ".join(
         f"SELECT level, scope, local_area, issue_type, '{metric}' AS metric, {metric} AS value, {n} AS n, as_of FROM wide"
         for metric, n in METRICS.items()
     )
     stored = ", ".join(schema.metric_aggregates.columns.keys())
     lacking = f"""
-        WITH wide AS ({_WITH_TOTAL}), wanted AS ({wanted})
+        WITH wide AS ({_WITH_TOTAL}), expected AS ({expected})
         SELECT CASE WHEN level = 'unlocated' AND issue_type IS NULL THEN 'the total of the unlocated' ELSE level END,
                metric, count(*)
-        FROM (SELECT * FROM wanted EXCEPT SELECT {stored} FROM metric_aggregates) AS lacking GROUP BY 1, 2 ORDER BY 1, 2
+        FROM (SELECT * FROM expected EXCEPT SELECT {stored} FROM metric_aggregates) AS lacking GROUP BY 1, 2 ORDER BY 1, 2
     """
     rows = count(connection, "SELECT count(*) FROM metric_aggregates")
     extra = rows - len(METRICS) * count(connection, f"SELECT count(*) FROM ({_WITH_TOTAL}) AS wide")

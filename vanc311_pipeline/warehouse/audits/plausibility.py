@@ -40,12 +40,12 @@ def as_usual(connection: sa.Connection) -> Finding:
     city = ledger.groupby("open_month", as_index=False)[["volume", *WATCHED]].sum().assign(department="the city")
     notes, compared = [], 0
     for department, rows in pd.concat([city, ledger]).groupby("department"):
-        found = _unusual(
+        unusual = _unusual(
             str(department), rows[rows["volume"] >= MONTH_AT_LEAST].set_index("open_month").sort_index(), last
         )
-        if found is not None:
+        if unusual is not None:
             compared += 1
-            notes += found
+            notes += unusual
     return Finding(notes=notes, counts={"compared": compared, "month": last})
 
 
@@ -145,16 +145,16 @@ def published_2025(connection: sa.Connection, city_portal: bool) -> Finding:
     if not city_portal or held < 13:
         return Finding(counts={"compared": 0})
     counted = connection.execute(sa.text(f"SELECT {', '.join(anchor.counted for anchor in ANCHORS)} {_YEAR}")).one()
-    found = {anchor: value or 0 for anchor, value in zip(ANCHORS, counted, strict=True)}
+    figures = {anchor: value or 0 for anchor, value in zip(ANCHORS, counted, strict=True)}
     return Finding(
         notes=[
             f"{anchor.what}: ours is {value:,g}"
-            for anchor, value in found.items()
+            for anchor, value in figures.items()
             if not anchor.low <= value <= anchor.high
         ],
-        counts={"compared": len(found)},
+        counts={"compared": len(figures)},
         table=[
             {"figure of 2025": anchor.what, "ours": f"{value:,g}", "plausible": f"{anchor.low:,g} to {anchor.high:,g}"}
-            for anchor, value in found.items()
+            for anchor, value in figures.items()
         ],
     )

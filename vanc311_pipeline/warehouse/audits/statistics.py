@@ -187,15 +187,15 @@ def quality_sums(connection: sa.Connection) -> Finding:
         "n_negative": "SELECT n_negative FROM metrics_citywide WHERE scope = 'all'",
         "n_closed_without_date": "SELECT n_closed_without_date FROM metrics_citywide WHERE scope = 'all'",
     }
-    found = {name: count(connection, f"SELECT coalesce(sum({name}), 0) FROM quality_ledger") for name in sums}
-    wanted = {name: count(connection, query) for name, query in sums.items()}
+    totals = {name: count(connection, f"SELECT coalesce(sum({name}), 0) FROM quality_ledger") for name in sums}
+    expected = {name: count(connection, query) for name, query in sums.items()}
     return Finding(
         [
-            f"quality_ledger: {name} adds up to {found[name]:,}, not to {wanted[name]:,}"
+            f"quality_ledger: {name} adds up to {totals[name]:,}, not to {expected[name]:,}"
             for name in sums
-            if found[name] != wanted[name]
+            if totals[name] != expected[name]
         ],
-        counts=found,
+        counts=totals,
     )
 
 
@@ -206,11 +206,11 @@ def unmapped(connection: sa.Connection) -> Finding:
         SELECT closure_reason, sum(closed) FROM closure_reasons WHERE outcome = 'Unmapped' AND period = 'all'
         GROUP BY closure_reason HAVING sum(closed) > 0
     """
-    found = connection.execute(sa.text(query)).all()
+    reasons = connection.execute(sa.text(query)).all()
     return Finding(
         notes=[
             f"{reason!r} closed {closed:,} requests and is in no outcome group: add it to metrics/outcomes.py"
-            for reason, closed in found
+            for reason, closed in reasons
         ],
         counts={"reasons": count(connection, "SELECT count(*) FROM outcome_mapping WHERE seen = 'yes'")},
     )
@@ -240,16 +240,16 @@ def _recurrence(connection: sa.Connection) -> list[str]:
 def _last_level(connection: sa.Connection) -> list[str]:
     """B(as_of) against the open requests themselves."""
     query = """
-        WITH told AS (SELECT max(as_of) AS as_of FROM metrics_citywide)
+        WITH day AS (SELECT max(as_of) AS as_of FROM metrics_citywide)
         SELECT count(*) FILTER (WHERE status = 'Open' AND opened_on <= as_of)
                + count(*) FILTER (WHERE opened_on <= as_of AND closed_on > as_of AND days_to_close IS NOT NULL)
-        FROM service_requests, told
+        FROM service_requests, day
     """
     level = (
         "SELECT coalesce(max(backlog), 0) FROM backlog_daily WHERE level = 'citywide' AND scope = 'all' AND day = as_of"
     )
-    expected, found = count(connection, query), count(connection, level)
-    return [] if expected == found else [f"7: B(as_of) is {found:,}, but {expected:,} requests were open then"]
+    expected, stored = count(connection, query), count(connection, level)
+    return [] if expected == stored else [f"7: B(as_of) is {stored:,}, but {expected:,} requests were open then"]
 
 
 def _incidence(connection: sa.Connection) -> list[str]:
@@ -258,7 +258,7 @@ def _incidence(connection: sa.Connection) -> list[str]:
         (WITH i AS MATERIALIZED (
             SELECT {GROUP} AS its_group, day, sum(closed_share) AS closed_share FROM outcome_incidence GROUP BY 1, 2),
               c AS MATERIALIZED (SELECT {GROUP} AS its_group, day, open_share FROM time_to_close_curves)
-         SELECT * FROM i JOIN c USING (its_group, day)) AS told
+         SELECT * FROM i JOIN c USING (its_group, day)) AS joined
         WHERE abs(closed_share - (1 - open_share)) > {TOLERANCE}
     """
     return none_where(connection, "6: Σ incidence = share closed", joined)

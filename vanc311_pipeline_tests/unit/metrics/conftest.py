@@ -129,8 +129,8 @@ def cohort_of(grouped):
 
 
 @pytest.fixture(scope="session")
-def told():
-    """Some columns of a frame as rows of plain values: `told(frame, "local_area", "n")`; None for NaN."""
+def rows_of():
+    """Some columns of a frame as rows of plain values: `rows_of(frame, "local_area", "n")`; None for NaN."""
 
     def rows(frame, *columns):
         found = frame[list(columns)].astype(object)

@@ -26,14 +26,14 @@ def flowing(grouped):
     return lambda made, *which: flow(made, grouped(made, *which))
 
 
-def test_a_band_holds_its_first_and_its_last_day(facts, aged, told):
+def test_a_band_holds_its_first_and_its_last_day(facts, aged, rows_of):
     made = facts(*({"ago": ago} for ago in (0, 7, 8, 30, 31, 90, 91, 365, 366, 1500, -1)))
-    assert told(aged(made), "band_order", "age_band", "open_requests") == [
+    assert rows_of(aged(made), "band_order", "age_band", "open_requests") == [
         (1, "0-7", 2), (2, "8-30", 2), (3, "31-90", 2), (4, "91-365", 2), (5, "over 365", 2), (6, "opened after as_of", 1),
     ]  # fmt: skip
 
 
-def test_only_open_requests_are_aged_and_every_group_has_every_band(facts, aged, told):
+def test_only_open_requests_are_aged_and_every_group_has_every_band(facts, aged, rows_of):
     made = facts(
         {"ago": 3, "times": 3},
         {"ago": 3, "area": None},
@@ -43,15 +43,15 @@ def test_only_open_requests_are_aged_and_every_group_has_every_band(facts, aged,
         {"ago": 3, "took": 1, "issue": "Noise"},
     )
     found = aged(made, "issue", "all")
-    assert told(found, "issue_type", "age_band") == [
+    assert rows_of(found, "issue_type", "age_band") == [
         (kind, band) for kind in ("Graffiti", "Noise") for band in AGE_BANDS
     ]
-    assert told(found, "open_requests", "located", "n_static", "share_of_open") == [
+    assert rows_of(found, "open_requests", "located", "n_static", "share_of_open") == [
         (4, 3, 0, 0.8), *[(0, 0, 0, 0)] * 3, (1, 1, 1, 0.2), (0, 0, 0, 0), *[(0, 0, 0, None)] * 6,
     ]  # fmt: skip
 
 
-def test_the_pile_of_a_day_is_that_of_the_day_before_and_what_came_less_what_went(facts, daily, told):
+def test_the_pile_of_a_day_is_that_of_the_day_before_and_what_came_less_what_went(facts, daily, rows_of):
     made = facts(
         {"opened": "2025-06-10", "closed": "2025-06-12", "times": 2},
         {"opened": "2025-06-11", "closed": "2025-06-11"},
@@ -63,7 +63,7 @@ def test_the_pile_of_a_day_is_that_of_the_day_before_and_what_came_less_what_wen
         {"opened": "2025-06-14"},
         as_of="2025-06-13",
     )
-    assert told(daily(made), "day", "opened", "closed_in", "backlog") == [
+    assert rows_of(daily(made), "day", "opened", "closed_in", "backlog") == [
         ("2025-06-10", 2, 0, 2),
         ("2025-06-11", 2, 1, 3),
         ("2025-06-12", 1, 3, 1),
@@ -106,9 +106,9 @@ def test_the_pile_of_any_day_is_a_plain_count_and_as_of_it_is_what_is_open(facts
         assert all(row["ago"] < 0 for row in rows)
 
 
-def test_every_day_to_as_of_has_a_line_for_every_area(facts, daily, told):
+def test_every_day_to_as_of_has_a_line_for_every_area(facts, daily, rows_of):
     made = facts({"opened": "2025-06-29", "area": "Sunset"})
-    assert told(daily(made, "neighbourhood", "located"), "local_area", "day", "backlog") == [
+    assert rows_of(daily(made, "neighbourhood", "located"), "local_area", "day", "backlog") == [
         ("Marpole", "2025-06-29", 0),
         ("Marpole", "2025-06-30", 0),
         ("Sunset", "2025-06-29", 1),
@@ -169,20 +169,22 @@ def weeks(nets, base=0, last="2025-06-29"):
         ([3] * 10 + [0] * 3, 0, "growing"),
     ],
 )
-def test_the_label_needs_a_net_of_10_and_of_5_per_cent_and_weeks_that_agree(facts, flowing, told, nets, base, expected):
-    assert told(flowing(facts(*weeks(nets, base))), "net", "flow") == [(sum(nets), expected)]
+def test_the_label_needs_a_net_of_10_and_of_5_per_cent_and_weeks_that_agree(
+    facts, flowing, rows_of, nets, base, expected
+):
+    assert rows_of(flowing(facts(*weeks(nets, base))), "net", "flow") == [(sum(nets), expected)]
 
 
-def test_a_net_of_less_than_10_is_stable_however_sure(facts, flowing, told):
+def test_a_net_of_less_than_10_is_stable_however_sure(facts, flowing, rows_of):
     both = [{"opened": "2025-06-23", "took": 0, "times": 40}]
     nine, ten = [1] * 9 + [0] * 4, [1] * 10 + [0] * 3
-    assert told(flowing(facts(*weeks(nine), *both)), "net", "flow") == [(9, "stable")]
-    assert told(flowing(facts(*weeks(ten), *both)), "net", "flow") == [(10, "growing")]
+    assert rows_of(flowing(facts(*weeks(nine), *both)), "net", "flow") == [(9, "stable")]
+    assert rows_of(flowing(facts(*weeks(ten), *both)), "net", "flow") == [(10, "growing")]
 
 
-def test_weeks_that_are_all_alike_are_certain(facts, flowing, told):
+def test_weeks_that_are_all_alike_are_certain(facts, flowing, rows_of):
     still = {"opened": "2025-06-23", "took": 0, "times": 30}
-    found = [told(flowing(facts(*weeks([net] * 13), still)), *LABEL)[0] for net in (3, 0, -3)]
+    found = [rows_of(flowing(facts(*weeks([net] * 13), still)), *LABEL)[0] for net in (3, 0, -3)]
     assert found == [
         (69, 30, 39, 0, 39, 1e9, "growing"),
         (30, 30, 0, 0, 0, 0, "stable"),
@@ -191,8 +193,8 @@ def test_weeks_that_are_all_alike_are_certain(facts, flowing, told):
 
 
 @given(nets=st.lists(st.integers(-9, 9), min_size=13, max_size=13).filter(lambda nets: len(set(nets)) > 1))
-def test_t_is_that_of_the_textbook_and_the_net_is_what_the_pile_gained(facts, flowing, told, nets):
-    ((opened, closed, net, start, end, t, label),) = told(flowing(facts(*weeks(nets, 5))), *LABEL)
+def test_t_is_that_of_the_textbook_and_the_net_is_what_the_pile_gained(facts, flowing, rows_of, nets):
+    ((opened, closed, net, start, end, t, label),) = rows_of(flowing(facts(*weeks(nets, 5))), *LABEL)
     assert (opened - closed, end - start) == (net, net) == (sum(nets), sum(nets))
     if opened + closed < 30:
         assert (t, label) == (None, "too_few")
@@ -200,7 +202,7 @@ def test_t_is_that_of_the_textbook_and_the_net_is_what_the_pile_gained(facts, fl
         assert t == pytest.approx(stats.ttest_1samp(nets, 0).statistic, abs=1e-9)
 
 
-def test_only_the_13_weeks_count_and_the_same_weeks_a_year_before_stand_beside_them(facts, flowing, told):
+def test_only_the_13_weeks_count_and_the_same_weeks_a_year_before_stand_beside_them(facts, flowing, rows_of):
     made = facts(
         {"opened": "2025-03-30", "closed": "2025-03-30", "times": 50},  # the Sunday before
         {"opened": "2025-03-31", "times": 20},
@@ -220,11 +222,11 @@ def test_only_the_13_weeks_count_and_the_same_weeks_a_year_before_stand_beside_t
         "backlog_end",
         "net_year_before",
     ]
-    assert told(flowing(made), *columns) == [("2025-03-31", "2025-06-29", 40, 0, 40, 12, 52, 9)]
+    assert rows_of(flowing(made), *columns) == [("2025-03-31", "2025-06-29", 40, 0, 40, 12, 52, 9)]
 
 
 def test_the_label_leaves_out_what_is_not_refreshed_what_has_no_close_date_and_what_has_no_known_status(
-    facts, flowing, told
+    facts, flowing, rows_of
 ):
     made = facts(
         {"opened": "2022-08-16", "times": 50},
@@ -234,4 +236,4 @@ def test_the_label_leaves_out_what_is_not_refreshed_what_has_no_close_date_and_w
         {"opened": "2022-08-17"},
         {"opened": "2025-06-02", "took": -9},
     )
-    assert told(flowing(made), *LABEL) == [(1, 1, 0, 1, 1, None, "too_few")]
+    assert rows_of(flowing(made), *LABEL) == [(1, 1, 0, 1, 1, None, "too_few")]

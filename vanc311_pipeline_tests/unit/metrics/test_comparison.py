@@ -19,12 +19,12 @@ too_late = {"ago": 100, "took": 31}
 
 
 @pytest.fixture(scope="module")
-def compared(told):
+def compared(rows_of):
     """Some columns of one measure, by area."""
 
     def run(made, measure, *columns):
         table = area_comparison(made)
-        rows = told(table[table["measure"] == measure], "local_area", *columns)
+        rows = rows_of(table[table["measure"] == measure], "local_area", *columns)
         return {area: values[0] if len(values) == 1 else tuple(values) for area, *values in rows}
 
     return run
@@ -155,9 +155,9 @@ def test_over_all_areas_as_many_are_observed_as_expected(facts, rows):
 
 
 @given(rows=small_cities)
-def test_a_ratio_is_withheld_below_30_requests_and_below_5_expected_and_only_then(facts, told, rows):
+def test_a_ratio_is_withheld_below_30_requests_and_below_5_expected_and_only_then(facts, rows_of, rows):
     table = area_comparison(facts(*rows, areas=AREAS))
-    for n, expected, *values, state in told(table, "n", "expected", "ratio", "ratio_low", "finding", "state"):
+    for n, expected, *values, state in rows_of(table, "n", "expected", "ratio", "ratio_low", "finding", "state"):
         enough = n >= 30 and expected >= 5
         assert [value is not None for value in values] == [enough] * 3
         assert (state == "ok") == enough
@@ -297,16 +297,16 @@ def mixed(*counts, areas=("Marpole", "Sunset")):
     ]
 
 
-def test_an_areas_mix_is_held_against_the_citys(facts, told):
+def test_an_areas_mix_is_held_against_the_citys(facts, rows_of):
     table = area_issue_mix(facts(*mixed((30, 10), (30, 50))))
-    assert told(table, "local_area", "issue_type", "observed", "n", "expected", "ratio", "finding", "state") == [
+    assert rows_of(table, "local_area", "issue_type", "observed", "n", "expected", "ratio", "finding", "state") == [
         ("Marpole", "Graffiti", 30, 40, 20, 1.5, "more", "ok"),
         ("Marpole", "Noise", 10, 40, 20, 0.5, "fewer", "ok"),
         ("Sunset", "Graffiti", 30, 80, 40, 0.75, "fewer", "ok"),
         ("Sunset", "Noise", 50, 80, 40, 1.25, "more", "ok"),
     ]
     low, high = (stats.chi2.ppf(side, 60 + more) / 2 / 20 for side, more in ((0.025, 0), (0.975, 2)))
-    assert told(table, "ratio_low", "ratio_high")[0] == close(low, high)
+    assert rows_of(table, "ratio_low", "ratio_high")[0] == close(low, high)
 
 
 @given(counts=st.tuples(*[st.tuples(st.integers(15, 60), st.integers(15, 60))] * 2))
@@ -327,7 +327,7 @@ def test_a_mix_adds_up_to_what_is_observed_by_area_and_by_type(facts, rows):
             assert sums["observed"].tolist() == pytest.approx(sums["expected"].tolist(), rel=1e-9, abs=1e-9)
 
 
-def test_the_mix_has_all_areas_by_all_types_and_withholds_what_is_too_few(facts, told):
+def test_the_mix_has_all_areas_by_all_types_and_withholds_what_is_too_few(facts, rows_of):
     made = facts(*mixed((27, 3), (60, 5), (20, 9), areas=AREAS), areas=(*AREAS, "West End"))
     columns = ["local_area", "issue_type", "observed", "ratio", "q_value", "finding", "state"]
     p = [
@@ -335,7 +335,7 @@ def test_the_mix_has_all_areas_by_all_types_and_withholds_what_is_too_few(facts,
         for observed, n, expected in ((27, 30, 30 * 107 / 124), (60, 65, 65 * 107 / 124))
     ]
     same = "not distinguishable"
-    assert told(area_issue_mix(made), *columns) == [
+    assert rows_of(area_issue_mix(made), *columns) == [
         ("Kitsilano", "Graffiti", 27, pytest.approx(27 * 124 / 30 / 107), pytest.approx(p[0]), same, "ok"),
         ("Kitsilano", "Noise", 3, None, None, None, "too_few"),  # 4.1 expected
         ("Marpole", "Graffiti", 60, pytest.approx(60 * 124 / 65 / 107), pytest.approx(p[1] * 3 / 2), same, "ok"),

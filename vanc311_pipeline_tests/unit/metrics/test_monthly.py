@@ -35,7 +35,7 @@ def test_the_record_has_every_month_to_the_later_of_as_of_and_the_last_opening_a
     assert month_texts(months(facts(*rows))).tolist() == expected
 
 
-def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, series, told):
+def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, series, rows_of):
     made = facts(
         {"opened": "2025-03-31", "closed": "2025-05-02"},
         {"opened": "2025-04-01", "closed": "2025-04-01"},
@@ -46,7 +46,7 @@ def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, s
         {"opened": "2025-06-10", "closed": "2025-07-10"},
         {"opened": "2025-07-01"},
     )
-    assert told(series(made), *COUNTS) == [
+    assert rows_of(series(made), *COUNTS) == [
         ("2025-03", 1, 0, 1, 1, 1),
         ("2025-04", 2, 1, 2, 2, 1),
         ("2025-05", 3, 2, 1, 1, 0),
@@ -55,9 +55,9 @@ def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, s
     ]
 
 
-def test_the_month_of_as_of_ends_for_the_pile_with_as_of(facts, series, told):
+def test_the_month_of_as_of_ends_for_the_pile_with_as_of(facts, series, rows_of):
     made = facts({"opened": "2025-06-01"}, {"opened": "2025-06-10", "closed": "2025-06-16"}, as_of="2025-06-15")
-    assert told(series(made), "month", "closed_in", "open_at_end") == [("2025-06", 1, 2)]
+    assert rows_of(series(made), "month", "closed_in", "open_at_end") == [("2025-06", 1, 2)]
 
 
 AS_OF = day_number("2025-06-30")
@@ -93,19 +93,21 @@ def test_what_is_open_at_the_end_of_a_month_is_a_plain_count(facts, series, rows
 
 
 @given(rows=any_requests)
-def test_over_all_months_everything_opened_and_everything_closed_with_a_date_is_counted_once(facts, series, told, rows):
+def test_over_all_months_everything_opened_and_everything_closed_with_a_date_is_counted_once(
+    facts, series, rows_of, rows
+):
     city = series(facts(*rows))
     closed = sum(row["status"] == Status.CLOSE and row["took"] is not None for row in rows)
     assert (city["opened"].sum(), city["closed_in"].sum()) == (len(rows), closed) if len(city) else not rows
 
 
-def test_a_small_group_has_the_months_in_which_something_came_or_went_or_was_left(facts, series, told):
+def test_a_small_group_has_the_months_in_which_something_came_or_went_or_was_left(facts, series, rows_of):
     made = facts(
         {"opened": "2025-01-10", "closed": "2025-03-01"},
         {"opened": "2025-05-10", "status": Status.OTHER},
         {"opened": "2025-01-10", "issue": "Noise", "closed": "2025-01-10"},
     )
-    assert told(series(made, "hyper_local", "located"), "issue_type", "month") == [
+    assert rows_of(series(made, "hyper_local", "located"), "issue_type", "month") == [
         ("Graffiti", "2025-01"),
         ("Graffiti", "2025-02"),
         ("Graffiti", "2025-03"),
@@ -115,32 +117,32 @@ def test_a_small_group_has_the_months_in_which_something_came_or_went_or_was_lef
     assert len(series(made, "issue", "all")) == 2 * 6
 
 
-def test_a_share_is_withheld_until_the_months_last_day_is_old_enough_but_its_counts_are_given(facts, series, told):
+def test_a_share_is_withheld_until_the_months_last_day_is_old_enough_but_its_counts_are_given(facts, series, rows_of):
     rows = [{"opened": "2025-05-01", "took": 3, "times": 30}, {"opened": "2025-05-31", "times": 10}]
     columns = ["n_30", "within_30", "share_30", "share_30_low", "share_30_high", "share_30_state"]
-    late, early = (told(series(facts(*rows, as_of=day)), *columns)[0] for day in ("2025-06-30", "2025-06-29"))
+    late, early = (rows_of(series(facts(*rows, as_of=day)), *columns)[0] for day in ("2025-06-30", "2025-06-29"))
     assert late == (40, 30, 0.75, pytest.approx(0.598, abs=1e-3), pytest.approx(0.858, abs=1e-3), "ok")
     assert early == (30, 30, None, None, None, "immature")
 
 
-def test_each_share_has_its_own_horizon_and_says_the_first_reason_why_it_is_missing(facts, series, told):
+def test_each_share_has_its_own_horizon_and_says_the_first_reason_why_it_is_missing(facts, series, rows_of):
     made = facts(
         {"opened": "2025-02-01", "took": -1},
         {"opened": "2025-03-01", "took": 8, "times": 30},
         {"opened": "2025-04-01", "took": 60, "times": 29},
         {"opened": "2025-06-01", "took": -1},
     )
-    assert told(series(made), "month", *(f"share_{days}_state" for days in (7, 30, 90))) == [
+    assert rows_of(series(made), "month", *(f"share_{days}_state" for days in (7, 30, 90))) == [
         ("2025-02", *["no_usable_timing"] * 3),
         ("2025-03", *["ok"] * 3),
         ("2025-04", "too_few", "too_few", "immature"),
         ("2025-05", *["no_requests"] * 3),
         ("2025-06", *["no_usable_timing"] * 3),
     ]
-    assert told(series(made), "share_7", "share_30")[1] == (0, 1)
+    assert rows_of(series(made), "share_7", "share_30")[1] == (0, 1)
 
 
-def test_closed_within_7_days_is_closed_on_the_seventh_day_at_the_latest_and_by_as_of(facts, series, told):
+def test_closed_within_7_days_is_closed_on_the_seventh_day_at_the_latest_and_by_as_of(facts, series, rows_of):
     made = facts(
         {"opened": "2025-06-20", "took": 7},
         {"opened": "2025-06-20", "took": 8},
@@ -148,28 +150,28 @@ def test_closed_within_7_days_is_closed_on_the_seventh_day_at_the_latest_and_by_
         {"opened": "2025-06-24", "took": 7},  # not yet 7 days old, and closed after as_of
         {"opened": "2025-06-24", "took": 0},
     )
-    assert told(series(made), "n_7", "within_7", "n", "closed")[0] == (3, 2, 5, 4)
+    assert rows_of(series(made), "n_7", "within_7", "n", "closed")[0] == (3, 2, 5, 4)
 
 
-def test_a_month_that_reaches_into_the_last_seven_days_is_provisional(facts, series, told):
+def test_a_month_that_reaches_into_the_last_seven_days_is_provisional(facts, series, rows_of):
     rows = {"opened": "2025-06-01"}
-    assert told(series(facts(rows, as_of="2025-07-06")), "month", "provisional") == [
+    assert rows_of(series(facts(rows, as_of="2025-07-06")), "month", "provisional") == [
         ("2025-06", "yes"),
         ("2025-07", "yes"),
     ]
-    assert told(series(facts(rows, as_of="2025-07-07")), "month", "provisional") == [
+    assert rows_of(series(facts(rows, as_of="2025-07-07")), "month", "provisional") == [
         ("2025-06", "no"),
         ("2025-07", "yes"),
     ]
 
 
 @pytest.fixture(scope="module")
-def median_alone(facts, cohort_of, told):
+def median_alone(facts, cohort_of, rows_of):
     """The median of requests that are the only ones, from their whole curve."""
 
     def run(*rows):
         cohort = cohort_of(facts(*rows))
-        return told(time_to_close(cohort, list(follow(cohort))), *MEDIAN)[0]
+        return rows_of(time_to_close(cohort, list(follow(cohort))), *MEDIAN)[0]
 
     return run
 
@@ -190,11 +192,11 @@ def median_alone(facts, cohort_of, told):
     ],
 )
 def test_a_months_median_is_that_of_the_whole_curve_however_far_out_it_lies(
-    facts, series, told, median_alone, quick, short, long, expected
+    facts, series, rows_of, median_alone, quick, short, long, expected
 ):
     rows = [{"opened": "2024-09-10", "took": took, "times": n} for took, n in ((short, quick), (long, 60 - quick))]
     other_months = {"opened": "2025-01-10", "took": 1, "times": 40}
-    assert told(series(facts(*rows, other_months)), *MEDIAN)[0] == expected == median_alone(*rows)
+    assert rows_of(series(facts(*rows, other_months)), *MEDIAN)[0] == expected == median_alone(*rows)
 
 
 @given(
@@ -202,12 +204,12 @@ def test_a_months_median_is_that_of_the_whole_curve_however_far_out_it_lies(
         st.tuples(st.none() | st.integers(0, 290) | st.integers(115, 125), st.integers(1, 40)), min_size=1, max_size=6
     )
 )
-def test_any_months_median_is_that_of_the_whole_curve(facts, series, told, median_alone, parts):
+def test_any_months_median_is_that_of_the_whole_curve(facts, series, rows_of, median_alone, parts):
     rows = [{"opened": "2024-09-10", "took": took, "times": times} for took, times in parts]
-    assert told(series(facts(*rows)), *MEDIAN)[0] == median_alone(*rows)
+    assert rows_of(series(facts(*rows)), *MEDIAN)[0] == median_alone(*rows)
 
 
-def test_the_months_of_each_group_are_worked_out_by_themselves(facts, series, told):
+def test_the_months_of_each_group_are_worked_out_by_themselves(facts, series, rows_of):
     made = facts(
         {"opened": "2024-09-10", "took": 3, "times": 30},
         {"opened": "2024-09-10", "took": 150, "times": 30, "area": "Sunset"},
@@ -215,7 +217,7 @@ def test_the_months_of_each_group_are_worked_out_by_themselves(facts, series, to
         {"opened": "2024-10-10", "took": 7, "times": 30, "area": None},
     )
     found = series(made, "neighbourhood", "located")
-    assert told(found[found["month"] < "2024-11"], "local_area", "month", "median_days", "median_state") == [
+    assert rows_of(found[found["month"] < "2024-11"], "local_area", "month", "median_days", "median_state") == [
         ("Marpole", "2024-09", 3, "ok"),
         ("Marpole", "2024-10", None, "no_requests"),
         ("Sunset", "2024-09", 150, "ok"),

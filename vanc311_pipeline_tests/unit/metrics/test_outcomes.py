@@ -51,13 +51,13 @@ def shares(cohort_of):
     return lambda made, *which: outcomes(cohort_of(made, *which), outcome_codes(made))
 
 
-def test_the_17_reasons_are_in_six_groups(facts, told):
-    assert told(outcome_mapping(facts()), "closure_reason", "outcome", "outcome_order", "mapping_version", "seen") == [
-        (reason, group, NAMES.index(group) + 1, "1", "no") for reason, group in MAPPING.items()
-    ]
+def test_the_17_reasons_are_in_six_groups(facts, rows_of):
+    assert rows_of(
+        outcome_mapping(facts()), "closure_reason", "outcome", "outcome_order", "mapping_version", "seen"
+    ) == [(reason, group, NAMES.index(group) + 1, "1", "no") for reason, group in MAPPING.items()]
 
 
-def test_a_reason_that_nobody_has_mapped_is_unmapped_until_somebody_does(facts, told):
+def test_a_reason_that_nobody_has_mapped_is_unmapped_until_somebody_does(facts, rows_of):
     made = facts(
         {"took": 1, "reason": "Closed by a robot"},
         {"took": 1, "reason": "Another new one"},
@@ -65,7 +65,7 @@ def test_a_reason_that_nobody_has_mapped_is_unmapped_until_somebody_does(facts, 
         {"reason": "Never seen on a closed request"},
     )
     mapping = outcome_mapping(made)
-    assert told(mapping, "closure_reason", "outcome", "outcome_order")[17:] == [
+    assert rows_of(mapping, "closure_reason", "outcome", "outcome_order")[17:] == [
         ("Another new one", "Unmapped", 7),
         ("Closed by a robot", "Unmapped", 7),
     ]
@@ -74,12 +74,14 @@ def test_a_reason_that_nobody_has_mapped_is_unmapped_until_somebody_does(facts, 
     ]  # fmt: skip
 
 
-def test_a_closed_request_without_a_reason_has_the_reason_n_a(facts, told, shares):
+def test_a_closed_request_without_a_reason_has_the_reason_n_a(facts, rows_of, shares):
     made = facts({"took": 1, "times": 2}, {"took": 1, "reason": "Unknown"}, {})
     mapping = outcome_mapping(made)
     assert mapping.loc[mapping["seen"] == "yes", "closure_reason"].tolist() == ["Unknown", "N/A"]
-    assert told(shares(made), "outcome", "closed_as")[4] == (UNKNOWN, 3)
-    assert told(closure_reasons(made, periods(made)[:1]), "closure_reason", "outcome", "closed", "open_requests") == [
+    assert rows_of(shares(made), "outcome", "closed_as")[4] == (UNKNOWN, 3)
+    assert rows_of(
+        closure_reasons(made, periods(made)[:1]), "closure_reason", "outcome", "closed", "open_requests"
+    ) == [
         ("Unknown", UNKNOWN, 1, 0),
         ("N/A", UNKNOWN, 2, 1),
     ]
@@ -89,7 +91,7 @@ def test_an_open_request_alone_does_not_make_a_reason_seen(facts):
     assert set(outcome_mapping(facts({}, {"reason": "Unknown"}))["seen"]) == {"no"}
 
 
-def test_shares_are_of_closed_requests_static_ones_included_and_the_status_decides(facts, told, shares):
+def test_shares_are_of_closed_requests_static_ones_included_and_the_status_decides(facts, rows_of, shares):
     made = facts(
         {"took": 1, "reason": "Service provided", "times": 20},
         {"opened": "2022-08-01", "took": 1, "reason": "Service provided", "times": 4},
@@ -101,38 +103,38 @@ def test_shares_are_of_closed_requests_static_ones_included_and_the_status_decid
     )
     found = shares(made)
     columns = ["outcome", "outcome_order", "closed_as", "closed", "open_requests", "outcome_share", "state"]
-    assert told(found, *columns) == [
+    assert rows_of(found, *columns) == [
         (name, NAMES.index(name) + 1, number, 30, 5, number / 30, "ok")
         for name, number in zip(NAMES, (24, 5, 0, 0, 1, 0), strict=True)
     ]
-    limits = told(found, "outcome_share_low", "outcome_share_high")
+    limits = rows_of(found, "outcome_share_low", "outcome_share_high")
     assert limits[0] == (pytest.approx(0.627, abs=1e-3), pytest.approx(0.905, abs=1e-3))
     assert limits[2] == (0, pytest.approx(0.114, abs=1e-3))
 
 
-def test_below_30_closed_the_counts_are_given_but_no_share(facts, told, shares):
+def test_below_30_closed_the_counts_are_given_but_no_share(facts, rows_of, shares):
     made = facts(
         {"took": 1, "reason": "Unknown", "times": 29}, {}, {"area": "Sunset"}, areas=("Kits", "Marpole", "Sunset")
     )
     columns = ["local_area", "closed_as", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]
-    assert told(shares(made, "neighbourhood", "located"), *columns)[4::6] == [
+    assert rows_of(shares(made, "neighbourhood", "located"), *columns)[4::6] == [
         ("Kits", 0, None, None, None, "no_requests"),
         ("Marpole", 29, None, None, None, "too_few"),
         ("Sunset", 0, None, None, None, "too_few"),
     ]
 
 
-def test_there_are_rows_for_the_unmapped_only_if_a_closed_request_is(facts, told, shares):
+def test_there_are_rows_for_the_unmapped_only_if_a_closed_request_is(facts, rows_of, shares):
     only_open = facts({"took": 1, "reason": "Unknown"}, {"reason": "New"})
     one_closed = facts({"took": 1, "reason": "Unknown"}, {"took": 1, "reason": "New", "issue": "Noise"})
-    assert told(shares(only_open), "outcome") == [*NAMES]
-    assert told(shares(one_closed, "issue", "all"), "issue_type", "outcome", "closed_as")[6::7] == [
+    assert rows_of(shares(only_open), "outcome") == [*NAMES]
+    assert rows_of(shares(one_closed, "issue", "all"), "issue_type", "outcome", "closed_as")[6::7] == [
         ("Graffiti", "Unmapped", 0),
         ("Noise", "Unmapped", 1),
     ]
 
 
-def test_reasons_are_counted_by_department_and_period_whatever_group_they_are_in(facts, told):
+def test_reasons_are_counted_by_department_and_period_whatever_group_they_are_in(facts, rows_of):
     made = facts(
         {"opened": "2024-02-01", "took": 1, "reason": "New"},
         {"opened": "2025-02-01", "took": 1, "reason": "Unknown", "times": 2},
@@ -141,7 +143,7 @@ def test_reasons_are_counted_by_department_and_period_whatever_group_they_are_in
         {"opened": "2025-02-01", "status": Status.OTHER, "reason": "Insufficient info"},
     )
     wanted = [period for period in periods(made) if period.name in ("all", "2025")]
-    assert told(
+    assert rows_of(
         closure_reasons(made, wanted), "period", "department", "closure_reason", "outcome", "closed", "open_requests"
     ) == [
         ("all", "DBL", "Unknown", UNKNOWN, 1, 0),
@@ -184,7 +186,9 @@ def test_the_ways_of_ending_add_up_to_the_share_closed_on_every_day(facts, cohor
         assert found.groupby("outcome")["closed_share"].apply(lambda share: share.is_monotonic_increasing).all()
 
 
-def test_a_way_of_ending_is_told_on_the_chosen_days_up_to_the_last_that_anybody_was_followed_to(facts, cohort_of, told):
+def test_a_way_of_ending_is_told_on_the_chosen_days_up_to_the_last_that_anybody_was_followed_to(
+    facts, cohort_of, rows_of
+):
     made = facts(
         {"ago": 10, "took": 1, "reason": "Service provided", "times": 20},
         {"ago": 10, "took": 5, "reason": "Unknown", "times": 10},
@@ -194,16 +198,16 @@ def test_a_way_of_ending_is_told_on_the_chosen_days_up_to_the_last_that_anybody_
     (some,) = follow(cohort_of(made, "citywide", "located"))
     found = outcome_incidence(some, outcome_codes(made))
     named = found[found["outcome"].isin([PROVIDED, UNKNOWN])]
-    assert told(named, "outcome", "outcome_order", "day", "n", "closed_share") == [
+    assert rows_of(named, "outcome", "outcome_order", "day", "n", "closed_share") == [
         *((PROVIDED, 1, day, 40, share) for day, share in ((0, 0), (1, 0.5), (3, 0.5), (7, 0.5))),
         *((UNKNOWN, 5, day, 40, share) for day, share in ((0, 0), (1, 0), (3, 0), (7, 0.25))),
     ]
 
 
-def test_the_ways_of_ending_end_with_their_own_group_however_long_another_was_followed(facts, cohort_of, told):
+def test_the_ways_of_ending_end_with_their_own_group_however_long_another_was_followed(facts, cohort_of, rows_of):
     made = facts({"ago": 13, "took": 13, "times": 30}, {"ago": 40, "area": "Sunset", "times": 30})
     (some,) = follow(cohort_of(made, "neighbourhood", "located"))
-    found = told(outcome_incidence(some, outcome_codes(made)), "local_area", "day")
+    found = rows_of(outcome_incidence(some, outcome_codes(made)), "local_area", "day")
     assert [max(day for area, day in found if area == name) for name in ("Marpole", "Sunset")] == [7, 30]
 
 

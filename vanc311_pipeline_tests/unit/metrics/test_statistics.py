@@ -21,9 +21,9 @@ OPENED, CLOSED, MODIFIED = "service_request_open_timestamp", "service_request_cl
 @pytest.fixture(scope="module")
 def written(sample):
     """The tables as they are stored, of the bundled sample, and how many rows of each were said to be written."""
-    told = replace_statistics(sample.warehouse)
+    row_counts = replace_statistics(sample.warehouse)
     with sample.warehouse.read() as connection:
-        return told, {name: pd.read_sql(sa.select(table), connection) for name, table in TABLES.items()}
+        return row_counts, {name: pd.read_sql(sa.select(table), connection) for name, table in TABLES.items()}
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_every_table_that_is_described_is_made_with_its_columns(sample):
 
 
 def test_every_table_is_written_whole_with_its_as_of(written, sample):
-    told, tables = written
-    assert told == {name: len(frame) for name, frame in tables.items()}
+    row_counts, tables = written
+    assert row_counts == {name: len(frame) for name, frame in tables.items()}
     for name, frame in tables.items():
         assert len(frame) > 0, name
         if "as_of" in frame:

@@ -46,10 +46,12 @@ def test_the_worked_example_is_met_in_every_figure(golden):
 
 def test_the_worked_examples_quantiles_say_what_is_not_reached(golden):
     found = {share: days_until(golden, share) for share in (0.5, 0.75, 0.9)}
-    told = {share: tuple(float(each[0]) for each in (days.value, days.low, days.high)) for share, days in found.items()}
-    assert told[0.5] == (3, 1, 7)
-    assert told[0.75] == pytest.approx((14, 7, np.nan), nan_ok=True)
-    assert told[0.9] == pytest.approx((np.nan, 30, np.nan), nan_ok=True)
+    quantiles = {
+        share: tuple(float(each[0]) for each in (days.value, days.low, days.high)) for share, days in found.items()
+    }
+    assert quantiles[0.5] == (3, 1, 7)
+    assert quantiles[0.75] == pytest.approx((14, 7, np.nan), nan_ok=True)
+    assert quantiles[0.9] == pytest.approx((np.nan, 30, np.nan), nan_ok=True)
 
 
 def test_the_worked_examples_restricted_means(golden):
@@ -63,7 +65,7 @@ days_and_counts = st.dictionaries(st.integers(0, 12), st.integers(1, 9), max_siz
 
 def by_hand(closed, censored, last):
     """The textbook's formulas in exact fractions, one day after the other."""
-    share, greenwood, told = Fraction(1), Fraction(0), []
+    share, greenwood, curve = Fraction(1), Fraction(0), []
     for day in range(last):
         at_risk = sum(n for t, n in (*closed.items(), *censored.items()) if t >= day)
         d = closed.get(day, 0)
@@ -74,16 +76,16 @@ def by_hand(closed, censored, last):
         if 0 < share < 1:
             spread = Z_95 * sqrt(greenwood) / abs(log(share))
             low, high = float(share) ** exp(spread), float(share) ** exp(-spread)
-        told.append((float(share), low, high))
-    return told
+        curve.append((float(share), low, high))
+    return curve
 
 
 @given(closed=days_and_counts, censored=days_and_counts)
 def test_any_counts_give_the_curve_of_the_textbook(closed, censored):
     found = kaplan_meier(*counts(closed, censored))
     for day, (share, low, high) in enumerate(by_hand(closed, censored, found.open_share.shape[1])):
-        told = found.open_share[0, day], found.low[0, day], found.high[0, day]
-        assert told == pytest.approx((share, low, high), abs=1e-9)
+        values = found.open_share[0, day], found.low[0, day], found.high[0, day]
+        assert values == pytest.approx((share, low, high), abs=1e-9)
 
 
 @given(closed=days_and_counts.filter(bool), censored=days_and_counts.filter(bool))

@@ -26,7 +26,7 @@ def timed(cohort_of):
     return run
 
 
-def test_every_request_is_counted_as_closed_as_open_or_as_unused_for_one_reason(facts, timed, told):
+def test_every_request_is_counted_as_closed_as_open_or_as_unused_for_one_reason(facts, timed, rows_of):
     made = facts(
         {"ago": 20, "took": 3, "times": 2},
         {"ago": 20, "took": 21},  # closed after as_of
@@ -37,62 +37,66 @@ def test_every_request_is_counted_as_closed_as_open_or_as_unused_for_one_reason(
         {"ago": 20, "took": -1, "times": 6},
         {"ago": 20, "status": Status.CLOSE, "times": 7},
     )
-    assert told(timed(made), *COUNTS, "followed_days") == [(29, 7, 2, 5, 4, 5, 6, 7, 20)]
+    assert rows_of(timed(made), *COUNTS, "followed_days") == [(29, 7, 2, 5, 4, 5, 6, 7, 20)]
 
 
-def test_below_30_requests_no_statistic_is_given_and_from_30_on_it_is(facts, timed, told):
+def test_below_30_requests_no_statistic_is_given_and_from_30_on_it_is(facts, timed, rows_of):
     columns = ["n", "median_days", "median_state", "mean_within_30", "mean_closed_only", "median_closed_only"]
     row = {"ago": 90, "took": 3}
-    assert told(timed(facts(row | {"times": 29})), *columns) == [(29, None, "too_few", None, None, None)]
-    assert told(timed(facts(row | {"times": 29}, {"ago": 90})), *columns) == [(30, 3, "ok", pytest.approx(3.9), 3, 3)]
+    assert rows_of(timed(facts(row | {"times": 29})), *columns) == [(29, None, "too_few", None, None, None)]
+    assert rows_of(timed(facts(row | {"times": 29}, {"ago": 90})), *columns) == [
+        (30, 3, "ok", pytest.approx(3.9), 3, 3)
+    ]
 
 
-def test_areas_without_a_request_or_without_usable_dates_say_so(facts, timed, told):
+def test_areas_without_a_request_or_without_usable_dates_say_so(facts, timed, rows_of):
     made = facts(
         {"ago": 1, "took": 0, "times": 30},
         {"ago": 1, "took": -1, "area": "Sunset"},
         areas=("Kitsilano", "Marpole", "Sunset"),
     )
-    assert told(timed(made, "neighbourhood", "located"), "local_area", "volume", "n", "followed_days", *QUANTILES) == [
+    assert rows_of(
+        timed(made, "neighbourhood", "located"), "local_area", "volume", "n", "followed_days", *QUANTILES
+    ) == [
         ("Kitsilano", 0, 0, None, None, None, None, "no_requests"),
         ("Marpole", 30, 30, 0, 0, 0, 0, "ok"),
         ("Sunset", 1, 0, None, None, None, None, "no_usable_timing"),
     ]
 
 
-def test_a_quantile_is_not_reached_while_too_many_are_open_and_so_may_be_only_its_limits(facts, timed, told):
+def test_a_quantile_is_not_reached_while_too_many_are_open_and_so_may_be_only_its_limits(facts, timed, rows_of):
     made = facts({"ago": 40, "took": 2, "times": 24}, {"ago": 40, "times": 16})
-    assert told(timed(made), *QUANTILES, "p75_days", "p75_low", "p75_state", "p90_state") == [
+    assert rows_of(timed(made), *QUANTILES, "p75_days", "p75_low", "p75_state", "p90_state") == [
         (2, 2, None, "ok", None, 2, "not_reached", "not_reached")
     ]
 
 
-def test_the_restricted_mean_is_given_if_somebody_was_followed_that_long(facts, timed, told):
+def test_the_restricted_mean_is_given_if_somebody_was_followed_that_long(facts, timed, rows_of):
     quick = {"ago": 200, "took": 1, "times": 30}
     for longest, expected in ((29, None), (30, 60 / 31)):
         made = facts(quick, {"ago": longest})
-        assert told(timed(made), "mean_within_30", "mean_within_90") == [(pytest.approx(expected), None)]
+        assert rows_of(timed(made), "mean_within_30", "mean_within_90") == [(pytest.approx(expected), None)]
 
 
-def test_the_figures_of_closed_requests_forget_those_still_open(facts, timed, told):
+def test_the_figures_of_closed_requests_forget_those_still_open(facts, timed, rows_of):
     made = facts({"ago": 60, "took": 2, "times": 20}, {"ago": 60, "took": 50, "times": 19}, {"ago": 60, "times": 21})
-    assert told(timed(made), "median_days", "median_closed_only", "mean_closed_only") == [(50, 2, 990 / 39)]
+    assert rows_of(timed(made), "median_days", "median_closed_only", "mean_closed_only") == [(50, 2, 990 / 39)]
 
 
-def test_if_nobody_is_closed_the_figures_of_closed_requests_are_missing(facts, timed, told):
+def test_if_nobody_is_closed_the_figures_of_closed_requests_are_missing(facts, timed, rows_of):
     columns = ["n", "closed", "median_state", "median_closed_only", "mean_closed_only", "mean_within_30"]
-    assert told(timed(facts({"ago": 60, "times": 30})), *columns) == [(30, 0, "not_reached", None, None, 30)]
+    assert rows_of(timed(facts({"ago": 60, "times": 30})), *columns) == [(30, 0, "not_reached", None, None, 30)]
 
 
 @given(took=st.lists(st.integers(0, 20), min_size=1, max_size=12))
 def test_where_nothing_is_open_a_quantile_is_the_nearest_rank_and_so_is_the_median_of_the_closed(
-    facts, timed, told, took
+    facts, timed, rows_of, took
 ):
     ordered = sorted(took)
     half, three, nine = (ordered[-(-len(took) * of // 20) - 1] for of in (10, 15, 18))
     made = facts(*({"ago": 30, "took": days, "times": 30} for days in took))
     columns = ["median_days", "median_closed_only", "p75_days", "p90_days", "mean_closed_only"]
-    assert told(timed(made), *columns) == [(half, half, three, nine, pytest.approx(sum(took) / len(took)))]
+    assert rows_of(timed(made), *columns) == [(half, half, three, nine, pytest.approx(sum(took) / len(took)))]
 
 
 @given(
@@ -113,14 +117,14 @@ def test_the_share_closed_within_some_days_is_one_minus_the_curve_of_the_request
         assert series[f"within_{days}"] / len(old) == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, told):
+def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, rows_of):
     made = facts(
         {"opened": "2023-05-01", "took": 9},
         {"opened": "2024-12-31", "took": 4, "times": 30},
         {"opened": "2025-01-01", "took": 2, "times": 30},
     )
     found = {
-        period: told(timed(made, "citywide", "all", period), "period", "volume", "median_days")
+        period: rows_of(timed(made, "citywide", "all", period), "period", "volume", "median_days")
         for period in ("all", "last_12_months", "2023", "2024", "2025")
     }
     assert found == {
@@ -132,13 +136,15 @@ def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, told):
     }
 
 
-def test_a_group_that_has_requests_in_other_periods_only_has_a_line_that_says_so(facts, timed, told):
+def test_a_group_that_has_requests_in_other_periods_only_has_a_line_that_says_so(facts, timed, rows_of):
     made = facts({"opened": "2024-05-01", "issue": "Noise"}, {"opened": "2025-05-01"})
-    found = told(timed(made, "issue", "all", "2025"), "issue_type", "volume", "median_state")
+    found = rows_of(timed(made, "issue", "all", "2025"), "issue_type", "volume", "median_state")
     assert found == [("Graffiti", 1, "too_few"), ("Noise", 0, "no_requests")]
 
 
-def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_was_followed_to(facts, cohort_of, told):
+def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_was_followed_to(
+    facts, cohort_of, rows_of
+):
     made = facts(
         {"ago": 25, "took": 2, "times": 20},
         {"ago": 25, "took": 22, "times": 10},
@@ -147,10 +153,10 @@ def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_w
     )
     (some,) = follow(cohort_of(made, "neighbourhood", "located"))
     points = curve_points(some)
-    assert set(told(points, "level", "scope", "local_area", "period")) == {
+    assert set(rows_of(points, "level", "scope", "local_area", "period")) == {
         ("neighbourhood", "located", "Marpole", "all")
     }
-    assert told(points, "day", "at_risk", "closed_by", "open_share") == [
+    assert rows_of(points, "day", "at_risk", "closed_by", "open_share") == [
         *((day, 40, 0, 1) for day in (0, 1)),
         (2, 40, 20, 0.5),
         *((day, 20, 20, 0.5) for day in range(3, 13)),
@@ -162,11 +168,11 @@ def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_w
 
 
 @pytest.mark.parametrize(("longest", "last"), [(20, 14), (21, 21), (29, 21), (30, 30)])
-def test_a_curve_ends_with_its_own_group_however_long_another_was_followed(facts, cohort_of, told, longest, last):
+def test_a_curve_ends_with_its_own_group_however_long_another_was_followed(facts, cohort_of, rows_of, longest, last):
     for other in (longest, 400):
         made = facts({"ago": longest, "times": 30}, {"ago": other, "area": "Sunset", "times": 30})
         (some,) = follow(cohort_of(made, "neighbourhood", "located"))
-        assert max(day for area, day in told(curve_points(some), "local_area", "day") if area == "Marpole") == last
+        assert max(day for area, day in rows_of(curve_points(some), "local_area", "day") if area == "Marpole") == last
 
 
 def test_a_group_of_less_than_30_has_no_curve(facts, cohort_of):

@@ -23,24 +23,24 @@ def waited(cohort_of):
 
 
 @pytest.fixture(scope="module")
-def standing(cohort_of, told):
+def standing(cohort_of, rows_of):
     """What is said of each open request."""
 
     def run(made):
         cohorts = [cohort_of(made, "issue", "all", period) for period in ("all", "last_12_months")]
-        return told(open_request_standing(made, [some for cohort in cohorts for some in follow(cohort)]), *STANDING)
+        return rows_of(open_request_standing(made, [some for cohort in cohorts for some in follow(cohort)]), *STANDING)
 
     return run
 
 
-def test_the_longer_a_request_has_waited_the_fewer_it_is_held_against(facts, waited, told):
+def test_the_longer_a_request_has_waited_the_fewer_it_is_held_against(facts, waited, rows_of):
     made = facts(
         {"ago": 50, "took": 0, "times": 60},
         {"ago": 50, "took": 3, "times": 30},
         {"ago": 50, "took": 20, "times": 15},
         {"ago": 50, "times": 15},
     )
-    assert told(waited(made), *COLUMNS) == [
+    assert rows_of(waited(made), *COLUMNS) == [
         (0, 60, 0.5, 3, "ok"),  # of the 60 still open, half by day 3
         (1, 60, 0.5, 2, "ok"),
         (3, 30, 0.25, 17, "ok"),
@@ -49,16 +49,16 @@ def test_the_longer_a_request_has_waited_the_fewer_it_is_held_against(facts, wai
         (30, 15, 0.125, None, "too_few"),
     ]
     further = ["further_p75", "further_p75_state", "further_p90", "further_p90_state"]
-    assert told(waited(made), *further)[:3] == [
+    assert rows_of(waited(made), *further)[:3] == [
         (20, "ok", None, "not_reached"),
         (19, "ok", None, "not_reached"),
         (None, "not_reached", None, "not_reached"),
     ]
 
 
-def test_waiting_times_go_on_while_anybody_was_followed_beyond_the_days_waited(facts, waited, told):
+def test_waiting_times_go_on_while_anybody_was_followed_beyond_the_days_waited(facts, waited, rows_of):
     made = facts({"ago": 50, "took": 5, "times": 30}, {"ago": 8, "times": 1})
-    assert told(waited(made), "waited_days", "followed") == [(0, 31), (1, 31), (3, 31), (7, 1)]
+    assert rows_of(waited(made), "waited_days", "followed") == [(0, 31), (1, 31), (3, 31), (7, 1)]
 
 
 def test_if_all_were_closed_on_the_day_of_opening_there_is_nobody_to_wait_with(facts, waited):
@@ -70,14 +70,14 @@ def test_if_all_were_closed_on_the_day_of_opening_there_is_nobody_to_wait_with(f
     waited_days=st.sampled_from([0, 1, 3, 7, 14]),
 )
 def test_the_further_median_is_the_median_of_those_that_were_still_open_counted_from_then(
-    facts, waited, cohort_of, told, rows, waited_days
+    facts, waited, cohort_of, rows_of, rows, waited_days
 ):
     def requests(some):
         return facts(*({"ago": days, "took": days if closed else None, "times": 30} for days, closed in some))
 
     table = waited(requests(rows))
     found = (
-        dict(zip(table["waited_days"], told(table, "followed", "further_median"), strict=True)) if len(table) else {}
+        dict(zip(table["waited_days"], rows_of(table, "followed", "further_median"), strict=True)) if len(table) else {}
     )
     later = [(days, closed) for days, closed in rows if days > waited_days]
     assert (waited_days in found) == bool(later)
