@@ -24,7 +24,7 @@ MORE, FEWER, SAME = "more", "fewer", "not distinguishable"
 
 
 @dataclass(frozen=True)
-class Window:
+class ComparedRequests:
     """The requests that are compared, by area, and by the pool whose rate each is held against."""
 
     facts: Facts
@@ -56,7 +56,7 @@ class Window:
         return tally(cell, days, self.areas * self.pools, length).reshape(self.areas, self.pools, length)
 
 
-def compared_requests(facts: Facts) -> Window:
+def compared_requests(facts: Facts) -> ComparedRequests:
     """The located requests of the last 365 days of opening that are old enough to have been late."""
     last = facts.as_of - LATE_AFTER_DAYS
     inside = facts.located & facts.used & (facts.opened <= last) & (facts.opened > last - YEAR_DAYS)
@@ -66,53 +66,53 @@ def compared_requests(facts: Facts) -> Window:
     together = np.bincount(department[rare], minlength=len(facts.departments) or 1)[department] >= MINIMUM_N
     own, rest = len(facts.issues) + department, len(facts.issues) + len(facts.departments)
     _, pool = np.unique(np.where(~rare, issue, np.where(together, own, rest)), return_inverse=True)
-    return Window(facts, rows, facts.area[rows].astype(np.int64), pool.astype(np.int64), rare)
+    return ComparedRequests(facts, rows, facts.area[rows].astype(np.int64), pool.astype(np.int64), rare)
 
 
 def area_comparison(facts: Facts) -> pd.DataFrame:
     """The table `area_comparison`: both measures, a row for each area."""
     if not len(facts):
         return pd.DataFrame()
-    window = compared_requests(facts)
-    return pd.concat([_late(window), _closings(window)], ignore_index=True)
+    compared = compared_requests(facts)
+    return pd.concat([_late(compared), _closings(compared)], ignore_index=True)
 
 
-def _late(window: Window) -> pd.DataFrame:
+def _late(compared: ComparedRequests) -> pd.DataFrame:
     """Requests not closed within 30 days."""
-    facts = window.facts
-    closed_in_time = facts.event[window.rows] & (facts.days[window.rows] <= LATE_AFTER_DAYS)
-    late = window.count(~closed_in_time)
-    rate = share(late.sum(axis=0), window.n.sum(axis=0))
-    others_n, others_late = window.n.sum(axis=0) - window.n, late.sum(axis=0) - late
+    facts = compared.facts
+    closed_in_time = facts.event[compared.rows] & (facts.days[compared.rows] <= LATE_AFTER_DAYS)
+    late = compared.count(~closed_in_time)
+    rate = share(late.sum(axis=0), compared.n.sum(axis=0))
+    others_n, others_late = compared.n.sum(axis=0) - compared.n, late.sum(axis=0) - late
     overall = share(others_late.sum(axis=1), others_n.sum(axis=1))
     rate_of_others = np.where(others_n > 0, share(others_late, others_n), overall[:, None])
-    city_share = float(share(late.sum(), window.n.sum()))
+    city_share = float(share(late.sum(), compared.n.sum()))
     frame = _compared(
-        window,
+        compared,
         "open_after_30_days",
         observed=late.sum(axis=1),
-        expected=window.n @ rate,
-        variance=window.n @ (rate * (1 - rate)),
-        expected_of_others=_sum_where(window.n, rate_of_others),
+        expected=compared.n @ rate,
+        variance=compared.n @ (rate * (1 - rate)),
+        expected_of_others=_sum_where(compared.n, rate_of_others),
     )
     return frame.assign(city_share=city_share, adjusted_share=frame["ratio"] * city_share)
 
 
-def _closings(window: Window) -> pd.DataFrame:
+def _closings(compared: ComparedRequests) -> pd.DataFrame:
     """Closings against each pool's Nelson–Aalen hazard, over all follow-up."""
-    facts = window.facts
-    event = facts.event[window.rows]
-    length = int(facts.days[window.rows].max()) + 1 if len(window.rows) else 1
-    closed, ended = window.by_day(event, length), window.by_day(np.ones(len(event), dtype=bool), length)
+    facts = compared.facts
+    event = facts.event[compared.rows]
+    length = int(facts.days[compared.rows].max()) + 1 if len(compared.rows) else 1
+    closed, ended = compared.by_day(event, length), compared.by_day(np.ones(len(event), dtype=bool), length)
     at_risk = np.cumsum(ended[:, :, ::-1], axis=2)[:, :, ::-1]
     expected = (ended * _hazard(closed.sum(axis=0), at_risk.sum(axis=0))).sum(axis=(1, 2))
     frame = _compared(
-        window,
+        compared,
         "closings",
         observed=closed.sum(axis=(1, 2)),
         expected=expected,
         variance=expected,
-        expected_of_others=np.array([_by_others(closed, at_risk, ended, area) for area in range(window.areas)]),
+        expected_of_others=np.array([_by_others(closed, at_risk, ended, area) for area in range(compared.areas)]),
     )
     return frame.assign(city_share=np.nan, adjusted_share=np.nan)
 
@@ -137,11 +137,16 @@ def _sum_where(n: Ints, rate: Floats) -> Floats:
 
 
 def _compared(
-    window: Window, measure: str, observed: Ints, expected: Floats, variance: Floats, expected_of_others: Floats
+    compared: ComparedRequests,
+    measure: str,
+    observed: Ints,
+    expected: Floats,
+    variance: Floats,
+    expected_of_others: Floats,
 ) -> pd.DataFrame:
     """Ratio, interval, funnel limits and finding of each area."""
-    n = window.n.sum(axis=1)
-    state = _state(window, n, expected)
+    n = compared.n.sum(axis=1)
+    state = _state(compared, n, expected)
     shown = state == State.OK
     low, high = poisson(observed)
     z = np.where(shown & (variance > 0), (observed - expected) / np.sqrt(np.where(variance > 0, variance, 1)), np.nan)
@@ -154,7 +159,7 @@ def _compared(
     return pd.DataFrame(
         {
             "measure": measure,
-            "local_area": window.facts.areas,
+            "local_area": compared.facts.areas,
             "n": n,
             "observed": observed,
             "expected": np.where(n > 0, expected, np.nan),
@@ -170,18 +175,18 @@ def _compared(
             "funnel_998_high": np.where(tested, 1 + Z_998 * spread, np.nan),
             "q_value": q,
             "finding": finding(shown, different, observed > expected),
-            "pooled_share": share(np.bincount(window.area[window.rare], minlength=window.areas), n),
+            "pooled_share": share(np.bincount(compared.area[compared.rare], minlength=compared.areas), n),
             "ratio_without_own": only(state, share(observed, expected_of_others)),
         }
     )
 
 
-def _state(window: Window, n: Ints, expected: Floats) -> Texts:
+def _state(compared: ComparedRequests, n: Ints, expected: Floats) -> Texts:
     """The state of a ratio: too_few also where too little is expected."""
-    facts = window.facts
+    facts = compared.facts
     last = facts.as_of - LATE_AFTER_DAYS
     inside = facts.located & (facts.opened <= last) & (facts.opened > last - YEAR_DAYS)
-    state = timing_state(np.bincount(facts.area[inside], minlength=window.areas), n)
+    state = timing_state(np.bincount(facts.area[inside], minlength=compared.areas), n)
     state[(state == State.OK) & (expected < EXPECTED_AT_LEAST)] = str(State.TOO_FEW)
     return state
 
