@@ -43,7 +43,7 @@ def written(tables):
 def test_the_laws_hold_for_any_requests(headline, rows):
     tables = headline(*rows)
     with written(tables) as connection:
-        assert conservation(connection).problems == []
+        assert conservation.question(connection).problems == []
     city = tables["citywide"].set_index("scope")
     assert city.loc["all", "volume"] == len(rows)
     assert city.loc["located", "volume"] == sum(row["local_area"] in ("Marpole", "Sunset") for row in rows)
@@ -60,14 +60,14 @@ def city(headline):
         for status in ("Open", "Close", "Closed")
     ]
     with written(headline(*rows)) as connection:
-        assert conservation(connection).problems == []
+        assert conservation.question(connection).problems == []
         yield connection
 
 
 def broken(city, statement):
     """What the audit finds after a statement, which is taken back."""
     assert city.exec_driver_sql(statement).rowcount
-    problems = conservation(city).problems
+    problems = conservation.question(city).problems
     city.rollback()
     return problems
 
