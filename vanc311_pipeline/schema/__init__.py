@@ -8,7 +8,7 @@ Timestamps are text in UTC (`2025-08-25T15:03:00Z`), dates are text (`2025-08-25
 """
 # ruff: noqa: F401 - what is imported is what the package gives
 
-from vanc311_pipeline.schema.columns import REAL, metadata
+from vanc311_pipeline.schema.columns import metadata
 from vanc311_pipeline.schema.ledger import (
     accepted_losses,
     data_origin,

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -21,10 +20,6 @@ from vanc311_pipeline.warehouse.rows import Row, fetch
 
 Months = Collection[str] | None
 
-DAY_SECONDS = 86_400
-
-ROUNDING = {"rtol": 1e-12, "atol": 1e-6}
-"""What two floating-point numbers that are computed in different ways may differ by."""
 EXAMPLES = 5
 LISTED = 20  # problems in a finding's one line; all are counted
 GROUP_KEYS = (*KEYS, "period")
@@ -136,12 +131,6 @@ def examples(connection: sa.Connection, tests: dict[str, str], months: Months, *
 def in_words(row: Mapping[Any, Any]) -> str:
     """A row as a line of text."""
     return ", ".join(f"{name} {'is null' if pd.isna(value) else value}" for name, value in row.items())
-
-
-def equal_or_null(left: pd.Series, right: pd.Series) -> pd.Series:
-    """Equal to within a rounding of floating point, or null on both sides."""
-    a, b = left.astype("float64").to_numpy(), right.astype("float64").to_numpy()
-    return pd.Series(np.isclose(a, b, equal_nan=True, **ROUNDING), index=left.index)
 
 
 def sizes(connection: sa.Connection, *tables: sa.Table) -> dict[str, int]:
