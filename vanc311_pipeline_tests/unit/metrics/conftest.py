@@ -1,7 +1,7 @@
 """What the tests of the metrics share: requests as facts, the bundled sample, and the headline metrics of a month."""
 
 from dataclasses import dataclass
-from itertools import count
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -28,13 +28,18 @@ AS_OF = "2025-06-30"  # a Monday
 @pytest.fixture(scope="session")
 def headline(landed, stored_areas, areas, tmp_path_factory):
     """The wide tables by level, and the long one as `long`, of rows as served in one UTC month."""
-    root, number = tmp_path_factory.mktemp("warehouses"), count()
+    root = tmp_path_factory.mktemp("warehouses")
 
-    def run(*rows, month="2025-08") -> dict[str, pd.DataFrame]:
-        warehouse = Warehouse(f"sqlite:///{root / f'{next(number)}.sqlite'}", "portal")
+    @cache
+    def warehouse_of(month: str) -> Warehouse:
+        warehouse = Warehouse(f"sqlite:///{root / f'{month}.sqlite'}", "portal")
         warehouse.create()
         stored_areas(warehouse)
-        load_month(warehouse, month, [landed(month, *rows)], areas, "a run")
+        return warehouse
+
+    def run(*rows, month="2025-08") -> dict[str, pd.DataFrame]:
+        warehouse = warehouse_of(month)
+        load_month(warehouse, month, [landed(month, *rows)], areas, "a run")  # in place of the rows before
         with warehouse.read() as connection:
             tables = headline_metrics(read_facts(connection, ledger.as_of(connection)))
         return {"long": tables["metric_aggregates"], **{level: tables[table] for level, (table, _) in WIDE.items()}}
