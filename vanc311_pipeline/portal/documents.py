@@ -94,8 +94,8 @@ class _Records(_Document):
 class _Group(_Document):
     month: Month | None = None
     department: Label | None = None
-    service_request_type: Label | None = None
-    n: Count
+    issue_type: Label | None = Field(default=None, validation_alias="service_request_type")
+    rows: Count = Field(validation_alias="n")
     closed: Count
     points: Count
     first_opened: Compared | None = None
@@ -116,7 +116,7 @@ class _Feature(_Document):
     )
     latitude: FiniteFloat = Field(validation_alias=AliasPath("properties", "geo_point_2d", "lat"))
     longitude: FiniteFloat = Field(validation_alias=AliasPath("properties", "geo_point_2d", "lon"))
-    geometry: Annotated[str, BeforeValidator(_outline)]
+    boundary: Annotated[str, BeforeValidator(_outline)] = Field(validation_alias="geometry")
 
 
 class _FeatureCollection(_Document):
@@ -151,21 +151,7 @@ def total_count_of(dataset: str, body: bytes) -> int:
 def cells_of(dataset: str, body: bytes) -> list[Cell]:
     """The lines of the answer to the grouped question."""
     groups = _read(TypeAdapter(Lines[_Group]), body, f"answer to the grouped question on {dataset}")
-    return [
-        Cell(
-            group.month,
-            group.department,
-            group.service_request_type,
-            group.n,
-            group.closed,
-            group.points,
-            group.first_opened,
-            group.last_opened,
-            group.earliest,
-            group.latest,
-        )
-        for group in groups
-    ]
+    return [Cell(**dict(group)) for group in groups]
 
 
 def instants_of(dataset: str, body: bytes) -> Counter[Instants]:
@@ -177,9 +163,7 @@ def instants_of(dataset: str, body: bytes) -> Counter[Instants]:
 def areas_of(body: bytes) -> list[Area]:
     """The local areas in the GeoJSON export of their outlines."""
     collection = _read(TypeAdapter(_FeatureCollection), body, "local areas")
-    return [
-        Area(feature.name, feature.latitude, feature.longitude, feature.geometry) for feature in collection.features
-    ]
+    return [Area(**dict(feature)) for feature in collection.features]
 
 
 def _read(kind: TypeAdapter[Value], body: bytes, what: str) -> Value:

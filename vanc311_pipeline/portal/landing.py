@@ -62,12 +62,14 @@ def landed_path(raw_dir: Path, window: Window) -> Path:
     return raw_dir / window.dataset / f"{window.month}.parquet"
 
 
-def land(portal: Portal, release: Release, window: Window, raw_dir: Path, told: Fingerprint | None = None) -> Landed:
+def land(
+    portal: Portal, release: Release, window: Window, raw_dir: Path, described: Fingerprint | None = None
+) -> Landed:
     """Fetch a window and put it in place of its predecessor.
 
     Args:
         release: what the dataset's metadata said before; it must still say so after.
-        told: what the portal says of the window in this release, if it was asked already.
+        described: what the portal says of the window in this release, if it was asked already.
 
     Raises:
         CountMismatch: the export is not what the portal counts, after every retry; the predecessor stays.
@@ -81,7 +83,7 @@ def land(portal: Portal, release: Release, window: Window, raw_dir: Path, told: 
     where = window.where(release.last_month)
     with tempfile.TemporaryDirectory(prefix=f".{window.month}-", dir=target.parent) as scratch:
         body = Path(scratch) / "export.csv"
-        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body, told))
+        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body, described))
         landed = _describe(table, release, window, where, portal.url, before, after, body)
         _write(table, landed, Path(scratch) / "month.parquet", target)
     return landed
@@ -96,8 +98,8 @@ def describe_landed(path: Path) -> Landed | None:
     if not path.exists():
         return None
     try:
-        told = json.loads(pq.read_schema(path).metadata[_KEY])
-        return Landed(**{field.name: told[field.name] for field in fields(Landed) if field.name in told})
+        description = json.loads(pq.read_schema(path).metadata[_KEY])
+        return Landed(**{each.name: description[each.name] for each in fields(Landed) if each.name in description})
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise IntegrityFailed(
             f"{path} is damaged or was not written by this pipeline ({error!r}). The stored months are not affected. "
@@ -117,9 +119,9 @@ def landed_months(raw_dir: Path, dataset: str) -> list[str]:
 
 
 def _fetch_whole(
-    portal: Portal, release: Release, window: Window, where: str, body: Path, told: Fingerprint | None
+    portal: Portal, release: Release, window: Window, where: str, body: Path, described: Fingerprint | None
 ) -> tuple[pa.Table, int, int]:
-    before = portal.total_count(window.dataset, where) if told is None else told.rows
+    before = portal.total_count(window.dataset, where) if described is None else described.rows
     portal.download(window.dataset, where, body, before)
     table = table_of(body, window)
     after = portal.total_count(window.dataset, where)
@@ -136,7 +138,7 @@ def _fetch_whole(
             f"and {after:,} after it. The month was left as it was. Try again later; if it stays so, tell the portal's "
             "operators (opendata@vancouver.ca)."
         )
-    if told is not None and fingerprint_of(table).digest != told.digest and _legible(table):
+    if described is not None and fingerprint_of(table).digest != described.digest and _legible(table):
         raise CountMismatch(
             f"{window.dataset} {window.month}: the export has as many rows as the portal counts, but not the same: per "
             "department and issue type its counts or newest changes are others. The month was left as it was. Try again "
@@ -211,7 +213,6 @@ def _describe(
     table: pa.Table, release: Release, window: Window, where: str, url: str, before: int, after: int, body: Path
 ) -> Landed:
     fingerprint = fingerprint_of(table)
-    digest = file_digest(body)
     return Landed(
         dataset=window.dataset,
         month=window.month,
@@ -225,7 +226,7 @@ def _describe(
         total_count_after=after,
         data_processed=release.data_processed,
         fetched_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        body_sha256=digest,
+        body_sha256=file_digest(body),
         columns=table.column_names,
         doubled=doubled(table),
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vanc311_pipeline.requests.identity import CONTENT, LABEL
 from vanc311_pipeline.requests.rows import Row
 from vanc311_pipeline.schema import service_requests
 
@@ -22,20 +23,6 @@ KINDS: tuple[Kind, ...] = ("relabelled", "closed", "reopened", "edited", "vanish
 Fields = dict[str, Any]
 Label = tuple[str, str]
 """Department and issue type."""
-
-LABEL = ("department", "issue_type")
-CONTENT = (
-    "status",
-    "closure_reason",
-    "closed_on",
-    "modified_at",
-    "address",
-    "local_area",
-    "channel",
-    "latitude",
-    "longitude",
-)
-"""The fields that may change while a request keeps its identity."""
 
 _AT = {column.name: place for place, column in enumerate(service_requests.columns)}
 _CONTENT_AT = [_AT[name] for name in CONTENT]
@@ -164,11 +151,11 @@ def _relabelled(vanished: Sequence[Row], opened: Sequence[Row]) -> tuple[list[tu
     more, left, right = [], list(vanished), list(opened)
     for label, names in sorted(renamings.items()):
         for name in sorted(names):
-            mine = [((row[_AT["opened_at"]],), row) for row in left if _label(row) == label]
-            theirs = [((row[_AT["opened_at"]],), row) for row in right if _label(row) == name]
-            found, _, _ = _match(mine, theirs)
-            more += found
-            taken = {row[0] for pair in found for row in pair}
+            old_rows = [((row[_AT["opened_at"]],), row) for row in left if _label(row) == label]
+            new_rows = [((row[_AT["opened_at"]],), row) for row in right if _label(row) == name]
+            matched, _, _ = _match(old_rows, new_rows)
+            more += matched
+            taken = {row[0] for pair in matched for row in pair}
             left = [row for row in left if row[0] not in taken]
             right = [row for row in right if row[0] not in taken]
     return [*pairs, *more], left, right
@@ -189,33 +176,28 @@ def _match(
     pairs: list[tuple[Row, Row]] = []
     rest: tuple[list[Row], list[Row]] = ([], [])
     for old, new in sides.values():
-        found, old_left, new_left = _pair(old, new)
-        pairs += found
+        matched, old_left, new_left = _pair(old, new)
+        pairs += matched
         rest[0].extend(old_left)
         rest[1].extend(new_left)
     return pairs, *rest
 
 
 def _relabelling(old: Row, new: Row, sharing: Counter[tuple[str, str, str]]) -> Change:
-    names = [name for name in LABEL if old[_AT[name]] != new[_AT[name]]]
-    return _change(
-        "relabelled", new, old, sharing, before={n: old[_AT[n]] for n in names}, after={n: new[_AT[n]] for n in names}
-    )
+    return _change("relabelled", new, old, sharing, *_differing(LABEL, old, new))
 
 
 def _edit(old: Row, new: Row, sharing: Counter[tuple[str, str, str]]) -> Change:
-    names = [name for name in CONTENT if old[_AT[name]] != new[_AT[name]]]
     was, is_ = old[_AT["status"]], new[_AT["status"]]
     kind: Kind = "closed" if is_ == "Close" != was else "reopened" if was == "Close" != is_ else "edited"
-    same_label = _label(old) == _label(new)
-    return _change(
-        kind,
-        new,
-        old if same_label else None,
-        sharing,
-        before={name: old[_AT[name]] for name in names},
-        after={name: new[_AT[name]] for name in names},
-    )
+    previous = old if _label(old) == _label(new) else None
+    return _change(kind, new, previous, sharing, *_differing(CONTENT, old, new))
+
+
+def _differing(names: Sequence[str], old: Row, new: Row) -> tuple[Fields, Fields]:
+    """The fields that differ, as they were and as they are."""
+    names = [name for name in names if old[_AT[name]] != new[_AT[name]]]
+    return {name: old[_AT[name]] for name in names}, {name: new[_AT[name]] for name in names}
 
 
 def _change(

@@ -219,14 +219,6 @@ def _degrees(column: pd.Series, limit: int) -> pd.Series:
     return within
 
 
-_OTHER_TYPES = {
-    "modified_at": _instants,
-    "closed_on": _dates,
-    "latitude": partial(_degrees, limit=90),
-    "longitude": partial(_degrees, limit=180),
-}
-
-
 def _match_areas(column: pd.Series, areas: Iterable[str]) -> tuple[pd.Series, pd.Series]:
     """The area's own spelling where the name is known (`Arbutus-Ridge` is `Arbutus Ridge`), and the unknown names."""
     spelling = {_area_key(name): name for name in areas}

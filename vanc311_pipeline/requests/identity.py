@@ -12,20 +12,23 @@ from collections.abc import Iterable
 import pandas as pd
 
 SEPARATOR = "\x1f"
-KEY = ["department", "issue_type", "opened_at"]
-
-# The order within rows that share a key: last change first, then every other field as it stands in the table.
-_TIE_BREAKERS = [
-    "modified_at",
+LABEL = ("department", "issue_type")
+KEY = [*LABEL, "opened_at"]
+CONTENT = (
     "status",
     "closure_reason",
     "closed_on",
+    "modified_at",
     "address",
     "local_area",
     "channel",
     "latitude",
     "longitude",
-]
+)
+"""The fields that may change while a request keeps its identity, in the order of the table."""
+
+# The order within rows that share a key: the last change first.
+_TIE_BREAKERS = ["modified_at", *(name for name in CONTENT if name != "modified_at")]
 
 
 def request_id(department: str, issue_type: str, opened_at: str, occurrence: int) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 
 import pandas as pd
 
-from vanc311_pipeline.requests.changes import CONTENT, LABEL
+from vanc311_pipeline.requests.identity import CONTENT, LABEL
 from vanc311_pipeline.settings import CITY_BOUNDS, MAY_MOVE_ROWS, MAY_MOVE_SHARE
 
 COLUMNS = (*LABEL, "opened_at", *CONTENT)

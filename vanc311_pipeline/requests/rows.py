@@ -22,7 +22,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class MonthRows:
-    """One month's rows for the warehouse, of one dataset or, at the seam, of two."""
+    """One month's rows for the warehouse, of one dataset or, in an overlap month, of two."""
 
     requests: list[Row]
     """In the column order of `schema.service_requests`, by request_id."""
@@ -68,10 +68,10 @@ def _request_rows(requests: pd.DataFrame) -> list[Row]:
 
 
 def _quarantined_rows(dataset: str, month: str, frame: pd.DataFrame) -> list[Row]:
-    seen: Counter[str] = Counter()
+    equal_before: Counter[str] = Counter()
     rows = []
     for reason, raw in sorted(zip(frame["reason"], frame["raw_row"], strict=True)):
-        key = SEPARATOR.join((dataset, month, raw, str(seen[raw])))
-        seen[raw] += 1
+        key = SEPARATOR.join((dataset, month, raw, str(equal_before[raw])))
+        equal_before[raw] += 1
         rows.append((hashlib.sha256(key.encode()).hexdigest(), dataset, month, reason, raw))
     return rows

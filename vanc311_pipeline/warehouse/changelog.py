@@ -30,24 +30,17 @@ def log_changes(
     for change in changes:
         if threads is None:
             threads, last = _threads(connection, month), _last_id(connection)
-        values = {
+        entry = {
             "change_id": last + len(lines) + 1,
-            "kind": change.kind,
-            "request_id": change.request_id,
-            "previous_request_id": change.previous_request_id,
             "thread_id": _thread(change, threads),
             "partition_month": month,
-            "department": change.department,
-            "issue_type": change.issue_type,
-            "opened_at": change.opened_at,
-            "sharing": change.sharing,
             "before": _json(change.before),
             "after": _json(change.after),
             "seen_at": seen_at,
             "data_processed": data_processed,
             "run_id": run_id,
         }
-        lines.append(values)
+        lines.append(vars(change) | entry)
     rows.insert(connection, request_changes, rows.of(request_changes, lines))
 
 
@@ -105,12 +98,12 @@ def _threads(connection: sa.Connection, month: str) -> dict[str, str]:
 
 def _thread(change: Change, threads: dict[str, str]) -> str:
     """The thread that a change belongs to; a renaming hands it on to the new label."""
-    mine = request_id(change.department, change.issue_type, change.opened_at, 0)
+    identity = request_id(change.department, change.issue_type, change.opened_at, 0)
     if change.kind == "relabelled" and change.before:
         was = {"department": change.department, "issue_type": change.issue_type} | change.before
         before = request_id(was["department"], was["issue_type"], change.opened_at, 0)
-        threads[mine] = threads.get(before, before)
-    return threads.get(mine, mine)
+        threads[identity] = threads.get(before, before)
+    return threads.get(identity, identity)
 
 
 def _json(fields: Fields | None) -> str | None:

@@ -96,7 +96,7 @@ def _described(file: Path) -> tuple[dict[str, Any], str]:
 
 
 def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, Any]) -> None:
-    said = json.dumps(
+    description = json.dumps(
         {"release": release_id, **{name: str(value) for name, value in about.items()}}, ensure_ascii=False
     )
     stored = [_ARROW[type(column.type)] for column in service_requests.columns]
@@ -110,7 +110,7 @@ def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, 
             )
             for column, kind in zip(service_requests.columns, stored, strict=True)
         ],
-        {"vanc311": said},
+        {"vanc311": description},
     )
     with pq.ParquetWriter(path, layout, compression="zstd") as writer, open_read_only(file) as connection:
         waiting: list[pa.RecordBatch] = []

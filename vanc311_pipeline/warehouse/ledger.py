@@ -177,10 +177,10 @@ def was_published(connection: sa.Connection, sha256: str) -> bool:
 def is_shipped(connection: sa.Connection, target: str) -> bool:
     """Whether what was published last, if anything, was also shipped to a store."""
     published = last_publication(connection)
-    mine = sa.select(shipments.c.sha256).where(shipments.c.target == target)
+    shipped = sa.select(shipments.c.sha256).where(shipments.c.target == target)
     return (
         published is None
-        or connection.scalar(mine.order_by(sa.literal_column("rowid").desc()).limit(1)) == published.sha256
+        or connection.scalar(shipped.order_by(sa.literal_column("rowid").desc()).limit(1)) == published.sha256
     )
 
 

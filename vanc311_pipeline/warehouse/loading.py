@@ -55,7 +55,7 @@ def load_month(
     """Make the warehouse's month equal to its landed files.
 
     Args:
-        landed: what each dataset served for the month; two at the seam of 2021 and 2022, else one.
+        landed: what each dataset served for the month; two in the overlap months, else one.
         areas: the names of the 22 local areas.
         accepted: why the month would be held, had nobody agreed to follow it.
 

@@ -217,30 +217,30 @@ def damage(file: Path) -> list[str]:
     quick_check, not integrity_check: the file's indexes were built from its tables a moment ago, and comparing them
     entry by entry takes longer than making the file.
     """
-    found: list[str] = []
+    problems: list[str] = []
     try:
         # Ending the transaction reads too, and a damaged file can fail there, after the check has told what is wrong.
         with open_read_only(file) as connection:
-            found = [
+            problems = [
                 f"SQLite finds: {line}"
                 for line in connection.exec_driver_sql("PRAGMA quick_check(5)").scalars()
                 if line != "ok"
             ]
-            found = found or _missing(connection) or _mistyped(connection)
+            problems = problems or _missing(connection) or _mistyped(connection)
     except sa.exc.DatabaseError as error:
-        found.append(f"SQLite finds: it can't be read: {error.orig}")
-    return found
+        problems.append(f"SQLite finds: it can't be read: {error.orig}")
+    return problems
 
 
 def faults(file: Path, about: Mapping[str, Any]) -> list[str]:
     """Why a file from elsewhere is no release of ours, or another one than it is said to be; empty if it is that release."""
-    found = damage(file)
-    if not found:
+    problems = damage(file)
+    if not problems:
         with open_read_only(file) as connection:
             rows = connection.exec_driver_sql("SELECT * FROM release LIMIT 2").mappings().all()
         if [dict(row) for row in rows] != [about]:
-            found = ["its table release says something else than what came with it"]
-    return found
+            problems = ["its table release says something else than what came with it"]
+    return problems
 
 
 def release_row(file: Path) -> dict[str, Any]:
@@ -259,16 +259,16 @@ def _missing(connection: sa.Connection) -> list[str]:
 
 def _mistyped(connection: sa.Connection) -> list[str]:
     """Columns that hold values of another type than theirs; each table is read once."""
-    found = []
+    problems = []
     for table in _tables():
         wrong = [f"sum(typeof({column.name}) NOT IN ('{column.type!s}', 'null'))".lower() for column in table.columns]
         counts = connection.exec_driver_sql(f"SELECT {', '.join(wrong)} FROM {table.name}").one()
-        found += [
+        problems += [
             f"{table.name}.{column.name}: {count:,} values are not {column.type}"
             for column, count in zip(table.columns, counts, strict=True)
             if count
         ]
-    return found
+    return problems
 
 
 def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None) -> list[str]:
@@ -278,34 +278,36 @@ def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None
         months: compare the requests of these UTC months row by row, of the others their number; None compares them all.
     """
     problems = []
-    with warehouse.read() as ours, open_read_only(file) as theirs:
+    with warehouse.read() as stored, open_read_only(file) as published:
         for table in schema.metadata.sorted_tables:
             if table.name in _BOOKKEEPING:
                 continue
             if table is schema.service_requests:
-                problems += _different_counts(ours, theirs)
-                for month in months_of(ours, months):
-                    problems += _different_rows(ours, theirs, table, month)
+                problems += _different_counts(stored, published)
+                for month in months_of(stored, months):
+                    problems += _different_rows(stored, published, table, month)
             else:
-                problems += _different_rows(ours, theirs, table)
+                problems += _different_rows(stored, published, table)
     return problems
 
 
-def _different_counts(ours: sa.Connection, theirs: sa.Connection) -> list[str]:
-    here, there = (rows_by_month(side, schema.service_requests) for side in (ours, theirs))
+def _different_counts(stored: sa.Connection, published: sa.Connection) -> list[str]:
+    in_warehouse, in_file = (rows_by_month(side, schema.service_requests) for side in (stored, published))
     return [
-        f"service_requests {month}: {here.get(month, 0):,} rows in the warehouse, {there.get(month, 0):,} in the file"
-        for month in sorted(here.keys() | there.keys())
-        if here.get(month) != there.get(month)
+        f"service_requests {month}: {in_warehouse.get(month, 0):,} rows in the warehouse, {in_file.get(month, 0):,} in the file"
+        for month in sorted(in_warehouse.keys() | in_file.keys())
+        if in_warehouse.get(month) != in_file.get(month)
     ]
 
 
-def _different_rows(ours: sa.Connection, theirs: sa.Connection, table: sa.Table, month: str | None = None) -> list[str]:
+def _different_rows(
+    stored: sa.Connection, published: sa.Connection, table: sa.Table, month: str | None = None
+) -> list[str]:
     """Rows that only one side has. A copy keeps the order of the rows, so reading both side by side tells at once that all is equal."""
     query = in_order(table) if month is None else in_order(table).where(table.c.partition_month == month)
-    if all(here == there for here, there in zip_longest(batches(ours, query), batches(theirs, query))):
+    if all(batch == copy for batch, copy in zip_longest(batches(stored, query), batches(published, query))):
         return []
-    here, there = Counter(fetch(ours, query)), Counter(fetch(theirs, query))
-    only = {"the warehouse": (here - there).total(), "the file": (there - here).total()}
+    in_warehouse, in_file = Counter(fetch(stored, query)), Counter(fetch(published, query))
+    only = {"the warehouse": (in_warehouse - in_file).total(), "the file": (in_file - in_warehouse).total()}
     place = f"{table.name} {month or ''}".strip()
     return [f"{place}: {rows:,} rows are only in {side}" for side, rows in only.items() if rows]

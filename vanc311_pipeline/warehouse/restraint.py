@@ -43,7 +43,7 @@ from vanc311_pipeline.warehouse.loading import clean_month
 from vanc311_pipeline.warehouse.rows import fetch
 
 Parts = Sequence[tuple[Landed, Path]]
-"""A month's landed files, and what each says of itself; two at the seam of 2021 and 2022, else one."""
+"""A month's landed files, and what each says of itself; two in the overlap months, else one."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pytest
 
 from vanc311_pipeline.errors import (
     CountMismatch,
+    PortalError,
     PortalRefused,
     PortalUnavailable,
     QuotaExceeded,
@@ -26,7 +27,7 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
-from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
+from vanc311_pipeline.settings import ARCHIVE, LIVE, PORTAL_ATTEMPTS, UNDATED
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 
@@ -44,6 +45,16 @@ def standin():
 def client(standin):
     with Portal(standin.url, read_timeout=1.0, attempts=3, retry_wait=0.001) as portal:
         yield portal
+
+
+def error_of(url: str, kind: type[PortalError], words: str, **options) -> PortalError:
+    """What a client raises that asks, once unless options say otherwise, for a release."""
+    with (
+        Portal(url, **({"read_timeout": 5, "attempts": 1, "retry_wait": 0.001} | options)) as client,
+        pytest.raises(kind, match=words) as caught,
+    ):
+        client.release(LIVE)
+    return caught.value
 
 
 def landing(client: Portal, raw: Path, window: Window = JANUARY):
@@ -169,12 +180,8 @@ def test_an_answer_that_is_never_whole_ends_in_a_sentence(answering, monkeypatch
     monkeypatch.setattr("vanc311_pipeline.portal.transport.ANSWER_BYTES", 1_000_000)
     answer, words = NEVER_WHOLE[what]
     server = answering(*answer)
-    with (
-        Portal(server.url, read_timeout=0.3, attempts=1, retry_wait=0.001) as client,
-        pytest.raises(PortalUnavailable, match=words) as refused,
-    ):
-        client.release(LIVE)
-    assert "\x1b" not in "".join(traceback.format_exception(refused.value))
+    refused = error_of(server.url, PortalUnavailable, words, read_timeout=0.3)
+    assert "\x1b" not in "".join(traceback.format_exception(refused))
     assert len(server.asked) == 1
 
 
@@ -183,31 +190,19 @@ def test_an_answer_that_is_never_whole_ends_in_a_sentence(answering, monkeypatch
 )
 def test_what_stays_so_however_often_it_is_asked_is_asked_once_and_leads_to_the_setting(answering, status):
     server = answering([f"HTTP/1.1 {status}\r\n\r\n".encode()])
-    with (
-        Portal(server.url, read_timeout=5, retry_wait=0.001) as client,
-        pytest.raises(PortalRefused, match="VANC311_PORTAL_URL"),
-    ):
-        client.release(LIVE)
+    error_of(server.url, PortalRefused, "VANC311_PORTAL_URL", attempts=PORTAL_ATTEMPTS)
     assert len(server.asked) == 1
 
 
 def test_a_failed_handshake_is_told_in_a_sentence(answering):
     server = answering([b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-    with (
-        Portal(server.url.replace("http:", "https:"), read_timeout=5, attempts=1, retry_wait=0.001) as client,
-        pytest.raises(PortalUnavailable, match="usably: SSLError"),
-    ):
-        client.release(LIVE)
+    error_of(server.url.replace("http:", "https:"), PortalUnavailable, "usably: SSLError")
 
 
 def test_an_answer_that_flows_but_never_ends_is_given_up_in_time(answering, monkeypatch):
     monkeypatch.setattr("vanc311_pipeline.portal.transport.ANSWER_SECONDS", 0.2)
     server = answering(*without_end(JSON, then=b"x: y\r\n", pause=0.01))
-    with (
-        Portal(server.url, read_timeout=5, attempts=1, retry_wait=0.001) as client,
-        pytest.raises(PortalUnavailable, match=r"goes on after 0\.2 s"),
-    ):
-        client.release(LIVE)
+    error_of(server.url, PortalUnavailable, r"goes on after 0\.2 s")
 
 
 def test_an_export_is_read_no_further_than_its_rows_can_go(answering, tmp_path):
@@ -236,38 +231,22 @@ def test_the_portal_gets_our_key_or_none_whatever_netrc_says(standin, key, sent)
 
 def test_a_refusal_that_repeats_the_key_is_told_without_it(answering):
     server = answering([b"HTTP/1.1 401 Unauthorized\r\n\r\nNo such key: secret\x1b[2J"])
-    with (
-        Portal(server.url, api_key="secret", read_timeout=5, attempts=1, retry_wait=0.001) as client,
-        pytest.raises(PortalRefused, match=r"status 401: No such key: …\\x1b\[2J Nothing was loaded"),
-    ):
-        client.release(LIVE)
+    error_of(server.url, PortalRefused, r"status 401: No such key: …\\x1b\[2J Nothing was loaded", api_key="secret")
 
 
 def test_a_refusal_without_an_end_is_told_by_its_status(answering):
     server = answering(*without_end(b"HTTP/1.1 403 Forbidden\r\n\r\n"))
-    with (
-        Portal(server.url, read_timeout=5, attempts=1, retry_wait=0.001) as client,
-        pytest.raises(PortalRefused, match="status 403: xxx"),
-    ):
-        client.release(LIVE)
+    error_of(server.url, PortalRefused, "status 403: xxx")
 
 
 def test_a_burst_is_waited_for_and_the_question_asked_again(answering):
     server = answering([b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"])
-    with (
-        Portal(server.url, read_timeout=5, attempts=3, retry_wait=0.001) as client,
-        pytest.raises(PortalUnavailable, match="so many questions at once"),
-    ):
-        client.release(LIVE)
+    error_of(server.url, PortalUnavailable, "so many questions at once", attempts=3)
     assert len(server.asked) == 3
 
 
 def test_a_client_with_little_time_asks_nothing_after_it(standin):
-    with (
-        Portal(standin.url, read_timeout=5, attempts=1, retry_wait=0.001, seconds=0.0) as client,
-        pytest.raises(PortalUnavailable, match="did not answer in full within 0 s"),
-    ):
-        client.release(LIVE)
+    error_of(standin.url, PortalUnavailable, "did not answer in full within 0 s", seconds=0.0)
     assert standin.requests_log == []
 
 
@@ -331,16 +310,16 @@ def test_rows_that_the_portal_itself_has_twice_are_landed_and_counted(client, st
 
 
 def test_a_planned_export_that_is_not_what_the_portal_described_is_never_landed(client, tmp_path, altered):
-    told = fingerprints(client.cells(LIVE), JANUARY.month)[JANUARY.month]
+    described = fingerprints(client.cells(LIVE), JANUARY.month)[JANUARY.month]
     altered(another_type)
     with pytest.raises(CountMismatch, match="not the same"):
-        land(client, client.release(LIVE), JANUARY, tmp_path, told)
+        land(client, client.release(LIVE), JANUARY, tmp_path, described)
 
 
 def test_a_byte_that_is_no_utf_8_costs_its_row_and_not_the_month(client, tmp_path, altered):
-    told = fingerprints(client.cells(LIVE), JANUARY.month)[JANUARY.month]
+    described = fingerprints(client.cells(LIVE), JANUARY.month)[JANUARY.month]
     altered(invalid_byte)
-    assert land(client, client.release(LIVE), JANUARY, tmp_path, told).rows == ROWS
+    assert land(client, client.release(LIVE), JANUARY, tmp_path, described).rows == ROWS
     departments = read_landed(landed_path(tmp_path, JANUARY))["department"]
     assert departments.str.endswith("\ufffd").sum() == 1
 
@@ -353,9 +332,9 @@ def test_a_byte_that_is_no_utf_8_costs_its_row_and_not_the_month(client, tmp_pat
 def test_a_landed_file_of_another_version_is_read(client, tmp_path, change, doubled):
     landed, path = landing(client, tmp_path), landed_path(tmp_path, JANUARY)
     table = pq.read_table(path)
-    told = json.loads(table.schema.metadata[b"vanc311"]) | change
-    told = {name: value for name, value in told.items() if value is not None}
-    pq.write_table(table.replace_schema_metadata({b"vanc311": json.dumps(told)}), path)
+    described = json.loads(table.schema.metadata[b"vanc311"]) | change
+    described = {name: value for name, value in described.items() if value is not None}
+    pq.write_table(table.replace_schema_metadata({b"vanc311": json.dumps(described)}), path)
     assert describe_landed(path) == replace(landed, doubled=doubled)
 
 
@@ -383,24 +362,22 @@ def test_a_dataset_that_is_gone_is_refused_at_once(client, standin):
 
 
 def test_nobody_there_is_unavailable():
-    nobody = Portal("http://127.0.0.1:9", read_timeout=1, attempts=2, retry_wait=0.001)
-    with nobody as client, pytest.raises(PortalUnavailable, match=r"127\.0\.0\.1:9"):
-        client.release(LIVE)
+    error_of("http://127.0.0.1:9", PortalUnavailable, r"127\.0\.0\.1:9", attempts=2)
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("field_dropped", "is missing"), ("field_retyped", "is text, not|is datetime, not")]
+    ("kind", "note"), [("field_dropped", "is missing"), ("field_retyped", "is text, not|is datetime, not")]
 )
-def test_a_missing_or_retyped_field_stops_the_load(client, standin, kind, said):
+def test_a_missing_or_retyped_field_stops_the_load(client, standin, kind, note):
     standin.play(Fault(kind, times=None))
-    with pytest.raises(SchemaMismatch, match=said):
+    with pytest.raises(SchemaMismatch, match=note):
         client.release(LIVE).drift()
 
 
-@pytest.mark.parametrize(("kind", "said"), [("field_added", "new field"), ("field_reordered", "another order")])
-def test_a_new_or_reordered_field_is_said_and_kept(client, standin, tmp_path, kind, said):
+@pytest.mark.parametrize(("kind", "note"), [("field_added", "new field"), ("field_reordered", "another order")])
+def test_a_new_or_reordered_field_is_said_and_kept(client, standin, tmp_path, kind, note):
     standin.play(Fault(kind, times=None))
-    assert any(said in note for note in client.release(LIVE).drift())
+    assert any(note in line for line in client.release(LIVE).drift())
     assert landing(client, tmp_path).rows == ROWS
 
 
