@@ -38,7 +38,7 @@ def started(settings: Settings, *options: str) -> "Iterator[tuple[subprocess.Pop
     with command(settings, "--port", str(port), *options) as process:
         try:
             url = f"http://127.0.0.1:{port}/api/v1"
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while process.poll() is None and time.monotonic() < deadline:
                 try:
                     requests.get(f"{url}/openapi.json", timeout=10)
