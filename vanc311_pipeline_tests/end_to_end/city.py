@@ -2,19 +2,26 @@
 
 import io
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 from rich.console import Console
 
+from vanc311_pipeline import pipeline
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.commands.status import run_status
-from vanc311_pipeline.commands.sync import run_sync
+from vanc311_pipeline.commands.summary import print_summary
+from vanc311_pipeline.commands.sync import REPLANS, run_sync
 from vanc311_pipeline.commands.verify import run_verify
-from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.errors import IntegrityFailed, PipelineError, ReleaseMoved
+from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.pipeline import Run
+from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
+from vanc311_pipeline.warehouse.places import Places
 
 OPENED, MODIFIED = "service_request_open_timestamp", "last_modified_timestamp"
 COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on, modified_at, address, local_area, channel, latitude, longitude"
@@ -48,6 +55,10 @@ class Pipeline:
         return Pipeline(self.settings.changed(read_timeout_seconds=0.5))
 
     def sync(self, **options) -> Outcome:
+        """The whole way without Dagster, which knows nothing of the data: a fifth of what it costs with it."""
+        return self._outcome(sync_directly, **options)
+
+    def sync_with_dagster(self, **options) -> Outcome:
         return self._outcome(run_sync, **options)
 
     def _outcome(self, command, **options) -> Outcome:
@@ -74,6 +85,37 @@ class Pipeline:
 
     def file(self) -> bytes:
         return self.settings.published_path.read_bytes()
+
+
+def sync_directly(
+    settings: Settings,
+    console: Console,
+    months: str | None = None,
+    archive: bool = False,
+    accept_shrink: Sequence[str] = (),
+) -> None:
+    """As `vanc311 sync` goes it: plan, do it, plan again if the city publishes meanwhile, sum it up."""
+    places, datasets = Places.of(settings), (LIVE, ARCHIVE) if archive else (LIVE,)
+    places.open()
+    for attempt in range(REPLANS):
+        with pipeline.open_portal(settings) as client:
+            run = Run(uuid4().hex, None, parse_months(months) if months else [], accept_shrink)
+            if not months:
+                plan = pipeline.plan(client, places, datasets, accept_shrink)
+                console.print(plan.why)
+                if plan.action == "skip":
+                    if plan.held:
+                        raise IntegrityFailed(plan.why)
+                    break
+                run = replace(run, plan=plan)
+            try:
+                pipeline.sync(client, places, run)
+            except ReleaseMoved:
+                if attempt == REPLANS - 1:
+                    raise
+            else:
+                break
+    print_summary(settings, console)
 
 
 def expected(frame: pd.DataFrame) -> list[tuple]:

@@ -32,7 +32,7 @@ def loaded(city, tmp_path_factory) -> Path:
 
     def load(home: Path) -> Path:
         with StandIn(requests=city) as portal:
-            assert Pipeline(settings_in(home, portal.url)).sync().exit_code == 0
+            assert Pipeline(settings_in(home, portal.url)).sync_with_dagster().exit_code == 0
         return home
 
     return once(tmp_path_factory, "loaded", load)

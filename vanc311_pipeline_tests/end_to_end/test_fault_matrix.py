@@ -1,4 +1,4 @@
-"""Every fault of the portal's contract, played against `vanc311 sync`: the right data, or a clear error.
+"""Every fault of the portal's contract, played against the pipeline: the right data, or a clear error. With Dagster: test_sync.
 
 Each case starts from a loaded and published city, of which the portal then publishes a new release with three edited
 rows. Faults that end must leave the new data; one that lasts must leave the published file as it was, byte for byte,
