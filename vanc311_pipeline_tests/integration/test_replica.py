@@ -24,6 +24,7 @@ from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import INDEX_BYTES, LATEST, ObjectStore, Shipment
+from vanc311_pipeline.warehouse.downloads import make_downloads
 from vanc311_pipeline.warehouse.publishing import release_row
 
 KEY = "k" * 32
@@ -32,11 +33,12 @@ Make = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def published(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A published file with few requests."""
+    """A published file with few rows in every table."""
     file = tmp_path_factory.mktemp("published") / "small.sqlite"
     shutil.copy(synced.published_path, file)
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM service_requests WHERE rowid % 100")
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            connection.execute(f"DELETE FROM {table} WHERE rowid > 100 AND rowid % 100")
         connection.execute("VACUUM")
     return file
 
@@ -122,8 +124,9 @@ def target(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def replica(hostile: Hostile, make: Make, target: Path) -> Replica:
-    """A replica that holds a release of the tenth day."""
+def replica(hostile: Hostile, make: Make, target: Path, monkeypatch: pytest.MonkeyPatch) -> Replica:
+    """A replica that holds a release of the tenth day. It makes the downloads in this process, which saves the start of others."""
+    monkeypatch.setattr("vanc311_pipeline.commands.replica.make_downloads_apart", lambda file: make_downloads(file)[0])
     hostile.put(make(10))
     follower = Replica(ObjectStore(hostile.url), target)
     assert follower.follow(), follower.problem
