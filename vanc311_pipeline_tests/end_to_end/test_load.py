@@ -20,7 +20,7 @@ def questions(portal) -> list[str]:
 
 
 def test_a_first_load_publishes_every_row_of_the_portal(empty, portal):
-    outcome = empty.sync()
+    outcome = empty.sync_with_dagster()
     assert outcome.exit_code == 0
     assert empty.rows() == expected(portal.frame)
     assert LICENCE in outcome.said
@@ -32,7 +32,7 @@ def test_a_first_load_publishes_every_row_of_the_portal(empty, portal):
 def test_a_second_sync_asks_one_question_and_changes_nothing(pipeline, portal):
     before = pipeline.file()
     portal.clear_log()
-    assert "Nothing changed" in pipeline.sync().said
+    assert "Nothing changed" in pipeline.sync_with_dagster().said
     assert len(portal.requests_log) == 1
     assert pipeline.file() == before
 
@@ -41,7 +41,7 @@ def test_a_release_with_nothing_changed_moves_only_the_date_that_the_numbers_sta
     before = pipeline.query("SELECT as_of FROM release")
     portal.publish(portal.frame)
     portal.clear_log()
-    assert "no month changed" in pipeline.sync().said
+    assert "no month changed" in pipeline.sync_with_dagster().said
     assert "csv" not in questions(portal)
     assert pipeline.query("SELECT as_of FROM release") > before
     assert pipeline.query("SELECT DISTINCT as_of FROM metric_aggregates") == pipeline.query("SELECT as_of FROM release")
@@ -49,16 +49,16 @@ def test_a_release_with_nothing_changed_moves_only_the_date_that_the_numbers_sta
 
 def test_months_that_were_named_are_fetched_though_nothing_changed(pipeline, portal):
     portal.clear_log()
-    assert pipeline.sync(months="2024-05..2024-06").exit_code == 0
+    assert pipeline.sync_with_dagster(months="2024-05..2024-06").exit_code == 0
     assert questions(portal).count("csv") == 3  # the two months, and the rows that no month can hold
 
 
 def test_ids_do_not_depend_on_how_the_rows_came(pipeline, portal, tmp_path):
     portal.publish(EDITS["touch"].function(portal.frame, rows=5))
-    pipeline.sync()
+    pipeline.sync_with_dagster()
     with StandIn(requests=portal.frame.sample(frac=1, random_state=1)) as shuffled:
         rebuilt = Pipeline(settings_in(tmp_path / "rebuilt", shuffled.url))
-        rebuilt.sync()
+        rebuilt.sync_with_dagster()
     query = "SELECT * FROM service_requests ORDER BY request_id"
     assert rebuilt.query(query) == pipeline.query(query)
 
@@ -74,9 +74,9 @@ def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
     live.loc[0, OPENED] = pd.Timestamp("2022-01-01T09:00:00Z")
     with StandIn(requests=live, archive=archive) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
-        assert pipeline.sync().exit_code == 0
+        assert pipeline.sync_with_dagster().exit_code == 0
         assert pipeline.rows() == expected(live)
-        outcome = pipeline.sync(archive=True)
+        outcome = pipeline.sync_with_dagster(archive=True)
         assert outcome.exit_code == 0, outcome.said
         assert pipeline.rows() == expected(pd.concat([live, archive], ignore_index=True))
         assert pipeline.query("SELECT count(*) FROM month_ledger WHERE partition_month = '2022-01'") == [(2,)]
@@ -108,7 +108,7 @@ def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, run, envir
 
 def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
     settings = pipeline.settings
-    sample = Pipeline(settings.changed(source="sample")).sync()
+    sample = Pipeline(settings.changed(source="sample")).sync_with_dagster()
     assert sample.exit_code == EXIT_USAGE
     assert "never mixed" in sample.said
 

@@ -18,7 +18,7 @@ def kinds(pipeline):
 
 def follow(pipeline, portal, frame):
     portal.publish(frame)
-    outcome = pipeline.sync()
+    outcome = pipeline.sync_with_dagster()
     assert outcome.exit_code == 0, outcome.said
 
 
@@ -105,9 +105,9 @@ def test_status_says_what_is_remembered(pipeline, portal):
 def test_a_held_month_logs_nothing_and_consent_is_on_record_with_what_it_cost(pipeline, portal):
     before = len(portal.frame)
     portal.publish(EDITS["empty_month"].function(portal.frame, month="2024-06"))
-    assert pipeline.sync().exit_code == 1
+    assert pipeline.sync_with_dagster().exit_code == 1
     assert kinds(pipeline) == {}
-    assert pipeline.sync(accept_shrink=["2024-06"]).exit_code == 0
+    assert pipeline.sync_with_dagster(accept_shrink=["2024-06"]).exit_code == 0
     lost = before - len(portal.frame)
     assert kinds(pipeline) == {"vanished": lost}
     losses = pipeline.query("SELECT partition_month, rows_before - rows_after FROM accepted_losses ORDER BY rowid")
@@ -122,7 +122,7 @@ def test_a_silent_edit_is_found_by_the_deep_comparison_and_on_record_once_the_mo
     found = pipeline.verify(deep=True)
     assert found.exit_code == 1
     assert "differs from the" in found.said
-    outcome = pipeline.sync(months="2024-05..2024-07")
+    outcome = pipeline.sync_with_dagster(months="2024-05..2024-07")
     assert outcome.exit_code == 0, outcome.said
     assert "1 edited (table request_changes)" in outcome.said
     assert "months whose fingerprint stood still: 3; changes found in them: 1" in outcome.said

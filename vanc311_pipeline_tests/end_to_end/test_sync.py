@@ -106,7 +106,7 @@ def test_the_citywide_numbers_are_those_of_the_served_rows(pipeline, portal):
     assert found[3:] == pytest.approx((days.mean(), len(wait), wait.mean()))
 
 
-def test_text_that_needs_quoting_survives_in_every_text_field(empty, portal):
+def test_text_that_needs_quoting_survives_in_every_text_field(empty, portal, run):
     odd = [
         'a "quoted"; text,\nin two lines',
         ";;",
@@ -121,14 +121,14 @@ def test_text_that_needs_quoting_survives_in_every_text_field(empty, portal):
     for place, column in enumerate(columns):
         frame.loc[place * len(odd) : (place + 1) * len(odd) - 1, column] = odd
     portal.publish(frame)
-    assert empty.sync().exit_code == 0
+    assert run(empty, "sync").exit_code == 0
     assert empty.rows() == expected(frame)
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
 
 
-def test_an_edit_of_one_month_asks_one_grouped_question_and_touches_only_that_month(pipeline, portal):
+def test_an_edit_of_one_month_asks_one_grouped_question_and_touches_only_that_month(pipeline, portal, run):
     files = {month: pipeline.settings.raw_dir / LIVE / f"{month}.parquet" for month in MONTHS}
     before = {month: file.read_bytes() for month, file in files.items()}
     loaded = dict(pipeline.query("SELECT partition_month, run_id FROM month_ledger"))
@@ -138,7 +138,7 @@ def test_an_edit_of_one_month_asks_one_grouped_question_and_touches_only_that_mo
     frame.loc[june, MODIFIED] = frame[MODIFIED].max() + pd.Timedelta(hours=1)
     portal.publish(frame)
     portal.clear_log()
-    assert pipeline.sync().exit_code == 0
+    assert run(pipeline, "sync").exit_code == 0
     assert questions(portal)["json"] == questions(portal)["csv"] == 1
     assert [month for month in MONTHS if files[month].read_bytes() != before[month]] == ["2024-06"]
     after = dict(pipeline.query("SELECT partition_month, run_id FROM month_ledger"))
@@ -175,47 +175,47 @@ def test_a_release_that_comes_with_edits_during_an_export_is_planned_anew_and_fo
         assert len(portal.requests_log) == 1
 
 
-def test_a_portal_that_publishes_again_and_again_ends_with_1_and_nothing_half_done(pipeline, portal):
+def test_a_portal_that_publishes_again_and_again_ends_with_1_and_nothing_half_done(pipeline, portal, run):
     before = pipeline.file()
     changed(portal)
     portal.play(Fault("release_moves_during_export", times=None, edit="touch"))
-    ended = pipeline.sync()
+    ended = run(pipeline, "sync")
     assert ended.exit_code == 1
-    assert "published" in ended.said
-    assert "vanc311 sync" in ended.said
+    assert "published" in ended.err
+    assert "vanc311 sync" in ended.err
     assert pipeline.file() == before
     portal.clear_faults()
-    assert pipeline.sync().exit_code == 0
+    assert run(pipeline, "sync").exit_code == 0
     assert pipeline.rows() == expected(portal.frame)
 
 
-def test_a_quota_that_ends_between_two_months_keeps_what_was_landed_for_the_next_sync(pipeline, portal):
+def test_a_quota_that_ends_between_two_months_keeps_what_was_landed_for_the_next_sync(pipeline, portal, run):
     before = pipeline.file()
     portal.publish(EDITS["touch"].function(portal.frame, rows=300))
     portal.play(Fault("quota_429", on="export", after=2))
-    ended = pipeline.sync()
+    ended = run(pipeline, "sync")
     assert ended.exit_code == 3
-    assert "used up, until" in ended.said
+    assert "used up, until" in ended.err
     assert pipeline.file() == before
     portal.clear_faults()
     portal.clear_log()
-    assert pipeline.sync().exit_code == 0
+    assert run(pipeline, "sync").exit_code == 0
     assert questions(portal)["csv"] == 1
     assert pipeline.rows() == expected(portal.frame)
 
 
-def test_values_that_were_garbled_on_their_way_cost_their_field_and_are_mended_by_the_next_load(pipeline, portal):
+def test_values_that_were_garbled_on_their_way_cost_their_field_and_are_mended_by_the_next_load(pipeline, portal, run):
     changed(portal)
     for rows, field in enumerate((MODIFIED, "service_request_close_date", "latitude"), 1):
         portal.play(Fault("garbled_field", times=None, field=field, rows=rows))
-    ended = pipeline.sync()
-    assert ended.exit_code == 0, ended.said
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 0, ended.err
     lost = [json.loads(fields) for (fields,) in pipeline.query("SELECT unusable_fields FROM month_ledger") if fields]
     assert {name for fields in lost for name in fields} == {"modified_at", "closed_on", "latitude"}
     assert pipeline.query("SELECT count(*) FROM quarantined_requests") == [(0,)]
     assert len(pipeline.rows()) == len(portal.frame)
     portal.clear_faults()
-    assert pipeline.sync(months="2024-05..2024-07").exit_code == 0
+    assert run(pipeline, "sync", "--months", "2024-05..2024-07").exit_code == 0
     assert pipeline.rows() == expected(portal.frame)
 
 
@@ -246,17 +246,17 @@ def test_rows_outside_every_month_are_quarantined_counted_and_released_once_the_
 # -- restraint ---------------------------------------------------------------------------------------------------------
 
 
-def test_consent_for_one_month_does_not_let_another_shrink(pipeline, portal):
+def test_consent_for_one_month_does_not_let_another_shrink(pipeline, portal, run):
     before = pipeline.file()
     frame = EDITS["empty_month"].function(portal.frame, month="2024-06")
     portal.publish(EDITS["empty_month"].function(frame, month="2024-07"))
-    assert pipeline.sync().exit_code == 1
-    one = pipeline.sync(accept_shrink=["2024-06"])
+    assert run(pipeline, "sync").exit_code == 1
+    one = run(pipeline, "sync", "--accept-shrink", "2024-06")
     assert one.exit_code == 1
-    assert "2024-07" in one.said
+    assert "2024-07" in one.err
     assert pipeline.file() == before
-    both = pipeline.sync(accept_shrink=["2024-06", "2024-07"])
-    assert both.exit_code == 0, both.said
+    both = run(pipeline, "sync", "--accept-shrink", "2024-06", "--accept-shrink", "2024-07")
+    assert both.exit_code == 0, both.err
     assert pipeline.rows() == expected(portal.frame)
 
 
@@ -388,26 +388,26 @@ def test_the_sample_is_served_to_whoever_asks_for_it_by_name(tmp_path, run):
 # -- the other datasets ------------------------------------------------------------------------------------------------
 
 
-def test_without_the_local_areas_nothing_is_published_and_a_later_sync_mends_it(empty, portal):
+def test_without_the_local_areas_nothing_is_published_and_a_later_sync_mends_it(empty, portal, run):
     faults = {"dataset_gone": 3, "server_500": 3, "maintenance_page": 3, "cut_mid_row": 3, "short": 1}
     for fault, code in faults.items():
         portal.play(Fault(fault, dataset=AREAS, on="any", times=None))
-        ended = empty.sync()
-        assert (fault, ended.exit_code) == (fault, code), ended.said
-        assert "Traceback" not in ended.said
+        ended = run(empty, "sync")
+        assert (fault, ended.exit_code) == (fault, code), ended.err
+        assert "Traceback" not in ended.err
         assert not empty.settings.published_path.exists()
         portal.clear_faults()
-    ended = empty.sync()
-    assert ended.exit_code == 0, ended.said
+    ended = run(empty, "sync")
+    assert ended.exit_code == 0, ended.err
     assert empty.rows() == expected(portal.frame)
 
 
-def test_an_archive_that_is_gone_is_said_and_leaves_the_live_rows_published(pipeline, portal):
+def test_an_archive_that_is_gone_is_said_and_leaves_the_live_rows_published(pipeline, portal, run):
     before = pipeline.file()
     portal.play(Fault("dataset_gone", dataset=ARCHIVE))
-    ended = pipeline.sync(archive=True)
+    ended = run(pipeline, "sync", "--archive")
     assert ended.exit_code == 3
-    assert ARCHIVE in ended.said
+    assert ARCHIVE in ended.err
     assert pipeline.file() == before
 
 
@@ -449,23 +449,25 @@ def test_a_warehouse_that_is_no_database_is_said_and_not_overwritten(empty, run)
 
 
 @pytest.mark.parametrize("removed", ["vanc311.sqlite", "downloads"])
-def test_what_was_removed_of_a_publication_is_made_again_though_the_portal_has_nothing_new(pipeline, portal, removed):
+def test_what_was_removed_of_a_publication_is_made_again_though_the_portal_has_nothing_new(
+    pipeline, portal, run, removed
+):
     published = pipeline.settings.published_path.parent
     (published / removed).rename(published.parent / "removed")
-    ended = pipeline.sync()
-    assert ended.exit_code == 0, ended.said
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 0, ended.err
     assert (published / removed).exists()
     assert pipeline.rows() == expected(portal.frame)
 
 
-def test_a_landed_file_that_is_damaged_does_not_keep_a_stale_month_from_being_loaded(pipeline, portal):
+def test_a_landed_file_that_is_damaged_does_not_keep_a_stale_month_from_being_loaded(pipeline, portal, run):
     (pipeline.settings.raw_dir / LIVE / "2024-06.parquet").write_bytes(b"PAR1 no more")
     portal.publish(EDITS["touch"].function(portal.frame, rows=300))
-    first = pipeline.sync()
+    first = run(pipeline, "sync")
     if first.exit_code != 0:
-        assert "vanc311 sync --months 2024-06" in first.said
-        assert pipeline.sync(months="2024-06").exit_code == 0
-        assert pipeline.sync().exit_code == 0
+        assert "vanc311 sync --months 2024-06" in first.err
+        assert run(pipeline, "sync", "--months", "2024-06").exit_code == 0
+        assert run(pipeline, "sync").exit_code == 0
     assert pipeline.rows() == expected(portal.frame)
 
 
@@ -515,7 +517,7 @@ def reached(pipeline: Pipeline, moment: str) -> bool:
     "moment", ["storing", *(pytest.param(moment, marks=pytest.mark.rehearsal) for moment in ("landing", "publishing"))]
 )
 def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_next_is_done(
-    pipeline, portal, start, moment
+    pipeline, portal, run, start, moment
 ):
     old = len(portal.frame)
     frame = EDITS["touch"].function(portal.frame, rows=300)
@@ -528,8 +530,8 @@ def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_n
         child.process.kill()
         assert child.end().exit_code == -signal.SIGKILL
         assert moment == "storing" or scratch(pipeline) != []
-        ended = pipeline.sync()
-        assert ended.exit_code == 0, ended.said
+        ended = run(pipeline, "sync")
+        assert ended.exit_code == 0, ended.err
     assert reader.broken == []
     assert reader.seen <= {(old, old), (old + 7, old + 7)}
     assert pipeline.rows() == expected(portal.frame)
@@ -540,17 +542,17 @@ def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_n
     )  # the last one's stay for a while
 
 
-def test_a_month_that_was_stored_but_not_published_is_published_by_the_next_sync(pipeline, portal):
+def test_a_month_that_was_stored_but_not_published_is_published_by_the_next_sync(pipeline, portal, run):
     before = pipeline.file()
     changed(portal)
     portal.play(Fault("records_count_off", by=1))
-    ended = pipeline.sync()
+    ended = run(pipeline, "sync")
     assert ended.exit_code == 1
     assert pipeline.file() == before
     portal.clear_faults()
     portal.clear_log()
-    ended = pipeline.sync()
-    assert ended.exit_code == 0, ended.said
+    ended = run(pipeline, "sync")
+    assert ended.exit_code == 0, ended.err
     assert questions(portal)["csv"] == 0
     assert pipeline.rows() == expected(portal.frame)
     assert pipeline.query("SELECT records_count, complete FROM release") == [(len(portal.frame), "yes")]
