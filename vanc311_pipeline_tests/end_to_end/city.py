@@ -107,7 +107,7 @@ def sync_directly(
                     if plan.held:
                         raise IntegrityFailed(plan.why)
                     break
-                run = replace(run, plan=plan)
+                run = Run(run.run_id, plan, consent=accept_shrink)
             try:
                 pipeline.sync(client, places, run)
             except ReleaseMoved:
