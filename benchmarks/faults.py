@@ -646,6 +646,7 @@ def main(arguments: list[str] | None = None) -> None:
             rig = Rig(source, Path(scratch), np.random.default_rng([options.seed, number]), loaded)
             tallies.append(play(rig))
             seconds.append(time.monotonic() - began)
+            print(table(tallies[-1:], seconds[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
             loaded = rig.loaded
     print(table(tallies, seconds))
     failures = sum(len(tally.problems) for tally in tallies)
