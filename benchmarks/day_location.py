@@ -8,13 +8,13 @@ from copy import copy
 import dagster as dg
 
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.orchestration import schedules as slots
+from vanc311_pipeline.orchestration import schedules
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
 from vanc311_pipeline.settings import Settings
 
 SLOT_SECONDS = 60
 
-slots.SLOT_SECONDS = SLOT_SECONDS  # type: ignore[attr-defined]
+schedules.SLOT_SECONDS = SLOT_SECONDS  # type: ignore[attr-defined]
 
 
 @dg.definitions

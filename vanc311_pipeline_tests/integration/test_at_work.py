@@ -67,9 +67,13 @@ def working(start, warehouse):
     return process
 
 
-def kill(process):
+def kill(process, warehouse):
+    """Until its lock is free: PostgreSQL notices a client's end a moment later."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + 30
+    while (turn := lock.look(warehouse).at_work) and turn.pid == process.pid and time.monotonic() < deadline:
+        pass
 
 
 def never(turn):
@@ -95,8 +99,8 @@ def test_a_second_one_waits_says_for_whom_and_goes_on_when_the_first_has_ended(w
     assert second.stdout.readline() == "at work\n"
 
 
-def test_a_second_one_goes_on_when_the_first_was_killed(working, start):
-    kill(working)
+def test_a_second_one_goes_on_when_the_first_was_killed(working, start, warehouse):
+    kill(working, warehouse)
     assert start("fedcba9876543210").stdout.readline() == "at work\n"
 
 
@@ -127,7 +131,7 @@ def test_a_living_run_is_known_and_left_alone(working, warehouse, instance):
 
 def test_a_killed_run_is_a_failed_one_for_dagster(working, warehouse, instance):
     add_run(instance)
-    kill(working)
+    kill(working, warehouse)
     assert end_dead_runs(instance, warehouse) == (None, [RUN])
     assert status(instance) == "FAILURE"
     assert LAST_WORDS in [entry.message for entry in instance.all_logs(RUN)][-1]
@@ -136,7 +140,7 @@ def test_a_killed_run_is_a_failed_one_for_dagster(working, warehouse, instance):
 
 def test_a_run_that_dagster_knows_to_have_ended_is_not_ended_again(working, warehouse, instance):
     add_run(instance, "CANCELED")
-    kill(working)
+    kill(working, warehouse)
     assert end_dead_runs(instance, warehouse) == (None, [])
     assert status(instance) == "CANCELED"
 
@@ -144,7 +148,7 @@ def test_a_run_that_dagster_knows_to_have_ended_is_not_ended_again(working, ware
 def test_a_killed_run_of_another_dagster_is_ended_by_that_one_even_if_somebody_else_is_at_work(
     working, start, warehouse, instance
 ):
-    kill(working)
+    kill(working, warehouse)
     assert end_dead_runs(instance, warehouse) == (None, [])  # on this host nothing is known of it
     assert start("fedcba9876543210").stdout.readline() == "at work\n"
     add_run(instance)

@@ -17,10 +17,10 @@ from vanc311_pipeline_tests.integration.graph import snapshot
 LOCATION = """
 import json
 from benchmarks.day_location import defs
-from vanc311_pipeline.orchestration import slots
+from vanc311_pipeline.orchestration import schedules
 from vanc311_pipeline_tests.integration import graph
 graph.build_definitions = lambda _: defs()
-print(json.dumps([slots.SLOT_SECONDS, json.loads(graph.snapshot())]))
+print(json.dumps([schedules.SLOT_SECONDS, json.loads(graph.snapshot())]))
 """
 
 
