@@ -5,7 +5,6 @@ Callers pass the connection; the transaction is theirs.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from itertools import chain, count
 from typing import Any
 
@@ -28,9 +27,14 @@ def batches(connection: sa.Connection, query: str | sa.Select[Any], **values: An
         values: what `:name` stands for in the query; a list where it follows IN.
     """
     statement = _bound(query, values) if isinstance(query, str) else query
-    with closing(_cursor(connection, statement, values)) as cursor:
-        while found := cursor.fetchmany(ROWS_AT_ONCE):
-            yield found
+    cursor = _cursor(connection, statement, values)
+    try:
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield rows
+    finally:
+        # After an interrupt the connection may go first: SQLite's cursors go with it, and can't be closed any more.
+        if not connection.closed or connection.dialect.name == "postgresql":
+            cursor.close()
 
 
 def _cursor(connection: sa.Connection, statement: sa.Executable, values: dict[str, Any]) -> Any:

@@ -19,6 +19,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.errors import StorageRefused
 from vanc311_pipeline.orchestration.operations.run_lock import LAST_WORDS, SILENT_SECONDS, at_work, end_dead_runs
 from vanc311_pipeline.warehouse import lock
+from vanc311_pipeline.warehouse.rows import batches
 
 RUN = "0123456789abcdef"
 WORKING = """
@@ -204,3 +205,13 @@ def test_nothing_is_written_once_the_connection_that_holds_the_lock_is_lost(ware
         with pytest.raises(StorageRefused, match="the connection that holds the lock was lost"):
             work.close()
     assert lock.look(warehouse).dead[0].run_id == RUN
+
+
+# -- rows that nobody reads to their end ---------------------------------------------------------------------------------
+
+
+def test_rows_that_an_interrupt_left_unread_may_outlive_their_connection(warehouse):
+    with warehouse.read() as connection:
+        rows = batches(connection, "SELECT 1 UNION SELECT 2")
+        assert next(rows) == [(1,), (2,)]
+    rows.close()  # as the garbage collector does
