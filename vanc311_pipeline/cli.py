@@ -6,6 +6,7 @@ ends is in `entry`, and which exit codes there are in `errors`.
 
 import logging
 import os
+import runpy
 import warnings
 from copy import copy
 from pathlib import Path
@@ -156,3 +157,7 @@ def up(host: str, port: int, site_port: int, no_sync: bool) -> None:
     from vanc311_pipeline.commands.up import run_up
 
     run_up(Settings.from_environment(), console, host=host, port=port, site_port=site_port, sync_first=not no_sync)
+
+
+if __name__ == "__main__":  # its address before `python -m vanc311_pipeline`
+    runpy.run_module("vanc311_pipeline", run_name="__main__")

@@ -34,6 +34,12 @@ vanc311()
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("module", ["vanc311_pipeline", "vanc311_pipeline.cli"])
+def test_as_a_module_it_is_the_same_program(module):
+    ended = subprocess.run([sys.executable, "-m", module, "nonsense"], capture_output=True, text=True)
+    assert (ended.returncode, "No such command 'nonsense'" in ended.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("number", ENDING)
 def test_every_way_of_asking_a_command_to_end_is_ctrl_c(number, capsys):
     before = [signal.getsignal(each) for each in ENDING]
