@@ -30,7 +30,8 @@ from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE, TITLE, Settings
 # Together fewer threads than there are connections, so that the event loop, which reads too, never waits for one.
 _DRAWING_THREADS = 2
 _ASKING_THREADS = 2
-_OTHER_THREADS = CONNECTIONS - 5  # a stream's next piece, a simple page
+_STREAMING_THREADS = 2
+_OTHER_THREADS = CONNECTIONS - 5  # a simple page
 # Who comes later would have left before he got his answer: a page is drawn in a second, most questions take a few milliseconds.
 _DRAWINGS_WAITING, _QUESTIONS_WAITING = 16, 64
 
@@ -102,6 +103,7 @@ def create_app(
     app.state.published = published
     app.state.drawing = Queue(_DRAWING_THREADS, _DRAWINGS_WAITING)
     app.state.asking = Queue(_ASKING_THREADS, _QUESTIONS_WAITING)
+    app.state.streaming = anyio.CapacityLimiter(_STREAMING_THREADS)
     app.add_middleware(Delivery, published=published, problem_page=problem_page)
     app.add_middleware(Measured)
     handle_problems(app)

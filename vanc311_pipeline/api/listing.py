@@ -9,13 +9,15 @@ values are the city's, and a copy that is not equal is of no use. Import such a 
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import anyio
+import anyio.to_thread
 import sqlalchemy as sa
 from fastapi import Request
 from pydantic import BaseModel
@@ -167,7 +169,13 @@ def streamed(
         return Response(b"", status, {**headers, **known}, media_type)
     if request.scope["http_version"] == "1.0" and "content-length" not in headers:
         raise problems.Problem("http-version", "Ask by HTTP/1.1, or for a page of it at a time: `limit`.")
-    return StreamingResponse(pieces(), status, {**headers, **known}, media_type)
+    return StreamingResponse(_by_turns(pieces(), request.app.state.streaming), status, {**headers, **known}, media_type)
+
+
+async def _by_turns(pieces: Iterator[bytes], threads: anyio.CapacityLimiter) -> AsyncIterator[bytes]:
+    """Each piece is made in one of a few threads: if all streams made theirs at once, every other answer would wait for each of them."""
+    while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=threads)) is not None:
+        yield piece
 
 
 def etag_of(release: Release, part: str) -> str:
