@@ -29,8 +29,9 @@ from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE, TITLE, Settings
 
 # Together fewer threads than there are connections, so that the event loop, which reads too, never waits for one.
 _DRAWING_THREADS = 2
-_ASKING_THREADS = 2
-_STREAMING_THREADS = 2
+# With more, a cheap answer waits for the interpreter behind each of them, and none of them is done sooner.
+_ASKING_THREADS = 1
+_STREAMING_THREADS = 1
 _OTHER_THREADS = CONNECTIONS - 5  # a simple page
 # Who comes later would have left before he got his answer: a page is drawn in a second, most questions take a few milliseconds.
 _DRAWINGS_WAITING, _QUESTIONS_WAITING = 16, 64

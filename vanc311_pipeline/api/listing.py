@@ -173,7 +173,7 @@ def streamed(
 
 
 async def _by_turns(pieces: Iterator[bytes], threads: anyio.CapacityLimiter) -> AsyncIterator[bytes]:
-    """Each piece is made in one of a few threads: if all streams made theirs at once, every other answer would wait for each of them."""
+    """Each piece in its turn: if all streams made theirs at once, every other answer would wait for each of them."""
     while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=threads)) is not None:
         yield piece
 
