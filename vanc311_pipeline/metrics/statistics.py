@@ -37,8 +37,6 @@ from vanc311_pipeline.metrics.quality import Cell, quality_ledger
 from vanc311_pipeline.metrics.time_to_close import Cohort, Followed, curve_points, follow, has_curve, time_to_close
 from vanc311_pipeline.metrics.waiting import has_waiting_times, open_request_standing, waiting_times
 
-Frames = Mapping[str, pd.DataFrame]
-
 NOT_HYPER_LOCAL = tuple(kind for kind in KINDS if kind[0] != "hyper_local")
 DAILY = KINDS[:4]
 

@@ -5,40 +5,22 @@ import sys
 from contextlib import closing
 from subprocess import run as command
 
-import pandas as pd
 import pytest
 
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import holds
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.places import Places
-
-OPENED = "service_request_open_timestamp"
-
-
-@pytest.fixture(scope="module")
-def city() -> pd.DataFrame:
-    """The real rows that were opened in three UTC months."""
-    with StandIn() as portal:
-        frame = portal.frame
-    months = frame[OPENED].dt.strftime("%Y-%m").isin(["2024-05", "2024-06", "2024-07"])
-    return frame[months].reset_index(drop=True)
-
-
-@pytest.fixture
-def portal(city):
-    with StandIn(requests=city) as standin:
-        yield standin
+from vanc311_pipeline_tests.end_to_end.city import OPENED, settings_in
 
 
 @pytest.fixture
 def settings(portal, tmp_path) -> Settings:
-    return Settings(data_dir=tmp_path, portal_url=portal.url, retry_wait_seconds=0.001)
+    return settings_in(tmp_path, portal.url)
 
 
 def sync(settings: Settings, **how) -> dict:
