@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -48,7 +49,7 @@ class StoreResource(dg.ConfigurableResource["StoreResource"]):
     ship_url: str | None = Field(default=None, repr=False)
     ship_key: str | None = Field(default=None, repr=False)
 
-    @property
+    @cached_property
     def places(self) -> Places:
         return Places(
             Path(self.raw_directory),
