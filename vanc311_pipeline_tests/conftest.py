@@ -92,6 +92,16 @@ for _storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
 
 
 @pytest.fixture(autouse=True)
+def _keep_environment() -> Iterator[None]:
+    """A command run in this process hands its settings to its children by the environment; the next test has its own."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before:
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def _close_storages() -> Iterator[None]:
     """What a test kept open of Dagster's storage ends with it."""
     yield
