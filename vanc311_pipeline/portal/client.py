@@ -7,13 +7,13 @@ Every unusable answer is an error from `vanc311_pipeline.errors`, never rows: a 
 with status 200, the text `Streaming interrupted` at the end of an export, a body that is not what was asked for.
 """
 
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 import requests
@@ -21,8 +21,17 @@ import tenacity
 import urllib3
 
 from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, TooManyRequests
-from vanc311_pipeline.portal.contract import Area, Cell, Instants, Release
-from vanc311_pipeline.portal.documents import areas_of, cells_of, instants_of, release_of, total_count_of
+from vanc311_pipeline.portal.contract import Release
+from vanc311_pipeline.portal.documents import (
+    Area,
+    Cell,
+    Instants,
+    areas_of,
+    cells_of,
+    instants_of,
+    release_of,
+    total_count_of,
+)
 from vanc311_pipeline.portal.quota import moment, refusal_of_calls
 from vanc311_pipeline.portal.transport import PortalSession
 from vanc311_pipeline.schema import MODIFIED, OPENED
@@ -47,11 +56,9 @@ _MOVED_FOR_GOOD = (301, 308)
 
 
 class Portal:
-    """Ask the portal. Use it as a context manager, or call `close`.
+    """Ask the portal, whose root is `url`. Use it as a context manager, or call `close`.
 
     Args:
-        url: the portal's root, such as https://opendata.vancouver.ca.
-        api_key: sent with every request if given.
         read_timeout: seconds of silence after which a request has failed.
         attempts: how often a request is tried before `PortalUnavailable`.
         retry_wait: seconds before the second attempt; doubles from there, with jitter.
@@ -69,8 +76,8 @@ class Portal:
         seconds: float | None = None,
     ) -> None:
         self.url = url
-        self._seconds = seconds
-        self._opened = time.monotonic()
+        self._seconds = math.inf if seconds is None else seconds
+        self._ends = time.monotonic() + self._seconds
         self._base = f"{url}/api/explore/v2.1/catalog/datasets"
         self._read_timeout = read_timeout
         self._persisting = False
@@ -87,9 +94,7 @@ class Portal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -114,32 +119,43 @@ class Portal:
 
     def release(self, dataset: str) -> Release:
         """The dataset's current release, from its metadata."""
-        return self.persist(lambda: self._release(dataset))
+        return self._document(
+            dataset,
+            {},
+            lambda body, headers: release_of(dataset, body, moment(parsedate_to_datetime, headers.get("date"))),
+        )
 
     def total_count(self, dataset: str, where: str) -> int:
         """How many rows match, by the portal's own count."""
-        return self.persist(lambda: self._total_count(dataset, where))
+        query = {"where": where, "limit": "1", "timezone": "UTC"}
+        return self._document(f"{dataset}/records", query, lambda body, _: total_count_of(dataset, body))
 
     def cells(self, dataset: str) -> list[Cell]:
         """The grouped question: per UTC month, department and issue type, what `Cell` holds. No sum: of floats it flaps."""
-        return self.persist(lambda: self._cells(dataset))
+        query = {
+            "select": (
+                "count(*) as n, count(service_request_close_date) as closed, count(latitude) as points, "
+                f"min({OPENED}) as first_opened, max({OPENED}) as last_opened, "
+                f"min({MODIFIED}) as earliest, max({MODIFIED}) as latest"
+            ),
+            "group_by": f"date_format({OPENED},'yyyy-MM') as month, department, service_request_type",
+            "timezone": "UTC",
+        }
+        return self._document(f"{dataset}/exports/json", query, lambda body, _: cells_of(dataset, body))
 
     def instants(self, dataset: str, where: str) -> Counter[Instants]:
         """How many of the matching rows were opened and last changed at the same two instants, by the portal's own count."""
-        return self.persist(lambda: self._instants(dataset, where))
+        query = {"select": "count(*) as n", "group_by": f"{OPENED}, {MODIFIED}", "where": where, "timezone": "UTC"}
+        return self._document(f"{dataset}/exports/json", query, lambda body, _: instants_of(dataset, body))
 
     def areas(self) -> list[Area]:
         """The city's local areas."""
-        return self.persist(lambda: areas_of(self._json(f"{AREAS}/exports/geojson", {})))
+        return self._document(f"{AREAS}/exports/geojson", {}, lambda body, _: areas_of(body))
 
     def download(self, dataset: str, where: str, to: Path, rows: int) -> None:
         """Stream one export into a file, once; no retry, because only the caller can count what came.
 
-        Args:
-            rows: the portal's count of them; what goes far beyond their size is not read on.
-
-        Raises:
-            PortalUnavailable: the connection, the status or the body shows that the export is not whole.
+        `rows` is the portal's count of them: what goes far beyond their size is not read on.
         """
         query = {"where": where, "timezone": "UTC", "delimiter": ";", "with_bom": "false", "use_labels": "false"}
         most = min(EXPORT_BYTES_AT_LEAST + rows * EXPORT_BYTES_PER_ROW, ANSWER_BYTES)
@@ -154,37 +170,14 @@ class Portal:
         if not tail.endswith(b"\n"):
             raise PortalUnavailable(f"An export of {dataset} ends in the middle of a row: the connection was cut.")
 
-    def _release(self, dataset: str) -> Release:
-        with self._get(dataset, {}) as response:
-            clock = moment(parsedate_to_datetime, response.headers.get("date"))
-            return release_of(dataset, self._body(response), clock)
+    def _document(self, path: str, query: dict[str, str], read: Callable[[bytes, Mapping[str, str]], Answer]) -> Answer:
+        """What `read` makes of a body and its headers, asked for until it can be read."""
 
-    def _total_count(self, dataset: str, where: str) -> int:
-        query = {"where": where, "limit": "1", "timezone": "UTC"}
-        return total_count_of(dataset, self._json(f"{dataset}/records", query))
+        def ask() -> Answer:
+            with self._get(path, query) as response:
+                return read(b"".join(self._chunks(response, JSON_BYTES)), response.headers)
 
-    def _cells(self, dataset: str) -> list[Cell]:
-        query = {
-            "select": (
-                "count(*) as n, count(service_request_close_date) as closed, count(latitude) as points, "
-                f"min({OPENED}) as first_opened, max({OPENED}) as last_opened, "
-                f"min({MODIFIED}) as earliest, max({MODIFIED}) as latest"
-            ),
-            "group_by": f"date_format({OPENED},'yyyy-MM') as month, department, service_request_type",
-            "timezone": "UTC",
-        }
-        return cells_of(dataset, self._json(f"{dataset}/exports/json", query))
-
-    def _instants(self, dataset: str, where: str) -> Counter[Instants]:
-        query = {"select": "count(*) as n", "group_by": f"{OPENED}, {MODIFIED}", "where": where, "timezone": "UTC"}
-        return instants_of(dataset, self._json(f"{dataset}/exports/json", query))
-
-    def _json(self, path: str, query: dict[str, str]) -> bytes:
-        with self._get(path, query) as response:
-            return self._body(response)
-
-    def _body(self, response: requests.Response) -> bytes:
-        return b"".join(self._chunks(response, JSON_BYTES))
+        return self.persist(ask)
 
     @contextmanager
     def _get(self, path: str, query: dict[str, str]) -> Iterator[requests.Response]:
@@ -196,9 +189,8 @@ class Portal:
                 self._refuse(response, path)
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            words = self._quoted(
-                _plain(error)
-            )  # without the libraries' errors themselves: they quote the portal as it is
+            # Without the libraries' errors themselves: they quote the portal as it is.
+            words = self._quoted(_innermost(error))
             raise PortalUnavailable(f"{self.url} did not answer {path} usably: {words}.") from None
 
     def _refuse(self, response: requests.Response, path: str) -> None:
@@ -258,9 +250,7 @@ class Portal:
 
     def _left(self) -> float:
         """The seconds that are left of those that the client may take; none left is an error."""
-        if self._seconds is None:
-            return self._read_timeout
-        left = self._seconds - (time.monotonic() - self._opened)
+        left = self._ends - time.monotonic()
         if left <= 0:
             raise PortalUnavailable(f"{self.url} did not answer in full within {self._seconds:g} s.")
         return left
@@ -272,8 +262,8 @@ def _asked_to_wait(state: tenacity.RetryCallState) -> float:
     return error.seconds if isinstance(error, TooManyRequests) else 0.0
 
 
-def _plain(error: BaseException) -> str:
+def _innermost(error: BaseException) -> str:
     """The innermost reason, without the library's wrapping."""
     wrapped = [getattr(error, "reason", None), *error.args]
     inner = next((part for part in wrapped if isinstance(part, BaseException)), None)
-    return _plain(inner) if inner else f"{type(error).__name__}: {error}"
+    return _innermost(inner) if inner else f"{type(error).__name__}: {error}"

@@ -1,7 +1,6 @@
-"""The portal's contract as types: releases, fields, and the windows of time that we ask for.
+"""The portal's contract: releases with the schema gate (the fields' names are in `schema`), windows of time, instants.
 
-What belongs here: the shapes of what the portal sends, and the schema gate (the fields' names are in `schema`). What does not: HTTP (`client`),
-files (`landing`) and any reading of the rows (`requests`).
+What does not belong here: the portal's documents (`documents`), HTTP (`client`), files (`landing`), the rows (`requests`).
 """
 
 from dataclasses import dataclass, field
@@ -42,19 +41,13 @@ class Release:
         return self.data_processed, self.records_count
 
     def drift(self) -> list[str]:
-        """What is odd but harmless, in the fields or between the clocks: said, not refused.
-
-        Raises:
-            SchemaMismatch: a field that we rely on is missing or has another type.
-        """
+        """What is odd but harmless, in the fields or between the clocks; SchemaMismatch if a field is missing or retyped."""
         kinds = dict(self.fields)
-        wrong = [f"{name} is missing" for name in PORTAL_FIELDS if name not in kinds]
-        wrong += [
-            f"{name} is {kinds[name]}, not {kind}"
+        if wrong := [
+            f"{name} is {kinds[name]}, not {kind}" if name in kinds else f"{name} is missing"
             for name, (kind, _) in PORTAL_FIELDS.items()
-            if name in kinds and kinds[name] != kind
-        ]
-        if wrong:
+            if kinds.get(name) != kind
+        ]:
             raise SchemaMismatch(
                 f"The portal changed the fields of {self.dataset}: {'; '.join(wrong)}. Nothing was loaded and the published "
                 "data is as it was. Compare the portal's schema with PORTAL_FIELDS in vanc311_pipeline/schema.py and adapt it."
@@ -95,46 +88,8 @@ def _start(month: str) -> str:
     return f"{month}-01T00:00:00+00:00"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One line of the grouped question: a month's rows of one department and issue type. Instants as `comparable_instant` gives them."""
-
-    month: str | None
-    department: str | None
-    issue_type: str | None
-    rows: int
-    closed: int
-    """Rows with a close date."""
-    points: int
-    """Rows with a latitude."""
-    first_opened: str | None
-    last_opened: str | None
-    earliest: str | None
-    """The oldest last-modified instant."""
-    latest: str | None
-    """The newest last-modified instant."""
-
-
-Instants = tuple[str | None, str | None]
-"""When a row was opened, and when it was last changed."""
-
-
-@dataclass(frozen=True)
-class Area:
-    """One local area: its name, its centre in degrees, and its outline as GeoJSON."""
-
-    name: str
-    latitude: float
-    longitude: float
-    boundary: str
-
-
 def instant(text: str) -> datetime:
-    """An instant in UTC; without an offset it is UTC.
-
-    Raises:
-        ValueError: it is none, or one outside the years 1 to 9999.
-    """
+    """An instant in UTC; without an offset it is UTC. ValueError if it is none, or outside the years 1 to 9999."""
     moment = datetime.fromisoformat(text)
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,12 +1,12 @@
-"""The portal's JSON documents as typed values: the one place where they are read.
+"""The portal's JSON documents as typed values: what each document must be, and the one place where they are read.
 
-What belongs here: what each document must be. What does not: asking for it (`client`), and what the values mean.
-A document that is anything else is a `PortalUnavailable`, in one sentence, whatever it is.
+What does not belong here: asking for a document (`client`), and what its values mean. A document that is anything else is a
+`PortalUnavailable`, in one sentence, whatever it is.
 """
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -14,46 +14,38 @@ import shapely
 from pydantic import (
     AfterValidator,
     AliasPath,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     FailFast,
     Field,
-    FiniteFloat,
+    Strict,
     StringConstraints,
     TypeAdapter,
     ValidationError,
 )
 
 from vanc311_pipeline.errors import PortalUnavailable, printable
-from vanc311_pipeline.portal.contract import (
-    Area,
-    Cell,
-    Instants,
-    Release,
-    canonical_instant,
-    comparable_instant,
-    instant,
-)
+from vanc311_pipeline.portal.contract import Release, canonical_instant, comparable_instant, instant
 from vanc311_pipeline.schema import MODIFIED, OPENED
 from vanc311_pipeline.settings import MAY_LIE_AHEAD, MOST_ROWS
 
 Value = TypeVar("Value")
 
 Lines = Annotated[list[Value], FailFast()]  # the errors of a million lines would fill the memory
-Count = Annotated[int, Field(ge=0, le=MOST_ROWS)]
+Maybe = Annotated[Value | None, Field(default=None)]
+Count = Annotated[int, Strict(), Field(ge=0, le=MOST_ROWS)]
+Degrees = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Instant = Annotated[str, AfterValidator(canonical_instant)]
-Compared = Annotated[str, AfterValidator(comparable_instant)]
-# Half a surrogate pair, which only JSON can write, reads as its bytes do in an export.
-Label = Annotated[
-    str,
-    BeforeValidator(
-        lambda value: (
-            value.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if isinstance(value, str) else value
-        )
-    ),
-]
+Compared = Maybe[Annotated[str, AfterValidator(comparable_instant)]]
 Name = Annotated[str, AfterValidator(printable)]
+AreaName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def _as_exported(value: Any) -> Any:
+    """Half a surrogate pair, which only JSON can write, reads as its bytes do in an export."""
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if isinstance(value, str) else value
+
+
+Label = Maybe[Annotated[str, BeforeValidator(_as_exported)]]
 # A year of five digits is no month of ours; the rows are with the undated ones.
 Month = Annotated[
     str, Field(pattern=r"^[0-9]{4,9}-(0[1-9]|1[0-2])$"), AfterValidator(lambda text: text if len(text) == 7 else None)
@@ -72,75 +64,86 @@ def _outline(geometry: Any) -> str:
     return text
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
+@dataclass(frozen=True)
+class Cell:
+    """One line of the grouped question: a month's rows of one department and issue type. Instants as `comparable_instant` gives them."""
+
+    month: Maybe[Month]
+    department: Label
+    issue_type: Annotated[Label, Field(validation_alias="service_request_type")]
+    rows: Annotated[Count, Field(validation_alias="n")]
+    closed: Count
+    """Rows with a close date."""
+    points: Count
+    """Rows with a latitude."""
+    first_opened: Compared
+    last_opened: Compared
+    earliest: Compared
+    """The oldest last-modified instant."""
+    latest: Compared
+    """The newest last-modified instant."""
 
 
-class _Field(_Document):
+@dataclass(frozen=True)
+class Area:
+    """One local area: its name, its centre in degrees, and its outline as GeoJSON."""
+
+    name: Annotated[AreaName, Field(validation_alias=AliasPath("properties", "name"))]
+    latitude: Annotated[Degrees, Field(validation_alias=AliasPath("properties", "geo_point_2d", "lat"))]
+    longitude: Annotated[Degrees, Field(validation_alias=AliasPath("properties", "geo_point_2d", "lon"))]
+    boundary: Annotated[str, BeforeValidator(_outline), Field(validation_alias="geometry")]
+
+
+Instants = tuple[str | None, str | None]
+"""When a row was opened, and when it was last changed."""
+
+
+@dataclass
+class _Field:
     name: Name
     type: Name
 
 
-class _Metadata(_Document):
-    data_processed: Instant = Field(validation_alias=AliasPath("metas", "default", "data_processed"))
-    records_count: Count = Field(validation_alias=AliasPath("metas", "default", "records_count"))
-    fields_: Lines[_Field] = Field(validation_alias="fields")
+@dataclass
+class _Metadata:
+    data_processed: Annotated[Instant, Field(validation_alias=AliasPath("metas", "default", "data_processed"))]
+    records_count: Annotated[Count, Field(validation_alias=AliasPath("metas", "default", "records_count"))]
+    fields: Lines[_Field]
 
 
-class _Records(_Document):
+@dataclass
+class _Records:
     total_count: Count
 
 
-class _Group(_Document):
-    month: Month | None = None
-    department: Label | None = None
-    issue_type: Label | None = Field(default=None, validation_alias="service_request_type")
-    rows: Count = Field(validation_alias="n")
-    closed: Count
-    points: Count
-    first_opened: Compared | None = None
-    last_opened: Compared | None = None
-    earliest: Compared | None = None
-    latest: Compared | None = None
-
-
-class _Pair(_Document):
-    opened: Compared | None = Field(default=None, validation_alias=OPENED)
-    modified: Compared | None = Field(default=None, validation_alias=MODIFIED)
+@dataclass
+class _Pair:
+    opened: Annotated[Compared, Field(validation_alias=OPENED)]
+    modified: Annotated[Compared, Field(validation_alias=MODIFIED)]
     n: Count
 
 
-class _Feature(_Document):
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
-        validation_alias=AliasPath("properties", "name")
-    )
-    latitude: FiniteFloat = Field(validation_alias=AliasPath("properties", "geo_point_2d", "lat"))
-    longitude: FiniteFloat = Field(validation_alias=AliasPath("properties", "geo_point_2d", "lon"))
-    boundary: Annotated[str, BeforeValidator(_outline)] = Field(validation_alias="geometry")
+@dataclass
+class _Areas:
+    features: Lines[Area]
 
 
-class _FeatureCollection(_Document):
-    features: Lines[_Feature]
-
-
-def release_of(dataset: str, body: bytes, told_at: datetime | None = None) -> Release:
-    """The release that a dataset's metadata describes.
-
-    Args:
-        told_at: the portal's clock at its answer, just now.
-    """
+def release_of(dataset: str, body: bytes, clock: datetime | None = None) -> Release:
+    """The release that a dataset's metadata describes; `clock` is the portal's at its answer, just now."""
     document = _read(TypeAdapter(_Metadata), body, f"metadata of {dataset}")
-    fields = tuple((field.name, field.type) for field in document.fields_)
-    release = Release(dataset, document.data_processed, document.records_count, fields)
-    if told_at is None:
-        return release
-    if instant(release.data_processed) - told_at > MAY_LIE_AHEAD:
+    if clock and instant(document.data_processed) - clock > MAY_LIE_AHEAD:
         raise PortalUnavailable(
-            f"The portal's metadata of {dataset} says that it was published at {release.data_processed}, but the portal's clock says "
-            f"{told_at:%Y-%m-%dT%H:%M:%SZ}. Nothing of it was taken over."
+            f"The portal's metadata of {dataset} says that it was published at {document.data_processed}, but the portal's clock "
+            f"says {clock:%Y-%m-%dT%H:%M:%SZ}. Nothing of it was taken over."
         )
-    ahead = timedelta(minutes=round((told_at - datetime.now(UTC)) / timedelta(minutes=1)))
-    return replace(release, told_at=f"{told_at:%Y-%m-%dT%H:%M:%SZ}", clock_ahead=ahead)
+    return Release(
+        dataset,
+        document.data_processed,
+        document.records_count,
+        fields=tuple((field.name, field.type) for field in document.fields),
+        told_at=f"{clock:%Y-%m-%dT%H:%M:%SZ}" if clock else None,
+        clock_ahead=timedelta(minutes=round((clock - datetime.now(UTC)) / timedelta(minutes=1)) if clock else 0),
+    )
 
 
 def total_count_of(dataset: str, body: bytes) -> int:
@@ -150,8 +153,7 @@ def total_count_of(dataset: str, body: bytes) -> int:
 
 def cells_of(dataset: str, body: bytes) -> list[Cell]:
     """The lines of the answer to the grouped question."""
-    groups = _read(TypeAdapter(Lines[_Group]), body, f"answer to the grouped question on {dataset}")
-    return [Cell(**dict(group)) for group in groups]
+    return _read(TypeAdapter(Lines[Cell]), body, f"answer to the grouped question on {dataset}")
 
 
 def instants_of(dataset: str, body: bytes) -> Counter[Instants]:
@@ -162,8 +164,7 @@ def instants_of(dataset: str, body: bytes) -> Counter[Instants]:
 
 def areas_of(body: bytes) -> list[Area]:
     """The local areas in the GeoJSON export of their outlines."""
-    collection = _read(TypeAdapter(_FeatureCollection), body, "local areas")
-    return [Area(**dict(feature)) for feature in collection.features]
+    return _read(TypeAdapter(_Areas), body, "local areas").features
 
 
 def _read(kind: TypeAdapter[Value], body: bytes, what: str) -> Value:

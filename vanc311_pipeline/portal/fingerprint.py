@@ -11,7 +11,8 @@ from dataclasses import astuple, dataclass, replace
 
 import pyarrow as pa
 
-from vanc311_pipeline.portal.contract import Cell, comparable_instant
+from vanc311_pipeline.portal.contract import comparable_instant
+from vanc311_pipeline.portal.documents import Cell
 from vanc311_pipeline.schema import MODIFIED, OPENED
 from vanc311_pipeline.settings import FIRST_MONTH, UNDATED
 
@@ -59,22 +60,10 @@ _COUNTED = (
 
 def _add(one: Cell, other: Cell) -> Cell:
     """Two cells of one department and type: from two months that share a window (`undated`), or of null and of empty text."""
-    return Cell(
-        one.month,
-        one.department,
-        one.issue_type,
-        one.rows + other.rows,
-        one.closed + other.closed,
-        one.points + other.points,
-        min(_known(one.first_opened, other.first_opened), default=None),
-        max(_known(one.last_opened, other.last_opened), default=None),
-        min(_known(one.earliest, other.earliest), default=None),
-        max(_known(one.latest, other.latest), default=None),
-    )
-
-
-def _known(*texts: str | None) -> list[str]:
-    return [text for text in texts if text]
+    added = {name: getattr(one, name) + getattr(other, name) for name in ("rows", "closed", "points")}
+    for name, pick in (("first_opened", min), ("last_opened", max), ("earliest", min), ("latest", max)):
+        added[name] = pick(filter(None, (getattr(one, name), getattr(other, name))), default=None)
+    return replace(one, **added)
 
 
 def _fold(cells: Iterable[Cell]) -> Fingerprint:

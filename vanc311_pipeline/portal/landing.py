@@ -1,7 +1,6 @@
 """Landed files: one window of one dataset exactly as served, as Parquet, with the proof that it is whole.
 
-What belongs here: fetching a window until it is proven complete, writing it atomically, and reading it back. What does
-not: any reading of the values; every column is kept as the text that came, extra columns included.
+What does not belong here: any reading of the values. Every column is kept as the text that came, extra columns included.
 
 An export counts only if its rows equal the portal's own count, asked before and after, while `data_processed` stood
 still. A planned window was described by the grouped question, and its rows must give the same fingerprint; any other is
@@ -28,7 +27,8 @@ import pyarrow.parquet as pq
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import CountMismatch, IntegrityFailed, PortalUnavailable, ReleaseMoved
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.portal.contract import DAMAGED, Instants, Release, Window, comparable_instant, is_instant
+from vanc311_pipeline.portal.contract import DAMAGED, Release, Window, comparable_instant, is_instant
+from vanc311_pipeline.portal.documents import Instants
 from vanc311_pipeline.portal.fingerprint import Fingerprint, fingerprint_of
 from vanc311_pipeline.schema import MODIFIED, OPENED, PORTAL_FIELDS
 from vanc311_pipeline.settings import HEADER_CHARACTERS
@@ -65,35 +65,50 @@ def landed_path(raw_dir: Path, window: Window) -> Path:
 def land(
     portal: Portal, release: Release, window: Window, raw_dir: Path, described: Fingerprint | None = None
 ) -> Landed:
-    """Fetch a window and put it in place of its predecessor.
+    """Fetch a window and put it in place of its predecessor, which stays if that fails.
 
     Args:
         release: what the dataset's metadata said before; it must still say so after.
         described: what the portal says of the window in this release, if it was asked already.
 
     Raises:
-        CountMismatch: the export is not what the portal counts, after every retry; the predecessor stays.
-        ReleaseMoved: the city published meanwhile; the predecessor stays.
-        PortalError: the portal can't be reached or refuses; the predecessor stays.
+        CountMismatch: the export is not what the portal counts, after every retry.
+        ReleaseMoved: the city published meanwhile.
+        PortalError: the portal can't be reached or refuses.
     """
     target = landed_path(raw_dir, window)
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".*-*"):  # by a run that was killed; no other one fetches now
         shutil.rmtree(left, ignore_errors=True)
-    where = window.where(release.last_month)
     with tempfile.TemporaryDirectory(prefix=f".{window.month}-", dir=target.parent) as scratch:
         body = Path(scratch) / "export.csv"
-        table, before, after = portal.persist(lambda: _fetch_whole(portal, release, window, where, body, described))
-        landed = _describe(table, release, window, where, portal.url, before, after, body)
+        table = portal.persist(lambda: _fetch_whole(portal, release, window, body, described))
+        fingerprint = fingerprint_of(table)
+        landed = Landed(
+            dataset=window.dataset,
+            month=window.month,
+            query=window.where(release.last_month),
+            url=portal.url,
+            rows=table.num_rows,
+            closed=fingerprint.closed,
+            latest=fingerprint.latest,
+            fingerprint=fingerprint.digest,
+            total_count_before=table.num_rows,
+            total_count_after=table.num_rows,
+            data_processed=release.data_processed,
+            fetched_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            body_sha256=file_digest(body),
+            columns=table.column_names,
+            doubled=doubled(table),
+        )
         _write(table, landed, Path(scratch) / "month.parquet", target)
     return landed
 
 
 def describe_landed(path: Path) -> Landed | None:
-    """What the file at `path` says of itself; None if there is none. What another version of the program added is passed over.
+    """What the file at `path` says of itself; None if there is none, IntegrityFailed if it is damaged or not ours.
 
-    Raises:
-        IntegrityFailed: there is a file, but it is damaged or not ours.
+    What another version of the program added is passed over.
     """
     if not path.exists():
         return None
@@ -119,8 +134,10 @@ def landed_months(raw_dir: Path, dataset: str) -> list[str]:
 
 
 def _fetch_whole(
-    portal: Portal, release: Release, window: Window, where: str, body: Path, described: Fingerprint | None
-) -> tuple[pa.Table, int, int]:
+    portal: Portal, release: Release, window: Window, body: Path, described: Fingerprint | None
+) -> pa.Table:
+    """The window's rows, as many before as after; `body` is the export that they came in."""
+    where = window.where(release.last_month)
     before = portal.total_count(window.dataset, where) if described is None else described.rows
     portal.download(window.dataset, where, body, before)
     table = table_of(body, window)
@@ -149,7 +166,7 @@ def _fetch_whole(
             f"{window.dataset} {window.month}: the export repeats rows that the portal has once ({doubled(table):,} stand "
             "again), so that others are missing. The month was left as it was. Try again later with `vanc311 sync`."
         )
-    return table, before, after
+    return table
 
 
 def _legible(table: pa.Table) -> bool:
@@ -172,11 +189,7 @@ def _instants(table: pa.Table) -> Counter[Instants]:
 
 
 def table_of(body: Path, window: Window) -> pa.Table:
-    """The export's rows, every column as text.
-
-    Raises:
-        PortalUnavailable: it isn't a table with the fields that we rely on.
-    """
+    """The export's rows, every column as text; PortalUnavailable if it isn't a table with the fields that we rely on."""
     with body.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         header = next(csv.reader([file.readline(HEADER_CHARACTERS)], delimiter=";"), [])
     missing = [name for name in PORTAL_FIELDS if name not in header]
@@ -207,29 +220,6 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     except pa.ArrowInvalid:
         values = [value and value.decode("utf-8", "replace") for value in column.to_pylist()]
         return pa.chunked_array([pa.array(values, pa.string())])
-
-
-def _describe(
-    table: pa.Table, release: Release, window: Window, where: str, url: str, before: int, after: int, body: Path
-) -> Landed:
-    fingerprint = fingerprint_of(table)
-    return Landed(
-        dataset=window.dataset,
-        month=window.month,
-        query=where,
-        url=url,
-        rows=table.num_rows,
-        closed=fingerprint.closed,
-        latest=fingerprint.latest,
-        fingerprint=fingerprint.digest,
-        total_count_before=before,
-        total_count_after=after,
-        data_processed=release.data_processed,
-        fetched_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        body_sha256=file_digest(body),
-        columns=table.column_names,
-        doubled=doubled(table),
-    )
 
 
 def _write(table: pa.Table, landed: Landed, scratch: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ import shapely
 import sqlalchemy as sa
 
 from vanc311_pipeline.errors import SchemaMismatch
-from vanc311_pipeline.portal.contract import Area
+from vanc311_pipeline.portal.documents import Area
 from vanc311_pipeline.schema import local_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 

@@ -13,7 +13,7 @@ from vanc311_pipeline.metrics.headline import WIDE, headline_metrics
 from vanc311_pipeline.metrics.time_to_close import Cohort
 from vanc311_pipeline.plan import plan_now
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.portal.contract import Area
+from vanc311_pipeline.portal.documents import Area
 from vanc311_pipeline.portal.landing import land, landed_path, read_landed
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import ledger

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import EXIT_PORTAL, PortalUnavailable
-from vanc311_pipeline.portal.contract import Area, Cell, Release, instant
-from vanc311_pipeline.portal.documents import areas_of, cells_of, instants_of, release_of, total_count_of
+from vanc311_pipeline.portal.contract import Release, instant
+from vanc311_pipeline.portal.documents import Area, Cell, areas_of, cells_of, instants_of, release_of, total_count_of
 
 METADATA = {
     "metas": {"default": {"data_processed": "2026-08-16T07:06:58-07:00", "records_count": 7}},

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vanc311_pipeline.portal.contract import Cell, Window
+from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.documents import Cell
 from vanc311_pipeline.portal.fingerprint import EMPTY, fingerprint_of, fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_months, landed_path, read_landed
 from vanc311_pipeline.settings import LIVE, UNDATED
