@@ -4,10 +4,9 @@ RUN python -m venv /app/venv
 ENV PATH=/app/venv/bin:$PATH
 WORKDIR /src
 # What rarely changes first, so that a change of our own code or of a text doesn't install it all again.
-COPY pyproject.toml requirements.txt locked.py ./
-ARG EXTRAS=postgres,s3
-RUN python locked.py "$EXTRAS" > locked.txt && pip install --no-cache-dir --no-deps --require-hashes -r locked.txt && pip check
-COPY README.md LICENSE ./
+COPY requirements-image.txt ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements-image.txt && pip check
+COPY pyproject.toml README.md LICENSE ./
 COPY vanc311_pipeline ./vanc311_pipeline
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 

@@ -15,7 +15,7 @@ run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.
 sync: $(VENV)/installed ## bring the data in, and end
 	@$(BIN)/vanc311 sync
 
-explore: $(VENV)/installed-explore ## the published file in Datasette, on http://127.0.0.1:8313
+explore: $(VENV)/installed ## the published file in Datasette, on http://127.0.0.1:8313
 	@$(BIN)/python -P -m vanc311_pipeline.commands.explore --port $(EXPLORE_PORT)
 
 build: containers ## the image of every container
@@ -105,31 +105,30 @@ $(VENV)/bin/python:
 	@echo "Setting up $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv $(VENV)
 
-# Exactly what requirements.txt locks, each file's hash checked; then the project itself, which may bring nothing along.
-LOCK := pyproject.toml requirements.txt locked.py
+# Exactly what one of the lock's files names, each file's hash checked; then the project itself, which may bring nothing along.
 PIP := $(BIN)/python -P -m pip --disable-pip-version-check
 define install
-@$(BIN)/python -P locked.py $(1) > $(VENV)/requirements.txt
-@$(PIP) install -qq --no-deps --require-hashes -r $(VENV)/requirements.txt
+@$(PIP) install -qq --no-deps --require-hashes -r $(1)
 @$(PIP) install -qq --no-deps --no-build-isolation -e .
 @$(PIP) check -qq
 @touch $@
 endef
 
-$(VENV)/installed: $(VENV)/bin/python $(LOCK)
-	$(call install)
+$(VENV)/installed: $(VENV)/bin/python requirements.txt pyproject.toml
+	$(call install,requirements.txt)
 
-$(VENV)/installed-dev: $(VENV)/bin/python $(LOCK)
-	$(call install,dev)
-	@touch $(VENV)/installed $(VENV)/installed-explore
-
-$(VENV)/installed-explore: $(VENV)/bin/python $(LOCK)
-	$(call install,explore)
+$(VENV)/installed-dev: $(VENV)/bin/python requirements-dev.txt pyproject.toml
+	$(call install,requirements-dev.txt)
 	@touch $(VENV)/installed
 
-lock: $(VENV)/installed-dev ## write requirements.txt anew from pyproject.toml: what is in it stays, where it can (make lock UPGRADE=--upgrade)
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group build $(UPGRADE) \
-		--custom-compile-command 'make lock' pyproject.toml -o requirements.txt >/dev/null
+# Every package at one version; requirements.txt is for this machine, requirements-image.txt for the containers.
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --group build
+SAME := --no-annotate --constraint requirements-dev.txt
+
+lock: $(VENV)/installed-dev ## write the lock anew from pyproject.toml: what is in it stays, where it can (make lock UPGRADE=--upgrade)
+	$(COMPILE) $(UPGRADE) --all-extras pyproject.toml -o requirements-dev.txt >/dev/null
+	$(COMPILE) $(SAME) --extra explore pyproject.toml -o requirements.txt >/dev/null
+	$(COMPILE) $(SAME) --extra postgres --extra s3 --extra docker --extra k8s pyproject.toml -o requirements-image.txt >/dev/null
 
 clean: ## remove what the build made; the data stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,6 @@
 """Claims about deploy/: what it adds to the containers or to Kubernetes fits Dagster's own classes, and says what the other ways say."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import dagster as dg
@@ -73,13 +72,6 @@ def test_whoever_launches_has_every_variable_of_a_run_if_only_empty(services):
     added = yaml.safe_load((DEPLOY / "docker-compose.launcher.yml").read_text())["services"]["daemon"]["environment"]
     assert set(added) == set(services["code"]["environment"]) - set(services["daemon"]["environment"])
     assert all(value is not None for value in added.values())
-
-
-def test_the_image_can_be_built_with_what_the_launchers_need():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    said = "".join(file.read_text() for file in (*DEPLOY.iterdir(), ROOT / "Dockerfile"))
-    asked = {name for names in re.findall(r"EXTRAS[=:] ?\"?([a-z0-9,]+)", said) for name in names.split(",")}
-    assert asked == {"postgres", "s3", "docker", "k8s"} <= set(extras)
 
 
 # -- Kubernetes --------------------------------------------------------------------------------------------------------

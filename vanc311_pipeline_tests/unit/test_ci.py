@@ -29,7 +29,7 @@ def test_every_action_is_pinned_by_its_commit():
 def test_what_is_installed_is_kept_by_the_lock():
     pythons = [step["with"] for step in STEPS if step.get("uses", "").startswith("actions/setup-python@")]
     assert pythons
-    assert all((one["cache"], one["cache-dependency-path"]) == ("pip", "requirements.txt") for one in pythons)
+    assert all((one["cache"], one["cache-dependency-path"]) == ("pip", "requirements-dev.txt") for one in pythons)
 
 
 @pytest.mark.parametrize("name", sorted(CI["jobs"]))

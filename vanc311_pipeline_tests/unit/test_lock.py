@@ -1,8 +1,8 @@
-"""Claims about requirements.txt: it locks all that pyproject.toml asks for, on every Python that CI tests, with hashes."""
+"""Claims about the lock: it has all that pyproject.toml asks for, on every Python that CI tests, at one version, with hashes."""
 
 import importlib.metadata
-import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,61 +16,68 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK = (ROOT / "requirements.txt").read_text()
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-GROUPS = (PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["build"], *EXTRAS.values())
-ASKED = [requirement for group in GROUPS for requirement in group]
+ALWAYS = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["build"]
+LOCKS = {
+    "requirements.txt": {"explore"},
+    "requirements-image.txt": {"postgres", "s3", "docker", "k8s"},
+    "requirements-dev.txt": set(EXTRAS),
+}
+"""Each file, and the extras that it has."""
 PYTHONS = re.findall(r'"(3\.\d+)"', (ROOT / ".github" / "workflows" / "ci.yml").read_text())
 
-spec = importlib.util.spec_from_file_location("locked", ROOT / "locked.py")
-locked = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(locked)
+
+def entries(lock: str) -> dict[str, str]:
+    """Each package's lines: version, marker and hashes."""
+    return {re.match(r"\S+==", block)[0]: block for block in re.findall(r"^\w[^\n]*\n(?:[ ]+--[^\n]*\n)*", lock, re.M)}
 
 
-def pins(text=LOCK, **environment) -> dict[str, str]:
+def pins(lock: str, **environment: str) -> dict[str, str]:
     """The version of each package that is installed in this environment; one alone."""
-    found = {}
-    for line in re.findall(r"^(\w[^\\\n]*)\\$", text, re.M):
+    versions = {}
+    for line in re.findall(r"^(\w[^\\\n]*)\\$", (ROOT / lock).read_text(), re.M):
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate(environment):
             [pin] = requirement.specifier
             assert pin.operator == "=="
-            assert found.setdefault(requirement.name, pin.version) == pin.version
-    return found
+            assert versions.setdefault(requirement.name, pin.version) == pin.version
+    return versions
 
 
-def environment(python: str, platform: str) -> dict[str, str]:
-    return {"python_version": python, "python_full_version": f"{python}.1", "sys_platform": platform}
+def applies(requirement: Requirement, environment: dict[str, str]) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate(environment)
 
 
+@pytest.mark.parametrize("lock", LOCKS)
 @pytest.mark.parametrize("python", sorted(set(PYTHONS)))
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_every_dependency_is_locked_at_a_version_that_is_allowed(python, platform):
-    where = environment(python, platform)
-    have = pins(**where)
-    wanted = [Requirement(line) for line in ASKED]
-    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate(where)]
-    assert len(wanted) > 40
+def test_every_dependency_is_locked_at_a_version_that_is_allowed(lock, python, platform):
+    environment = {"python_version": python, "python_full_version": f"{python}.1", "sys_platform": platform}
+    locked = pins(lock, **environment)
+    asked = [Requirement(line) for line in ALWAYS + [line for extra in LOCKS[lock] for line in EXTRAS[extra]]]
     missing = [
-        str(one)
-        for one in wanted
-        if (name := canonicalize_name(one.name)) != "vanc311-pipeline"
-        and not one.specifier.contains(have.get(name, "0"))
+        str(requirement)
+        for requirement in asked
+        if applies(requirement, environment)
+        and (name := canonicalize_name(requirement.name)) != "vanc311-pipeline"
+        and not requirement.specifier.contains(locked.get(name, "0"))
     ]
+    assert len(asked) > 25
     assert missing == []
+    assert locked.items() <= pins("requirements-dev.txt", **environment).items()
 
 
-def test_every_file_has_its_hash_and_nothing_names_where_it_came_from():
-    entries = locked.entries(LOCK)
-    assert all("--hash=sha256:" in entry for entry in entries.values())
-    assert len(entries) == len(re.findall(r"^\S+==", LOCK, re.M))
-    assert "://" not in LOCK
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_file_has_its_hash_and_nothing_names_where_it_came_from(lock):
+    text = (ROOT / lock).read_text()
+    assert all("--hash=sha256:" in entry for entry in entries(text).values())
+    assert len(entries(text)) == len(re.findall(r"^\S+==", text, re.M))
+    assert "://" not in text
 
 
 def test_what_is_installed_here_is_what_is_locked():
-    here = pins(**default_environment())
     differ = {}
-    for name, pin in here.items():
+    for name, pin in pins("requirements-dev.txt", **default_environment()).items():
         try:
             differ |= {name: (pin, version(name))} if version(name) != pin else {}
         except PackageNotFoundError:
@@ -78,31 +85,31 @@ def test_what_is_installed_here_is_what_is_locked():
     assert differ == {}
 
 
-@pytest.mark.parametrize("extras", [[], *([name] for name in EXTRAS)], ids=str)
-def test_what_is_selected_is_closed_and_no_more_than_was_asked_for(extras):
-    text = "".join(locked.needed(locked.entries(LOCK), locked.direct(PROJECT, extras)))
-    selected = pins(text, **default_environment())
-    for name in selected:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_file_is_closed_and_has_no_more_than_was_asked_for(lock):
+    locked = pins(lock, **default_environment())
+    for name in locked:
         try:
             needs = [Requirement(line) for line in importlib.metadata.requires(name) or []]
         except PackageNotFoundError:
             continue
-        for one in needs:
-            if one.marker is None or one.marker.evaluate({"extra": ""}):
-                assert canonicalize_name(one.name) in selected, f"{name} needs it"
-    assert ("kubernetes" in selected) == (extras in (["k8s"], ["dev"]))
-    assert ("pytest" in selected) == (extras == ["dev"])
+        for requirement in needs:
+            if applies(requirement, {"extra": ""}):
+                assert canonicalize_name(requirement.name) in locked, f"{name} needs it"
+    assert ("kubernetes" in locked) == ("k8s" in LOCKS[lock])
+    assert ("pytest" in locked) == ("dev" in LOCKS[lock])
 
 
 @pytest.mark.rehearsal
 def test_the_lock_is_what_the_tool_makes_of_it(tmp_path):
     """Asked of the package index: apart from files that were added to a version since, the same comes out."""
-    made = tmp_path / "requirements.txt"
-    made.write_text(LOCK)
-    command = re.search(r"\$\(BIN\)/uv (pip compile .*?) -o ", (ROOT / "Makefile").read_text(), re.S)[1]
-    words = command.replace("\\\n", " ").replace("$(UPGRADE)", "").replace("'make lock'", "make-lock").split()
-    subprocess.run([Path(sys.executable).parent / "uv", *words, "-o", made], cwd=ROOT, check=True, capture_output=True)
-    before, after = (locked.entries(text) for text in (LOCK, made.read_text()))
-    assert before.keys() == after.keys()
-    for name, entry in before.items():
-        assert set(entry.split()) - {"\\"} <= set(after[name].split()), name
+    for name in ("Makefile", "pyproject.toml", *LOCKS):
+        shutil.copy(ROOT / name, tmp_path)
+    programs = Path(sys.executable).parent
+    again = ["make", "--old-file=.venv/installed-dev", f"BIN={programs}", "lock"]
+    subprocess.run(again, cwd=tmp_path, check=True, capture_output=True)
+    for lock in LOCKS:
+        before, after = (entries((folder / lock).read_text()) for folder in (ROOT, tmp_path))
+        assert before.keys() == after.keys()
+        for name, entry in before.items():
+            assert set(entry.split()) - {"\\"} <= set(after[name].split()), name
