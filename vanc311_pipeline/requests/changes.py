@@ -10,11 +10,13 @@ in the same release are recognised too. Replaying the changes on the first state
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from itertools import product
+from operator import itemgetter, ne
 from typing import Any, Literal
 
-from vanc311_pipeline.requests.identity import CONTENT, LABEL
+from vanc311_pipeline.requests.identity import CONTENT, KEY, LABEL
 from vanc311_pipeline.requests.rows import Row
 from vanc311_pipeline.schema import service_requests
 
@@ -25,7 +27,17 @@ Label = tuple[str, str]
 """Department and issue type."""
 
 _AT = {column.name: place for place, column in enumerate(service_requests.columns)}
-_CONTENT_AT = [_AT[name] for name in CONTENT]
+
+
+def _of(*names: str) -> Callable[[Row], Any]:
+    return itemgetter(*(_AT[name] for name in names))
+
+
+_id, _occurrence, _opened_at, _status = map(_of, ("request_id", "occurrence", "opened_at", "status"))
+_identity, _label, _content = _of(*KEY), _of(*LABEL), _of(*CONTENT)
+
+_Pairs = list[tuple[Row, Row]]
+"""Rows as they were and as they are."""
 
 
 @dataclass(frozen=True)
@@ -53,169 +65,93 @@ class Change:
 
 
 def compare(before: Iterable[Row], after: Iterable[Row]) -> list[Change]:
-    """Every change that leads from one state of a month to the next; empty if they hold the same requests.
-
-    Args:
-        before, after: rows in the column order of `schema.service_requests`.
-    """
+    """Every change that leads from one state of a month to the next, both in the column order of `schema.service_requests`."""
     old, new = set(before), set(after)
-    gone, come = _by_identity(old - new), _by_identity(new - old)
-    pairs: list[tuple[Row, Row]] = []
-    vanished: list[Row] = []
-    opened: list[Row] = []
-    for identity in sorted(gone.keys() | come.keys()):
-        left, right = _without_common(gone.get(identity, []), come.get(identity, []))
-        paired, left, right = _pair(left, right)
-        pairs += paired
-        vanished += left
-        opened += right
-    renamed, vanished, opened = _relabelled(vanished, opened)
-    touched = {_identity(row) for row in (*vanished, *opened, *(row for pair in (*pairs, *renamed) for row in pair))}
-    sharing_before, sharing_now = _count(old, touched), _count(new, touched)
-    changes = [_relabelling(old_row, new_row, sharing_now) for old_row, new_row in renamed]
-    moved = [pair for pair in (*pairs, *renamed) if _content(pair[0]) != _content(pair[1])]
-    changes += [_edit(old_row, new_row, sharing_now) for old_row, new_row in moved]
-    changes += [_change("vanished", row, None, sharing_before, before=_whole(row)) for row in vanished]
-    changes += [_change("opened", row, None, sharing_now, after=_whole(row)) for row in opened]
+    if old == new:
+        return []
+    # What differs in its occurrence number only has not changed.
+    _, gone, come = _match(old - new, new - old, lambda row: (_identity(row), _content(row)))
+    pairs, gone, come = _match(gone, come, _identity)
+    renamed, vanished, opened = _relabelled(gone, come)
+    before_sharing, sharing = Counter(map(_identity, old)), Counter(map(_identity, new))
+    changes = [_change("relabelled", one, other, LABEL, sharing) for one, other in renamed]
+    changes += [
+        _change(_kind(one, other), one, other, CONTENT, sharing)
+        for one, other in (*pairs, *renamed)
+        if _content(one) != _content(other)
+    ]
+    changes += [_change("vanished", row, None, CONTENT, before_sharing) for row in vanished]
+    changes += [_change("opened", None, row, CONTENT, sharing) for row in opened]
     return sorted(
         changes, key=lambda change: (change.opened_at, change.label, KINDS.index(change.kind), change.request_id)
     )
 
 
-def _identity(row: Row) -> tuple[str, str, str]:
-    return row[_AT["department"]], row[_AT["issue_type"]], row[_AT["opened_at"]]
-
-
-def _label(row: Row) -> Label:
-    return row[_AT["department"]], row[_AT["issue_type"]]
-
-
-def _content(row: Row) -> tuple[Any, ...]:
-    return tuple(row[place] for place in _CONTENT_AT)
-
-
-def _whole(row: Row) -> Fields:
-    return {name: row[_AT[name]] for name in CONTENT if row[_AT[name]] is not None}
-
-
-def _by_identity(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (row[_AT["occurrence"]], row[0])):
-        groups[_identity(row)].append(row)
-    return groups
-
-
-def _count(rows: Iterable[Row], touched: set[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
-    return Counter(identity for row in rows if (identity := _identity(row)) in touched) if touched else Counter()
-
-
-def _without_common(left: Sequence[Row], right: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Both sides without what is equal in content: rows that only got another occurrence number."""
-    common = Counter(map(_content, left)) & Counter(map(_content, right))
-    return _less(left, common.copy()), _less(right, common)
-
-
-def _less(rows: Sequence[Row], common: Counter[tuple[Any, ...]]) -> list[Row]:
-    kept = []
-    for row in rows:
-        if common[_content(row)]:
-            common[_content(row)] -= 1
-        else:
-            kept.append(row)
-    return kept
-
-
-def _pair(left: Sequence[Row], right: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
-    """Match old rows with new ones, the most alike first; the matches, and what is left over on each side."""
-    likeness = [
-        (-sum(a == b for a, b in zip(_content(old), _content(new), strict=True)), old, new)
-        for old in left
-        for new in right
-    ]
-    pairs, taken_old, taken_new = [], set(), set()
-    for _, old, new in sorted(likeness, key=lambda item: (item[0], item[1][0], item[2][0])):
-        if old[0] not in taken_old and new[0] not in taken_new:
-            pairs.append((old, new))
-            taken_old.add(old[0])
-            taken_new.add(new[0])
-    return pairs, [row for row in left if row[0] not in taken_old], [row for row in right if row[0] not in taken_new]
-
-
-def _relabelled(vanished: Sequence[Row], opened: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
-    """Match rows that vanished under one label with rows that appeared under another; the matches and what is left over."""
-    equal = [(_same_but_label(row), row) for row in vanished]
-    pairs, vanished, opened = _match(equal, [(_same_but_label(row), row) for row in opened])
-    renamings: dict[Label, set[Label]] = defaultdict(set)
-    for old, new in pairs:
-        renamings[_label(old)].add(_label(new))
-    more, left, right = [], list(vanished), list(opened)
-    for label, names in sorted(renamings.items()):
-        for name in sorted(names):
-            old_rows = [((row[_AT["opened_at"]],), row) for row in left if _label(row) == label]
-            new_rows = [((row[_AT["opened_at"]],), row) for row in right if _label(row) == name]
-            matched, _, _ = _match(old_rows, new_rows)
-            more += matched
-            taken = {row[0] for pair in matched for row in pair}
-            left = [row for row in left if row[0] not in taken]
-            right = [row for row in right if row[0] not in taken]
-    return [*pairs, *more], left, right
-
-
-def _same_but_label(row: Row) -> tuple[Any, ...]:
-    return row[_AT["opened_at"]], *_content(row)
-
-
 def _match(
-    left: Sequence[tuple[tuple[Any, ...], Row]], right: Sequence[tuple[tuple[Any, ...], Row]]
-) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
-    """Pair rows of equal mark; several of one mark by likeness."""
-    sides: dict[tuple[Any, ...], tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
-    for side, marked in enumerate((left, right)):
-        for mark, row in marked:
-            sides[mark][side].append(row)
-    pairs: list[tuple[Row, Row]] = []
-    rest: tuple[list[Row], list[Row]] = ([], [])
-    for old, new in sides.values():
-        matched, old_left, new_left = _pair(old, new)
-        pairs += matched
-        rest[0].extend(old_left)
-        rest[1].extend(new_left)
-    return pairs, *rest
+    gone: Iterable[Row], come: Iterable[Row], mark: Callable[[Row], Hashable]
+) -> tuple[_Pairs, set[Row], set[Row]]:
+    """Pair rows of equal mark, the most alike first; the pairs, and what is left over on each side."""
+    sides: dict[Hashable, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
+    for side, rows in enumerate((gone, come)):
+        for row in rows:
+            sides[mark(row)][side].append(row)
+    pairs: dict[Row, Row] = {}
+    taken: set[Row] = set()
+    for alike in sides.values():
+        for one, other in sorted(product(*alike), key=_unlikeness):
+            if one not in pairs and other not in taken:
+                pairs[one] = other
+                taken.add(other)
+    return list(pairs.items()), set(gone) - pairs.keys(), set(come) - taken
 
 
-def _relabelling(old: Row, new: Row, sharing: Counter[tuple[str, str, str]]) -> Change:
-    return _change("relabelled", new, old, sharing, *_differing(LABEL, old, new))
+def _unlikeness(pair: tuple[Row, Row]) -> tuple[Any, ...]:
+    """How many fields differ; of equally unlike pairs, those with the first numbers come first."""
+    return sum(map(ne, *map(_content, pair))), *map(_occurrence, pair), *map(_id, pair)
 
 
-def _edit(old: Row, new: Row, sharing: Counter[tuple[str, str, str]]) -> Change:
-    was, is_ = old[_AT["status"]], new[_AT["status"]]
-    kind: Kind = "closed" if is_ == "Close" != was else "reopened" if was == "Close" != is_ else "edited"
-    previous = old if _label(old) == _label(new) else None
-    return _change(kind, new, previous, sharing, *_differing(CONTENT, old, new))
+def _relabelled(gone: set[Row], come: set[Row]) -> tuple[_Pairs, set[Row], set[Row]]:
+    """Match rows that vanished under one label with rows that appeared under another; the matches and what is left over."""
+    pairs, gone, come = _match(gone, come, lambda row: (_opened_at(row), _content(row)))
+    for label, name in sorted({(_label(one), _label(other)) for one, other in pairs}):
+        more, _, _ = _match(
+            [row for row in gone if _label(row) == label], [row for row in come if _label(row) == name], _opened_at
+        )
+        pairs += more
+        gone -= {one for one, _ in more}
+        come -= {other for _, other in more}
+    return pairs, gone, come
 
 
-def _differing(names: Sequence[str], old: Row, new: Row) -> tuple[Fields, Fields]:
-    """The fields that differ, as they were and as they are."""
-    names = [name for name in names if old[_AT[name]] != new[_AT[name]]]
-    return {name: old[_AT[name]] for name in names}, {name: new[_AT[name]] for name in names}
+def _kind(old: Row, new: Row) -> Kind:
+    was, is_ = _status(old), _status(new)
+    return "closed" if is_ == "Close" != was else "reopened" if was == "Close" != is_ else "edited"
 
 
 def _change(
-    kind: Kind,
-    row: Row,
-    previous: Row | None,
-    sharing: Counter[tuple[str, str, str]],
-    before: Fields | None = None,
-    after: Fields | None = None,
+    kind: Kind, old: Row | None, new: Row | None, names: Iterable[str], sharing: Counter[tuple[str, str, str]]
 ) -> Change:
+    row = new or old
+    assert row
+    previous = None if old is None or new is None or _id(old) == _id(new) else _id(old)
+    # That the id moved with the label is said once, by the relabelling.
+    if kind != "relabelled" and old and _label(old) != _label(row):
+        previous = None
     return Change(
         kind=kind,
-        request_id=row[_AT["request_id"]],
-        previous_request_id=previous[0] if previous and previous[0] != row[0] else None,
+        request_id=_id(row),
+        previous_request_id=previous,
         department=row[_AT["department"]],
         issue_type=row[_AT["issue_type"]],
-        opened_at=row[_AT["opened_at"]],
+        opened_at=_opened_at(row),
         sharing=sharing[_identity(row)],
-        before=before,
-        after=after,
+        before=_fields(names, old, new),
+        after=_fields(names, new, old),
     )
+
+
+def _fields(names: Iterable[str], row: Row | None, other: Row | None) -> Fields | None:
+    """Of these fields of a row, those that differ from another row's; without one, those that hold something."""
+    if row is None:
+        return None
+    return {name: row[at] for name in names if row[at := _AT[name]] != (other[at] if other else None)}

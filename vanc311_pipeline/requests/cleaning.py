@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -39,7 +38,6 @@ DAMAGED = "\ufffd"
 _NAMES = {field: column for field, (_, column) in PORTAL_FIELDS.items()}
 _OTHER_TEXT = ["status", "closure_reason", "address", "local_area", "channel"]
 _INSTANT = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
-_DATE = r"\d{4}-\d\d-\d\d"
 _DAY_SECONDS = 86_400
 _EXAMPLES = 3
 
@@ -75,16 +73,13 @@ def local_day(instant: str) -> date:
 
 
 def clean(served: pd.DataFrame, month: str, areas: Iterable[str], released_on: date) -> Cleaned:
-    """Clean the rows of one window.
+    """Clean the rows of one window; SchemaMismatch if a column that we rely on is missing.
 
     Args:
         served: the portal's columns as text, in any order, extras allowed.
         month: the UTC month that was asked for, or `undated`.
         areas: the names of the 22 local areas.
         released_on: the day, in Vancouver, of the portal's release that the rows came with.
-
-    Raises:
-        SchemaMismatch: a column that we rely on is missing.
     """
     missing = [name for name in PORTAL_FIELDS if name not in served.columns]
     if missing:
@@ -135,15 +130,16 @@ def _typed(text: pd.DataFrame, month: str) -> tuple[pd.DataFrame, pd.Series, dic
     frame["opened_at"] = _instants(text["opened_at"])
     object_to(text["opened_at"].notna() & frame["opened_at"].isna(), "opened_at is not an instant")
     object_to(frame["opened_at"].isna(), "opened_at is missing")
-    object_to(~_opened_in(month, frame["opened_at"]), _outside(month))
-    for name, typed in (
-        ("modified_at", _instants),
-        ("closed_on", _dates),
-        ("latitude", partial(_degrees, limit=90)),
-        ("longitude", partial(_degrees, limit=180)),
+    outside = "outside the record" if month == UNDATED else f"not in {month}, the month asked for"
+    object_to(~_opened_in(month, frame["opened_at"]), f"opened_at is {outside}")
+    for name, values in (
+        ("modified_at", _instants(text["modified_at"])),
+        ("closed_on", _dates(text["closed_on"])),
+        ("latitude", _degrees(text["latitude"], limit=90)),
+        ("longitude", _degrees(text["longitude"], limit=180)),
     ):
-        frame[name] = typed(text[name])
-        lost[name] = text[name].notna() & frame[name].isna()
+        frame[name] = values
+        lost[name] = text[name].notna() & values.isna()
     no_point = lost["latitude"] | lost["longitude"]
     frame = frame.assign(**{name: frame[name].mask(no_point) for name in ("latitude", "longitude")})
     return frame, reasons, lost
@@ -158,12 +154,6 @@ def _opened_in(month: str, opened_at: pd.Series) -> pd.Series:
         return pd.Series(False, index=opened_at.index)
     months = opened_at.dt.tz_localize(None).to_numpy().astype("datetime64[M]")
     return pd.Series(months == np.datetime64(month), index=opened_at.index)
-
-
-def _outside(month: str) -> str:
-    return (
-        "opened_at is outside the record" if month == UNDATED else f"opened_at is not in {month}, the month asked for"
-    )
 
 
 def _derive(frame: pd.DataFrame, month: str, released_on: date) -> pd.DataFrame:
@@ -204,12 +194,12 @@ def _text(column: pd.Series, missing_marks: list[str]) -> pd.Series:
 
 def _instants(column: pd.Series) -> pd.Series:
     """UTC instants, whole seconds; null where the text is no instant. Without an offset it is UTC."""
-    shaped = column.where(column.str.fullmatch(_INSTANT).fillna(False).astype(bool))
+    shaped = column.where(column.str.fullmatch(_INSTANT, na=False))
     return pd.to_datetime(shaped, utc=True, format="ISO8601", errors="coerce").astype("datetime64[s, UTC]")
 
 
 def _dates(column: pd.Series) -> pd.Series:
-    shaped = column.where(column.str.fullmatch(_DATE).fillna(False).astype(bool))
+    shaped = column.where(column.str.fullmatch(r"\d{4}-\d\d-\d\d", na=False))
     return pd.to_datetime(shaped, format="%Y-%m-%d", errors="coerce").astype("datetime64[s]")
 
 
@@ -240,18 +230,14 @@ def _quarantine(served: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"reason": reasons.to_numpy(), "raw_row": raw}, index=served.index, dtype=object)
 
 
-def instant_text(column: pd.Series) -> np.ndarray:
+def date_text(column: pd.Series, unit: Literal["M", "D", "s"] = "D") -> list[str | None]:
+    """`2025-08-25` for each date (with unit M `2025-08`, with unit s `2025-08-25T15:03:00`), None for null."""
+    moments: np.ndarray = column.to_numpy(dtype="datetime64[s]")
+    text = np.datetime_as_string(moments, unit=unit, casting="unsafe").astype(object)
+    text[np.isnat(moments)] = None
+    return list(text.tolist())
+
+
+def instant_text(column: pd.Series) -> list[str | None]:
     """`2025-08-25T15:03:00Z` for each UTC instant, None for null."""
-    naive = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[s]")
-    return _present(np.datetime_as_string(naive, unit="s").astype(object) + "Z", column)
-
-
-def date_text(column: pd.Series, unit: Literal["D", "M"] = "D") -> np.ndarray:
-    """`2025-08-25` (or, with unit M, `2025-08`) for each date, None for null."""
-    seconds: np.ndarray = column.to_numpy(dtype="datetime64[s]")
-    return _present(np.datetime_as_string(seconds, unit=unit, casting="unsafe").astype(object), column)
-
-
-def _present(text: np.ndarray, column: pd.Series) -> np.ndarray:
-    text[column.isna().to_numpy()] = None
-    return text
+    return [text and f"{text}Z" for text in date_text(column.dt.tz_localize(None), unit="s")]

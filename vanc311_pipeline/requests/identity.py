@@ -7,7 +7,6 @@ from nothing gives the same ids as years of increments. No two requests are merg
 """
 
 import hashlib
-from collections.abc import Iterable
 
 import pandas as pd
 
@@ -38,13 +37,6 @@ def request_id(department: str, issue_type: str, opened_at: str, occurrence: int
     '8ba04e5e1d9d'
     """
     return hashlib.sha256(SEPARATOR.join((department, issue_type, opened_at, str(occurrence))).encode()).hexdigest()
-
-
-def request_ids(
-    departments: Iterable[str], issue_types: Iterable[str], opened: Iterable[str], occurrences: Iterable[int]
-) -> list[str]:
-    """`request_id` for columns of equal length."""
-    return [request_id(*row) for row in zip(departments, issue_types, opened, occurrences, strict=True)]
 
 
 def occurrences(requests: pd.DataFrame) -> pd.Series:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.requests.cleaning import Cleaned, date_text, instant_text
-from vanc311_pipeline.requests.identity import SEPARATOR, occurrences, request_ids
+from vanc311_pipeline.requests.identity import KEY, SEPARATOR, occurrences, request_id
 
 Row = tuple[Any, ...]
 
@@ -36,31 +36,28 @@ def month_rows(month: str, cleaned: Mapping[str, Cleaned]) -> MonthRows:
     """Give identity to the cleaned rows of one month, over all the datasets that it comes from."""
     parts = [part.requests for part in cleaned.values()]
     requests = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
-    quarantined = [
-        row for dataset, part in cleaned.items() for row in _quarantined_rows(dataset, month, part.quarantined)
-    ]
     return MonthRows(
         requests=_request_rows(requests),
-        quarantined=quarantined,
+        quarantined=[
+            row for dataset, part in cleaned.items() for row in _quarantined_rows(dataset, month, part.quarantined)
+        ],
         stored_by_dataset=Counter({dataset: len(part.requests) for dataset, part in cleaned.items()}),
         quarantined_by_dataset=Counter({dataset: len(part.quarantined) for dataset, part in cleaned.items()}),
     )
 
 
 def _request_rows(requests: pd.DataFrame) -> list[Row]:
-    numbers = occurrences(requests).tolist()
     columns: dict[str, list[Any]] = {
         name: pa.array(requests[name], from_pandas=True).to_pylist()
-        for name in requests.columns
-        if name not in ("opened_at", "modified_at", "opened_on", "closed_on")
+        for name in map(str, requests.select_dtypes(exclude=["datetime", "datetimetz"]))
     }
-    columns["opened_at"] = instant_text(requests["opened_at"]).tolist()
-    columns["modified_at"] = instant_text(requests["modified_at"]).tolist()
-    columns["opened_on"] = date_text(requests["opened_on"]).tolist()
-    columns["open_month"] = date_text(requests["opened_on"], unit="M").tolist()
-    columns["closed_on"] = date_text(requests["closed_on"]).tolist()
-    columns["occurrence"] = numbers
-    columns["request_id"] = request_ids(columns["department"], columns["issue_type"], columns["opened_at"], numbers)
+    columns |= {name: instant_text(requests[name]) for name in ("opened_at", "modified_at")}
+    columns |= {name: date_text(requests[name]) for name in ("opened_on", "closed_on")}
+    columns["open_month"] = date_text(requests["opened_on"], unit="M")
+    columns["occurrence"] = occurrences(requests).tolist()
+    columns["request_id"] = [
+        request_id(*key) for key in zip(*(columns[name] for name in (*KEY, "occurrence")), strict=True)
+    ]
     # Sorted by id: neighbours in the primary key's index are written together.
     return sorted(
         zip(*(columns[column.name] for column in schema.service_requests.columns), strict=True), key=lambda row: row[0]

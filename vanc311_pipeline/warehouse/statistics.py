@@ -20,7 +20,7 @@ from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Status, Unc
 from vanc311_pipeline.metrics.quality import Cell
 from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.requests.cleaning import NUL
-from vanc311_pipeline.requests.identity import request_ids
+from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import quarantined_requests, service_requests
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import area_names
@@ -143,7 +143,7 @@ def repeats(connection: sa.Connection) -> dict[Cell, int]:
         fetch(connection, "SELECT department, issue_type, opened_at FROM service_requests WHERE occurrence > 0")
     )
     members = [(*key, number) for key, more in keys.items() for number in range(more + 1)]
-    ids = request_ids(*zip(*members, strict=True)) if members else []
+    ids = [request_id(*member) for member in members]
     equal: Counter[tuple[Any, ...]] = Counter()
     query = f"SELECT {', '.join(compared)} FROM service_requests WHERE request_id IN :ids"
     for first in range(0, len(ids), IDS_AT_ONCE):

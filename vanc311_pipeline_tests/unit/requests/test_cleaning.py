@@ -106,9 +106,9 @@ def test_however_an_instant_is_written_it_is_the_same_utc_second(one, text):
 def test_instants_and_dates_are_written_canonically_and_null_stays_null():
     instants = pd.Series(pd.to_datetime(["2025-08-25T15:03:00Z", None], utc=True)).astype("datetime64[s, UTC]")
     dates = pd.Series(pd.to_datetime(["2025-08-05", None])).astype("datetime64[s]")
-    assert instant_text(instants).tolist() == ["2025-08-25T15:03:00Z", None]
-    assert date_text(dates).tolist() == ["2025-08-05", None]
-    assert date_text(dates, unit="M").tolist() == ["2025-08", None]
+    assert instant_text(instants) == ["2025-08-25T15:03:00Z", None]
+    assert date_text(dates) == ["2025-08-05", None]
+    assert date_text(dates, unit="M") == ["2025-08", None]
 
 
 # -- durations -------------------------------------------------------------------------------------------------------
