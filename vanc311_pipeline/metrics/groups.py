@@ -3,40 +3,32 @@
 What belongs here: which requests form a group, and counting by group. What does not: any statistic.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Mask, Texts, day_number, day_texts
+from vanc311_pipeline.metrics.facts import Codes, Facts, Ints, Mask, Texts, day_number, day_texts
+from vanc311_pipeline.schema import LEVELS
 
-KEYS = ["level", "scope", "local_area", "issue_type", "department"]
+NAMES = ("local_area", "issue_type", "department")
+KEYS = ("level", "scope", *NAMES)
 
 Kind = tuple[str, str]
 """A level and a scope."""
 
-
-@dataclass(frozen=True)
-class Level:
-    """One way to group requests."""
-
-    keys: tuple[str, ...]
-    """The columns that name a group."""
-    scopes: tuple[str, ...]
-    """Which requests it covers: all, located (with a local area) or unlocated."""
-
-
-LEVELS = {
-    "citywide": Level((), ("all", "located")),
-    "unlocated": Level((), ("unlocated",)),
-    "neighbourhood": Level(("local_area",), ("located",)),
-    "issue": Level(("issue_type",), ("all", "located")),
-    "department": Level(("department",), ("all", "located")),
-    "hyper_local": Level(("local_area", "issue_type"), ("located",)),
+SCOPES = {
+    "citywide": ("all", "located"),
+    "unlocated": ("unlocated",),
+    "neighbourhood": ("located",),
+    "issue": ("all", "located"),
+    "department": ("all", "located"),
+    "hyper_local": ("located",),
 }
-KINDS: tuple[Kind, ...] = tuple((name, scope) for name, level in LEVELS.items() for scope in level.scopes)
-WHOLE_CITY, EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT = KINDS[0], KINDS[3], KINDS[4], KINDS[6]
+"""Which requests each level covers: all, located (with a local area) or unlocated."""
+KINDS: tuple[Kind, ...] = tuple((level, scope) for level, scopes in SCOPES.items() for scope in scopes)
+WHOLE_CITY, EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT, EACH_PAIR = KINDS[0], KINDS[3], KINDS[4], KINDS[6], KINDS[8]
 
 LAST_12_MONTHS = "last_12_months"
 ALL = "all"
@@ -45,97 +37,86 @@ YEAR_DAYS = 365
 
 @dataclass(frozen=True)
 class Grouping:
-    """All groups of one level and scope."""
+    """All groups of one level and scope, in the whole record or in one period."""
 
+    facts: Facts
     level: str
     scope: str
-    local_area: Texts
-    issue_type: Texts
-    department: Texts
-    """Of each group; None where the level has no such key."""
+    names: dict[str, Texts]
+    """The three names of each group; None where the level has no such name."""
+    rows: Ints
+    """The requests that are in a group, as places among the facts."""
     code: Codes
-    """The group of each request; -1 if it is in none."""
+    """The group of each of these requests."""
+    period: str | None = None
 
     def __len__(self) -> int:
-        return len(self.local_area)
+        return len(self.names["local_area"])
 
     @property
     def kind(self) -> Kind:
         return self.level, self.scope
 
     def table(self, groups: Ints, **columns: object) -> pd.DataFrame:
-        """A table with a row for each of the given groups: their keys and the given columns."""
-        keys = {name: getattr(self, name)[groups] for name in KEYS[2:]}
-        return pd.DataFrame({"level": self.level, "scope": self.scope, **keys, **columns}, index=range(len(groups)))
+        """A table with a row for each of some groups: their keys, the period if there is one, and columns."""
+        keys = {name: texts[groups] for name, texts in self.names.items()}
+        period = {"period": self.period} if self.period else {}
+        return pd.DataFrame(
+            {"level": self.level, "scope": self.scope, **keys, **period, **columns}, index=range(len(groups))
+        )
 
-    def count(self, where: Mask) -> Ints:
+    def where(self, condition: Mask) -> "Grouping":
+        """The same groups, with those requests only that meet a condition."""
+        inside = condition[self.rows]
+        return replace(self, rows=self.rows[inside], code=self.code[inside])
+
+    def within(self, period: "Period") -> "Grouping":
+        """The same groups, with the requests of a period only."""
+        return replace(self.where(period.holds(self.facts)), period=period.name)
+
+    @property
+    def volume(self) -> Ints:
+        return np.bincount(self.code, minlength=len(self))
+
+    def count(self, condition: Mask) -> Ints:
         """How many requests of each group meet a condition."""
-        code = self.code[where]
-        return np.bincount(code[code != NONE], minlength=len(self))
+        return np.bincount(self.code[condition[self.rows]], minlength=len(self))
 
-    def count_by(self, where: Mask, column: Codes | Ints, size: int) -> Ints:
-        """How many requests of each group (row) have each value of a column, from 0 to size - 1."""
-        inside = where & (self.code != NONE)
-        return tally(self.code[inside], column[inside], len(self), size)
+    def count_by(self, condition: Mask, column: Codes | Ints, size: int) -> Ints:
+        """How many requests of each group (row) that meet a condition have each value of a column, from 0 to size - 1."""
+        inside = condition[self.rows]
+        return tally(self.code[inside], column[self.rows[inside]], len(self), size)
 
 
 def tally(code: Codes | Ints, column: Codes | Ints, groups: int, size: int) -> Ints:
-    """How many requests of each group (row) have each value of a column, from 0 to size - 1.
-
-    Args:
-        code: the group of each request.
-    """
+    """How many requests of each group (row) have each value of a column, from 0 to size - 1; `code` is the group of each request."""
     cell = code.astype(np.int64) * size + column
     return np.bincount(cell, minlength=groups * size).reshape(groups, size)
 
 
-def groupings(facts: Facts) -> list[Grouping]:
-    """Every grouping, in the order of `KINDS`. All areas are groups; of the rest, what has a request."""
-    return [_grouping(facts, level, scope) for level, scope in KINDS]
-
-
-def chosen(all_groupings: Sequence[Grouping], kinds: Collection[Kind]) -> list[Grouping]:
-    return [grouping for grouping in all_groupings if grouping.kind in kinds]
+def groupings(facts: Facts) -> Iterator[Grouping]:
+    """Every grouping, in the order of `KINDS`. The city and all areas are groups; of the rest, what has a request."""
+    for level, scope in KINDS:
+        yield _grouping(facts, level, scope)
 
 
 def _grouping(facts: Facts, level: str, scope: str) -> Grouping:
     inside = {"all": np.ones(len(facts), dtype=bool), "located": facts.located, "unlocated": ~facts.located}[scope]
-    areas, issues = np.array(facts.areas, dtype=object), np.array(facts.issues, dtype=object)
-    if level in ("citywide", "unlocated"):
-        return _named(level, scope, np.where(inside, 0, NONE))
-    if level == "neighbourhood":
-        return _named(level, scope, facts.area, local_area=areas)
-    if level == "hyper_local":
-        cells, code = _present(facts.area.astype(np.int64) * max(len(issues), 1) + facts.issue, inside)
-        return _named(level, scope, code, areas[cells // len(issues)], issues[cells % len(issues)])
-    names, column = (facts.issues, facts.issue) if level == "issue" else (facts.departments, facts.department)
-    present, code = _present(column.astype(np.int64), inside)
-    name = np.array(names, dtype=object)[present]
-    return _named(level, scope, code, **{"issue_type" if level == "issue" else "department": name})
-
-
-def _present(column: Ints, inside: Mask) -> tuple[Ints, Codes]:
-    """The values that occur inside, and for each request the place of its value among them."""
-    values = np.flatnonzero(np.bincount(column[inside]))
-    place = np.zeros(int(values[-1]) + 1 if len(values) else 1, dtype=np.int32)
-    place[values] = np.arange(len(values))
-    code = np.full(len(column), NONE, dtype=np.int32)
-    code[inside] = place[column[inside]]
-    return values, code
-
-
-def _named(
-    level: str,
-    scope: str,
-    code: np.ndarray,
-    local_area: Texts | None = None,
-    issue_type: Texts | None = None,
-    department: Texts | None = None,
-) -> Grouping:
-    keys = (local_area, issue_type, department)
-    size = max((len(names) for names in keys if names is not None), default=1)
-    area, issue, named = (np.full(size, None, dtype=object) if names is None else names for names in keys)
-    return Grouping(level, scope, area, issue, named, code.astype(np.int32))
+    rows = np.flatnonzero(inside)
+    texts = {"local_area": facts.areas, "issue_type": facts.issues, "department": facts.departments}
+    codes = {"local_area": facts.area, "issue_type": facts.issue, "department": facts.department}
+    cell = np.zeros(len(rows), dtype=np.int64)
+    for name in LEVELS[level]:
+        cell = cell * len(texts[name]) + codes[name][rows]
+    if level in ("citywide", "unlocated", "neighbourhood"):
+        code, cells = cell, np.arange(len(facts.areas) if LEVELS[level] else 1)
+    else:
+        code, cells = pd.factorize(cell, sort=True)
+    names = {name: np.full(len(cells), None, dtype=object) for name in NAMES}
+    for name in reversed(LEVELS[level]):
+        cells, place = np.divmod(cells, len(texts[name]))
+        names[name] = np.array(texts[name], dtype=object)[place]
+    return Grouping(facts, level, scope, names, rows, code.astype(np.int32))
 
 
 @dataclass(frozen=True)

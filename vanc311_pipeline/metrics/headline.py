@@ -8,7 +8,7 @@ import pandas as pd
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, Facts, Mask, Status, Unchanged
-from vanc311_pipeline.metrics.groups import LEVELS
+from vanc311_pipeline.metrics.groups import SCOPES
 from vanc311_pipeline.schema import COUNTS
 
 DAY_SECONDS = 86_400
@@ -30,7 +30,7 @@ def headline_metrics(facts: Facts) -> dict[str, pd.DataFrame]:
     """The wide tables and `metric_aggregates` by name. Groups without a request have no row; the city always has."""
     cells = _cells(facts)
     rows = {
-        level: pd.concat([_summed(cells, level, scope, keys) for scope in LEVELS[level].scopes], ignore_index=True)
+        level: pd.concat([_summed(cells, level, scope, keys) for scope in SCOPES[level]], ignore_index=True)
         for level, (_, keys) in WIDE.items()
     }
     unlocated_total = _summed(cells, "unlocated", "unlocated", ())

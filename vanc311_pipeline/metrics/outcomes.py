@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.metrics.facts import NO_REASON, NONE, Codes, Facts
-from vanc311_pipeline.metrics.groups import ALL, EACH_AREA, EACH_DEPARTMENT, EACH_ISSUE, KINDS, LAST_12_MONTHS, Period
+from vanc311_pipeline.metrics.groups import Grouping, Period
 from vanc311_pipeline.metrics.intervals import share, wilson
 from vanc311_pipeline.metrics.survival import cumulative_incidence
-from vanc311_pipeline.metrics.time_to_close import Cohort, Followed
-from vanc311_pipeline.metrics.withheld import only, share_state
+from vanc311_pipeline.metrics.time_to_close import Followed
+from vanc311_pipeline.metrics.withheld import share_state, with_limits
 
 MAPPING_VERSION = "1"
 GROUPS = {
@@ -42,7 +42,6 @@ UNMAPPED = "Unmapped"
 OUTCOMES = (*GROUPS, UNMAPPED)
 OUTCOME_OF = {reason: outcome for outcome, reasons in GROUPS.items() for reason in reasons}
 INCIDENCE_DAYS = (0, 1, 3, 7, 14, 30, 60, 90, 180, 365)
-INCIDENCE_KINDS = (*KINDS[:2], EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT)
 
 
 def outcome_codes(facts: Facts) -> Codes:
@@ -74,27 +73,22 @@ def _shown(facts: Facts, codes: Codes) -> int:
     return len(OUTCOMES) if np.any(codes[facts.is_closed] == len(GROUPS)) else len(GROUPS)
 
 
-def outcomes(cohort: Cohort, codes: Codes) -> pd.DataFrame:
+def outcomes(cohort: Grouping, codes: Codes) -> pd.DataFrame:
     """The table `outcomes`, of one cohort: all requests opened in the period, static ones included."""
-    facts, grouping = cohort.facts, cohort.grouping
+    facts = cohort.facts
     closed_as = cohort.count_by(facts.is_closed, codes, _shown(facts, codes))
-    closed = closed_as.sum(axis=1)
-    state = share_state(cohort.volume, closed)
-    group, place = np.nonzero(np.ones(closed_as.shape, dtype=bool))
-    part, whole = closed_as[group, place], closed[group]
-    low, high = wilson(part, whole)
-    return grouping.table(
+    group, place = np.indices(closed_as.shape).reshape(2, -1)
+    part, whole = closed_as[group, place], closed_as.sum(axis=1)[group]
+    state = share_state(cohort.volume[group], whole)
+    return cohort.table(
         group,
-        period=cohort.period.name,
         outcome=np.array(OUTCOMES, dtype=object)[place],
         outcome_order=place + 1,
         closed_as=part,
         closed=whole,
         open_requests=cohort.count(facts.is_open)[group],
-        outcome_share=only(state[group], share(part, whole)),
-        outcome_share_low=only(state[group], low),
-        outcome_share_high=only(state[group], high),
-        state=state[group],
+        **with_limits("outcome_share", state, share(part, whole), *wilson(part, whole)),
+        state=state,
     )
 
 
@@ -110,41 +104,30 @@ def closure_reasons(facts: Facts, spans: Sequence[Period]) -> pd.DataFrame:
             np.bincount(cell[inside & status], minlength=size) for status in (facts.is_closed, facts.is_open)
         )
         present = np.flatnonzero(closed + opened)
-        named = [reasons[code] for code in present % len(reasons)]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "period": period.name,
-                    "department": [facts.departments[code] for code in present // len(reasons)],
-                    "closure_reason": named,
-                    "outcome": [OUTCOME_OF.get(reason, UNMAPPED) for reason in named],
-                    "closed": closed[present],
-                    "open_requests": opened[present],
-                }
-            )
-        )
+        names = [reasons[code] for code in present % len(reasons)]
+        columns = {
+            "period": period.name,
+            "department": [facts.departments[code] for code in present // len(reasons)],
+            "closure_reason": names,
+            "outcome": [OUTCOME_OF.get(reason, UNMAPPED) for reason in names],
+            "closed": closed[present],
+            "open_requests": opened[present],
+        }
+        frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def has_incidence(cohort: Cohort) -> bool:
-    return cohort.grouping.kind in INCIDENCE_KINDS and cohort.period.name in (ALL, LAST_12_MONTHS)
 
 
 def outcome_incidence(some: Followed, codes: Codes) -> pd.DataFrame:
     """The table `outcome_incidence`, of some groups: never a curve of its own for an outcome, for open requests have none."""
-    size = _shown(some.cohort.facts, codes)
     days = np.array([day for day in INCIDENCE_DAYS if day < some.length])
-    shares = np.stack(
-        [cumulative_incidence(some.curves, some.closed_where(codes == place))[:, days] for place in range(size)], axis=1
-    )
-    followed = np.broadcast_to((some.curves.at_risk[:, days] > 0)[:, None, :], shares.shape)
-    group, place, day = np.nonzero(followed)
-    return some.cohort.grouping.table(
+    shares = cumulative_incidence(some.curves, some.closed_by(codes, _shown(some.cohort.facts, codes)))[:, :, days]
+    followed = np.broadcast_to(some.curves.at_risk[:, days] > 0, shares.shape)
+    group, place, day = np.nonzero(followed.swapaxes(0, 1))
+    return some.cohort.table(
         some.groups[group],
-        period=some.cohort.period.name,
         outcome=np.array(OUTCOMES, dtype=object)[place],
         outcome_order=place + 1,
         day=days[day],
-        n=some.cohort.n[some.groups[group]],
-        closed_share=shares[group, place, day],
+        n=some.curves.at_risk[group, 0],
+        closed_share=shares[place, group, day],
     )

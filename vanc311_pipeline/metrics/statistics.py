@@ -5,7 +5,7 @@ this one), reading and writing (`warehouse.statistics`).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -13,12 +13,14 @@ from vanc311_pipeline.metrics.backlog import backlog_by_age, backlog_daily, flow
 from vanc311_pipeline.metrics.comparison import area_comparison, area_issue_mix
 from vanc311_pipeline.metrics.facts import Facts
 from vanc311_pipeline.metrics.groups import (
+    ALL,
+    EACH_AREA,
+    EACH_DEPARTMENT,
     EACH_ISSUE,
+    EACH_PAIR,
     KINDS,
-    Grouping,
-    Kind,
+    LAST_12_MONTHS,
     Period,
-    chosen,
     groupings,
     period_table,
     periods,
@@ -27,31 +29,37 @@ from vanc311_pipeline.metrics.headline import headline_metrics
 from vanc311_pipeline.metrics.monthly import monthly_series
 from vanc311_pipeline.metrics.outcomes import (
     closure_reasons,
-    has_incidence,
     outcome_codes,
     outcome_incidence,
     outcome_mapping,
     outcomes,
 )
 from vanc311_pipeline.metrics.quality import Cell, quality_ledger
-from vanc311_pipeline.metrics.time_to_close import Cohort, Followed, curve_points, follow, has_curve, time_to_close
-from vanc311_pipeline.metrics.waiting import has_waiting_times, open_request_standing, waiting_times
+from vanc311_pipeline.metrics.time_to_close import Followed, follow, time_to_close, time_to_close_curves
+from vanc311_pipeline.metrics.waiting import open_request_standing, waiting_times
 
-NOT_HYPER_LOCAL = tuple(kind for kind in KINDS if kind[0] != "hyper_local")
+NOT_HYPER_LOCAL = tuple(kind for kind in KINDS if kind != EACH_PAIR)
 DAILY = KINDS[:4]
+WHOLE_RECORD = (
+    (monthly_series, KINDS),
+    (backlog_by_age, NOT_HYPER_LOCAL),
+    (backlog_daily, DAILY),
+    (flow, NOT_HYPER_LOCAL),
+)
+GROUPED = (
+    "time_to_close", "time_to_close_curves", "waiting_times", "outcomes", "outcome_incidence", "monthly_series", "backlog_by_age",
+    "backlog_daily", "flow",
+)  # fmt: skip
+INCIDENCE_KINDS = (*KINDS[:2], EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT)
 
 
 def statistics(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> dict[str, pd.DataFrame]:
     """Every table of the registry by name, without `as_of`; a table without a row may lack its columns."""
-    all_groupings, spans = groupings(facts), periods(facts)
+    spans = periods(facts)
     return {
         **headline_metrics(facts),
         "periods": period_table(facts),
-        **_by_period(facts, all_groupings, spans),
-        "monthly_series": _each(monthly_series, facts, all_groupings, KINDS),
-        "backlog_by_age": _each(backlog_by_age, facts, all_groupings, NOT_HYPER_LOCAL),
-        "backlog_daily": _each(backlog_daily, facts, all_groupings, DAILY),
-        "flow": _each(flow, facts, all_groupings, NOT_HYPER_LOCAL),
+        **_by_group(facts, spans),
         "outcome_mapping": outcome_mapping(facts),
         "closure_reasons": closure_reasons(facts, spans),
         "area_comparison": area_comparison(facts),
@@ -60,36 +68,36 @@ def statistics(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[C
     }
 
 
-def _by_period(facts: Facts, all_groupings: Sequence[Grouping], spans: Sequence[Period]) -> dict[str, pd.DataFrame]:
-    """The tables that are given for periods of opening. A cohort and its curves are dropped when its rows are made."""
+def _by_group(facts: Facts, spans: Sequence[Period]) -> dict[str, pd.DataFrame]:
+    """The tables that have levels, and the standing of open requests, which is read off the same curves.
+
+    Group by group, and period by period: the curves of a cohort are dropped when its rows are made.
+    """
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     of_issues: list[Followed] = []
     codes = outcome_codes(facts)
-    for cohort in (Cohort(facts, grouping, period) for grouping in all_groupings for period in spans):
-        followed = list(follow(cohort))
-        parts["time_to_close"].append(time_to_close(cohort, followed))
-        if has_curve(cohort):
-            parts["time_to_close_curves"] += map(curve_points, followed)
-        if has_waiting_times(cohort):
-            parts["waiting_times"] += map(waiting_times, followed)
-        if cohort.grouping.kind in NOT_HYPER_LOCAL:
-            parts["outcomes"].append(outcomes(cohort, codes))
-        if has_incidence(cohort):
-            parts["outcome_incidence"] += [outcome_incidence(some, codes) for some in followed]
-        if has_waiting_times(cohort) and cohort.grouping.kind == EACH_ISSUE:
-            of_issues += followed
-    names = ("time_to_close", "time_to_close_curves", "waiting_times", "outcomes", "outcome_incidence")
-    standing = {"open_request_standing": open_request_standing(facts, of_issues)}
-    return {name: _joined(parts[name]) for name in names} | standing
-
-
-def _each(
-    table: Callable[[Facts, Grouping], pd.DataFrame],
-    facts: Facts,
-    all_groupings: list[Grouping],
-    kinds: tuple[Kind, ...],
-) -> pd.DataFrame:
-    return _joined(table(facts, grouping) for grouping in chosen(all_groupings, kinds))
+    for grouping in groupings(facts):
+        for table, kinds in WHOLE_RECORD:
+            if grouping.kind in kinds:
+                parts[table.__name__].append(table(grouping))
+        for cohort in map(grouping.within, spans):
+            followed = list(follow(cohort))
+            recent, one_year = cohort.period == LAST_12_MONTHS, cohort.period not in (ALL, LAST_12_MONTHS)
+            parts["time_to_close"].append(time_to_close(cohort, followed))
+            if cohort.kind in NOT_HYPER_LOCAL:
+                parts["outcomes"].append(outcomes(cohort, codes))
+            if cohort.kind in NOT_HYPER_LOCAL or recent:
+                parts["time_to_close_curves"] += map(time_to_close_curves, followed)
+            if (cohort.kind == EACH_ISSUE and not one_year) or (cohort.kind == EACH_PAIR and recent):
+                parts["waiting_times"] += map(waiting_times, followed)
+            if cohort.kind in INCIDENCE_KINDS and not one_year:
+                parts["outcome_incidence"] += [outcome_incidence(some, codes) for some in followed]
+            if cohort.kind == EACH_ISSUE and not one_year:
+                of_issues += followed
+    return {
+        **{name: _joined(parts[name]) for name in GROUPED},
+        "open_request_standing": open_request_standing(facts, of_issues),
+    }
 
 
 def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -38,21 +38,9 @@ class Curves:
     """95 % log-log interval of `open_share`; equal to it where it is 0 or 1."""
 
 
-@dataclass(frozen=True)
-class Days:
-    """A quantile of each group, in days, with its 95 % interval; NaN where it is not reached by anybody followed so far."""
-
-    value: Floats
-    low: Floats
-    high: Floats
-
-
 def kaplan_meier(closed: Ints, censored: Ints) -> Curves:
-    """The Kaplan–Meier curves of several groups.
-
-    Args:
-        closed: requests of each group (row) that were closed on each day after opening (column), from day 0.
-        censored: requests still open that were followed for so many days; at risk on that day, too.
+    """The curves of several groups (rows) from the requests closed on each day after opening (columns), and from those still open
+    that were followed for so many days: they are at risk on that day, too.
     """
     leaving = closed + censored
     at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
@@ -70,23 +58,22 @@ def kaplan_meier(closed: Ints, censored: Ints) -> Curves:
     return Curves(at_risk, closed, share, low, high)
 
 
-def days_until(curves: Curves, closed_share: float) -> Days:
-    """How many days it took until so large a share was closed: 0.5 for the median, 0.9 for p90."""
-    open_share = 1.0 - closed_share
-    value, low, high = (_first_day(curve, open_share) for curve in (curves.open_share, curves.low, curves.high))
-    return Days(value, low, high)
+def days_until(curves: Curves, closed_share: float) -> Floats:
+    """How many days it took until so large a share was closed (0.5 for the median, 0.9 for p90), with the 95 % limits: three rows.
+
+    NaN where it is not reached by anybody followed so far.
+    """
+    return np.stack([first_day(curve, 1.0 - closed_share) for curve in (curves.open_share, curves.low, curves.high)])
 
 
-def _first_day(curve: Floats, open_share: float) -> Floats:
+def first_day(curve: Floats, open_share: float | Floats) -> Floats:
+    """The first day on which each curve (row) has fallen to a share; NaN if it never does."""
     reached = curve <= open_share + TOLERANCE
     return np.where(reached.any(axis=1), reached.argmax(axis=1), np.nan)
 
 
 def mean_days_within(curves: Curves, days: int) -> Floats:
-    """The restricted mean: how many of the first so many days a request was open, on average.
-
-    NaN for a group of which nobody was followed that long.
-    """
+    """The restricted mean: how many of the first days a request was open, on average; NaN if nobody was followed that long."""
     if days >= curves.at_risk.shape[1]:
         return np.full(len(curves.at_risk), np.nan)
     return np.where(curves.at_risk[:, days] > 0, curves.open_share[:, :days].sum(axis=1), np.nan)
@@ -100,10 +87,8 @@ def median_of_closed(curves: Curves) -> Floats:
 
 
 def cumulative_incidence(curves: Curves, closed_as: Ints) -> Floats:
-    """The share closed in one way by each day, among all ways: never a curve of its own, since open requests have no outcome.
-
-    Args:
-        closed_as: of the closed requests, those closed in that way. Over all ways the results add up to `1 - open_share`.
+    """The share closed in one way by each day, from the closings in that way: never a curve of its own, since open requests have no
+    outcome. Over all ways, which may be the first axis of `closed_as`, it adds up to `1 - open_share`.
     """
-    before = np.concatenate([np.ones((len(closed_as), 1)), curves.open_share[:, :-1]], axis=1)
-    return np.cumsum(before * closed_as / np.maximum(curves.at_risk, 1), axis=1)
+    before = np.pad(curves.open_share[:, :-1], ((0, 0), (1, 0)), constant_values=1)
+    return np.cumsum(before * closed_as / np.maximum(curves.at_risk, 1), axis=-1)

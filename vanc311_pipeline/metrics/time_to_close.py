@@ -4,19 +4,17 @@ What belongs here: which requests a curve is made of, and the tables `time_to_cl
 estimator (`survival`), and what a waiting request can expect (`waiting`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Mask, Unused
-from vanc311_pipeline.metrics.groups import LAST_12_MONTHS, Grouping, Period, tally
+from vanc311_pipeline.metrics.facts import NONE, Codes, Ints, Mask, Unused
+from vanc311_pipeline.metrics.groups import Grouping, tally
 from vanc311_pipeline.metrics.intervals import share
 from vanc311_pipeline.metrics.survival import (
     Curves,
-    Days,
     Floats,
     days_until,
     kaplan_meier,
@@ -34,61 +32,12 @@ CURVE_DAYS = np.array(
 CELLS_AT_ONCE = 200_000
 """Groups by days that are worked out together: more is no faster and takes memory."""
 
-_UNUSED = {
-    "n_static": Unused.STATIC,
-    "n_after_as_of": Unused.AFTER_AS_OF,
-    "n_negative": Unused.NEGATIVE,
-    "n_closed_without_date": Unused.WITHOUT_DATE,
-}
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """The requests of one period, by group."""
-
-    facts: Facts
-    grouping: Grouping
-    period: Period
-
-    @cached_property
-    def rows(self) -> Ints:
-        """The requests, as places among the facts."""
-        return np.flatnonzero(self.period.holds(self.facts) & (self.grouping.code != NONE))
-
-    @cached_property
-    def code(self) -> Codes:
-        """The group of each of these requests."""
-        return self.grouping.code[self.rows]
-
-    def count(self, where: Mask) -> Ints:
-        """How many requests of each group meet a condition."""
-        return np.bincount(self.code[where[self.rows]], minlength=len(self.grouping))
-
-    def count_by(self, where: Mask, column: Codes, size: int) -> Ints:
-        """How many requests of each group (row) have each value of a column, from 0 to size - 1."""
-        inside = where[self.rows]
-        return tally(self.code[inside], column[self.rows[inside]], len(self.grouping), size)
-
-    @cached_property
-    def by_use(self) -> Ints:
-        """Requests of each group by whether, or why not, they are in its curve."""
-        return self.count_by(np.ones(len(self.facts), dtype=bool), self.facts.unused, len(Unused))
-
-    @property
-    def volume(self) -> Ints:
-        return self.by_use.sum(axis=1)
-
-    @property
-    def n(self) -> Ints:
-        """The requests behind each curve."""
-        return self.by_use[:, Unused.USED]
-
 
 @dataclass(frozen=True)
 class Followed:
-    """Some groups of a cohort that have enough requests, and their curves."""
+    """Some groups of a cohort, a grouping in one period, that have enough requests, and their curves."""
 
-    cohort: Cohort
+    cohort: Grouping
     groups: Ints
     """Their places in the grouping."""
     rows: Ints
@@ -101,25 +50,24 @@ class Followed:
     def length(self) -> int:
         return self.curves.open_share.shape[1]
 
-    def closed_where(self, where: Mask) -> Ints:
-        """Of each group, the closings on each day of the requests that meet a condition."""
+    def closed_by(self, column: Codes, size: int) -> Ints:
+        """The closings by the value of a column, from 0 to size - 1, by group and by day."""
         facts = self.cohort.facts
-        closed = where[self.rows] & facts.event[self.rows]
-        return tally(self.code[closed], facts.days[self.rows[closed]], len(self.groups), self.length)
+        closed = facts.event[self.rows]
+        rows, groups = self.rows[closed], len(self.groups)
+        cell = column[rows] * groups + self.code[closed]
+        return tally(cell, facts.days[rows], size * groups, self.length).reshape(size, groups, self.length)
 
 
-def follow(cohort: Cohort) -> Iterator[Followed]:
-    """The curves of all groups of a cohort that have at least 30 requests, some groups at a time."""
-    facts = cohort.facts
-    enough = np.flatnonzero(cohort.n >= MINIMUM_N)
-    if not len(enough):
-        return
-    place = np.full(len(cohort.grouping), NONE, dtype=np.int32)
+def follow(cohort: Grouping) -> Iterator[Followed]:
+    """The curves of all groups of a cohort that have at least 30 requests, some groups at a time; one part at least, be it of none."""
+    facts, used = cohort.facts, cohort.where(cohort.facts.used)
+    enough = np.flatnonzero(used.volume >= MINIMUM_N)
+    place = np.full(len(cohort), NONE, dtype=np.int32)
     place[enough] = np.arange(len(enough))
-    with_curve = facts.used[cohort.rows] & (place[cohort.code] != NONE)
-    rows, code = cohort.rows[with_curve], place[cohort.code[with_curve]]
-    days, event = facts.days[rows], facts.event[rows]
-    for first, inside, curves in curves_by_parts(code, days, event, len(enough)):
+    with_curve = place[used.code] != NONE
+    rows, code = used.rows[with_curve], place[used.code[with_curve]]
+    for first, inside, curves in curves_by_parts(code, facts.days[rows], facts.event[rows], len(enough)):
         groups = enough[first : first + len(curves.at_risk)]
         yield Followed(cohort, groups, rows[inside], code[inside] - np.int32(first), curves)
 
@@ -127,14 +75,11 @@ def follow(cohort: Cohort) -> Iterator[Followed]:
 def curves_by_parts(code: Codes | Ints, days: Codes, event: Mask, groups: int) -> Iterator[tuple[int, Mask, Curves]]:
     """The curves of groups, as many at a time as memory allows: the first group, which requests are its and the next ones', curves.
 
-    Args:
-        code: of each request, its group.
-        days: how long it was followed.
-        event: whether it was closed then.
+    Of each request there are its group, how long it was followed, and whether it was closed then.
     """
-    length = int(days.max()) + 1
+    length = int(days.max(initial=0)) + 1
     at_once = max(1, CELLS_AT_ONCE // length)
-    for first in range(0, groups, at_once):
+    for first in range(0, max(1, groups), at_once):
         size = min(at_once, groups - first)
         inside = (code >= first) & (code < first + size)
         closed, censored = (
@@ -143,86 +88,58 @@ def curves_by_parts(code: Codes | Ints, days: Codes, event: Mask, groups: int) -
         yield first, inside, kaplan_meier(closed, censored)
 
 
-def time_to_close(cohort: Cohort, followed: Sequence[Followed]) -> pd.DataFrame:
+def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFrame:
     """The table `time_to_close`, of one cohort."""
-    facts, grouping = cohort.facts, cohort.grouping
-    used = cohort.rows[facts.used[cohort.rows]]
-    closed = cohort.count(facts.used & facts.event)
-    ended = used[facts.event[used]]
-    total = np.bincount(grouping.code[ended], weights=facts.days[ended], minlength=len(grouping))
-    enough = timing_state(cohort.volume, cohort.n)
-    columns: dict[str, np.ndarray] = {}
-    for name, closed_share in QUANTILES.items():
-        columns |= quantile_columns(name, cohort.volume, cohort.n, _quantile(followed, len(grouping), closed_share))
-    for tau in RESTRICTED:
-        means = _by_group(followed, len(grouping), partial(mean_days_within, days=tau))
-        columns[f"mean_within_{tau}"] = only(enough, means)
-    return grouping.table(
-        np.arange(len(grouping)),
-        period=cohort.period.name,
-        volume=cohort.volume,
-        n=cohort.n,
-        closed=closed,
-        still_open=cohort.n - closed,
-        **{name: cohort.by_use[:, why] for name, why in _UNUSED.items()},
-        followed_days=_longest(grouping, used, facts),
-        **columns,
-        mean_closed_only=only(enough, share(total, closed)),
-        median_closed_only=_by_group(followed, len(grouping), median_of_closed),
+    facts, size = cohort.facts, len(cohort)
+    by_use = cohort.count_by(np.ones(len(facts), dtype=bool), facts.unused, len(Unused))
+    volume, n = by_use.sum(axis=1), by_use[:, Unused.USED]
+    used, ended = cohort.where(facts.used), cohort.where(facts.used & facts.event)
+    total = np.bincount(ended.code, weights=facts.days[ended.rows], minlength=size)
+    longest = pd.Series(facts.days[used.rows]).groupby(used.code).max()
+    read = pd.concat([_read_off(some.curves).set_index(some.groups) for some in followed]).reindex(np.arange(size))
+    return cohort.table(
+        np.arange(size),
+        volume=volume,
+        n=n,
+        closed=ended.volume,
+        still_open=n - ended.volume,
+        n_static=by_use[:, Unused.STATIC],
+        n_after_as_of=by_use[:, Unused.AFTER_AS_OF],
+        n_negative=by_use[:, Unused.NEGATIVE],
+        n_closed_without_date=by_use[:, Unused.WITHOUT_DATE],
+        followed_days=longest.reindex(np.arange(size)).to_numpy(dtype=np.float64),
+        **{str(name): column.to_numpy() for name, column in read.items()},
+        **{f"{name}_state": timing_state(volume, n, read[f"{name}_days"].to_numpy()) for name in QUANTILES},
+        mean_closed_only=only(timing_state(volume, n), share(total, ended.volume)),
     )
 
 
-def quantile_columns(name: str, volume: Ints, n: Ints, days: Days) -> dict[str, np.ndarray]:
-    """The four columns of a quantile."""
-    return {
-        f"{name}_days": days.value,
-        f"{name}_low": days.low,
-        f"{name}_high": days.high,
-        f"{name}_state": timing_state(volume, n, days.value),
-    }
+def _read_off(curves: Curves) -> pd.DataFrame:
+    """What a curve says by itself."""
+    columns: dict[str, Floats] = {}
+    for name, closed_share in QUANTILES.items():
+        columns |= days_columns(name, days_until(curves, closed_share))
+    for days in RESTRICTED:
+        columns[f"mean_within_{days}"] = mean_days_within(curves, days)
+    return pd.DataFrame({**columns, "median_closed_only": median_of_closed(curves)})
 
 
-def _longest(grouping: Grouping, used: Ints, facts: Facts) -> Floats:
-    longest = pd.Series(facts.days[used]).groupby(grouping.code[used]).max()
-    return longest.reindex(np.arange(len(grouping))).to_numpy(dtype=np.float64)
+def days_columns(name: str, days: Floats) -> dict[str, Floats]:
+    """The columns of a quantile and its limits."""
+    return {f"{name}_{of}": values for of, values in zip(("days", "low", "high"), days, strict=True)}
 
 
-def _quantile(followed: Sequence[Followed], groups: int, closed_share: float) -> Days:
-    """A quantile of every group; NaN where there is no curve."""
-    parts = [np.full(groups, np.nan) for _ in range(3)]
-    for some in followed:
-        days = days_until(some.curves, closed_share)
-        for part, values in zip(parts, (days.value, days.low, days.high), strict=True):
-            part[some.groups] = values
-    return Days(*parts)
-
-
-def _by_group(followed: Sequence[Followed], groups: int, read: Callable[[Curves], Floats]) -> Floats:
-    """What is read off the curve of every group; NaN where there is none."""
-    values = np.full(groups, np.nan)
-    for some in followed:
-        values[some.groups] = read(some.curves)
-    return values
-
-
-def curve_points(some: Followed) -> pd.DataFrame:
+def time_to_close_curves(some: Followed) -> pd.DataFrame:
     """The table `time_to_close_curves`, of some groups."""
     days = CURVE_DAYS[some.length > CURVE_DAYS]
-    at_risk = some.curves.at_risk[:, days]
-    group, day = np.nonzero(at_risk > 0)
-    by_then = np.cumsum(some.curves.closed, axis=1)
-    return some.cohort.grouping.table(
+    group, place = np.nonzero(some.curves.at_risk[:, days] > 0)
+    day = days[place]
+    return some.cohort.table(
         some.groups[group],
-        period=some.cohort.period.name,
-        day=days[day],
-        at_risk=at_risk[group, day],
-        closed_by=by_then[group, days[day]],
-        open_share=some.curves.open_share[group, days[day]],
-        open_share_low=some.curves.low[group, days[day]],
-        open_share_high=some.curves.high[group, days[day]],
+        day=day,
+        at_risk=some.curves.at_risk[group, day],
+        closed_by=np.cumsum(some.curves.closed, axis=1)[group, day],
+        open_share=some.curves.open_share[group, day],
+        open_share_low=some.curves.low[group, day],
+        open_share_high=some.curves.high[group, day],
     )
-
-
-def has_curve(cohort: Cohort) -> bool:
-    """Whether its curves are kept day by day: those of small groups for the last 12 months only."""
-    return cohort.grouping.level != "hyper_local" or cohort.period.name == LAST_12_MONTHS

@@ -13,16 +13,12 @@ from vanc311_pipeline.reading.names import known
 from vanc311_pipeline.reading.pages import Listing, all_rows
 from vanc311_pipeline.reading.release import Question, Release
 
-# The columns that name a group of each level.
-LEVELS = {
-    "citywide": (),
-    "neighbourhood": ("area",),
-    "issue": ("issue",),
-    "hyper_local": ("area", "issue"),
-    "department": ("department",),
-    "unlocated": (),
-}
 COLUMNS = {"area": "local_area", "issue": "issue_type", "department": "department"}
+LEVELS = {
+    level: tuple(kind for kind, column in COLUMNS.items() if column in columns)
+    for level, columns in schema.LEVELS.items()
+}
+"""What names a group of each level."""
 
 
 class NoSuchGroup(LookupError):

@@ -59,6 +59,7 @@ from vanc311_pipeline.schema.requests import (
     service_requests,
 )
 from vanc311_pipeline.schema.statistics import (
+    LEVELS,
     PUBLISHED_INDEXES,
     area_comparison,
     area_issue_mix,

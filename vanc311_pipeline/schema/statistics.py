@@ -14,6 +14,16 @@ SHARE, DAYS = "share", "days"
 PERIOD_NOTE = "when they were opened: all, last_12_months, or a year; see table periods"
 YES_NO = "yes or no"
 
+LEVELS: dict[str, tuple[str, ...]] = {
+    "citywide": (),
+    "neighbourhood": ("local_area",),
+    "issue": ("issue_type",),
+    "hyper_local": ("local_area", "issue_type"),
+    "department": ("department",),
+    "unlocated": (),
+}
+"""The columns that name a group of each level."""
+
 
 def _by_group(name: str, meaning: str, *columns: Column) -> sa.Table:
     """A table that says of each row whom it is about."""

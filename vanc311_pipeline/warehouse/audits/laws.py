@@ -10,7 +10,7 @@ from operator import add
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.metrics.groups import EACH_AREA, EACH_DEPARTMENT, EACH_ISSUE, KINDS, LEVELS, WHOLE_CITY, Kind
+from vanc311_pipeline.metrics.groups import EACH_AREA, EACH_DEPARTMENT, EACH_ISSUE, KINDS, SCOPES, WHOLE_CITY, Kind
 from vanc311_pipeline.metrics.headline import WIDE
 from vanc311_pipeline.schema import COUNTS
 from vanc311_pipeline.warehouse.rows import fetch
@@ -50,7 +50,7 @@ def _wide_rows() -> str:
     """The rows of all wide tables as one query: level, scope, local_area, issue_type, the counts and the averages."""
     selects = []
     for level, (table, keys) in WIDE.items():
-        scopes = LEVELS[level].scopes
+        scopes = SCOPES[level]
         scope = "scope" if len(scopes) > 1 else f"'{scopes[0]}' AS scope"
         names = [key if key in keys else f"NULL AS {key}" for key in ("local_area", "issue_type")]
         columns = [f"'{level}' AS level", scope, *names, *COUNTS, "avg_ttr", "avg_ttu", "as_of"]
@@ -83,7 +83,7 @@ class Additive:
 HEADLINE = Additive(
     "headline metrics",
     tuple(COUNTS),
-    kinds=tuple((level, scope) for level in WIDE for scope in LEVELS[level].scopes),
+    kinds=tuple((level, scope) for level in WIDE for scope in SCOPES[level]),
     rows=WIDE_ROWS,
 )
 

@@ -7,7 +7,7 @@ from operator import add
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.groups import LEVELS
+from vanc311_pipeline.metrics.groups import SCOPES
 from vanc311_pipeline.metrics.headline import DAY_SECONDS, METRICS, WIDE
 from vanc311_pipeline.schema import COUNTS
 from vanc311_pipeline.warehouse.audits.laws import HEADLINE, WIDE_ROWS, add_up
@@ -66,7 +66,7 @@ def _recounted(connection: sa.Connection) -> dict[Row, Row]:
     sums = ", ".join(_FROM_ROWS[name] for name in COUNTS)
     query = f"{_DATED} SELECT local_area, issue_type, {sums} FROM dated GROUP BY local_area, issue_type"
     nothing = (0,) * len(COUNTS)
-    groups = {("citywide", scope, None, None): nothing for scope in LEVELS["citywide"].scopes}
+    groups = {("citywide", scope, None, None): nothing for scope in SCOPES["citywide"]}
     for month in months_of(connection, None):
         for area, issue, *counts in fetch(connection, query, **release_of(connection, month)):
             for group in _groups_of(area, issue):

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
-from vanc311_pipeline.metrics.groups import chosen, groupings, periods
+from vanc311_pipeline.metrics.groups import groupings, periods
 from vanc311_pipeline.metrics.headline import WIDE, headline_metrics
-from vanc311_pipeline.metrics.time_to_close import Cohort
 from vanc311_pipeline.plan import plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.documents import Area
@@ -119,18 +118,21 @@ def _places(values, names):
 @pytest.fixture(scope="session")
 def grouped():
     """One grouping of some facts: `grouped(facts, "issue", "all")`."""
-    return lambda made, level="citywide", scope="all": chosen(groupings(made), [(level, scope)])[0]
+
+    def of_kind(made, level="citywide", scope="all"):
+        return next(grouping for grouping in groupings(made) if grouping.kind == (level, scope))
+
+    return of_kind
 
 
 @pytest.fixture(scope="session")
 def cohort_of(grouped):
     """One grouping of the facts in one period: `cohort_of(facts, "issue", "all", "2025")`."""
 
-    def make(made, level="citywide", scope="all", period="all") -> Cohort:
-        named = {each.name: each for each in periods(made)}
-        return Cohort(made, grouped(made, level, scope), named[period])
+    def of_period(made, level="citywide", scope="all", period="all"):
+        return grouped(made, level, scope).within(next(each for each in periods(made) if each.name == period))
 
-    return make
+    return of_period
 
 
 @pytest.fixture(scope="session")

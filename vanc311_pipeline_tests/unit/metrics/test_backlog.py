@@ -13,17 +13,17 @@ LABEL = ["opened", "closed_in", "net", "backlog_start", "backlog_end", "t_statis
 
 @pytest.fixture(scope="module")
 def aged(grouped):
-    return lambda made, *which: backlog_by_age(made, grouped(made, *which))
+    return lambda made, *which: backlog_by_age(grouped(made, *which))
 
 
 @pytest.fixture(scope="module")
 def daily(grouped):
-    return lambda made, *which: backlog_daily(made, grouped(made, *which))
+    return lambda made, *which: backlog_daily(grouped(made, *which))
 
 
 @pytest.fixture(scope="module")
 def flowing(grouped):
-    return lambda made, *which: flow(made, grouped(made, *which))
+    return lambda made, *which: flow(grouped(made, *which))
 
 
 def test_a_band_holds_its_first_and_its_last_day(facts, aged, rows_of):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.metrics.facts import day_number
-from vanc311_pipeline.metrics.groups import KEYS, KINDS, Period, chosen, groupings, period_table
+from vanc311_pipeline.metrics.groups import KEYS, KINDS, Period, groupings, period_table
 
 CITY = [
     {"area": "Sunset", "issue": "Noise", "department": "DBL"},
@@ -18,7 +18,7 @@ CITY = [
 
 def named(grouping, counts):
     """The keys of each group, without those that the level has not, and a count of each."""
-    keys = zip(grouping.local_area, grouping.issue_type, grouping.department, strict=True)
+    keys = zip(*grouping.names.values(), strict=True)
     return {tuple(key for key in group if key): count for group, count in zip(keys, counts.tolist(), strict=True)}
 
 
@@ -39,22 +39,16 @@ def named(grouping, counts):
 def test_areas_are_always_groups_and_of_the_rest_what_has_a_request_in_the_scope(facts, grouped, level, scope, counts):
     made = facts(*CITY)
     grouping = grouped(made, level, scope)
-    assert named(grouping, grouping.count(made.opened == made.opened)) == counts
+    assert named(grouping, grouping.volume) == counts
 
 
 def test_there_is_a_grouping_of_each_kind_even_of_no_request(facts):
-    made = groupings(facts())
-    assert {grouping.kind: len(grouping) for grouping in made} == dict.fromkeys(KINDS, 0) | {
+    assert {grouping.kind: len(grouping) for grouping in groupings(facts())} == dict.fromkeys(KINDS, 0) | {
         ("citywide", "all"): 1,
         ("citywide", "located"): 1,
         ("unlocated", "unlocated"): 1,
         ("neighbourhood", "located"): 2,
     }
-
-
-def test_chosen_groupings_keep_their_order(facts):
-    wanted = [("issue", "all"), ("citywide", "all")]
-    assert [grouping.kind for grouping in chosen(groupings(facts(*CITY)), wanted)] == wanted[::-1]
 
 
 def test_a_table_names_the_group_of_every_row(facts, grouped):

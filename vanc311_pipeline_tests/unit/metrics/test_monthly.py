@@ -15,7 +15,7 @@ MEDIAN = ["median_days", "median_low", "median_high", "median_state"]
 @pytest.fixture(scope="module")
 def series(grouped):
     """The table of one grouping, the city if none is named."""
-    return lambda made, *which: monthly_series(made, grouped(made, *which))
+    return lambda made, *which: monthly_series(grouped(made, *which))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, day_texts
+from vanc311_pipeline.metrics.groups import EACH_AREA, EACH_DEPARTMENT, KINDS, WHOLE_CITY
 from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.registry import FAMILIES
 from vanc311_pipeline.warehouse.loading import load_month
@@ -78,6 +79,21 @@ def test_every_table_that_is_described_is_made_with_its_columns(sample):
     for name, frame in made.items():
         expected = {column.name for column in TABLES[name].columns} - {"as_of", "request_id"}
         assert set(frame.columns) - {"row"} == expected, name
+
+
+def test_which_groups_have_rows_in_which_periods(facts):
+    tables = statistics(facts({"ago": 9, "took": 2, "times": 30}, {"ago": 9, "area": None, "times": 30}), {}, {})
+    pairs, issues, located = ("hyper_local", "located"), ("issue", "all"), ("citywide", "located")
+    large = set(KINDS) - {pairs}
+    always, twice, lately = {"all", "last_12_months", "2025"}, {"all", "last_12_months"}, {"last_12_months"}
+    for name, expected in {
+        "time_to_close": dict.fromkeys(KINDS, always),
+        "time_to_close_curves": dict.fromkeys(large, always) | {pairs: lately},
+        "waiting_times": {issues: twice, pairs: lately},
+        "outcomes": dict.fromkeys(large, always),
+        "outcome_incidence": dict.fromkeys((WHOLE_CITY, located, EACH_AREA, issues, EACH_DEPARTMENT), twice),
+    }.items():
+        assert tables[name].groupby(["level", "scope"])["period"].agg(set).to_dict() == expected, name
 
 
 def test_every_table_is_written_whole_with_its_as_of(written, sample):

@@ -1,6 +1,5 @@
 """Claims about time to close: what is counted and what is withheld, and what holds for any requests."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -9,7 +8,8 @@ from hypothesis import strategies as st
 from vanc311_pipeline.metrics import time_to_close as module
 from vanc311_pipeline.metrics.facts import Status
 from vanc311_pipeline.metrics.monthly import monthly_series
-from vanc311_pipeline.metrics.time_to_close import curve_points, follow, has_curve, time_to_close
+from vanc311_pipeline.metrics.outcomes import outcome_codes, outcome_incidence
+from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_to_close_curves
 
 QUANTILES = ["median_days", "median_low", "median_high", "median_state"]
 COUNTS = ["volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date"]
@@ -107,7 +107,7 @@ def test_the_share_closed_within_some_days_is_one_minus_the_curve_of_the_request
     facts, cohort_of, grouped, rows, days
 ):
     made = facts(*({"ago": ago, "took": took} for ago, took in rows))
-    series = monthly_series(made, grouped(made))[[f"within_{days}", f"n_{days}"]].sum()
+    series = monthly_series(grouped(made))[[f"within_{days}", f"n_{days}"]].sum()
     old = [{"ago": ago, "took": took, "times": 30} for ago, took in rows if ago >= days]
     assert series[f"n_{days}"] == len(old)
     if old:
@@ -152,7 +152,7 @@ def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_w
         {"ago": 90, "area": "Sunset"},
     )
     (some,) = follow(cohort_of(made, "neighbourhood", "located"))
-    points = curve_points(some)
+    points = time_to_close_curves(some)
     assert set(rows_of(points, "level", "scope", "local_area", "period")) == {
         ("neighbourhood", "located", "Marpole", "all")
     }
@@ -172,21 +172,15 @@ def test_a_curve_ends_with_its_own_group_however_long_another_was_followed(facts
     for other in (longest, 400):
         made = facts({"ago": longest, "times": 30}, {"ago": other, "area": "Sunset", "times": 30})
         (some,) = follow(cohort_of(made, "neighbourhood", "located"))
-        assert max(day for area, day in rows_of(curve_points(some), "local_area", "day") if area == "Marpole") == last
+        assert (
+            max(day for area, day in rows_of(time_to_close_curves(some), "local_area", "day") if area == "Marpole")
+            == last
+        )
 
 
 def test_a_group_of_less_than_30_has_no_curve(facts, cohort_of):
-    assert list(follow(cohort_of(facts({"ago": 5, "took": 1, "times": 29}, {"ago": 5, "took": -1})))) == []
-
-
-def test_curves_day_by_day_are_kept_of_small_groups_for_the_last_12_months_only(facts, cohort_of):
-    made = facts({"ago": 5})
-    kept = {
-        (level, period): has_curve(cohort_of(made, level, "located", period))
-        for level in ("citywide", "neighbourhood", "issue", "department", "hyper_local")
-        for period in ("all", "last_12_months", "2025")
-    }
-    assert [key for key, has in kept.items() if not has] == [("hyper_local", "all"), ("hyper_local", "2025")]
+    (some,) = follow(cohort_of(facts({"ago": 5, "took": 1, "times": 29}, {"ago": 5, "took": -1})))
+    assert len(some.groups) == len(some.curves.open_share) == len(time_to_close_curves(some)) == 0
 
 
 def test_working_groups_out_a_few_at_a_time_changes_nothing(sample, cohort_of, monkeypatch):
@@ -197,7 +191,11 @@ def test_working_groups_out_a_few_at_a_time_changes_nothing(sample, cohort_of, m
     assert (len(whole), {len(part.groups) for part in parts[:-1]}) == (1, {3})
     pd.testing.assert_frame_equal(time_to_close(cohort, parts), time_to_close(cohort, whole))
     pd.testing.assert_frame_equal(
-        pd.concat(map(curve_points, parts), ignore_index=True), curve_points(whole[0]), check_exact=True
+        pd.concat(map(time_to_close_curves, parts), ignore_index=True), time_to_close_curves(whole[0]), check_exact=True
     )
-    closed = cohort.facts.reason == 0
-    assert np.array_equal(np.concatenate([part.closed_where(closed) for part in parts]), whole[0].closed_where(closed))
+    codes = outcome_codes(cohort.facts)
+    pd.testing.assert_frame_equal(
+        pd.concat([outcome_incidence(part, codes) for part in parts], ignore_index=True),
+        outcome_incidence(whole[0], codes),
+        check_exact=True,
+    )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.metrics.survival import days_until
 from vanc311_pipeline.metrics.time_to_close import follow
-from vanc311_pipeline.metrics.waiting import has_waiting_times, open_request_standing, waiting_times
+from vanc311_pipeline.metrics.waiting import open_request_standing, waiting_times
 
 COLUMNS = ["waited_days", "followed", "open_share", "further_median", "further_median_state"]
 STANDING = ["row", "days_open", "period", "n", "followed", "closed_sooner_share", "further_median", "state"]
@@ -83,24 +83,8 @@ def test_the_further_median_is_the_median_of_those_that_were_still_open_counted_
     assert (waited_days in found) == bool(later)
     if later:
         (some,) = follow(cohort_of(requests(later), "issue", "all"))
-        median = days_until(some.curves, 0.5).value[0]
+        median = days_until(some.curves, 0.5)[0, 0]
         assert found[waited_days] == (30 * len(later), None if median != median else median - waited_days)
-
-
-def test_waiting_times_are_given_by_type_and_for_small_groups_of_the_last_12_months(facts, cohort_of):
-    made = facts({"ago": 5})
-    kinds = [("issue", "all"), ("issue", "located"), ("hyper_local", "located"), ("citywide", "all")]
-    given_for = {
-        (*kind, period)
-        for kind in kinds
-        for period in ("all", "last_12_months", "2025")
-        if has_waiting_times(cohort_of(made, *kind, period))
-    }
-    assert given_for == {
-        ("issue", "all", "all"),
-        ("issue", "all", "last_12_months"),
-        ("hyper_local", "located", "last_12_months"),
-    }
 
 
 LONG_AGO = {"opened": "2023-06-01"}

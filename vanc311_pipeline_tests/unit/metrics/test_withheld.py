@@ -50,7 +50,6 @@ def test_a_share_needs_30_of_at_least_one_request():
 def test_what_is_not_reached_is_told_only_where_there_is_enough():
     enough, value = np.array([False, False, True, True]), np.array([np.nan, 1, np.nan, 1])
     assert enough_state(enough, value).tolist() == ["too_few", "too_few", "not_reached", "ok"]
-    assert enough_state(enough).tolist() == ["too_few", "too_few", "ok", "ok"]
 
 
 def test_a_value_stands_only_where_the_state_is_ok():
