@@ -1,11 +1,24 @@
 """Numbers, dates and groups as people write them. No third-decimal theatre: means 1 decimal, shares 1, ratios 2, days whole."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from vanc311_pipeline.registry import State
+from vanc311_pipeline.timezone import VANCOUVER
+
 NOTHING = "–"
+
+WITHHELD = {
+    State.NO_REQUESTS: "no requests",
+    State.NO_USABLE_TIMING: "no usable dates",
+    State.TOO_FEW: "fewer than 30",
+    State.NOT_REACHED: "not yet reached",
+    State.IMMATURE: "too young",
+}
+"""Why there is no number, in the place of the number."""
 
 
 def whole(number: float | None) -> str:
@@ -36,6 +49,11 @@ def days(number: float | None) -> str:
     return NOTHING if _missing(number) else f"{number:,.0f} {'day' if number == 1 else 'days'}"
 
 
+def days_or_why(number: float | None, state: str) -> str:
+    """A number of days, or why there is none."""
+    return days(number) if state == State.OK else WITHHELD[State(state)]
+
+
 def requests(number: float) -> str:
     return f"{number:,.0f} {'request' if number == 1 else 'requests'}"
 
@@ -44,6 +62,14 @@ def day(text: str) -> str:
     """`2026-01-12` is 12 January 2026."""
     on = date.fromisoformat(text)
     return f"{on.day} {on:%B %Y}"
+
+
+def instant(text: str | None) -> str:
+    """A UTC instant as a Vancouver reader says it."""
+    if not text:
+        return NOTHING
+    local = datetime.fromisoformat(text).astimezone(ZoneInfo(VANCOUVER))
+    return f"{local.day} {local:%B %Y, %H:%M}"
 
 
 def month(text: str) -> str:

@@ -9,7 +9,7 @@ from functools import cache, partial
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote, unquote
 
 import anyio.to_thread
@@ -18,7 +18,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vanc311_pipeline import schema
+from vanc311_pipeline import registry, schema
 from vanc311_pipeline.api.problems import problem
 from vanc311_pipeline.charts import theme, words
 from vanc311_pipeline.charts.figure import Figure
@@ -27,12 +27,17 @@ from vanc311_pipeline.dashboard import numbers, quality, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
 from vanc311_pipeline.errors import printable
+from vanc311_pipeline.reading.integrity import summary
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
-from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
 from vanc311_pipeline.settings import LICENCE
 
 STATIC = files("vanc311_pipeline.dashboard").joinpath("static")
+STATIC_KINDS = {
+    "style.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "vega.js": "text/javascript; charset=utf-8",
+}
 KINDS = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
@@ -40,39 +45,48 @@ POLICY = (
 )
 """Nothing from elsewhere, nothing inline."""
 
-ALONE = "default-src 'none'; frame-ancestors 'none'; sandbox"
+ALONE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox"}
 """A picture asks for nothing and runs nothing, also where it is opened by itself."""
+
+ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /figures/\nDisallow: /*?\n"
+"""The pages may be found; the thousands of combinations, pictures and rows behind them are dear, and some name addresses."""
+
+BUNDLED = "window.vegaEmbed = vegaEmbed;"
+"""All that our own script needs of Vega, Vega-Lite and Vega-Embed."""
+
+Fill = Callable[[Request], Response]
+"""What answers at an address."""
 
 
 @cache
 def _templates() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader("vanc311_pipeline.dashboard"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda shown: (
-            printable(shown) if type(shown) is str else shown
-        ),  # not Markup: what it holds was seen here
+        # Not Markup: what it holds was seen here.
+        finalize=lambda shown: printable(shown) if type(shown) is str else shown,
     )
-    made.filters |= {
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    environment.filters |= {
         "whole": words.whole,
         "day": words.day,
-        "in_words": quality.in_words,
+        "in_words": words.instant,
+        "listed": words.listed,
         "path": lambda text: quote(text, safe=""),
     }
-    made.globals |= {
+    environment.globals |= {
+        "registry": registry,
         "licence": LICENCE,
+        "program": version("vanc311_pipeline"),
         "assets": _assets(),
         "stale_hours": STALE_HOURS,
         "themes": {mode: theme.config(mode) for mode in ("light", "dark")},
+        "twin": tables.twin,
     }
-    return made
-
-
-BUNDLED = "window.vegaEmbed = vegaEmbed;"
-"""All that our own script needs of Vega, Vega-Lite and Vega-Embed."""
+    return environment
 
 
 @cache
@@ -87,20 +101,12 @@ def _static(file: str) -> bytes:
     return STATIC.joinpath(file).read_bytes()
 
 
-STATIC_KINDS = {
-    "style.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "vega.js": "text/javascript; charset=utf-8",
-}
-
-
 @cache
 def _assets() -> dict[str, str]:
     """The addresses of the static files: another content has another address."""
-    fixed = {
-        file: f"/static/{file}?{sha256(_static(file)).hexdigest()[:12]}" for file in STATIC_KINDS if file != "vega.js"
-    }
-    return fixed | {"vega.js": f"/static/vega.js?{version('vl-convert-python')}"}
+    own = {file: sha256(_static(file)).hexdigest()[:12] for file in STATIC_KINDS if file != "vega.js"}
+    versions = {**own, "vega.js": version("vl-convert-python")}
+    return {file: f"/static/{file}?{version_}" for file, version_ in versions.items()}
 
 
 def dashboard() -> APIRouter:
@@ -110,13 +116,7 @@ def dashboard() -> APIRouter:
     """
     router = APIRouter(include_in_schema=False)
 
-    def page(
-        path: str,
-        fill: Callable[[Request], Response],
-        address: Callable[[Request], str] | None = None,
-        *,
-        drawn: bool = False,
-    ) -> None:
+    def page(path: str, fill: Fill, address: Callable[[Request], str] | None = None, *, drawn: bool = False) -> None:
         async def answer(request: Request) -> Response:
             raw_path, query = request.scope["raw_path"], request.scope["query_string"]
             only = address(request) if address else path
@@ -130,30 +130,19 @@ def dashboard() -> APIRouter:
 
         router.add_route(path, answer, methods=["GET"])
 
-    def other(path: str, context: Callable[[Release], dict[str, Any]], *, drawn: bool = False) -> None:
-        def fill(request: Request) -> Response:
-            release: Release = request.state.release
-            return _page(release, f"{path[1:]}.html", context(release))
-
-        page(path, fill, drawn=drawn)
-
     for path in ("/", "/areas/{area:path}", "/issues/{issue:path}"):
-        page(path, _view_page, lambda request: _asked(request).url, drawn=True)
-    other("/quality", _quality, drawn=True)
-    other("/methods", _methods)
-    other("/data", _data)
+        page(path, _view, lambda request: _asked(request).url, drawn=True)
+    page("/quality", _quality, drawn=True)
+    page("/methods", lambda request: _page(request.state.release, "methods.html"))
+    page("/data", lambda request: _page(request.state.release, "data.html"))
     page("/api", _api)
     page("/healthz", _healthy)
-    page("/robots.txt", _robots)
-    page("/favicon.ico", _icon)
+    page("/robots.txt", lambda _: Response(ROBOTS, media_type="text/plain"))
+    page("/favicon.ico", lambda _: Response(STATIC.joinpath("icon.svg").read_bytes(), 200, ALONE, KINDS["svg"]))
     for name in FIGURES:
         for kind in KINDS:
-            page(
-                f"/figures/{name}.{kind}",
-                partial(_figure_file, name, kind),
-                partial(_figure_address, name, kind),
-                drawn=True,
-            )
+            path = f"/figures/{name}.{kind}"
+            page(path, partial(_figure_file, name, kind), partial(_figure_address, name, kind), drawn=True)
     for file in STATIC_KINDS:
         page(f"/static/{file}", partial(_static_file, file), partial(_static_address, file))
     return router
@@ -164,39 +153,46 @@ def _asked(request: Request) -> View:
     return view_of({**request.query_params, **{name: unquote(text) for name, text in request.path_params.items()}})
 
 
+def _page(release: Release | None, template: str, **context: Any) -> Response:
+    about = release and release.about
+    text = _templates().get_template(template).render(release=release, about=about, **context)
+    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
+
+
+def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
+    """Why there is no answer (`api.problems`), for who came with a browser, whether there is a release or not."""
+    return _page(release, "problem.html", problem=problem)
+
+
+def _view(request: Request) -> Response:
+    release, asked = request.state.release, _asked(request)
+    view = known_view(release, asked)
+    if (view.area, view.issue) != (asked.area, asked.issue):  # in another case
+        return RedirectResponse(asked.but(area=view.area, issue=view.issue).url, 308)
+    return _page(
+        release,
+        "view.html",
+        view=view,
+        lead=numbers.lead(release, view),
+        cards=numbers.cards(release, view),
+        figures=all_figures(release, view),
+        waiting=tables.waiting(release, view),
+        tables=[make(release, view) for make in tables.TABLES],
+        choices={kind: names(release, kind) for kind in ("area", "issue", "period")},
+        scopes=SCOPES,
+    )
+
+
+def _quality(request: Request) -> Response:
+    release = request.state.release
+    return _page(release, "quality.html", state=summary(release), tables=[make(release) for make in quality.TABLES])
+
+
 def _api(request: Request) -> Response:
     """What the API can be asked, from its own OpenAPI document."""
-    release = request.state.release
     document = request.app.openapi()
     questions = [{"path": path, **methods["get"]} for path, methods in document["paths"].items() if "get" in methods]
-    context = {"page": "data", "title": "API", "about_api": document["info"]["description"], "questions": questions}
-    return _page(release, "api.html", context)
-
-
-def _static_address(file: str, request: Request) -> str:
-    del request
-    return _assets()[file]
-
-
-def _static_file(file: str, request: Request) -> Response:
-    del request
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(_static(file), headers=headers, media_type=STATIC_KINDS[file])
-
-
-def _icon(request: Request) -> Response:
-    del request
-    headers = {"Content-Security-Policy": ALONE}
-    return Response(STATIC.joinpath("icon.svg").read_bytes(), headers=headers, media_type=KINDS["svg"])
-
-
-ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /figures/\nDisallow: /*?\n"
-"""The pages may be found; the thousands of combinations, pictures and rows behind them are dear, and some name addresses."""
-
-
-def _robots(request: Request) -> Response:
-    del request
-    return Response(ROBOTS, media_type="text/plain")
+    return _page(request.state.release, "api.html", about_api=document["info"]["description"], questions=questions)
 
 
 def _healthy(request: Request) -> Response:
@@ -205,63 +201,16 @@ def _healthy(request: Request) -> Response:
     return Response("ok\n", headers={"Cache-Control": "no-store"}, media_type="text/plain")
 
 
-def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
-    """Why there is no answer (`api.problems`), for who came with a browser, whether there is a release or not."""
-    return _page(release, "problem.html", {"problem": problem, "title": problem["title"], "page": ""})
+def _static_address(file: str, _: Request) -> str:
+    return _assets()[file]
 
 
-def _page(release: Release | None, template: str, context: dict[str, Any]) -> Response:
-    about = release and release.about
-    text = _templates().get_template(template).render(release=release, about=about, **context)
-    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
+def _static_file(file: str, _: Request) -> Response:
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(_static(file), headers=headers, media_type=STATIC_KINDS[file])
 
 
-def _view_page(request: Request) -> Response:
-    release, asked = request.state.release, _asked(request)
-    view = known_view(release, asked)
-    if (view.area, view.issue) != (asked.area, asked.issue):  # in another case
-        return RedirectResponse(asked.but(area=view.area, issue=view.issue).url, 308)
-    return _page(release, "view.html", _view(release, view))
-
-
-def _view(release: Release, view: View) -> dict[str, Any]:
-    figures = [Shown(figure, view) for figure in all_figures(release, view)]
-    makers = (
-        tables.waiting,
-        tables.against_the_city,
-        tables.breakdown,
-        tables.reported_more_or_less,
-        tables.newest_changes,
-    )
-    return {
-        "view": view,
-        "title": view.issue or view.area or "Vancouver 3-1-1",
-        "lead": numbers.lead(release, view),
-        "cards": numbers.cards(release, view),
-        "figures": figures,
-        "tables": [table for table in (make(release, view) for make in makers) if table],
-        "choices": {kind: names(release, kind) for kind in ("area", "issue", "period")},
-        "scopes": SCOPES,
-        "page": "city",
-    }
-
-
-class Shown:
-    """A figure on a page: its words, its specification, its table twin and its files."""
-
-    def __init__(self, figure: Figure, view: View) -> None:
-        self.figure = figure
-        self.files = {kind: view.figure(figure.name, kind) for kind in KINDS}
-        self.twin = tables.twin(figure, self.files["csv"])
-
-    @property
-    def specification(self) -> str:
-        """As JSON that can stand inside a script element."""
-        spec = self.figure.specification(width="container", mode=None, title=False)
-        return json.dumps(spec, ensure_ascii=False).replace("<", "\\u003c")
-
-
-def _mode(request: Request) -> Literal["light", "dark"]:
+def _mode(request: Request) -> theme.Mode:
     return "dark" if request.query_params.get("mode") == "dark" else "light"
 
 
@@ -281,7 +230,7 @@ def _figure_file(name: str, kind: str, request: Request) -> Response:
         "csv": lambda: _csv(figure),
         "json": lambda: json.dumps(figure.specification(mode=mode)),
     }
-    headers = {"Content-Disposition": f'inline; filename="{name}.{kind}"', "Content-Security-Policy": ALONE}
+    headers = {"Content-Disposition": f'inline; filename="{name}.{kind}"', **ALONE}
     return Response(contents[kind](), media_type=KINDS[kind], headers=headers)
 
 
@@ -293,30 +242,3 @@ def _csv(figure: Figure) -> bytes:
 
 def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def _quality(release: Release) -> dict[str, Any]:
-    makers = (quality.checks, quality.coverage, quality.trend, quality.months, quality.quarantine)
-    return {
-        "page": "quality",
-        "title": "Quality",
-        "lines": quality.freshness(release),
-        "tables": [table for table in (make(release) for make in makers) if table],
-    }
-
-
-def _methods(release: Release) -> dict[str, Any]:
-    del release
-    return {
-        "page": "methods",
-        "title": "Methods",
-        "families": FAMILIES,
-        "states": STATES,
-        "laws": LAWS,
-        "version": DEFINITIONS_VERSION,
-    }
-
-
-def _data(release: Release) -> dict[str, Any]:
-    del release
-    return {"page": "data", "title": "Data", "program": version("vanc311_pipeline")}

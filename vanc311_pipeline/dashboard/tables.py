@@ -1,6 +1,6 @@
 """Tables of a page: what is reported, where, how long it takes, how an area compares, what moved last."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,9 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure
-from vanc311_pipeline.dashboard.figures import records, records_of, summaries_of, summary_of, without_requests
-from vanc311_pipeline.dashboard.numbers import value_or_why
-from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View
-from vanc311_pipeline.reading.groups import Group
+from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_of, summary_of, without_requests
+from vanc311_pipeline.reading.groups import COLUMNS, Group, records_of_group
+from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import view as view_of
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
@@ -21,7 +20,6 @@ TOP = 15
 LAST_CHANGES = 10
 FEW_REQUESTS = 4_000
 MOST_DIFFERENT = 10
-SHOWN_OF_A_CHANGE = ("seen_at", "kind", "issue_type", "field", "before", "after", "opened_at")
 
 Row = Mapping[str, Any]
 
@@ -37,8 +35,8 @@ class Cell:
     """No number, but the reason why there is none."""
 
 
-Columns = Mapping[str, Callable[[Row], Cell]]
-"""The columns of a table: the heading of each, and what stands in it for a row of the file."""
+Columns = Mapping[str, str | Callable[[Row], object]]
+"""The heading of each column of a table, and what stands in it: a column of the file, or what is made of a row."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +54,29 @@ def table(
     title: str, note: str, columns: Columns, rows: Iterable[Row], totals: Iterable[Row] = (), csv: str | None = None
 ) -> Table | None:
     """A table of rows; None if there is none."""
-    body, foot = ([[cell(row) for cell in columns.values()] for row in part] for part in (rows, totals))
+
+    def line(row: Row) -> list[Cell]:
+        return [cell_of(row[column] if isinstance(column, str) else column(row)) for column in columns.values()]
+
+    body, foot = list(map(line, rows)), list(map(line, totals))
     return Table(title, note, tuple(columns), body, foot, csv) if body or foot else None
 
 
-def name(text: str, link: str | None = None) -> Cell:
-    return Cell(text, link, number=False)
+def cell_of(value: Any) -> Cell:
+    """A value as it stands in a table: a number, a name, or nothing."""
+    if isinstance(value, Cell):
+        return value
+    if value is None or value != value:
+        return Cell("", quiet=True)
+    if isinstance(value, float):
+        return Cell(f"{value:,.4f}".rstrip("0").rstrip("."))
+    return Cell(f"{value:,}") if isinstance(value, int) else Cell(str(value), number=False)
 
 
-def text(column: str) -> Callable[[Row], Cell]:
-    """A column of names."""
-    return lambda row: name(row[column])
-
-
-def number(column: str, form: Callable[[Any], str] = words.whole) -> Callable[[Row], Cell]:
-    """A column of numbers."""
-    return lambda row: Cell(form(row[column]))
+def twin(figure: Figure, csv: str) -> Table:
+    """The rows of a figure as a table: the same numbers."""
+    rows = [list(map(cell_of, row)) for row in figure.rows.itertuples(index=False)]
+    return Table(figure.finding, figure.note, tuple(map(str, figure.rows.columns)), rows, csv=csv)
 
 
 def timed(column: str, state: str) -> Callable[[Row], Cell]:
@@ -80,7 +85,7 @@ def timed(column: str, state: str) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
         if row[state] is None:
             return Cell("")
-        return Cell(value_or_why(row[column], row[state]), quiet=row[state] != State.OK)
+        return Cell(words.days_or_why(row[column], row[state]), quiet=row[state] != State.OK)
 
     return cell
 
@@ -89,35 +94,34 @@ def breakdown(release: Release, view: View) -> Table | None:
     """What is reported most, in the city or an area; or where, for an issue type."""
     if view.level == "hyper_local":
         return None
-    by_issue = view.issue is None
-    key = "issue_type" if by_issue else "local_area"
-    one_is_named = view.area is not None or view.issue is not None
-    group = Group("hyper_local", area=view.area, issue=view.issue) if one_is_named else Group("issue")
-    rows = summaries_of(release, view, group, "located" if one_is_named else view.counted)
-    if by_issue:
-        rows.sort(key=lambda row: (-row["volume"], row["issue_type"]))
+    kind = "area" if view.issue else "issue"
+    group, scope = Group("hyper_local", area=view.area, issue=view.issue), "located"
+    if view.level == "citywide":
+        group, scope = Group("issue"), view.counted
+    rows = records_of_group(release, schema.time_to_close, group, scope=scope, period=view.period)
+    if view.issue:
+        title, shown, left_out = "Where", _all_areas(release, view, rows), "no local area"
     else:
-        rows = _all_areas(release, view, rows)
-    shown = rows[:TOP] if by_issue else rows
+        rows.sort(key=lambda row: (-row["volume"], row["issue_type"]))
+        title, shown, left_out = "What is reported most", rows[:TOP], f"{len(rows[TOP:])} other types"
 
-    def label(row: Row) -> Cell:
-        if "label" in row:
-            return name(row["label"])
-        return name(row[key], (view.but(issue=row[key]) if by_issue else view.but(area=row[key])).url)
+    def linked(row: Row) -> object:
+        name = row[COLUMNS[kind]]
+        return row.get("label") or Cell(name, view.but(**{kind: name}).url, number=False)
 
     return table(
-        "What is reported most" if by_issue else "Where",
+        title,
         f"Requests opened {words.period(view.period)}. Half and nine in ten: days until so many were closed, counting those still "
         "open; not given below 30 requests.",
         {
-            "issue" if by_issue else "area": label,
-            "requests": number("volume"),
-            "not closed yet": number("still_open"),
+            kind: linked,
+            "requests": "volume",
+            "not closed yet": "still_open",
             "half closed within": timed("median_days", "median_state"),
             "nine in ten within": timed("p90_days", "p90_state"),
         },
         shown,
-        _totals(release, view, rows, shown),
+        _totals(summary_of(release, view), shown, left_out),
     )
 
 
@@ -125,17 +129,17 @@ def _all_areas(release: Release, view: View, rows: list[dict[str, Any]]) -> list
     """By name, with a line for those areas that have none."""
     nothing = without_requests(release, view)
     by_area = {row["local_area"]: row for row in rows}
-    areas = release.scalars(sa.select(schema.local_areas.c.local_area).order_by(schema.local_areas.c.local_area))
+    areas = names(release, "area")
     return [by_area.get(area, nothing | {"local_area": area}) for area in areas]
 
 
-def _totals(release: Release, view: View, rows: Sequence[Row], shown: Sequence[Row]) -> list[Row]:
+def _totals(total: dict[str, Any], shown: Iterable[Row], left_out: str) -> list[Row]:
     """What the lines leave out, and the whole, so that the table adds up."""
-    total = summary_of(release, view)
     rest = {column: total[column] - sum(row[column] for row in shown) for column in ("volume", "still_open")}
-    label = f"{len(rows) - len(shown)} other types" if view.issue is None else "no local area"
-    left_out = [dict.fromkeys(total) | rest | {"label": label}] if rest["volume"] else []
-    return [*left_out, total | {"label": "all"}]
+    return [
+        *([dict.fromkeys(total) | rest | {"label": left_out}] if rest["volume"] else []),
+        total | {"label": "all"},
+    ]
 
 
 def waiting(release: Release, view: View) -> Table | None:
@@ -147,7 +151,7 @@ def waiting(release: Release, view: View) -> Table | None:
     nearest: dict[int, Row] = {}
     for place, period in places:
         opened = f"{words.period(period)}, {place.area or 'all of Vancouver'}"
-        for row in records_of(release, place.but(scope="all"), schema.waiting_times, period=period):
+        for row in records_of(release, place.but(scope="all", period=period), schema.waiting_times):
             if nearest.get(row["waited_days"], {"followed": 0})["followed"] < MINIMUM_N:
                 nearest[row["waited_days"]] = row | {"opened": opened}
     return table(
@@ -155,12 +159,12 @@ def waiting(release: Release, view: View) -> Table | None:
         "Of requests of this type that were still open after so many days: how many more days until they were closed. What usually "
         "happened, not a promise and not a target; closed does not mean fixed.",
         {
-            "it has waited": lambda row: name(words.days(row["waited_days"]) if row["waited_days"] else "opened today"),
+            "it has waited": lambda row: words.days(row["waited_days"]) if row["waited_days"] else "opened today",
             "half closed within": timed("further_median", "further_median_state"),
             "three quarters within": timed("further_p75", "further_p75_state"),
             "nine in ten within": timed("further_p90", "further_p90_state"),
-            "n that waited so long": number("followed"),
-            "of those opened": text("opened"),
+            "n that waited so long": "followed",
+            "of those opened": "opened",
         },
         [nearest[days] for days in sorted(nearest)],
     )
@@ -187,15 +191,15 @@ def against_the_city(release: Release, view: View) -> Table | None:
         f"{METRICS['ratio'].definition} Requests with a local area that are old enough, of one year. Areas are compared "
         "with the city, never with each other; the finding allows for how much areas differ anyhow, the interval does not.",
         {
-            "measure": lambda row: name(MEASURES[row["measure"]]),
-            "observed": number("observed"),
-            "expected": number("expected", words.mean),
-            "ratio": number("ratio", words.ratio),
+            "measure": lambda row: MEASURES[row["measure"]],
+            "observed": "observed",
+            "expected": lambda row: Cell(words.mean(row["expected"])),
+            "ratio": lambda row: Cell(words.ratio(row["ratio"])),
             "95 % interval": lambda row: Cell(words.NOTHING if row["ratio"] is None else _interval(row)),
-            "against the city": lambda row: name(row["finding"] or value_or_why(None, row["state"])),
-            "n": number("n"),
+            "against the city": lambda row: row["finding"] or words.days_or_why(None, row["state"]),
+            "n": "n",
         },
-        records(release, question),
+        release.records(question),
     )
 
 
@@ -206,7 +210,7 @@ def reported_more_or_less(release: Release, view: View) -> Table | None:
     mix = schema.area_issue_mix
     differs = mix.c.finding.in_(("more", "fewer"))
     question = sa.select(mix).where(mix.c.local_area == view.area, differs).order_by(mix.c.ratio.desc())
-    rows = records(release, question)
+    rows = release.records(question)
     more, fewer = ([row for row in rows if row["finding"] == which] for which in ("more", "fewer"))
     return table(
         "Reported more or less often here",
@@ -215,11 +219,11 @@ def reported_more_or_less(release: Release, view: View) -> Table | None:
         f"{len(more)} more often, {len(fewer)} less often; the {MOST_DIFFERENT} most different of each. Who reports can't be seen "
         "in the data.",
         {
-            "issue": lambda row: name(row["issue_type"], view.but(issue=row["issue_type"]).url),
-            "observed": number("observed"),
-            "expected": number("expected", words.mean),
+            "issue": lambda row: Cell(row["issue_type"], view.but(issue=row["issue_type"]).url, number=False),
+            "observed": "observed",
+            "expected": lambda row: Cell(words.mean(row["expected"])),
             "ratio (95 %)": lambda row: Cell(f"{words.ratio(row['ratio'])} ({_interval(row)})"),
-            "than city-wide": text("finding"),
+            "than city-wide": "finding",
         },
         [*more[:MOST_DIFFERENT], *fewer[-MOST_DIFFERENT:]],
     )
@@ -229,9 +233,10 @@ def newest_changes(release: Release, view: View) -> Table | None:
     """What moved last, as we saw it."""
     if view.level == "citywide":
         return None
-    changes = view_of("request_history").c
+    history = view_of("request_history")
+    changes = history.c
     question = (
-        sa.select(*(changes[column] for column in SHOWN_OF_A_CHANGE))
+        sa.select(history)
         .where(changes.change_id.in_(release.scalars(_newest(release, view))), changes.field != "modified_at")
         .order_by(changes.seen_at.desc(), changes.change_id.desc(), changes.field)
         .limit(LAST_CHANGES)
@@ -240,15 +245,15 @@ def newest_changes(release: Release, view: View) -> Table | None:
         "Newest changes",
         "What moved in the record between two of our loads; days are UTC days.",
         {
-            "seen": lambda row: name(row["seen_at"][:10]),
-            "what": text("kind"),
-            "issue": text("issue_type"),
-            "field: before → after": lambda row: name(
+            "seen": lambda row: row["seen_at"][:10],
+            "what": "kind",
+            "issue": "issue_type",
+            "field: before → after": lambda row: (
                 f"{row['field']}: {row['before'] or words.NOTHING} → {row['after'] or words.NOTHING}"
             ),
-            "opened": lambda row: name(row["opened_at"][:10]),
+            "opened": lambda row: row["opened_at"][:10],
         },
-        records(release, question),
+        release.records(question),
     )
 
 
@@ -280,15 +285,4 @@ def _newest(release: Release, view: View) -> sa.Select[tuple[int]]:
     return question.select_from(schema.request_changes.join(schema.service_requests, same)).where(*of_view)
 
 
-def twin(figure: Figure, csv: str) -> Table:
-    """The rows of a figure as a table: the same numbers."""
-    rows = [[_plain(value) for value in row] for row in figure.rows.itertuples(index=False)]
-    return Table(figure.finding, figure.note, tuple(map(str, figure.rows.columns)), rows, csv=csv)
-
-
-def _plain(value: Any) -> Cell:
-    if value is None or value != value:
-        return Cell("", quiet=True)
-    if isinstance(value, float):
-        return Cell(f"{value:,.4f}".rstrip("0").rstrip("."))
-    return Cell(f"{value:,}") if isinstance(value, int) else name(str(value))
+TABLES = (against_the_city, breakdown, reported_more_or_less, newest_changes)

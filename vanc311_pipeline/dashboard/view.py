@@ -1,13 +1,21 @@
-"""What the reader chose: area, issue, period and scope. It lives in the address, so that every view can be linked."""
+"""What the reader chose: area, issue, period and scope. It lives in the address, so that every view can be linked.
+
+What belongs here: a view, its addresses, and the rows of the file that are about it. What does not: what is made of them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote, urlencode
 
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.reading.groups import Group, group_of
+from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.names import known, names
 from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.registry import State
 
 LAST_12_MONTHS, EVER = "last_12_months", "all"
 SCOPES = ("all", "located")
@@ -24,9 +32,9 @@ class View:
 
     @property
     def level(self) -> str:
-        return {(False, False): "citywide", (True, False): "neighbourhood", (False, True): "issue"}.get(
-            (self.area is not None, self.issue is not None), "hyper_local"
-        )
+        if self.area:
+            return "hyper_local" if self.issue else "neighbourhood"
+        return "issue" if self.issue else "citywide"
 
     @property
     def has_scopes(self) -> bool:
@@ -42,31 +50,30 @@ class View:
     def group_name(self) -> str:
         return words.group_name(self.counted, self.area, self.issue)
 
-    def group(self, release: Release) -> Group:
-        return group_of(release, area=self.area, issue=self.issue)
-
     @property
     def url(self) -> str:
         """The one address of this view."""
-        path, query = "/", {"area": self.area, "issue": self.issue}
         if self.area and not self.issue:
-            path, query = f"/areas/{quote(self.area, safe='')}", {}
-        elif self.issue and not self.area:
-            path, query = f"/issues/{quote(self.issue, safe='')}", {}
-        return path + _query(query | self.chosen)
+            return f"/areas/{quote(self.area, safe='')}{_query(self._chosen)}"
+        if self.issue and not self.area:
+            return f"/issues/{quote(self.issue, safe='')}{_query(self._chosen)}"
+        return f"/{_query(self._names | self._chosen)}"
+
+    def figure(self, name: str, kind: str, mode: str | None = None) -> str:
+        """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
+        return f"/figures/{name}.{kind}{_query(self._names | self._chosen | {'mode': mode})}"
 
     @property
-    def chosen(self) -> dict[str, str | None]:
+    def _names(self) -> dict[str, str | None]:
+        return {"area": self.area, "issue": self.issue}
+
+    @property
+    def _chosen(self) -> dict[str, str | None]:
         """What differs from the usual."""
         return {
             "period": None if self.period == LAST_12_MONTHS else self.period,
             "scope": None if self.scope == "all" or not self.has_scopes else self.scope,
         }
-
-    def figure(self, name: str, kind: str, mode: str | None = None) -> str:
-        """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
-        query = {"area": self.area, "issue": self.issue} | self.chosen | {"mode": mode}
-        return f"/figures/{name}.{kind}{_query(query)}"
 
     def but(self, **changes: str | None) -> "View":
         return replace(self, **changes)  # type: ignore[arg-type]  # names and None, as the fields have them
@@ -99,3 +106,24 @@ def known_view(release: Release, view: View) -> View:
         view = view.but(period=EVER)
     chosen = {"area": view.area, "issue": view.issue} | ({"period": view.period} if periods else {})
     return view.but(**{kind: known(release, kind, name) for kind, name in chosen.items() if name is not None})
+
+
+def records_of(release: Release, view: View, table: sa.Table) -> list[dict[str, Any]]:
+    """The rows of a table that are about a view, of its period if they have one; none where the release has no such level."""
+    period = {"period": view.period} if "period" in table.columns else {}
+    group = Group(view.level, area=view.area, issue=view.issue)
+    return records_of_group(release, table, group, scope=view.counted, **period)
+
+
+def summary_of(release: Release, view: View) -> dict[str, Any]:
+    """The row of `time_to_close` of a view. A group without requests has none in the file; its row is made here."""
+    rows = records_of(release, view, schema.time_to_close)
+    return rows[0] if rows else without_requests(release, view)
+
+
+def without_requests(release: Release, view: View) -> dict[str, Any]:
+    """What `time_to_close` would say of a group of which nothing was opened in a view's period."""
+    columns = schema.time_to_close.columns
+    none = {column.name: 0 if column.info["unit"] == "requests" else None for column in columns}
+    states = {column.name: State.NO_REQUESTS for column in columns if column.name.endswith("_state")}
+    return none | states | {"period": view.period, "as_of": release.about["as_of"]}

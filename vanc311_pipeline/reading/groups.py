@@ -5,6 +5,7 @@ of it has a local area. What does not: which statistics there are (`schema`).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -90,6 +91,14 @@ def of_group(
         elif kind not in LEVELS[group.level]:
             about.append(table.c[column].is_(None))  # said so that the index is used to its end
     return all_rows(table, *about, *equal(table, **values), *conditions)
+
+
+def records_of_group(release: Release, table: sa.Table, group: Group, **values: str) -> list[dict[str, Any]]:
+    """The same rows as dictionaries; none if the table has no rows of this level."""
+    try:
+        return release.records(of_group(release, table, group, **values).question)
+    except NoSuchGroup:
+        return []
 
 
 def equal(table: sa.Table, **values: str | None) -> list[sa.ColumnElement[bool]]:

@@ -22,37 +22,27 @@ def months() -> Listing:
 
 def summary(release: Release) -> dict[str, Any]:
     """The answer in one look."""
-    step = convergence.c.in_step
-    compared = release.rows(sa.select(step, sa.func.count()).group_by(step))
-    by_step = {str(row[0]): int(row[1]) for row in compared}
-    held = schema.holds.c
+    step, held = convergence.c.in_step, schema.holds.c
     losses, readings = schema.accepted_losses.c, schema.deep_readings.c
-    lost = release.rows(
+    months_by_step = {row[0]: row[1] for row in release.rows(sa.select(step, sa.func.count()).group_by(step))}
+    lost = losses.rows_before - losses.rows_after
+    totals = (
         sa.select(
-            sa.func.count(),
-            sa.func.sum(losses.rows_before - losses.rows_after).filter(losses.rows_before > losses.rows_after),
-        )
-    )[0]
-    read = release.rows(sa.select(sa.func.count(), sa.func.sum(readings.changes_found), sa.func.max(readings.read_at)))
+            sa.func.count().label("accepted_losses"),
+            sa.func.coalesce(sa.func.sum(lost).filter(lost > 0), 0).label("rows_lost_with_consent"),
+        ),
+        sa.select(
+            sa.func.count().label("deep_readings"),
+            sa.func.coalesce(sa.func.sum(readings.changes_found), 0).label("changes_found_by_deep_readings"),
+            sa.func.max(readings.read_at).label("latest_deep_reading"),
+        ),
+    )
+    of_month = (held.dataset, held.partition_month, held.rows_before, held.rows_now, held.why, held.held_since)
+    of_release = ("complete", "records_count", "rows_landed", "rows_stored", "rows_quarantined")
     return {
-        "complete": release.about["complete"],
-        "records_count": release.about["records_count"],
-        "rows_landed": release.about["rows_landed"],
-        "rows_stored": release.about["rows_stored"],
-        "rows_quarantined": release.about["rows_quarantined"],
-        "months_in_step": by_step.get("yes", 0),
-        "months_out_of_step": by_step.get("no", 0),
-        "held_months": [
-            dict(row._mapping)
-            for row in release.rows(
-                sa.select(
-                    held.dataset, held.partition_month, held.rows_before, held.rows_now, held.why, held.held_since
-                ).order_by(held.partition_month)
-            )
-        ],
-        "accepted_losses": int(lost[0]),
-        "rows_lost_with_consent": int(lost[1] or 0),
-        "deep_readings": int(read[0][0]),
-        "changes_found_by_deep_readings": int(read[0][1] or 0),
-        "latest_deep_reading": read[0][2],
+        **{name: release.about[name] for name in of_release},
+        "months_in_step": months_by_step.get("yes", 0),
+        "months_out_of_step": months_by_step.get("no", 0),
+        "held_months": release.records(sa.select(*of_month).order_by(held.partition_month)),
+        **{name: value for question in totals for name, value in release.records(question)[0].items()},
     }

@@ -163,10 +163,13 @@ class Release:
                 raw.set_progress_handler(None, 0)
                 self._prove_unchanged()
 
+    def records(self, question: Question) -> list[dict[str, Any]]:
+        """The answer as dictionaries."""
+        return [dict(row._mapping) for row in self.rows(question)]
+
     def row(self, question: Question) -> dict[str, Any] | None:
-        """The first row of the answer."""
-        rows = self.rows(question.limit(1))
-        return dict(rows[0]._mapping) if rows else None
+        """The first of them."""
+        return next(iter(self.records(question.limit(1))), None)
 
     def scalars(self, question: Question, within: float = QUESTION_SECONDS) -> list[Any]:
         """The first column of the answer."""

@@ -107,7 +107,7 @@ def remembered(release: Release, request_id: str) -> Remembered | None:
     history = (
         sa.select(_history).where(_history.c.thread_id.in_(threads)).order_by(_history.c.change_id, _history.c.field)
     )
-    lines = [dict(row._mapping) for row in release.rows(history)] if threads else []
+    lines = release.records(history) if threads else []
     return Remembered(
         request, release.row(standing) if request else None, lines, None if request else _new_id(lines, request_id)
     )
