@@ -27,14 +27,13 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest, on_disk
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
 from vanc311_pipeline.months import datasets_that_may_hold
-from vanc311_pipeline.plan import ask_anew, plan_now, published_again, shrinkage
+from vanc311_pipeline.plan import ask_anew, plan_now, published_again
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint
 from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_landed
 from vanc311_pipeline.portal.landing import land as land_window
 from vanc311_pipeline.progress import Progress
-from vanc311_pipeline.requests.profile import shrank
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings, revealed
 from vanc311_pipeline.shipping import Shipment, without_secrets
 from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
@@ -51,7 +50,7 @@ from vanc311_pipeline.warehouse.lock import turn
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 from vanc311_pipeline.warehouse.publishing import CheckResult
-from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge
+from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge, shrank, shrinkage
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 

@@ -18,19 +18,18 @@ from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
-from vanc311_pipeline.requests.profile import limit, shrank
 from vanc311_pipeline.settings import (
     LIVE,
-    MAY_MOVE_SHARE,
     REREAD_AFTER_DAYS,
     REREAD_SLACK_DAYS,
     REREAD_WITHIN_DAYS,
 )
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts, advice
+from vanc311_pipeline.warehouse.holds import NAMED, Hold, advice
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
 from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.restraint import shrinkage
 
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
 
@@ -185,41 +184,6 @@ def _a_day_ago(last_releases: Mapping[str, KnownRelease | None], now: datetime) 
     """Whether it is a day since we looked at what is held."""
     looked_at = min(each.seen_at for each in last_releases.values() if each and each.state == "held")
     return looked_at <= f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def shrinkage(
-    release: Release,
-    records: Mapping[Window, MonthRecord],
-    answers: Mapping[Window, Fingerprint],
-    consent: Collection[str],
-) -> list[Hold]:
-    """What a dataset lost beyond what we follow, by month if few months explain it; nothing if somebody agreed to it.
-
-    Args:
-        answers: what the portal says of each window, as far as it was asked.
-    """
-    rows = {window: record.rows_landed for window, record in records.items() if window.dataset == release.dataset}
-    losses = {window: rows[window] - answers[window].rows for window in rows.keys() & answers.keys()}
-    agreed = sum(loss for window, loss in losses.items() if loss > 0 and accepts(consent, window.month))
-    total = sum(rows.values())
-    if WHOLE in consent or not shrank(release.records_count + agreed, total):
-        return []
-
-    def hold(month: str, before: int, now: int, where: str = "") -> Hold:
-        return Hold(release.dataset, month, before, now, f"rows {before:,} → {now:,}{where}", release.data_processed)
-
-    others = sorted(
-        (window for window, loss in losses.items() if loss > 0 and not accepts(consent, window.month)),
-        key=lambda window: (-losses[window], window),
-    )
-    lines = [hold(window.month, rows[window], answers[window].rows) for window in others]
-    large = [line for line in lines if line.rows_before - line.rows_now > limit(line.rows_before, MAY_MOVE_SHARE)]
-    explained = sum(line.rows_before - line.rows_now for line in large)
-    if len(large) <= NAMED and not shrank(release.records_count + agreed + explained, total):
-        return large
-    months = ", ".join(f"{line.month} ({line.rows_before:,} → {line.rows_now:,})" for line in lines[:NAMED])
-    more = f" and {len(lines) - NAMED} more months" if len(lines) > NAMED else ""
-    return [hold(WHOLE, total, release.records_count, f", most in {months}{more}" if months else "")]
 
 
 def _why_held(what: str, held: Sequence[Hold]) -> str:

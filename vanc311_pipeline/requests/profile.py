@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 import pandas as pd
 
 from vanc311_pipeline.requests.identity import CONTENT, LABEL
-from vanc311_pipeline.settings import CITY_BOUNDS, MAY_MOVE_ROWS, MAY_MOVE_SHARE
+from vanc311_pipeline.settings import CITY_BOUNDS, MAY_MOVE_ROWS
 
 COLUMNS = (*LABEL, "opened_at", *CONTENT)
 """What a request says; two rows that are equal in all of it are one request told twice."""
@@ -108,12 +108,6 @@ def without_worth(before: Profile, after: Profile) -> Iterator[str]:
 def limit(rows: int, share: float) -> int:
     """How many of so many rows may move at once."""
     return max(MAY_MOVE_ROWS, int(share * rows))
-
-
-def shrank(records_count: int, rows_held: int) -> bool:
-    """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
-    lost_everything = records_count == 0 < rows_held
-    return lost_everything or rows_held - records_count > limit(rows_held, MAY_MOVE_SHARE)
 
 
 def _excesses(before: Profile, after: Profile, may_move: int, most: int | None) -> Iterator[str]:

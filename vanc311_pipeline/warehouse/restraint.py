@@ -1,7 +1,7 @@
 """Restraint: whether what was landed is worth following, before a row of it is written.
 
 What belongs here: the comparison of the landed months with the stored ones, and what is held. What does not: the measures
-(`requests.profile`), the write (`warehouse.loading`), and a portal whose size alone says enough (`vanc311_pipeline.plan`).
+(`requests.profile`), the write (`warehouse.loading`).
 
 A run is followed as a whole or not at all: a portal that publishes nonsense does so in more months than those that are large
 enough to show it, and what is followed by mistake stays in the log for ever.
@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.months import next_month
-from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.portal.landing import Landed, read_landed
 from vanc311_pipeline.requests.profile import (
     MEASURED,
@@ -37,13 +38,54 @@ from vanc311_pipeline.settings import (
     UNDATED,
 )
 from vanc311_pipeline.warehouse import holds, ledger
-from vanc311_pipeline.warehouse.holds import WHOLE, Hold, accepts
+from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts
 from vanc311_pipeline.warehouse.ledger import MonthRecord
 from vanc311_pipeline.warehouse.loading import clean_month
 from vanc311_pipeline.warehouse.rows import fetch
 
 Parts = Sequence[tuple[Landed, Path]]
 """A month's landed files, and what each says of itself; two in the overlap months, else one."""
+
+
+def shrank(records_count: int, rows_held: int) -> bool:
+    """Whether the portal lost more of a dataset than we follow without consent, measured by what we hold of it."""
+    lost_everything = records_count == 0 < rows_held
+    return lost_everything or rows_held - records_count > limit(rows_held, MAY_MOVE_SHARE)
+
+
+def shrinkage(
+    release: Release,
+    records: Mapping[Window, MonthRecord],
+    answers: Mapping[Window, Fingerprint],
+    consent: Collection[str],
+) -> list[Hold]:
+    """What a dataset lost beyond what we follow, by month if few months explain it; nothing if somebody agreed to it.
+
+    Args:
+        answers: what the portal says of each window, as far as it was asked.
+    """
+    rows = {window: record.rows_landed for window, record in records.items() if window.dataset == release.dataset}
+    losses = {window: rows[window] - answers[window].rows for window in rows.keys() & answers.keys()}
+    agreed = sum(loss for window, loss in losses.items() if loss > 0 and accepts(consent, window.month))
+    total = sum(rows.values())
+    if WHOLE in consent or not shrank(release.records_count + agreed, total):
+        return []
+
+    def hold(month: str, before: int, now: int, where: str = "") -> Hold:
+        return Hold(release.dataset, month, before, now, f"rows {before:,} → {now:,}{where}", release.data_processed)
+
+    others = sorted(
+        (window for window, loss in losses.items() if loss > 0 and not accepts(consent, window.month)),
+        key=lambda window: (-losses[window], window),
+    )
+    lines = [hold(window.month, rows[window], answers[window].rows) for window in others]
+    large = [line for line in lines if line.rows_before - line.rows_now > limit(line.rows_before, MAY_MOVE_SHARE)]
+    explained = sum(line.rows_before - line.rows_now for line in large)
+    if len(large) <= NAMED and not shrank(release.records_count + agreed + explained, total):
+        return large
+    months = ", ".join(f"{line.month} ({line.rows_before:,} → {line.rows_now:,})" for line in lines[:NAMED])
+    more = f" and {len(lines) - NAMED} more months" if len(lines) > NAMED else ""
+    return [hold(WHOLE, total, release.records_count, f", most in {months}{more}" if months else "")]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.months import months_between
-from vanc311_pipeline.plan import longest_ago, make_plan, plan_now, shrinkage
+from vanc311_pipeline.plan import longest_ago, make_plan, plan_now
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
-from vanc311_pipeline.requests.profile import shrank
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 from vanc311_pipeline.standin import Fault
 from vanc311_pipeline.standin.edits import EDITS
@@ -24,6 +23,7 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import Hold
 from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.restraint import shrank, shrinkage
 
 OPENED = "service_request_open_timestamp"
 GONE = EMPTY.digest[:12]  # stands in a plan for a month that the portal no longer has

@@ -5,8 +5,9 @@ of the months that are looked at, and taken from the ledger for the others.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -20,8 +21,7 @@ from vanc311_pipeline.warehouse.audits.register import audit
 from vanc311_pipeline.warehouse.rows import months_of
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """A month as one side tells it."""
 
     rows: int
@@ -39,36 +39,27 @@ NOTHING = State(0, 0, None)
 
 @audit("service_requests", "months_equal_portal", asks_portal=True)
 def convergence(connection: sa.Connection, months: Months, planned: bool) -> Finding:
-    """Month by month, rows, closed rows and latest change are what the portal says (table convergence).
-
-    Args:
-        planned: the run was to load all that differs; else a month that was left alone may be behind,
-            which is only said.
-    """
-    portal_states, stored_states = _portal_states(connection), _ledger_states(connection)
+    """Month by month, rows, closed rows and latest change are what the portal says (table convergence)."""
     records = ledger.months(connection)
-    problems, notes = _miscounted(connection, months, stored_states), list[str]()
-    missing = []
-    for window in sorted(portal_states.keys() | stored_states.keys()):
-        record, (portal_state, release) = records.get(window), portal_states.get(window, (NOTHING, None))
-        stored_state = stored_states.get(window, NOTHING)
+    portal, release_of = _portal_states(connection)
+    stored = {window: State(each.rows_landed, each.rows_closed, each.latest_change) for window, each in records.items()}
+    problems, notes, missing = _miscounted(connection, months, stored), list[str](), list[str]()
+    for window, served in sorted(portal.items()):
+        record, kept, release = records.get(window), stored.get(window, NOTHING), release_of[window]
         last_release = ledger.last_release(connection, window.dataset)
-        if portal_state == stored_state or release is None or (last_release and last_release.state == "held"):
+        state = last_release.state if last_release else None
+        if served == kept or state == "held":
             continue
-        whole = planned or bool(last_release and last_release.state == "settled")
+        whole = planned or state == "settled"
         if record is None and not whole:
             missing.append(window.month)
             continue
-        current = bool(record and record.data_processed == release) or bool(
-            whole and last_release and last_release.data_processed == release
-        )
+        of_this_release = record is not None and record.data_processed == release
+        current = of_this_release or (whole and last_release is not None and last_release.data_processed == release)
         # A last change that is no instant can't be compared: then only the counts can agree.
-        unreadable = bool(record and (record.rows_quarantined or record.unusable_fields)) and (
-            portal_state.rows,
-            portal_state.closed,
-        ) == (stored_state.rows, stored_state.closed)
-        difference = f"{window.dataset} {window.month}: the portal has {portal_state} (release of {release}); here are {stored_state}"
-        if current and not unreadable:
+        unreadable = record is not None and bool(record.rows_quarantined or record.unusable_fields)
+        difference = f"{window.dataset} {window.month}: the portal has {served} (release of {release}); here are {kept}"
+        if current and not (unreadable and served[:2] == kept[:2]):
             problems.append(f"{difference}. {_advice(window.month)}")
         else:
             notes.append(difference)
@@ -79,41 +70,33 @@ def convergence(connection: sa.Connection, months: Months, planned: bool) -> Fin
     return Finding(
         problems,
         notes,
-        {"months compared": len(portal_states), "portal rows": sum(state.rows for state, _ in portal_states.values())},
-        _table({window: (state, stored_states.get(window, NOTHING)) for window, (state, _) in portal_states.items()}),
+        {"months compared": len(portal), "portal rows": sum(state.rows for state in portal.values())},
+        _table({window: (state, stored.get(window, NOTHING)) for window, state in portal.items()}),
     )
 
 
-def _portal_states(connection: sa.Connection) -> dict[Window, tuple[State, str]]:
-    table = portal_months
-    columns = [
-        table.c[name] for name in ("dataset", "partition_month", "rows", "closed", "latest_change", "data_processed")
-    ]
-    return {
-        Window(dataset, month): (State(rows, closed, latest), release)
-        for dataset, month, rows, closed, latest, release in connection.execute(sa.select(*columns))
-    }
+def _portal_states(connection: sa.Connection) -> tuple[dict[Window, State], dict[Window, str]]:
+    """What the portal says of each month, and of which release."""
+    names = ("dataset", "partition_month", "rows", "closed", "latest_change", "data_processed")
+    lines = connection.execute(sa.select(*(portal_months.c[name] for name in names))).all()
+    return (
+        {Window(dataset, month): State(*state) for dataset, month, *state, _ in lines},
+        {Window(dataset, month): release for dataset, month, *_, release in lines},
+    )
 
 
-def _ledger_states(connection: sa.Connection) -> dict[Window, State]:
-    table = month_ledger
-    columns = [table.c[name] for name in ("dataset", "partition_month", "rows_landed", "rows_closed", "latest_change")]
-    return {Window(row[0], row[1]): State(*row[2:]) for row in connection.execute(sa.select(*columns))}
-
-
-def _miscounted(connection: sa.Connection, months: Months, stored_states: Mapping[Window, State]) -> list[str]:
+def _miscounted(connection: sa.Connection, months: Months, stored: Mapping[Window, State]) -> list[str]:
     """Months whose stored rows, counted anew, are not what the ledger says of them."""
-    problems = []
+    problems, parts = [], defaultdict[str, list[State]](list)
+    for window, state in stored.items():
+        parts[window.month].append(state)
     for month in months_of(connection, months):
-        states = [state for window, state in stored_states.items() if window.month == month]
-        counted = _count(connection, month)
-        if (sum(state.rows for state in states), sum(state.closed for state in states)) != (
-            counted.rows,
-            counted.closed,
-        ):
+        counted, states = _count(connection, month), parts[month]
+        rows, closed = sum(state.rows for state in states), sum(state.closed for state in states)
+        if (rows, closed) != counted[:2]:
             problems.append(
-                f"{month}: the ledger says {sum(state.rows for state in states):,} rows, {sum(state.closed for state in states):,} "
-                f"closed; the tables hold {counted.rows:,} and {counted.closed:,}. {_advice(month)}"
+                f"{month}: the ledger says {rows:,} rows, {closed:,} closed; the tables hold {counted.rows:,} "
+                f"and {counted.closed:,}. {_advice(month)}"
             )
         elif counted.latest and counted.latest > max((state.latest or "" for state in states), default=""):
             problems.append(
@@ -124,34 +107,26 @@ def _miscounted(connection: sa.Connection, months: Months, stored_states: Mappin
 
 def _count(connection: sa.Connection, month: str) -> State:
     """A month by its rows, stored and quarantined."""
-    stored, raw = service_requests, quarantined_requests
-    rows, closed, latest = connection.execute(
-        sa.select(sa.func.count(), sa.func.count(stored.c.closed_on), sa.func.max(stored.c.modified_at)).where(
-            stored.c.partition_month == month
-        )
-    ).one()
-    kept = [
-        json.loads(row) for row in connection.scalars(sa.select(raw.c.raw_row).where(raw.c.partition_month == month))
-    ]
-    kept_closed = sum(row.get("service_request_close_date") is not None for row in kept)
-    lost = connection.scalars(
-        sa.select(month_ledger.c.unusable_fields).where(
-            month_ledger.c.partition_month == month, month_ledger.c.unusable_fields.is_not(None)
-        )
-    )
-    kept_closed += sum(json.loads(fields).get("closed_on", {"rows": 0})["rows"] for fields in lost)
-    return State(rows + len(kept), closed + kept_closed, latest)
+    stored, raw, lost = service_requests.c, quarantined_requests.c, month_ledger.c
+    columns = (sa.func.count(), sa.func.count(stored.closed_on), sa.func.max(stored.modified_at))
+    rows, closed, latest = connection.execute(sa.select(*columns).where(stored.partition_month == month)).one()
+    for row in connection.scalars(sa.select(raw.raw_row).where(raw.partition_month == month)):
+        rows += 1
+        closed += json.loads(row).get("service_request_close_date") is not None
+    unusable = sa.select(lost.unusable_fields).where(lost.partition_month == month, lost.unusable_fields.is_not(None))
+    for fields in connection.scalars(unusable):
+        closed += json.loads(fields).get("closed_on", {"rows": 0})["rows"]
+    return State(rows, closed, latest)
 
 
 def _table(states: Mapping[Window, tuple[State, State]]) -> list[dict[str, int | str]]:
     """The months that differ, and after them the newest ones."""
     newest = sorted(states, key=lambda window: (window.month, window.dataset), reverse=True)
-    in_step = {window: portal_state == stored_state for window, (portal_state, stored_state) in states.items()}
-    differing = [window for window in newest if not in_step[window]]
+    differing = [window for window in newest if states[window][0] != states[window][1]]
     return [
         {
             "month": f"{window.month} (archive)" if window.dataset == ARCHIVE else window.month,
-            "in step": "yes" if in_step[window] else "no",
+            "in step": "no" if window in differing else "yes",
             "the portal has": str(states[window][0]),
             "here are": str(states[window][1]),
         }

@@ -3,10 +3,8 @@
 Everything is compared in whole numbers. What does not belong here: which tables there are (the audits beside this one).
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import add
 
 import sqlalchemy as sa
 
@@ -87,26 +85,16 @@ HEADLINE = Additive(
     rows=WIDE_ROWS,
 )
 
-Sums = Mapping[tuple[str | None, ...], tuple[int, ...]]
-"""Counts for each value of some keys."""
-
 
 def add_up(connection: sa.Connection, table: Additive) -> list[str]:
     """Groups add up to what they are parts of, for each value of the other keys."""
-    sums = {
-        key: _sums(connection, table.rows or table.name, [*([key] if key else []), *table.keys], table.counts)
-        for key in {law.key for law in table.laws}
-    }
-    return [
-        problem
-        for law in table.laws
-        for problem in _differing(
-            f"{table.name}: {law.words}: fails",
-            table.counts,
-            sums[law.key][law.whole],
-            _together(sums[law.key][part] for part in law.parts),
-        )
-    ]
+    rows, counts = table.rows or table.name, {name: name for name in table.counts}
+    problems = []
+    for law in table.laws:
+        keys = {key: key for key in (law.key, *table.keys, "as_of") if key}
+        what = f"{table.name}: {law.words}: fails"
+        problems += _differing(connection, what, keys, counts, _of(rows, law.whole), _of(rows, *law.parts))
+    return problems
 
 
 def agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str], where: str = "true") -> list[str]:
@@ -116,49 +104,42 @@ def agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str],
         counts: a count of the table, and what it is among the headline metrics.
     """
     # Statistics give the unlocated as one group.
-    keys = ["local_area", "CASE WHEN level = 'unlocated' THEN NULL ELSE issue_type END"]
-    stored = _sums(connection, f"{table.name} WHERE {where}", keys, counts)
-    headline = _sums(connection, WIDE_ROWS, keys, counts.values())
-    return [
-        problem
-        for level, scope in table.kinds
-        if level in WIDE
-        for problem in _differing(
-            f"{table.name}: {level} ({scope}) differs from {WIDE[level][0]}",
-            tuple(counts),
-            stored[level, scope],
-            headline[level, scope],
-        )
-    ]
+    issue_type = "CASE WHEN level = 'unlocated' THEN NULL ELSE issue_type END"
+    keys = {"local_area": "local_area", "issue_type": issue_type}
+    problems = []
+    for level, scope in table.kinds:
+        if level in WIDE:
+            what = f"{table.name}: {level} ({scope}) differs from {WIDE[level][0]}"
+            rows = f"{_of(table.name, (level, scope))} AND {where}"
+            problems += _differing(connection, what, keys, counts, rows, _of(WIDE_ROWS, (level, scope)))
+    return problems
 
 
-def _sums(connection: sa.Connection, rows: str, keys: Sequence[str], counts: Iterable[str]) -> Mapping[Kind, Sums]:
-    """The counts of each level and scope, for each value of some keys."""
-    size = 2 + len(keys)
-    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in counts)
-    places = ", ".join(str(place) for place in range(1, size + 1))
-    query = f"SELECT {', '.join(('level', 'scope', *keys))}, {sums} FROM {rows} GROUP BY {places}"
-    grouped: dict[Kind, dict[tuple[str | None, ...], tuple[int, ...]]] = defaultdict(dict)
-    for row in fetch(connection, query):
-        grouped[row[:2]][row[2:size]] = row[size:]
-    return grouped
+def _of(rows: str, *kinds: Kind) -> str:
+    """The rows of some levels and scopes."""
+    tests = [f"level = '{level}' AND scope = '{scope}'" for level, scope in kinds]
+    return f"{rows} WHERE ({' OR '.join(tests)})"
 
 
-def _together(parts: Iterable[Sums]) -> Sums:
-    total: dict[tuple[str | None, ...], tuple[int, ...]] = {}
-    for part in parts:
-        for key, counts in part.items():
-            total[key] = tuple(map(add, total[key], counts)) if key in total else counts
-    return total
+def _differing(
+    connection: sa.Connection, what: str, keys: Mapping[str, str], counts: Mapping[str, str], left: str, right: str
+) -> list[str]:
+    """A problem if the sums of the counts differ for a value of the keys; what is missing on one side counts 0.
 
-
-def _differing(what: str, names: Sequence[str], left: Sums, right: Sums) -> list[str]:
-    """A problem if the counts differ; what is missing on one side counts 0."""
-    nothing = (0,) * len(names)
-    wrong = [key for key in left.keys() | right.keys() if left.get(key, nothing) != right.get(key, nothing)]
-    if not wrong:
+    Args:
+        counts: a column on the left, and what it is on the right.
+    """
+    named = [f"{column} AS {key}" for key, column in keys.items()]
+    negative = [f"-({column})" for column in counts.values()]
+    sums = [f"coalesce(sum({name}), 0)" for name in counts]
+    query = f"""
+        SELECT {", ".join([*keys, *sums])} FROM (
+            SELECT {", ".join([*named, *counts])} FROM {left} UNION ALL SELECT {", ".join([*named, *negative])} FROM {right}
+        ) AS both_sides GROUP BY {", ".join(keys)} HAVING {" OR ".join(f"{each} <> 0" for each in sums)}
+    """
+    differing = sorted(fetch(connection, query), key=repr)
+    if not differing:
         return []
-    key = min(wrong, key=repr)
-    counts = zip(names, left.get(key, nothing), right.get(key, nothing), strict=True)
-    differences = ", ".join(f"{name} {one:,} ≠ {other:,}" for name, one, other in counts if one != other)
-    return [f"{what} for {len(wrong):,}, such as {key!r}: {differences}"]
+    key, differences = differing[0][: len(keys)], zip(counts, differing[0][len(keys) :], strict=True)
+    by = ", ".join(f"{name} {difference:+,}" for name, difference in differences if difference)
+    return [f"{what} for {len(differing):,}, such as {key!r}: {by}"]

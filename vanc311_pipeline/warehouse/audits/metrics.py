@@ -1,7 +1,6 @@
 """Audits of the headline metrics: the conservation laws, and every number computed again another way."""
 
 from collections import defaultdict
-from itertools import chain
 from operator import add
 
 import sqlalchemy as sa
@@ -11,13 +10,7 @@ from vanc311_pipeline.metrics.groups import SCOPES
 from vanc311_pipeline.metrics.headline import DAY_SECONDS, METRICS, WIDE
 from vanc311_pipeline.schema import COUNTS
 from vanc311_pipeline.warehouse.audits.laws import HEADLINE, WIDE_ROWS, add_up
-from vanc311_pipeline.warehouse.audits.questions import (
-    Finding,
-    count,
-    none_where,
-    release_of,
-    sizes,
-)
+from vanc311_pipeline.warehouse.audits.questions import Finding, broken, count, release_of, sizes
 from vanc311_pipeline.warehouse.audits.register import audit
 from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
 
@@ -37,9 +30,9 @@ def conservation(connection: sa.Connection) -> Finding:
 
     Laws 1 to 4 of docs/methods.md.
     """
-    broken = [none_where(connection, f"4: {classes}", f"{WIDE_ROWS} WHERE NOT ({classes})") for classes in CLASSES]
+    laws = {f"4: {classes}": f"{WIDE_ROWS} WHERE NOT ({classes})" for classes in CLASSES}
     tables = [schema.metadata.tables[table] for table, _ in WIDE.values()]
-    return Finding([*add_up(connection, HEADLINE), *chain(*broken)], counts=sizes(connection, *tables))
+    return Finding([*add_up(connection, HEADLINE), *broken(connection, laws)], counts=sizes(connection, *tables))
 
 
 @audit("metric_aggregates", "recomputed_metrics_agree")

@@ -3,6 +3,7 @@
 Months are UTC months of the opening instant; None means all of them.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,19 +13,16 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline.metrics.groups import KEYS
 from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.schema import month_ledger, service_requests
 from vanc311_pipeline.timezone import VANCOUVER
-from vanc311_pipeline.warehouse.rows import Row, fetch
+from vanc311_pipeline.warehouse.areas import areas_of_points
+from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
 
 Months = Collection[str] | None
 
 EXAMPLES = 5
 LISTED = 20  # problems in a finding's one line; all are counted
-GROUP_KEYS = (*KEYS, "period")
-GROUP = " || '|' || ".join(f"coalesce({key}, '')" for key in GROUP_KEYS)
-"""A group and period as one text, by which two tables are joined: half of these are null."""
 _SHOWN = (
     "request_id", "department", "issue_type", "status", "opened_at", "closed_on", "modified_at", "local_area", "latitude", "longitude",
 )  # fmt: skip
@@ -79,53 +77,41 @@ def request_rows(connection: sa.Connection, columns: list[str], month: str, wher
     return list(fetch(connection, query, month=month))
 
 
-def requests_of(connection: sa.Connection, columns: list[str], month: str, where: str = "true") -> pd.DataFrame:
-    kinds = {name: "float64" if isinstance(service_requests.c[name].type, sa.REAL) else None for name in columns}
-    rows = zip(*request_rows(connection, columns, month, where), strict=True)
-    by_column = dict(zip(columns, rows, strict=False))
-    return pd.DataFrame({name: pd.Series(by_column.get(name, ()), dtype=kind) for name, kind in kinds.items()})
+def among(table: sa.Table, months: Months) -> sa.ColumnElement[bool]:
+    """That a row is of the months."""
+    return sa.true() if months is None else table.c.partition_month.in_(sorted(months))
 
 
-def count_each(
-    connection: sa.Connection, tests: dict[str, str], months: Months, **values: str
-) -> list[tuple[str, int]]:
-    """How many requests of the months meet each condition, in one pass over them."""
-    sums = ", ".join(f"count(*) FILTER (WHERE {test})" for test in tests.values())
-    query = sa.text(f"SELECT {sums} FROM service_requests")
-    if months is not None:
-        query = sa.text(f"{query.text} WHERE partition_month IN :months")
-        query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True, type_=sa.TEXT))
-    row = connection.execute(query, values).one()
-    return [(what, int(rows)) for what, rows in zip(tests, row, strict=True)]
-
-
-def noted(connection: sa.Connection, months: Months, tests: dict[str, str], **values: str) -> Finding:
+def noted(connection: sa.Connection, months: Months, tests: Mapping[str, str], **values: str) -> Finding:
     """Whatever meets a condition is odd in the city's own data."""
-    counted = count_each(connection, tests, months, **values)
-    met = {what: tests[what] for what, rows in counted if rows}
-    notes = [f"{rows:,} requests: {what}" for what, rows in counted if rows]
-    return Finding(notes=notes, counts=dict(counted), offending=examples(connection, met, months, **values))
+    counts, examples = _meeting(connection, months, tests, values)
+    return Finding(
+        notes=[f"{n:,} requests: {what}" for what, n in counts.items() if n], counts=counts, offending=examples
+    )
 
 
-def forbidden(connection: sa.Connection, months: Months, tests: dict[str, str]) -> Finding:
+def forbidden(connection: sa.Connection, months: Months, tests: Mapping[str, str]) -> Finding:
     """Whatever meets a condition is wrong."""
-    counted = count_each(connection, tests, months)
-    met = {what: tests[what] for what, rows in counted if rows}
-    problems = [f"{rows:,} rows: {what}" for what, rows in counted if rows]
-    return Finding(problems, offending=examples(connection, met, months))
+    counts, examples = _meeting(connection, months, tests, {})
+    return Finding([f"{n:,} rows: {what}" for what, n in counts.items() if n], offending=examples)
 
 
-def examples(connection: sa.Connection, tests: dict[str, str], months: Months, **values: str) -> list[tuple[str, str]]:
-    """Some of the requests that meet each condition, in words."""
-    within = "" if months is None else " AND partition_month IN :months"
-    rows: list[tuple[str, str]] = []
-    for what, test in tests.items():
-        query = sa.text(f"SELECT {', '.join(_SHOWN)} FROM service_requests WHERE ({test}){within} LIMIT {EXAMPLES}")
-        if months is not None:
-            query = query.bindparams(sa.bindparam("months", sorted(months), expanding=True, type_=sa.TEXT))
-        asked = {name: value for name, value in values.items() if f":{name}" in test}
-        rows += [(what, in_words(row._asdict())) for row in connection.execute(query, asked)]
-    return rows
+def _meeting(
+    connection: sa.Connection, months: Months, tests: Mapping[str, str], values: Mapping[str, str]
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """How many requests of the months meet each condition, in one pass over them, and some of them in words."""
+    within = among(service_requests, months)
+    sums = [sa.func.count().filter(sa.text(test)) for test in tests.values()]
+    row = connection.execute(sa.select(*sums).select_from(service_requests).where(within), values).one()
+    counts = {what: int(rows) for what, rows in zip(tests, row, strict=True)}
+    some = sa.select(*(service_requests.c[name] for name in _SHOWN)).where(within).limit(EXAMPLES)
+    examples = [
+        (what, in_words(request._asdict()))
+        for what, rows in counts.items()
+        if rows
+        for request in connection.execute(some.where(sa.text(tests[what])), values)
+    ]
+    return counts, examples
 
 
 def in_words(row: Mapping[Any, Any]) -> str:
@@ -138,10 +124,42 @@ def sizes(connection: sa.Connection, *tables: sa.Table) -> dict[str, int]:
     return {table.name: count(connection, f"SELECT count(*) FROM {table.name}") for table in tables}
 
 
-def none_where(connection: sa.Connection, law: str, where: str) -> list[str]:
-    """A problem if a table has rows that break a law; `where` is what follows FROM."""
-    counted = count(connection, f"SELECT count(*) FROM {where}")
-    if not counted:
-        return []
-    first = connection.execute(sa.text(f"SELECT * FROM {where} LIMIT 1")).one()._asdict()
-    return [f"{law}: fails in {counted:,} rows, such as {in_words(dict(list(first.items())[:_KEYS_SHOWN]))}"]
+def broken(connection: sa.Connection, laws: Mapping[str, str]) -> list[str]:
+    """A problem for each law that a table has rows against; what follows FROM finds them."""
+    problems = []
+    for law, where in laws.items():
+        if rows := count(connection, f"SELECT count(*) FROM {where}"):
+            first = connection.execute(sa.text(f"SELECT * FROM {where} LIMIT 1")).one()._asdict()
+            example = in_words(dict(list(first.items())[:_KEYS_SHOWN]))
+            problems.append(f"{law}: fails in {rows:,} rows, such as {example}")
+    return problems
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where the requests' coordinates lie."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """Of the `points`, those `outside` all areas; of those whose request has a `stated` area, those that lie `elsewhere`."""
+    outside: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    """Some of them, in words."""
+
+
+def locate(connection: sa.Connection, months: Months) -> Points:
+    """Find the area that each point lies in."""
+    points = Points()
+    columns = ["request_id", "issue_type", "latitude", "longitude", "local_area"]
+    for month in months_of(connection, months):
+        rows = request_rows(connection, columns, month, "latitude IS NOT NULL AND longitude IS NOT NULL")
+        frame = pd.DataFrame(rows, columns=columns)
+        inside = areas_of_points(connection, frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
+        outside, stated = pd.isna(inside), frame["local_area"].notna().to_numpy()
+        elsewhere = stated & (inside != frame["local_area"].to_numpy(dtype=object))
+        points.counts["points"] += len(frame)
+        for name, which in (("outside", outside), ("stated", stated), ("elsewhere", elsewhere)):
+            points.counts[name] += int(which.sum())
+        lying = frame.assign(**{"the point lies in": inside})
+        for some, which in ((points.outside, outside), (points.elsewhere, elsewhere)):
+            some += map(in_words, lying[which].head(EXAMPLES - len(some)).to_dict("records"))
+    return points

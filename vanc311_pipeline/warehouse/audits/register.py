@@ -8,14 +8,10 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.shipping import ObjectStore
-from vanc311_pipeline.warehouse.audits.points import Points, locate
-from vanc311_pipeline.warehouse.audits.questions import Finding, Months
-from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.audits.questions import Finding, Months, Points, locate
 from vanc311_pipeline.warehouse.places import Places
 
 
@@ -29,26 +25,6 @@ class AuditContext:
     """UTC months; None means all."""
     planned: bool = False
     """The run went by a plan, to load all that differs; else a month that was left alone may be behind, which is only said."""
-
-    @property
-    def warehouse(self) -> Warehouse:
-        return self.places.warehouse
-
-    @property
-    def raw_dir(self) -> Path:
-        return self.places.raw_dir
-
-    @property
-    def published_path(self) -> Path:
-        return self.places.published_path
-
-    @property
-    def city_portal(self) -> bool:
-        return self.places.is_city_portal
-
-    @property
-    def object_store(self) -> ObjectStore:
-        return self.places.ships_to
 
     @cached_property
     def points(self) -> Points:

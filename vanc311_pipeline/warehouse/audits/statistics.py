@@ -3,44 +3,41 @@
 Numbering follows docs/methods.md. Everything is compared in whole numbers, but for the shares.
 """
 
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.metrics.groups import KEYS
 from vanc311_pipeline.metrics.monthly import WITHIN
 from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
-from vanc311_pipeline.registry import State
+from vanc311_pipeline.registry import MINIMUM_N, State
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse.audits.laws import Additive, add_up, agree
-from vanc311_pipeline.warehouse.audits.questions import GROUP, Finding, count, none_where, sizes
+from vanc311_pipeline.warehouse.audits.questions import EXAMPLES, Finding, broken, count, sizes
 from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.rows import fetch
 
-LISTED = 5
 TOLERANCE = 1e-9
-
-
+GROUP_KEYS = (*KEYS, "period")
+GROUP = " || '|' || ".join(f"coalesce({key}, '')" for key in GROUP_KEYS)
+"""A group and period as one text, by which two tables are joined: half of these are null, and null joins nothing."""
+QUANTILES = {"median_days": 0.5, "p75_days": 0.25, "p90_days": 0.1}
+"""A column of `time_to_close`, and the share that is still open from that day on."""
 TIME_TO_CLOSE = Additive(
     "time_to_close",
     ("volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date"),
     ("period",),
 )
-MONTHLY = Additive(
-    "monthly_series",
-    (
-        "opened",
-        "closed_in",
-        "open_at_end",
-        "n",
-        "closed",
-        *(f"{count}_{days}" for days in WITHIN for count in ("n", "within")),
-    ),
-    ("month",),
-)
+_SHARES = [f"{count}_{days}" for days in WITHIN for count in ("n", "within")]
+MONTHLY = Additive("monthly_series", ("opened", "closed_in", "open_at_end", "n", "closed", *_SHARES), ("month",))
 BY_AGE = Additive("backlog_by_age", ("open_requests", "located", "n_static"), ("age_band",), NOT_HYPER_LOCAL)
 DAILY = Additive("backlog_daily", ("opened", "closed_in", "backlog"), ("day",), DAILY_KINDS)
-FLOW = Additive(
-    "flow", ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before"), (), NOT_HYPER_LOCAL
-)
+_FLOW = ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before")
+FLOW = Additive("flow", _FLOW, (), NOT_HYPER_LOCAL)
 OUTCOMES = Additive("outcomes", ("closed_as", "closed", "open_requests"), ("period", "outcome"), NOT_HYPER_LOCAL)
 
 
@@ -51,18 +48,96 @@ def timing(connection: sa.Connection) -> Finding:
     Laws 1 to 4 of docs/methods.md.
     """
     lost = "volume <> n + n_static + n_after_as_of + n_negative + n_closed_without_date OR n <> closed + still_open"
+    law = {"4: time_to_close: volume = n + not used, n = closed + still_open": f"time_to_close WHERE {lost}"}
     return Finding(
         [
             *add_up(connection, TIME_TO_CLOSE),
-            *none_where(
-                connection,
-                "4: time_to_close: volume = n + not used, n = closed + still_open",
-                f"time_to_close WHERE {lost}",
-            ),
+            *broken(connection, law),
             *agree(connection, TIME_TO_CLOSE, {"volume": "volume"}, "period = 'all'"),
         ],
         counts=sizes(connection, schema.time_to_close),
     )
+
+
+@audit("time_to_close_curves", "curves_agree_with_quantiles")
+def curves_agree(connection: sa.Connection) -> Finding:
+    """A median is the first day on which the curve is at one half; curves only fall."""
+    laws = {
+        f"{name} against its curve": f"""
+            (WITH q AS MATERIALIZED (SELECT {GROUP} AS its_group, {name} FROM time_to_close),
+                  c AS MATERIALIZED (SELECT {GROUP} AS its_group, day, open_share FROM time_to_close_curves)
+             SELECT * FROM c LEFT JOIN q USING (its_group)) AS joined
+            WHERE coalesce(day >= {name}, false) <> (open_share <= {share + TOLERANCE})"""
+        for name, share in QUANTILES.items()
+    }
+    laws["a curve rises or leaves its interval"] = f"""
+        (SELECT open_share, open_share_low, open_share_high, lag(open_share) OVER (
+            PARTITION BY {", ".join(GROUP_KEYS)} ORDER BY day) AS before
+         FROM time_to_close_curves) AS steps
+        WHERE open_share > before OR open_share NOT BETWEEN open_share_low - 1e-12 AND open_share_high + 1e-12
+    """
+    return Finding(broken(connection, laws), counts=sizes(connection, schema.time_to_close_curves))
+
+
+@audit("time_to_close_curves", "curves_recomputed_agree")
+def curves_recomputed(connection: sa.Connection) -> Finding:
+    """The curves of the city and its areas, computed again day by day from the requests, are the same."""
+    as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of))) or ""
+    first = date.fromisoformat(as_of) - timedelta(days=364)
+    days = {"as_of": as_of, "first": max(str(first), str(STATIC_BEFORE))}
+    histogram = pd.read_sql(sa.text(_BY_DAY), connection, params=days)
+    stored = pd.read_sql(
+        sa.text("SELECT * FROM time_to_close_curves WHERE period = 'last_12_months' AND scope IN ('all', 'located')"),
+        connection,
+    )
+    problems: list[str] = []
+    located = histogram[histogram["local_area"].notna()]
+    city, areas = (stored[stored["level"] == level] for level in ("citywide", "neighbourhood"))
+    groups = {
+        "citywide all": (histogram, city[city["scope"] == "all"]),
+        "citywide located": (located, city[city["scope"] == "located"]),
+        **{
+            f"neighbourhood {area}": (rows, areas[areas["local_area"] == area])
+            for area, rows in located.groupby("local_area")
+        },
+    }
+    for name, (rows, curve) in groups.items():
+        problems += _different_curve(name, rows, curve)
+    return Finding(problems, counts={"curves": len(groups)})
+
+
+_BY_DAY = """
+    SELECT local_area, CASE WHEN status = 'Close' AND closed_on <= :as_of THEN 1 ELSE 0 END AS event,
+           CAST(julianday(CASE WHEN status = 'Close' AND closed_on <= :as_of THEN closed_on ELSE :as_of END)
+                - julianday(opened_on) AS INTEGER) AS days, count(*) AS requests
+    FROM service_requests
+    WHERE opened_on BETWEEN :first AND :as_of
+          AND NOT coalesce(status = 'Close' AND days_to_close IS NULL, false)
+    GROUP BY 1, 2, 3
+"""
+
+
+def _different_curve(name: str, rows: pd.DataFrame, stored: pd.DataFrame) -> list[str]:
+    """The textbook's product, one day after the other."""
+    total = int(rows["requests"].sum())
+    if total < MINIMUM_N:
+        return [f"{name}: a curve of fewer than {MINIMUM_N} requests"] if len(stored) else []
+    open_share, closed, left = 1.0, 0, total
+    expected: dict[int, tuple[int, int, float]] = {}
+    by_day = rows.pivot_table(index="days", columns="event", values="requests", aggfunc="sum", fill_value=0)
+    by_day = by_day.reindex(index=range(int(rows["days"].max()) + 1), columns=[0, 1], fill_value=0)
+    for day, (censored, ended) in enumerate(by_day.to_numpy()):
+        at_risk = left
+        open_share *= 1 - ended / at_risk if at_risk else 1
+        closed, left = closed + ended, left - ended - censored
+        expected[day] = (at_risk, closed, open_share)
+    wrong = [
+        day
+        for day, *values in stored[["day", "at_risk", "closed_by", "open_share"]].itertuples(index=False)
+        if day not in expected or not np.allclose(values, expected[day], rtol=0, atol=TOLERANCE)
+    ]
+    missing = [] if len(stored) else ["no curve"]
+    return [f"{name}: the curve differs on {wrong or missing}"] if wrong or missing else []
 
 
 @audit("monthly_series", "months_add_up")
@@ -71,17 +146,15 @@ def monthly(connection: sa.Connection) -> Finding:
 
     Laws 1 to 3 and 5.
     """
+    shares = [
+        _quotient("monthly_series", f"share_{days}", f"within_{days}", f"n_{days}", f"share_{days}_state")
+        for days in WITHIN
+    ]
     return Finding(
         [
             *add_up(connection, MONTHLY),
             *agree(connection, MONTHLY, {"opened": "volume", "closed_in": "closed - n_closed_without_date"}),
-            *(
-                problem
-                for days in WITHIN
-                for problem in _quotient(
-                    connection, "monthly_series", f"share_{days}", f"within_{days}", f"n_{days}", f"share_{days}_state"
-                )
-            ),
+            *broken(connection, dict(shares)),
         ],
         counts=sizes(connection, schema.monthly_series),
     )
@@ -93,49 +166,82 @@ def backlog(connection: sa.Connection) -> Finding:
 
     Laws 1 to 3, 5 and 7.
     """
+    leap = f"""
+        (SELECT opened, closed_in, backlog, coalesce(lag(backlog) OVER (
+            PARTITION BY {", ".join(KEYS)} ORDER BY day), 0) AS before
+         FROM backlog_daily) AS levels WHERE backlog <> before + opened - closed_in
+    """
+    laws = {
+        "7: B(t) = B(t − 1) + opened(t) − closed(t)": leap,
+        "7: flow: net = opened − closed_in = backlog_end − backlog_start": (
+            "flow WHERE net <> opened - closed_in OR net <> backlog_end - backlog_start"
+        ),
+    }
     return Finding(
         [
             *(problem for each in (BY_AGE, DAILY, FLOW) for problem in add_up(connection, each)),
             *agree(connection, BY_AGE, {"open_requests": "open_requests"}),
-            *_recurrence(connection),
+            *broken(connection, laws),
             *_last_level(connection),
-            *none_where(
-                connection,
-                "7: flow: net = opened − closed_in = backlog_end − backlog_start",
-                "flow WHERE net <> opened - closed_in OR net <> backlog_end - backlog_start",
-            ),
         ],
         counts=sizes(connection, schema.backlog_by_age, schema.backlog_daily, schema.flow),
     )
+
+
+def _last_level(connection: sa.Connection) -> list[str]:
+    """B(as_of) against the open requests themselves."""
+    query = """
+        WITH day AS (SELECT max(as_of) AS as_of FROM metrics_citywide)
+        SELECT count(*) FILTER (WHERE status = 'Open' AND opened_on <= as_of)
+               + count(*) FILTER (WHERE opened_on <= as_of AND closed_on > as_of AND days_to_close IS NOT NULL)
+        FROM service_requests, day
+    """
+    city = "level = 'citywide' AND scope = 'all' AND day = as_of"
+    stored = count(connection, f"SELECT coalesce(max(backlog), 0) FROM backlog_daily WHERE {city}")
+    expected = count(connection, query)
+    return [] if expected == stored else [f"7: B(as_of) is {stored:,}, but {expected:,} requests were open then"]
 
 
 @audit("outcomes", "outcomes_add_up")
 def outcome_shares(connection: sa.Connection) -> Finding:
     """The outcomes of each group are its closed requests; their incidence is the share closed.
 
-    Laws 1 to 3 and 6; over the outcomes, the incidence is 1 − S.
+    Laws 1 to 3 and 6; over the outcomes, the incidence is 1 − S, on every day that both tables give.
     """
-    by_reason = """
-        outcomes AS o LEFT JOIN (
-            SELECT period, outcome, sum(closed) AS closed FROM closure_reasons GROUP BY period, outcome
-        ) AS r USING (period, outcome)
-        WHERE o.level = 'citywide' AND o.scope = 'all' AND o.closed_as <> coalesce(r.closed, 0)
-    """
-    not_whole = """
-        (SELECT sum(closed_as) AS parts, max(closed) AS closed FROM outcomes
-         GROUP BY level, scope, local_area, issue_type, department, period) AS sums WHERE parts <> closed
-    """
+    laws = {
+        "6: Σ outcomes = closed": f"""
+            (SELECT sum(closed_as) AS parts, max(closed) AS closed FROM outcomes GROUP BY {", ".join(GROUP_KEYS)}) AS sums
+            WHERE parts <> closed""",
+        "6: Σ closure reasons = outcomes": """
+            outcomes AS o LEFT JOIN (
+                SELECT period, outcome, sum(closed) AS closed FROM closure_reasons GROUP BY period, outcome
+            ) AS r USING (period, outcome)
+            WHERE o.level = 'citywide' AND o.scope = 'all' AND o.closed_as <> coalesce(r.closed, 0)""",
+        "6: Σ incidence = share closed": f"""
+            (WITH i AS MATERIALIZED (
+                SELECT {GROUP} AS its_group, day, sum(closed_share) AS closed_share FROM outcome_incidence GROUP BY 1, 2),
+                  c AS MATERIALIZED (SELECT {GROUP} AS its_group, day, open_share FROM time_to_close_curves)
+             SELECT * FROM i JOIN c USING (its_group, day)) AS joined
+            WHERE abs(closed_share - (1 - open_share)) > {TOLERANCE}""",
+    }
+    share = _quotient("outcomes", "outcome_share", "closed_as", "closed", "state")
     return Finding(
         [
             *add_up(connection, OUTCOMES),
-            *none_where(connection, "6: Σ outcomes = closed", not_whole),
-            *none_where(connection, "6: Σ closure reasons = outcomes", by_reason),
             *agree(connection, OUTCOMES, {"closed_as": "closed"}, "period = 'all'"),
-            *_incidence(connection),
-            *_quotient(connection, "outcomes", "outcome_share", "closed_as", "closed", "state"),
+            *broken(connection, dict([*laws.items(), share])),
         ],
         counts=sizes(connection, schema.outcomes, schema.closure_reasons, schema.outcome_incidence),
     )
+
+
+def _quotient(table: str, value: str, part: str, whole: str, state: str) -> tuple[str, str]:
+    """That a value is part / whole and inside its limits where the state is ok, and withheld elsewhere; and what breaks it."""
+    inside = f"{value} BETWEEN {value}_low AND {value}_high"
+    allowed = f"{TOLERANCE} * CASE WHEN {value} > 1 THEN {value} ELSE 1 END"
+    right = f"abs({value} - 1.0 * {part} / nullif({whole}, 0)) <= {allowed} AND {inside}"
+    wrong = f"NOT coalesce(CASE WHEN {state} = '{State.OK}' THEN {right} ELSE {value} IS NULL END, false)"
+    return f"{table}: {value} = {part} / {whole}, given only if ok", f"{table} WHERE {wrong}"
 
 
 @audit("area_comparison", "observed_equals_expected")
@@ -145,19 +251,25 @@ def comparison(connection: sa.Connection) -> Finding:
     Law 8.
     """
     sums = {
-        "area_comparison": "SELECT measure, sum(observed), coalesce(sum(expected), 0) FROM area_comparison GROUP BY measure",
-        "area_issue_mix, types": "SELECT issue_type, sum(observed), coalesce(sum(expected), 0) FROM area_issue_mix GROUP BY issue_type",
-        "area_issue_mix, areas": "SELECT local_area, sum(observed), coalesce(sum(expected), 0) FROM area_issue_mix GROUP BY local_area",
+        "area_comparison": ("area_comparison", "measure"),
+        "area_issue_mix, types": ("area_issue_mix", "issue_type"),
+        "area_issue_mix, areas": ("area_issue_mix", "local_area"),
     }
     problems = [
-        f"8: {table}: {name}: observed {observed:,}, expected {expected:,.6f}"
-        for table, query in sums.items()
-        for name, observed, expected in connection.execute(sa.text(query))
+        f"8: {name}: {key}: observed {observed:,}, expected {expected:,.6f}"
+        for name, (table, keys) in sums.items()
+        for key, observed, expected in fetch(
+            connection, f"SELECT {keys}, sum(observed), coalesce(sum(expected), 0) FROM {table} GROUP BY {keys}"
+        )
         if abs(observed - expected) > TOLERANCE * max(1, observed)
     ]
-    for table in ("area_comparison", "area_issue_mix"):
-        problems += _quotient(connection, table, "ratio", "observed", "expected", "state")
-    return Finding(problems[:LISTED], counts=sizes(connection, schema.area_comparison, schema.area_issue_mix))
+    ratios = [
+        _quotient(table, "ratio", "observed", "expected", "state") for table in ("area_comparison", "area_issue_mix")
+    ]
+    return Finding(
+        [*problems[:EXAMPLES], *broken(connection, dict(ratios))],
+        counts=sizes(connection, schema.area_comparison, schema.area_issue_mix),
+    )
 
 
 @audit("open_request_standing", "every_open_request_stands")
@@ -168,13 +280,11 @@ def standing(connection: sa.Connection) -> Finding:
             AND opened_on <= (SELECT max(as_of) FROM metrics_citywide)
     """
     stored = "SELECT request_id FROM open_request_standing"
-    return Finding(
-        [
-            *none_where(connection, "an open request has no line", f"({expected} EXCEPT {stored}) AS lacking"),
-            *none_where(connection, "a line is of no open request", f"({stored} EXCEPT {expected}) AS too_many"),
-        ],
-        counts=sizes(connection, schema.open_request_standing),
-    )
+    laws = {
+        "an open request has no line": f"({expected} EXCEPT {stored}) AS lacking",
+        "a line is of no open request": f"({stored} EXCEPT {expected}) AS too_many",
+    }
+    return Finding(broken(connection, laws), counts=sizes(connection, schema.open_request_standing))
 
 
 @audit("quality_ledger", "quality_ledger_adds_up")
@@ -189,14 +299,12 @@ def quality_sums(connection: sa.Connection) -> Finding:
     }
     totals = {name: count(connection, f"SELECT coalesce(sum({name}), 0) FROM quality_ledger") for name in sums}
     expected = {name: count(connection, query) for name, query in sums.items()}
-    return Finding(
-        [
-            f"quality_ledger: {name} adds up to {totals[name]:,}, not to {expected[name]:,}"
-            for name in sums
-            if totals[name] != expected[name]
-        ],
-        counts=totals,
-    )
+    problems = [
+        f"quality_ledger: {name} adds up to {totals[name]:,}, not to {expected[name]:,}"
+        for name in sums
+        if totals[name] != expected[name]
+    ]
+    return Finding(problems, counts=totals)
 
 
 @audit("outcome_mapping", "closure_reasons_are_mapped", blocking=False)
@@ -206,59 +314,9 @@ def unmapped(connection: sa.Connection) -> Finding:
         SELECT closure_reason, sum(closed) FROM closure_reasons WHERE outcome = 'Unmapped' AND period = 'all'
         GROUP BY closure_reason HAVING sum(closed) > 0
     """
-    reasons = connection.execute(sa.text(query)).all()
-    return Finding(
-        notes=[
-            f"{reason!r} closed {closed:,} requests and is in no outcome group: add it to metrics/outcomes.py"
-            for reason, closed in reasons
-        ],
-        counts={"reasons": count(connection, "SELECT count(*) FROM outcome_mapping WHERE seen = 'yes'")},
-    )
-
-
-# -- what the audits share -------------------------------------------------------------------------------------------
-
-
-def _quotient(connection: sa.Connection, table: str, value: str, part: str, whole: str, state: str) -> list[str]:
-    """A value is part / whole and inside its limits where the state is ok, and withheld elsewhere."""
-    inside = f"{value} BETWEEN {value}_low AND {value}_high"
-    allowed = f"{TOLERANCE} * CASE WHEN {value} > 1 THEN {value} ELSE 1 END"
-    right = f"abs({value} - 1.0 * {part} / nullif({whole}, 0)) <= {allowed} AND {inside}"
-    wrong = f"NOT coalesce(CASE WHEN {state} = '{State.OK}' THEN {right} ELSE {value} IS NULL END, false)"
-    return none_where(connection, f"{table}: {value} = {part} / {whole}, given only if ok", f"{table} WHERE {wrong}")
-
-
-def _recurrence(connection: sa.Connection) -> list[str]:
-    broken = """
-        (SELECT opened, closed_in, backlog, coalesce(lag(backlog) OVER (
-            PARTITION BY level, scope, local_area, issue_type, department ORDER BY day), 0) AS before
-         FROM backlog_daily) AS levels WHERE backlog <> before + opened - closed_in
-    """
-    return none_where(connection, "7: B(t) = B(t − 1) + opened(t) − closed(t)", broken)
-
-
-def _last_level(connection: sa.Connection) -> list[str]:
-    """B(as_of) against the open requests themselves."""
-    query = """
-        WITH day AS (SELECT max(as_of) AS as_of FROM metrics_citywide)
-        SELECT count(*) FILTER (WHERE status = 'Open' AND opened_on <= as_of)
-               + count(*) FILTER (WHERE opened_on <= as_of AND closed_on > as_of AND days_to_close IS NOT NULL)
-        FROM service_requests, day
-    """
-    level = (
-        "SELECT coalesce(max(backlog), 0) FROM backlog_daily WHERE level = 'citywide' AND scope = 'all' AND day = as_of"
-    )
-    expected, stored = count(connection, query), count(connection, level)
-    return [] if expected == stored else [f"7: B(as_of) is {stored:,}, but {expected:,} requests were open then"]
-
-
-def _incidence(connection: sa.Connection) -> list[str]:
-    """The cumulative incidences of a group add up to the share closed, on every day that both tables give."""
-    joined = f"""
-        (WITH i AS MATERIALIZED (
-            SELECT {GROUP} AS its_group, day, sum(closed_share) AS closed_share FROM outcome_incidence GROUP BY 1, 2),
-              c AS MATERIALIZED (SELECT {GROUP} AS its_group, day, open_share FROM time_to_close_curves)
-         SELECT * FROM i JOIN c USING (its_group, day)) AS joined
-        WHERE abs(closed_share - (1 - open_share)) > {TOLERANCE}
-    """
-    return none_where(connection, "6: Σ incidence = share closed", joined)
+    notes = [
+        f"{reason!r} closed {closed:,} requests and is in no outcome group: add it to metrics/outcomes.py"
+        for reason, closed in fetch(connection, query)
+    ]
+    reasons = count(connection, "SELECT count(*) FROM outcome_mapping WHERE seen = 'yes'")
+    return Finding(notes=notes, counts={"reasons": reasons})

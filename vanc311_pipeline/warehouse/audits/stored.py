@@ -1,30 +1,27 @@
 """Audits of the stored requests: accounting, identity, derivations, and what is odd in the city's own data."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline import schema
 from vanc311_pipeline.portal.landing import describe_landed, landed_path
 from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.requests.identity import request_id
-from vanc311_pipeline.schema import (
-    quarantined_requests,
-    service_requests,
-)
+from vanc311_pipeline.schema import deep_readings, local_areas, month_ledger, quarantined_requests, service_requests
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse import holds, ledger
-from vanc311_pipeline.warehouse.areas import area_names, areas_of_points
-from vanc311_pipeline.warehouse.audits.points import Points
+from vanc311_pipeline.warehouse.areas import AREAS_EXPECTED, areas_of_points
 from vanc311_pipeline.warehouse.audits.questions import (
     Finding,
     Months,
+    Points,
+    among,
     count,
     forbidden,
     noted,
@@ -32,58 +29,66 @@ from vanc311_pipeline.warehouse.audits.questions import (
     request_rows,
 )
 from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.rows import months_of, rows_by_month
 
 
+@audit("local_areas", "there_are_22_areas")
+def all_areas(connection: sa.Connection) -> Finding:
+    """There are 22 local areas, and each one's centre lies inside it."""
+    centres = pd.read_sql(sa.select(local_areas), connection)
+    inside = areas_of_points(connection, centres["longitude"].to_numpy(), centres["latitude"].to_numpy())
+    problems = [] if len(centres) == AREAS_EXPECTED else [f"{len(centres)} areas are stored, not {AREAS_EXPECTED}"]
+    problems += [
+        f"the centre of {name} lies in {area or 'no area'}"
+        for name, area in zip(centres["local_area"], inside, strict=True)
+        if name != area
+    ]
+    return Finding(problems, counts={"areas": len(centres)})
+
+
 @audit("service_requests", "every_row_is_accounted_for")
-def accounting(connection: sa.Connection, raw_dir: Path, months: Months) -> Finding:
+def accounting(connection: sa.Connection, places: Places, months: Months) -> Finding:
     """landed = stored + quarantined, month by month, by files, ledger and tables."""
-    stored, quarantined = rows_by_month(connection, service_requests), rows_by_month(connection, quarantined_requests)
-    records = ledger.months(connection)
-    problems = []
-    for month in sorted({window.month for window in records} | stored.keys() | quarantined.keys()):
-        if months is not None and month not in months:
-            continue
-        of_month = {window: record for window, record in records.items() if window.month == month}
-        landed = sum(record.rows_landed for record in of_month.values())
-        if landed != stored.get(month, 0) + quarantined.get(month, 0):
+    stored, quarantined = (
+        Counter(rows_by_month(connection, table)) for table in (service_requests, quarantined_requests)
+    )
+    landed, problems = Counter[str](), []
+    for window, record in ledger.months(connection).items():
+        landed[window.month] += record.rows_landed
+        about = (
+            describe_landed(landed_path(places.raw_dir, window)) if months is None or window.month in months else None
+        )
+        if about and about.body_sha256 == record.landed_sha256 and about.rows != record.rows_landed:
             problems.append(
-                f"{month}: {landed:,} rows landed, but {stored.get(month, 0):,} are stored and "
-                f"{quarantined.get(month, 0):,} quarantined"
+                f"{window.dataset} {window.month}: the file has {about.rows:,} rows, the ledger {record.rows_landed:,}"
             )
-        for window, record in of_month.items():
-            about = describe_landed(landed_path(raw_dir, window))
-            if about and about.body_sha256 == record.landed_sha256 and about.rows != record.rows_landed:
-                problems.append(
-                    f"{window.dataset} {month}: the file has {about.rows:,} rows, the ledger {record.rows_landed:,}"
-                )
-    return Finding(problems, counts={"stored": sum(stored.values()), "quarantined": sum(quarantined.values())})
+    problems += [
+        f"{month}: {landed[month]:,} rows landed, but {stored[month]:,} are stored and {quarantined[month]:,} quarantined"
+        for month in sorted(landed | stored | quarantined)
+        if (months is None or month in months) and landed[month] != stored[month] + quarantined[month]
+    ]
+    return Finding(problems, counts={"stored": stored.total(), "quarantined": quarantined.total()})
 
 
 @audit("service_requests", "stored_total_equals_portal_total")
 def portal_total(connection: sa.Connection, planned: bool) -> Finding:
-    """All landed rows of the live dataset are as many as the portal's records_count.
-
-    Args:
-        planned: the run was to load all that differs; else a part may be missing, which is only said.
-    """
-    release = ledger.last_release(connection, LIVE)
-    landed = sum(record.rows_landed for window, record in ledger.months(connection).items() if window.dataset == LIVE)
+    """All landed rows of the live dataset are as many as the portal's records_count."""
+    release, landed = ledger.last_release(connection, LIVE), ledger.rows_landed(connection, LIVE)
     if release is None or landed == release.records_count:
         return Finding(counts={"landed": landed})
     message = f"{landed:,} rows of {LIVE} are landed; the portal's release of {release.data_processed} says {release.records_count:,}"
     if planned or release.state == "settled":
         return Finding([f"{message}. The portal contradicts itself or moved; run `vanc311 sync` again."])
-    return Finding(
-        notes=[f"{message}. Only a part was asked for; `vanc311 sync` loads the rest."], counts={"landed": landed}
-    )
+    part = f"{message}. Only a part was asked for; `vanc311 sync` loads the rest."
+    return Finding(notes=[part], counts={"landed": landed})
 
 
 @audit("service_requests", "no_month_is_held")
 def held_months(connection: sa.Connection) -> Finding:
     """In no month, and not in all together, did what can be used change so much that we keep the old rows."""
-    held = holds.held(connection)
-    return Finding([f"{line} (since {line.held_since}). The old rows stay. {holds.advice([line])}" for line in held])
+    lines = holds.held(connection)
+    return Finding([f"{line} (since {line.held_since}). The old rows stay. {holds.advice([line])}" for line in lines])
 
 
 @audit("service_requests", "no_row_is_quarantined", blocking=False)
@@ -98,21 +103,20 @@ def quarantine(connection: sa.Connection) -> Finding:
 def identity(connection: sa.Connection, months: Months) -> Finding:
     """Every id is unique and is the SHA-256 of its request's key."""
     columns = ["request_id", "department", "issue_type", "opened_at", "occurrence"]
-    problems, rows = [], 0
-    duplicates = (
-        count(connection, "SELECT count(*) - count(DISTINCT request_id) FROM service_requests") if months is None else 0
-    )
+    problems, rows, duplicates = [], 0, 0
     for month in months_of(connection, months):
         stored = request_rows(connection, columns, month)
         rows += len(stored)
         ids = {row[0] for row in stored}
-        duplicates += len(stored) - len(ids) if months is not None else 0
+        duplicates += len(stored) - len(ids)
         wrong = [id_ for id_, *key in stored if id_ != request_id(*key)]
         if wrong:
             problems.append(f"{month}: {len(wrong):,} ids are not the digest of their key, such as {wrong[0]!r}")
         gaps = sum(request_id(d, t, o, number - 1) not in ids for _, d, t, o, number in stored if number)
         if gaps:
             problems.append(f"{month}: the occurrences don't count from 0 without a gap ({gaps:,} requests)")
+    if months is None:  # in two months, too
+        duplicates = count(connection, "SELECT count(*) - count(DISTINCT request_id) FROM service_requests")
     if duplicates:
         problems.append(f"{duplicates:,} ids stand twice")
     return Finding(problems, counts={"rows": rows})
@@ -121,13 +125,11 @@ def identity(connection: sa.Connection, months: Months) -> Finding:
 @audit("service_requests", "nothing_required_is_missing")
 def completeness(connection: sa.Connection, months: Months) -> Finding:
     """No null where none may be, no empty text, no N/A."""
-    required = [column.name for column in service_requests.columns if not column.nullable]
-    texts = [column.name for column in service_requests.columns if isinstance(column.type, sa.TEXT)]
-    tests = {f"{name} is null": f"{name} IS NULL" for name in required}
-    tests |= {f"{name} is empty text": f"{name} = ''" for name in texts}
-    tests |= {
-        f"{name} is N/A": f"{name} = 'N/A'" for name in ("closure_reason", "address", "local_area", "channel", "status")
-    }
+    columns = service_requests.columns
+    tests = {f"{each.name} is null": f"{each.name} IS NULL" for each in columns if not each.nullable}
+    tests |= {f"{each.name} is empty text": f"{each.name} = ''" for each in columns if isinstance(each.type, sa.TEXT)}
+    not_given = ("closure_reason", "address", "local_area", "channel", "status")
+    tests |= {f"{name} is N/A": f"{name} = 'N/A'" for name in not_given}
     return forbidden(connection, months, tests)
 
 
@@ -202,7 +204,7 @@ def close_before_open(connection: sa.Connection, months: Months) -> Finding:
 @audit("service_requests", "timestamps_are_plausible", blocking=False)
 def plausible_times(connection: sa.Connection, months: Months) -> Finding:
     """Nothing happened before the record began, before its opening, or after the release (warns)."""
-    release = connection.scalar(sa.select(sa.func.max(schema.month_ledger.c.data_processed))) or "9999-01-01T00:00:00Z"
+    release = connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed))) or "9999-01-01T00:00:00Z"
     return noted(
         connection,
         months,
@@ -221,10 +223,10 @@ def plausible_times(connection: sa.Connection, months: Months) -> Finding:
 @audit("service_requests", "fingerprints_show_every_change", blocking=False)
 def silent_changes(connection: sa.Connection, months: Months) -> Finding:
     """No month had changed when it was read again though its fingerprint stood still (warns)."""
-    table = schema.deep_readings
-    newest = sa.select(table.c.partition_month, sa.func.max(table.c.read_at)).group_by(table.c.partition_month)
-    query = sa.select(table).where(sa.tuple_(table.c.partition_month, table.c.read_at).in_(newest))
-    readings = [line for line in connection.execute(query) if months is None or line.partition_month in months]
+    month, read_at = deep_readings.c.partition_month, deep_readings.c.read_at
+    newest = sa.select(month, sa.func.max(read_at)).group_by(month)
+    query = sa.select(deep_readings).where(sa.tuple_(month, read_at).in_(newest), among(deep_readings, months))
+    readings = connection.execute(query).all()
     return Finding(
         notes=[
             f"{line.partition_month}: {line.changes_found:,} changes that the fingerprint did not show (read {line.read_at})"
@@ -238,74 +240,51 @@ def silent_changes(connection: sa.Connection, months: Months) -> Finding:
 @audit("service_requests", "areas_are_known")
 def known_areas(connection: sa.Connection, months: Months) -> Finding:
     """Every area is one of the 22; unknown names that the city served are stored without an area (warns)."""
-    table = schema.month_ledger
-    query = sa.select(table.c.partition_month, table.c.unknown_areas).where(table.c.rows_unknown_area > 0)
+    unknown = "local_area IS NOT NULL AND local_area NOT IN (SELECT local_area FROM local_areas)"
+    columns = month_ledger.c
+    query = sa.select(columns.partition_month, columns.unknown_areas).where(columns.rows_unknown_area > 0)
     notes = [
         f"{month}: names that are none of the 22, stored without an area: {names}"
-        for month, names in connection.execute(query)
-        if months is None or month in months
+        for month, names in connection.execute(query.where(among(month_ledger, months)))
     ]
-    tests = {
-        "an area that is none of the 22": "local_area IS NOT NULL AND local_area NOT IN (SELECT local_area FROM local_areas)"
-    }
-    return replace(forbidden(connection, months, tests), notes=notes)
+    return replace(forbidden(connection, months, {"an area that is none of the 22": unknown}), notes=notes)
 
 
 @audit("service_requests", "fields_are_usable", blocking=False)
 def usable_fields(connection: sa.Connection, months: Months) -> Finding:
     """Every field came with a value that can be used; one that can't is null, and the landed file keeps it (warns)."""
-    table = schema.month_ledger
-    query = sa.select(table.c.partition_month, table.c.unusable_fields).where(table.c.unusable_fields.is_not(None))
-    lost = [
-        (month, name, field["rows"], ", ".join(map(repr, field["examples"])))
-        for month, fields in connection.execute(query.order_by(table.c.partition_month))
-        if months is None or month in months
-        for name, field in json.loads(fields).items()
-    ]
-    return Finding(
-        notes=[
-            f"{month}: {rows:,} rows came with a {name} that can't be used, such as {some}; they are stored without it"
-            for month, name, rows, some in lost
-        ],
-        counts={"values": sum(rows for _, _, rows, _ in lost)},
-    )
+    month, unusable = month_ledger.c.partition_month, month_ledger.c.unusable_fields
+    query = sa.select(month, unusable).where(unusable.is_not(None), among(month_ledger, months)).order_by(month)
+    notes, values = [], 0
+    for of_month, fields in connection.execute(query):
+        for name, field in json.loads(fields).items():
+            values += field["rows"]
+            notes.append(
+                f"{of_month}: {field['rows']:,} rows came with a {name} that can't be used, such as "
+                f"{', '.join(map(repr, field['examples']))}; they are stored without it"
+            )
+    return Finding(notes=notes, counts={"values": values})
 
 
 @audit("service_requests", "points_lie_in_the_city", blocking=False)
 def points_in_the_city(connection: sa.Connection, months: Months, points: Points) -> Finding:
     """Every point lies in one of the 22 areas (warns)."""
-    finding = noted(
-        connection, months, {"one coordinate without the other": "(latitude IS NULL) <> (longitude IS NULL)"}
-    )
-    notes = [f"{points.outside:,} of {points.points:,} points lie outside all areas"] if points.outside else []
+    half = noted(connection, months, {"one coordinate without the other": "(latitude IS NULL) <> (longitude IS NULL)"})
+    outside, all_points = points.counts["outside"], points.counts["points"]
+    notes = [f"{outside:,} of {all_points:,} points lie outside all areas"] if outside else []
     return Finding(
-        notes=notes + finding.notes,
-        counts={"points": points.points, "outside": points.outside},
-        offending=[*(("outside all areas", row) for row in points.some_outside), *finding.offending],
+        notes=notes + half.notes,
+        counts={"points": all_points, "outside": outside},
+        offending=[*(("outside all areas", row) for row in points.outside), *half.offending],
     )
 
 
 @audit("service_requests", "points_lie_in_their_area", blocking=False)
 def points_in_their_area(points: Points) -> Finding:
     """Every point lies in the area that the city states (warns)."""
-    notes = [f"{points.elsewhere:,} of {points.stated:,} points with an area lie elsewhere"] if points.elsewhere else []
+    elsewhere, stated = points.counts["elsewhere"], points.counts["stated"]
     return Finding(
-        notes=notes,
-        counts={"points": points.stated, "elsewhere": points.elsewhere},
-        offending=[("in another area than the city states", row) for row in points.some_elsewhere],
+        notes=[f"{elsewhere:,} of {stated:,} points with an area lie elsewhere"] if elsewhere else [],
+        counts={"points": stated, "elsewhere": elsewhere},
+        offending=[("in another area than the city states", row) for row in points.elsewhere],
     )
-
-
-@audit("local_areas", "there_are_22_areas")
-def all_areas(connection: sa.Connection) -> Finding:
-    """There are 22 local areas, and each one's centre lies inside it."""
-    names = area_names(connection)
-    centres = pd.read_sql(sa.select(schema.local_areas), connection)
-    inside = areas_of_points(connection, centres["longitude"].to_numpy(), centres["latitude"].to_numpy())
-    problems = [] if len(names) == 22 else [f"{len(names)} areas are stored, not 22"]
-    problems += [
-        f"the centre of {name} lies in {area_found or 'no area'}"
-        for name, area_found in zip(centres["local_area"], inside, strict=True)
-        if name != area_found
-    ]
-    return Finding(problems, counts={"areas": len(names)})
