@@ -1,10 +1,9 @@
 """The one client of the city's portal (Opendatasoft Explore API v2.1), over HTTP/1.1.
 
-What belongs here: requests, retries, and telling a usable answer from an unusable one. What does not: deciding what to
-ask (`vanc311_pipeline.plan`) and keeping what was answered (`portal.landing`).
-
 Every unusable answer is an error from `vanc311_pipeline.errors`, never rows: a cut or corrupt body, a maintenance page
 with status 200, the text `Streaming interrupted` at the end of an export, a body that is not what was asked for.
+
+What does not belong here: what to ask (`vanc311_pipeline.plan`), and keeping what was answered (`portal.landing`).
 """
 
 import math

@@ -1,7 +1,6 @@
-"""The portal's 429: whether it means a moment or the day, and when it ends.
+"""The portal's 429: whether it means a moment or the day, and when it ends, by the portal's own clock if it sends one.
 
-What belongs here: the reading of such a refusal. What does not: the waiting. What can't be read, or lies in the past, is as
-if it were not there; the portal's own clock, if it sends one, is what its times are measured by.
+What can't be read, or lies in the past, is as if it were not there.
 """
 
 import json

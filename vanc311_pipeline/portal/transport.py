@@ -1,7 +1,5 @@
 """HTTP with a portal that may misbehave: a session that can't be kept waiting, filled up, led elsewhere or made to tell.
 
-What belongs here: what holds for every exchange, whatever is asked. What does not: which answers are usable (`client`).
-
 - `http.client` limits the silence between two bytes, so a byte now and then keeps it waiting for ever, in a header or in
   the size of a chunk. Here every byte that comes in is counted against a least speed, a longest time and a largest size.
 - A redirect is never followed: it would take the API key along, and its body would be read without a limit.

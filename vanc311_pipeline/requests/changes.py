@@ -1,7 +1,4 @@
-"""Changes: what moved between two loads of a month, request by request.
-
-What belongs here: the comparison of two states of a month, as a pure function of their rows. What does not: the log in
-which the changes are kept (`warehouse.changelog`).
+"""Changes: what moved between two loads of a month, request by request, as a pure function of their rows.
 
 The portal gives no id, so rows are compared as multisets within those that share an identity (department, issue type and
 opening instant): two twins that swap places, and so their ids, have not changed. A row that vanishes under one label while

@@ -1,13 +1,11 @@
 """Cleaning: from rows as served (all text) to typed requests, and to quarantine with a reason.
 
-What belongs here: names, types, dates and durations; pure, vectorised functions on frames. What does not: identity
-(`requests.identity`), I/O, and any judgement that drops a row: landed = stored + quarantined, always.
+Pure functions on frames, by the definitions of docs/methods.md; local dates come from `zoneinfo` with the pinned rules. No
+row is dropped: landed = stored + quarantined, always. What does not belong here: identity (`requests.identity`).
 
 A row needs its department, issue type and opening instant, for they are its identity; without one of them it goes to
 quarantine. Any other field that can't be used costs that field, and is counted. A date after the day of the release that
 the row came with is kept as served, and gives no duration: nobody can know it yet.
-
-Sources: the metric definitions of docs/methods.md. Local dates come from `zoneinfo` with the pinned rules.
 """
 
 import json
@@ -91,12 +89,13 @@ def clean(served: pd.DataFrame, month: str, areas: Iterable[str], released_on: d
     requests, reasons, lost = _typed(text, month)
     requests = _derive(requests, month, released_on)
     bad = reasons != ""
-    known, unknown = _match_areas(requests["local_area"], areas)
+    known = _known_areas(requests["local_area"], areas)
+    unknown = requests["local_area"][known.isna() & ~bad]
     stored = requests.assign(local_area=known)[~bad]
     return Cleaned(
         requests=stored,
         quarantined=_quarantine(served[bad], reasons[bad]),
-        unknown_areas={str(name): int(rows) for name, rows in unknown[~bad].value_counts().sort_index().items()},
+        unknown_areas={str(name): int(rows) for name, rows in unknown.value_counts().sort_index().items()},
         unusable={
             name: Unusable(len(values), sorted(set(values))[:_EXAMPLES])
             for name, rows in lost.items()
@@ -157,11 +156,11 @@ def _opened_in(month: str, opened_at: pd.Series) -> pd.Series:
 
 
 def _derive(frame: pd.DataFrame, month: str, released_on: date) -> pd.DataFrame:
-    """Local dates and durations, by the definitions of docs/methods.md."""
+    """Local dates and durations."""
     opened_on = _local_days(frame["opened_at"])
     days = (frame["closed_on"] - opened_on).dt.days
     closed = (frame["status"] == "Close") & (days >= 0) & (frame["closed_on"] <= pd.Timestamp(released_on))
-    seconds = seconds_to_update(frame)
+    seconds = (frame["modified_at"] - frame["opened_at"]).dt.total_seconds()
     updated = (seconds > 0) & (_local_days(frame["modified_at"]) <= pd.Timestamp(released_on))
     return frame.assign(
         opened_on=opened_on,
@@ -180,11 +179,6 @@ def _first_ahead(requests: pd.DataFrame, released_on: date) -> str | None:
     days = pd.concat([requests["closed_on"][requests["status"] == "Close"], _local_days(requests["modified_at"])])
     first = days[days > pd.Timestamp(released_on)].min()
     return None if pd.isna(first) else f"{first:%Y-%m-%d}"
-
-
-def seconds_to_update(frame: pd.DataFrame) -> pd.Series:
-    """Whole seconds from `opened_at` to `modified_at`; null if the latter is missing."""
-    return (frame["modified_at"] - frame["opened_at"]).dt.total_seconds()
 
 
 def _text(column: pd.Series, missing_marks: list[str]) -> pd.Series:
@@ -209,16 +203,15 @@ def _degrees(column: pd.Series, limit: int) -> pd.Series:
     return within
 
 
-def _match_areas(column: pd.Series, areas: Iterable[str]) -> tuple[pd.Series, pd.Series]:
-    """The area's own spelling where the name is known (`Arbutus-Ridge` is `Arbutus Ridge`), and the unknown names."""
-    spelling = {_area_key(name): name for name in areas}
-    names = {name: spelling.get(_area_key(name)) for name in column.dropna().unique()}
-    known = column.map(names).astype(column.dtype)
-    return known, column.where(known.isna())
+def _known_areas(column: pd.Series, areas: Iterable[str]) -> pd.Series:
+    """The area's own spelling where the name is known: `Arbutus-Ridge` is `Arbutus Ridge`."""
 
+    def key(name: str) -> str:
+        return name.replace("-", " ").casefold()
 
-def _area_key(name: str) -> str:
-    return name.replace("-", " ").casefold()
+    spelling = {key(name): name for name in areas}
+    names = {name: spelling.get(key(name)) for name in column.dropna().unique()}
+    return column.map(names).astype(column.dtype)
 
 
 def _quarantine(served: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:

@@ -1,8 +1,4 @@
-"""Rows: cleaned requests and quarantined rows in the shape in which their tables hold them.
-
-What belongs here: the last pure step before the warehouse, frames to tuples in the tables' column order, with identity
-and canonical text. What does not: SQL.
-"""
+"""Rows: cleaned requests and quarantined rows as tuples in their tables' column order, with identity and canonical text."""
 
 import hashlib
 from collections import Counter
