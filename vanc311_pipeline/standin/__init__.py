@@ -6,6 +6,6 @@ nothing of the pipeline.
 
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.standin.faults import Fault
-from vanc311_pipeline.standin.server import Options, StandIn
+from vanc311_pipeline.standin.server import StandIn
 
-__all__ = ["EDITS", "Fault", "Options", "StandIn"]
+__all__ = ["EDITS", "Fault", "StandIn"]

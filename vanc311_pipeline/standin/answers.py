@@ -107,7 +107,7 @@ def reply_to(asked: Question, portal: "StandIn", faults: list[Fault]) -> Reply:
     midway = None
     if moving := met.get("release_moves_during_export"):
         midway = partial(portal.publish_edit, moving.details.get("edit"))
-        if portal.options.export_during_publish == "mix":
+        if portal.export_during_publish == "mix":
             midway()
             midway, half = None, table.num_rows // 2
             table = pa.concat_tables([table.slice(0, half), _rows(asked, portal, faults)[0].slice(half)])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,63 +11,45 @@ import pyarrow.compute as pc
 
 from vanc311_pipeline.standin.releases import DATE, DATETIME, DOUBLE, TEXT
 
-BATCH = 5_000
-
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True)
 class Body:
-    """Rows that are printed batch by batch while they are sent; a body that is one piece has its head only."""
+    """Rows as text, between a head and a tail; a body that is one piece has its head only."""
 
     head: str
-    count: int = 0
-    texts: Callable[[int, int], list[str]] = lambda start, stop: []
+    rows: list[str] = field(default_factory=list)
     separator: str = ""
     tail: str = ""
 
-    def whole(self) -> Iterator[bytes]:
-        yield from self.broken(self.count)
-        yield self.tail.encode()
-
-    def broken(self, rows: int, half_row: bool = False) -> Iterator[bytes]:
-        """The first `rows` rows, and half of the next one if asked; nothing after that."""
+    def printed(self, rows: int, whole: bool = True, half_row: bool = False) -> Iterator[bytes]:
+        """The first `rows` rows, half of the next one if asked, and, if it is to be well-formed, the tail."""
+        halves = [text[: max(1, len(text) // 2)] for text in self.rows[rows : rows + 1] if half_row]
         yield self.head.encode()
-        for start in range(0, rows, BATCH):
-            texts = self.texts(start, min(start + BATCH, rows))
-            yield ((self.separator if start else "") + self.separator.join(texts)).encode()
-        if half_row and rows < self.count:
-            [text] = self.texts(rows, rows + 1)
-            yield ((self.separator if rows else "") + text[: max(1, len(text) // 2)]).encode()
+        yield (self.separator.join([*self.rows[:rows], *halves]) + self.tail * whole).encode()
 
 
 def json_body(table: pa.Table, head: str, separator: str, tail: str) -> Body:
     """Rows as JSON objects with their keys in field order."""
     row = "{" + ", ".join(f'"{name}": %s' for name in table.column_names) + "}"
-
-    def texts(start: int, stop: int) -> list[str]:
-        cells = [_json_cells(column) for column in table.slice(start, stop - start).columns]
-        return [row % values for values in zip(*cells, strict=True)]
-
-    return Body(head, table.num_rows, texts, separator, tail)
+    rows = [row % values for values in zip(*map(_json_cells, table.columns), strict=True)]
+    return Body(head, rows, separator, tail)
 
 
 def geojson_body(path: Path) -> Body:
     """A file that is one FeatureCollection, feature by feature."""
     features = json.loads(path.read_text(encoding="utf-8"))["features"]
     texts = [json.dumps(feature, separators=(",", ":"), ensure_ascii=False) for feature in features]
-    return Body('{"type":"FeatureCollection","features":[', len(texts), lambda a, b: texts[a:b], ",", "]}")
+    return Body('{"type":"FeatureCollection","features":[', texts, ",", "]}")
 
 
 def csv_body(table: pa.Table, with_bom: bool) -> Body:
     """`/exports/csv`. Every line ends in CRLF, the last one too, so the line end belongs to the row."""
-
-    def texts(start: int, stop: int) -> list[str]:
-        cells = [_csv_cells(column) for column in table.slice(start, stop - start).columns]
-        lines = pc.binary_join_element_wise(*cells, ";", null_handling="replace", null_replacement="")
-        return list(pc.binary_join_element_wise(lines, "\r\n", "").to_pylist())
-
-    return Body("\ufeff" * with_bom + ";".join(table.column_names) + "\r\n", table.num_rows, texts)
+    cells = map(_csv_cells, table.columns)
+    lines = pc.binary_join_element_wise(*cells, ";", null_handling="replace", null_replacement="")
+    rows = pc.binary_join_element_wise(lines, "\r\n", "").to_pylist()
+    return Body("\ufeff" * with_bom + ";".join(table.column_names) + "\r\n", rows)
 
 
 def text_cells(column: Any) -> Any:

@@ -29,7 +29,7 @@ def _catalogue() -> Iterator[str]:
         yield f"{name}: {kind.sentence}\n    answers; {', '.join(details)}"
     for name, edit in EDITS.items():
         keywords = ", ".join(f"{key}={value!r}" for key, value in (edit.function.__kwdefaults__ or {}).items())
-        yield f"{name}: {edit.function.__doc__}\n    rows; {keywords or '-'}"
+        yield f"{name}: {edit.sentence}\n    rows; {keywords or '-'}"
 
 
 def _serve(portal: StandIn) -> None:

@@ -1,4 +1,7 @@
-"""Changes of the rows that a release can bring: pure functions from a frame to a frame, with a seed that picks the rows."""
+"""Changes of the rows that a release can bring: pure functions from a frame to a frame, with a seed that picks the rows.
+
+Those that only give values to rows stand in portal.toml.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.standin.releases import CLOSED, MODIFIED, OPENED
+from vanc311_pipeline.standin.releases import CLOSED, MODIFIED, OPENED, PORTAL
 
 Frame = pd.DataFrame
 KEY = ["department", "service_request_type", OPENED]
 VANCOUVER = "America/Vancouver"
-
-
-def edit_with_modified(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
-    """Closed rows get another closure reason and a new last_modified_timestamp."""
-    values = {"closure_reason": _other_reason, MODIFIED: _later(frame)}
-    return _set(frame, frame["status"] == "Close", values, rows, seed)
-
-
-def edit_silently(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
-    """Closed rows get another closure reason, last_modified_timestamp stays."""
-    return _set(frame, frame["status"] == "Close", {"closure_reason": _other_reason}, rows, seed)
-
-
-def touch(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
-    """Rows get a new last_modified_timestamp and nothing else."""
-    return _set(frame, _all(frame), {MODIFIED: _later(frame)}, rows, seed)
 
 
 def delete(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
@@ -47,18 +34,6 @@ def insert_old(frame: Frame, *, rows: int = 1, seed: int = 0, opened: str = "202
     return pd.concat([edited, added], ignore_index=True)
 
 
-def close(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
-    """Open rows are closed."""
-    values = {"status": "Close", "closure_reason": "Service provided", CLOSED: _today(frame), MODIFIED: _later(frame)}
-    return _set(frame, frame["status"] == "Open", values, rows, seed)
-
-
-def reopen(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
-    """Closed rows are open again: no close date, closure reason N/A."""
-    values = {"status": "Open", "closure_reason": "N/A", CLOSED: None, MODIFIED: _later(frame)}
-    return _set(frame, frame["status"] == "Close", values, rows, seed)
-
-
 def add_twin(frame: Frame, *, rows: int = 1, seed: int = 0, seconds: int = 41) -> Frame:
     """Rows get a twin that differs in last_modified_timestamp only (in nothing with seconds=0)."""
     edited, chosen = _chosen(frame, _all(frame), rows, seed)
@@ -71,21 +46,6 @@ def remove_twin(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
     """Of rows that share department, type and open timestamp, one disappears."""
     edited, chosen = _chosen(frame, frame.duplicated(KEY), rows, seed)
     return edited.drop(index=chosen).reset_index(drop=True)
-
-
-def new_closure_reason(frame: Frame, *, value: str = "Resolved by drone", rows: int = 1, seed: int = 0) -> Frame:
-    """A closure reason appears that was never seen before."""
-    return _set(frame, frame["status"] == "Close", {"closure_reason": value}, rows, seed)
-
-
-def new_channel(frame: Frame, *, value: str = "Carrier pigeon", rows: int = 1, seed: int = 0) -> Frame:
-    """A channel appears that was never seen before."""
-    return _set(frame, _all(frame), {"channel": value}, rows, seed)
-
-
-def new_area(frame: Frame, *, value: str = "Arbutus-Ridge", rows: int = 1, seed: int = 0) -> Frame:
-    """A local area appears that is none of the 22 (by default an old spelling that never joins)."""
-    return _set(frame, _all(frame), {"local_area": value}, rows, seed)
 
 
 def relabel_type(frame: Frame, *, old: str = "", new: str = "") -> Frame:
@@ -113,14 +73,9 @@ def impossible_opened(frame: Frame, *, year: int = 25, rows: int = 1, seed: int 
     return _set(frame, frame[OPENED].notna(), {OPENED: moment}, rows, seed)
 
 
-def outside_city(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
-    """Coordinates lie in another city, Victoria."""
-    return _set(frame, _all(frame), {"latitude": 48.42842, "longitude": -123.36564}, rows, seed)
-
-
 def close_before_open(frame: Frame, *, rows: int = 1, days: int = 3, seed: int = 0) -> Frame:
     """The close date lies before the local open date."""
-    earlier = {CLOSED: lambda rows: (rows[OPENED].dt.tz_convert(VANCOUVER) - pd.Timedelta(days=days)).dt.date}
+    earlier = {CLOSED: lambda _, rows: (rows[OPENED].dt.tz_convert(VANCOUVER) - pd.Timedelta(days=days)).dt.date}
     return _set(frame, frame[CLOSED].notna() & frame[OPENED].notna(), earlier, rows, seed)
 
 
@@ -135,15 +90,28 @@ def empty_month(frame: Frame, *, month: str = "2024-03") -> Frame:
     return frame[kept].reset_index(drop=True)
 
 
+def _giving(values: dict[str, Any], status: str = "") -> Callable[..., Frame]:
+    """An edit that gives values to rows, or to rows of a status."""
+
+    def edit(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
+        eligible = frame["status"] == status if status else _all(frame)
+        return _set(frame, eligible, {name: _MADE.get(value, value) for name, value in values.items()}, rows, seed)
+
+    return edit
+
+
+def _naming(column: str, name: str, status: str = "") -> Callable[..., Frame]:
+    """An edit that gives rows, or rows of a status, a name that was never seen before."""
+
+    def edit(frame: Frame, *, value: str = name, rows: int = 1, seed: int = 0) -> Frame:
+        return _giving({column: value}, status)(frame, rows=rows, seed=seed)
+
+    return edit
+
+
 class Edit(NamedTuple):
     function: Callable[..., Frame]
-
-
-_CLERKS = (edit_with_modified, edit_silently, touch, delete, insert_old, close, reopen, add_twin, remove_twin)
-_VALUES = (new_closure_reason, new_channel, new_area, relabel_type)
-_ACCIDENTS = (truncate, null_key, impossible_opened, outside_city, close_before_open, empty, empty_month)
-_FUNCTIONS: tuple[Callable[..., Frame], ...] = (*_CLERKS, *_VALUES, *_ACCIDENTS)
-EDITS = {function.__name__: Edit(function) for function in _FUNCTIONS}
+    sentence: str
 
 
 def _all(frame: Frame) -> pd.Series[bool]:
@@ -160,10 +128,10 @@ def _chosen(frame: Frame, eligible: pd.Series[bool], rows: int, seed: int) -> tu
 
 
 def _set(frame: Frame, eligible: pd.Series[bool], values: dict[str, Any], rows: int, seed: int) -> Frame:
-    """Some eligible rows with these values, or with what a function makes of the rows."""
+    """Some eligible rows with these values, or with what a function makes of the frame and the rows."""
     edited, chosen = _chosen(frame, eligible, rows, seed)
     for name, value in values.items():
-        edited.loc[chosen, name] = value(edited.loc[chosen]) if callable(value) else value
+        edited.loc[chosen, name] = value(frame, edited.loc[chosen]) if callable(value) else value
     return edited
 
 
@@ -176,5 +144,27 @@ def _today(frame: Frame) -> Any:
     return _later(frame).tz_convert(VANCOUVER).date()
 
 
-def _other_reason(rows: Frame) -> Any:
-    return np.where(rows["closure_reason"] == "Insufficient info", "Unknown", "Insufficient info")
+_MADE: dict[Any, Any] = {
+    "(none)": None,
+    "(later)": lambda frame, _: _later(frame),
+    "(today)": lambda frame, _: _today(frame),
+    "(another)": lambda _, rows: np.where(
+        rows["closure_reason"] == "Insufficient info", "Unknown", "Insufficient info"
+    ),
+}
+"""What stands in portal.toml for a value that is made."""
+
+_OWN = (
+    delete,
+    insert_old,
+    add_twin,
+    remove_twin,
+    relabel_type,
+    truncate,
+    null_key,
+    impossible_opened,
+    close_before_open,
+)
+EDITS = {function.__name__: Edit(function, function.__doc__ or "") for function in (*_OWN, empty, empty_month)}
+EDITS |= {name: Edit(_giving(**details), sentence) for name, (sentence, details) in PORTAL["giving"].items()}
+EDITS |= {name: Edit(_naming(**details), sentence) for name, (sentence, details) in PORTAL["naming"].items()}

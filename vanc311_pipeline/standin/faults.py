@@ -1,9 +1,7 @@
 """Faults: what goes wrong, on which dataset and request, how often; and those that change how the rows look."""
 
-import tomllib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,9 +11,8 @@ import pyarrow.compute as pc
 
 from vanc311_pipeline.standin.bodies import text_cells
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.standin.releases import CLOSED, OPENED, SCHEMA, TEXT
+from vanc311_pipeline.standin.releases import CLOSED, OPENED, PORTAL, SCHEMA, TEXT
 
-PORTAL: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("portal.toml").read_text(encoding="utf-8"))
 ON = ("metadata", "records", "export", "grouped", "any")
 BY_KIND: Final = -1
 FLAPS = (True, True, False, False, False, True)  # as seen on another portal: 0, 0, right, right, right, 0

@@ -1,6 +1,7 @@
 """Releases: rows as Arrow tables with the portal's names and types, and the metadata that describes them."""
 
 import json
+import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
@@ -25,6 +26,7 @@ SAMPLE_AREAS = _FOLDER / "sample" / "local_areas.geojson"
 Source = pd.DataFrame | str | Path
 
 TEXT, DATE, DOUBLE, DATETIME = pa.string(), pa.date32(), pa.float64(), pa.timestamp("us", tz="UTC")
+PORTAL: dict[str, dict[str, Any]] = tomllib.loads((_FOLDER / "portal.toml").read_text(encoding="utf-8"))
 _TYPES = {"text": TEXT, "date": DATE, "double": DOUBLE, "datetime": DATETIME}
 _DOCUMENT = (_FOLDER / "metadata.json").read_text(encoding="utf-8")
 _FIELDS = {field["name"]: field for field in json.loads(_DOCUMENT)["fields"]}

@@ -7,7 +7,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -20,8 +20,17 @@ import pandas as pd
 from vanc311_pipeline.standin.answers import JSON, Headers, PortalError, Reply, question, reply_to
 from vanc311_pipeline.standin.bodies import Body
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.standin.faults import PORTAL, Fault
-from vanc311_pipeline.standin.releases import ARCHIVE, LIVE, SCHEMA, Release, Source, request_table, sample_table
+from vanc311_pipeline.standin.faults import Fault
+from vanc311_pipeline.standin.releases import (
+    ARCHIVE,
+    LIVE,
+    PORTAL,
+    SCHEMA,
+    Release,
+    Source,
+    request_table,
+    sample_table,
+)
 
 RELEASED_AT = datetime(2026, 1, 13, 14, 6, 58, tzinfo=UTC)  # the day after the sample's newest change
 ARCHIVED_AT = datetime(2024, 4, 24, 22, 32, 28, tzinfo=UTC)
@@ -29,14 +38,6 @@ ARCHIVED_AT = datetime(2024, 4, 24, 22, 32, 28, tzinfo=UTC)
 _CUT = ("cut_mid_row", "cut_at_row", "stall")
 _GZIP = ("corrupt_gzip", "truncated_gzip")
 _MORE = {"endless": 1 << 62, "gzip_bomb": 2_100_000_000}
-
-
-@dataclass(frozen=True)
-class Options:
-    """The calls of a day, and whether an export that a publication overtakes is of one release or mixes two."""
-
-    quota: int = 15_000
-    export_during_publish: Literal["one_release", "mix"] = "one_release"
 
 
 @dataclass
@@ -56,6 +57,8 @@ class StandIn(ThreadingHTTPServer):
         requests: the live rows; the bundled sample by default.
         archive: the rows of 2009 to 2021; none by default.
         released_at: data_processed of the live dataset.
+        quota: the calls of a day.
+        export_during_publish: whether an export that a publication overtakes is of one release or mixes two.
         on_request: called with each request as it is logged, before it is answered.
     """
 
@@ -69,10 +72,12 @@ class StandIn(ThreadingHTTPServer):
         released_at: datetime = RELEASED_AT,
         host: str = "127.0.0.1",
         port: int = 0,
-        options: Options | None = None,
+        quota: int = 15_000,
+        export_during_publish: Literal["one_release", "mix"] = "one_release",
         on_request: Callable[[RequestRecord], object] = lambda record: None,
     ) -> None:
-        self.options = options or Options()
+        self.quota = quota
+        self.export_during_publish = export_during_publish
         self.requests_log: list[RequestRecord] = []
         self.faults: list[Fault] = []
         self.closing = threading.Event()
@@ -155,18 +160,18 @@ class StandIn(ThreadingHTTPServer):
             asked = question(record.path, dict(parse_qsl(query, keep_blank_values=True)))
             with self.lock:
                 self._calls[self.now().date()] += 1
-                left = self.options.quota - self._calls[self.now().date()]
+                left = self.quota - self._calls[self.now().date()]
                 faults = [fault for fault in list(self.faults) if fault.strikes(asked.dataset, asked.on)]
             record.faults = [fault.kind for fault in faults]
             if "refused" in record.faults:
                 return None, []
             midnight = self.now() + timedelta(days=1)
             if left < 0 or "quota_429" in record.faults:
-                return _too_many_calls(f"{midnight:%Y-%m-%dT00:00:00Z}", self.options.quota), []
+                return _too_many_calls(f"{midnight:%Y-%m-%dT00:00:00Z}", self.quota), []
             for fault in faults:
                 if reply := _instead_of_an_answer(fault, self.now()):
                     return reply, []
-            rate = {"remaining": left, "limit": self.options.quota, "reset": f"{midnight:%Y-%m-%d 00:00:00+00:00}"}
+            rate = {"remaining": left, "limit": self.quota, "reset": f"{midnight:%Y-%m-%d 00:00:00+00:00}"}
             return reply_to(asked, self, faults), [(f"x-ratelimit-{name}", str(value)) for name, value in rate.items()]
         except PortalError as error:
             # Only the 404 is seen compressed.
@@ -228,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         zipped = reply.zips and (accepts_gzip or reply.fault(*_GZIP, "gzip_bomb") is not None)
         if reply.status != 200:
-            content = b"".join(reply.body.whole())
+            content = reply.body.head.encode()
             content = zlib.compress(content, wbits=31) if zipped else content
             self._write(self._head(reply, rate, zipped, ("content-length", str(len(content)))) + content)
             return True
@@ -267,10 +272,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _pieces(self, reply: Reply) -> Iterator[bytes]:
         """The body, as far as the faults let it come, and what comes after its end."""
         body, fault = reply.body, reply.fault(*_CUT, "interrupted", "short")
-        rows = min(int(fault.details.get("rows", body.count // 2)), body.count) if fault else body.count
-        pieces = replace(body, count=rows).whole()
-        if fault and fault.kind != "short":
-            pieces = body.broken(rows, half_row=fault.kind == "cut_mid_row")
+        rows = int(fault.details.get("rows", len(body.rows) // 2)) if fault else len(body.rows)
+        whole = not fault or fault.kind == "short"
+        pieces = body.printed(rows, whole, half_row=reply.fault("cut_mid_row") is not None)
         yield next(pieces)
         if reply.midway:
             reply.midway()

@@ -28,7 +28,7 @@ from vanc311_pipeline.errors import Interrupted, SettingsError
 from vanc311_pipeline.reading.downloads import digests
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
-from vanc311_pipeline.standin import Fault, Options, StandIn
+from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, settings_in
 
@@ -162,7 +162,7 @@ def test_a_release_that_comes_with_edits_during_an_export_is_planned_anew_and_fo
     city, loaded, tmp_path, run, during
 ):
     shutil.copytree(loaded, tmp_path, dirs_exist_ok=True)
-    with StandIn(requests=city, options=Options(export_during_publish=during)) as portal:
+    with StandIn(requests=city, export_during_publish=during) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
         changed(portal)
         portal.play(Fault("release_moves_during_export", edit="add_twin", after=1))

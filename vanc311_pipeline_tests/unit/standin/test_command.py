@@ -54,7 +54,7 @@ def test_it_plays_faults_and_edits_together(run):
 def test_it_lists_every_fault_with_a_sentence(run):
     result, _ = run("--list-faults")
     assert all(f"{name}: {kind.sentence}" in result.output for name, kind in KINDS.items())
-    assert all(f"{name}: {edit.function.__doc__}" in result.output for name, edit in EDITS.items())
+    assert all(f"{name}: {edit.sentence}" in result.output for name, edit in EDITS.items())
 
 
 def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(run, sample_portal):

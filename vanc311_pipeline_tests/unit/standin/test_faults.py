@@ -8,7 +8,7 @@ import pytest
 import requests
 import urllib3
 
-from vanc311_pipeline.standin import Fault, Options
+from vanc311_pipeline.standin import Fault
 
 OPENED, CLOSED = "service_request_open_timestamp", "service_request_close_date"
 PATH = "/api/explore/v2.1/catalog/datasets/3-1-1-service-requests"
@@ -115,7 +115,7 @@ def test_a_release_during_an_export_leaves_that_export_of_one_release(live):
 
 
 def test_a_release_during_an_export_can_mix_two_releases(opened, sample):
-    portal, ask = opened(requests=sample.head(100), options=Options(export_during_publish="mix"))
+    portal, ask = opened(requests=sample.head(100), export_during_publish="mix")
     portal.play(Fault("release_moves_during_export", edit="relabel_type"))
     rows = ask("/exports/json").json()
     old, new = (set(frame["service_request_type"]) for frame in (sample.head(100), portal.frame))

@@ -7,7 +7,6 @@ import pytest
 import requests
 
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
-from vanc311_pipeline.standin import Options
 
 
 def test_a_200_has_the_portals_headers_and_none_that_it_lacks(opened):
@@ -26,7 +25,7 @@ def test_a_200_has_the_portals_headers_and_none_that_it_lacks(opened):
 
 
 def test_a_used_up_quota_is_a_429_with_the_documented_body_until_midnight_utc(opened):
-    portal, ask = opened(options=Options(quota=1))
+    portal, ask = opened(quota=1)
     portal.set_clock(datetime(2021, 1, 25, 9, tzinfo=UTC))
     assert ask().status_code == 200
     refused = ask()
