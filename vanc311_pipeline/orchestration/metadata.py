@@ -34,7 +34,7 @@ def table_metadata(table: sa.Table, *origins: tuple[dg.AssetKey, Collection[str]
     """What every table asset says of itself: name, columns with meaning and unit, and where each column comes from.
 
     Args:
-        origins: the assets that it is made from, and their columns; which of them, the schema says (`schema.columns.made_from`).
+        origins: the assets that it is made from, and their columns; which of them, the schema says (`schema.lineage`).
     """
     lineage = dg.TableColumnLineage(
         {

@@ -1,31 +1,29 @@
-"""What the pipeline knows of its own work: months, releases, publications, changes, readings."""
+"""What the pipeline knows of its own work: months, releases, publications, changes, readings; and what it needs while it works."""
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import integer, table, text
+from vanc311_pipeline.schema.columns import instant, integer, key, table, text
+
+work_metadata = sa.MetaData()
+"""Tables of the warehouse that are never published."""
 
 month_ledger = table(
     "month_ledger",
     "What of each dataset and UTC month is in the database, and from which release of the portal.",
-    text("dataset", "the portal's dataset", primary_key=True),
-    text(
-        "partition_month",
-        "month of the opening instant, or 'undated' for rows that no month can hold",
-        "UTC month",
-        primary_key=True,
-    ),
+    key("dataset", "the portal's dataset"),
+    key("partition_month", "month of the opening instant, or 'undated' for rows that no month can hold", "UTC month"),
     integer("rows_landed", "rows that the portal served"),
     integer("rows_stored", "of these, rows in service_requests"),
     integer("rows_quarantined", "of these, rows in quarantined_requests"),
     integer("rows_closed", "of the landed rows, those with a close date"),
-    text("latest_change", "the newest last-modified instant among the landed rows", "UTC instant", nullable=True),
+    instant("latest_change", "the newest last-modified instant among the landed rows", nullable=True),
     integer("rows_unknown_area", "rows whose area name is none of the 22; stored without an area"),
     text("unknown_areas", "those names and how many rows each has", "JSON object"),
     text("fingerprint", "digest of the counts and outermost instants per department and issue type", "hex"),
     text("landed_sha256", "digest of the landed file's rows", "hex"),
-    text("data_processed", "the portal's release that the rows came with", "UTC instant"),
+    instant("data_processed", "the portal's release that the rows came with"),
     text("code_version", "version of the cleaning rules that made the stored rows"),
-    text("loaded_at", "when we stored it", "UTC instant"),
+    instant("loaded_at", "when we stored it"),
     text("run_id", "the Dagster run that stored it"),
     text(
         "unusable_fields",
@@ -44,49 +42,48 @@ month_ledger = table(
 holds = table(
     "holds",
     "What of the portal is not followed until it recovers or somebody agrees; while there is a line, nothing is published.",
-    text("dataset", "the portal's dataset", primary_key=True),
-    text("partition_month", "the month, or 'all' for the dataset as a whole", "UTC month", primary_key=True),
+    key("dataset", "the portal's dataset"),
+    key("partition_month", "the month, or 'all' for the dataset as a whole", "UTC month"),
     integer("rows_before", "rows that we hold"),
     integer("rows_now", "rows that the portal has now"),
     text("why", "what moved beyond its limits, from what we hold to what the portal has"),
-    text("data_processed", "the portal's release that is not followed", "UTC instant"),
-    text("held_since", "since when", "UTC instant"),
+    instant("data_processed", "the portal's release that is not followed"),
+    instant("held_since", "since when"),
 )
 
 portal_releases = table(
     "portal_releases",
     "The portal's releases that we saw, and what became of them.",
-    text("dataset", "the portal's dataset", primary_key=True),
-    text("data_processed", "when the city published it", "UTC instant", primary_key=True),
+    key("dataset", "the portal's dataset"),
+    key("data_processed", "when the city published it", "UTC instant"),
     integer("records_count", "rows that the portal says it has", primary_key=True),
     text(
-        "state",
-        "loading, settled (all of it is in the database and published) or held (it is not followed; see holds)",
+        "state", "loading, settled (all of it is in the database and published) or held (it is not followed; see holds)"
     ),
-    text("seen_at", "when we last dealt with it", "UTC instant"),
+    instant("seen_at", "when we last dealt with it"),
     text("run_id", "the Dagster run that did"),
-    text("settled_at", "when all of it was first in the database and published", "UTC instant", nullable=True),
+    instant("settled_at", "when all of it was first in the database and published", nullable=True),
 )
 
 data_origin = table(
     "data_origin",
     "Where the rows come from; one row, written when the database is made.",
-    text("source", "portal, or sample for the bundled sample; the two are never mixed", primary_key=True),
-    text("created_at", "when the database was made", "UTC instant"),
+    key("source", "portal, or sample for the bundled sample; the two are never mixed"),
+    instant("created_at", "when the database was made"),
 )
 
 schema_versions = table(
     "schema_versions",
     "The versions that the warehouse's tables have had.",
     integer("version", "version of the tables; see warehouse/migrations.py", "ordinal", primary_key=True),
-    text("upgraded_at", "when they were made, or brought up to it", "UTC instant"),
+    instant("upgraded_at", "when they were made, or brought up to it"),
     text("pipeline_version", "version of the program that did"),
 )
 
 publications = table(
     "publications",
     "The files that we published, newest last.",
-    text("published_at", "when", "UTC instant"),
+    instant("published_at", "when"),
     text("run_id", "the Dagster run that published it"),
     text("sha256", "digest of the file", "hex"),
     integer("bytes", "its size", "bytes"),
@@ -95,7 +92,7 @@ publications = table(
 shipments = table(
     "shipments",
     "The published files that were shipped to an object store, newest last.",
-    text("shipped_at", "when the store named it as the one that counts", "UTC instant"),
+    instant("shipped_at", "when the store named it as the one that counts"),
     text("run_id", "the Dagster run that shipped it"),
     text("target", "the store's address"),
     text("sha256", "digest of the file", "hex"),
@@ -122,7 +119,7 @@ request_changes = table(
     text("partition_month", "the month of opened_at", "UTC month"),
     text("department", "the city department; of a relabelled one, the new one"),
     text("issue_type", "what was asked for; of a relabelled one, the new name"),
-    text("opened_at", "when it was opened", "UTC instant"),
+    instant("opened_at", "when it was opened"),
     integer(
         "sharing",
         "requests that share these three, and so the thread; above 1 their entries can't be told apart",
@@ -132,8 +129,8 @@ request_changes = table(
         "before", "the changed fields as they were; all that are not null if it vanished", "JSON object", nullable=True
     ),
     text("after", "the changed fields as they are; all that are not null if it is new", "JSON object", nullable=True),
-    text("seen_at", "when we saw it", "UTC instant"),
-    text("data_processed", "the portal's release that it came with: it happened before then", "UTC instant"),
+    instant("seen_at", "when we saw it"),
+    instant("data_processed", "the portal's release that it came with: it happened before then"),
     text("run_id", "the Dagster run that saw it"),
     sa.Index("request_changes_by_request", "request_id"),
     sa.Index("request_changes_by_thread", "thread_id"),
@@ -143,24 +140,24 @@ request_changes = table(
 portal_months = table(
     "portal_months",
     "What the portal says of each month: its answer to the grouped question, when it was last asked.",
-    text("dataset", "the portal's dataset", primary_key=True),
-    text("partition_month", "month of the opening instant, or 'undated'", "UTC month", primary_key=True),
+    key("dataset", "the portal's dataset"),
+    key("partition_month", "month of the opening instant, or 'undated'", "UTC month"),
     integer("rows", "rows that it counts"),
     integer("closed", "of these, rows with a close date"),
-    text("latest_change", "the newest last-modified instant", "UTC instant", nullable=True),
+    instant("latest_change", "the newest last-modified instant", nullable=True),
     text("fingerprint", "digest of the counts and outermost instants per department and issue type", "hex"),
-    text("data_processed", "the release that it spoke of", "UTC instant"),
-    text("asked_at", "when we asked", "UTC instant"),
+    instant("data_processed", "the release that it spoke of"),
+    instant("asked_at", "when we asked"),
 )
 
 accepted_losses = table(
     "accepted_losses",
     "What moved beyond the limits and was followed because somebody agreed; append-only. The rows themselves are in request_changes.",
-    text("accepted_at", "when", "UTC instant"),
+    instant("accepted_at", "when"),
     text("partition_month", "the month, or 'all' if the release as a whole was beyond the limits", "UTC month"),
     integer("rows_before", "rows that we held"),
     integer("rows_after", "rows that the portal served, and that we hold now"),
-    text("data_processed", "the portal's release that was followed", "UTC instant"),
+    instant("data_processed", "the portal's release that was followed"),
     text("run_id", "the Dagster run that followed it"),
     text("why", "what had moved; null before version 0.3.0, when it was the rows", nullable=True),
 )
@@ -168,13 +165,40 @@ accepted_losses = table(
 deep_readings = table(
     "deep_readings",
     "Readings of months whose fingerprint stood still, and what had changed all the same; append-only.",
-    text("read_at", "when", "UTC instant"),
+    instant("read_at", "when"),
     text("partition_month", "the month that was read again", "UTC month"),
     integer("rows", "rows that were compared"),
     integer(
         "changes_found", "of these, changes that the fingerprint could not show; they are in request_changes", "changes"
     ),
-    text("data_processed", "the portal's release that was read", "UTC instant"),
+    instant("data_processed", "the portal's release that was read"),
     text("run_id", "the Dagster run that read it"),
     sa.Index("deep_readings_by_month", "partition_month", "read_at"),
+)
+
+plans = table(
+    "plans",
+    "What a run is to do; the last days' plans.",
+    key("name", "digest of what it says", "hex"),
+    instant("planned_at", "when it was made"),
+    text("why", "what the portal has that we haven't, in a sentence"),
+    text("releases", "the portal's releases that it is about: dataset, instant, rows", "JSON list"),
+    text(
+        "windows",
+        "what is to be loaded: dataset, month, the portal's fingerprint, whether it is only read again",
+        "JSON list",
+    ),
+    kept_in=work_metadata,
+)
+
+turns = table(
+    "turns",
+    "Who works on the warehouse, and who died at it: whoever ends well takes the line away.",
+    integer("number", "1, 2, 3 …: the highest is whose turn it is", "ordinal", primary_key=True, autoincrement=False),
+    text("job", "what is at work: a job of Dagster's, or a command"),
+    text("run_id", "its Dagster run, once there is one", nullable=True),
+    text("host", "the machine that it works on"),
+    integer("pid", "its process there", "process"),
+    instant("since", "since when"),
+    kept_in=work_metadata,
 )

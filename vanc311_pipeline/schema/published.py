@@ -1,28 +1,27 @@
 """What exists in the published file only: the tables that describe it, and the views that answer users' questions."""
 
-from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import integer, text
+from vanc311_pipeline.schema.columns import instant, integer, key, table, text, yes_no
 
 published_metadata = sa.MetaData()
+_published = partial(table, kept_in=published_metadata)
 
-dictionary = sa.Table(
+dictionary = _published(
     "dictionary",
-    published_metadata,
-    text("table_name", "table or view", primary_key=True),
-    text("column_name", "column; * for the table itself", primary_key=True),
+    "What every table and column means.",
+    key("table_name", "table or view"),
+    key("column_name", "column; * for the table itself"),
     text("meaning", "what it means"),
     text("unit", "what it is measured in, or text", nullable=True),
-    comment="What every table and column means.",
-    sqlite_strict=True,
 )
 
-metric_definitions = sa.Table(
+metric_definitions = _published(
     "metric_definitions",
-    published_metadata,
-    text("metric", "the statistic: the column that holds it", primary_key=True),
+    "Every statistic's definition; the reasons and limits are in docs/methods.md.",
+    key("metric", "the statistic: the column that holds it"),
     text("title", "its short name"),
     text("meaning", "what it says, in plain language"),
     text("formula", "how it is computed"),
@@ -33,16 +32,14 @@ metric_definitions = sa.Table(
     text("source", "where the formula comes from"),
     text("tables", "the tables of its family, separated by commas"),
     text("definitions_version", "version of the definitions"),
-    comment="Every statistic's definition; the reasons and limits are in docs/methods.md.",
-    sqlite_strict=True,
 )
 
-release = sa.Table(
+release = _published(
     "release",
-    published_metadata,
-    text("source", "portal, or sample: the bundled sample, not the city's statistics", primary_key=True),
+    "Which release of the portal this file holds, and how it was made. One row.",
+    key("source", "portal, or sample: the bundled sample, not the city's statistics"),
     text("as_of", "the last whole local day in the portal's release", "Vancouver date"),
-    text("data_processed", "when the city published the newest release in here", "UTC instant"),
+    instant("data_processed", "when the city published the newest release in here"),
     integer("records_count", "rows that the portal said it had in that release (2022 on)"),
     integer("rows_landed", "rows that the portal served to us"),
     integer("rows_stored", "rows in service_requests"),
@@ -51,70 +48,58 @@ release = sa.Table(
     text("last_month", "last month in here", "UTC month", nullable=True),
     integer("months", "months in here", "months"),
     text("complete", "yes if rows_landed of the live dataset equals records_count, else no"),
-    text("published_at", "when this file was made", "UTC instant"),
+    instant("published_at", "when this file was made"),
     text("run_id", "the Dagster run that made it"),
     text("pipeline_version", "version of vanc311_pipeline"),
     text("licence", "the licence of the data"),
-    comment="Which release of the portal this file holds, and how it was made. One row.",
-    sqlite_strict=True,
 )
 
 
-check_results = sa.Table(
+check_results = _published(
     "check_results",
-    published_metadata,
-    text("check_name", "the check", primary_key=True),
+    "What each check of the data last found, before this file was made; those of the file itself run after it.",
+    key("check_name", "the check"),
     text("asset", "the table or step that it guards"),
     text("claim", "what holds if it passes"),
-    text("blocking", "yes if nothing is published when it fails", "yes or no"),
+    yes_no("blocking", "yes if nothing is published when it fails"),
     text("result", "passed, warned (something is odd: kept, counted, said) or failed"),
     text("found", "what it found, if it did not pass", nullable=True),
-    text("evaluated_at", "when it was last run before this file was made", "UTC instant"),
+    instant("evaluated_at", "when it was last run before this file was made"),
     text("run_id", "the Dagster run that ran it"),
-    comment="What each check of the data last found, before this file was made; those of the file itself run after it.",
-    sqlite_strict=True,
 )
 
-request_values = sa.Table(
+request_values = _published(
     "request_values",
-    published_metadata,
-    text("column_name", "a column of service_requests that has few values", primary_key=True),
-    text("value", "one of them", primary_key=True),
+    "The values of the columns of service_requests that have few, to choose from.",
+    key("column_name", "a column of service_requests that has few values"),
+    key("value", "one of them"),
     integer("requests", "requests that have it", "requests"),
-    comment="The values of the columns of service_requests that have few, to choose from.",
-    sqlite_strict=True,
 )
 COUNTED_COLUMNS = ("status", "channel", "closure_reason")
 
 
-@dataclass(frozen=True)
 class View:
-    """A question that users ask, answered by name in the published file."""
+    """A question that users ask, answered by name in the published file. Of each column there are name, meaning and unit."""
 
-    name: str
-    meaning: str
-    columns: tuple[tuple[str, str, str], ...]
-    """Name, meaning and unit of each column."""
-    query: str
+    def __init__(self, name: str, meaning: str, *columns: tuple[str, str, str], query: str) -> None:
+        self.name, self.meaning, self.columns, self.query = name, meaning, columns, query
 
 
 VIEWS = (
     View(
         "requests_by_month",
         "Requests by the local month they were opened in.",
+        ("open_month", "month of opening", "Vancouver month"),
+        ("volume", "requests opened in this month", "requests"),
+        ("located", "of these, with a local area", "requests"),
+        ("open_requests", "of these, still open", "requests"),
         (
-            ("open_month", "month of opening", "Vancouver month"),
-            ("volume", "requests opened in this month", "requests"),
-            ("located", "of these, with a local area", "requests"),
-            ("open_requests", "of these, still open", "requests"),
-            (
-                "avg_ttr",
-                "mean days to close, closed and located requests only; looks too fast for recent months",
-                "days",
-            ),
-            ("n_ttr", "requests behind avg_ttr", "requests"),
+            "avg_ttr",
+            "mean days to close, closed and located requests only; looks too fast for recent months",
+            "days",
         ),
-        """
+        ("n_ttr", "requests behind avg_ttr", "requests"),
+        query="""
         SELECT open_month, count(*), count(local_area), sum(status = 'Open'),
                avg(days_to_close) FILTER (WHERE local_area IS NOT NULL),
                count(days_to_close) FILTER (WHERE local_area IS NOT NULL)
@@ -124,15 +109,13 @@ VIEWS = (
     View(
         "open_requests_oldest_first",
         "Every open request and how long it has been open.",
-        (
-            ("days_open", "as_of - opened_on; 0 if it was opened since", "days"),
-            ("request_id", "the request", "hex"),
-            ("department", "the city department", "text"),
-            ("issue_type", "what was asked for", "text"),
-            ("local_area", "where; null if the city gives no area", "text"),
-            ("opened_on", "when it was opened", "Vancouver date"),
-        ),
-        """
+        ("days_open", "as_of - opened_on; 0 if it was opened since", "days"),
+        ("request_id", "the request", "hex"),
+        ("department", "the city department", "text"),
+        ("issue_type", "what was asked for", "text"),
+        ("local_area", "where; null if the city gives no area", "text"),
+        ("opened_on", "when it was opened", "Vancouver date"),
+        query="""
         SELECT max(0, CAST(julianday(release.as_of) - julianday(opened_on) AS INTEGER)), request_id, department, issue_type,
                local_area, opened_on
         FROM service_requests, release WHERE status = 'Open' ORDER BY opened_on, request_id
@@ -141,16 +124,14 @@ VIEWS = (
     View(
         "top_issues_by_neighbourhood",
         "The ten most frequent issue types of each local area.",
-        (
-            ("local_area", "one of the city's 22 local areas", "text"),
-            ("place", "1 = most frequent", "ordinal"),
-            ("issue_type", "what was asked for", "text"),
-            ("volume", "requests", "requests"),
-            ("share_of_area", "volume / the area's volume", "share"),
-            ("avg_ttr", "mean days to close, closed requests only", "days"),
-            ("n_ttr", "requests behind avg_ttr", "requests"),
-        ),
-        """
+        ("local_area", "one of the city's 22 local areas", "text"),
+        ("place", "1 = most frequent", "ordinal"),
+        ("issue_type", "what was asked for", "text"),
+        ("volume", "requests", "requests"),
+        ("share_of_area", "volume / the area's volume", "share"),
+        ("avg_ttr", "mean days to close, closed requests only", "days"),
+        ("n_ttr", "requests behind avg_ttr", "requests"),
+        query="""
         SELECT * FROM (
             SELECT cell.local_area, row_number() OVER (PARTITION BY cell.local_area ORDER BY cell.volume DESC, cell.issue_type)
                        AS place,
@@ -162,15 +143,13 @@ VIEWS = (
     View(
         "possible_repeats",
         "Groups of requests that are equal in everything but their last change: often one call about several bins.",
-        (
-            ("requests", "how many", "requests"),
-            ("department", "the city department", "text"),
-            ("issue_type", "what was asked for", "text"),
-            ("opened_at", "when they were opened", "UTC instant"),
-            ("local_area", "where", "text"),
-            ("address", "where", "text"),
-        ),
-        """
+        ("requests", "how many", "requests"),
+        ("department", "the city department", "text"),
+        ("issue_type", "what was asked for", "text"),
+        ("opened_at", "when they were opened", "UTC instant"),
+        ("local_area", "where", "text"),
+        ("address", "where", "text"),
+        query="""
         SELECT count(*) AS requests, department, issue_type, opened_at, local_area, address FROM service_requests
         GROUP BY department, issue_type, opened_at, status, closure_reason, closed_on, address, local_area, channel,
                  latitude, longitude
@@ -180,20 +159,18 @@ VIEWS = (
     View(
         "convergence",
         "Month by month, what the portal says that it has and what is in here; in step if both agree.",
-        (
-            ("dataset", "the portal's dataset", "text"),
-            ("partition_month", "month of the opening instant, or 'undated'", "UTC month"),
-            ("portal_rows", "rows that the portal counts", "rows"),
-            ("rows", "rows in here, quarantined ones included", "rows"),
-            ("portal_closed", "rows with a close date, by the portal's count", "rows"),
-            ("closed", "rows with a close date in here", "rows"),
-            ("portal_latest_change", "the newest last-modified instant, as the portal says", "UTC instant"),
-            ("latest_change", "the newest last-modified instant in here", "UTC instant"),
-            ("in_step", "yes if rows, closed rows, latest change and fingerprint agree, else no", "text"),
-            ("data_processed", "the release that the portal spoke of", "UTC instant"),
-            ("asked_at", "when we asked", "UTC instant"),
-        ),
-        """
+        ("dataset", "the portal's dataset", "text"),
+        ("partition_month", "month of the opening instant, or 'undated'", "UTC month"),
+        ("portal_rows", "rows that the portal counts", "rows"),
+        ("rows", "rows in here, quarantined ones included", "rows"),
+        ("portal_closed", "rows with a close date, by the portal's count", "rows"),
+        ("closed", "rows with a close date in here", "rows"),
+        ("portal_latest_change", "the newest last-modified instant, as the portal says", "UTC instant"),
+        ("latest_change", "the newest last-modified instant in here", "UTC instant"),
+        ("in_step", "yes if rows, closed rows, latest change and fingerprint agree, else no", "text"),
+        ("data_processed", "the release that the portal spoke of", "UTC instant"),
+        ("asked_at", "when we asked", "UTC instant"),
+        query="""
         SELECT dataset, partition_month, portal.rows, coalesce(ledger.rows_landed, 0), portal.closed,
                coalesce(ledger.rows_closed, 0), portal.latest_change, ledger.latest_change,
                CASE WHEN portal.rows = coalesce(ledger.rows_landed, 0) AND portal.closed = coalesce(ledger.rows_closed, 0)
@@ -210,25 +187,23 @@ VIEWS = (
         "Every change that we saw, a line for each field that moved. All of one request: WHERE thread_id = (SELECT "
         "thread_id FROM request_history WHERE request_id = … LIMIT 1) ORDER BY change_id. None means unchanged since the baseline.",
         (
-            (
-                "request_id",
-                "the id that the request had after the change; of a vanished one, the id that it had",
-                "hex",
-            ),
-            ("thread_id", "the same in all lines of one request, whatever it was renamed to", "hex"),
-            ("change_id", "lines of one change share it", "ordinal"),
-            ("kind", "opened, closed, reopened, edited, relabelled or vanished", "text"),
-            ("field", "the field that moved", "text"),
-            ("before", "its value before; null if it had none or the request is new", "text"),
-            ("after", "its value after; null if it has none or the request vanished", "text"),
-            ("seen_at", "when we saw it", "UTC instant"),
-            ("data_processed", "the portal's release that it came with", "UTC instant"),
-            ("department", "the city department after the change", "text"),
-            ("issue_type", "what was asked for, as it is called after the change", "text"),
-            ("opened_at", "when the request was opened", "UTC instant"),
-            ("sharing", "requests that share the thread; above 1 their lines can't be told apart", "requests"),
+            "request_id",
+            "the id that the request had after the change; of a vanished one, the id that it had",
+            "hex",
         ),
-        """
+        ("thread_id", "the same in all lines of one request, whatever it was renamed to", "hex"),
+        ("change_id", "lines of one change share it", "ordinal"),
+        ("kind", "opened, closed, reopened, edited, relabelled or vanished", "text"),
+        ("field", "the field that moved", "text"),
+        ("before", "its value before; null if it had none or the request is new", "text"),
+        ("after", "its value after; null if it has none or the request vanished", "text"),
+        ("seen_at", "when we saw it", "UTC instant"),
+        ("data_processed", "the portal's release that it came with", "UTC instant"),
+        ("department", "the city department after the change", "text"),
+        ("issue_type", "what was asked for, as it is called after the change", "text"),
+        ("opened_at", "when the request was opened", "UTC instant"),
+        ("sharing", "requests that share the thread; above 1 their lines can't be told apart", "requests"),
+        query="""
         SELECT request_id, thread_id, change_id, kind, field.key, json_extract(before, '$.' || field.key),
                json_extract(after, '$.' || field.key), seen_at, data_processed, department, issue_type, opened_at, sharing
         FROM request_changes, json_each(coalesce(after, before)) AS field
@@ -238,19 +213,17 @@ VIEWS = (
         "observed_times",
         "When we first saw a request change and close: true observation times, not the portal's last-modified. Only of "
         "requests that moved since the baseline and share their thread with no other.",
-        (
-            ("thread_id", "the request, as in request_history", "hex"),
-            ("request_id", "the id that it has now, or had when it vanished", "hex"),
-            ("opened_at", "when it was opened", "UTC instant"),
-            ("seen_open_since", "release that it was new in; null if it was there at the baseline", "UTC instant"),
-            ("first_update_by", "release that its first change came with: it happened by then", "UTC instant"),
-            ("days_to_first_update", "first_update_by - opened_at: at most a release too long", "days"),
-            ("closed_by", "release that we first saw it closed in; null if we never saw it close", "UTC instant"),
-            ("days_to_close_seen", "closed_by - opened_at: at most a release too long", "days"),
-            ("reopened", "times that it was opened again", "times"),
-            ("vanished_by", "release that it was gone from for good; null if it is still there", "UTC instant"),
-        ),
-        """
+        ("thread_id", "the request, as in request_history", "hex"),
+        ("request_id", "the id that it has now, or had when it vanished", "hex"),
+        ("opened_at", "when it was opened", "UTC instant"),
+        ("seen_open_since", "release that it was new in; null if it was there at the baseline", "UTC instant"),
+        ("first_update_by", "release that its first change came with: it happened by then", "UTC instant"),
+        ("days_to_first_update", "first_update_by - opened_at: at most a release too long", "days"),
+        ("closed_by", "release that we first saw it closed in; null if we never saw it close", "UTC instant"),
+        ("days_to_close_seen", "closed_by - opened_at: at most a release too long", "days"),
+        ("reopened", "times that it was opened again", "times"),
+        ("vanished_by", "release that it was gone from for good; null if it is still there", "UTC instant"),
+        query="""
         SELECT thread_id, request_id, opened_at, seen_open_since, first_update_by,
                julianday(first_update_by) - julianday(opened_at), closed_by, julianday(closed_by) - julianday(opened_at),
                reopened, CASE WHEN kind = 'vanished' THEN data_processed END

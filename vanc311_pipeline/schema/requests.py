@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import AREA_NOTE, integer, made_from, real, table, text
+from vanc311_pipeline.schema.columns import instant, integer, key, real, table, text
 from vanc311_pipeline.schema.ledger import request_changes
 
 OPENED = "service_request_open_timestamp"
@@ -28,28 +28,27 @@ KNOWN_EXTRA_FIELDS = ("geom",)  # latitude and longitude again
 service_requests = table(
     "service_requests",
     "Every 3-1-1 service request that the city's portal holds, cleaned, one row each; none merged, none dropped.",
-    text(
-        "request_id",
-        "SHA-256 of department, issue type, opened_at and occurrence, joined by U+001F",
-        "hex",
-        primary_key=True,
-    ),
+    key("request_id", "SHA-256 of department, issue type, opened_at and occurrence, joined by U+001F", "hex"),
     text("department", "the city department that the request went to, such as ENG - Sanitation Services"),
     text("issue_type", "what was asked for, such as Street Light Out Case; the city renames types backwards in time"),
     text("status", "Open or Close, as the city says; anything else counts in volume only", nullable=True),
     text(
         "closure_reason", "why it was closed; null where the city says N/A. Closed does not mean fixed", nullable=True
     ),
-    text("opened_at", "when it was opened", "UTC instant"),
+    instant("opened_at", "when it was opened"),
     text("opened_on", "when it was opened", "Vancouver date"),
     text("open_month", "the month it was opened in", "Vancouver month"),
     text("closed_on", "when it was closed, as published; null while open", "Vancouver date", nullable=True),
-    text("modified_at", "when the record was last changed; not the first reply", "UTC instant", nullable=True),
+    instant("modified_at", "when the record was last changed; not the first reply", nullable=True),
     text("address", "street address, block or crossing; null for two thirds of requests", nullable=True),
-    text("local_area", AREA_NOTE, nullable=True),
+    text(
+        "local_area",
+        "one of the city's 22 local areas; null where the city gives none, or a name that is not one of them",
+        nullable=True,
+    ),
     text("channel", "how it came in, such as Phone, WEB or Mobile App", nullable=True),
-    real("latitude", "WGS 84; null for two thirds of requests", "degrees", nullable=True),
-    real("longitude", "WGS 84; null for two thirds of requests", "degrees", nullable=True),
+    real("latitude", "WGS 84; null for two thirds of requests", "degrees"),
+    real("longitude", "WGS 84; null for two thirds of requests", "degrees"),
     integer(
         "days_to_close",
         "closed_on - opened_on of closed requests; 0 means the same day; null while open, without a date, negative or after the release's day",
@@ -71,7 +70,7 @@ service_requests = table(
 quarantined_requests = table(
     "quarantined_requests",
     "Rows that the portal served but that can't be keyed: kept whole, with the reason, and in no statistic.",
-    text("quarantine_id", "SHA-256 of dataset, month, raw row and its occurrence", "hex", primary_key=True),
+    key("quarantine_id", "SHA-256 of dataset, month, raw row and its occurrence", "hex"),
     text("dataset", "the portal's dataset that served the row"),
     text("partition_month", "the month whose export held the row, or 'undated'", "UTC month"),
     text("reason", "what is wrong with it"),
@@ -81,23 +80,11 @@ quarantined_requests = table(
 local_areas = table(
     "local_areas",
     "The city's 22 local areas, from its boundary dataset.",
-    text("local_area", "name, spelled as in the requests", primary_key=True),
-    real("latitude", "a point in the middle, WGS 84", "degrees"),
-    real("longitude", "a point in the middle, WGS 84", "degrees"),
+    key("local_area", "name, spelled as in the requests"),
+    real("latitude", "a point in the middle, WGS 84", "degrees", nullable=False),
+    real("longitude", "a point in the middle, WGS 84", "degrees", nullable=False),
     text("boundary", "the area's outline, WGS 84, longitude first", "GeoJSON geometry"),
 )
-
-made_from(
-    service_requests,
-    (),
-    **{column: field for field, (_, column) in PORTAL_FIELDS.items()},
-    request_id=f"department service_request_type {OPENED}",
-    occurrence=" ".join(PORTAL_FIELDS),
-    **dict.fromkeys(("opened_on", "open_month", "partition_month"), OPENED),
-    days_to_close=f"status {OPENED} service_request_close_date",
-    days_to_update=f"{OPENED} {MODIFIED}",
-)
-made_from(local_areas, (), local_area="name", latitude="geo_point_2d", longitude="geo_point_2d", boundary="geom")
 
 # What the pipeline itself needs to find a month.
 sa.Index("service_requests_by_partition", service_requests.c.partition_month)
@@ -114,49 +101,30 @@ UNEXPLAINED = sa.text("status = 'Close' AND closure_reason IS NULL")
 # What readers need: pages of requests by day, of an area, an issue type, both or a department, and of those that are open,
 # which are one in a hundred; and pages of the log, as it came. Made when the first file is published: a bulk load without them
 # is faster.
-READER_INDEXES = (
-    sa.Index("service_requests_by_area_and_day", service_requests.c.local_area, service_requests.c.opened_on),
-    sa.Index(
-        "service_requests_by_area_issue_and_day",
-        service_requests.c.local_area,
-        service_requests.c.issue_type,
-        service_requests.c.opened_on,
-        sqlite_where=service_requests.c.local_area.is_not(None),
-    ),
-    sa.Index("service_requests_by_issue_and_day", service_requests.c.issue_type, service_requests.c.opened_on),
-    sa.Index("service_requests_by_department_and_day", service_requests.c.department, service_requests.c.opened_on),
-    sa.Index("service_requests_by_day", service_requests.c.opened_on),
-    sa.Index("service_requests_by_closing_day", service_requests.c.closed_on),
-    *(
-        sa.Index(f"service_requests_by_{name}_and_day", column, service_requests.c.opened_on, sqlite_where=of)
-        for name, column, of in (
-            ("rarer_reason", service_requests.c.closure_reason, RARER_REASON),
-            ("rarer_channel", service_requests.c.channel, RARER_CHANNEL),
-            ("no_reason", service_requests.c.closure_reason, UNEXPLAINED),
-            ("odd_status", service_requests.c.status, ODD_STATUS),
-        )
-    ),
-    *(
-        sa.Index(
-            f"service_requests_open_by_{name}",
-            *(service_requests.c[column] for column in columns),
-            sqlite_where=sa.text("status = 'Open'"),
-        )
-        for name, columns in (
-            ("day", ("opened_on",)),
-            ("area", ("local_area", "opened_on")),
-            ("issue", ("issue_type", "opened_on")),
-            ("department", ("department", "opened_on")),
-        )
-    ),
-    sa.Index("request_changes_by_time", request_changes.c.seen_at),
-    *(
-        sa.Index(f"request_changes_by_{column}_and_time", request_changes.c[column], request_changes.c.seen_at)
-        for column in ("kind", "issue_type", "department")
-    ),
-    sa.Index(
-        "request_changes_by_previous_request",
-        request_changes.c.previous_request_id,
-        sqlite_where=request_changes.c.previous_request_id.is_not(None),
-    ),
+_OPEN = sa.text("status = 'Open'")
+_LOCATED = service_requests.c.local_area.is_not(None)
+_RENAMED = request_changes.c.previous_request_id.is_not(None)
+READER_INDEXES = tuple(
+    sa.Index(f"{of.name}_{name}", *(of.c[column] for column in columns.split()), sqlite_where=condition)
+    for of, name, columns, condition in (
+        (service_requests, "by_area_and_day", "local_area opened_on", None),
+        (service_requests, "by_area_issue_and_day", "local_area issue_type opened_on", _LOCATED),
+        (service_requests, "by_issue_and_day", "issue_type opened_on", None),
+        (service_requests, "by_department_and_day", "department opened_on", None),
+        (service_requests, "by_day", "opened_on", None),
+        (service_requests, "by_closing_day", "closed_on", None),
+        (service_requests, "by_rarer_reason_and_day", "closure_reason opened_on", RARER_REASON),
+        (service_requests, "by_rarer_channel_and_day", "channel opened_on", RARER_CHANNEL),
+        (service_requests, "by_no_reason_and_day", "closure_reason opened_on", UNEXPLAINED),
+        (service_requests, "by_odd_status_and_day", "status opened_on", ODD_STATUS),
+        (service_requests, "open_by_day", "opened_on", _OPEN),
+        (service_requests, "open_by_area", "local_area opened_on", _OPEN),
+        (service_requests, "open_by_issue", "issue_type opened_on", _OPEN),
+        (service_requests, "open_by_department", "department opened_on", _OPEN),
+        (request_changes, "by_time", "seen_at", None),
+        (request_changes, "by_kind_and_time", "kind seen_at", None),
+        (request_changes, "by_issue_type_and_time", "issue_type seen_at", None),
+        (request_changes, "by_department_and_time", "department seen_at", None),
+        (request_changes, "by_previous_request", "previous_request_id", _RENAMED),
+    )
 )

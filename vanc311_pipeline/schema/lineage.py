@@ -1,0 +1,105 @@
+"""Lineage: which columns of the rows before it each column of a table is made from. What comes from no column has none."""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.schema import metrics, statistics
+from vanc311_pipeline.schema.requests import MODIFIED, OPENED, PORTAL_FIELDS, local_areas, service_requests
+
+
+def _from(of: sa.Table, origin: Collection[str], default: str = "", **sources: str) -> None:
+    """Each column is made from those that are named for it, else from the one of the same name, else from the default."""
+    for column in of.columns:
+        column.info["from"] = sources.get(column.name, column.name if column.name in origin else default).split()
+
+
+_from(
+    service_requests,
+    (),
+    **{column: field for field, (_, column) in PORTAL_FIELDS.items()},
+    request_id=f"department service_request_type {OPENED}",
+    occurrence=" ".join(PORTAL_FIELDS),
+    **dict.fromkeys(("opened_on", "open_month", "partition_month"), OPENED),
+    days_to_close=f"status {OPENED} service_request_close_date",
+    days_to_update=f"{OPENED} {MODIFIED}",
+)
+_from(local_areas, (), local_area="name", latitude="geo_point_2d", longitude="geo_point_2d", boundary="geom")
+_from(
+    metrics.metric_aggregates,
+    ("scope", "local_area", "issue_type", "as_of"),
+    value="avg_ttr avg_ttu volume open_requests",
+    n="n_ttr n_ttu volume",
+)
+
+_OPENED, _REASON, _AREA, _UPDATED = (
+    "opened_on",
+    "status closure_reason",
+    "opened_on local_area",
+    "opened_at modified_at",
+)
+_TIMED = "status opened_on closed_on"
+_OF_TYPE = f"{_TIMED} issue_type"
+_ANYWHERE = {
+    **dict.fromkeys(("level", "as_of", "measure", "mapping_version", "weeks_from", "weeks_to"), ""),
+    **dict.fromkeys(("outcome", "outcome_order"), "closure_reason"),
+    **dict.fromkeys(("period", "waited_days", "days_open", "provisional", "understated"), _OPENED),
+    "scope": "local_area",
+    "volume": "request_id",
+    "n_negative": _TIMED,
+}
+_WIDE = {
+    **dict.fromkeys(("open_requests", "closed", "status_unknown"), "status"),
+    **dict.fromkeys(("avg_ttr", "n_ttr", "sum_days_to_close"), "days_to_close"),
+    **dict.fromkeys(("avg_ttu", "n_ttu"), "days_to_update"),
+    **dict.fromkeys(("sum_seconds_to_update", "n_never_updated", "n_update_negative"), _UPDATED),
+    "n_closed_without_date": "status closed_on",
+    "n_update_missing": "modified_at",
+    "n_static_open": "status opened_on",
+}
+_QUALITY = {
+    "n_missing_area": "local_area",
+    "n_missing_point": "latitude longitude",
+    "n_closed_without_date": "status closed_on",
+    "n_twins": "occurrence",
+    "n_repeats": " ".join(column for _, column in PORTAL_FIELDS.values() if column != "modified_at"),
+    "n_batch_closed": "status closed_on issue_type",
+    "n_obsolete_label": "issue_type",
+    "n_unmapped_reason": _REASON,
+}
+for _table, _default, _sources in (
+    (metrics.metrics_citywide, "", _WIDE),
+    (metrics.metrics_by_neighbourhood, "", _WIDE),
+    (metrics.metrics_by_issue, "", _WIDE),
+    (metrics.metrics_hyper_local, "", _WIDE),
+    (metrics.metrics_unlocated, "", _WIDE),
+    (statistics.periods, _OPENED, {}),
+    (statistics.time_to_close, _TIMED, {"n_static": _OPENED, "n_after_as_of": _OPENED}),
+    (statistics.time_to_close_curves, _TIMED, {"day": _OPENED}),
+    (statistics.waiting_times, _TIMED, {}),
+    (statistics.open_request_standing, _OF_TYPE, {"n": "opened_on issue_type"}),
+    (statistics.monthly_series, _TIMED, {"month": "opened_on closed_on", "opened": _OPENED}),
+    (
+        statistics.backlog_by_age,
+        "status opened_on",
+        {"age_band": _OPENED, "band_order": _OPENED, "located": "status opened_on local_area"},
+    ),
+    (statistics.backlog_daily, _TIMED, {"day": "opened_on closed_on"}),
+    (statistics.flow, _TIMED, {}),
+    (statistics.outcome_mapping, "closure_reason", {"seen": _REASON}),
+    (statistics.outcomes, _REASON, {"closed": "status", "open_requests": "status"}),
+    (statistics.closure_reasons, _REASON, {}),
+    (statistics.outcome_incidence, f"{_TIMED} closure_reason", {"day": _OPENED, "n": _TIMED}),
+    (
+        statistics.area_comparison,
+        f"{_OF_TYPE} department local_area",
+        {
+            **dict.fromkeys(("observed", "city_share"), f"{_TIMED} local_area"),
+            "n": _AREA,
+            "pooled_share": f"{_AREA} issue_type",
+        },
+    ),
+    (statistics.area_issue_mix, f"{_AREA} issue_type", {"n": _AREA}),
+    (statistics.quality_ledger, "", _QUALITY),
+):
+    _from(_table, service_requests.columns.keys(), _default, **(_ANYWHERE | _sources))
