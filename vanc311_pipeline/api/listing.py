@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import chain
 from typing import Any
@@ -31,7 +31,6 @@ from vanc311_pipeline.reading.groups import Coverage
 from vanc311_pipeline.reading.pages import (
     ROWS_AT_ONCE,
     Listing,
-    OtherRelease,
     count,
     cursor_of,
     place_of,
@@ -51,19 +50,15 @@ Documented = dict[str, Any]
 # -- what OpenAPI says -------------------------------------------------------------------------------------------------
 
 
-def documented_table(
-    described: sa.Table | View, row: type[BaseModel] | None = None, meaning: str | None = None
-) -> Documented:
+def documented_table(described: sa.Table | View, row: type[BaseModel] | None = None) -> Documented:
     """What a route that lists a table says of itself."""
-    name = "".join(part.capitalize() for part in described.name.split("_"))
-    model = models.listing_of(row.__name__ if row else name, row or models.row_of(described))
     as_csv = {"schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}}
-    return _documented(meaning or meaning_of(described), {"model": model, "content": {CSV: as_csv}})
+    return _documented(meaning_of(described), {"model": models.listing_of(described, row), "content": {CSV: as_csv}})
 
 
-def documented_answer(name: str, data: Any, meaning: str) -> Documented:
-    """What a route that answers with one thing says of itself."""
-    return _documented(meaning, {"model": models.single(name, data)})
+def documented_answer(operation: str, data: Any, meaning: str) -> Documented:
+    """What a route that answers with one thing, or with a few of a kind, says of itself."""
+    return _documented(meaning, {"model": models.single(operation, data)})
 
 
 def _documented(meaning: str, good: Documented) -> Documented:
@@ -84,67 +79,62 @@ def meaning_of(described: sa.Table | View) -> str:
 # -- answering ---------------------------------------------------------------------------------------------------------
 
 
-def current(request: Request, asked: Asked) -> Release:
-    """The release that the request reads, if it is the one that was pinned.
-
-    Raises:
-        OtherRelease: it is another.
-    """
-    release: Release = request.state.release
-    if asked.as_of is not None and asked.as_of.isoformat() != release.about["as_of"]:
-        raise OtherRelease(f"The current release is as of {release.about['as_of']}, not {asked.as_of.isoformat()}.")
-    return release
-
-
 def answered(
     request: Request,
     asked: Asked,
     data: Any,
     *,
-    table: sa.Table | View | None = None,
-    coverage: Coverage | None = None,
+    table: sa.Table | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """One thing as JSON."""
-    meta = _meta(current(request, asked), list(data) if isinstance(data, Mapping) else [], table, coverage)
+    del asked
+    meta = _meta(request.state.release, list(data) if isinstance(data, Mapping) else [], table)
     body = {"meta": meta, "data": data, "links": {"self": _address(request)}}
     return Response(to_json(body), media_type=JSON, headers=headers)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows there are, how much of what they are of has a local area, and why there is no row, if there is none."""
+
+    listing: Listing
+    coverage: Coverage | None = None
+    if_empty: State | None = None
 
 
 def listed(
     request: Request,
     asked: AskedTable,
-    listing: Listing,
-    table: sa.Table | View,
+    selection: Selection,
     *,
-    coverage: Coverage | None = None,
-    counted: bool = False,
-    if_empty: State | None = None,
+    table: sa.Table | View,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The rows of a listing: a page as JSON, or as CSV a page or all.
-
-    Args:
-        counted: also say how many rows all pages have.
-        if_empty: why there is no row, if there is none.
-    """
-    release = current(request, asked)
-    of = asked.listing(request.scope["path"])
+    """The selected rows: a page as JSON, or as CSV a page or all."""
+    release: Release = request.state.release
+    listing, of = selection.listing, asked.listing(request.scope["path"])
     after = place_of(release, listing, of, asked.cursor) if asked.cursor else None
-    if asked.format == "csv" or (asked.format is None and prefers_csv(request.headers.get("accept", ""))):
-        return _as_csv(request, asked, release, listing, of, after, table.name, headers or {})
-    page = read_page(release, listing, after, asked.rows())
-    columns = listing.columns
-    meta = _meta(release, columns, table, coverage) | {"rows": len(page.rows)}
-    if if_empty is not None and not page.rows:
-        meta["state"] = if_empty
-    if counted:
+    as_csv = asked.format == "csv" or (asked.format is None and prefers_csv(request.headers.get("accept", "")))
+    page = read_page(release, listing, after, asked.limit or (ROWS_AT_ONCE if as_csv else asked.rows))
+    following = _address(request, cursor=cursor_of(release, of, page.after)) if page.after else None
+    if as_csv:
+        headers = {**(headers or {}), "content-disposition": f'attachment; filename="{_file(release, table.name)}"'}
+        lines = _lines([listing.columns, *page.rows])
+        if page.after and not asked.limit:
+            rest = (_lines(rows) for rows in read_all(release, listing, page.after))
+            return streamed(request, lambda: chain([lines], rest), headers, _address(request, format="csv"), CSV_TYPE)
+        if following:
+            headers["link"] = f'<{following}>; rel="next"'
+        return Response(lines, media_type=CSV_TYPE, headers=headers)
+    meta = _meta(release, listing.columns, table, selection.coverage) | {"rows": len(page.rows)}
+    if selection.if_empty and not page.rows:
+        meta["state"] = selection.if_empty
+    if "count" in asked.model_fields_set:
         meta["total"] = count(release, listing)
-    links = {"self": _address(request)}
-    if page.after:
-        links["next"] = _address(request, cursor=cursor_of(release, of, page.after))
+    links = {"self": _address(request)} | ({"next": following} if following else {})
     links["csv"] = _address(request, format="csv", limit=None, cursor=None)
-    data = [dict(zip(columns, row, strict=True)) for row in page.rows]
+    data = [dict(zip(listing.columns, row, strict=True)) for row in page.rows]
     return Response(to_json({"meta": meta, "data": data, "links": links}), media_type=JSON, headers=headers)
 
 
@@ -188,7 +178,7 @@ def etag_of(release: Release, part: str) -> str:
 
 
 def _meta(
-    release: Release, columns: Sequence[str], table: sa.Table | View | None, coverage: Coverage | None
+    release: Release, columns: Sequence[str], table: sa.Table | View | None, coverage: Coverage | None = None
 ) -> dict[str, Any]:
     about = release.about
     meta: dict[str, Any] = {
@@ -216,28 +206,9 @@ def _address(request: Request, **changed: str | None) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _as_csv(
-    request: Request,
-    asked: AskedTable,
-    release: Release,
-    listing: Listing,
-    of: str,
-    after: Any,
-    name: str,
-    more: Mapping[str, str],
-) -> Response:
-    page = read_page(release, listing, after, asked.limit or ROWS_AT_ONCE)
+def _file(release: Release, table: str) -> str:
     sample = "sample-" if release.is_sample else ""
-    file = f"vanc311-{sample}{name.replace('_', '-')}-{release.about['as_of']}.csv"
-    headers = {**more, "content-disposition": f'attachment; filename="{file}"'}
-    first = _lines([listing.columns, *page.rows])
-    if page.after is None:
-        return Response(first, media_type=CSV_TYPE, headers=headers)
-    if asked.limit:
-        headers["link"] = f'<{_address(request, cursor=cursor_of(release, of, page.after))}>; rel="next"'
-        return Response(first, media_type=CSV_TYPE, headers=headers)
-    rest = (_lines(rows) for rows in read_all(release, listing, page.after))
-    return streamed(request, lambda: chain([first], rest), headers, _address(request, format="csv"), CSV_TYPE)
+    return f"vanc311-{sample}{table.replace('_', '-')}-{release.about['as_of']}.csv"
 
 
 _LINES_AT_ONCE = 100

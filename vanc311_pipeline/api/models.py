@@ -76,9 +76,9 @@ def row_of(described: sa.Table | View) -> type[BaseModel]:
     return _model(f"{_camel(described.name)}Row", fields)
 
 
-def row_with(name: str, *columns: sa.Column[Any]) -> type[BaseModel]:
+def row_with(name: str, *columns: sa.Column[Any], meaning: str | None = None) -> Any:
     """A row of columns of several tables; those that come from a joined table may be null."""
-    return _model(name, {column.name: _field(column) for column in columns})
+    return create_model(name, __base__=Model, __doc__=meaning, **{column.name: _field(column) for column in columns})
 
 
 def nullable(column: sa.Column[Any]) -> sa.Column[Any]:
@@ -86,18 +86,22 @@ def nullable(column: sa.Column[Any]) -> sa.Column[Any]:
     return sa.Column(column.name, column.type, comment=column.comment, info=column.info, nullable=True)
 
 
-def listing_of(name: str, row: type[BaseModel]) -> type[BaseModel]:
-    """A page of rows."""
-    return _model(f"{name}Listing", {"meta": (Meta, ...), "data": (list[row], ...), "links": (Links, ...)})  # type: ignore[valid-type]
+def listing_of(described: sa.Table | View, row: type[BaseModel] | None = None) -> type[BaseModel]:
+    """A page of rows: of the table or view, if it isn't said of what."""
+    return _answer(row.__name__ if row else _camel(described.name), "Listing", list[row or row_of(described)])  # type: ignore[misc]
 
 
-def single(name: str, data: Any) -> type[BaseModel]:
-    """One thing."""
-    return _model(f"{name}Answer", {"meta": (Meta, ...), "data": (data, ...), "links": (Links, ...)})
+def single(operation: str, data: Any) -> type[BaseModel]:
+    """One thing, or a few of a kind, by the name of the operation that finds them."""
+    return _answer(data.__name__ if isinstance(data, type) else _camel(operation), "Answer", data)
 
 
 def view(name: str) -> View:
     return next(each for each in schema.VIEWS if each.name == name)
+
+
+def _answer(name: str, kind: str, data: Any) -> type[BaseModel]:
+    return _model(name + kind, {"meta": (Meta, ...), "data": (data, ...), "links": (Links, ...)})
 
 
 def _model(name: str, fields: dict[str, Any]) -> type[BaseModel]:

@@ -1,32 +1,23 @@
-"""What may stand after the question mark, once. A parameter that a route does not know is an error, so that a typo never
-silently widens an answer.
+"""What may stand in an address: the names in its path, and the parameters after the question mark, each once. A parameter that a
+route does not know is an error, so that a typo never silently widens an answer.
 
 Belongs here: names, limits and meanings of parameters. Does not belong here: what they select.
 """
 
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import unquote
 
+import sqlalchemy as sa
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic.json_schema import SkipJsonSchema
 
-from vanc311_pipeline.reading.groups import LEVELS, Group, group_of
-from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline import schema
+from vanc311_pipeline.reading.groups import COLUMNS, LEVELS
 from vanc311_pipeline.reading.requests import Filters
-from vanc311_pipeline.schema import (
-    area_comparison,
-    area_issue_mix,
-    closure_reasons,
-    monthly_series,
-    outcomes,
-    quality_ledger,
-    request_changes,
-    service_requests,
-    time_to_close,
-)
+from vanc311_pipeline.schema import request_changes, service_requests
 
 STATISTICS_ROWS, STATISTICS_ROWS_AT_MOST = 1_000, 5_000
 REQUESTS_ROWS, REQUESTS_ROWS_AT_MOST = 100, 1_000
@@ -50,17 +41,9 @@ def _digits(text: Any) -> Any:
     return text
 
 
-def _rows(most: int) -> WithJsonSchema:
-    return WithJsonSchema({"type": "integer", "minimum": 1, "maximum": most})
-
-
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-StatisticsRows = Annotated[
-    int, BeforeValidator(_digits), Field(ge=1, le=STATISTICS_ROWS_AT_MOST), _rows(STATISTICS_ROWS_AT_MOST)
-]
-RequestsRows = Annotated[
-    int, BeforeValidator(_digits), Field(ge=1, le=REQUESTS_ROWS_AT_MOST), _rows(REQUESTS_ROWS_AT_MOST)
-]
+StatisticsRows = Annotated[int, Field(ge=1, le=STATISTICS_ROWS_AT_MOST), BeforeValidator(_digits)]
+RequestsRows = Annotated[int, Field(ge=1, le=REQUESTS_ROWS_AT_MOST), BeforeValidator(_digits)]
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST)]
 Moment = Annotated[
     str,
@@ -68,26 +51,27 @@ Moment = Annotated[
 ]
 Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 LocalArea = Annotated[Name | Nothing, Field(description="one of the city's 22 local areas")]
-YesOrNo = Literal["yes", "no"]
 Level = Literal["citywide", "neighbourhood", "issue", "hyper_local", "department", "unlocated"]
-Scope = Literal["all", "located", "unlocated"]
-Finding = Literal["more", "fewer", "not distinguishable"]
 assert set(Level.__args__) == set(LEVELS)  # type: ignore[attr-defined]
 
 
 def _in_path(meaning: str) -> Any:
-    return Path(description=f"{meaning}; percent-encoded, / as %2F")
+    # The path keeps what was percent-encoded (see `delivery`), so that a name may hold a slash.
+    return Annotated[str, AfterValidator(unquote), Path(description=f"{meaning}; percent-encoded, / as %2F")]
 
 
-# The path keeps what was percent-encoded (see `delivery`), so that a name may hold a slash.
-AreaInPath = Annotated[str, AfterValidator(unquote), _in_path("one of the city's 22 local areas")]
-IssueInPath = Annotated[str, AfterValidator(unquote), _in_path("an issue type")]
-TableInPath = Annotated[str, AfterValidator(unquote), _in_path("a table or view of the published file")]
-MetricInPath = Annotated[str, AfterValidator(unquote), _in_path("a statistic")]
-IdInPath = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description=str(service_requests.c.request_id.comment))]
+IN_PATH: dict[str, Any] = {
+    "area": _in_path("one of the city's 22 local areas"),
+    "issue": _in_path("an issue type"),
+    "table": _in_path("a table or view of the published file"),
+    "metric": _in_path("a statistic"),
+    "request_id": Annotated[
+        str, Path(pattern="^[0-9a-f]{64}$", description=str(service_requests.c.request_id.comment))
+    ],
+}
 
 
-def _meaning(column: Any) -> Any:
+def _meaning(column: sa.Column[Any]) -> Any:
     return Field(description=column.comment)
 
 
@@ -104,6 +88,8 @@ class Asked(BaseModel):
 
 class AskedTable(Asked):
     """What a route that answers with a table takes."""
+
+    rows: ClassVar = STATISTICS_ROWS
 
     format: Annotated[
         Literal["json", "csv"] | Nothing,
@@ -123,12 +109,16 @@ class AskedTable(Asked):
         ),
     ] = None
 
-    def rows(self) -> int:
-        return self.limit or STATISTICS_ROWS
-
     def listing(self, path: str) -> str:
         """What all pages of one listing share: its address, its filters and its order."""
-        return path + self.model_dump_json(exclude={"as_of", "format", "limit", "cursor", "count"}, exclude_none=True)
+        return path + self.model_dump_json(exclude=_OF_A_PAGE, exclude_none=True)
+
+    def narrowing(self) -> dict[str, Any]:
+        """What is asked for that narrows the rows."""
+        return {name: value for name, value in self if name not in _OF_A_PAGE and value is not None}
+
+
+_OF_A_PAGE = {"as_of", "format", "limit", "cursor", "count"}
 
 
 class AskedGroups(AskedTable):
@@ -138,87 +128,54 @@ class AskedGroups(AskedTable):
         Level | Nothing,
         Field(description="all groups of a level; where the names given make another level than the one wanted"),
     ] = None
-    scope: Annotated[Scope | Nothing, _meaning(time_to_close.c.scope)] = None
+    scope: Annotated[Literal["all", "located", "unlocated"] | Nothing, _meaning(schema.time_to_close.c.scope)] = None
     area: LocalArea = None
     issue: Annotated[Name | Nothing, Field(description="an issue type")] = None
     department: Annotated[Name | Nothing, Field(description="a city department")] = None
 
-    def group(self, release: Release, otherwise: str) -> Group:
-        """The group that is asked for; all groups of the level `otherwise` if nothing says which."""
-        named = any(name is not None for name in (self.area, self.issue, self.department))
-        level = self.level or (None if named else otherwise)
-        return group_of(release, level, self.area, self.issue, self.department)
+
+def _with(base: type[AskedTable], *columns: sa.Column[Any], **others: tuple[Any, str]) -> Any:
+    """The parameters of a base, a value of each of these columns, and others, each with its type and its meaning."""
+    named = {_PARAMETERS.get(each.name, each.name): (_TYPES.get(each.name, Name), each.comment) for each in columns}
+    fields: dict[str, Any] = {
+        name: (Annotated[kind | Nothing, Field(description=meaning)], None)
+        for name, (kind, meaning) in (named | others).items()
+    }
+    return create_model("Asked", __base__=base, **fields)
 
 
-class AskedPeriods(AskedGroups):
-    """Groups, by period of opening."""
+_PARAMETERS = {column: parameter for parameter, column in COLUMNS.items()}
+_TYPES = {
+    "measure": Literal["open_after_30_days", "closings"],
+    "finding": Literal["more", "fewer", "not distinguishable"],
+}
+_period, _outcome = schema.time_to_close.c.period, schema.outcomes.c.outcome
+_reasons, _areas, _mix = schema.closure_reasons.c, schema.area_comparison.c, schema.area_issue_mix.c
 
-    period: Annotated[Name | Nothing, _meaning(time_to_close.c.period)] = None
-
-
-class AskedMonths(AskedGroups):
-    """Groups, by month."""
-
-    month_from: Annotated[Month | Nothing, Field(description=f"first {monthly_series.c.month.comment}")] = None
-    month_to: Annotated[Month | Nothing, Field(description=f"last {monthly_series.c.month.comment}")] = None
-
-
-class AskedDays(AskedGroups):
-    """Groups, by day."""
-
-    day_from: Annotated[Day | Nothing, Field(description="first day")] = None
-    day_to: Annotated[Day | Nothing, Field(description="last day")] = None
-
-
-class AskedOutcomes(AskedPeriods):
-    """Groups, by period of opening and outcome."""
-
-    outcome: Annotated[Name | Nothing, _meaning(outcomes.c.outcome)] = None
-
-
-class AskedReasons(AskedTable):
-    """Closure reasons, by period of opening and department."""
-
-    period: Annotated[Name | Nothing, _meaning(closure_reasons.c.period)] = None
-    department: Annotated[Name | Nothing, _meaning(closure_reasons.c.department)] = None
-    closure_reason: Annotated[Name | Nothing, _meaning(closure_reasons.c.closure_reason)] = None
-    outcome: Annotated[Name | Nothing, _meaning(outcomes.c.outcome)] = None
-
-
-class AskedComparison(AskedTable):
-    """Areas, by measure."""
-
-    measure: Annotated[Literal["open_after_30_days", "closings"] | Nothing, _meaning(area_comparison.c.measure)] = None
-    area: Annotated[Name | Nothing, _meaning(area_comparison.c.local_area)] = None
-    finding: Annotated[Finding | Nothing, _meaning(area_comparison.c.finding)] = None
-
-
-class AskedMix(AskedTable):
-    """Areas and issue types."""
-
-    area: Annotated[Name | Nothing, _meaning(area_issue_mix.c.local_area)] = None
-    issue: Annotated[Name | Nothing, _meaning(area_issue_mix.c.issue_type)] = None
-    finding: Annotated[Finding | Nothing, _meaning(area_issue_mix.c.finding)] = None
-
-
-class AskedQuality(AskedTable):
-    """Months and departments."""
-
-    department: Annotated[Name | Nothing, _meaning(quality_ledger.c.department)] = None
-    month_from: Annotated[Month | Nothing, Field(description="first month of opening")] = None
-    month_to: Annotated[Month | Nothing, Field(description="last month of opening")] = None
+AskedPeriods = _with(AskedGroups, _period)
+AskedOutcomes = _with(AskedPeriods, _outcome)
+AskedMonths = _with(AskedGroups, month_from=(Month, "first month"), month_to=(Month, "last month"))
+AskedDays = _with(AskedGroups, day_from=(Day, "first day"), day_to=(Day, "last day"))
+AskedReasons = _with(AskedTable, _period, _reasons.department, _reasons.closure_reason, _outcome)
+AskedComparison = _with(AskedTable, _areas.measure, _areas.local_area, _areas.finding)
+AskedMix = _with(AskedTable, _mix.local_area, _mix.issue_type, _mix.finding)
+AskedQuality = _with(
+    AskedTable,
+    schema.quality_ledger.c.department,
+    month_from=(Month, "first month of opening"),
+    month_to=(Month, "last month of opening"),
+)
 
 
 class AskedSingly(AskedTable):
     """What a route that lists requests or changes one by one takes."""
 
+    rows: ClassVar = REQUESTS_ROWS
+
     limit: Annotated[
         RequestsRows | Nothing,
         Field(description=f"rows of a page; {REQUESTS_ROWS} if not given"),
     ] = None
-
-    def rows(self) -> int:
-        return self.limit or REQUESTS_ROWS
 
 
 class AskedRequests(AskedSingly):
@@ -230,14 +187,14 @@ class AskedRequests(AskedSingly):
     channel: Annotated[Name | Nothing, _meaning(service_requests.c.channel)] = None
     opened_from: Annotated[Day | Nothing, Field(description="opened on this Vancouver date or later")] = None
     opened_to: Annotated[Day | Nothing, Field(description="opened on this Vancouver date or earlier")] = None
-    located: Annotated[YesOrNo | Nothing, Field(description="with a local area, or without")] = None
+    located: Annotated[Literal["yes", "no"] | Nothing, Field(description="with a local area, or without")] = None
     count: Annotated[
         Literal["yes"] | Nothing, Field(description="also say in `meta.total` how many there are in all pages")
     ] = None
 
     def filters(self) -> Filters:
-        given = {name: getattr(self, name, None) for name in Filters.__dataclass_fields__}
-        return Filters(**given | {"located": None if self.located is None else self.located == "yes"})
+        asked = {name: getattr(self, name, None) for name in Filters.__dataclass_fields__}
+        return Filters(**asked | {"located": self.located and self.located == "yes"})
 
 
 class AskedAnyRequests(AskedRequests):

@@ -4,7 +4,7 @@ Belongs here: every kind of problem, and which error of ours is which. Does not 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from vanc311_pipeline.api import PREFIX
 from vanc311_pipeline.api.negotiation import PROBLEM
-from vanc311_pipeline.api.routing import Busy
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.groups import NoSuchGroup
 from vanc311_pipeline.reading.names import UnknownName, nearest
@@ -49,10 +48,17 @@ _OURS: Mapping[type[Exception], str] = {
     NoSuchPage: "no-such-page",
     OtherRelease: "other-release",
     TookTooLong: "took-too-long",
-    Busy: "busy",
     SettingsError: "not-published",
 }
-_RETRY_AFTER = {"took-too-long": "10", "busy": "10", "not-published": "60"}
+_HEADERS = {
+    "took-too-long": {"retry-after": "10"},
+    "busy": {"retry-after": "10"},
+    "not-published": {"retry-after": "60"},
+    "method-not-allowed": {"allow": METHODS},
+}
+_NOT_IN_API = (
+    f"{PREFIX} lists every address. In the path of one, write / within a name as %2F, or give the name as a parameter."
+)
 
 
 class Wrong(BaseModel):
@@ -77,31 +83,19 @@ class ProblemDetails(BaseModel):
 class Problem(Exception):
     """Ends a request with problem details."""
 
-    def __init__(
-        self,
-        kind: str,
-        detail: str,
-        errors: list[Wrong] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.kind, self.detail, self.errors, self.headers = kind, detail, errors or [], headers
+        self.kind, self.detail, self.headers = kind, detail, headers
 
 
-def problem(
-    kind: str, detail: str, errors: list[Wrong] | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
+def problem(kind: str, detail: str, errors: Sequence[Wrong] = (), headers: Mapping[str, str] | None = None) -> Response:
     """The response for a problem."""
     status, title = KINDS[kind]
-    body = ProblemDetails(
-        type=f"{PREFIX}/problems#{kind}", title=title, status=status, detail=detail, errors=errors or []
-    ).model_dump(exclude_none=True)
-    more = dict(headers or {})
-    if kind in _RETRY_AFTER:
-        more["retry-after"] = _RETRY_AFTER[kind]
-    if kind == "method-not-allowed":
-        more["allow"] = METHODS
-    return Response(json.dumps(body, ensure_ascii=False), status, more, PROBLEM)
+    details = ProblemDetails(
+        type=f"{PREFIX}/problems#{kind}", title=title, status=status, detail=detail, errors=list(errors)
+    )
+    body = json.dumps(details.model_dump(exclude_none=True), ensure_ascii=False)
+    return Response(body, status, {**(headers or {}), **_HEADERS.get(kind, {})}, PROBLEM)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -115,69 +109,48 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def handle_problems(app: FastAPI) -> None:
     """Make every refusal a problem."""
-    app.add_exception_handler(Problem, _of_problem)
-    app.add_exception_handler(RequestValidationError, _of_parameters)
-    app.add_exception_handler(HTTPException, _of_http)
-    for error in _OURS:
-        app.add_exception_handler(error, _of_ours)
+    refused: list[int | type[Exception]] = [Problem, RequestValidationError, HTTPStatus.NOT_FOUND, *_OURS]
+    for error in refused:
+        app.add_exception_handler(error, _refuse)
 
 
-def _of_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return problem(error.kind, error.detail, error.errors, error.headers)
-
-
-def _of_ours(request: Request, error: Exception) -> Response:
-    kind = next(kind for type_, kind in _OURS.items() if isinstance(error, type_))
-    errors = []
-    if isinstance(error, UnknownName):
-        errors.append(
-            Wrong(parameter=error.kind, message="unknown", allowed=error.known, suggestions=error.suggestions or None)
-        )
-    del request
-    return problem(kind, str(error), errors)
-
-
-def _of_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return problem("method-not-allowed", f"Use one of {METHODS}.")
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        advice = f"{PREFIX} lists every address. In the path of one, write / within a name as %2F, or give the name as a parameter."
-        return problem(
-            "not-found",
-            advice if request.url.path.startswith(PREFIX) else "Check the address, or begin at the first page.",
-        )
-    return problem("invalid-parameters", str(error.detail))
-
-
-def _of_parameters(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    # What is optional may also be None, which nobody can write in an address: that it isn't is no news.
-    errors = [_wrong(request, each) for each in error.errors() if each["type"] != "none_required"]
-    return problem("invalid-parameters", " ".join(f"{each.parameter}: {each.message}." for each in errors), errors)
+async def _refuse(request: Request, error: Exception) -> Response:
+    match error:
+        case Problem():
+            return problem(error.kind, error.detail, headers=error.headers)
+        case RequestValidationError():
+            # What is optional may also be None, which nobody can write in an address: that it isn't is no news.
+            errors = [_wrong(request, each) for each in error.errors() if each["type"] != "none_required"]
+            return problem(
+                "invalid-parameters", " ".join(f"{each.parameter}: {each.message}." for each in errors), errors
+            )
+        case HTTPException():
+            of_api = request.url.path.startswith(PREFIX)
+            return problem("not-found", _NOT_IN_API if of_api else "Check the address, or begin at the first page.")
+        case UnknownName(kind=parameter, known=allowed, suggestions=suggestions):
+            wrong = Wrong(parameter=parameter, message="unknown", allowed=allowed, suggestions=suggestions or None)
+            return problem("unknown-name", str(error), [wrong])
+    return problem(next(kind for type_, kind in _OURS.items() if isinstance(error, type_)), str(error))
 
 
 def _wrong(request: Request, error: Mapping[str, Any]) -> Wrong:
     name = str(error["loc"][1])
-    allowed = None
-    suggestions: list[str] = []
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        allowed = sorted(parameters_of(request))
-        message, suggestions = "there is no such parameter here", nearest(name, allowed)
-    elif error["type"] in ("literal_error", "enum"):
-        allowed = [each.strip(" '") for each in str(error["ctx"]["expected"]).replace(" or ", ", ").split(",")]
-        message = "it must be one of those allowed"
-        suggestions = nearest(str(error["input"]), allowed)
+    match error["type"]:
+        case "extra_forbidden":
+            message, allowed = "there is no such parameter here", sorted(_parameters_of(request))
+            suggestions = nearest(name, allowed)
+        case "literal_error":
+            allowed = [each.strip(" '") for each in str(error["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+            message, suggestions = "it must be one of those allowed", nearest(str(error["input"]), allowed)
+        case _:
+            return Wrong(parameter=name, message=str(error["msg"]).removeprefix("Value error, "))
     return Wrong(parameter=name, message=message, allowed=allowed, suggestions=suggestions or None)
 
 
-def parameters_of(request: Request) -> set[str]:
+def _parameters_of(request: Request) -> set[str]:
     """The query parameters that the route of a request takes."""
-    dependant = request.scope["route"].dependant
     return {
         name
-        for field in dependant.query_params
+        for field in request.scope["route"].dependant.query_params
         for name in getattr(field.field_info.annotation, "model_fields", {field.name: None})
     }

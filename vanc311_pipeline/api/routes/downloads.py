@@ -5,22 +5,22 @@ The pipeline makes them: a release is not in its place before they are (`warehou
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, BinaryIO
+from functools import partial
+from typing import Any, BinaryIO
 
-from fastapi import Query, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
 from vanc311_pipeline.api import PREFIX, models
-from vanc311_pipeline.api.listing import answered, current, documented_answer, etag_of, streamed
+from vanc311_pipeline.api.listing import etag_of, streamed
 from vanc311_pipeline.api.negotiation import JSON
-from vanc311_pipeline.api.parameters import Asked
 from vanc311_pipeline.api.problems import Problem, documented
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, beside, digests
 from vanc311_pipeline.reading.release import Release
 
-router = Questions(quick=False, prefix="/downloads", tags=["downloads"])
+router = Questions(quick=False, prefix="/downloads")
 
 PIECE = 1 << 20
 MEDIA_TYPES = {
@@ -48,77 +48,69 @@ class Download(models.Model):
     sha256: str | None = Field(description="its digest, hex; null of the checksums")
 
 
-class SQLiteFile(Response):
-    media_type = MEDIA_TYPES[SQLITE]
-
-
-class ParquetFile(Response):
-    media_type = MEDIA_TYPES[PARQUET]
-
-
-class TextFile(Response):
-    media_type = "text/plain"
-
-
-def _documented_file(name: str, *more: int) -> dict[str, Any]:
-    binary = {"schema": {"type": "string", "contentEncoding": "binary"}}
-    content = {MEDIA_TYPES[name].split(";")[0]: {"schema": {"type": "object"}} if name == PACKAGE else binary}
-    parts = {206: {"description": "The part that the header Range asked for.", "content": content}}
-    return {
-        "summary": MEANINGS[name][0].upper() + MEANINGS[name][1:],
-        "description": "Whole, or the part that the header Range asks for." if more else MEANINGS[name],
-        "responses": {
-            200: {"description": "The file.", "content": content},
-            304: {"description": "Nothing is new."},
-            **(parts if more else {}),
-            **documented(405, 409, 422, 500, 503, *more),
-        },
-    }
-
-
-@router.get(
-    "",
-    summary="Files to download",
-    **documented_answer("Downloads", list[Download], "Every file, its size and its SHA-256."),
-)
-def downloads(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
-    known = digests(release)
-    described = [
+@router.answers("", "Files to download", "Every file, its size and its SHA-256.", list[Download], tag="downloads")
+def downloads(release: Release) -> list[dict[str, Any]]:
+    sums = digests(release)
+    return [
         {
             "name": name,
             "meaning": MEANINGS[name],
             "url": f"{PREFIX}/downloads/{name}",
-            "media_type": MEDIA_TYPES[name].split(";")[0],
+            "media_type": media_type.split(";")[0],
             "bytes": release.size if name == SQLITE else beside(release, name).stat().st_size,
-            "sha256": known.get(name),
+            "sha256": sums.get(name),
         }
-        for name in MEDIA_TYPES
+        for name, media_type in MEDIA_TYPES.items()
     ]
-    return answered(request, asked, described)
 
 
-@router.get(f"/{SQLITE}", response_class=SQLiteFile, **_documented_file(SQLITE, 416))
-def sqlite_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
-    return _sent(request, SQLITE, release.size, lambda start, end: _pieces_of_release(release, start, end))
+def sqlite_file(request: Request, release: Release) -> Response:
+    return _sent(request, SQLITE, release.size, partial(_pieces_of_release, release))
 
 
-@router.get(f"/{PARQUET}", response_class=ParquetFile, **_documented_file(PARQUET, 416))
-def parquet_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
+def parquet_file(request: Request, release: Release) -> Response:
     path, version = beside(release, PARQUET), digests(release)[PARQUET]
     return _sent(request, PARQUET, path.stat().st_size, lambda *part: _pieces_of_file(path.open("rb"), *part), version)
 
 
-@router.get(f"/{PACKAGE}", **_documented_file(PACKAGE))
-def package_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    return Response(beside(current(request, asked), PACKAGE).read_bytes(), media_type=JSON)
+def package_file(release: Release) -> Response:
+    return Response(beside(release, PACKAGE).read_bytes(), media_type=MEDIA_TYPES[PACKAGE])
 
 
-@router.get(f"/{CHECKSUMS}", response_class=TextFile, **_documented_file(CHECKSUMS))
-def checksums_file(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    return Response(beside(current(request, asked), CHECKSUMS).read_bytes(), media_type=MEDIA_TYPES[CHECKSUMS])
+def checksums_file(release: Release) -> Response:
+    return Response(beside(release, CHECKSUMS).read_bytes(), media_type=MEDIA_TYPES[CHECKSUMS])
+
+
+def _add(name: str, send: Callable[..., Response]) -> None:
+    """The file at its address; a file that is not JSON or text may be asked for in parts."""
+    in_parts = send in (sqlite_file, parquet_file)
+    media_type, meaning = MEDIA_TYPES[name].split(";")[0], MEANINGS[name]
+    binary = {"type": "string", "contentEncoding": "binary"}
+    content = {media_type: {"schema": {"type": "object"} if media_type == JSON else binary}}
+    part = {206: {"description": "The part that the header Range asked for.", "content": content}}
+    router.add_api_route(
+        f"/{name}",
+        send,
+        tags=["downloads"],
+        summary=meaning[0].upper() + meaning[1:],
+        description="Whole, or the part that the header Range asks for." if in_parts else meaning,
+        response_class=type("File", (Response,), {"media_type": media_type}),
+        responses={
+            200: {"description": "The file.", "content": content},
+            304: {"description": "Nothing is new."},
+            **(part if in_parts else {}),
+            **documented(405, 409, 422, 500, 503, *([416] if in_parts else [])),
+        },
+    )
+
+
+for name, send in (
+    (SQLITE, sqlite_file),
+    (PARQUET, parquet_file),
+    (PACKAGE, package_file),
+    (CHECKSUMS, checksums_file),
+):
+    _add(name, send)
 
 
 def _pieces_of_release(release: Release, start: int, end: int) -> Iterator[bytes]:

@@ -1,49 +1,39 @@
 """How fresh the data is, and is the copy what the city has? Also which addresses and which problems there are."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Any
 
-from fastapi import Query, Request
+from fastapi import Request
 from pydantic import Field
-from starlette.responses import Response
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import PREFIX, models
-from vanc311_pipeline.api.listing import answered, current, documented_answer
-from vanc311_pipeline.api.parameters import Asked
+from vanc311_pipeline.api.listing import Selection
 from vanc311_pipeline.api.problems import KINDS
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.api.tables import list_table
 from vanc311_pipeline.reading import integrity
-from vanc311_pipeline.reading.release import STALE_HOURS
+from vanc311_pipeline.reading.release import STALE_HOURS, Release
 
 router = Questions()
 
-CONVERGENCE = models.view("convergence")
+_held, _release = schema.holds.c, schema.release.c
+HeldMonth = models.row_with(
+    "HeldMonth",
+    *(_held[name] for name in ("dataset", "partition_month", "rows_before", "rows_now", "why", "held_since")),
+    meaning="A month, or a dataset, that is not followed.",
+)
+_Released = models.row_with(
+    "Released",
+    *(_release[name] for name in ("complete", "records_count", "rows_landed", "rows_stored", "rows_quarantined")),
+)
 
 
-class HeldMonth(models.Model):
-    """A month, or a dataset, that is not followed."""
-
-    dataset: str = Field(description=str(schema.holds.c.dataset.comment))
-    partition_month: str = Field(description=str(schema.holds.c.partition_month.comment))
-    rows_before: int = Field(description=str(schema.holds.c.rows_before.comment))
-    rows_now: int = Field(description=str(schema.holds.c.rows_now.comment))
-    why: str = Field(description=str(schema.holds.c.why.comment))
-    held_since: str = Field(description=str(schema.holds.c.held_since.comment))
-
-
-class Integrity(models.Model):
+class Integrity(_Released):  # type: ignore[misc, valid-type]
     """Is the copy what the city has?"""
 
-    complete: str = Field(description=str(schema.release.c.complete.comment))
-    records_count: int = Field(description=str(schema.release.c.records_count.comment))
-    rows_landed: int = Field(description=str(schema.release.c.rows_landed.comment))
-    rows_stored: int = Field(description=str(schema.release.c.rows_stored.comment))
-    rows_quarantined: int = Field(description=str(schema.release.c.rows_quarantined.comment))
     months_in_step: int = Field(description="months of which the portal and this file say the same")
     months_out_of_step: int = Field(description="months of which they don't")
-    held_months: list[HeldMonth] = Field(
+    held_months: list[HeldMonth] = Field(  # type: ignore[valid-type]
         description="months that are not followed, because what can be used of them changed too much"
     )
     accepted_losses: int = Field(description="times that somebody agreed to follow a loss")
@@ -78,92 +68,70 @@ class ProblemKind(models.Model):
     title: str = Field(description="what it means")
 
 
-@router.get(
+@router.answers(
     "/status",
-    tags=["status"],
-    summary="How fresh is it?",
-    **documented_answer("Status", Status, "The release and how old it is; never kept by a cache."),
+    "How fresh is it?",
+    "The release and how old it is; never kept by a cache.",
+    Status,
+    tag="status",
+    table=schema.release,
+    headers={"cache-control": "no-store"},
 )
-def status(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
+def status(release: Release) -> dict[str, Any]:
     age = datetime.now(UTC) - datetime.fromisoformat(release.about["data_processed"])
     hours = round(age.total_seconds() / 3600, 1)
-    said = {"release": release.id, "age_hours": hours, "stale": "yes" if hours > STALE_HOURS else "no"}
     words = f"The city published this {hours:,.0f} hours ago; it holds what was opened until the end of {release.about['as_of']}."
-    if hours > STALE_HOURS:
+    if stale := hours > STALE_HOURS:
         words += " That is late: it publishes every day. Run `vanc311 status` to see what the schedule decided last."
-    return answered(
-        request,
-        asked,
-        {**release.about, **said, "freshness": words},
-        table=schema.release,
-        headers={"cache-control": "no-store"},
-    )
+    age_in_words = {"age_hours": hours, "stale": "yes" if stale else "no", "freshness": words}
+    return {**release.about, "release": release.id, **age_in_words}
 
 
-@router.get(
-    "",
-    tags=["status"],
-    summary="Every address",
-    **documented_answer("Addresses", list[Address], "Every address of the API, and what it takes."),
-)
-def addresses(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    described = request.app.openapi()["paths"]
-    return answered(
-        request,
-        asked,
-        [
-            {
-                "path": path,
-                "summary": operations["get"]["summary"],
-                "parameters": [
-                    each["name"] for each in operations["get"].get("parameters", []) if each["in"] == "query"
-                ],
-            }
-            for path, operations in described.items()
-            if path.startswith(PREFIX) and "get" in operations
-        ],
-    )
+@router.answers("", "Every address", "Every address of the API, and what it takes.", list[Address], tag="status")
+def addresses(request: Request) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": path,
+            "summary": operations["get"]["summary"],
+            "parameters": [each["name"] for each in operations["get"].get("parameters", []) if each["in"] == "query"],
+        }
+        for path, operations in request.app.openapi()["paths"].items()
+        if path.startswith(PREFIX) and "get" in operations
+    ]
 
 
-@router.get(
+@router.answers(
     "/problems",
-    tags=["status"],
-    summary="Every kind of problem",
-    **documented_answer("Problems", list[ProblemKind], "Every kind of problem that an answer may be instead."),
+    "Every kind of problem",
+    "Every kind of problem that an answer may be instead.",
+    list[ProblemKind],
+    tag="status",
 )
-def problems(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    return answered(
-        request, asked, [{"kind": kind, "status": status, "title": title} for kind, (status, title) in KINDS.items()]
-    )
+def problems() -> list[dict[str, Any]]:
+    return [{"kind": kind, "status": status, "title": title} for kind, (status, title) in KINDS.items()]
 
 
-@router.get(
+@router.answers(
     "/integrity",
-    tags=["integrity"],
-    summary="Is the copy what the city has?",
-    **documented_answer(
-        "Integrity", Integrity, "Months in step with the portal, months held back, losses accepted, months read again."
-    ),
+    "Is the copy what the city has?",
+    "Months in step with the portal, months held back, losses accepted, months read again.",
+    Integrity,
+    tag="integrity",
 )
-def integrity_summary(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    return answered(request, asked, integrity.summary(current(request, asked)))
+def integrity_summary(release: Release) -> dict[str, Any]:
+    return integrity.summary(release)
 
 
-list_table(
-    router,
-    "/integrity/months",
-    "integrity_months",
-    "Month by month against the portal",
-    CONVERGENCE,
-    integrity.months(),
-    tags=["integrity"],
-)
-for path, name, summary, table in (
-    ("ledger", "integrity_ledger", "What was stored, and when", schema.month_ledger),
-    ("losses", "integrity_losses", "Losses that somebody accepted", schema.accepted_losses),
-    ("readings", "integrity_readings", "Months read again", schema.deep_readings),
-    ("checks", "integrity_checks", "What each check found", schema.check_results),
-    ("quarantine", "integrity_quarantine", "Rows that can't be read", schema.quarantined_requests),
+@router.lists("/integrity/months", "Month by month against the portal", models.view("convergence"), tag="integrity")
+def integrity_months() -> Selection:
+    return Selection(integrity.months())
+
+
+for path, summary, table in (
+    ("ledger", "What was stored, and when", schema.month_ledger),
+    ("losses", "Losses that somebody accepted", schema.accepted_losses),
+    ("readings", "Months read again", schema.deep_readings),
+    ("checks", "What each check found", schema.check_results),
+    ("quarantine", "Rows that can't be read", schema.quarantined_requests),
 ):
-    list_table(router, f"/integrity/{path}", name, summary, table, tags=["integrity"])
+    router.lists_all(f"/integrity/{path}", f"integrity_{path}", summary, table, "integrity")

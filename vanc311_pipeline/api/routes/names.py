@@ -1,23 +1,21 @@
 """What there is by name, to choose from, with its counts; and what the statistics and every column mean."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from vanc311_pipeline.api import models
-from vanc311_pipeline.api.listing import SAMPLE_NOTE, answered, current, documented_answer, documented_table, listed
+from vanc311_pipeline.api.listing import SAMPLE_NOTE, Selection
 from vanc311_pipeline.api.negotiation import GEOJSON
-from vanc311_pipeline.api.parameters import Asked, AskedTable, MetricInPath, TableInPath
 from vanc311_pipeline.api.problems import documented
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.api.tables import list_table
 from vanc311_pipeline.reading import places
 from vanc311_pipeline.reading.names import known
 from vanc311_pipeline.reading.pages import all_rows
-from vanc311_pipeline.registry import FAMILIES, Family
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.registry import FAMILIES
 from vanc311_pipeline.schema import (
     dictionary,
     local_areas,
@@ -82,27 +80,29 @@ class Definition(models.row_of(metric_definitions)):  # type: ignore[misc]
     family: Explained | None = Field(description="what it belongs to")
 
 
-list_table(router, "/areas", "areas", "The local areas", metrics_by_neighbourhood, places.areas(), Area, tags=["names"])
-list_table(router, "/issues", "issues", "The issue types", metrics_by_issue, places.issues(), Issue, tags=["names"])
-list_table(
-    router,
-    "/departments",
-    "departments",
-    "The city's departments",
-    time_to_close,
-    places.departments(),
-    Department,
-    tags=["names"],
-)
-list_table(router, "/periods", "periods_of_opening", "The periods of opening", periods, tags=["names"])
-list_table(
-    router, "/definitions", "definitions", "Every statistic's definition", metric_definitions, tags=["definitions"]
-)
-list_table(router, "/dictionary", "columns", "What every column means", dictionary, tags=["definitions"])
+for path, name, summary, table, tag, listing, row in (
+    ("/areas", "areas", "The local areas", metrics_by_neighbourhood, "names", places.areas(), Area),
+    ("/issues", "issues", "The issue types", metrics_by_issue, "names", places.issues(), Issue),
+    ("/departments", "departments", "The city's departments", time_to_close, "names", places.departments(), Department),
+    ("/periods", "periods_of_opening", "The periods of opening", periods, "names", None, None),
+    ("/definitions", "definitions", "Every statistic's definition", metric_definitions, "definitions", None, None),
+    ("/dictionary", "columns", "What every column means", dictionary, "definitions", None, None),
+):
+    router.lists_all(path, name, summary, table, tag, listing, row)
 
 
-@router.get(
+def areas_geojson(release: Release) -> Response:
+    features = [
+        {"type": "Feature", "geometry": outline, "properties": area} for area, outline in places.outlines(release)
+    ]
+    about = {name: release.about[name] for name in ("as_of", "source", "licence")}
+    note = {"note": SAMPLE_NOTE} if release.is_sample else {}
+    return GeoJson({"type": "FeatureCollection", "release": release.id, **about, **note, "features": features})
+
+
+router.add_api_route(
     "/areas.geojson",
+    areas_geojson,
     tags=["names"],
     summary="The local areas and their outlines",
     description="The city's 22 local areas as GeoJSON, with their counts.",
@@ -113,48 +113,27 @@ list_table(router, "/dictionary", "columns", "What every column means", dictiona
         **documented(405, 409, 422, 500, 503),
     },
 )
-def areas_geojson(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
-    features = [
-        {"type": "Feature", "geometry": outline, "properties": area} for area, outline in places.outlines(release)
-    ]
-    about = {name: release.about[name] for name in ("as_of", "source", "licence")}
-    note = {"note": SAMPLE_NOTE} if release.is_sample else {}
-    collection = {"type": "FeatureCollection", "release": release.id, **about, **note, "features": features}
-    return GeoJson(collection)
 
 
-@router.get(
+@router.answers(
     "/definitions/{metric}",
-    tags=["definitions"],
-    summary="A statistic's definition, reasons and limits",
-    **documented_answer(
-        "Definition", Definition, "What a statistic says, how it is computed, why so, and what it can't say."
-    ),
+    "A statistic's definition, reasons and limits",
+    "What a statistic says, how it is computed, why so, and what it can't say.",
+    Definition,
+    tag="definitions",
+    table=metric_definitions,
 )
-def definition(request: Request, metric: MetricInPath, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
+def definition(release: Release, metric: str) -> dict[str, Any]:
     metric = known(release, "metric", metric)
-    question = sa.select(metric_definitions).where(metric_definitions.c.metric == metric)
-    found = release.row(question) or {}
-    return answered(request, asked, {**found, "family": _explained(metric)}, table=metric_definitions)
+    words = release.row(sa.select(metric_definitions).where(metric_definitions.c.metric == metric)) or {}
+    return {**words, "family": _explained(metric)}
 
 
-@router.get(
-    "/dictionary/{table}",
-    summary="What the columns of a table mean",
-    tags=["definitions"],
-    **documented_table(dictionary),
-)
-def columns_of_table(request: Request, table: TableInPath, asked: Annotated[AskedTable, Query()]) -> Response:
-    release = current(request, asked)
-    listing = all_rows(dictionary, dictionary.c.table_name == known(release, "table", table))
-    return listed(request, asked, listing, dictionary)
+@router.lists("/dictionary/{table}", "What the columns of a table mean", dictionary, tag="definitions")
+def columns_of_table(release: Release, table: str) -> Selection:
+    return Selection(all_rows(dictionary, dictionary.c.table_name == known(release, "table", table)))
 
 
-def _explained(metric: str) -> dict[str, object] | None:
-    family: Family | None = next((each for each in FAMILIES if metric in [one.name for one in each.metrics]), None)
-    if family is None:
-        return None
-    words = {name: getattr(family, name) for name in ("title", "plain", "why", "limits")}
-    return {**words, "details": list(family.details)}
+def _explained(metric: str) -> dict[str, Any] | None:
+    family = next((each for each in FAMILIES if metric in [one.name for one in each.metrics]), None)
+    return {name: getattr(family, name) for name in Explained.model_fields} if family else None

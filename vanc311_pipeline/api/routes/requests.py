@@ -3,20 +3,19 @@
 Some addresses are in the city's data, so search engines are asked to leave these answers out of their indexes.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query, Request
 from pydantic import Field
-from starlette.responses import Response
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
-from vanc311_pipeline.api.listing import answered, current, documented_answer, documented_table, listed
-from vanc311_pipeline.api.parameters import Asked, AskedAnyRequests, AskedChanges, AskedRequests, IdInPath
+from vanc311_pipeline.api.listing import Selection
+from vanc311_pipeline.api.parameters import AskedAnyRequests, AskedChanges, AskedRequests
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import requests
-from vanc311_pipeline.reading.groups import Coverage, coverage, group_of
+from vanc311_pipeline.reading.groups import coverage, group_of
+from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
 
 router = Questions()
@@ -49,74 +48,56 @@ class RememberedRequest(models.Model):
     )
 
 
-@router.get("/requests", summary="Requests, filtered", tags=["requests"], **documented_table(schema.service_requests))
-def filtered_requests(request: Request, asked: Annotated[AskedAnyRequests, Query()]) -> Response:
-    release = current(request, asked)
-    listing = requests.requests(release, asked.filters(), oldest_first=asked.order == "oldest")
-    return listed(
-        request,
-        asked,
-        listing,
-        schema.service_requests,
-        coverage=_coverage(release, asked),
-        counted=asked.count == "yes",
-        headers=NOT_INDEXED,
-    )
+@router.lists(
+    "/requests",
+    "Requests, filtered",
+    schema.service_requests,
+    AskedAnyRequests,
+    tag="requests",
+    headers=NOT_INDEXED,
+)
+def filtered_requests(release: Release, asked: AskedAnyRequests) -> Selection:
+    return _covered(release, asked, requests.requests(release, asked.filters(), oldest_first=asked.order == "oldest"))
 
 
-@router.get(
+@router.lists(
     "/requests/open",
-    tags=["requests"],
-    summary="Open requests, longest open first, and where each stands",
-    **documented_table(schema.open_request_standing, OpenRequest),
+    "Open requests, longest open first, and where each stands",
+    schema.open_request_standing,
+    AskedRequests,
+    tag="requests",
+    row=OpenRequest,
+    headers=NOT_INDEXED,
 )
-def open_requests(request: Request, asked: Annotated[AskedRequests, Query()]) -> Response:
-    release = current(request, asked)
-    return listed(
-        request,
-        asked,
-        requests.open_requests(release, asked.filters()),
-        schema.open_request_standing,
-        coverage=_coverage(release, asked),
-        counted=asked.count == "yes",
-        headers=NOT_INDEXED,
-    )
+def open_requests(release: Release, asked: AskedRequests) -> Selection:
+    return _covered(release, asked, requests.open_requests(release, asked.filters()))
 
 
-@router.get(
+def _covered(release: Release, asked: AskedRequests, listing: Listing) -> Selection:
+    """Of what the filters name alone: the issue type, else the department, else the city."""
+    group = group_of(release, issue=asked.issue, department=None if asked.issue else asked.department)
+    return Selection(listing, coverage(release, group))
+
+
+@router.answers(
     "/requests/{request_id}",
-    tags=["requests"],
-    summary="A request and its history",
-    **documented_answer(
-        "RememberedRequest",
-        RememberedRequest,
-        "One request by an id that it has or had, with every change that we saw.",
-    ),
+    "A request and its history",
+    "One request by an id that it has or had, with every change that we saw.",
+    RememberedRequest,
+    tag="requests",
+    table=schema.service_requests,
+    headers=NOT_INDEXED,
 )
-def one_request(request: Request, request_id: IdInPath, asked: Annotated[Asked, Query()]) -> Response:
-    release = current(request, asked)
+def one_request(release: Release, request_id: str) -> dict[str, Any]:
     found = requests.remembered(release, request_id)
     if found is None:
         raise Problem("no-such-request", f"No request has, or ever had since the baseline, the id {request_id}.")
     state = "present" if found.request else "renamed" if found.renamed_to else "gone"
-    remembered = {
-        "request_id": request_id,
-        "state": state,
-        "renamed_to": found.renamed_to,
-        "request": found.request,
-        "standing": found.standing,
-        "history": found.history,
-    }
-    return answered(request, asked, remembered, table=schema.service_requests, headers=NOT_INDEXED)
+    return {"request_id": request_id, "state": state, **vars(found)}
 
 
-@router.get("/changes", summary="What moved since", tags=["changes"], **documented_table(schema.request_changes))
-def changes(request: Request, asked: Annotated[AskedChanges, Query()]) -> Response:
-    release = current(request, asked)
-    listing = requests.changes(release, asked.since, kind=asked.kind, issue=asked.issue, department=asked.department)
-    return listed(request, asked, listing, schema.request_changes, headers=NOT_INDEXED)
-
-
-def _coverage(release: Release, asked: AskedRequests) -> Coverage:
-    """Of what the filters name alone: the issue type, else the department, else the city."""
-    return coverage(release, group_of(release, issue=asked.issue, department=None if asked.issue else asked.department))
+@router.lists("/changes", "What moved since", schema.request_changes, AskedChanges, tag="changes", headers=NOT_INDEXED)
+def changes(release: Release, asked: AskedChanges) -> Selection:
+    return Selection(
+        requests.changes(release, asked.since, kind=asked.kind, issue=asked.issue, department=asked.department)
+    )

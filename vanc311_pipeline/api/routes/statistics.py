@@ -1,14 +1,14 @@
-"""What the pipeline computes of groups of requests: times, series, backlog, outcomes, comparison, quality. Closed does not mean fixed."""
+"""What the pipeline computes of groups of requests: the four headline metrics at every level, times, series, backlog, outcomes,
+comparison, quality. Closed does not mean fixed.
+"""
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import sqlalchemy as sa
-from fastapi import Query, Request
-from starlette.responses import Response
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.api.listing import current, documented_table, listed
+from vanc311_pipeline.api.listing import Selection
 from vanc311_pipeline.api.parameters import (
     AskedComparison,
     AskedDays,
@@ -22,83 +22,96 @@ from vanc311_pipeline.api.parameters import (
     AskedTable,
 )
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.api.tables import between, list_groups, list_table
-from vanc311_pipeline.reading.groups import coverage, equal, group_of
-from vanc311_pipeline.reading.names import known
+from vanc311_pipeline.reading.groups import COLUMNS, coverage, group_of, of_group
+from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import all_rows
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.registry import State
 
 router = Questions()
 
 LAST_YEAR = "last_12_months"  # the period that the comparison is about, to within the 30 days that requests mature
-_TIMES, _BACKLOG, _OUTCOMES = ["time to close"], ["backlog"], ["outcomes"]
-_MORE_OR_LESS = "What an area reports more or less often"
 
-for path, name, summary, table, parameters, tags, otherwise in (
-    ("/time-to-close", "times_to_close", "How long until it is closed?", schema.time_to_close, AskedPeriods, _TIMES, "citywide"),
-    ("/time-to-close/curve", "curves", "The share still open, day by day", schema.time_to_close_curves, AskedPeriods, _TIMES, "citywide"),
-    ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, AskedPeriods, _TIMES, "issue"),
-    ("/trends", "trends", "Month by month", schema.monthly_series, AskedMonths, ["trends"], "citywide"),
-    ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, AskedGroups, _BACKLOG, "citywide"),
-    ("/backlog/daily", "backlog_by_day", "What was open, day by day", schema.backlog_daily, AskedDays, _BACKLOG, "citywide"),
-    ("/backlog/flow", "backlog_flow", "Is it growing?", schema.flow, AskedGroups, _BACKLOG, "citywide"),
-    ("/outcomes", "outcome_groups", "How it was closed, in groups", schema.outcomes, AskedOutcomes, _OUTCOMES, "citywide"),
-    ("/outcomes/incidence", "incidence", "How soon it was closed in each way", schema.outcome_incidence, AskedOutcomes, _OUTCOMES, "citywide"),
+
+def _question(
+    table: sa.Table, otherwise: str | None = None, period: str | None = None, if_empty: State | None = None
+) -> Callable[..., Selection]:
+    """Which rows of a table are about the group that is asked for, and are as is asked.
+
+    Args:
+        otherwise: where a table has groups of several levels, the level that is meant if the request names none.
+        period: what the table is about, where it isn't asked for.
+    """
+
+    def question(release: Release, asked: AskedTable, area: str | None = None, issue: str | None = None) -> Selection:
+        filters = {"area": area, "issue": issue} | _filters(release, asked)
+        names = {kind: filters.pop(kind, None) for kind in COLUMNS}
+        level = filters.pop("level", None if any(names.values()) else otherwise)
+        group = group_of(release, level, **names)
+        if otherwise:
+            listing = of_group(release, table, group, *_conditions(table, filters))
+        else:
+            listing = all_rows(table, *_conditions(table, group.given | filters))
+        return Selection(listing, coverage(release, group, filters.get("period", period)), if_empty)
+
+    return question
+
+
+def _filters(release: Release, asked: AskedTable) -> dict[str, Any]:
+    """What is asked for, with the names as the release has them."""
+    return {name: known(release, name, value) if name in KINDS else value for name, value in asked.narrowing().items()}
+
+
+def _conditions(table: sa.Table, filters: Mapping[str, Any]) -> Iterator[sa.ColumnElement[bool]]:
+    """That columns are as asked; of a month or a day, that it is between the first and the last."""
+    for name, value in filters.items():
+        of, _, end = name.rpartition("_")
+        if end not in ("from", "to"):
+            yield table.c[COLUMNS.get(name, name)] == value
+            continue
+        column = table.c[of if of in table.c else f"open_{of}"]
+        yield column >= str(value) if end == "from" else column <= str(value)
+
+
+for path, name, summary, table in (
+    ("", "metrics", "All metrics in one long table", schema.metric_aggregates),
+    ("/citywide", "metrics_of_city", "The whole city", schema.metrics_citywide),
+    ("/areas", "metrics_of_areas", "Each local area", schema.metrics_by_neighbourhood),
+    ("/issues", "metrics_of_issues", "Each issue type", schema.metrics_by_issue),
+    ("/unlocated", "metrics_of_unlocated", "Each issue type without a local area", schema.metrics_unlocated),
+    ("/areas/{area}", "metrics_of_area", "A local area", schema.metrics_by_neighbourhood),
+    ("/areas/{area}/issues", "metrics_of_area_by_issue", "Each issue type in a local area", schema.metrics_hyper_local),
+    ("/areas/{area}/issues/{issue:path}", "metrics_of_area_and_issue", "An issue type in a local area; no row if it has none",
+     schema.metrics_hyper_local),
+    ("/issues/{issue:path}", "metrics_of_issue", "An issue type", schema.metrics_by_issue),
 ):  # fmt: skip
-    list_groups(router, path, name, summary, table, parameters, tags, otherwise)
-list_table(
-    router, "/outcomes/mapping", "mapping", "Which reason is in which group", schema.outcome_mapping, tags=_OUTCOMES
-)
+    question = _question(table, if_empty=State.NO_REQUESTS)
+    router.lists(f"/metrics{path}", summary, table, tag="metrics", name=name)(question)
+
+for path, name, summary, table, parameters, tag in (
+    ("/time-to-close", "times_to_close", "How long until it is closed?", schema.time_to_close, AskedPeriods, "time to close"),
+    ("/time-to-close/curve", "curves", "The share still open, day by day", schema.time_to_close_curves, AskedPeriods, "time to close"),
+    ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, AskedPeriods, "time to close"),
+    ("/trends", "trends", "Month by month", schema.monthly_series, AskedMonths, "trends"),
+    ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, AskedGroups, "backlog"),
+    ("/backlog/daily", "backlog_by_day", "What was open, day by day", schema.backlog_daily, AskedDays, "backlog"),
+    ("/backlog/flow", "backlog_flow", "Is it growing?", schema.flow, AskedGroups, "backlog"),
+    ("/outcomes", "outcome_groups", "How it was closed, in groups", schema.outcomes, AskedOutcomes, "outcomes"),
+    ("/outcomes/incidence", "incidence", "How soon it was closed in each way", schema.outcome_incidence, AskedOutcomes, "outcomes"),
+):  # fmt: skip
+    question = _question(table, otherwise="issue" if table is schema.waiting_times else "citywide")
+    router.lists(path, summary, table, parameters, tag=tag, name=name)(question)
+
+for path, name, summary, table, parameters, tag, period in (
+    ("/comparison", "comparison", "Areas against the city's rates", schema.area_comparison, AskedComparison, "comparison", LAST_YEAR),
+    ("/comparison/mix", "mix", "What an area reports more or less often", schema.area_issue_mix, AskedMix, "comparison", LAST_YEAR),
+    ("/quality", "quality", "What is missing or odd", schema.quality_ledger, AskedQuality, "quality", None),
+):  # fmt: skip
+    router.lists(path, summary, table, parameters, tag=tag, name=name)(_question(table, period=period))
+
+router.lists_all("/outcomes/mapping", "mapping", "Which reason is in which group", schema.outcome_mapping, "outcomes")
 
 
-@router.get(
-    "/outcomes/reasons",
-    summary="The city's closure reasons",
-    tags=["outcomes"],
-    **documented_table(schema.closure_reasons),
-)
-def reasons(request: Request, asked: Annotated[AskedReasons, Query()]) -> Response:
-    release = current(request, asked)
-    kinds = ("period", "department", "closure_reason", "outcome")
-    given = {kind: known(release, kind, name) for kind in kinds if (name := getattr(asked, kind)) is not None}
-    table = schema.closure_reasons
-    return listed(request, asked, all_rows(table, *equal(table, **given)), table)
-
-
-@router.get(
-    "/comparison",
-    summary="Areas against the city's rates",
-    tags=["comparison"],
-    **documented_table(schema.area_comparison),
-)
-def comparison(request: Request, asked: Annotated[AskedComparison, Query()]) -> Response:
-    values = {"measure": asked.measure, "finding": asked.finding}
-    return _compared(request, asked, schema.area_comparison, asked.area, None, values)
-
-
-@router.get("/comparison/mix", summary=_MORE_OR_LESS, tags=["comparison"], **documented_table(schema.area_issue_mix))
-def mix(request: Request, asked: Annotated[AskedMix, Query()]) -> Response:
-    return _compared(request, asked, schema.area_issue_mix, asked.area, asked.issue, {"finding": asked.finding})
-
-
-def _compared(
-    request: Request,
-    asked: AskedTable,
-    table: sa.Table,
-    area: str | None,
-    issue: str | None,
-    values: Mapping[str, str | None],
-) -> Response:
-    """Each area against what is expected of it; no ranks."""
-    release = current(request, asked)
-    group = group_of(release, area=area, issue=issue)
-    listing = all_rows(table, *equal(table, local_area=group.area, issue_type=group.issue, **values))
-    return listed(request, asked, listing, table, coverage=coverage(release, group, LAST_YEAR))
-
-
-@router.get("/quality", summary="What is missing or odd", tags=["quality"], **documented_table(schema.quality_ledger))
-def quality(request: Request, asked: Annotated[AskedQuality, Query()]) -> Response:
-    release, table = current(request, asked), schema.quality_ledger
-    group = group_of(release, department=asked.department)
-    months = between(table, "open_month", asked.month_from, asked.month_to)
-    listing = all_rows(table, *equal(table, department=group.department), *months)
-    return listed(request, asked, listing, table, coverage=coverage(release, group))
+@router.lists("/outcomes/reasons", "The city's closure reasons", schema.closure_reasons, AskedReasons, tag="outcomes")
+def reasons(release: Release, asked: AskedTable) -> Selection:
+    return Selection(all_rows(schema.closure_reasons, *_conditions(schema.closure_reasons, _filters(release, asked))))
