@@ -16,10 +16,10 @@ What belongs here: the order of the work, and what follows from what was found. 
 import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,7 +27,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest, on_disk
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
 from vanc311_pipeline.months import datasets_that_may_hold
-from vanc311_pipeline.plan import ask_anew, plan_now, published_again
+from vanc311_pipeline.plan import ask_anew, plan_now
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint
@@ -73,6 +73,11 @@ class Run:
     """Of a run without a plan: UTC months such as 2025-06. They are loaded whatever moved."""
     consent: Collection[str] = ()
     """Months that somebody agreed to follow wherever they lead, or `all`."""
+
+    @property
+    def to_load(self) -> list[str]:
+        """The months that it loads, and what no month can hold."""
+        return self.plan.months if self.plan else [*self.months, UNDATED]
 
 
 @dataclass(frozen=True)
@@ -137,9 +142,21 @@ def _passed(client: Portal, places: Places, run: Run, assets: Collection[str]) -
 # -- plan ----------------------------------------------------------------------------------------------------------------
 
 
-def plan(client: Portal, places: Places, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()) -> Plan:
-    """What to do about the portal's present state: which months to load, or only to publish again, or nothing."""
-    return published_again(plan_now(client, places.warehouse, datasets, consent), why_publish_again(places))
+def plan(
+    client: Portal,
+    places: Places,
+    datasets: Sequence[str] = (LIVE,),
+    consent: Collection[str] = (),
+    preview: bool = False,
+) -> Plan:
+    """What to do about the portal's present state: which months to load, or only to publish again, or nothing.
+
+    Args:
+        preview: nothing is written, not even what the portal says.
+    """
+    present = plan_now(client, places.warehouse, datasets, consent, preview)
+    why = why_publish_again(places) if present.action == "skip" and not present.held else None
+    return replace(present, action="load", why=f"{present.why} But {why}.") if why else present
 
 
 def why_publish_again(places: Places) -> str | None:
@@ -179,16 +196,15 @@ def land(client: Portal, places: Places, run: Run, progress: Progress, log: logg
     """Fetch the run's months, each as the portal serves it, into files. A dataset that lost too much is held and not fetched."""
     warehouse, actions = places.open(), dict[Window, str]()
     with on_disk(places.raw_dir):
-        releases = _begin(
-            run.plan.releases if run.plan else _releases(client, warehouse, run.months, log), warehouse, run
-        )
+        named = run.plan.releases if run.plan else [client.release(name) for name in _datasets(run.months, warehouse)]
+        releases = _begin(client, named, warehouse, run, log)
         windows = list(run.plan.stale) if run.plan else windows_of(run.months)
         chosen = [window for window in windows if window.dataset in releases]
         with warehouse.read() as connection:
             answers = ledger.portal_answers(connection, releases.values()) if run.plan else {}
             others = missing_parts(places.raw_dir, chosen, ledger.months(connection))
         unasked = sorted({window.dataset for window in others} - releases.keys())
-        releases |= _begin([client.release(name) for name in unasked], warehouse, run)
+        releases |= _begin(client, [client.release(name) for name in unasked], warehouse, run, log)
         for window in [*chosen, *(window for window in others if window.dataset in releases)]:
             digest = run.plan.stale.get(window) if run.plan else None
             release = releases[window.dataset]
@@ -198,32 +214,28 @@ def land(client: Portal, places: Places, run: Run, progress: Progress, log: logg
     return Landing(releases, actions)
 
 
-def _begin(served: Sequence[Release], warehouse: Warehouse, run: Run) -> dict[str, Release]:
+def _begin(
+    client: Portal, named: Sequence[Release], warehouse: Warehouse, run: Run, log: logging.Logger
+) -> dict[str, Release]:
     """Note the releases that the run is about. A dataset that lost too much is held and left out, and so not loaded."""
     releases = {}
-    for release in served:
+    for release in named:
         dataset = release.dataset
+        if not run.plan:
+            for note in release.drift():
+                log.warning(f"{dataset}: {note}. The landed files keep it; nothing else uses it.")
+            with warehouse.read() as connection:
+                rows = ledger.rows_landed(connection, dataset)
+            if shrank(release.records_count, rows):
+                ask_anew(client, warehouse)  # so that the hold can say where
         with warehouse.write() as connection:
             records, answers = ledger.months(connection), ledger.portal_answers(connection, [release])
             losses = shrinkage(release, records, answers, run.consent)
             if losses:
                 holds.hold(connection, losses, judged=[dataset])
+            else:
+                releases[dataset] = release
             ledger.note_release(connection, release, dataset, "held" if losses else "loading", run.run_id)
-        if not losses:
-            releases[dataset] = release
-    return releases
-
-
-def _releases(client: Portal, warehouse: Warehouse, months: Sequence[str], log: logging.Logger) -> list[Release]:
-    """The portal's present releases of the datasets that named months need."""
-    releases = [client.release(dataset) for dataset in _datasets(months, warehouse)]
-    for release in releases:
-        for note in release.drift():
-            log.warning(f"{release.dataset}: {note}. The landed files keep it; nothing else uses it.")
-        with warehouse.read() as connection:
-            rows = ledger.rows_landed(connection, release.dataset)
-        if shrank(release.records_count, rows):
-            ask_anew(client, warehouse)  # so that the hold can say where
     return releases
 
 
@@ -246,17 +258,16 @@ def windows_of(months: Sequence[str]) -> list[Window]:
 def missing_parts(
     raw_dir: Path, chosen: Sequence[Window], records: Mapping[Window, ledger.MonthRecord]
 ) -> list[Window]:
-    """What else must be fetched, for a month is replaced by all of its parts: the other dataset's rows of the wanted months,
+    """What else must be fetched, for a month is replaced by all of its parts: the other dataset's rows of the chosen months,
     if the landed file that they were stored from isn't here.
     """
-    months = {window.month for window in chosen}
-    others = {window: record for window, record in records.items() if window.month in months and window not in chosen}
-    landed = {window: describe_landed(landed_path(raw_dir, window)) for window in others}
-    return [
-        window
-        for window, record in others.items()
-        if record.rows_landed and getattr(landed[window], "body_sha256", None) != record.landed_sha256
-    ]
+    months, missing = {window.month for window in chosen}, []
+    for window, record in records.items():
+        if window.month in months and window not in chosen and record.rows_landed:
+            about = describe_landed(landed_path(raw_dir, window))
+            if about is None or about.body_sha256 != record.landed_sha256:
+                missing.append(window)
+    return missing
 
 
 def _land(
@@ -267,11 +278,14 @@ def _land(
     Args:
         digest: the beginning of the fingerprint that the window was planned for, if a landed file that has it will do.
     """
-    if digest:
-        present = describe_landed(landed_path(raw_dir, window))
-        same_release = present is not None and present.data_processed == release.data_processed
-        if present and same_release and present.fingerprint.startswith(digest):
-            return "landed before", present.rows
+    present = describe_landed(landed_path(raw_dir, window)) if digest else None
+    if (
+        digest
+        and present
+        and present.data_processed == release.data_processed
+        and present.fingerprint.startswith(digest)
+    ):
+        return "landed before", present.rows
     return "fetched", land_window(client, release, window, raw_dir, answer).rows
 
 
@@ -291,19 +305,17 @@ def load(places: Places, run: Run, progress: Progress) -> Iterator[MonthLoad]:
     its limits, nothing of the run is stored, and what is held is written down.
     """
     warehouse = places.open()
-    months = run.plan.months if run.plan else [*run.months, UNDATED]
-    landed = {month: parts for month in months if (parts := _parts(places.raw_dir, month))}
+    landed = {month: parts for month in run.to_load if (parts := _parts(places.raw_dir, month))}
     with warehouse.read() as connection:
         areas = area_names(connection)
         records = ledger.months(connection)
         verdict = judge(connection, landed, areas, run.consent, planned=run.plan is not None)
-    for month in months:
+    for month in run.to_load:
         if month in landed and not verdict.held:
             served = [(about, read_landed(path)) for about, path in landed[month]]
             done = load_month(warehouse, month, served, areas, run.run_id, verdict.accepted_of(month))
         else:
-            held = any(line.month == month for line in verdict.held)
-            done = _left_alone(month, records, "held" if held else "unchanged")
+            done = _left_alone(month, records, verdict)
         progress.stored(month, done.rows_landed if done.action == "loaded" else 0)
         yield done
     _conclude(warehouse, verdict, run)
@@ -315,17 +327,11 @@ def _parts(raw_dir: Path, month: str) -> Parts:
     return [(about, path) for path in paths if (about := describe_landed(path))]
 
 
-def _left_alone(
-    month: str, records: Mapping[Window, ledger.MonthRecord], action: Literal["unchanged", "held"]
-) -> MonthLoad:
+def _left_alone(month: str, records: Mapping[Window, ledger.MonthRecord], verdict: Verdict) -> MonthLoad:
     stored = [record for window, record in records.items() if window.month == month]
-    return MonthLoad(
-        month,
-        action,
-        sum(record.rows_landed for record in stored),
-        sum(record.rows_stored for record in stored),
-        sum(record.rows_quarantined for record in stored),
-    )
+    landed, kept = sum(record.rows_landed for record in stored), sum(record.rows_stored for record in stored)
+    held = any(line.month == month for line in verdict.held)
+    return MonthLoad(month, "held" if held else "unchanged", landed, kept, landed - kept)
 
 
 def _conclude(warehouse: Warehouse, verdict: Verdict, run: Run) -> None:
@@ -357,9 +363,8 @@ def audit_context(places: Places, connection: sa.Connection, run: Run | None) ->
     """
     if run is None:
         return AuditContext(places, connection)
-    months = run.plan.months if run.plan else [*run.months, UNDATED]
-    everything = sorted({*months} | ledger.unpublished_months(connection))
-    return AuditContext(places, connection, everything, run.plan is not None)
+    months = sorted({*run.to_load} | ledger.unpublished_months(connection))
+    return AuditContext(places, connection, months, run.plan is not None)
 
 
 def audit(
@@ -412,11 +417,11 @@ def complete_datasets(warehouse: Warehouse, plan: Plan | None) -> list[str]:
         return []
     with warehouse.read() as connection:
         records = ledger.months(connection)
+    fingerprints = {window: (record.fingerprint, EMPTY.digest) for window, record in records.items()}
     behind = {
         window.dataset
         for window, digest in plan.stale.items()
-        if not EMPTY.digest.startswith(digest)
-        and not (window in records and records[window].fingerprint.startswith(digest))
+        if not any(each.startswith(digest) for each in fingerprints.get(window, (EMPTY.digest,)))
     }
     return [release.dataset for release in plan.releases if release.dataset not in behind]
 
@@ -462,9 +467,10 @@ def compare(client: Portal, places: Places, months: Sequence[str] = ()) -> Itera
     releases = {dataset: client.release(dataset) for dataset in {window.dataset for window in windows}}
     with tempfile.TemporaryDirectory(prefix="vanc311-") as folder:
         for month in months or list(dict.fromkeys(window.month for window in windows)):
-            parts = [window for window in windows if window.month == month]
-            landed = [land_window(client, releases[window.dataset], window, Path(folder)) for window in parts]
-            paths = [landed_path(Path(folder), window) for window in parts]
-            yield compare_month(warehouse, month, list(zip(landed, map(read_landed, paths), strict=True)), areas)
-            for path in paths:
+            served = []
+            for window in (window for window in windows if window.month == month):
+                about = land_window(client, releases[window.dataset], window, Path(folder))
+                path = landed_path(Path(folder), window)
+                served.append((about, read_landed(path)))
                 path.unlink()
+            yield compare_month(warehouse, month, served, areas)

@@ -10,7 +10,6 @@ are read again, and each month at least every 30 days.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
@@ -35,24 +34,25 @@ _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of o
 
 
 def plan_now(
-    client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()
+    client: Portal,
+    warehouse: Warehouse,
+    datasets: Sequence[str] = (LIVE,),
+    consent: Collection[str] = (),
+    preview: bool = False,
 ) -> Plan:
-    """What to load of the portal's present state, given what the warehouse holds; what the portal says is written down."""
-    plan = plan_only(client, warehouse, datasets, consent)
-    if plan.answers:
-        _write_down(warehouse, plan.releases, plan.answers)
-    return plan
+    """What to load of the portal's present state, given what the warehouse holds; what the portal says is written down.
 
-
-def plan_only(
-    client: Portal, warehouse: Warehouse, datasets: Sequence[str] = (LIVE,), consent: Collection[str] = ()
-) -> Plan:
-    """The same, and nothing is written."""
+    Args:
+        preview: nothing is written.
+    """
     with warehouse.read() as connection:
         months = ledger.months(connection)
         last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
         held = [line for line in holds.held(connection) if line.dataset in datasets]
-    return make_plan(client, months, last_releases, CODE_VERSION, datasets, held, consent)
+    plan = make_plan(client, months, last_releases, CODE_VERSION, datasets, held, consent)
+    if plan.answers and not preview:
+        _write_down(warehouse, plan.releases, plan.answers)
+    return plan
 
 
 def ask_anew(client: Portal, warehouse: Warehouse) -> None:
@@ -88,11 +88,6 @@ def make_plan(
         code_version: of the cleaning rules; months cleaned by others are cleaned again.
         held: what was not followed when we looked last; a day later the same release is looked at again.
         consent: months that somebody agreed to follow, or `all`; with any, a held release is looked at at once.
-        now: the instant that the age of a month's last reading is measured at.
-
-    Raises:
-        PortalError: the portal can't be reached or refuses.
-        SchemaMismatch: the portal's fields are not those that we rely on.
     """
     releases = tuple(portal.release(dataset) for dataset in datasets)
     odd = "".join(f" {release.dataset}: {note}." for release in releases for note in release.drift())
@@ -103,7 +98,10 @@ def make_plan(
         if record.code_version != code_version
         or (record.dates_ahead is not None and record.dates_ahead <= days.get(window.dataset, ""))
     }
-    states = {known_state(release, last_releases[release.dataset]) for release in releases}
+    states = set()
+    for release in releases:
+        last = last_releases[release.dataset]
+        states.add(last.state if last and last.identity == release.identity else "unknown")
     what = _names(releases)
     if states == {"settled"} and not outdated:
         return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.{odd}", releases)
@@ -154,30 +152,14 @@ def longest_ago(
 def _why(
     what: str, answers: Mapping[Window, Fingerprint], changed: Collection[Window], reread: Collection[Window]
 ) -> str:
+    def months(kind: str, windows: Collection[Window]) -> str:
+        return f"{len(windows)} {kind} month{'' if len(windows) == 1 else 's'}"
+
     rows = sum(answers[window].rows for window in changed)
-    count = (
-        f": {len(changed)} stale month{'' if len(changed) == 1 else 's'} of {rows:,} rows"
-        if changed
-        else ", with no month changed"
-    )
-    deep = (
-        f"; {len(reread)} unchanged month{'' if len(reread) == 1 else 's'} read longest ago {'is' if len(reread) == 1 else 'are'} read again"
-        if reread
-        else ""
-    )
-    return f"The portal has {what}{count}{deep}."
-
-
-def published_again(plan: Plan, why: str | None) -> Plan:
-    """The plan, with a run that publishes what is stored, if there is nothing to load but a reason to publish it again."""
-    if plan.action == "load" or plan.held or why is None:
-        return plan
-    return replace(plan, action="load", why=f"{plan.why} But {why}.")
-
-
-def known_state(release: Release, last: KnownRelease | None) -> str:
-    """What became of this very release: settled, held, loading, or unknown."""
-    return last.state if last and last.identity == release.identity else "unknown"
+    stale = f": {months('stale', changed)} of {rows:,} rows" if changed else ", with no month changed"
+    if reread:
+        stale += f"; {months('unchanged', reread)} read longest ago {'is' if len(reread) == 1 else 'are'} read again"
+    return f"The portal has {what}{stale}."
 
 
 def _a_day_ago(last_releases: Mapping[str, KnownRelease | None], now: datetime) -> bool:

@@ -18,11 +18,11 @@ Time: an evaluation goes by the instant that it was scheduled for, and looks at 
 that the code server, not the portal, can't be reached.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import PipelineError, PortalUnavailable, QuotaExceeded
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import sync
@@ -30,9 +30,6 @@ from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
 from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
 from vanc311_pipeline.orchestration.tags import plan_tags, release_name
-from vanc311_pipeline.pipeline import why_publish_again
-from vanc311_pipeline.plan import plan_now, plan_only, published_again
-from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 from vanc311_pipeline.warehouse import plans
@@ -92,7 +89,7 @@ def _tick(
         return dg.SkipReason(f"Slot {slot_name(slot)} waits: {waits} Asking again in ten minutes.")
     warehouse = store.open()
     try:
-        plan = _ask(portal, store, lambda client: plan_now(client, warehouse))
+        plan = _ask(portal, store)
     except QuotaExceeded as error:
         _remember(instance, slot, "quota", str(error), until=error.until)
         return dg.SkipReason(f"Slot {slot_name(slot)}: {error}")
@@ -108,19 +105,18 @@ def _preview(slot: datetime, portal: PortalResource, store: StoreResource) -> dg
     """What a slot to come would do if it were now: Dagster's UI lets people ask. Nothing is written, and a run that is launched
     from there is no slot's: it plans for itself.
     """
-    plan = _ask(portal, store, lambda client: plan_only(client, store.warehouse))
+    plan = _ask(portal, store, preview=True)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {slot_name(slot)}, if it were now: {plan.why}")
     return dg.RunRequest()
 
 
-def _ask(portal: PortalResource, store: StoreResource, make: Callable[[Portal], Plan]) -> Plan:
+def _ask(portal: PortalResource, store: StoreResource, preview: bool = False) -> Plan:
     """One question, one attempt: the next heartbeat is the retry."""
 
     def ask() -> Plan:
         with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
-            plan = make(client)
-        return published_again(plan, why_publish_again(store.places))
+            return pipeline.plan(client, store.places, preview=preview)
 
     return within(TICK_SECONDS, ask, PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."))
 

@@ -88,7 +88,10 @@ def excesses(before: Profile, after: Profile, may_move: int, most: int | None = 
         may_move: rows, by `limit`.
         most: rows that it may come to, if anything says so.
     """
-    return list(_excesses(before, after, may_move, most))
+    lines = [words for words, by, besides in _moves(before, after) if by > besides + may_move]
+    if most is not None and after.rows > most:
+        lines.insert(0, f"rows {before.rows:,} → {after.rows:,}, more than the {most:,} that are plausible")
+    return lines
 
 
 def without_worth(before: Profile, after: Profile) -> Iterator[str]:
@@ -110,57 +113,44 @@ def limit(rows: int, share: float) -> int:
     return max(MAY_MOVE_ROWS, int(share * rows))
 
 
-def _excesses(before: Profile, after: Profile, may_move: int, most: int | None) -> Iterator[str]:
-    grown, more = after.rows - before.rows, after.stored - before.stored
-    if -grown > may_move:
-        yield f"rows {before.rows:,} → {after.rows:,}"
-    elif -more > may_move:
-        yield f"rows that can be used {before.stored:,} → {after.stored:,}"
-    if most is not None and after.rows > most:
-        yield f"rows {before.rows:,} → {after.rows:,}, more than the {most:,} that are plausible"
-    if after.moved > max(0, -more) + may_move:
-        yield f"rows that were opened at another instant 0 → {after.moved:,}"
-    if after.quarantined - before.quarantined > may_move:
-        yield (
-            f"in quarantine {_share(before.quarantined, before.rows)} → {_share(after.quarantined, after.rows)} of the rows"
-        )
-    if after.twice - before.twice > may_move:
-        yield f"rows that stand there twice {before.twice:,} → {after.twice:,}"
-    if after.outside - before.outside > max(0, more) + may_move:
-        yield f"points outside the city {before.outside:,} → {after.outside:,}"
-    yield from _statuses(before, after, may_move)
-    yield from _names(before, after, may_move)
-    for name in (*NULLABLE, *OF_UPDATED):
-        was, is_ = before.nulls[name], after.nulls[name]
-        # Rows that come may bring nulls, rows that go may take some with them; and what was never changed may be.
-        least = was - max(0, -more) - may_move if name in NULLABLE else 0
-        if not least <= is_ <= was + max(0, more) + may_move:
-            yield f"{name} {_share(was, before.stored)} → {_share(is_, after.stored)} null"
-    for name in OF_CLOSED:
-        # What rows lack from the beginning is the city's way.
-        if before.stored and after.lacking[name] - before.lacking[name] > max(0, more) + may_move:
-            yield f"closed without {name} {before.lacking[name]:,} → {after.lacking[name]:,}"
+Move = tuple[str, int, int]
+"""A measure in words, the rows by which it moved, and how many of these may come with others that come or go."""
 
 
-def _statuses(before: Profile, after: Profile, may_move: int) -> Iterator[str]:
-    gone = max(0, before.stored - after.stored)
-    if before.statuses[CLOSE] - after.statuses[CLOSE] > gone + may_move:
-        yield (
-            f"{CLOSE} {_share(before.statuses[CLOSE], before.stored)} → {_share(after.statuses[CLOSE], after.stored)}"
-        )
-    for status in sorted(after.statuses.keys() - {CLOSE, OPEN}):
-        if after.statuses[status] - before.statuses[status] > may_move:
-            was, is_ = _share(before.statuses[status], before.stored), _share(after.statuses[status], after.stored)
-            yield f"unknown status {status!r} {was} → {is_}"
-
-
-def _names(before: Profile, after: Profile, may_move: int) -> Iterator[str]:
-    gone = max(0, before.stored - after.stored)
+def _moves(before: Profile, after: Profile) -> Iterator[Move]:
+    gone, added = max(0, before.stored - after.stored), max(0, after.stored - before.stored)
+    missing = before.rows - after.rows
+    if missing >= gone:
+        yield f"rows {before.rows:,} → {after.rows:,}", missing, 0
+    else:
+        yield f"rows that can be used {before.stored:,} → {after.stored:,}", gone, 0
+    yield f"rows that were opened at another instant 0 → {after.moved:,}", after.moved, gone
+    quarantined = f"{_share(before.quarantined, before.rows)} → {_share(after.quarantined, after.rows)}"
+    yield f"in quarantine {quarantined} of the rows", after.quarantined - before.quarantined, 0
+    yield f"rows that stand there twice {before.twice:,} → {after.twice:,}", after.twice - before.twice, 0
+    yield f"points outside the city {before.outside:,} → {after.outside:,}", after.outside - before.outside, added
+    for status in sorted((after.statuses.keys() | {CLOSE}) - {OPEN}):
+        was, now = before.statuses[status], after.statuses[status]
+        words = f"{_share(was, before.stored)} → {_share(now, after.stored)}"
+        if status == CLOSE:
+            yield f"{CLOSE} {words}", was - now, gone
+        else:
+            yield f"unknown status {status!r} {words}", now - was, 0
     for column in NAMES:
-        was, is_ = ({name for of, name in each.names if of == column} for each in (before, after))
+        values, left = ({name for of, name in each.names if of == column} for each in (before, after))
         # The city renames some; renamed to one another, most are gone.
-        if 2 * len(is_) < len(was) and sum(before.names[column, name] for name in was - is_) > gone + may_move:
-            yield f"different values of {column} {len(was):,} → {len(is_):,}"
+        lost = sum(before.names[column, name] for name in values - left) if 2 * len(left) < len(values) else 0
+        yield f"different values of {column} {len(values):,} → {len(left):,}", lost, gone
+    for name in (*NULLABLE, *OF_UPDATED):
+        was, now = before.nulls[name], after.nulls[name]
+        words = f"{name} {_share(was, before.stored)} → {_share(now, after.stored)} null"
+        yield words, now - was, added
+        if name in NULLABLE:  # what was never changed may be
+            yield words, was - now, gone
+    if before.stored:  # what rows lack from the beginning is the city's way
+        for name in OF_CLOSED:
+            was, now = before.lacking[name], after.lacking[name]
+            yield f"closed without {name} {was:,} → {now:,}", now - was, added
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,13 +1,13 @@
-"""Restraint: whether what was landed is worth following, before a row of it is written.
+"""Restraint: whether what the portal has is worth following: by its size before it is fetched, by its rows before one is written.
 
-What belongs here: the comparison of the landed months with the stored ones, and what is held. What does not: the measures
-(`requests.profile`), the write (`warehouse.loading`).
+What belongs here: the comparison with what is stored, and what is held. What does not: the measures (`requests.profile`) and the
+write (`warehouse.loading`).
 
 A run is followed as a whole or not at all: a portal that publishes nonsense does so in more months than those that are large
 enough to show it, and what is followed by mistake stays in the log for ever.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,27 +64,25 @@ def shrinkage(
     Args:
         answers: what the portal says of each window, as far as it was asked.
     """
-    rows = {window: record.rows_landed for window, record in records.items() if window.dataset == release.dataset}
-    losses = {window: rows[window] - answers[window].rows for window in rows.keys() & answers.keys()}
-    agreed = sum(loss for window, loss in losses.items() if loss > 0 and accepts(consent, window.month))
-    total = sum(rows.values())
+    before = {window: record.rows_landed for window, record in records.items() if window.dataset == release.dataset}
+    now = {window: answers[window].rows for window in before.keys() & answers.keys()}
+    losses = {window: before[window] - rows for window, rows in now.items() if before[window] > rows}
+    agreed = sum(loss for window, loss in losses.items() if accepts(consent, window.month))
+    total = sum(before.values())
     if WHOLE in consent or not shrank(release.records_count + agreed, total):
         return []
 
-    def hold(month: str, before: int, now: int, where: str = "") -> Hold:
-        return Hold(release.dataset, month, before, now, f"rows {before:,} → {now:,}{where}", release.data_processed)
+    def hold(month: str, were: int, are: int, where: str = "") -> Hold:
+        return Hold(release.dataset, month, were, are, f"rows {were:,} → {are:,}{where}", release.data_processed)
 
-    others = sorted(
-        (window for window, loss in losses.items() if loss > 0 and not accepts(consent, window.month)),
-        key=lambda window: (-losses[window], window),
-    )
-    lines = [hold(window.month, rows[window], answers[window].rows) for window in others]
-    large = [line for line in lines if line.rows_before - line.rows_now > limit(line.rows_before, MAY_MOVE_SHARE)]
-    explained = sum(line.rows_before - line.rows_now for line in large)
+    others = [window for window in losses if not accepts(consent, window.month)]
+    others.sort(key=lambda window: (-losses[window], window))
+    large = [window for window in others if losses[window] > limit(before[window], MAY_MOVE_SHARE)]
+    explained = sum(losses[window] for window in large)
     if len(large) <= NAMED and not shrank(release.records_count + agreed + explained, total):
-        return large
-    months = ", ".join(f"{line.month} ({line.rows_before:,} → {line.rows_now:,})" for line in lines[:NAMED])
-    more = f" and {len(lines) - NAMED} more months" if len(lines) > NAMED else ""
+        return [hold(window.month, before[window], now[window]) for window in large]
+    months = ", ".join(f"{window.month} ({before[window]:,} → {now[window]:,})" for window in others[:NAMED])
+    more = f" and {len(others) - NAMED} more months" if len(others) > NAMED else ""
     return [hold(WHOLE, total, release.records_count, f", most in {months}{more}" if months else "")]
 
 
@@ -114,39 +112,47 @@ def judge(
         consent: months that somebody agreed to follow, or `all`.
         planned: these are all the months that differ; else what is held of the same release stays held.
     """
-    records = ledger.months(connection)
-    before, after = dict[str, Profile](), dict[str, Profile]()
-    for month, parts in landed.items():
-        before[month], after[month] = profiles(connection, month, parts, areas)
+    records, whole = ledger.months(connection), ledger.once_whole(connection)
     # What somebody agreed to lose may come back.
     lossy = set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month)))
-    whole = ledger.once_whole(connection)
-    beyond = list[Hold]()
-    for month in sorted(landed):
-        most = None if accepts(lossy, month) else _most(month, landed[month], records, whole)
-        beyond += _month(month, landed[month], before[month], after[month], most)
+    before, after, lines = dict[str, Profile](), dict[str, Profile](), list[Hold]()
+    for month, parts in sorted(landed.items()):
+        was, now = before[month], after[month] = profiles(connection, month, parts, areas)
+        most = None if accepts(lossy, month) else _most(month, parts, records, whole)
+        why = excesses(was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), most)
+        lines += _hold(month, was.rows, now.rows, why, parts)
     judged = [month for month in sorted(landed) if not accepts(consent, month) or WHOLE in consent]
     rest = sum(record.rows_landed for window, record in records.items() if window.month not in judged)
-    lines = [*beyond, *_release(judged, rest, before, after, landed)]
-    held = [line for line in lines if not accepts(consent, line.month)]
-    if not planned:
-        held += [line for line in _standing(connection, landed) if not accepts(consent, line.month)]
-    return Verdict(tuple(held), tuple(line for line in lines if accepts(consent, line.month)))
+    # All months together; `rest` are the rows that we hold of the months that stay.
+    was, now = (sum((months[month] for month in judged), Profile()) for months in (before, after))
+    why = excesses(was, now, limit(rest + max(was.rows, now.rows), MAY_MOVE_SHARE))
+    if not rest:
+        why += without_worth(was, now)
+    parts = [part for month in judged for part in landed[month]]
+    lines += _hold(WHOLE, rest + was.rows, rest + now.rows, why, parts)
+    held = [*lines] if planned else [*lines, *_standing(connection, landed)]
+    return Verdict(
+        tuple(line for line in held if not accepts(consent, line.month)),
+        tuple(line for line in lines if accepts(consent, line.month)),
+    )
 
 
-def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> Iterator[Hold]:
+def _hold(month: str, before: int, now: int, why: Sequence[str], parts: Parts) -> list[Hold]:
+    """A hold, if there is a reason for it."""
+    if not why:
+        return []
+    newest = max((about for about, _ in parts), key=lambda about: about.data_processed)
+    return [Hold(newest.dataset, month, before, now, "; ".join(why), newest.data_processed)]
+
+
+def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> list[Hold]:
     """What is held of the landed releases in months that were not landed."""
     releases = {(about.dataset, about.data_processed) for parts in landed.values() for about, _ in parts}
-    for line in holds.held(connection):
-        if line.month not in landed and (line.dataset, line.data_processed) in releases:
-            yield line
-
-
-def _month(month: str, parts: Parts, was: Profile, now: Profile, most: int | None) -> Iterator[Hold]:
-    why = excesses(was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), most)
-    if why:
-        newest = _newest(parts)
-        yield Hold(newest.dataset, month, was.rows, now.rows, "; ".join(why), newest.data_processed)
+    return [
+        line
+        for line in holds.held(connection)
+        if line.month not in landed and (line.dataset, line.data_processed) in releases
+    ]
 
 
 def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole: Collection[str]) -> int | None:
@@ -157,9 +163,8 @@ def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole
     """
     known = [record for window, record in records.items() if window.month == month]
     rows = sum(record.rows_landed for record in known)
-    largest = max(
-        (record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)), default=0
-    )
+    others = [record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)]
+    largest = max(others, default=0)
     if known and _ended(month, known):
         return max(rows + limit(rows, MAY_GROW_SHARE), largest)
     if largest and all(about.dataset in whole for about, _ in parts):
@@ -175,41 +180,14 @@ def _ended(month: str, known: Sequence[MonthRecord]) -> bool:
     return max(datetime.fromisoformat(record.data_processed) for record in known) >= end
 
 
-def _release(
-    months: Sequence[str],
-    rest: int,
-    before: Mapping[str, Profile],
-    after: Mapping[str, Profile],
-    landed: Mapping[str, Parts],
-) -> Iterator[Hold]:
-    """Hold everything if all months together moved too much; `rest` are the rows that we hold of the months that stay."""
-    was = sum((before[month] for month in months), Profile())
-    now = sum((after[month] for month in months), Profile())
-    why = excesses(was, now, limit(rest + max(was.rows, now.rows), MAY_MOVE_SHARE))
-    if not rest:
-        why += without_worth(was, now)
-    if why:
-        newest = _newest([part for month in months for part in landed[month]])
-        yield Hold(newest.dataset, WHOLE, rest + was.rows, rest + now.rows, "; ".join(why), newest.data_processed)
-
-
-def _newest(parts: Parts) -> Landed:
-    return max((about for about, _ in parts), key=lambda about: about.data_processed)
-
-
 def profiles(connection: sa.Connection, month: str, parts: Parts, areas: Sequence[str]) -> tuple[Profile, Profile]:
     """What is stored of a month, and what its landed files would become."""
     stored, quarantined = stored_rows(connection, month)
     cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas).values()
     served = pd.concat([part.requests for part in cleaned], ignore_index=True)
+    now = profile_of(served, sum(len(part.quarantined) for part in cleaned))
     instants = pd.to_datetime(stored["opened_at"], utc=True).astype(served["opened_at"].dtype)
-    return (
-        profile_of(stored, quarantined),
-        replace(
-            profile_of(served, sum(len(part.quarantined) for part in cleaned)),
-            moved=instants_gone(instants, served["opened_at"]),
-        ),
-    )
+    return profile_of(stored, quarantined), replace(now, moved=instants_gone(instants, served["opened_at"]))
 
 
 def stored_rows(connection: sa.Connection, month: str) -> tuple[pd.DataFrame, int]:

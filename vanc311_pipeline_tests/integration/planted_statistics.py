@@ -75,7 +75,7 @@ STATISTICS_CASES = [
     Case(
         "curves_recomputed_agree",
         sql(f"DELETE FROM time_to_close_curves WHERE local_area = 'Downtown' AND {RECENT}"),
-        "neighbourhood Downtown: the curve differs on ['no curve']",
+        "neighbourhood Downtown: the curve differs on every day: it is missing",
     ),
     Case(
         "months_add_up",

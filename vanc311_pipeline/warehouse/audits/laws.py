@@ -4,7 +4,7 @@ Everything is compared in whole numbers. What does not belong here: which tables
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -70,6 +70,10 @@ class Additive:
     """The levels and scopes that it has."""
     rows: str = ""
     """What follows FROM, if it is no table."""
+    headline: Mapping[str, str] = field(default_factory=dict)
+    """A count that its groups have in common with the headline metrics, and what it is there."""
+    once: str = "true"
+    """The rows in which a request is counted once."""
 
     @property
     def laws(self) -> list[Law]:
@@ -86,32 +90,23 @@ HEADLINE = Additive(
 )
 
 
-def add_up(connection: sa.Connection, table: Additive) -> list[str]:
-    """Groups add up to what they are parts of, for each value of the other keys."""
-    rows, counts = table.rows or table.name, {name: name for name in table.counts}
+def add_up(connection: sa.Connection, *tables: Additive) -> list[str]:
+    """Groups add up to what they are parts of, for each value of the other keys, and to the headline metrics."""
     problems = []
-    for law in table.laws:
-        keys = {key: key for key in (law.key, *table.keys, "as_of") if key}
-        what = f"{table.name}: {law.words}: fails"
-        problems += _differing(connection, what, keys, counts, _of(rows, law.whole), _of(rows, *law.parts))
-    return problems
-
-
-def agree(connection: sa.Connection, table: Additive, counts: Mapping[str, str], where: str = "true") -> list[str]:
-    """The sums of a table's groups are those of the headline metrics.
-
-    Args:
-        counts: a count of the table, and what it is among the headline metrics.
-    """
-    # Statistics give the unlocated as one group.
-    issue_type = "CASE WHEN level = 'unlocated' THEN NULL ELSE issue_type END"
-    keys = {"local_area": "local_area", "issue_type": issue_type}
-    problems = []
-    for level, scope in table.kinds:
-        if level in WIDE:
-            what = f"{table.name}: {level} ({scope}) differs from {WIDE[level][0]}"
-            rows = f"{_of(table.name, (level, scope))} AND {where}"
-            problems += _differing(connection, what, keys, counts, rows, _of(WIDE_ROWS, (level, scope)))
+    for table in tables:
+        rows, counts = table.rows or table.name, {name: name for name in table.counts}
+        for law in table.laws:
+            keys = {key: key for key in (law.key, *table.keys, "as_of") if key}
+            what = f"{table.name}: {law.words}: fails"
+            problems += _differing(connection, what, keys, counts, _of(rows, law.whole), _of(rows, *law.parts))
+        # Statistics give the unlocated as one group.
+        issue_type = "CASE WHEN level = 'unlocated' THEN NULL ELSE issue_type END"
+        keys = {"local_area": "local_area", "issue_type": issue_type}
+        for level, scope in table.kinds if table.headline else ():
+            if level in WIDE:
+                what = f"{table.name}: {level} ({scope}) differs from {WIDE[level][0]}"
+                sides = f"{_of(table.name, (level, scope))} AND {table.once}", _of(WIDE_ROWS, (level, scope))
+                problems += _differing(connection, what, keys, table.headline, *sides)
     return problems
 
 

@@ -1,20 +1,19 @@
 """Audits of the headline metrics: the conservation laws, and every number computed again another way."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from operator import add
 
 import sqlalchemy as sa
 
-from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.groups import SCOPES
 from vanc311_pipeline.metrics.headline import DAY_SECONDS, METRICS, WIDE
 from vanc311_pipeline.schema import COUNTS
 from vanc311_pipeline.warehouse.audits.laws import HEADLINE, WIDE_ROWS, add_up
-from vanc311_pipeline.warehouse.audits.questions import Finding, broken, count, release_of, sizes
+from vanc311_pipeline.warehouse.audits.questions import Finding, broken, dated, sizes
 from vanc311_pipeline.warehouse.audits.register import audit
 from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
 
-_MEASURES = ", ".join((*COUNTS, "avg_ttr", "avg_ttu"))
+_GROUP = ("level", "scope", "local_area", "issue_type")
 
 # Law 4: every request is in exactly one class of each kind.
 CLASSES = (
@@ -31,7 +30,7 @@ def conservation(connection: sa.Connection) -> Finding:
     Laws 1 to 4 of docs/methods.md.
     """
     laws = {f"4: {classes}": f"{WIDE_ROWS} WHERE NOT ({classes})" for classes in CLASSES}
-    tables = [schema.metadata.tables[table] for table, _ in WIDE.values()]
+    tables = [table for table, _ in WIDE.values()]
     return Finding([*add_up(connection, HEADLINE), *broken(connection, laws)], counts=sizes(connection, *tables))
 
 
@@ -39,7 +38,7 @@ def conservation(connection: sa.Connection) -> Finding:
 def recomputed(connection: sa.Connection) -> Finding:
     """The metrics, computed again another way from the requests, are the same."""
     expected = _recounted(connection)
-    query = f"SELECT level, scope, local_area, issue_type, {_MEASURES} FROM {WIDE_ROWS}"
+    query = f"SELECT {', '.join((*_GROUP, *COUNTS))}, avg_ttr, avg_ttu FROM {WIDE_ROWS}"
     stored = {row[:4]: row[4:] for row in fetch(connection, query)}
     other = {group[:2] for group in expected.keys() ^ stored.keys()}
     wrong: dict[Row, list[Row]] = defaultdict(list)
@@ -57,11 +56,11 @@ def recomputed(connection: sa.Connection) -> Finding:
 def _recounted(connection: sa.Connection) -> dict[Row, Row]:
     """The measures of each level, scope, local area and issue type. The city is there even without a request."""
     sums = ", ".join(_FROM_ROWS[name] for name in COUNTS)
-    query = f"{_DATED} SELECT local_area, issue_type, {sums} FROM dated GROUP BY local_area, issue_type"
+    select = f"SELECT local_area, issue_type, {sums} FROM dated GROUP BY local_area, issue_type"
     nothing = (0,) * len(COUNTS)
     groups = {("citywide", scope, None, None): nothing for scope in SCOPES["citywide"]}
     for month in months_of(connection, None):
-        for area, issue, *counts in fetch(connection, query, **release_of(connection, month)):
+        for area, issue, *counts in dated(connection, month, select):
             for group in _groups_of(area, issue):
                 groups[group] = tuple(map(add, groups.get(group, nothing), counts))
     return {group: (*counts, *_averages(dict(zip(COUNTS, counts, strict=True)))) for group, counts in groups.items()}
@@ -91,51 +90,28 @@ def _averages(counts: dict[str, int]) -> tuple[float | None, float | None]:
 @audit("metric_aggregates", "long_table_equals_wide_tables")
 def long_equals_wide(connection: sa.Connection) -> Finding:
     """metric_aggregates says what the wide tables say."""
-    expected = " UNION ALL ".join(
-        f"SELECT level, scope, local_area, issue_type, '{metric}' AS metric, {metric} AS value, {n} AS n, as_of FROM wide"
-        for metric, n in METRICS.items()
-    )
-    stored = ", ".join(schema.metric_aggregates.columns.keys())
-    lacking = f"""
-        WITH wide AS ({_WITH_TOTAL}), expected AS ({expected})
-        SELECT CASE WHEN level = 'unlocated' AND issue_type IS NULL THEN 'the total of the unlocated' ELSE level END,
-               metric, count(*)
-        FROM (SELECT * FROM expected EXCEPT SELECT {stored} FROM metric_aggregates) AS lacking GROUP BY 1, 2 ORDER BY 1, 2
-    """
-    rows = count(connection, "SELECT count(*) FROM metric_aggregates")
-    extra = rows - len(METRICS) * count(connection, f"SELECT count(*) FROM ({_WITH_TOTAL}) AS wide")
-    problems = [
-        f"{place}: {values:,} values of {metric} differ" for place, metric, values in fetch(connection, lacking)
+    names = (*_GROUP, *COUNTS, "avg_ttr", "avg_ttu", "as_of")
+    wide = [
+        dict(zip(names, row, strict=True)) for row in fetch(connection, f"SELECT {', '.join(names)} FROM {WIDE_ROWS}")
     ]
-    return Finding(
-        problems + ([f"{extra:+,} rows more than the wide tables give"] if extra else []), counts={"rows": rows}
+    # All requests without an area are one more group: its averages are made from the sums, for averages don't add up.
+    sums = {name: sum(row[name] for row in wide if row["level"] == "unlocated") for name in COUNTS}
+    total = dict(zip(names, ("unlocated", "unlocated", None, None, *sums.values(), *_averages(sums)), strict=False))
+    wide.append(total | {"as_of": max(row["as_of"] for row in wide)})
+    expected = {
+        (*(row[name] for name in _GROUP), metric, row[metric], row[n], row["as_of"])
+        for row in wide
+        for metric, n in METRICS.items()
+    }
+    stored = list(fetch(connection, f"SELECT {', '.join(_GROUP)}, metric, value, n, as_of FROM metric_aggregates"))
+    lacking = Counter(
+        ("the total of the unlocated" if (level, issue) == ("unlocated", None) else level, metric)
+        for level, _, _, issue, metric, *_ in expected - set(stored)
     )
-
-
-# The wide tables' rows, and all requests without an area as one more group: its averages are made from the sums,
-# for averages don't add up.
-_WITH_TOTAL = f"""
-    SELECT level, scope, local_area, issue_type, volume, open_requests, avg_ttr, n_ttr, avg_ttu, n_ttu, as_of
-    FROM {WIDE_ROWS}
-    UNION ALL
-    SELECT 'unlocated', 'unlocated', NULL, NULL, coalesce(sum(volume), 0), coalesce(sum(open_requests), 0),
-           CAST(sum(sum_days_to_close) AS DOUBLE PRECISION) / nullif(sum(n_ttr), 0), coalesce(sum(n_ttr), 0),
-           CAST(sum(sum_seconds_to_update) AS DOUBLE PRECISION) / nullif(sum(n_ttu), 0) / {DAY_SECONDS},
-           coalesce(sum(n_ttu), 0), (SELECT max(as_of) FROM metrics_citywide)
-    FROM metrics_unlocated
-"""
-
-
-# Materialized, or both differences would be worked out again for each count. A Julian day holds 40 µs.
-_DATED = """
-    WITH dated AS MATERIALIZED (
-        SELECT local_area, issue_type, status, closed_on, opened_on, modified_at,
-               CAST(round((julianday(modified_at) - julianday(opened_at)) * 86400) AS INTEGER) AS seconds,
-               CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) AS days,
-               coalesce(closed_on > :day, false) AS not_closed_yet, coalesce(modified_at >= :end, false) AS not_changed_yet
-        FROM service_requests WHERE partition_month = :month
-    )
-"""
+    problems = [f"{place}: {values:,} values of {metric} differ" for (place, metric), values in sorted(lacking.items())]
+    if extra := len(stored) - len(expected):
+        problems.append(f"{extra:+,} rows more than the wide tables give")
+    return Finding(problems, counts={"rows": len(stored)})
 
 
 _FROM_ROWS = {

@@ -41,12 +41,19 @@ def as_usual(connection: sa.Connection) -> Finding:
     city = ledger.groupby("open_month", as_index=False)[["volume", *WATCHED]].sum().assign(department="the city")
     notes, compared = [], 0
     for department, rows in pd.concat([city, ledger]).groupby("department"):
-        unusual = _unusual(
-            str(department), rows[rows["volume"] >= MONTH_AT_LEAST].set_index("open_month").sort_index(), last
-        )
-        if unusual is not None:
-            compared += 1
-            notes += unusual
+        volume = rows.set_index("open_month")["volume"].sort_index()
+        volume = volume[volume >= MONTH_AT_LEAST]
+        before = volume[volume.index < last].tail(COMPARED_MONTHS).index
+        if last not in volume.index or len(before) < NEEDED_MONTHS:
+            continue
+        compared += 1
+        shares = rows.set_index("open_month")[list(WATCHED)].div(volume, axis=0)
+        for name, words in WATCHED.items():
+            usual, now = shares[name][before].median(), shares[name][last]
+            if abs(now - usual) * 100 > UNUSUAL_POINTS:
+                notes.append(
+                    f"{department}, {last}: {now:.1%} of requests are {words}, usually {usual:.1%} (n = {volume[last]:,})"
+                )
     return Finding(notes=notes, counts={"compared": compared, "month": last})
 
 
@@ -55,22 +62,6 @@ def _last_whole_month(connection: sa.Connection) -> str:
     as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of)))
     a_week_before = date.fromisoformat(as_of or "") - timedelta(days=6)
     return f"{a_week_before.replace(day=1) - timedelta(days=1):%Y-%m}"
-
-
-def _unusual(department: str, rows: pd.DataFrame, last: str) -> list[str] | None:
-    """What is unusual; None if there is too little to compare with."""
-    before = rows[rows.index < last].tail(COMPARED_MONTHS)
-    if last not in rows.index or len(before) < NEEDED_MONTHS:
-        return None
-    notes = []
-    for name, words in WATCHED.items():
-        shares = rows[name] / rows["volume"]
-        usual, now = shares[before.index].median(), shares[last]
-        if abs(now - usual) * 100 > UNUSUAL_POINTS:
-            notes.append(
-                f"{department}, {last}: {now:.1%} of requests are {words}, usually {usual:.1%} (n = {rows['volume'][last]:,})"
-            )
-    return notes
 
 
 @dataclass(frozen=True)
@@ -100,12 +91,16 @@ def _points(what: str, test: str, published: float, points: float = 1) -> Anchor
     )
 
 
-def _reason(name: str, published: int) -> Anchor:
-    return _near(
-        f"closed as {name}", f"count(*) FILTER (WHERE status = 'Close' AND closure_reason = '{name}')", published, 0.02
-    )
-
-
+_REASONS = {
+    "Service provided": 155_210,
+    "Further action has been planned": 23_220,
+    "Unknown": 15_971,
+    "Reviewed and no action planned": 14_931,
+    "Closed automatically and sent to service group": 14_236,
+    "Assigned to inspector": 14_185,
+    "Referred to another service group": 10_368,
+}
+_CLOSED_AS = "count(*) FILTER (WHERE status = 'Close' AND closure_reason = '{}')"
 ANCHORS = (
     _near("requests", "count(*)", 272_580, 0.005),
     *(
@@ -113,13 +108,7 @@ ANCHORS = (
         for month, rows in enumerate(_MONTHS, start=1)
     ),
     Anchor("open (published 2,782, falling)", "count(*) FILTER (WHERE status = 'Open')", 0, 2_782 * 1.05),
-    _reason("Service provided", 155_210),
-    _reason("Further action has been planned", 23_220),
-    _reason("Unknown", 15_971),
-    _reason("Reviewed and no action planned", 14_931),
-    _reason("Closed automatically and sent to service group", 14_236),
-    _reason("Assigned to inspector", 14_185),
-    _reason("Referred to another service group", 10_368),
+    *(_near(f"closed as {name}", _CLOSED_AS.format(name), rows, 0.02) for name, rows in _REASONS.items()),
     _points("without an area", "local_area IS NULL", 21.8),
     _points("without coordinates", "latitude IS NULL", 65.5),
     _points("without an address", "address IS NULL", 65.7),

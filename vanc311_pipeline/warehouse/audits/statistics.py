@@ -3,10 +3,11 @@
 Numbering follows docs/methods.md. Everything is compared in whole numbers, but for the shares.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import numpy as np
-import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
@@ -16,10 +17,10 @@ from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
 from vanc311_pipeline.registry import MINIMUM_N, State
 from vanc311_pipeline.settings import STATIC_BEFORE
-from vanc311_pipeline.warehouse.audits.laws import Additive, add_up, agree
+from vanc311_pipeline.warehouse.audits.laws import Additive, add_up
 from vanc311_pipeline.warehouse.audits.questions import EXAMPLES, Finding, broken, count, sizes
 from vanc311_pipeline.warehouse.audits.register import audit
-from vanc311_pipeline.warehouse.rows import fetch
+from vanc311_pipeline.warehouse.rows import Row, fetch
 
 TOLERANCE = 1e-9
 GROUP_KEYS = (*KEYS, "period")
@@ -31,14 +32,34 @@ TIME_TO_CLOSE = Additive(
     "time_to_close",
     ("volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date"),
     ("period",),
+    headline={"volume": "volume"},
+    once="period = 'all'",
 )
-_SHARES = [f"{count}_{days}" for days in WITHIN for count in ("n", "within")]
-MONTHLY = Additive("monthly_series", ("opened", "closed_in", "open_at_end", "n", "closed", *_SHARES), ("month",))
-BY_AGE = Additive("backlog_by_age", ("open_requests", "located", "n_static"), ("age_band",), NOT_HYPER_LOCAL)
+MONTHLY = Additive(
+    "monthly_series",
+    ("opened", "closed_in", "open_at_end", "n", "closed", *(f"{n}_{days}" for days in WITHIN for n in ("n", "within"))),
+    ("month",),
+    headline={"opened": "volume", "closed_in": "closed - n_closed_without_date"},
+)
+BY_AGE = Additive(
+    "backlog_by_age",
+    ("open_requests", "located", "n_static"),
+    ("age_band",),
+    NOT_HYPER_LOCAL,
+    headline={"open_requests": "open_requests"},
+)
 DAILY = Additive("backlog_daily", ("opened", "closed_in", "backlog"), ("day",), DAILY_KINDS)
-_FLOW = ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before")
-FLOW = Additive("flow", _FLOW, (), NOT_HYPER_LOCAL)
-OUTCOMES = Additive("outcomes", ("closed_as", "closed", "open_requests"), ("period", "outcome"), NOT_HYPER_LOCAL)
+FLOW = Additive(
+    "flow", ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before"), (), NOT_HYPER_LOCAL
+)
+OUTCOMES = Additive(
+    "outcomes",
+    ("closed_as", "closed", "open_requests"),
+    ("period", "outcome"),
+    NOT_HYPER_LOCAL,
+    headline={"closed_as": "closed"},
+    once="period = 'all'",
+)
 
 
 @audit("time_to_close", "time_to_close_adds_up")
@@ -50,12 +71,7 @@ def timing(connection: sa.Connection) -> Finding:
     lost = "volume <> n + n_static + n_after_as_of + n_negative + n_closed_without_date OR n <> closed + still_open"
     law = {"4: time_to_close: volume = n + not used, n = closed + still_open": f"time_to_close WHERE {lost}"}
     return Finding(
-        [
-            *add_up(connection, TIME_TO_CLOSE),
-            *broken(connection, law),
-            *agree(connection, TIME_TO_CLOSE, {"volume": "volume"}, "period = 'all'"),
-        ],
-        counts=sizes(connection, schema.time_to_close),
+        [*add_up(connection, TIME_TO_CLOSE), *broken(connection, law)], counts=sizes(connection, "time_to_close")
     )
 
 
@@ -76,68 +92,59 @@ def curves_agree(connection: sa.Connection) -> Finding:
          FROM time_to_close_curves) AS steps
         WHERE open_share > before OR open_share NOT BETWEEN open_share_low - 1e-12 AND open_share_high + 1e-12
     """
-    return Finding(broken(connection, laws), counts=sizes(connection, schema.time_to_close_curves))
+    return Finding(broken(connection, laws), counts=sizes(connection, "time_to_close_curves"))
 
 
 @audit("time_to_close_curves", "curves_recomputed_agree")
 def curves_recomputed(connection: sa.Connection) -> Finding:
     """The curves of the city and its areas, computed again day by day from the requests, are the same."""
     as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of))) or ""
-    first = date.fromisoformat(as_of) - timedelta(days=364)
-    days = {"as_of": as_of, "first": max(str(first), str(STATIC_BEFORE))}
-    histogram = pd.read_sql(sa.text(_BY_DAY), connection, params=days)
-    stored = pd.read_sql(
-        sa.text("SELECT * FROM time_to_close_curves WHERE period = 'last_12_months' AND scope IN ('all', 'located')"),
-        connection,
-    )
-    problems: list[str] = []
-    located = histogram[histogram["local_area"].notna()]
-    city, areas = (stored[stored["level"] == level] for level in ("citywide", "neighbourhood"))
-    groups = {
-        "citywide all": (histogram, city[city["scope"] == "all"]),
-        "citywide located": (located, city[city["scope"] == "located"]),
-        **{
-            f"neighbourhood {area}": (rows, areas[areas["local_area"] == area])
-            for area, rows in located.groupby("local_area")
-        },
-    }
-    for name, (rows, curve) in groups.items():
-        problems += _different_curve(name, rows, curve)
-    return Finding(problems, counts={"curves": len(groups)})
+    first = max(date.fromisoformat(as_of) - timedelta(days=364), STATIC_BEFORE)
+    ends, curves = defaultdict[Row, Ends](Counter), defaultdict[Row, dict[int, Row]](dict)
+    for area, days, event, requests in fetch(connection, _BY_DAY, as_of=as_of, first=str(first)):
+        located = [] if area is None else [("citywide", "located", None), ("neighbourhood", "located", area)]
+        for group in (("citywide", "all", None), *located):
+            ends[group][days, event] += requests
+    for level, scope, area, day, *values in fetch(connection, _CURVES):
+        curves[level, scope, area][day] = tuple(values)
+    problems = [
+        f"{level} {area or scope}: the curve differs on {days}"
+        for level, scope, area in sorted(ends.keys() | curves.keys(), key=repr)
+        if (days := _differing(ends[level, scope, area], curves[level, scope, area]))
+    ]
+    return Finding(problems, counts={"curves": len(curves)})
 
 
+Ends = Counter[tuple[int, int]]
+"""How many requests were followed for so many days, and were closed then (1) or are still open (0)."""
 _BY_DAY = """
-    SELECT local_area, CASE WHEN status = 'Close' AND closed_on <= :as_of THEN 1 ELSE 0 END AS event,
+    SELECT local_area,
            CAST(julianday(CASE WHEN status = 'Close' AND closed_on <= :as_of THEN closed_on ELSE :as_of END)
-                - julianday(opened_on) AS INTEGER) AS days, count(*) AS requests
+                - julianday(opened_on) AS INTEGER) AS days,
+           CASE WHEN status = 'Close' AND closed_on <= :as_of THEN 1 ELSE 0 END AS event, count(*) AS requests
     FROM service_requests
     WHERE opened_on BETWEEN :first AND :as_of
           AND NOT coalesce(status = 'Close' AND days_to_close IS NULL, false)
     GROUP BY 1, 2, 3
 """
+_CURVES = """
+    SELECT level, scope, local_area, day, at_risk, closed_by, open_share FROM time_to_close_curves
+    WHERE period = 'last_12_months' AND level IN ('citywide', 'neighbourhood')
+"""
 
 
-def _different_curve(name: str, rows: pd.DataFrame, stored: pd.DataFrame) -> list[str]:
-    """The textbook's product, one day after the other."""
-    total = int(rows["requests"].sum())
-    if total < MINIMUM_N:
-        return [f"{name}: a curve of fewer than {MINIMUM_N} requests"] if len(stored) else []
-    open_share, closed, left = 1.0, 0, total
-    expected: dict[int, tuple[int, int, float]] = {}
-    by_day = rows.pivot_table(index="days", columns="event", values="requests", aggfunc="sum", fill_value=0)
-    by_day = by_day.reindex(index=range(int(rows["days"].max()) + 1), columns=[0, 1], fill_value=0)
-    for day, (censored, ended) in enumerate(by_day.to_numpy()):
-        at_risk = left
-        open_share *= 1 - ended / at_risk if at_risk else 1
-        closed, left = closed + ended, left - ended - censored
+def _differing(ends: Ends, curve: Mapping[int, Row]) -> list[int] | str:
+    """On which days a curve is not the textbook's product, one day after the other."""
+    at_risk, closed, open_share = ends.total(), 0, 1.0
+    if bool(curve) != (at_risk >= MINIMUM_N):
+        return f"every day: it is {'of too few requests' if curve else 'missing'}"
+    expected: dict[int, Row] = {}
+    for day in range(max(days for days, _ in ends) + 1 if curve else 0):
+        open_share *= 1 - ends[day, 1] / at_risk
+        closed += ends[day, 1]
         expected[day] = (at_risk, closed, open_share)
-    wrong = [
-        day
-        for day, *values in stored[["day", "at_risk", "closed_by", "open_share"]].itertuples(index=False)
-        if day not in expected or not np.allclose(values, expected[day], rtol=0, atol=TOLERANCE)
-    ]
-    missing = [] if len(stored) else ["no curve"]
-    return [f"{name}: the curve differs on {wrong or missing}"] if wrong or missing else []
+        at_risk -= ends[day, 0] + ends[day, 1]
+    return [day for day in curve if day not in expected or not np.allclose(curve[day], expected[day], 0, TOLERANCE)]
 
 
 @audit("monthly_series", "months_add_up")
@@ -150,14 +157,8 @@ def monthly(connection: sa.Connection) -> Finding:
         _quotient("monthly_series", f"share_{days}", f"within_{days}", f"n_{days}", f"share_{days}_state")
         for days in WITHIN
     ]
-    return Finding(
-        [
-            *add_up(connection, MONTHLY),
-            *agree(connection, MONTHLY, {"opened": "volume", "closed_in": "closed - n_closed_without_date"}),
-            *broken(connection, dict(shares)),
-        ],
-        counts=sizes(connection, schema.monthly_series),
-    )
+    problems = [*add_up(connection, MONTHLY), *broken(connection, dict(shares))]
+    return Finding(problems, counts=sizes(connection, "monthly_series"))
 
 
 @audit("backlog_daily", "backlog_adds_up")
@@ -177,15 +178,8 @@ def backlog(connection: sa.Connection) -> Finding:
             "flow WHERE net <> opened - closed_in OR net <> backlog_end - backlog_start"
         ),
     }
-    return Finding(
-        [
-            *(problem for each in (BY_AGE, DAILY, FLOW) for problem in add_up(connection, each)),
-            *agree(connection, BY_AGE, {"open_requests": "open_requests"}),
-            *broken(connection, laws),
-            *_last_level(connection),
-        ],
-        counts=sizes(connection, schema.backlog_by_age, schema.backlog_daily, schema.flow),
-    )
+    problems = [*add_up(connection, BY_AGE, DAILY, FLOW), *broken(connection, laws), *_last_level(connection)]
+    return Finding(problems, counts=sizes(connection, "backlog_by_age", "backlog_daily", "flow"))
 
 
 def _last_level(connection: sa.Connection) -> list[str]:
@@ -225,14 +219,8 @@ def outcome_shares(connection: sa.Connection) -> Finding:
             WHERE abs(closed_share - (1 - open_share)) > {TOLERANCE}""",
     }
     share = _quotient("outcomes", "outcome_share", "closed_as", "closed", "state")
-    return Finding(
-        [
-            *add_up(connection, OUTCOMES),
-            *agree(connection, OUTCOMES, {"closed_as": "closed"}, "period = 'all'"),
-            *broken(connection, dict([*laws.items(), share])),
-        ],
-        counts=sizes(connection, schema.outcomes, schema.closure_reasons, schema.outcome_incidence),
-    )
+    problems = [*add_up(connection, OUTCOMES), *broken(connection, laws | dict([share]))]
+    return Finding(problems, counts=sizes(connection, "outcomes", "closure_reasons", "outcome_incidence"))
 
 
 def _quotient(table: str, value: str, part: str, whole: str, state: str) -> tuple[str, str]:
@@ -268,7 +256,7 @@ def comparison(connection: sa.Connection) -> Finding:
     ]
     return Finding(
         [*problems[:EXAMPLES], *broken(connection, dict(ratios))],
-        counts=sizes(connection, schema.area_comparison, schema.area_issue_mix),
+        counts=sizes(connection, "area_comparison", "area_issue_mix"),
     )
 
 
@@ -284,7 +272,7 @@ def standing(connection: sa.Connection) -> Finding:
         "an open request has no line": f"({expected} EXCEPT {stored}) AS lacking",
         "a line is of no open request": f"({stored} EXCEPT {expected}) AS too_many",
     }
-    return Finding(broken(connection, laws), counts=sizes(connection, schema.open_request_standing))
+    return Finding(broken(connection, laws), counts=sizes(connection, "open_request_standing"))
 
 
 @audit("quality_ledger", "quality_ledger_adds_up")

@@ -23,9 +23,9 @@ from vanc311_pipeline.warehouse.audits.questions import (
     Points,
     among,
     count,
+    dated,
     forbidden,
     noted,
-    release_of,
     request_rows,
 )
 from vanc311_pipeline.warehouse.audits.register import audit
@@ -134,16 +134,10 @@ def completeness(connection: sa.Connection, months: Months) -> Finding:
 
 
 _DURATIONS = """
-    WITH dated AS MATERIALIZED (
-        SELECT status, days_to_close, days_to_update,
-               CASE WHEN closed_on <= :day THEN CAST(julianday(closed_on) - julianday(opened_on) AS INTEGER) END AS days,
-               CASE WHEN modified_at < :end THEN round((julianday(modified_at) - julianday(opened_at)) * 86400) END AS seconds
-        FROM service_requests WHERE partition_month = :month
-    )
-    SELECT count(*) FILTER (WHERE CASE WHEN status = 'Close' AND days >= 0
+    SELECT count(*) FILTER (WHERE CASE WHEN status = 'Close' AND days >= 0 AND NOT not_closed_yet
                                        THEN days_to_close IS NULL OR days_to_close <> days
                                        ELSE days_to_close IS NOT NULL END),
-           count(*) FILTER (WHERE CASE WHEN seconds > 0
+           count(*) FILTER (WHERE CASE WHEN seconds > 0 AND NOT not_changed_yet
                                        THEN days_to_update IS NULL OR abs(days_to_update * 86400 - seconds) > 1e-5
                                        ELSE days_to_update IS NOT NULL END)
     FROM dated
@@ -166,9 +160,7 @@ def derivation(connection: sa.Connection, months: Months) -> Finding:
             wrong["opened_on"] += number * (opened_on != f"{local:%Y-%m-%d}")
             wrong["open_month"] += number * (open_month != f"{local:%Y-%m}")
             wrong["partition_month"] += number * (not hour.startswith(month))
-        wrong["days_to_close"], wrong["days_to_update"] = connection.execute(
-            sa.text(_DURATIONS), release_of(connection, month)
-        ).one()
+        [(wrong["days_to_close"], wrong["days_to_update"])] = dated(connection, month, _DURATIONS)
         problems += [f"{month}: {number:,} rows have a wrong {name}" for name, number in wrong.items() if number]
     return Finding(problems, counts={"rows": rows})
 
