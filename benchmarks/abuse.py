@@ -22,6 +22,7 @@ from urllib.parse import quote, urlencode
 
 from benchmarks import load, topology
 from benchmarks.clients import Sent, get, hold, links, read_slowly, stream
+from benchmarks.places import workplace
 from benchmarks.probe import Waits, probing
 from benchmarks.site import (
     API,
@@ -443,8 +444,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     site = topology.read({"VANC311_POSTGRES_PASSWORD": "x"})["services"]["site"]
     limit = int(site["mem_limit"].removesuffix("g")) << 30
     problems: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="vanc311-abuse-") as scratch:
-        folder = (options.keep or Path(scratch)).absolute()
+    with workplace("abuse", options.keep) as folder:
         small = made(folder / str(SMALL_ROWS), SMALL_ROWS)
         big = made(folder / str(options.rows), options.rows)
         print(

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import markdown
+from benchmarks.places import workplace
 from vanc311_pipeline.settings import Settings
 
 RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 3.0, 700, 10.0, 15.0
@@ -196,9 +197,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=1_300_000)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="vanc311-bench-") as scratch:
-        folder = (options.keep or Path(scratch)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+    with workplace("bench", options.keep) as folder:
         lines, said = run(options.rows, folder)
     print(table(with_store_alone(lines)))
     print()

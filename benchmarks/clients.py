@@ -90,11 +90,11 @@ class Reply:
         return None
 
 
-async def exchange(url: str, sent: Sent, kept: int = KEPT_BYTES) -> Reply:
+async def exchange(url: str, sent: Sent, kept: int = KEPT_BYTES, patience: float = PATIENCE_SECONDS) -> Reply:
     """One question over a connection of its own, and its whole answer."""
     status, head, body, length, writer = CUT, "", b"", 0, None
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection(*_place(url), limit=PIECE)
             writer.write(sent.raw)
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from typing import Any
 
 import requests
 
+from benchmarks.places import workplace
 from benchmarks.postgres import Postgres, running_postgres
 from benchmarks.rig import City, damage, disagreement, edited, strangeness
 from benchmarks.topology import ROOT, Topology, topology
@@ -445,9 +445,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=311)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="vanc311-day-") as scratch:
-        folder = (options.keep or Path(scratch)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+    with workplace("day", options.keep) as folder:
         account = run_day(folder, options.slots, options.seed)
     for at, what in account.lines:
         print(f"{int(at) // 60:3d}:{int(at) % 60:02d}  {what}")

@@ -7,12 +7,9 @@ type, reason, durations, channel, area, address and coordinates stay together.
 
 from __future__ import annotations
 
-import argparse
-import time
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -346,24 +343,3 @@ def to_table(source: Source, made: Rows, clock: tuple[Int, Int]) -> pa.Table:
 def timestamps(utc_seconds: Int) -> pa.Array:
     """Arrow instants of UTC seconds."""
     return pa.array(utc_seconds.astype("datetime64[s]").astype("datetime64[ms]")).cast(pa.timestamp("ms", tz="UTC"))
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Write a grown table to a Parquet file and say what was written."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.grow", description="Grow the bundled sample.")
-    parser.add_argument("--rows", type=int, default=1_300_000)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=311)
-    options = parser.parse_args(arguments)
-    began = time.perf_counter()
-    table = grow_table(options.rows, seed=options.seed)
-    pq.write_table(table, options.out, compression="snappy")
-    seconds = time.perf_counter() - began
-    opened = table["service_request_open_timestamp"].to_numpy()
-    months = len(np.unique(local_seconds(pd.Series(opened).dt.tz_localize("UTC")).astype("M8[s]").astype("M8[M]")))
-    size = options.out.stat().st_size / 1e6
-    print(f"{table.num_rows:,} rows, {months} months, {seconds:.1f} s, {size:.1f} MB: {options.out}")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks import markdown
-from benchmarks.bench import RELEASED, RELEASED_LATER, stage, stand_in, sync
+from benchmarks.bench import RELEASED, RELEASED_LATER, Line, stage, stand_in, sync
+from benchmarks.places import workplace
 
 ARCHIVE_ROWS = 2_083_091
 MONTH_STEPS = ("raw_service_requests", "service_requests", "check_raw_service_requests", "check_service_requests",
@@ -46,12 +46,11 @@ class Result:
     """What one size cost."""
 
     size: Size
-    load_seconds: float
-    load_peak_mb: float
+    load: Line
     file_mb: float
-    quiet_seconds: float
+    quiet: Line
     quiet_requests: int
-    change_seconds: float
+    change: Line
     change_requests: int
     steps: dict[str, float]
 
@@ -81,12 +80,11 @@ def run(size: Size, folder: Path) -> Result:
         change = sync("change", folder, url, 0)
     return Result(
         size=size,
-        load_seconds=load.seconds,
-        load_peak_mb=load.peak_mb or 0.0,
+        load=load,
         file_mb=(folder / "data" / "published" / "vanc311.sqlite").stat().st_size / 1e6,
-        quiet_seconds=quiet.seconds,
+        quiet=quiet,
         quiet_requests=requests_in(quiet_log),
-        change_seconds=change.seconds,
+        change=change,
         change_requests=requests_in(change_log),
         steps=step_seconds(folder / "dagster"),
     )
@@ -108,13 +106,13 @@ def table(results: Sequence[Result]) -> str:
     """The sizes side by side, as a Markdown table."""
     lines = {
         "rows": [f"{each.size.rows + each.size.archive_rows:,}" for each in results],
-        "whole load, s": [f"{each.load_seconds:,.0f}" for each in results],
-        "peak memory of the load, MB": [f"{each.load_peak_mb:,.0f}" for each in results],
+        "whole load, s": [f"{each.load.seconds:,.0f}" for each in results],
+        "peak memory of the load, MB": [f"{each.load.peak_mb or 0.0:,.0f}" for each in results],
         "published file, MB": [f"{each.file_mb:,.0f}" for each in results],
         "**quiet slot**: requests": [f"{each.quiet_requests}" for each in results],
-        "**quiet slot**: s, start of the program included": [f"{each.quiet_seconds:.1f}" for each in results],
+        "**quiet slot**: s, start of the program included": [f"{each.quiet.seconds:.1f}" for each in results],
         "**one month changed**: requests": [f"{each.change_requests}" for each in results],
-        "**one month changed**: s, start of the program included": [f"{each.change_seconds:.1f}" for each in results],
+        "**one month changed**: s, start of the program included": [f"{each.change.seconds:.1f}" for each in results],
         "- landing, storing, checking the month, s": [f"{each.month_seconds:.1f}" for each in results],
         "- summing up, publishing, checking the file, s": [f"{each.whole_seconds:.1f}" for each in results],
     }
@@ -129,10 +127,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", type=int, choices=range(len(SIZES)), nargs="*", help="only these sizes, by number")
     options = parser.parse_args(arguments)
     results = []
-    with tempfile.TemporaryDirectory(prefix="vanc311-growth-") as scratch:
+    with workplace("growth", options.keep) as folder:
         for number, size in enumerate(SIZES):
             if options.only is None or number in options.only:
-                results.append(run(size, (options.keep or Path(scratch)).absolute() / str(number)))
+                results.append(run(size, folder / str(number)))
                 print(table(results[-1:]), flush=True)
     print(table(results))
 

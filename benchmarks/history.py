@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from dagster._daemon.freshness import FreshnessDaemon
 
 from benchmarks import markdown
 from benchmarks.city_days import ORDINARY
+from benchmarks.places import workplace
 from benchmarks.week import before_first_day, say
 from vanc311_pipeline.orchestration.operations.pruning import delete_runs_before
 
@@ -122,8 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--seed", type=int, default=311)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="vanc311-history-") as folder:
-        print(live(Path(folder), options.rows, options.days, options.seed))
+    with workplace("history") as folder:
+        print(live(folder, options.rows, options.days, options.seed))
 
 
 if __name__ == "__main__":

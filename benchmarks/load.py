@@ -16,7 +16,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -31,6 +30,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 from urllib.request import urlopen
 
+from benchmarks.places import free_port
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.settings import Settings
 
@@ -171,7 +171,7 @@ def ours(file: Path, workers: int) -> Iterator[Server]:
 @contextmanager
 def serving(data: Path, *words: str, **environment: str) -> Iterator[Server]:
     """`vanc311 serve` on a data directory, as a process."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "vanc311_pipeline", "serve", "--port", str(port), *words]
     environment |= {"VANC311_DATA_DIR": str(data)}
     with _running(command, f"http://127.0.0.1:{port}", "/api/v1/status", environment) as server:
@@ -181,7 +181,7 @@ def serving(data: Path, *words: str, **environment: str) -> Iterator[Server]:
 @contextmanager
 def datasette(file: Path) -> Iterator[Server]:
     """Datasette on the same file, as a process."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "datasette", "serve", "--immutable", str(file), "--host", "127.0.0.1", "--port", str(port),
                "--setting", "default_facet_size", "0", "--setting", "suggest_facets", "0"]  # fmt: skip
     with _running(command, f"http://127.0.0.1:{port}", f"/{file.stem}/metrics_citywide.json") as server:
@@ -206,12 +206,6 @@ def _running(command: list[str], url: str, path: str, environment: dict[str, str
         finally:
             process.terminate()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # -- the load ----------------------------------------------------------------------------------------------------------

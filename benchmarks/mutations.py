@@ -2,7 +2,7 @@
 
 What belongs here: choosing the faults, running the tests that cover the file, the account. What does not: the kinds of fault,
 which are cosmic-ray's, and the tests. Each fault is tried in a process of its own, forked with the libraries loaded; the code on
-disk is never changed. Survivors that are no gap stand in `survivors.toml`, each with its reason.
+disk is never changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -35,7 +34,6 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
 ROOT = Path(__file__).parent.parent
-SURVIVORS = Path(__file__).with_name("survivors.toml")
 AIM = 0.9
 UNIT, INTEGRATION = "vanc311_pipeline_tests/unit", "vanc311_pipeline_tests/integration"
 DASHBOARD = [f"{INTEGRATION}/dashboard/test_{name}.py" for name in ("numbers", "views", "pages", "problems")]
@@ -201,12 +199,6 @@ def tested(file: str, source: str | None, folder: Path, number: int, limit: floa
     return os.waitstatus_to_exitcode(status) == 0
 
 
-def reasons() -> dict[tuple[str, str], str]:
-    """Why a survivor is no gap, by file and change."""
-    listed = tomllib.loads(SURVIVORS.read_text())["survivor"] if SURVIVORS.exists() else []
-    return {(one["file"], one["change"]): one["reason"] for one in listed}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutations", description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=int, default=0, help="so many faults; 0 is all")
@@ -218,14 +210,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
     files = [file for file in COVERED if not options.only or any(text in file for text in options.only)]
-    begun, known = time.monotonic(), reasons()
+    begun = time.monotonic()
     picked = chosen(files, options.sample, options.seed)
     files = sorted({mutant.file for mutant in picked})
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     for name in LIBRARIES:
         importlib.import_module(name)
-    tried, killed, without_reason = Counter[str](), Counter[str](), 0
+    tried, killed = Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory(prefix="vanc311-mutations-") as scratch, ThreadPoolExecutor(options.jobs) as pool:
         folder, limits = Path(scratch), {}
         for number, file in enumerate(files):
@@ -248,18 +240,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tried[mutant.file] += 1
             killed[mutant.file] += not survived
             if survived:
-                reason = known.get((mutant.file, mutant.change))
-                without_reason += reason is None
-                print(
-                    f"survived  {mutant.file}:{mutant.line} {mutant.kind}\n    {mutant.change}\n    {reason or 'no reason is listed'}",
-                    flush=True,
-                )
+                print(f"survived  {mutant.file}:{mutant.line} {mutant.kind}\n    {mutant.change}", flush=True)
     print(f"\n{'file':48}{'faults':>8}{'killed':>8}{'share':>8}")
     for file in [*sorted(tried), "all"]:
         n, k = (tried[file], killed[file]) if file != "all" else (tried.total(), killed.total())
         print(f"{file.removeprefix('vanc311_pipeline/'):48}{n:8}{k:8}{k / n:8.1%}")
     seconds = time.monotonic() - begun
-    print(f"{tried.total()} of {len(picked)} faults in {seconds:.0f} s; {without_reason} survivors without a reason")
+    print(f"{tried.total()} of {len(picked)} faults in {seconds:.0f} s")
     raise SystemExit(tried.total() == 0 or killed.total() < AIM * tried.total())
 
 

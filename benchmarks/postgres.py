@@ -6,7 +6,6 @@ root's tests run it as the user that Debian's package makes.
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+
+from benchmarks.places import free_port
 
 USER, PASSWORD = "vanc311", "a password: with@odd/signs"
 CAREFREE = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=60"
@@ -27,9 +28,7 @@ class Postgres:
 
     def __init__(self, folder: Path, options: str) -> None:
         self.folder, self._options = folder, options
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         secret = folder / "password"
         secret.write_text(PASSWORD)
         if os.geteuid() == 0:
@@ -53,9 +52,7 @@ class Postgres:
     @contextmanager
     def pooled(self) -> Iterator[int]:
         """A PgBouncer before the server, which lends a session for a transaction; its port."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         (self.folder / "pgbouncer.ini").write_text(
             f"[databases]\n* = host=127.0.0.1 port={self.port} user={USER} password='{PASSWORD}'\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"

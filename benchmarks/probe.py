@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from benchmarks.clients import exchange, get
+
 EVERY_SECONDS = 0.025
 PATIENCE_SECONDS = 30
 NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -39,19 +41,12 @@ class Waits:
 
 
 async def _ask(url: str, waits: Waits) -> None:
-    parts, began = urlsplit(url), time.perf_counter()
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-            writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
-            answer = await reader.read()
-            writer.close()
-    except (OSError, TimeoutError) as error:
-        waits.failed[type(error).__name__] += 1
-        return
-    waits.waits.append((time.perf_counter() - began) * 1_000)
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        waits.failed[answer[9:12].decode("latin-1") or "no answer"] += 1
+    began = time.perf_counter()
+    reply = await exchange(url, get(urlsplit(url).path), patience=PATIENCE_SECONDS)
+    if reply.status > 0:
+        waits.waits.append((reply.at - began) * 1_000)
+    if reply.status != 200:
+        waits.failed[reply.kind] += 1
 
 
 async def _keep_asking(addresses: dict[str, str]) -> dict[str, Waits]:

@@ -14,11 +14,11 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -30,7 +30,7 @@ from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
-from vanc311_pipeline.portal.landing import describe_landed, land, landed_months, landed_path, read_landed
+from vanc311_pipeline.portal.landing import Landed, describe_landed, land, landed_months, landed_path, read_landed
 from vanc311_pipeline.requests.rows import month_rows
 from vanc311_pipeline.schema import OPENED
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, FIRST_MONTH, LIVE, Settings
@@ -46,6 +46,15 @@ RUN = "benchmark"
 EDITED_ROWS = 300
 
 
+class Asked(NamedTuple):
+    """Where a stage works, and what some of them are told besides: the portal, how many rows to make, from which month on."""
+
+    folder: Path
+    url: str
+    rows: int
+    first_month: str
+
+
 def open_portal(url: str) -> Portal:
     return Portal(url, read_timeout=60.0, retry_wait=1.0)
 
@@ -54,20 +63,28 @@ def warehouse_in(folder: Path) -> Warehouse:
     return Warehouse(os.environ.get("VANC311_DATABASE_URL") or sqlite_url(folder / "warehouse.sqlite"), "portal")
 
 
-def stage_land(folder: Path, url: str) -> int:
+def landed(folder: Path) -> Iterator[tuple[str, tuple[Landed, pd.DataFrame]]]:
+    """The landed files of each month, one after the other: what each says of itself, and its rows."""
+    for month in landed_months(folder / "raw", LIVE):
+        path = landed_path(folder / "raw", Window(LIVE, month))
+        about = describe_landed(path)
+        assert about is not None
+        yield month, (about, read_landed(path))
+
+
+def stage_land(asked: Asked) -> int:
     """Ask for every month over HTTP and keep it as a landed file, with the proof that it is whole."""
     rows = 0
-    with open_portal(url) as portal:
+    with open_portal(asked.url) as portal:
         release = portal.release(LIVE)
         for month in sorted(fingerprints(portal.cells(LIVE), release.last_month)):
-            rows += land(portal, release, Window(LIVE, month), folder / "raw").rows
+            rows += land(portal, release, Window(LIVE, month), asked.folder / "raw").rows
     return rows
 
 
-def stage_floor(folder: Path, url: str) -> int:
+def stage_floor(asked: Asked) -> int:
     """What no pipeline on this machine can do without: read the landed rows, digest each, insert them all."""
-    del url
-    target = folder / "floor.sqlite"
+    target = asked.folder / "floor.sqlite"
     table = schema.service_requests
     marks = ", ".join("?" * len(table.columns))
     rows = 0
@@ -77,12 +94,12 @@ def stage_floor(folder: Path, url: str) -> int:
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute(str(CreateTable(table).compile(dialect=sa.create_engine("sqlite://").dialect)))
         connection.execute("BEGIN IMMEDIATE")
-        for month in landed_months(folder / "raw", LIVE):
-            lines = floor_rows(landed_path(folder / "raw", Window(LIVE, month)), month)
+        for month in landed_months(asked.folder / "raw", LIVE):
+            lines = floor_rows(landed_path(asked.folder / "raw", Window(LIVE, month)), month)
             connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", lines)
             rows += len(lines)
         connection.execute("COMMIT")
-    for file in folder.glob("floor.sqlite*"):
+    for file in asked.folder.glob("floor.sqlite*"):
         file.unlink()
     return rows
 
@@ -101,63 +118,50 @@ def floor_rows(path: Path, month: str) -> list[tuple[object, ...]]:
     return list(zip(*(columns[column.name] for column in schema.service_requests.columns), strict=True))
 
 
-def stage_clean(folder: Path, url: str) -> int:
+def stage_clean(asked: Asked) -> int:
     """Clean every landed file and give its rows their ids; nothing is written."""
-    with open_portal(url) as portal:
+    with open_portal(asked.url) as portal:
         areas = [area.name for area in portal.areas()]
-    rows = 0
-    for month in landed_months(folder / "raw", LIVE):
-        path = landed_path(folder / "raw", Window(LIVE, month))
-        about = describe_landed(path)
-        if about:
-            rows += len(month_rows(month, clean_month(month, [(about, read_landed(path))], areas)).requests)
-    return rows
+    return sum(
+        len(month_rows(month, clean_month(month, [part], areas)).requests) for month, part in landed(asked.folder)
+    )
 
 
-def stage_store(folder: Path, url: str) -> int:
+def stage_store(asked: Asked) -> int:
     """Load every landed file into a new warehouse, cleaning included."""
-    warehouse = warehouse_in(folder)
+    warehouse = warehouse_in(asked.folder)
     warehouse.create()
-    with open_portal(url) as portal:
+    with open_portal(asked.url) as portal:
         replace_areas(warehouse, portal.areas())
         release = portal.release(LIVE)
     with warehouse.write() as connection:
         ledger.note_release(connection, release, LIVE, "loading", RUN)
         areas = area_names(connection)
-    rows = 0
-    for month in landed_months(folder / "raw", LIVE):
-        path = landed_path(folder / "raw", Window(LIVE, month))
-        about = describe_landed(path)
-        assert about is not None
-        rows += load_month(warehouse, month, [(about, read_landed(path))], areas, RUN).rows_stored
-    return rows
+    return sum(load_month(warehouse, month, [part], areas, RUN).rows_stored for month, part in landed(asked.folder))
 
 
-def stage_statistics(folder: Path, url: str) -> int:
+def stage_statistics(asked: Asked) -> int:
     """Read all requests once, compute every statistic, write their tables."""
-    del url
-    warehouse = warehouse_in(folder)
+    warehouse = warehouse_in(asked.folder)
     replace_statistics(warehouse)
     return stored_rows(warehouse)
 
 
-def stage_publish(folder: Path, url: str) -> int:
+def stage_publish(asked: Asked) -> int:
     """Make the indexes for readers and the published file, check it, and put it in place."""
-    del url
-    warehouse = warehouse_in(folder)
-    publish(warehouse, folder / "published" / "vanc311.sqlite", RUN, [LIVE])
+    warehouse = warehouse_in(asked.folder)
+    publish(warehouse, asked.folder / "published" / "vanc311.sqlite", RUN, [LIVE])
     return stored_rows(warehouse)
 
 
-def stage_check(folder: Path, url: str) -> int:
+def stage_check(asked: Asked) -> int:
     """Ask every check about everything that is stored, as `vanc311 verify` does, but for what only the portal can answer."""
-    del url
     from vanc311_pipeline.orchestration.asset_checks import audits_for
     from vanc311_pipeline.warehouse.audits.register import AuditContext
     from vanc311_pipeline.warehouse.places import Places
 
-    warehouse = warehouse_in(folder)
-    settings = Settings(data_dir=folder)
+    warehouse = warehouse_in(asked.folder)
+    settings = Settings(data_dir=asked.folder)
     for check in audits_for(settings):
         began = time.perf_counter()
         with warehouse.read() as connection:
@@ -173,38 +177,36 @@ def stored_rows(warehouse: Warehouse) -> int:
         return connection.scalar(sa.select(sa.func.count()).select_from(schema.service_requests)) or 0
 
 
-def stage_grow(folder: Path, url: str, rows: int, first_month: str) -> int:
+def stage_grow(asked: Asked) -> int:
     """Write the data that the stand-in serves, and the same data with edits in one month."""
-    del url
     from benchmarks.grow import grow_table
 
-    table = grow_table(rows, first_month=first_month)
-    pq.write_table(table, folder / "source.parquet")
+    table = grow_table(asked.rows, first_month=asked.first_month)
+    pq.write_table(table, asked.folder / "source.parquet")
     frame = table.to_pandas()
     months = frame[OPENED].dt.strftime("%Y-%m")
     month = months.unique()[-6]
     inside = frame.index[(months == month) & (frame["status"] == "Close")][:EDITED_ROWS]
     frame.loc[inside, "closure_reason"] = "Edited for the benchmark"
     frame.loc[inside, "last_modified_timestamp"] = frame["last_modified_timestamp"].max() + pd.Timedelta(hours=1)
-    pq.write_table(type(table).from_pandas(frame, schema=table.schema, preserve_index=False), folder / "edited.parquet")
-    return rows
+    edited = type(table).from_pandas(frame, schema=table.schema, preserve_index=False)
+    pq.write_table(edited, asked.folder / "edited.parquet")
+    return asked.rows
 
 
-def stage_grow_archive(folder: Path, url: str, rows: int, first_month: str) -> int:
+def stage_grow_archive(asked: Asked) -> int:
     """Write rows of the archive's years, from its first month to the end of 2021."""
-    del url, first_month
     from benchmarks.grow import grow_table
 
-    table = grow_table(rows, first_month=FIRST_MONTH, last_day=date(2021, 12, 31))
-    pq.write_table(table, folder / "archive.parquet")
-    return rows
+    table = grow_table(asked.rows, first_month=FIRST_MONTH, last_day=date(2021, 12, 31))
+    pq.write_table(table, asked.folder / "archive.parquet")
+    return asked.rows
 
 
-def stage_log(folder: Path, url: str, rows: int, first_month: str) -> int:
+def stage_log(asked: Asked) -> int:
     """Log changes of stored requests, as years of loads do: each is seen on the day after its last change."""
-    del url, first_month
-    with warehouse_in(folder).write() as connection:
-        return connection.exec_driver_sql(LOG, {"rows": rows, "run": RUN}).rowcount
+    with warehouse_in(asked.folder).write() as connection:
+        return connection.exec_driver_sql(LOG, {"rows": asked.rows, "run": RUN}).rowcount
 
 
 LOG = """
@@ -227,14 +229,13 @@ LOG = """
 """
 
 
-def stage_to_published(folder: Path, url: str) -> int:
+def stage_to_published(asked: Asked) -> int:
     """Milliseconds from the start of the newest run to the rename of the published file."""
-    del url
     import dagster as dg
 
-    with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
+    with dg.DagsterInstance.from_config(str(asked.folder / "dagster")) as instance:
         record = instance.get_run_records(limit=1)[0]
-    published = (folder / "data" / "published" / "vanc311.sqlite").stat().st_ctime
+    published = (asked.folder / "data" / "published" / "vanc311.sqlite").stat().st_ctime
     return round((published - (record.start_time or 0.0)) * 1_000)
 
 
@@ -245,38 +246,30 @@ def clear(folder: Path) -> None:
     shutil.rmtree(folder / "published", ignore_errors=True)
 
 
-STAGES: dict[str, Callable[[Path, str], int]] = {
-    "land": stage_land,
-    "floor": stage_floor,
-    "clean": stage_clean,
-    "store": stage_store,
-    "statistics": stage_statistics,
-    "publish": stage_publish,
-    "check": stage_check,
-    "to_published": stage_to_published,
-}
-
-GROWING = {"grow": stage_grow, "grow_archive": stage_grow_archive, "log": stage_log}
+STAGES: dict[str, Callable[[Asked], int]] = {
+    stage.__name__.removeprefix("stage_"): stage
+    for stage in (
+        stage_land, stage_floor, stage_clean, stage_store, stage_statistics, stage_publish, stage_check, stage_to_published,
+        stage_grow, stage_grow_archive, stage_log,
+    )
+}  # fmt: skip
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Run one stage and print what it did as a line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stages", description="Run one stage of the benchmark.")
-    parser.add_argument("name", choices=[*STAGES, *GROWING])
+    parser.add_argument("name", choices=STAGES)
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--url", default="")
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--first-month", default=FIRST_LIVE_MONTH)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     options.dir.mkdir(parents=True, exist_ok=True)
     if options.name == "store":
         clear(options.dir)
     began = time.perf_counter()
-    grown = GROWING.get(options.name)
-    stage = partial(grown, rows=options.rows, first_month=options.first_month) if grown else STAGES[options.name]
-    rows = stage(options.dir, options.url)
-    seconds = time.perf_counter() - began
-    print(json.dumps({"rows": rows, "seconds": seconds}))
+    rows = STAGES[options.name](Asked(options.dir, options.url, options.rows, options.first_month))
+    print(json.dumps({"rows": rows, "seconds": time.perf_counter() - began}))
 
 
 if __name__ == "__main__":

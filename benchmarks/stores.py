@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
 from benchmarks import markdown
 from benchmarks.bench import RELEASED, Line, compare, say, stage, stand_in
+from benchmarks.places import workplace
 from benchmarks.postgres import running_postgres
 
 STAGES = ("store", "statistics", "publish", "check")
@@ -48,8 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--rows", type=int, default=1_300_000)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="vanc311-stores-") as scratch:
-        lines, said = run(options.rows, Path(scratch))
+    with workplace("stores") as folder:
+        lines, said = run(options.rows, folder)
     print(table(lines))
     print(f"{options.rows:,} rows; {said}")
 

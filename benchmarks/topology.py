@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,8 @@ from urllib.parse import unquote, urlsplit
 
 import psutil
 import yaml
+
+from benchmarks.places import free_port
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"
@@ -82,7 +83,7 @@ class Topology:
         # Who was started in the background has SIGINT ignored; these processes would inherit that, and Dagster's then ignore SIGTERM.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = folder
-        self.ports = {name: _free_port() for name in PORTS}
+        self.ports = {name: free_port() for name in PORTS}
         self._environment = {
             name: value for name, value in environment.items() if not name.startswith(("VANC311_", "AWS_"))
         }
@@ -270,9 +271,3 @@ def _order(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _executable(name: str) -> str:
     """A program of this environment; `python` is this very one."""
     return sys.executable if name == "python" else str(Path(sys.executable).with_name(name))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from benchmarks.city_days import RELEASE_TIME, WEEK, City, Day
 from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
 from benchmarks.compare import differences
 from benchmarks.grow import grow_table
+from benchmarks.places import workplace
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.orchestration.schedules import slot_name, slot_of
 from vanc311_pipeline.settings import SLOT_SECONDS, Settings
@@ -324,9 +324,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
     options = parser.parse_args(arguments)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="vanc311-week-") as scratch:
-        folder = (options.keep or Path(scratch)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+    with workplace("week", options.keep) as folder:
         first = options.first_day or first_day(options.days)
         chronicles = run_week(folder, options.rows, options.days, options.seed, first)
     print(table(chronicles))

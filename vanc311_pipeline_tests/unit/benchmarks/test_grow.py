@@ -2,14 +2,12 @@
 
 from datetime import date
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.grow import apportion, grow, grow_table, main, to_utc, utc_clock
+from benchmarks.grow import apportion, grow, to_utc, utc_clock
 from vanc311_pipeline.timezone import VANCOUVER
 
 ROWS = 20_000
@@ -185,10 +183,3 @@ def test_an_impossible_request_is_refused() -> None:
         grow(0)
     with pytest.raises(ValueError, match="begins after"):
         grow(10, first_month="2026-10")
-
-
-def test_the_command_writes_the_schema_of_the_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "grown.parquet"
-    main(["--rows", "2000", "--out", str(out), "--seed", "7"])
-    assert pq.read_table(out).equals(grow_table(2_000, seed=7))
-    assert capsys.readouterr().out.startswith("2,000 rows, 57 months, ")
