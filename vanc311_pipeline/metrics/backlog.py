@@ -3,12 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import Ints, Mask, Texts, day_number, day_texts
+from vanc311_pipeline.metrics.estimates import first_that_holds, share
+from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts, day_number, day_texts
 from vanc311_pipeline.metrics.groups import Grouping
-from vanc311_pipeline.metrics.intervals import share
 from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
-from vanc311_pipeline.metrics.survival import Floats
-from vanc311_pipeline.metrics.withheld import first_that_holds
 from vanc311_pipeline.registry import MINIMUM_N
 
 AGE_BANDS = ("0-7", "8-30", "31-90", "91-365", "over 365", "opened after as_of")

@@ -10,11 +10,20 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import Facts, Ints, Mask, Texts
+from vanc311_pipeline.metrics.estimates import (
+    Z_998,
+    false_discovery,
+    first_that_holds,
+    only,
+    poisson,
+    share,
+    timing_state,
+    two_sided,
+    with_limits,
+)
+from vanc311_pipeline.metrics.facts import Facts, Floats, Ints, Mask, Texts
 from vanc311_pipeline.metrics.groups import YEAR_DAYS, tally
-from vanc311_pipeline.metrics.intervals import Z_998, false_discovery, poisson, share, two_sided
-from vanc311_pipeline.metrics.survival import Z_95, Floats
-from vanc311_pipeline.metrics.withheld import only, timing_state
+from vanc311_pipeline.metrics.survival import Z_95
 from vanc311_pipeline.registry import EXPECTED_AT_LEAST, MINIMUM_N, State
 
 LATE_AFTER_DAYS = 30
@@ -35,25 +44,24 @@ class ComparedRequests:
     """Its issue type is too rare for a rate of its own."""
 
     @property
-    def areas(self) -> int:
-        return len(self.facts.areas)
-
-    @property
-    def pools(self) -> int:
-        return int(self.pool.max()) + 1 if len(self.pool) else 0
+    def shape(self) -> tuple[int, int]:
+        """Areas by pools."""
+        return len(self.facts.areas), int(self.pool.max(initial=-1)) + 1
 
     @cached_property
     def n(self) -> Ints:
-        """Requests of each area (row) in each pool."""
+        """Requests of each area in each pool."""
         return self.count(np.ones(len(self.rows), dtype=bool))
 
-    def count(self, where: Mask) -> Ints:
-        return tally(self.area[where], self.pool[where], self.areas, self.pools)
+    def count(self, condition: Mask) -> Ints:
+        return tally(self.area[condition], self.pool[condition], *self.shape)
 
-    def by_day(self, where: Mask, length: int) -> Ints:
+    def by_day(self, condition: Mask) -> Ints:
         """Requests of each area and pool by the day on which following them ended."""
-        cell, days = self.area[where] * self.pools + self.pool[where], self.facts.days[self.rows[where]]
-        return tally(cell, days, self.areas * self.pools, length).reshape(self.areas, self.pools, length)
+        areas, pools = self.shape
+        days = self.facts.days[self.rows]
+        cell, length = self.area * pools + self.pool, int(days.max(initial=0)) + 1
+        return tally(cell[condition], days[condition], areas * pools, length).reshape(areas, pools, length)
 
 
 def compared_requests(facts: Facts) -> ComparedRequests:
@@ -79,61 +87,48 @@ def area_comparison(facts: Facts) -> pd.DataFrame:
 
 def _late(compared: ComparedRequests) -> pd.DataFrame:
     """Requests not closed within 30 days."""
-    facts = compared.facts
-    closed_in_time = facts.event[compared.rows] & (facts.days[compared.rows] <= LATE_AFTER_DAYS)
-    late = compared.count(~closed_in_time)
-    rate = share(late.sum(axis=0), compared.n.sum(axis=0))
-    others_n, others_late = compared.n.sum(axis=0) - compared.n, late.sum(axis=0) - late
+    facts, n = compared.facts, compared.n
+    late = compared.count(~(facts.event[compared.rows] & (facts.days[compared.rows] <= LATE_AFTER_DAYS)))
+    rate = share(late.sum(axis=0), n.sum(axis=0))
+    others_n, others_late = n.sum(axis=0) - n, late.sum(axis=0) - late
     overall = share(others_late.sum(axis=1), others_n.sum(axis=1))
     rate_of_others = np.where(others_n > 0, share(others_late, others_n), overall[:, None])
-    city_share = float(share(late.sum(), compared.n.sum()))
-    frame = _compared(
+    return _compared(
         compared,
         "open_after_30_days",
         observed=late.sum(axis=1),
-        expected=compared.n @ rate,
-        variance=compared.n @ (rate * (1 - rate)),
-        expected_of_others=_sum_where(compared.n, rate_of_others),
+        expected=n @ rate,
+        variance=n @ (rate * (1 - rate)),
+        expected_of_others=np.where(n > 0, n * rate_of_others, 0.0).sum(
+            axis=1
+        ),  # a rate may be unknown where none is needed
+        city_share=float(share(late.sum(), n.sum())),
     )
-    return frame.assign(city_share=city_share, adjusted_share=frame["ratio"] * city_share)
 
 
 def _closings(compared: ComparedRequests) -> pd.DataFrame:
     """Closings against each pool's Nelson–Aalen hazard, over all follow-up."""
-    facts = compared.facts
-    event = facts.event[compared.rows]
-    length = int(facts.days[compared.rows].max()) + 1 if len(compared.rows) else 1
-    closed, ended = compared.by_day(event, length), compared.by_day(np.ones(len(event), dtype=bool), length)
+    event = compared.facts.event[compared.rows]
+    closed, ended = compared.by_day(event), compared.by_day(np.ones(len(event), dtype=bool))
     at_risk = np.cumsum(ended[:, :, ::-1], axis=2)[:, :, ::-1]
     expected = (ended * _hazard(closed.sum(axis=0), at_risk.sum(axis=0))).sum(axis=(1, 2))
-    frame = _compared(
+    others, others_at_risk = closed.sum(axis=0) - closed, at_risk.sum(axis=0) - at_risk
+    overall = _hazard(others.sum(axis=1, keepdims=True), others_at_risk.sum(axis=1, keepdims=True))
+    hazard_of_others = np.where(others_at_risk[:, :, :1] > 0, _hazard(others, others_at_risk), overall)
+    return _compared(
         compared,
         "closings",
         observed=closed.sum(axis=(1, 2)),
         expected=expected,
         variance=expected,
-        expected_of_others=np.array([_by_others(closed, at_risk, ended, area) for area in range(compared.areas)]),
+        expected_of_others=(ended * hazard_of_others).sum(axis=(1, 2)),
+        city_share=np.nan,
     )
-    return frame.assign(city_share=np.nan, adjusted_share=np.nan)
 
 
 def _hazard(closed: Ints, at_risk: Ints) -> Floats:
     """The cumulative hazard by day; a day on which nobody is at risk adds nothing."""
     return np.cumsum(np.nan_to_num(share(closed, at_risk)), axis=-1)
-
-
-def _by_others(closed: Ints, at_risk: Ints, ended: Ints, area: int) -> float:
-    """The closings expected of an area by the hazards of the other areas' requests."""
-    closed, at_risk = closed.sum(axis=0) - closed[area], at_risk.sum(axis=0) - at_risk[area]
-    hazard = _hazard(closed, at_risk)
-    alone = at_risk[:, 0] == 0
-    hazard[alone] = _hazard(closed.sum(axis=0), at_risk.sum(axis=0))
-    return float((ended[area] * hazard).sum())
-
-
-def _sum_where(n: Ints, rate: Floats) -> Floats:
-    """Σ n · rate, where a rate that is not known counts only if it is needed."""
-    return np.where(n > 0, n * rate, 0.0).sum(axis=1)
 
 
 def _compared(
@@ -143,19 +138,20 @@ def _compared(
     expected: Floats,
     variance: Floats,
     expected_of_others: Floats,
+    city_share: float,
 ) -> pd.DataFrame:
     """Ratio, interval, funnel limits and finding of each area."""
     n = compared.n.sum(axis=1)
     state = _state(compared, n, expected)
     shown = state == State.OK
-    low, high = poisson(observed)
-    z = np.where(shown & (variance > 0), (observed - expected) / np.sqrt(np.where(variance > 0, variance, 1)), np.nan)
+    z = np.where(shown, _z(observed, expected, variance, otherwise=np.nan), np.nan)
     tested = ~np.isnan(z)
     dispersion = over_dispersion(z[tested]) if tested.any() else np.nan
+    widened = z / np.sqrt(dispersion)
     q = np.full(len(n), np.nan)
-    q[tested] = false_discovery(two_sided(z[tested] / np.sqrt(dispersion)))
-    spread = np.sqrt(dispersion * variance) / np.where(expected > 0, expected, np.nan)
-    different = (np.abs(z) / np.sqrt(dispersion) > Z_998) | (q <= DIFFERENT_Q)
+    q[tested] = false_discovery(two_sided(widened[tested]))
+    spread = np.where(tested, np.sqrt(dispersion * variance) / np.where(expected > 0, expected, np.nan), np.nan)
+    ratio = _ratio(state, observed, expected)
     return pd.DataFrame(
         {
             "measure": measure,
@@ -163,19 +159,19 @@ def _compared(
             "n": n,
             "observed": observed,
             "expected": np.where(n > 0, expected, np.nan),
-            "ratio": only(state, share(observed, expected)),
-            "ratio_low": only(state, share(low, expected)),
-            "ratio_high": only(state, share(high, expected)),
+            **ratio,
             "state": state,
+            "city_share": city_share,
+            "adjusted_share": ratio["ratio"] * city_share,
             "z": z,
             "dispersion": np.where(tested, dispersion, np.nan),
-            "funnel_95_low": np.where(tested, np.maximum(0, 1 - Z_95 * spread), np.nan),
-            "funnel_95_high": np.where(tested, 1 + Z_95 * spread, np.nan),
-            "funnel_998_low": np.where(tested, np.maximum(0, 1 - Z_998 * spread), np.nan),
-            "funnel_998_high": np.where(tested, 1 + Z_998 * spread, np.nan),
+            "funnel_95_low": np.maximum(0, 1 - Z_95 * spread),
+            "funnel_95_high": 1 + Z_95 * spread,
+            "funnel_998_low": np.maximum(0, 1 - Z_998 * spread),
+            "funnel_998_high": 1 + Z_998 * spread,
             "q_value": q,
-            "finding": finding(shown, different, observed > expected),
-            "pooled_share": share(np.bincount(compared.area[compared.rare], minlength=compared.areas), n),
+            "finding": _finding(shown, (np.abs(widened) > Z_998) | (q <= DIFFERENT_Q), observed > expected),
+            "pooled_share": share(np.bincount(compared.area[compared.rare], minlength=len(n)), n),
             "ratio_without_own": only(state, share(observed, expected_of_others)),
         }
     )
@@ -186,7 +182,7 @@ def _state(compared: ComparedRequests, n: Ints, expected: Floats) -> Texts:
     facts = compared.facts
     last = facts.as_of - LATE_AFTER_DAYS
     inside = facts.located & (facts.opened <= last) & (facts.opened > last - YEAR_DAYS)
-    state = timing_state(np.bincount(facts.area[inside], minlength=compared.areas), n)
+    state = timing_state(np.bincount(facts.area[inside], minlength=len(n)), n)
     state[(state == State.OK) & (expected < EXPECTED_AT_LEAST)] = str(State.TOO_FEW)
     return state
 
@@ -199,9 +195,19 @@ def over_dispersion(z: Floats) -> float:
     return max(1.0, float(np.mean(inner**2)))
 
 
-def finding(shown: Mask, different: Mask, more: Mask) -> Texts:
-    names = [np.array(name, dtype=object) for name in (None, SAME, MORE, FEWER)]
-    return np.select([~shown, ~different, more], names[:3], names[3])
+def _z(observed: Ints, expected: Floats, variance: Floats, otherwise: float) -> Floats:
+    """How many standard deviations lie between the two; `otherwise` where nothing varies."""
+    spread = np.sqrt(np.maximum(variance, 0))
+    return np.divide(observed - expected, spread, out=np.full(expected.shape, otherwise), where=spread > 0)
+
+
+def _ratio(state: Texts, observed: Ints, expected: Floats) -> dict[str, Floats]:
+    """The columns of observed / expected and its limits."""
+    return with_limits("ratio", state, *(share(count, expected) for count in (observed, *poisson(observed))))
+
+
+def _finding(shown: Mask, different: Mask, more: Mask) -> Texts:
+    return first_that_holds((~shown, None), (~different, SAME), (more, MORE), otherwise=FEWER)
 
 
 def area_issue_mix(facts: Facts) -> pd.DataFrame:
@@ -210,30 +216,24 @@ def area_issue_mix(facts: Facts) -> pd.DataFrame:
     if not inside.any():
         return pd.DataFrame()
     types, issue = np.unique(facts.issue[inside], return_inverse=True)
-    size = len(facts.areas), len(types)
-    observed = tally(facts.area[inside], issue, *size)
+    observed = tally(facts.area[inside], issue, len(facts.areas), len(types))
     n_area, n_issue, total = observed.sum(axis=1), observed.sum(axis=0), observed.sum()
     expected = np.outer(n_area, n_issue) / total
     shown = (n_area[:, None] >= MINIMUM_N) & (expected >= EXPECTED_AT_LEAST)
     variance = expected * np.outer(1 - n_area / total, 1 - n_issue / total)
-    z = np.where(variance > 0, (observed - expected) / np.sqrt(np.where(variance > 0, variance, 1)), 0.0)
-    q = np.full(size, np.nan)
-    q[shown] = false_discovery(two_sided(z[shown]))
+    q = np.full(observed.shape, np.nan)
+    q[shown] = false_discovery(two_sided(_z(observed, expected, variance, otherwise=0.0)[shown]))
     state = np.where(shown, str(State.OK), str(State.TOO_FEW)).astype(object)
-    low, high = poisson(observed)
-    area, place = np.indices(size)
-    return pd.DataFrame(
-        {
-            "local_area": np.array(facts.areas, dtype=object)[area.ravel()],
-            "issue_type": np.array(facts.issues, dtype=object)[types][place.ravel()],
-            "observed": observed.ravel(),
-            "n": n_area[area.ravel()],
-            "expected": expected.ravel(),
-            "ratio": only(state, share(observed, expected)).ravel(),
-            "ratio_low": only(state, share(low, expected)).ravel(),
-            "ratio_high": only(state, share(high, expected)).ravel(),
-            "q_value": q.ravel(),
-            "finding": finding(shown, q <= DIFFERENT_Q, observed > expected).ravel(),
-            "state": state.ravel(),
-        }
-    )
+    area, place = np.indices(observed.shape)
+    columns = {
+        "local_area": np.array(facts.areas, dtype=object)[area],
+        "issue_type": np.array(facts.issues, dtype=object)[types[place]],
+        "observed": observed,
+        "n": n_area[area],
+        "expected": expected,
+        **_ratio(state, observed, expected),
+        "q_value": q,
+        "finding": _finding(shown, q <= DIFFERENT_Q, observed > expected),
+        "state": state,
+    }
+    return pd.DataFrame({name: values.ravel() for name, values in columns.items()})

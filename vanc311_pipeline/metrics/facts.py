@@ -17,6 +17,7 @@ from vanc311_pipeline.settings import STATIC_BEFORE
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
 

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.facts import NONE, Facts, Mask, Status, Unchanged
+from vanc311_pipeline.metrics.facts import NONE, Facts, Status, Unchanged
 from vanc311_pipeline.metrics.groups import SCOPES
 from vanc311_pipeline.schema import COUNTS
 
 DAY_SECONDS = 86_400
+GROUP = ["level", "scope", "local_area", "issue_type"]
 
 WIDE: dict[str, tuple[str, tuple[str, ...]]] = {
     "citywide": ("metrics_citywide", ()),
@@ -33,51 +34,45 @@ def headline_metrics(facts: Facts) -> dict[str, pd.DataFrame]:
         level: pd.concat([_summed(cells, level, scope, keys) for scope in SCOPES[level]], ignore_index=True)
         for level, (_, keys) in WIDE.items()
     }
-    unlocated_total = _summed(cells, "unlocated", "unlocated", ())
-    long = [_long(frame, metric) for frame in (*rows.values(), unlocated_total) for metric in METRICS]
-    wide = {table: rows[level][_columns(table)] for level, (table, _) in WIDE.items()}
+    long = [
+        frame[GROUP].assign(metric=metric, value=frame[metric].astype("float64"), n=frame[n])
+        for frame in (*rows.values(), _summed(cells, "unlocated", "unlocated", ()))
+        for metric, n in METRICS.items()
+    ]
+    columns = {table: schema.metadata.tables[table].columns.keys() for table, _ in WIDE.values()}
+    wide = {table: rows[level].filter(columns[table]) for level, (table, _) in WIDE.items()}
     return wide | {"metric_aggregates": pd.concat(long, ignore_index=True)}
-
-
-def _columns(table: str) -> list[str]:
-    return [column.name for column in schema.metadata.tables[table].columns if column.name != "as_of"]
 
 
 def _cells(facts: Facts) -> pd.DataFrame:
     """The counts of each local area (or None) and issue type that has a request."""
-    size = len(facts.issues)
-    cell = (facts.area + 1).astype(np.int64) * size + facts.issue
-    counts = {
-        name: np.bincount(cell[where], minlength=(len(facts.areas) + 1) * size) for name, where in _counted(facts)
-    }
-    for name, where, values in (
-        ("sum_days_to_close", facts.has_duration, facts.closed - facts.opened),
-        ("sum_seconds_to_update", facts.changed > 0, facts.changed),
-    ):
-        counts[name] = np.zeros_like(counts["volume"])
-        np.add.at(counts[name], cell[where], values[where])
-    present = np.flatnonzero(counts["volume"])
     areas, issues = np.array([None, *facts.areas], dtype=object), np.array(facts.issues, dtype=object)
-    names = {"local_area": areas[present // max(size, 1)], "issue_type": issues[present % max(size, 1)]}
+    cell = (facts.area + 1).astype(np.int64) * len(issues) + facts.issue
+    size = len(areas) * len(issues)
+    conditions = {
+        "volume": np.ones(len(facts), dtype=bool),
+        "open_requests": facts.is_open,
+        "n_ttr": facts.has_duration,
+        "n_ttu": facts.changed > 0,
+        "closed": facts.is_closed,
+        "status_unknown": facts.status == Status.OTHER,
+        "n_negative": facts.negative,
+        "n_closed_without_date": facts.is_closed & (facts.closed == NONE),
+        "n_never_updated": facts.changed == Unchanged.NEVER,
+        "n_update_negative": facts.changed == Unchanged.BEFORE_OPENING,
+        "n_update_missing": facts.changed == Unchanged.UNKNOWN,
+        "n_static_open": facts.is_open & facts.static,
+    }
+    counts = {name: np.bincount(cell[inside], minlength=size) for name, inside in conditions.items()}
+    for name, values in (
+        ("sum_days_to_close", np.where(facts.has_duration, facts.closed - facts.opened, 0)),
+        ("sum_seconds_to_update", np.maximum(facts.changed, 0)),
+    ):
+        counts[name] = np.bincount(cell, values, size).astype(np.int64)  # whole numbers below 2**53 are exact
+    present = np.flatnonzero(counts["volume"])
+    area, issue = np.divmod(present, len(issues))
+    names = {"local_area": areas[area], "issue_type": issues[issue]}
     return pd.DataFrame({**names, **{name: counts[name][present] for name in COUNTS}})
-
-
-def _counted(facts: Facts) -> list[tuple[str, Mask]]:
-    """Which requests each count is of."""
-    return [
-        ("volume", np.ones(len(facts), dtype=bool)),
-        ("open_requests", facts.is_open),
-        ("n_ttr", facts.has_duration),
-        ("n_ttu", facts.changed > 0),
-        ("closed", facts.is_closed),
-        ("status_unknown", facts.status == Status.OTHER),
-        ("n_negative", facts.negative),
-        ("n_closed_without_date", facts.is_closed & (facts.closed == NONE)),
-        ("n_never_updated", facts.changed == Unchanged.NEVER),
-        ("n_update_negative", facts.changed == Unchanged.BEFORE_OPENING),
-        ("n_update_missing", facts.changed == Unchanged.UNKNOWN),
-        ("n_static_open", facts.is_open & facts.static),
-    ]
 
 
 def _summed(cells: pd.DataFrame, level: str, scope: str, keys: tuple[str, ...]) -> pd.DataFrame:
@@ -94,8 +89,3 @@ def _summed(cells: pd.DataFrame, level: str, scope: str, keys: tuple[str, ...]) 
 
 def _mean(total: pd.Series, n: pd.Series) -> pd.Series:
     return total / n.where(n > 0)
-
-
-def _long(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    groups = rows[["level", "scope", "local_area", "issue_type"]]
-    return groups.assign(metric=metric, value=rows[metric].astype("float64"), n=rows[METRICS[metric]])

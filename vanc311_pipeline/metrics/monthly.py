@@ -3,12 +3,21 @@
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Mask, first_days, month_numbers, month_texts
+from vanc311_pipeline.metrics.estimates import maturing_state, share, timing_state, wilson, with_limits
+from vanc311_pipeline.metrics.facts import (
+    NONE,
+    Codes,
+    Facts,
+    Floats,
+    Ints,
+    Mask,
+    first_days,
+    month_numbers,
+    month_texts,
+)
 from vanc311_pipeline.metrics.groups import Grouping
-from vanc311_pipeline.metrics.intervals import share, wilson
-from vanc311_pipeline.metrics.survival import Floats, days_until
+from vanc311_pipeline.metrics.survival import days_until
 from vanc311_pipeline.metrics.time_to_close import QUANTILES, curves_by_parts, days_columns
-from vanc311_pipeline.metrics.withheld import maturing_state, timing_state, with_limits
 from vanc311_pipeline.registry import MINIMUM_N
 
 WITHIN = (7, 30, 90)

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from vanc311_pipeline.metrics.estimates import share, share_state, wilson, with_limits
 from vanc311_pipeline.metrics.facts import NO_REASON, NONE, Codes, Facts
 from vanc311_pipeline.metrics.groups import Grouping, Period
-from vanc311_pipeline.metrics.intervals import share, wilson
 from vanc311_pipeline.metrics.survival import cumulative_incidence
 from vanc311_pipeline.metrics.time_to_close import Followed
-from vanc311_pipeline.metrics.withheld import share_state, with_limits
 
 MAPPING_VERSION = "1"
 GROUPS = {

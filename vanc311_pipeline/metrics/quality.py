@@ -30,14 +30,12 @@ def batch_closed(facts: Facts) -> Mask:
 
 Cell = tuple[str, str]
 """A month and a department."""
+CELL = ["open_month", "department"]
 
 
 def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> pd.DataFrame:
-    """The table `quality_ledger`.
-
-    Args:
-        repeats: requests that equal an earlier one in everything but the last change.
-        quarantined: rows in quarantine, as far as they tell their department.
+    """The table `quality_ledger`. Beside the requests stand the repeats, which equal an earlier one in everything but the last change,
+    and the rows in quarantine, as far as they state their department.
     """
     obsolete = np.array([bool(OBSOLETE.match(name)) for name in facts.issues], dtype=bool)
     counted = {
@@ -51,20 +49,19 @@ def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mappi
         "n_obsolete_label": obsolete[facts.issue],
         "n_unmapped_reason": facts.is_closed & (outcome_codes(facts) == len(OUTCOMES) - 1),
     }
-    first = int(facts.open_month.min()) if len(facts) else 0
-    size = max(len(facts.departments), 1)
+    first, size = int(facts.open_month.min(initial=0)), max(len(facts.departments), 1)
     cell = (facts.open_month - first) * size + facts.department
     present = np.flatnonzero(np.bincount(cell))
+    departments = np.array(facts.departments, dtype=object)[present % size]
     ledger = pd.DataFrame(
         {
-            name: np.bincount(cell[where], minlength=present.max(initial=0) + 1)[present]
-            for name, where in counted.items()
+            name: np.bincount(cell[inside], minlength=present.max(initial=0) + 1)[present]
+            for name, inside in counted.items()
         },
-        index=pd.MultiIndex.from_arrays(
-            [month_texts(first + present // size), np.array(facts.departments, dtype=object)[present % size]]
-        ),
+        index=pd.MultiIndex.from_arrays([month_texts(first + present // size), departments], names=CELL),
     )
-    beside = {"n_repeats": pd.Series(repeats), "n_quarantined": pd.Series(quarantined)}
-    joined = pd.concat([ledger, *(column.rename(name) for name, column in beside.items() if len(column))], axis=1)
-    joined = joined.reindex(columns=[*counted, *beside]).fillna(0).astype("int64")
-    return joined.rename_axis(["open_month", "department"]).sort_index().reset_index()
+    beside = [
+        pd.Series(list(rows.values()), pd.MultiIndex.from_tuples(rows, names=CELL), name=name, dtype="int64")
+        for name, rows in (("n_repeats", repeats), ("n_quarantined", quarantined))
+    ]
+    return pd.concat([ledger, *beside], axis=1).fillna(0).astype("int64").sort_index().reset_index()

@@ -9,94 +9,72 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from vanc311_pipeline.metrics.backlog import backlog_by_age, backlog_daily, flow
-from vanc311_pipeline.metrics.comparison import area_comparison, area_issue_mix
+from vanc311_pipeline.metrics import backlog, comparison, groups, monthly, outcomes, quality, time_to_close, waiting
 from vanc311_pipeline.metrics.facts import Facts
-from vanc311_pipeline.metrics.groups import (
-    ALL,
-    EACH_AREA,
-    EACH_DEPARTMENT,
-    EACH_ISSUE,
-    EACH_PAIR,
-    KINDS,
-    LAST_12_MONTHS,
-    Period,
-    groupings,
-    period_table,
-    periods,
-)
+from vanc311_pipeline.metrics.groups import ALL, EACH_ISSUE, EACH_PAIR, KINDS, LAST_12_MONTHS
 from vanc311_pipeline.metrics.headline import headline_metrics
-from vanc311_pipeline.metrics.monthly import monthly_series
-from vanc311_pipeline.metrics.outcomes import (
-    closure_reasons,
-    outcome_codes,
-    outcome_incidence,
-    outcome_mapping,
-    outcomes,
-)
-from vanc311_pipeline.metrics.quality import Cell, quality_ledger
-from vanc311_pipeline.metrics.time_to_close import Followed, follow, time_to_close, time_to_close_curves
-from vanc311_pipeline.metrics.waiting import open_request_standing, waiting_times
 
 NOT_HYPER_LOCAL = tuple(kind for kind in KINDS if kind != EACH_PAIR)
 DAILY = KINDS[:4]
 WHOLE_RECORD = (
-    (monthly_series, KINDS),
-    (backlog_by_age, NOT_HYPER_LOCAL),
-    (backlog_daily, DAILY),
-    (flow, NOT_HYPER_LOCAL),
+    (monthly.monthly_series, KINDS),
+    (backlog.backlog_by_age, NOT_HYPER_LOCAL),
+    (backlog.backlog_daily, DAILY),
+    (backlog.flow, NOT_HYPER_LOCAL),
 )
 GROUPED = (
     "time_to_close", "time_to_close_curves", "waiting_times", "outcomes", "outcome_incidence", "monthly_series", "backlog_by_age",
     "backlog_daily", "flow",
 )  # fmt: skip
-INCIDENCE_KINDS = (*KINDS[:2], EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT)
+INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTMENT)
 
 
-def statistics(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> dict[str, pd.DataFrame]:
+def statistics(
+    facts: Facts, repeats: Mapping[quality.Cell, int], quarantined: Mapping[quality.Cell, int]
+) -> dict[str, pd.DataFrame]:
     """Every table of the registry by name, without `as_of`; a table without a row may lack its columns."""
-    spans = periods(facts)
+    spans = groups.periods(facts)
     return {
         **headline_metrics(facts),
-        "periods": period_table(facts),
+        "periods": groups.period_table(facts),
         **_by_group(facts, spans),
-        "outcome_mapping": outcome_mapping(facts),
-        "closure_reasons": closure_reasons(facts, spans),
-        "area_comparison": area_comparison(facts),
-        "area_issue_mix": area_issue_mix(facts),
-        "quality_ledger": quality_ledger(facts, repeats, quarantined),
+        "outcome_mapping": outcomes.outcome_mapping(facts),
+        "closure_reasons": outcomes.closure_reasons(facts, spans),
+        "area_comparison": comparison.area_comparison(facts),
+        "area_issue_mix": comparison.area_issue_mix(facts),
+        "quality_ledger": quality.quality_ledger(facts, repeats, quarantined),
     }
 
 
-def _by_group(facts: Facts, spans: Sequence[Period]) -> dict[str, pd.DataFrame]:
+def _by_group(facts: Facts, spans: Sequence[groups.Period]) -> dict[str, pd.DataFrame]:
     """The tables that have levels, and the standing of open requests, which is read off the same curves.
 
     Group by group, and period by period: the curves of a cohort are dropped when its rows are made.
     """
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    of_issues: list[Followed] = []
-    codes = outcome_codes(facts)
-    for grouping in groupings(facts):
+    of_issues: list[time_to_close.Followed] = []
+    codes = outcomes.outcome_codes(facts)
+    for grouping in groups.groupings(facts):
         for table, kinds in WHOLE_RECORD:
             if grouping.kind in kinds:
                 parts[table.__name__].append(table(grouping))
         for cohort in map(grouping.within, spans):
-            followed = list(follow(cohort))
+            followed = list(time_to_close.follow(cohort))
             recent, one_year = cohort.period == LAST_12_MONTHS, cohort.period not in (ALL, LAST_12_MONTHS)
-            parts["time_to_close"].append(time_to_close(cohort, followed))
+            parts["time_to_close"].append(time_to_close.time_to_close(cohort, followed))
             if cohort.kind in NOT_HYPER_LOCAL:
-                parts["outcomes"].append(outcomes(cohort, codes))
+                parts["outcomes"].append(outcomes.outcomes(cohort, codes))
             if cohort.kind in NOT_HYPER_LOCAL or recent:
-                parts["time_to_close_curves"] += map(time_to_close_curves, followed)
+                parts["time_to_close_curves"] += map(time_to_close.time_to_close_curves, followed)
             if (cohort.kind == EACH_ISSUE and not one_year) or (cohort.kind == EACH_PAIR and recent):
-                parts["waiting_times"] += map(waiting_times, followed)
+                parts["waiting_times"] += map(waiting.waiting_times, followed)
             if cohort.kind in INCIDENCE_KINDS and not one_year:
-                parts["outcome_incidence"] += [outcome_incidence(some, codes) for some in followed]
+                parts["outcome_incidence"] += [outcomes.outcome_incidence(some, codes) for some in followed]
             if cohort.kind == EACH_ISSUE and not one_year:
                 of_issues += followed
     return {
         **{name: _joined(parts[name]) for name in GROUPED},
-        "open_request_standing": open_request_standing(facts, of_issues),
+        "open_request_standing": waiting.open_request_standing(facts, of_issues),
     }
 
 

@@ -13,10 +13,8 @@ day in Vancouver; day 0 means closed on the day of opening.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from vanc311_pipeline.metrics.facts import Floats, Ints
 
 Z_95 = 1.959963984540054
 TOLERANCE = 1e-9

@@ -10,18 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import NONE, Codes, Ints, Mask, Unused
+from vanc311_pipeline.metrics.estimates import only, share, timing_state
+from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Unused
 from vanc311_pipeline.metrics.groups import Grouping, tally
-from vanc311_pipeline.metrics.intervals import share
-from vanc311_pipeline.metrics.survival import (
-    Curves,
-    Floats,
-    days_until,
-    kaplan_meier,
-    mean_days_within,
-    median_of_closed,
-)
-from vanc311_pipeline.metrics.withheld import only, timing_state
+from vanc311_pipeline.metrics.survival import Curves, days_until, kaplan_meier, mean_days_within, median_of_closed
 from vanc311_pipeline.registry import MINIMUM_N
 
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}

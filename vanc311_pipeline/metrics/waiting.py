@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import Facts
+from vanc311_pipeline.metrics.estimates import enough_state, only
+from vanc311_pipeline.metrics.facts import Facts, Ints
 from vanc311_pipeline.metrics.groups import ALL, LAST_12_MONTHS, tally
-from vanc311_pipeline.metrics.survival import Ints, first_day
+from vanc311_pipeline.metrics.survival import first_day
 from vanc311_pipeline.metrics.time_to_close import QUANTILES, Followed
-from vanc311_pipeline.metrics.withheld import enough_state, only
 from vanc311_pipeline.registry import MINIMUM_N
 
 WAITED_DAYS = (0, 1, 3, 7, 14, 30, 60, 90, 180, 365)

@@ -1,0 +1,107 @@
+"""Estimates of shares and counts with their intervals and tests (Wilson, exact Poisson, Benjamini–Hochberg), and the state of each:
+whether it is given, or by which rule of the registry it is withheld. Null is never given without a reason.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaincinv, ndtr
+
+from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts
+from vanc311_pipeline.metrics.survival import Z_95
+from vanc311_pipeline.registry import MINIMUM_N, State
+
+Z_998 = 3.090232306167813
+
+
+def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
+    """part / whole; NaN of nothing."""
+    parts, wholes = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    return np.divide(parts, wholes, out=np.full(np.broadcast(parts, wholes).shape, np.nan), where=wholes > 0)
+
+
+def wilson(part: npt.ArrayLike, whole: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """The 95 % interval of part / whole; NaN of nothing. Source: Wilson 1927."""
+    n = np.asarray(whole, dtype=np.float64)
+    p = share(part, whole)
+    n = np.where(n > 0, n, np.nan)
+    middle = p + Z_95**2 / (2 * n)
+    spread = Z_95 * np.sqrt(p * (1 - p) / n + Z_95**2 / (4 * n**2))
+    scale = 1 + Z_95**2 / n
+    # The limits are 0 and 1 exactly where none or all are counted; the formula misses that by a rounding.
+    low = np.where(p == 0, 0.0, (middle - spread) / scale)
+    high = np.where(p == 1, 1.0, (middle + spread) / scale)
+    return low, high
+
+
+def poisson(observed: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """The exact 95 % interval of the mean behind a count: χ²(0.025; 2 O) / 2 to χ²(0.975; 2 O + 2) / 2. Source: Garwood 1936.
+
+    A χ² distribution with 2 k degrees of freedom, halved, is a gamma distribution of shape k.
+    """
+    count = np.asarray(observed, dtype=np.float64)
+    return np.where(count > 0, gammaincinv(np.maximum(count, 1), 0.025), 0.0), gammaincinv(count + 1, 0.975)
+
+
+def two_sided(z: npt.ArrayLike) -> Floats:
+    """The probability of so large a |z| by chance alone."""
+    return np.asarray(2 * ndtr(-np.abs(np.asarray(z, dtype=np.float64))))
+
+
+def false_discovery(p: Floats) -> Floats:
+    """q values: the share of false finds among all that are called different at this p. Source: Benjamini & Hochberg 1995."""
+    order = np.argsort(p)[::-1]
+    ranked = p[order] * len(p) / np.arange(len(p), 0, -1)
+    q = np.empty_like(p)
+    q[order] = np.minimum(1.0, np.minimum.accumulate(ranked)) if len(p) else ranked
+    return q
+
+
+def first_that_holds(*rules: tuple[Mask, str | None], otherwise: str) -> Texts:
+    """The name beside the first condition that holds."""
+    conditions, names = zip(*rules, strict=True)
+    as_objects = [np.array(name, dtype=object) for name in (*names, otherwise)]
+    return np.select(conditions, as_objects[:-1], as_objects[-1])
+
+
+def timing_state(volume: Ints, n: Ints, value: Floats | None = None) -> Texts:
+    """Of a statistic of time: `volume` requests, of which `n` can be used; NaN in `value` means not reached."""
+    return _state(
+        (volume == 0, State.NO_REQUESTS),
+        (n == 0, State.NO_USABLE_TIMING),
+        (n < MINIMUM_N, State.TOO_FEW),
+        (np.isnan(n if value is None else value), State.NOT_REACHED),
+    )
+
+
+def maturing_state(volume: Ints, n: Ints, matured: Ints, mature: Mask) -> Texts:
+    """Of a share within so many days, which only the `matured` requests can answer."""
+    return _state(
+        (volume == 0, State.NO_REQUESTS),
+        (n == 0, State.NO_USABLE_TIMING),
+        (~mature, State.IMMATURE),
+        (matured < MINIMUM_N, State.TOO_FEW),
+    )
+
+
+def share_state(volume: Ints, n: Ints) -> Texts:
+    """Of a share among `n` of `volume` requests."""
+    return _state((volume == 0, State.NO_REQUESTS), (n < MINIMUM_N, State.TOO_FEW))
+
+
+def enough_state(enough: Mask, value: Floats) -> Texts:
+    """Of a statistic that is there if there is enough behind it, and unless it is not reached."""
+    return _state((~enough, State.TOO_FEW), (np.isnan(value), State.NOT_REACHED))
+
+
+def _state(*rules: tuple[Mask, State]) -> Texts:
+    return first_that_holds(*((condition, str(state)) for condition, state in rules), otherwise=str(State.OK))
+
+
+def only(state: Texts, values: npt.ArrayLike) -> Floats:
+    """The values where the state is ok, NaN elsewhere."""
+    return np.where(state == State.OK, np.asarray(values, dtype=np.float64), np.nan)
+
+
+def with_limits(name: str, state: Texts, value: Floats, low: Floats, high: Floats) -> dict[str, Floats]:
+    """The columns of an estimate and its limits, where the state is ok."""
+    return {name: only(state, value), f"{name}_low": only(state, low), f"{name}_high": only(state, high)}
