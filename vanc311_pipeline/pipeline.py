@@ -41,11 +41,10 @@ from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Finding
 from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
-from vanc311_pipeline.warehouse.comparison import Comparison, compare_month
 from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
-from vanc311_pipeline.warehouse.loading import MonthLoad, load_month
+from vanc311_pipeline.warehouse.loading import Comparison, MonthLoad, compare_month, load_month
 from vanc311_pipeline.warehouse.lock import turn
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan

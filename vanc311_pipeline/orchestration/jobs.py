@@ -15,7 +15,7 @@ from vanc311_pipeline.orchestration.resources import PortalResource, StoreResour
 from vanc311_pipeline.orchestration.tags import SYNC
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import UNDATED
-from vanc311_pipeline.warehouse.comparison import Comparison
+from vanc311_pipeline.warehouse.loading import Comparison
 
 sync = dg.define_asset_job(
     SYNC,

@@ -5,33 +5,29 @@ out what changed (`requests.changes`). Callers pass the connection: an entry is 
 """
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from vanc311_pipeline.requests.changes import Change, Fields
 from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
-from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
 from vanc311_pipeline.warehouse.holds import Hold
 
 
 def log_changes(
-    connection: sa.Connection, month: str, changes: Iterable[Change], data_processed: str, run_id: str
+    connection: sa.Connection, month: str, changes: Sequence[Change], data_processed: str, run_id: str
 ) -> None:
-    """Append the changes of one month.
-
-    Args:
-        data_processed: the portal's release that they came with.
-    """
-    seen_at, threads, last, lines = utc_now(), None, 0, list[dict[str, Any]]()
-    for change in changes:
-        if threads is None:
-            threads, last = _threads(connection, month), _last_id(connection)
-        entry = {
-            "change_id": last + len(lines) + 1,
+    """Append the changes of one month, which came with that release of the portal."""
+    if not changes:
+        return
+    last = connection.scalar(sa.select(sa.func.max(request_changes.c.change_id))) or 0
+    seen_at, threads = utc_now(), _threads(connection, month)
+    lines = [
+        vars(change)
+        | {
+            "change_id": number,
             "thread_id": _thread(change, threads),
             "partition_month": month,
             "before": _json(change.before),
@@ -40,8 +36,9 @@ def log_changes(
             "data_processed": data_processed,
             "run_id": run_id,
         }
-        lines.append(vars(change) | entry)
-    rows.insert(connection, request_changes, rows.of(request_changes, lines))
+        for number, change in enumerate(changes, last + 1)
+    ]
+    connection.execute(sa.insert(request_changes), lines)
 
 
 def log_consent(connection: sa.Connection, accepted: Hold, run_id: str) -> None:
@@ -79,10 +76,6 @@ def log_reading(
             run_id=run_id,
         )
     )
-
-
-def _last_id(connection: sa.Connection) -> int:
-    return connection.scalar(sa.select(sa.func.max(request_changes.c.change_id))) or 0
 
 
 def _threads(connection: sa.Connection, month: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ What belongs here: reading and writing `holds`, and how a hold is said. What doe
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ WHOLE = "all"
 
 @dataclass(frozen=True)
 class Hold:
-    """One line of `holds`: what of the portal is not followed, and why."""
+    """One line of `holds`, in the order of its columns: what of the portal is not followed, and why."""
 
     dataset: str
     month: str
@@ -59,30 +59,23 @@ def advice(held: Sequence[Hold]) -> str:
 
 def held(connection: sa.Connection) -> list[Hold]:
     """What is not followed now, by month."""
-    columns = ("dataset", "partition_month", "rows_before", "rows_now", "why", "data_processed", "held_since")
-    query = sa.select(*(holds.c[name] for name in columns)).order_by(holds.c.partition_month, holds.c.dataset)
+    query = sa.select(holds).order_by(holds.c.partition_month, holds.c.dataset)
     return [Hold(*row) for row in connection.execute(query)]
 
 
 def hold(connection: sa.Connection, lines: Sequence[Hold], judged: Collection[str] = ()) -> None:
-    """Note what is not followed; a hold that goes on keeps the time of its beginning.
-
-    Args:
-        judged: the datasets that were looked at as a whole, so that their other holds are over.
+    """Note what is not followed; a hold that goes on keeps the time of its beginning. The other holds of the datasets that were
+    judged as a whole are over.
     """
     since = {line.window: line.held_since for line in held(connection)}
-    for window in since:
-        if window.dataset in judged:
+    last = {line.window: replace(line, held_since=since.get(line.window, utc_now())) for line in lines}
+    for window in [*since]:
+        if window in last or window.dataset in judged:
             lift(connection, window)
-    named = [
-        asdict(line) | {"partition_month": line.month, "held_since": since.get(line.window, utc_now())}
-        for line in lines
-    ]
-    rows.upsert(connection, holds, rows.of(holds, named))
+    rows.insert(connection, holds, [astuple(line) for line in last.values()])
 
 
 def lift(connection: sa.Connection, window: Window) -> None:
     """End one hold, if there is one."""
-    connection.execute(
-        sa.delete(holds).where(holds.c.dataset == window.dataset, holds.c.partition_month == window.month)
-    )
+    where = holds.c.dataset == window.dataset, holds.c.partition_month == window.month
+    connection.execute(sa.delete(holds).where(*where))

@@ -20,6 +20,7 @@ from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
 
 ReleaseState = Literal["loading", "settled", "held"]
+_NEWEST_FIRST: sa.UnaryExpression[int] = sa.literal_column("rowid").desc()
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,8 @@ def months(connection: sa.Connection) -> dict[Window, MonthRecord]:
 
 def rows_landed(connection: sa.Connection, dataset: str) -> int:
     """How many rows of a dataset we hold, quarantined ones included."""
-    return (
-        connection.scalar(sa.select(sa.func.sum(month_ledger.c.rows_landed)).where(month_ledger.c.dataset == dataset))
-        or 0
-    )
+    total = sa.select(sa.func.sum(month_ledger.c.rows_landed)).where(month_ledger.c.dataset == dataset)
+    return connection.scalar(total) or 0
 
 
 def unpublished_months(connection: sa.Connection) -> set[str]:
@@ -77,62 +76,48 @@ def unpublished_months(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(query))
 
 
-def write_month(connection: sa.Connection, values: dict[str, Any]) -> None:
-    """Put one line in place of its predecessor."""
-    rows.upsert(connection, month_ledger, rows.of(month_ledger, [values]))
-
-
 def note_portal_months(connection: sa.Connection, release: Release, answers: Mapping[Window, Fingerprint]) -> None:
     """Write down what the portal says of each month of a dataset, in place of what it said before."""
     connection.execute(sa.delete(portal_months).where(portal_months.c.dataset == release.dataset))
     asked_at = utc_now()
     lines = [
-        {
-            "dataset": window.dataset,
-            "partition_month": window.month,
-            "rows": answer.rows,
-            "closed": answer.closed,
-            "latest_change": answer.latest,
-            "fingerprint": answer.digest,
-            "data_processed": release.data_processed,
-            "asked_at": asked_at,
-        }
+        (
+            window.dataset,
+            window.month,
+            answer.rows,
+            answer.closed,
+            answer.latest,
+            answer.digest,
+            release.data_processed,
+            asked_at,
+        )
         for window, answer in answers.items()
     ]
-    rows.insert(connection, portal_months, rows.of(portal_months, lines))
+    rows.insert(connection, portal_months, lines)
 
 
 def portal_answers(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, Fingerprint]:
     """The portal's own answer about each window, if it spoke of these releases."""
-    table = portal_months
-    query = sa.select(
-        table.c.dataset, table.c.partition_month, table.c.data_processed,
-        table.c.rows, table.c.closed, table.c.latest_change, table.c.fingerprint,
-    )  # fmt: skip
     spoken_of = {(release.dataset, release.data_processed) for release in releases}
     return {
-        Window(dataset, month): Fingerprint(*answer)
-        for dataset, month, release, *answer in connection.execute(query)
-        if (dataset, release) in spoken_of
+        Window(line.dataset, line.partition_month): Fingerprint(*line[2:6])
+        for line in connection.execute(sa.select(portal_months))
+        if (line.dataset, line.data_processed) in spoken_of
     }
 
 
 def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None:
     """The release of a dataset that we dealt with last."""
-    row = connection.execute(
-        sa.select(*(portal_releases.c[name] for name in KnownRelease.__dataclass_fields__))
-        .where(portal_releases.c.dataset == dataset)
-        .order_by(sa.literal_column("rowid").desc())
-        .limit(1)
-    ).first()
+    columns = (portal_releases.c[name] for name in KnownRelease.__dataclass_fields__)
+    query = sa.select(*columns).where(portal_releases.c.dataset == dataset).order_by(_NEWEST_FIRST).limit(1)
+    row = connection.execute(query).first()
     return KnownRelease(*row) if row else None
 
 
 def once_whole(connection: sa.Connection) -> set[str]:
     """The datasets of which we once held all that the portal had, whatever became of that release later; not if that was nothing."""
-    query = sa.select(portal_releases.c.dataset).where(
-        portal_releases.c.settled_at.is_not(None), portal_releases.c.records_count > 0
-    )
+    table = portal_releases
+    query = sa.select(table.c.dataset).where(table.c.settled_at.is_not(None), table.c.records_count > 0)
     return set(connection.scalars(query))
 
 
@@ -141,47 +126,30 @@ def note_release(
 ) -> None:
     """Write down what became of a release, as the newest line: `last_release` goes by the order of writing."""
     table = portal_releases
-    same = sa.and_(
-        table.c.dataset == dataset,
-        table.c.data_processed == release.data_processed,
-        table.c.records_count == release.records_count,
-    )
+    key = {"dataset": dataset, "data_processed": release.data_processed, "records_count": release.records_count}
+    same = sa.and_(*(table.c[name] == value for name, value in key.items()))
     now = utc_now()
-    settled_at = connection.scalar(sa.select(table.c.settled_at).where(same))
+    settled_at = connection.scalar(sa.select(table.c.settled_at).where(same)) or (now if state == "settled" else None)
     connection.execute(sa.delete(table).where(same))
-    connection.execute(
-        sa.insert(table).values(
-            dataset=dataset,
-            data_processed=release.data_processed,
-            records_count=release.records_count,
-            state=state,
-            seen_at=now,
-            run_id=run_id,
-            settled_at=settled_at or (now if state == "settled" else None),
-        )
-    )
+    line = key | {"state": state, "seen_at": now, "run_id": run_id, "settled_at": settled_at}
+    connection.execute(sa.insert(table).values(line))
 
 
 def last_publication(connection: sa.Connection) -> sa.Row[Any] | None:
     """The newest line of `publications`."""
-    return connection.execute(sa.select(publications).order_by(sa.literal_column("rowid").desc()).limit(1)).first()
+    return connection.execute(sa.select(publications).order_by(_NEWEST_FIRST).limit(1)).first()
 
 
 def was_published(connection: sa.Connection, sha256: str) -> bool:
     """Whether a file with this digest was ever published, here or by another pipeline that works on this warehouse."""
-    return (
-        connection.scalar(sa.select(publications.c.run_id).where(publications.c.sha256 == sha256).limit(1)) is not None
-    )
+    return bool(connection.scalar(sa.select(sa.exists().where(publications.c.sha256 == sha256))))
 
 
 def is_shipped(connection: sa.Connection, target: str) -> bool:
     """Whether what was published last, if anything, was also shipped to a store."""
     published = last_publication(connection)
-    shipped = sa.select(shipments.c.sha256).where(shipments.c.target == target)
-    return (
-        published is None
-        or connection.scalar(shipped.order_by(sa.literal_column("rowid").desc()).limit(1)) == published.sha256
-    )
+    shipped = sa.select(shipments.c.sha256).where(shipments.c.target == target).order_by(_NEWEST_FIRST).limit(1)
+    return published is None or connection.scalar(shipped) == published.sha256
 
 
 def note_shipment(connection: sa.Connection, target: str, sha256: str, run_id: str) -> None:
@@ -197,7 +165,7 @@ def as_of(connection: sa.Connection) -> str:
     newest = connection.scalar(
         sa.select(portal_releases.c.data_processed)
         .where(portal_releases.c.dataset == LIVE, portal_releases.c.state != "held")
-        .order_by(sa.literal_column("rowid").desc())
+        .order_by(_NEWEST_FIRST)
         .limit(1)
     ) or connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed)))
     if newest is None:

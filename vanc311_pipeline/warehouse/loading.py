@@ -1,32 +1,34 @@
-"""Loading: one month into the warehouse, in one transaction: upserts, removals, changes, quarantine and ledger.
+"""Loading: one month into the warehouse, in one transaction: rows, removals, changes, quarantine and ledger; or only compared with it.
 
-What belongs here: the write of a month. What does not: cleaning and identity (`requests`), fetching (`portal`), and whether
-the month is worth following (`warehouse.restraint`). Killing the process at any point leaves the month as it was before or as
-it is after, never between.
+What belongs here: a month's landed files against what is stored of it. What does not: cleaning and identity (`requests`), fetching
+(`portal`), and whether the month is worth following (`warehouse.restraint`). Killing the process at any point leaves the month as it
+was before or as it is after, never between.
 """
 
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline import schema
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed
 from vanc311_pipeline.requests.changes import Change, compare
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean, local_day
 from vanc311_pipeline.requests.rows import MonthRows, Row, month_rows
+from vanc311_pipeline.schema import month_ledger, quarantined_requests, service_requests
 from vanc311_pipeline.warehouse import changelog, holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import Hold
-from vanc311_pipeline.warehouse.rows import insert, upsert
+from vanc311_pipeline.warehouse.rows import fetch, insert, update
 
-Action = Literal["loaded", "unchanged", "held"]
+Parts = Sequence[tuple[Landed, pd.DataFrame]]
+"""What each dataset served for a month; two in the overlap months, else one."""
+Before = Mapping[Window, ledger.MonthRecord]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class MonthLoad:
     """What loading a month did."""
 
     month: str
-    action: Action
+    action: Literal["loaded", "unchanged", "held"]
     rows_landed: int
     rows_stored: int
     rows_quarantined: int
@@ -44,18 +46,36 @@ class MonthLoad:
     """Rows of service_requests that moved."""
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What differs, row by row and field by field, between a month as stored and as served."""
+
+    month: str
+    rows_served: int
+    changes: list[Change]
+    """What the portal's state has and ours has not: an `opened` request is missing here, a `vanished` one is too many."""
+    quarantine_differs: int
+    """Quarantined rows that only one side has."""
+
+    @property
+    def equal(self) -> bool:
+        return not self.changes and not self.quarantine_differs
+
+    def __str__(self) -> str:
+        if self.equal:
+            return f"{self.month}: all {self.rows_served:,} rows are equal in every field"
+        kinds = Counter(change.kind for change in self.changes)
+        counts = [f"{number:,} {kind}" for kind, number in sorted(kinds.items())]
+        counts += [f"{self.quarantine_differs:,} quarantined rows"] if self.quarantine_differs else []
+        return f"{self.month}: differs from the {self.rows_served:,} rows of the portal: {', '.join(counts)}"
+
+
 def load_month(
-    warehouse: Warehouse,
-    month: str,
-    landed: Sequence[tuple[Landed, pd.DataFrame]],
-    areas: Sequence[str],
-    run_id: str,
-    accepted: Hold | None = None,
+    warehouse: Warehouse, month: str, landed: Parts, areas: Sequence[str], run_id: str, accepted: Hold | None = None
 ) -> MonthLoad:
     """Make the warehouse's month equal to its landed files.
 
     Args:
-        landed: what each dataset served for the month; two in the overlap months, else one.
         areas: the names of the 22 local areas.
         accepted: why the month would be held, had nobody agreed to follow it.
 
@@ -63,32 +83,47 @@ def load_month(
         IntegrityFailed: a dataset that the month has rows of is not among the landed; nothing was changed.
     """
     cleaned = clean_month(month, landed, areas)
-    rows = month_rows(month, cleaned)
+    rows, files = month_rows(month, cleaned), [about for about, _ in landed]
     with warehouse.write() as connection:
         before = {window: record for window, record in ledger.months(connection).items() if window.month == month}
         _refuse_a_part(month, before, cleaned)
-        _refuse_an_older_file(before, [description for description, _ in landed])
+        _refuse_an_older_file(before, files)
         if accepted:
             changelog.log_consent(connection, accepted, run_id)
-        stored = stored_requests(connection, month)
+        stored = _stored(connection, service_requests, month)
         news = _news(month, stored, rows, _baseline(connection, month, cleaned, before))
-        _log(connection, month, news, before, [description for description, _ in landed], run_id)
-        added, changed, removed = _replace_requests(connection, stored, rows.requests)
-        _replace(connection, schema.quarantined_requests, month, rows.quarantined)
-        for description, _ in landed:
-            ledger.write_month(connection, _ledger_line(description, cleaned[description.dataset], rows, run_id))
-            holds.lift(connection, Window(description.dataset, month))
-    total = sum(description.rows for description, _ in landed)
-    return MonthLoad(month, "loaded", total, len(rows.requests), len(rows.quarantined), added, changed, removed)
+        _log(connection, month, news, before, files, run_id)
+        moved = _replace_requests(connection, stored, rows.requests)
+        connection.execute(sa.delete(quarantined_requests).where(quarantined_requests.c.partition_month == month))
+        insert(connection, quarantined_requests, rows.quarantined)
+        for about in files:
+            _write_ledger(connection, about, cleaned[about.dataset], rows, run_id)
+            holds.lift(connection, Window(about.dataset, month))
+    total = sum(about.rows for about in files)
+    return MonthLoad(month, "loaded", total, len(rows.requests), len(rows.quarantined), *moved)
 
 
-def clean_month(month: str, landed: Sequence[tuple[Landed, pd.DataFrame]], areas: Sequence[str]) -> dict[str, Cleaned]:
+def compare_month(warehouse: Warehouse, month: str, landed: Parts, areas: Sequence[str]) -> Comparison:
+    """Clean what was served as a load would, and compare it with what is stored; fingerprints and counts can agree while rows differ."""
+    rows = month_rows(month, clean_month(month, landed, areas))
+    with warehouse.read() as connection:
+        stored = _stored(connection, service_requests, month)
+        quarantined = _stored(connection, quarantined_requests, month)
+    differs = len(quarantined ^ set(rows.quarantined))
+    return Comparison(month, sum(about.rows for about, _ in landed), compare(stored, rows.requests), differs)
+
+
+def _stored(connection: sa.Connection, table: sa.Table, month: str) -> set[Row]:
+    return set(fetch(connection, sa.select(table).where(table.c.partition_month == sa.bindparam("month")), month=month))
+
+
+def clean_month(month: str, landed: Parts, areas: Sequence[str]) -> dict[str, Cleaned]:
     """The rows of each dataset, cleaned as of the newest release among them."""
     released_on = local_day(max(about.data_processed for about, _ in landed))
     return {about.dataset: clean(frame, month, areas, released_on) for about, frame in landed}
 
 
-def _refuse_a_part(month: str, before: Mapping[Window, ledger.MonthRecord], landed: Collection[str]) -> None:
+def _refuse_a_part(month: str, before: Before, landed: Collection[str]) -> None:
     """A month is replaced by all of its parts: without one of them its rows would seem to have vanished."""
     for window, record in before.items():
         if record.rows_landed and window.dataset not in landed:
@@ -98,7 +133,7 @@ def _refuse_a_part(month: str, before: Mapping[Window, ledger.MonthRecord], land
             )
 
 
-def _refuse_an_older_file(before: Mapping[Window, ledger.MonthRecord], landed: Sequence[Landed]) -> None:
+def _refuse_an_older_file(before: Before, landed: Sequence[Landed]) -> None:
     """What is stored is not put back by a file from before it, another pipeline's or a restored one: its rows would seem to move."""
     for about in landed:
         stored = before.get(Window(about.dataset, about.month))
@@ -113,7 +148,7 @@ def _log(
     connection: sa.Connection,
     month: str,
     news: list[Change],
-    before: Mapping[Window, ledger.MonthRecord],
+    before: Before,
     landed: Sequence[Landed],
     run_id: str,
 ) -> None:
@@ -144,11 +179,6 @@ def _proven(news: list[Change], before: Collection[ledger.MonthRecord], rows: in
     return recent + (vanished if len(vanished) == missing else [])
 
 
-def stored_requests(connection: sa.Connection, month: str) -> set[Row]:
-    table = schema.service_requests
-    return {tuple(row) for row in connection.execute(sa.select(table).where(table.c.partition_month == month))}
-
-
 def _baseline(
     connection: sa.Connection, month: str, cleaned: Mapping[str, Cleaned], before: Collection[Window]
 ) -> dict[str, Cleaned]:
@@ -164,40 +194,39 @@ def _news(month: str, stored: set[Row], rows: MonthRows, baseline: Mapping[str, 
     """What moved since the last load, but for the baseline."""
     if len(baseline) == len(rows.stored_by_dataset):
         return []
-    changes = compare(stored, rows.requests)
-    brought = compare((), month_rows(month, baseline).requests) if baseline else []
-    known = Counter((change.kind, change.label, change.opened_at, str(change.after)) for change in brought)
+    brought = Counter(map(_mark, compare((), month_rows(month, baseline).requests) if baseline else ()))
     news = []
-    for change in changes:
-        mark = change.kind, change.label, change.opened_at, str(change.after)
-        if known[mark]:
-            known[mark] -= 1
+    for change in compare(stored, rows.requests):
+        if brought[_mark(change)]:
+            brought[_mark(change)] -= 1
         else:
             news.append(change)
     return news
 
 
+def _mark(change: Change) -> tuple[object, ...]:
+    return change.kind, change.label, change.opened_at, str(change.after)
+
+
 def _replace_requests(connection: sa.Connection, stored: set[Row], rows: list[Row]) -> tuple[int, int, int]:
-    """Write what differs: new and changed rows are upserted, rows that are gone are deleted."""
-    table = schema.service_requests
+    """Write what differs; how many rows were added, changed and removed."""
     stored_ids = {row[0] for row in stored}
-    moved = [row for row in rows if row not in stored] if stored else rows
-    gone = stored_ids - {row[0] for row in rows}
+    moved = [row for row in rows if row not in stored]
+    added = [row for row in moved if row[0] not in stored_ids]
+    changed = [row for row in moved if row[0] in stored_ids]
+    gone = sorted(stored_ids - {row[0] for row in rows})
     if gone:
-        one = sa.delete(table).where(table.c.request_id == sa.bindparam("gone"))
-        connection.execute(one, [{"gone": id_} for id_ in sorted(gone)])
-    upsert(connection, table, moved)
-    changed = sum(row[0] in stored_ids for row in moved)
-    return len(moved) - changed, changed, len(gone)
+        one = sa.delete(service_requests).where(service_requests.c.request_id == sa.bindparam("gone"))
+        connection.execute(one, [{"gone": id_} for id_ in gone])
+    update(connection, service_requests, changed)
+    insert(connection, service_requests, added)
+    return len(added), len(changed), len(gone)
 
 
-def _replace(connection: sa.Connection, table: sa.Table, month: str, rows: list[Row]) -> None:
-    connection.execute(sa.delete(table).where(table.c.partition_month == month))
-    insert(connection, table, rows)
-
-
-def _ledger_line(landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str) -> dict[str, Any]:
-    return {
+def _write_ledger(connection: sa.Connection, landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str) -> None:
+    """Put a month's line of a dataset in place of its predecessor."""
+    unusable = {name: asdict(field) for name, field in cleaned.unusable.items()}
+    line = {
         "dataset": landed.dataset,
         "partition_month": landed.month,
         "rows_landed": landed.rows,
@@ -207,9 +236,7 @@ def _ledger_line(landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str)
         "latest_change": landed.latest,
         "rows_unknown_area": sum(cleaned.unknown_areas.values()),
         "unknown_areas": json.dumps(cleaned.unknown_areas, ensure_ascii=False),
-        "unusable_fields": json.dumps({name: asdict(field) for name, field in cleaned.unusable.items()})
-        if cleaned.unusable
-        else None,
+        "unusable_fields": json.dumps(unusable) if unusable else None,
         "dates_ahead": cleaned.dates_ahead,
         "fingerprint": landed.fingerprint,
         "landed_sha256": landed.body_sha256,
@@ -218,3 +245,6 @@ def _ledger_line(landed: Landed, cleaned: Cleaned, rows: MonthRows, run_id: str)
         "loaded_at": utc_now(),
         "run_id": run_id,
     }
+    before = month_ledger.c.dataset == landed.dataset, month_ledger.c.partition_month == landed.month
+    connection.execute(sa.delete(month_ledger).where(*before))
+    connection.execute(sa.insert(month_ledger).values(line))

@@ -323,7 +323,7 @@ def test_a_load_that_breaks_off_anywhere_leaves_the_month_as_it_was(
         for statement in BREAKING[connection.dialect.name]:
             connection.exec_driver_sql(statement.format(event=event, table=table))
     moved = [{"service_request_type": "new"}, *many(2, status="Open"), {"department": None, "address": "another"}]
-    never = {("UPDATE", "quarantined_requests"), ("DELETE", "month_ledger")}
+    never = {("UPDATE", "quarantined_requests"), ("UPDATE", "month_ledger")}
     if (event, table) in never:
         assert load(*moved).action == "loaded"  # such a statement is not part of a load
     else:
