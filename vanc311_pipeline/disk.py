@@ -8,7 +8,9 @@ What does not: waiting, retrying or tidying up; the transactions and renames tha
 import errno
 import hashlib
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +84,16 @@ def force_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def scratch_in(directory: Path, prefix: str) -> Iterator[Path]:
+    """A folder in a directory that goes with the block; those that killed processes left there go first."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for left in directory.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=directory) as scratch:
+        yield Path(scratch)
 
 
 def write_whole(file: Path, text: str) -> None:

@@ -28,9 +28,8 @@ from fsspec.callbacks import Callback
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from vanc311_pipeline.disk import file_digest
+from vanc311_pipeline.disk import file_digest, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
-from vanc311_pipeline.settings import Settings, revealed
 
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
@@ -38,10 +37,6 @@ INDEX_BYTES = 65_536  # of latest.json, which has about a thousand
 SPARE_BYTES = 200_000_000  # that a file which is fetched leaves free on the disk
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class StoreUnavailable(StorageRefused):
-    """The object store can't be reached, or refuses."""
 
 
 class Shipment(BaseModel):
@@ -67,21 +62,15 @@ class Shipment(BaseModel):
 
     def signed(self, key: str | None) -> "Shipment":
         bare = self.model_copy(update={"signature": ""})
-        return bare.model_copy(update={"signature": _signature(bare.write(), key)}) if key else bare
+        signature = hmac.new(key.encode(), bare.write(), hashlib.sha256).hexdigest() if key else ""
+        return bare.model_copy(update={"signature": signature})
 
     def is_signed(self, key: str) -> bool:
         return hmac.compare_digest(self.signature.encode(), self.signed(key).signature.encode())
 
 
 class ObjectStore:
-    """The place at an fsspec address.
-
-    Args:
-        key: the operator's; what is shipped is signed with it, and what is not is refused.
-
-    Raises:
-        SettingsError: no store has such an address, or its driver is not installed.
-    """
+    """The place at an fsspec address. What is shipped is signed with the operator's key, and what is not is refused."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.address, self._key = without_secrets(url), key
@@ -94,16 +83,11 @@ class ObjectStore:
             ) from error
         self._root = root.rstrip("/")
 
-    @classmethod
-    def of(cls, settings: Settings) -> "ObjectStore":
-        """The place that is set."""
-        return cls(settings.store_address or "", revealed(settings.ship_key))
-
     def latest(self) -> Shipment | None:
         """The shipment that counts; None if there was none yet.
 
         Raises:
-            StoreUnavailable: the store doesn't answer.
+            StorageRefused: the store doesn't answer.
             IntegrityFailed: what it answers is no index of ours, or not signed with the key.
         """
         shipment = self._index()
@@ -118,17 +102,14 @@ class ObjectStore:
         """Put a published file there and make it the one that counts; what it holds there is read back first.
 
         Raises:
-            StoreUnavailable: the store doesn't answer, or refuses; what counted before still counts.
+            StorageRefused: the store doesn't answer, or refuses; what counted before still counts.
             IntegrityFailed: it holds something else than it was given; what counted before still counts.
         """
         before = self._index()
         earlier = () if before is None else tuple(dict.fromkeys((before.sha256, *before.before)))
-        shipment = Shipment(
-            sha256=sha256,
-            size=file.stat().st_size,
-            about=dict(about),
-            before=tuple(each for each in earlier if each != sha256)[: KEPT - 1],
-        ).signed(self._key)
+        kept = tuple(each for each in earlier if each != sha256)[: KEPT - 1]
+        unsigned = Shipment(sha256=sha256, size=file.stat().st_size, about=dict(about), before=kept)
+        shipment = unsigned.signed(self._key)
         if before is None or before.sha256 != sha256:
             with self._asked("written"):
                 self._files.makedirs(self._at("releases"), exist_ok=True)
@@ -142,27 +123,21 @@ class ObjectStore:
 
     @contextmanager
     def fetched(self, shipment: Shipment, directory: Path) -> Iterator[Path]:
-        """A shipment's file, whole and with its digest, for as long as the block lasts; it may be moved from there.
-
-        Args:
-            directory: within it the file is, in a folder of its own.
+        """A shipment's file, whole and with its digest, in a folder of its own in a directory, for as long as the block lasts; it may
+        be moved from there.
 
         Raises:
-            StoreUnavailable: the store doesn't answer.
-            StorageRefused: there is no room.
+            StorageRefused: the store doesn't answer, or there is no room here.
             IntegrityFailed: what came is not what was shipped.
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        for left in directory.glob(".fetching-*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        if shutil.disk_usage(directory).free < shipment.size + SPARE_BYTES:
-            raise StorageRefused(
-                f"{self.address} names a file of {shipment.size:,} bytes, for which the disk at {directory} has no room. "
-                "It was not fetched; what was there before still counts. Make room."
-            )
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=directory) as scratch:
+        with scratch_in(directory, ".fetching-") as scratch:
+            if shutil.disk_usage(directory).free < shipment.size + SPARE_BYTES:
+                raise StorageRefused(
+                    f"{self.address} names a file of {shipment.size:,} bytes, for which the disk at {directory} has no room. "
+                    "It was not fetched; what was there before still counts. Make room."
+                )
             try:
-                file = self._copy(shipment.name, Path(scratch), shipment.size)
+                file = self._copy(shipment.name, scratch, shipment.size)
             except FileNotFoundError as error:
                 raise IntegrityFailed(
                     f"{self.address}/{LATEST} names {shipment.name}, which isn't there. What was there before still counts."
@@ -177,24 +152,18 @@ class ObjectStore:
 
     def _index(self) -> Shipment | None:
         """What `latest.json` says, whoever wrote it."""
-        with tempfile.TemporaryDirectory(prefix="vanc311-index-") as scratch:
-            try:
-                text = self._copy(LATEST, Path(scratch), INDEX_BYTES).read_bytes()
-            except FileNotFoundError:
-                return None
         try:
-            return Shipment.model_validate_json(text)
+            with tempfile.TemporaryDirectory(prefix="vanc311-index-") as scratch:
+                return Shipment.model_validate_json(self._copy(LATEST, Path(scratch), INDEX_BYTES).read_bytes())
+        except FileNotFoundError:
+            return None
         except ValueError as error:
             raise IntegrityFailed(
                 f"{self.address}/{LATEST} is not what `vanc311` writes there. Nothing was taken over."
             ) from error
 
     def _copy(self, name: str, folder: Path, most: int) -> Path:
-        """Copy an object into a folder, as it comes: not all at once, and of one that is larger than `most` bytes no more.
-
-        Raises:
-            FileNotFoundError: it isn't there.
-        """
+        """Copy an object into a folder, as it comes: not all at once, and of one that is larger than `most` bytes no more."""
         source, target = self._at(name), folder / Path(name).name
         counting = _at_most(most, f"{self.address}/{name}")
         with self._asked("read"):
@@ -231,7 +200,7 @@ class ObjectStore:
             raise
         except Exception as error:
             why = str(error).partition("\n")[0]
-            raise StoreUnavailable(
+            raise StorageRefused(
                 f"{self.address} can't be {how}: {type(error).__name__}: {why}. What is "
                 "published here is not affected, and what the store held before still counts there. It is tried again with the next "
                 "slot; check the store, its credentials and VANC311_SHIP_URL."
@@ -254,7 +223,3 @@ def _at_most(most: int, what: str) -> Callback:
             )
 
     return Callback(hooks={"limit": limit})
-
-
-def _signature(content: bytes, key: str) -> str:
-    return hmac.new(key.encode(), content, hashlib.sha256).hexdigest()

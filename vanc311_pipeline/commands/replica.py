@@ -23,6 +23,7 @@ from vanc311_pipeline.reading.release import Identity, identity_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore, Shipment
 from vanc311_pipeline.warehouse.downloads import are_in_place, make_downloads_apart, put_in_place
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.publishing import faults, release_row
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def following(settings: Settings) -> Iterator[Replica]:
         )
     from vanc311_pipeline.api.measures import REPLICA_LOOKED  # begins to measure when it is imported
 
-    store = ObjectStore.of(settings)
+    store = Places.of(settings).ships_to
     replica, stop = Replica(store, settings.published_path), threading.Event()
 
     def follow_on() -> None:

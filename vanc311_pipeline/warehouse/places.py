@@ -42,11 +42,7 @@ class Places:
 
     @property
     def ships_to(self) -> ObjectStore:
-        """Where the published file is shipped.
-
-        Raises:
-            SettingsError: nowhere.
-        """
+        """Where the published file is shipped."""
         if not self.ship_url:
             raise SettingsError("VANC311_SHIP_URL isn't set, so there is nowhere to ship the published file to.")
         return ObjectStore(self.ship_url, self.ship_key)
@@ -57,6 +53,10 @@ class Places:
         return Warehouse(self.warehouse_url, self.source)
 
     def open(self) -> Warehouse:
-        """The warehouse, with its tables made if they are not there yet."""
+        """The warehouse, with its tables made if they are not there yet; that is looked at once."""
+        return self._opened
+
+    @cached_property
+    def _opened(self) -> Warehouse:
         self.warehouse.create()
         return self.warehouse

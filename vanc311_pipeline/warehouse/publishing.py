@@ -7,8 +7,6 @@ A reader sees the old file or the new one, whole; a reader that has the old one 
 writer, and the writer never locks them.
 """
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +20,9 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.disk import on_disk, refusal
+from vanc311_pipeline.disk import on_disk, refusal, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
-from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
@@ -35,7 +32,19 @@ from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
 
 # These go on in the warehouse after the file is made: what became of it, and what the portal said since.
 _BOOKKEEPING = {schema.publications.name, schema.shipments.name, schema.portal_releases.name, schema.portal_months.name}
+_COUNTED = ", ".join(schema.COUNTED_COLUMNS)
+_COUNT_VALUES = f"""
+    WITH counted AS MATERIALIZED (SELECT {_COUNTED}, count(*) AS requests FROM service_requests GROUP BY {_COUNTED})
+    INSERT INTO request_values
+"""
+"""Fills it in one reading of all requests."""
+# STRICT proved the type of each value as it came in. SQLite before 3.37 can't open a file with it, and rows are stored alike without.
+_TAKE_STRICT_OFF = (
+    "PRAGMA writable_schema = ON",
+    "UPDATE sqlite_master SET sql = replace(sql, char(10) || ' STRICT', '') WHERE type = 'table'",
+)
 
+_TABLES = [*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables]
 
 CheckResult = Mapping[str, str | None]
 """A row of `check_results`."""
@@ -55,18 +64,8 @@ def publish(
         StorageRefused: the disk is full or may not be written; the predecessor stays.
     """
     _refuse_held(warehouse)
-    with on_disk(target.parent):
-        return _publish(warehouse, target, run_id, settled, checks)
-
-
-def _publish(
-    warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str], checks: Sequence[CheckResult]
-) -> dict[str, Any]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(".publishing-*"):  # by a run that was killed; no other one publishes now
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=target.parent) as scratch:
-        file = Path(scratch) / target.name
+    with on_disk(target.parent), scratch_in(target.parent, ".publishing-") as scratch:  # no other run publishes now
+        file = scratch / target.name
         warehouse.store.copy_to(file)
         try:
             about = _describe(warehouse, file, run_id, checks)
@@ -81,12 +80,9 @@ def _publish(
             raise _thrown_away(target, problems)
         (folder, digest), size = making.result(), file.stat().st_size
         put_in_place(file, folder, target)
+    line = {"published_at": about["published_at"], "run_id": run_id, "sha256": digest, "bytes": size}
     with warehouse.write() as connection:
-        connection.execute(
-            sa.insert(schema.publications).values(
-                published_at=about["published_at"], run_id=run_id, sha256=digest, bytes=size
-            )
-        )
+        connection.execute(sa.insert(schema.publications).values(line))
         for dataset in settled:
             if release := ledger.last_release(connection, dataset):
                 ledger.note_release(connection, release, dataset, "settled", run_id)
@@ -125,47 +121,27 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[Ch
         for view in schema.VIEWS:
             columns = ", ".join(name for name, _, _ in view.columns)
             connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.query.strip()}")
-        connection.exec_driver_sql(_count_values())
+        counts = (
+            f"SELECT '{column}', {column}, sum(requests) FROM counted WHERE {column} IS NOT NULL GROUP BY {column}"
+            for column in schema.COUNTED_COLUMNS
+        )
+        connection.exec_driver_sql(_COUNT_VALUES + " UNION ALL ".join(counts))
         connection.exec_driver_sql("ANALYZE main")
-        _open_to_old_libraries(connection)
+        for statement in _TAKE_STRICT_OFF:
+            connection.exec_driver_sql(statement)
     return about
-
-
-def _count_values() -> str:
-    """Fills `request_values` in one reading of all requests."""
-    each = (
-        f"SELECT '{column}', {column}, sum(requests) FROM counted WHERE {column} IS NOT NULL GROUP BY {column}"
-        for column in schema.COUNTED_COLUMNS
-    )
-    columns = ", ".join(schema.COUNTED_COLUMNS)
-    return f"""
-        WITH counted AS MATERIALIZED (SELECT {columns}, count(*) AS requests FROM service_requests GROUP BY {columns})
-        INSERT INTO request_values {" UNION ALL ".join(each)}
-    """
-
-
-def _open_to_old_libraries(connection: sa.Connection) -> None:
-    """STRICT, which proved the type of each value as it came in, is taken off the tables: SQLite before 3.37 can't open a file
-    with it, and rows are stored alike without.
-    """
-    connection.exec_driver_sql("PRAGMA writable_schema = ON")
-    connection.exec_driver_sql(
-        "UPDATE sqlite_master SET sql = replace(sql, char(10) || ' STRICT', '') WHERE type = 'table'"
-    )
 
 
 def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[str, Any]:
     months = ledger.months(connection)
     dated = sorted({window.month for window in months if window.month != UNDATED})
     live = ledger.last_release(connection, LIVE)
-    landed_live = sum(record.rows_landed for window, record in months.items() if window.dataset == LIVE)
-    records_count = live.records_count if live else 0
+    landed_live, records_count = ledger.rows_landed(connection, LIVE), live.records_count if live else 0
+    newest = max((record.data_processed for record in months.values()), default=None)
     return {
         "source": source,
         "as_of": ledger.as_of(connection),
-        "data_processed": live.data_processed
-        if live
-        else connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed))),
+        "data_processed": live.data_processed if live else newest,
         "records_count": records_count,
         "rows_landed": sum(record.rows_landed for record in months.values()),
         "rows_stored": sum(record.rows_stored for record in months.values()),
@@ -183,32 +159,29 @@ def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[st
 
 def dictionary_rows() -> Iterator[dict[str, str | None]]:
     """The dictionary: a line for each table and view, and one for each of their columns."""
-    for table in _tables():
-        yield {"table_name": table.name, "column_name": "*", "meaning": table.comment, "unit": None}
-        for column in table.columns:
-            yield {
-                "table_name": table.name,
-                "column_name": column.name,
-                "meaning": column.comment,
-                "unit": column.info["unit"],
-            }
-    for view in schema.VIEWS:
-        yield {"table_name": view.name, "column_name": "*", "meaning": view.meaning, "unit": None}
-        for name, meaning, unit in view.columns:
-            yield {"table_name": view.name, "column_name": name, "meaning": meaning, "unit": unit}
+    described: list[tuple[str, str | None, Sequence[tuple[str, str | None, str | None]]]] = [
+        *(
+            (
+                table.name,
+                table.comment,
+                [(column.name, column.comment, column.info["unit"]) for column in table.columns],
+            )
+            for table in _TABLES
+        ),
+        *((view.name, view.meaning, view.columns) for view in schema.VIEWS),
+    ]
+    for name, meaning, columns in described:
+        for column, words, unit in [("*", meaning, None), *columns]:
+            yield {"table_name": name, "column_name": column, "meaning": words, "unit": unit}
 
 
 def definition_rows() -> Iterator[dict[str, str | int]]:
     """The registry, a line for each statistic."""
     for family in FAMILIES:
+        tables = {"tables": ", ".join(family.tables), "definitions_version": DEFINITIONS_VERSION}
         for metric in family.metrics:
-            named = {name: value for name, value in asdict(metric).items() if name != "name"}
-            tables = {"tables": ", ".join(family.tables), "definitions_version": DEFINITIONS_VERSION}
-            yield {"metric": metric.name, **named, **tables}
-
-
-def _tables() -> list[sa.Table]:
-    return [*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables]
+            words = asdict(metric)
+            yield {"metric": words.pop("name"), **words, **tables}
 
 
 def damage(file: Path) -> list[str]:
@@ -221,11 +194,8 @@ def damage(file: Path) -> list[str]:
     try:
         # Ending the transaction reads too, and a damaged file can fail there, after the check has told what is wrong.
         with open_read_only(file) as connection:
-            problems = [
-                f"SQLite finds: {line}"
-                for line in connection.exec_driver_sql("PRAGMA quick_check(5)").scalars()
-                if line != "ok"
-            ]
+            lines = connection.exec_driver_sql("PRAGMA quick_check(5)").scalars()
+            problems = [f"SQLite finds: {line}" for line in lines if line != "ok"]
             problems = problems or _missing(connection) or _mistyped(connection)
     except sa.exc.DatabaseError as error:
         problems.append(f"SQLite finds: it can't be read: {error.orig}")
@@ -234,19 +204,20 @@ def damage(file: Path) -> list[str]:
 
 def faults(file: Path, about: Mapping[str, Any]) -> list[str]:
     """Why a file from elsewhere is no release of ours, or another one than it is said to be; empty if it is that release."""
-    problems = damage(file)
-    if not problems:
-        with open_read_only(file) as connection:
-            rows = connection.exec_driver_sql("SELECT * FROM release LIMIT 2").mappings().all()
-        if [dict(row) for row in rows] != [about]:
-            problems = ["its table release says something else than what came with it"]
-    return problems
+    return damage(file) or (
+        [] if _releases(file) == [about] else ["its table release says something else than what came with it"]
+    )
 
 
 def release_row(file: Path) -> dict[str, Any]:
     """The one row of a published file's table `release`, with the columns that the file has."""
+    [about] = _releases(file)
+    return about
+
+
+def _releases(file: Path) -> list[dict[str, Any]]:
     with open_read_only(file) as connection:
-        return dict(connection.exec_driver_sql("SELECT * FROM release").mappings().one())
+        return [dict(row) for row in connection.exec_driver_sql("SELECT * FROM release LIMIT 2").mappings()]
 
 
 def _missing(connection: sa.Connection) -> list[str]:
@@ -254,13 +225,13 @@ def _missing(connection: sa.Connection) -> list[str]:
     tables = set(
         connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0").scalars()
     )
-    return [f"there is no table {table.name}" for table in _tables() if table.name not in tables]
+    return [f"there is no table {table.name}" for table in _TABLES if table.name not in tables]
 
 
 def _mistyped(connection: sa.Connection) -> list[str]:
     """Columns that hold values of another type than theirs; each table is read once."""
     problems = []
-    for table in _tables():
+    for table in _TABLES:
         wrong = [f"sum(typeof({column.name}) NOT IN ('{column.type!s}', 'null'))".lower() for column in table.columns]
         counts = connection.exec_driver_sql(f"SELECT {', '.join(wrong)} FROM {table.name}").one()
         problems += [
@@ -280,13 +251,11 @@ def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None
     problems = []
     with warehouse.read() as stored, open_read_only(file) as published:
         for table in schema.metadata.sorted_tables:
-            if table.name in _BOOKKEEPING:
-                continue
             if table is schema.service_requests:
                 problems += _different_counts(stored, published)
                 for month in months_of(stored, months):
                     problems += _different_rows(stored, published, table, month)
-            else:
+            elif table.name not in _BOOKKEEPING:
                 problems += _different_rows(stored, published, table)
     return problems
 

@@ -20,12 +20,12 @@ from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.orchestration.asset_checks import audits_for, result, spec_of
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.settings import LIVE, Settings
-from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse import audits
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.publishing import publish
 from vanc311_pipeline.warehouse.rows import rows_by_month
 from vanc311_pipeline.warehouse.statistics import replace_statistics
@@ -521,7 +521,7 @@ def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_pa
     settings = copied.changed(ship_url=f"file://{tmp_path}/store")
     digest = file_digest(settings.published_path)
     assert f"serves nothing, published was {digest}" in run_check(settings, IN_A_STORE).description
-    store = ObjectStore.of(settings)
+    store = Places.of(settings).ships_to
     other = tmp_path / "other.sqlite"
     other.write_bytes(b"another file")
     store.ship(other, file_digest(other), {})

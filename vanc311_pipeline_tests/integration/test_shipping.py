@@ -18,12 +18,12 @@ from rich.console import Console
 
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, SettingsError
+from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.orchestration.assets.publication import published_database, shipped_database
 from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, StoreUnavailable, without_secrets
+from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, without_secrets
 
 ABOUT = {"as_of": "2026-01-12", "source": "sample"}
 BUCKET = "open-data"
@@ -96,7 +96,7 @@ def releases(tmp_path):
 
 
 @pytest.fixture(params=["s3", "file"])
-def store(request, tmp_path):
+def store(request, server, tmp_path):
     """Two stores of different kinds: the claims hold for both."""
     url = request.getfixturevalue("s3").url if request.param == "s3" else f"file://{tmp_path}/store"
     return ObjectStore(url)
@@ -178,7 +178,7 @@ def test_a_pointer_that_is_none_of_ours_is_refused(s3, releases):
 
 def test_a_store_that_is_not_there_is_said_in_one_sentence(releases, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.raises(StoreUnavailable, match=r"s3://nowhere/x can't be read.*still counts"):
+    with pytest.raises(StorageRefused, match=r"s3://nowhere/x can't be read.*still counts"):
         ObjectStore("s3://nowhere/x").ship(*releases(1), ABOUT)
 
 
