@@ -1,4 +1,4 @@
-"""The areas on a map, each against the city, linked with bars of their requests. From `area_comparison` and the outlines.
+"""Areas, each against the city, never against each other, never ranked: on a map, and with intervals. From `area_comparison`.
 
 A map never shows raw counts: large areas would shout. Ratios around 1 are on a diverging scale, so that 1 is the middle.
 """
@@ -12,9 +12,20 @@ import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.comparison import MEANING, NOTHING_TO_COMPARE, SHOWN
 from vanc311_pipeline.charts.figure import Figure, tip
-from vanc311_pipeline.registry import State
+from vanc311_pipeline.registry import METRICS, State
+
+MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
+SHOWN = ["n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "finding", "state"]
+NOTHING_TO_COMPARE = "No area has requests enough for a comparison."
+WITHIN_CHANCE = "not distinguishable"
+_MEANS = {
+    "open_after_30_days": (
+        "open after 30 days",
+        "more requests still open after 30 days than the same types of request city-wide",
+    ),
+    "closings": ("closings", "faster than the same types of request city-wide"),
+}
 
 LIMITS = [0.67, 0.87, 1.15, 1.5]
 CLASSES = ["below 0.67", "0.67 to 0.87", "0.87 to 1.15", "1.15 to 1.5", "above 1.5"]
@@ -26,86 +37,134 @@ DECIMALS = 4
 MAP_HEIGHT = 330
 
 
+def comparison(rows: pd.DataFrame) -> Figure:
+    """Observed / expected of each area by one measure with its interval, by name, and the limits within which chance may move it."""
+    rows = rows.sort_values("local_area", ignore_index=True)
+    measure = str(rows["measure"].iloc[0])
+    short, above = _MEANS[measure]
+    known = rows[rows["state"] == State.OK]
+    scale = alt.Scale(type="log", nice=False, clamp=True, domain=_domain(known))
+    base = alt.Chart(known).encode(
+        alt.Y("local_area:N", sort=list(rows["local_area"]), title=None),
+        tooltip=[
+            "local_area:N",
+            *(tip(f"{name}:Q", ".2f") for name in ("ratio", "ratio_low", "ratio_high")),
+            tip("n:Q", ","),
+            "finding:N",
+        ],
+    )
+    title = f"{short}: observed / expected (log scale)"
+    funnel = base.mark_bar(opacity=0.18, size=12).encode(
+        alt.X("funnel_998_low:Q", scale=scale, title=title), alt.X2("funnel_998_high:Q")
+    )
+    limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("ratio_low:Q", scale=scale), alt.X2("ratio_high:Q"))
+    shapes = alt.Scale(domain=["more", "fewer", WITHIN_CHANCE], range=["triangle-right", "triangle-left", "circle"])
+    dots = base.mark_point(filled=True, opacity=1).encode(
+        alt.X("ratio:Q", scale=scale),
+        size=alt.condition(alt.datum.finding != WITHIN_CHANCE, alt.value(110), alt.value(45)),
+        shape=alt.Shape("finding:N", title=None, scale=shapes),
+    )
+    one = alt.Chart(pd.DataFrame({"city": [1.0]})).mark_rule(strokeDash=[4, 3]).encode(alt.X("city:Q", scale=scale))
+    withheld = rows.loc[rows["state"] != State.OK, "local_area"].tolist()
+    return Figure(
+        f"areas-{measure.replace('_', '-')}",
+        f"{_distinct(known)} from the city, given what is reported in each." if len(known) else NOTHING_TO_COMPARE,
+        f"Ratio above 1: {above}. n = {words.requests(rows['n'].sum())} with a local area. Bars: where chance alone puts 99.8 %; "
+        f"lines: 95 % intervals. {words.as_of(rows)}",
+        MEANING,
+        rows[["local_area", *SHOWN]],
+        alt.layer(funnel, one, limits, dots),
+        height=470,
+        empty=known.empty,
+        notes=(f"Too few requests for a ratio: {', '.join(withheld)}.",) if withheld else (),
+    )
+
+
+def _domain(known: pd.DataFrame) -> list[float]:
+    """From the least to the greatest limit, at least from a half to two; a limit of 0 has no place on a log scale."""
+    limits = known[["ratio_low", "ratio_high", "funnel_998_low", "funnel_998_high"]].to_numpy(dtype=float)
+    limits = limits[limits > 0.05]
+    return [min([0.5, *limits]), max([2.0, *limits])]
+
+
+def _distinct(known: pd.DataFrame) -> str:
+    ratios = known[known["finding"] != WITHIN_CHANCE].set_index("local_area")["ratio"]
+    names = [f"{area} ({words.ratio(ratio)})" for area, ratio in ratios.items()]
+    if not names:
+        return "No area differs distinguishably"
+    return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
+
+
 def area_map(
-    rows: pd.DataFrame,
-    volumes: pd.DataFrame,
-    everything: int,
-    outlines: Mapping[str, Mapping[str, Any]],
-    links: Mapping[str, str],
+    rows: pd.DataFrame, everything: int, outlines: Mapping[str, Mapping[str, Any]], links: Mapping[str, str]
 ) -> Figure:
     """The 22 areas by observed / expected, beside bars of the requests of each; pointing at one shows the other.
 
     Args:
-        rows: of `area_comparison`, of the measure open_after_30_days.
-        volumes: `local_area` and `volume`, the requests of each area.
+        rows: those of the measure open_after_30_days, each with the `volume` of its area.
         everything: all requests, those without a local area included.
         outlines: the areas' GeoJSON geometries.
         links: the address of each area's page.
     """
-    joined = rows.merge(volumes, on="local_area", how="left").sort_values("volume", ascending=False, ignore_index=True)
-    located = int(joined["volume"].sum())
+    rows = rows.sort_values("volume", ascending=False, ignore_index=True)
+    located = int(rows["volume"].sum())
     without = (everything - located) / everything if everything else None
-    classes = pd.cut(joined["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)
-    joined["class"] = classes.where(joined["state"] == State.OK, WITHHELD)
-    joined["link"] = joined["local_area"].map(dict(links))
+    classes = pd.cut(rows["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)
+    rows["class"] = classes.where(rows["state"] == State.OK, WITHHELD)
+    rows["link"] = rows["local_area"].map(dict(links))
     pointed = {"param": "area", "empty": False}
-    shown = {name: colour for name, colour in COLOURS.items() if name in set(joined["class"])}
-    colour = alt.Color(
-        "class:N",
-        title="observed / expected",
-        scale=alt.Scale(domain=list(shown), range=list(shown.values())),
-        legend=alt.Legend(columns=3, orient="top"),
-    )
-    tooltip = [
-        tip("local_area:N", title="area"),
-        tip("volume:Q", ",", "requests"),
-        tip("ratio:Q", ".2f", "observed / expected"),
-        tip("n:Q", ",", "n"),
-        tip("finding:N", title="against the city"),
-    ]
+    shown = {name: colour for name, colour in COLOURS.items() if name in set(rows["class"])}
+    shared: dict[str, Any] = {
+        "tooltip": [
+            tip("local_area:N", title="area"),
+            tip("volume:Q", ",", "requests"),
+            tip("ratio:Q", ".2f", "observed / expected"),
+            tip("n:Q", ",", "n"),
+            tip("finding:N", title="against the city"),
+        ],
+        "href": "link:N",
+    }
     shapes = (
-        alt.Chart(alt.InlineData(values=_features(joined, outlines)))
+        alt.Chart(alt.InlineData(values=_features(rows, outlines)))
         .mark_geoshape(stroke="#59636e")
         .encode(
-            colour,
+            alt.Color(
+                "class:N",
+                title="observed / expected",
+                scale=alt.Scale(domain=list(shown), range=list(shown.values())),
+                legend=alt.Legend(columns=3, orient="top"),
+            ),
             strokeWidth=alt.StrokeWidthValue(0.7, condition=pointed | {"value": 3}),
-            fillOpacity=alt.condition(alt.datum.finding == "not distinguishable", alt.value(0.55), alt.value(1)),
-            tooltip=tooltip,
-            href="link:N",
+            fillOpacity=alt.condition(alt.datum.finding == WITHIN_CHANCE, alt.value(0.55), alt.value(1)),
+            **shared,
         )
         .project("mercator")
         .properties(name="map", width=330, height=MAP_HEIGHT)
     )
     bars = (
-        alt.Chart(joined)
+        alt.Chart(rows)
         .mark_bar()
         .encode(
-            alt.Y("local_area:N", sort=list(joined["local_area"]), title=None),
+            alt.Y("local_area:N", sort=list(rows["local_area"]), title=None),
             alt.X("volume:Q", title="requests", axis=alt.Axis(format="~s", tickCount=4)),
             opacity=alt.OpacityValue(0.7, condition=pointed | {"value": 1}),
-            tooltip=tooltip,
-            href="link:N",
+            **shared,
         )
         .properties(name="bars", width=200, height=MAP_HEIGHT)
     )
+    select = alt.PointSelectionConfig(type="point", fields=["local_area"], on="pointerover", clear="pointerout")
+    both = alt.TopLevelSelectionParameter(name="area", select=select, views=["map", "bars"])
     return Figure(
         "map",
-        finding(joined),
+        finding(rows),
         f"Colour: requests still open after 30 days by what the city's rates give for the same types; "
         f"1 is as in the whole city, pale: within chance. Bars: requests, n = {words.whole(located)} with a local area; "
         f"{words.percent(without)} of all requests have none and are not on the map. {words.as_of(rows)}",
         MEANING,
-        joined[["local_area", "volume", *SHOWN]],
-        _linked(shapes, bars),
+        rows[["local_area", "volume", *SHOWN]],
+        alt.hconcat(shapes, bars, spacing=24, params=[both]),
         height=None,
     )
-
-
-def _linked(shapes: alt.Chart, bars: alt.Chart) -> alt.HConcatChart:
-    """Side by side; the area that is pointed at stands out in both."""
-    config = alt.PointSelectionConfig(type="point", fields=["local_area"], on="pointerover", clear="pointerout")
-    both = alt.TopLevelSelectionParameter(name="area", select=config, views=["map", "bars"])
-    return alt.hconcat(shapes, bars, spacing=24, params=[both])
 
 
 def finding(rows: pd.DataFrame) -> str:
@@ -126,10 +185,11 @@ def finding(rows: pd.DataFrame) -> str:
 
 def _features(rows: pd.DataFrame, outlines: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """GeoJSON features whose own members are the columns, as Vega-Lite reads them."""
-    kept = ["local_area", "volume", "ratio", "n", "finding", "class", "link"]
-    records = rows[kept].astype(object).where(rows[kept].notna(), None).to_dict("records")
+    members = ["local_area", "volume", "ratio", "n", "finding", "class", "link"]
+    records = rows[members].astype(object).where(rows[members].notna(), None).to_dict("records")
     return [
-        {"type": "Feature", "geometry": _rounded(outlines[row["local_area"]])} | {str(k): v for k, v in row.items()}
+        {"type": "Feature", "geometry": _rounded(outlines[row["local_area"]])}
+        | {str(name): value for name, value in row.items()}
         for row in records
         if row["local_area"] in outlines
     ]
@@ -138,10 +198,8 @@ def _features(rows: pd.DataFrame, outlines: Mapping[str, Mapping[str, Any]]) -> 
 def _rounded(geometry: Mapping[str, Any]) -> dict[str, Any]:
     """To eleven metres, and wound as d3 wants its rings: clockwise, or the area would be the rest of the world."""
     rings = geometry["coordinates"]
-    return {
-        "type": geometry["type"],
-        "coordinates": _wound(rings) if geometry["type"] == "Polygon" else [_wound(each) for each in rings],
-    }
+    wound = _wound(rings) if geometry["type"] == "Polygon" else [_wound(each) for each in rings]
+    return {"type": geometry["type"], "coordinates": wound}
 
 
 def _wound(rings: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -12,7 +12,7 @@ from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.settings import LICENCE
 
-Width = int | Literal["container"]
+WIDTH = 720
 LINE_CHARACTERS = 108
 
 
@@ -29,7 +29,7 @@ class Figure:
     """The definition in plain language."""
     rows: pd.DataFrame
     """The numbers that are drawn, as columns of the published table."""
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart
+    chart: alt.LayerChart | alt.FacetChart | alt.HConcatChart
     height: int | None = 260
     """Pixels; None for a chart that brings its own size."""
     empty: bool = False
@@ -42,14 +42,11 @@ class Figure:
         """The picture in words, for who can't see it."""
         return " ".join((self.finding, self.note, *self.notes))
 
-    def specification(
-        self, *, width: Width = 640, mode: theme.Mode | None = "light", title: bool = True
-    ) -> dict[str, Any]:
-        """The Vega-Lite specification.
+    def specification(self, mode: theme.Mode | None = None) -> dict[str, Any]:
+        """The Vega-Lite specification: for a page, which brings the words, the width and the colours.
 
-        Args:
-            mode: light or dark; None leaves the colours to whoever draws it.
-            title: with the sentence, the note and the licence in the picture, for a picture that stands alone.
+        With a mode it is that of a picture that stands alone, with its sentence, its note and the licence; it leads nowhere, since
+        it does not know where it stands.
         """
         # Checking it against the schema takes longer than making it; the tests draw every figure.
         spec: dict[str, Any] = self.chart.to_dict(format="vega-lite", validate=False)
@@ -57,34 +54,23 @@ class Figure:
         spec.pop("$schema", None)  # an address of another host
         spec["description"] = self.description
         if self.height:
+            width = WIDTH if mode else "container"
             spec |= {"width": width, "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
         if mode:
-            spec["config"] = theme.config(mode)
-        if title:
-            subtitle = [*_lines(self.note), *(line for note in self.notes for line in _lines(note)), LICENCE]
-            spec["title"] = {"text": _lines(self.finding, 0.75), "subtitle": subtitle}
+            subtitle = [line for text in (self.note, *self.notes, LICENCE) for line in _lines(text)]
+            spec |= {
+                "config": theme.config(mode),
+                "title": {"text": _lines(self.finding, 0.75), "subtitle": subtitle},
+            }
+            for part in spec.get("hconcat", []):
+                part["encoding"].pop("href", None)
         return dict(_drawable(spec))
 
-    def svg(self, mode: theme.Mode = "light", width: int = 720) -> str:
-        """
-        Raises:
-            NotDrawn: it can't be drawn.
-        """
-        return str(renderer.draw("vegalite_to_svg", self._alone(mode, width)))
+    def svg(self, mode: theme.Mode = "light") -> str:
+        return str(renderer.draw("vegalite_to_svg", self.specification(mode)))
 
-    def png(self, mode: theme.Mode = "light", width: int = 720, scale: float = 1) -> bytes:
-        """
-        Raises:
-            NotDrawn: it can't be drawn.
-        """
-        return bytes(renderer.draw("vegalite_to_png", self._alone(mode, width), scale=scale))
-
-    def _alone(self, mode: theme.Mode, width: int) -> dict[str, Any]:
-        """The specification of a picture that stands alone: it leads nowhere, since it does not know where it stands."""
-        spec = self.specification(mode=mode, width=width)
-        for part in (spec, *spec.get("hconcat", [])):
-            part.get("encoding", {}).pop("href", None)
-        return spec
+    def png(self, mode: theme.Mode = "light") -> bytes:
+        return bytes(renderer.draw("vegalite_to_png", self.specification(mode), scale=2))
 
 
 def _drawable(part: Any) -> Any:
@@ -103,10 +89,9 @@ def _lines(text: str, share: float = 1) -> list[str]:
     return wrap(text, int(LINE_CHARACTERS * share), break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def tip(shorthand: str, format: str | None = None, title: str | None = None) -> alt.Tooltip:
+def tip(shorthand: str, format: Any = alt.Undefined, title: Any = alt.Undefined) -> alt.Tooltip:
     """A line of what is shown when a mark is pointed at."""
-    given = {"format": format, "title": title}
-    return alt.Tooltip(shorthand, **{name: value for name, value in given.items() if value})  # type: ignore[arg-type]
+    return alt.Tooltip(shorthand, format=format, title=title)
 
 
 def counts() -> alt.Axis:

@@ -8,21 +8,20 @@ from typing import Any, Literal
 Mode = Literal["light", "dark"]
 
 BLUE, VERMILLION, PURPLE, SKY, ORANGE, PINK = "#0072B2", "#B34A00", "#8F4E77", "#56B4E9", "#E69F00", "#E7A6CB"
-SEQUENCE = ["#eff3ff", "#bdd7e7", "#6baed6", "#3182bd", "#08519c"]
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
-_INK = {"light": "#1b1f24", "dark": "#e8eaed"}
-_QUIET = {"light": "#59636e", "dark": "#a4acb6"}
-_RULE = {"light": "#d8dee4", "dark": "#3a424c"}
-_PAPER = {"light": "#ffffff", "dark": "#12161b"}
-_MARKS = {"light": [BLUE, VERMILLION, PURPLE], "dark": [SKY, ORANGE, PINK]}
+# Ink, quiet ink, rules, paper, marks.
+_COLOURS = {
+    "light": ("#1b1f24", "#59636e", "#d8dee4", "#ffffff", [BLUE, VERMILLION, PURPLE]),
+    "dark": ("#e8eaed", "#a4acb6", "#3a424c", "#12161b", [SKY, ORANGE, PINK]),
+}
 
 
-def config(mode: Mode = "light") -> dict[str, Any]:
+def config(mode: Mode) -> dict[str, Any]:
     """The `config` of a Vega-Lite specification; the charts themselves name no colour."""
-    ink, quiet, rule, marks = _INK[mode], _QUIET[mode], _RULE[mode], _MARKS[mode]
+    ink, quiet, rule, paper, marks = _COLOURS[mode]
     return {
-        "background": _PAPER[mode],
+        "background": paper,
         "font": FONT,
         "view": {"stroke": None},
         "axis": {
@@ -46,17 +45,11 @@ def config(mode: Mode = "light") -> dict[str, Any]:
             "frame": "bounds",
             "offset": 12,
         },
-        "range": {"category": marks, "ramp": SEQUENCE, "heatmap": SEQUENCE, "ordinal": SEQUENCE},
+        "range": {"category": marks},
         "mark": {"color": marks[0]},
-        "bar": {"color": marks[0]},
-        "line": {"color": marks[0], "strokeWidth": 2},
-        "area": {"color": marks[0]},
-        "point": {"color": marks[0], "size": 45},
+        "line": {"strokeWidth": 2},
+        "point": {"size": 45},
         "rule": {"color": quiet},
         "text": {"color": ink, "fontSize": 12},
-        "style": {
-            "quiet": {"color": quiet, "stroke": quiet},
-            "band": {"opacity": 0.25},
-            "paper": {"fill": _PAPER[mode]},
-        },
+        "style": {"band": {"opacity": 0.25}},
     }

@@ -92,15 +92,13 @@ def as_of(rows: pd.DataFrame) -> str:
     return f"As of {day(rows['as_of'].iloc[0])}." if len(rows) else ""
 
 
-def group_name(scope: str, local_area: str | None, issue_type: str | None, department: str | None = None) -> str:
+def group_name(scope: str, local_area: str | None, issue_type: str | None) -> str:
     """A group, named: Kitsilano, Pothole Case in Kitsilano, all of Vancouver."""
-    place = local_area or {"all": "", "located": "with a local area", "unlocated": "without a local area"}[scope]
-    what = issue_type or department
-    if what and local_area:
-        return f"{what} in {place}"
-    if what:
-        return f"{what}, requests {place}" if place else what
-    return local_area or (f"Vancouver, requests {place}" if place else "All of Vancouver")
+    if local_area:
+        return f"{issue_type} in {local_area}" if issue_type else local_area
+    if scope == "located":
+        return f"{issue_type or 'Vancouver'}, requests with a local area"
+    return issue_type or "All of Vancouver"
 
 
 def _missing(number: float | None) -> bool:

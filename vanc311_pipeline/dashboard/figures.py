@@ -8,7 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.charts import areas, backlog, comparison, monthly, outcomes, timing
+from vanc311_pipeline.charts import areas, bars, lines
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.view import View, records_of, summary_of
 from vanc311_pipeline.reading.places import outlines
@@ -27,7 +27,7 @@ def _of_table(
 
 def _curve(release: Release, view: View) -> Figure | None:
     rows = records_of(release, view, schema.time_to_close_curves)
-    return timing.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name) if rows else None
+    return lines.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name) if rows else None
 
 
 def _compared(release: Release, measure: str) -> list[dict[str, Any]]:
@@ -37,32 +37,35 @@ def _compared(release: Release, measure: str) -> list[dict[str, Any]]:
 
 def _areas(measure: str, release: Release, _: View) -> Figure | None:
     rows = _compared(release, measure)
-    return comparison.areas(pd.DataFrame(rows)) if rows else None
+    return areas.comparison(pd.DataFrame(rows)) if rows else None
 
 
 def _map(release: Release, view: View) -> Figure | None:
     rows = _compared(release, "open_after_30_days")
     if not rows:
         return None
-    known = outlines(release)
-    volumes = pd.DataFrame([{"local_area": about["local_area"], "volume": about["volume"]} for about, _ in known])
-    shapes = {str(about["local_area"]): outline for about, outline in known}
+    places = {about["local_area"]: (about["volume"], outline) for about, outline in outlines(release)}
+    volumes = [{**row, "volume": places[row["local_area"]][0]} for row in rows]
     city = schema.metrics_citywide.c
     [everything] = release.scalars(sa.select(city.volume).where(city.scope == "all"))
-    links = {name: view.but(area=name, issue=None).url for name in shapes}
-    return areas.area_map(pd.DataFrame(rows), volumes, everything, shapes, links)
+    return areas.area_map(
+        pd.DataFrame(volumes),
+        everything,
+        {name: outline for name, (_, outline) in places.items()},
+        {name: view.but(area=name, issue=None).url for name in places},
+    )
 
 
 LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
 
 FIGURES: dict[str, tuple[Draw, tuple[str, ...]]] = {
-    "opened-and-closed": (partial(_of_table, monthly.opened_and_closed, schema.monthly_series), LEVELS),
+    "opened-and-closed": (partial(_of_table, lines.opened_and_closed, schema.monthly_series), LEVELS),
     "time-to-close": (_curve, LEVELS),
     "map": (_map, LEVELS[:1]),
-    "closed-within-30-days": (partial(_of_table, monthly.closed_within, schema.monthly_series), LEVELS),
-    "backlog": (partial(_of_table, backlog.through_time, schema.backlog_daily), LEVELS[:2]),
-    "backlog-by-age": (partial(_of_table, backlog.by_age, schema.backlog_by_age), LEVELS[:3]),
-    "outcomes": (partial(_of_table, outcomes.shares, schema.outcomes), LEVELS[:3]),
+    "closed-within-30-days": (partial(_of_table, lines.closed_within, schema.monthly_series), LEVELS),
+    "backlog": (partial(_of_table, lines.backlog, schema.backlog_daily), LEVELS[:2]),
+    "backlog-by-age": (partial(_of_table, bars.by_age, schema.backlog_by_age), LEVELS[:3]),
+    "outcomes": (partial(_of_table, bars.outcomes, schema.outcomes), LEVELS[:3]),
     "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), LEVELS[:1]),
     "areas-closings": (partial(_areas, "closings"), LEVELS[:1]),
 }

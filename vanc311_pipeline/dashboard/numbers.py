@@ -9,7 +9,7 @@ from dateutil.relativedelta import relativedelta
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.timing import finding
+from vanc311_pipeline.charts.lines import time_to_close
 from vanc311_pipeline.dashboard.view import EVER, View, records_of, summary_of
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
@@ -124,7 +124,7 @@ def lead(release: Release, view: View) -> str:
     as_of = words.day(release.about["as_of"])
     rows = records_of(release, view, flow) if view.level != "hyper_local" else []
     if not rows:
-        return f"As of {as_of}. {finding(summary_of(release, view))}"
+        return f"As of {as_of}. {time_to_close(summary_of(release, view))}"
     [row] = rows
     moved = (
         f"in the 13 weeks to {words.day(row['weeks_to'])}, {words.whole(row['opened'])} requests were opened and "

@@ -226,9 +226,9 @@ def _figure_file(name: str, kind: str, request: Request) -> Response:
         return problem("no-such-group", f"{view.group_name}: there are no rows to draw the figure {name} from.")
     contents: dict[str, Callable[[], str | bytes]] = {
         "svg": lambda: figure.svg(mode),
-        "png": lambda: figure.png(mode, scale=2),
+        "png": lambda: figure.png(mode),
         "csv": lambda: _csv(figure),
-        "json": lambda: json.dumps(figure.specification(mode=mode)),
+        "json": lambda: json.dumps(figure.specification(mode)),
     }
     headers = {"Content-Disposition": f'inline; filename="{name}.{kind}"', **ALONE}
     return Response(contents[kind](), media_type=KINDS[kind], headers=headers)

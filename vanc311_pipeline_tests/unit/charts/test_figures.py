@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.charts import areas, backlog, comparison, monthly, outcomes, theme, timing
+from vanc311_pipeline.charts import areas, bars, lines, theme
 from vanc311_pipeline.settings import LICENCE
 
 AS_OF = "2026-01-12"
@@ -69,25 +69,24 @@ AREAS = pd.DataFrame(
         for area, ratio, finding in [("Sunset", 1.0, "not distinguishable"), ("Marpole", 1.75, "more")]
     ]
     + [{"measure": "closings", "local_area": "Strathcona", "n": 4, "observed": 1, "expected": 2.0, "state": "too_few", "as_of": AS_OF}]
-)  # fmt: skip
+).assign(volume=[40, 90, 10])  # fmt: skip
 
-VOLUMES = pd.DataFrame({"local_area": ["Sunset", "Marpole", "Strathcona"], "volume": [40, 90, 10]})
 SQUARE = {
     "type": "Polygon",
     "coordinates": [[[-123.1, 49.2], [-123.0, 49.2], [-123.0, 49.3], [-123.1, 49.3], [-123.1, 49.2]]],
 }
-OUTLINES = dict.fromkeys(VOLUMES["local_area"], SQUARE)
-LINKS = {area: f"/areas/{area}" for area in VOLUMES["local_area"]}
+OUTLINES = dict.fromkeys(AREAS["local_area"], SQUARE)
+LINKS = {area: f"/areas/{area}" for area in OUTLINES}
 
 FIGURES = [
-    monthly.opened_and_closed(MONTHS, "Kitsilano"),
-    monthly.closed_within(MONTHS, "Kitsilano"),
-    backlog.through_time(DAYS, "Kitsilano"),
-    backlog.by_age(BANDS, "Kitsilano"),
-    outcomes.shares(OUTCOMES, "Kitsilano"),
-    timing.curve(CURVE, SUMMARY, "Kitsilano"),
-    comparison.areas(AREAS),
-    areas.area_map(AREAS, VOLUMES, 200, OUTLINES, LINKS),
+    lines.opened_and_closed(MONTHS, "Kitsilano"),
+    lines.closed_within(MONTHS, "Kitsilano"),
+    lines.backlog(DAYS, "Kitsilano"),
+    bars.by_age(BANDS, "Kitsilano"),
+    bars.outcomes(OUTCOMES, "Kitsilano"),
+    lines.curve(CURVE, SUMMARY, "Kitsilano"),
+    areas.comparison(AREAS),
+    areas.area_map(AREAS, 200, OUTLINES, LINKS),
 ]
 each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
@@ -138,7 +137,7 @@ def test_what_was_opened_and_closed_is_drawn_month_by_month_and_the_finding_is_t
         ("closed", "2025-11", 40), ("closed", "2025-12", 288), ("closed", "2026-01", 40),
     ]  # fmt: skip
     assert figure.finding == "In December 2025, 301 requests were opened and 288 closed."
-    assert figure.notes == (monthly.PROVISIONAL,)
+    assert figure.notes == (lines.PROVISIONAL,)
 
 
 def test_an_immature_month_is_counted_in_words_and_not_drawn():
@@ -149,7 +148,7 @@ def test_an_immature_month_is_counted_in_words_and_not_drawn():
 
 
 def test_without_a_mature_month_the_figure_says_so():
-    assert monthly.closed_within(MONTHS[1:], "Kitsilano").finding == "No month has 30 requests that are 30 days old."
+    assert lines.closed_within(MONTHS[1:], "Kitsilano").finding == "No month has 30 requests that are 30 days old."
 
 
 def test_the_backlog_is_drawn_from_the_day_on_which_the_record_is_long_enough():
@@ -164,14 +163,14 @@ def test_the_bands_of_age_are_drawn_without_the_empty_one_and_static_ones_are_sa
     assert [row["age_band"] for row in drawn(figure)] == ["0-7", "8-30", "31-90", "91-365", "over 365"]
     assert figure.finding == "12 of the 100 open requests (12.0 %) have been open for over a year."
     assert figure.notes[0].startswith("3 of them were opened before 2022-08-17")
-    assert backlog.by_age(BANDS.assign(open_requests=0, n_static=0), "Kitsilano").finding == "No request is open."
+    assert bars.by_age(BANDS.assign(open_requests=0, n_static=0), "Kitsilano").finding == "No request is open."
 
 
 def test_outcomes_have_their_denominator_beside_them():
     figure = FIGURES[4]
     assert figure.finding == "60.0 % of the closed requests were closed as “Service recorded as provided”."
     assert "opened in 2025; n = 100 requests closed, 7 still open. 95 % intervals." in figure.note
-    few = outcomes.shares(OUTCOMES.assign(state="too_few", outcome_share=None, closed=12), "Kitsilano")
+    few = bars.outcomes(OUTCOMES.assign(state="too_few", outcome_share=None, closed=12), "Kitsilano")
     assert few.finding == "Fewer than 30 closed requests (n = 12): no share is given."
     assert drawn(few) == []
 
@@ -194,7 +193,7 @@ def test_the_curve_ends_after_a_year_and_says_what_it_could_not_use():
     ],
 )  # fmt: skip
 def test_a_curve_without_a_quantile_says_why(change, sentence):
-    assert timing.finding(SUMMARY | change) == sentence
+    assert lines.time_to_close(SUMMARY | change) == sentence
 
 
 def test_areas_are_drawn_by_name_and_those_withheld_are_named():
@@ -206,7 +205,7 @@ def test_areas_are_drawn_by_name_and_those_withheld_are_named():
 
 
 def test_without_an_area_that_can_be_compared_the_figure_says_so():
-    figure = comparison.areas(
+    figure = areas.comparison(
         AREAS[2:].assign(
             **dict.fromkeys(["ratio", "ratio_low", "ratio_high", "funnel_998_low", "funnel_998_high", "finding"])
         )

@@ -24,12 +24,10 @@ from vanc311_pipeline.charts import words
         (words.period("2025"), "in 2025"),
         (words.group_name("all", None, None), "All of Vancouver"),
         (words.group_name("located", None, None), "Vancouver, requests with a local area"),
-        (words.group_name("unlocated", None, None), "Vancouver, requests without a local area"),
         (words.group_name("located", "Kitsilano", None), "Kitsilano"),
         (words.group_name("all", None, "Pothole Case"), "Pothole Case"),
         (words.group_name("located", None, "Pothole Case"), "Pothole Case, requests with a local area"),
         (words.group_name("located", "Kitsilano", "Pothole Case"), "Pothole Case in Kitsilano"),
-        (words.group_name("all", None, None, "Fire"), "Fire"),
     ],
 )
 def test_it_is_written_as_people_write_it(written, text):

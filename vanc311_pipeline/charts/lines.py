@@ -1,0 +1,203 @@
+"""Lines: what goes on through time, and how many are still open after so many days. From `monthly_series`, `backlog_daily` and
+`time_to_close_curves`, each of one group.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import Figure, counts, shares, tip
+from vanc311_pipeline.registry import METRICS, MINIMUM_N, STATES, State
+
+PROVISIONAL = "Dashed, with hollow points: the last days may still change."
+YEAR_DAYS = 365
+THIN_BELOW = 10
+_DASHED = [3, 3]
+_LABELS = 8
+_STEPS = (1, 2, 3, 6, 12, 24)
+
+
+def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
+    """Two lines: requests opened, and requests closed, in each month."""
+    rows = rows.sort_values("month", ignore_index=True)
+    complete = rows[rows["provisional"] == "no"]
+    long = rows.melt(["month", "provisional"], ["opened", "closed_in"], "which", "requests")
+    base = alt.Chart(long.replace({"which": {"closed_in": "closed"}})).encode(
+        _months(len(rows)),
+        alt.Y("requests:Q", title="requests a month", axis=counts()),
+        alt.Color("which:N", sort=["opened", "closed"], title=None),
+        tooltip=[tip("month:T", "%B %Y"), "which:N", tip("requests:Q", ",")],
+    )
+    finding = "No whole month is settled yet."
+    if len(complete):
+        last = complete.iloc[-1]
+        opened, closed = words.requests(last["opened"]), words.whole(last["closed_in"])
+        finding = f"In {words.month(last['month'])}, {opened} were opened and {closed} closed."
+    return Figure(
+        "opened-and-closed",
+        finding,
+        f"{group}. Opened and closed in a month are different requests. {words.as_of(rows)}",
+        f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
+        rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
+        alt.layer(
+            base.mark_line(strokeDash=_DASHED, strokeWidth=1.5),
+            base.transform_filter(alt.datum.provisional == "no").mark_line(),
+            base.transform_filter(alt.datum.provisional == "yes").mark_point(filled=False, fill=None, size=30),
+        ),
+        notes=(PROVISIONAL,) if len(complete) < len(rows) else (),
+    )
+
+
+def closed_within(rows: pd.DataFrame, group: str) -> Figure:
+    """The share of each month's requests closed within 30 days, with its interval; only of months that had the time."""
+    rows = rows.sort_values("month", ignore_index=True)
+    known = rows[rows["share_30_state"] == State.OK]
+    drawn = rows[rows["month"].between(known["month"].min(), known["month"].max())]
+    base = alt.Chart(drawn).encode(
+        _months(len(drawn)),
+        tooltip=[
+            tip("month:T", "%B %Y"),
+            tip("share_30:Q", ".1%", "closed within 30 days"),
+            tip("n_30:Q", ",", "n"),
+        ],
+    )
+    # With five points to spare on each side, so that a wobble does not look like a crash.
+    domain = [max(0.0, known["share_30_low"].min() - 0.05), min(1.0, known["share_30_high"].max() + 0.05)]
+    scale = alt.Scale(domain=domain if len(known) else [0, 1], nice=False, zero=False)
+    band = base.mark_area(style="band").encode(
+        alt.Y("share_30_low:Q", title="closed within 30 days", axis=shares(), scale=scale), alt.Y2("share_30_high:Q")
+    )
+    line = base.mark_line(point=True).encode(alt.Y("share_30:Q", scale=scale))
+    waiting, few = ((rows["share_30_state"] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
+    notes = [f"Not shown: {waiting} months whose youngest requests are not yet 30 days old"] * bool(waiting)
+    notes += [f"{few} months with fewer than {MINIMUM_N} requests"] * bool(few)
+    finding = f"No month has {MINIMUM_N} requests that are 30 days old."
+    if len(known):
+        last = known.iloc[-1]
+        finding = (
+            f"{words.percent(last['share_30'])} of the requests opened in {words.month(last['month'])} were closed within "
+            f"30 days (n = {words.whole(last['n_30'])})."
+        )
+    return Figure(
+        "closed-within-30-days",
+        finding,
+        f"{group}, by month of opening, with 95 % intervals. {words.as_of(rows)}",
+        METRICS["share_30"].definition,
+        rows[["month", "n_30", "within_30", "share_30", "share_30_low", "share_30_high", "share_30_state"]],
+        alt.layer(band, line),
+        empty=known.empty,
+        notes=(f"{'; '.join(notes)}.",) if notes else (),
+    )
+
+
+def _months(number: int) -> alt.X:
+    """An axis with a label for each month, or as many as fit; left to itself Vega labels days, some months twice."""
+    step = next((step for step in _STEPS if number <= _LABELS * step), _STEPS[-1])
+    return _time("month:T", alt.TimeIntervalStep(interval="month", step=step))
+
+
+def _time(field: str, ticks: Any) -> alt.X:
+    return alt.X(field, title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True, tickCount=ticks, grid=False))
+
+
+def backlog(rows: pd.DataFrame, group: str) -> Figure:
+    """Requests open at the end of each day, from the day on which the record is long enough."""
+    rows = rows.sort_values("day", ignore_index=True)
+    known = rows[rows["understated"] == "no"]
+    base = alt.Chart(known).encode(
+        _time("day:T", 8),
+        alt.Y("backlog:Q", title="open requests", axis=counts()),
+        tooltip=[tip("day:T", "%d %B %Y"), tip("backlog:Q", ",", "open")],
+    )
+    notes = ["Made anew from today's record: what the city reopens looks open all along."]
+    if len(known) < len(rows):
+        notes.append("Days before 2023-08-17 are left out: requests from before the record are missing in them.")
+    return Figure(
+        "backlog",
+        _growth(known),
+        f"{group}. {METRICS['backlog'].definition}",
+        METRICS["backlog"].definition,
+        known[["day", "opened", "closed_in", "backlog", "provisional"]],
+        alt.layer(
+            base.mark_line(strokeDash=_DASHED, strokeWidth=1.2),
+            base.transform_filter(alt.datum.provisional == "no").mark_line(strokeWidth=1.2),
+        ),
+        empty=known.empty,
+        notes=tuple(notes),
+    )
+
+
+def _growth(known: pd.DataFrame) -> str:
+    if known.empty:
+        return "The record is too short for a backlog."
+    last = known.iloc[-1]
+    now = f"{words.requests(last['backlog'])} were open at the end of {words.day(last['day'])}"
+    if len(known) <= YEAR_DAYS:
+        return f"{now}."
+    more = last["backlog"] - known.iloc[-1 - YEAR_DAYS]["backlog"]
+    if not more:
+        return f"{now}, as a year before."
+    return f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than a year before."
+
+
+def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:
+    """The share still open after each day, as steps with its 95 % interval; thin where fewer than 10 are followed.
+
+    Args:
+        summary: the row of `time_to_close` of the same group and period.
+    """
+    rows = rows[rows["day"] <= YEAR_DAYS].sort_values("day", ignore_index=True)
+    base = alt.Chart(rows).encode(
+        alt.X(
+            "day:Q",
+            title="days after opening",
+            scale=alt.Scale(type="sqrt", nice=False),
+            axis=alt.Axis(values=[0, 1, 3, 7, 14, 30, 60, 90, 180, 365], grid=False, labelOverlap=True, format="d"),
+        ),
+        tooltip=[
+            tip("day:Q", title="days after opening"),
+            tip("open_share:Q", ".1%", "still open"),
+            tip("at_risk:Q", ",", "followed so long"),
+        ],
+    )
+    band = base.mark_area(style="band", interpolate="step-after").encode(
+        alt.Y("open_share_low:Q", title="still open", axis=shares(), scale=alt.Scale(domain=[0, 1])),
+        alt.Y2("open_share_high:Q"),
+    )
+    thin = base.mark_line(interpolate="step-after", strokeWidth=1, strokeDash=_DASHED).encode(alt.Y("open_share:Q"))
+    line = thin.mark_line(interpolate="step-after").transform_filter(alt.datum.at_risk >= THIN_BELOW)
+    left_out = {
+        "opened before 2022-08-17": summary["n_static"],
+        "opened after the last whole day": summary["n_after_as_of"],
+        "closed before they were opened": summary["n_negative"],
+        "closed without a date": summary["n_closed_without_date"],
+    }
+    reasons = ", ".join(f"{words.whole(number)} {why}" for why, number in left_out.items() if number)
+    return Figure(
+        "time-to-close",
+        time_to_close(summary),
+        f"{group}, opened {words.period(summary['period'])}; n = {words.whole(summary['n'])}, of which "
+        f"{words.whole(summary['still_open'])} are still open. 95 % interval. As of {words.day(summary['as_of'])}.",
+        f"{METRICS['open_share'].definition} Closed does not mean fixed.",
+        rows[["day", "at_risk", "closed_by", "open_share", "open_share_low", "open_share_high"]],
+        alt.layer(band, thin, line),
+        notes=(f"Left out: {reasons}.",) if reasons else (),
+    )
+
+
+def time_to_close(summary: Mapping[str, Any]) -> str:
+    """The median and p90 in one sentence, or why there is none."""
+    state = summary["median_state"]
+    if state == State.TOO_FEW:
+        return f"Fewer than {MINIMUM_N} requests (n = {words.whole(summary['n'])}): no statistic is given."
+    if state == State.NOT_REACHED:
+        return f"More than half are still open; they were followed for up to {words.days(summary['followed_days'])}."
+    if state != State.OK:
+        return STATES[State(state)]
+    half = f"Half are closed within {words.days(summary['median_days'])}"
+    if summary["p90_state"] != State.OK:
+        return f"{half}; more than a tenth are still open after {words.days(summary['followed_days'])}, the longest followed."
+    return f"{half}, nine in ten within {words.days(summary['p90_days'])}, counting those still open."
