@@ -16,6 +16,12 @@ LATE, CLOSINGS = "open_after_30_days", "closings"
 
 in_time = {"ago": 100, "took": 30}
 too_late = {"ago": 100, "took": 31}
+TWO_AREAS = [
+    too_late | {"times": 20},
+    in_time | {"times": 20},
+    too_late | {"area": "Sunset", "times": 10},
+    in_time | {"area": "Sunset", "times": 50},
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +82,7 @@ def test_a_type_has_its_own_pool_from_30_on_and_rarer_ones_share_their_departmen
 
 def test_an_area_is_held_against_the_citys_rates_for_its_own_types(facts, compared):
     made = facts(
-        too_late | {"times": 20},
-        in_time | {"times": 20},
-        too_late | {"area": "Sunset", "times": 10},
-        in_time | {"area": "Sunset", "times": 50},
+        *TWO_AREAS,
         # Of another type, which is late more often everywhere.
         too_late | {"area": "Sunset", "issue": "Noise", "times": 40},
     )
@@ -91,12 +94,7 @@ def test_an_area_is_held_against_the_citys_rates_for_its_own_types(facts, compar
 
 
 def test_interval_funnel_and_q_are_those_of_the_formulas(facts, compared):
-    made = facts(
-        too_late | {"times": 20},
-        in_time | {"times": 20},
-        too_late | {"area": "Sunset", "times": 10},
-        in_time | {"area": "Sunset", "times": 50},
-    )
+    made = facts(*TWO_AREAS)
     z = 8 / sqrt(40 * 0.3 * 0.7), -8 / sqrt(60 * 0.3 * 0.7)
     phi = (z[0] ** 2 + z[1] ** 2) / 2
     p = 2 * stats.norm.sf(np.abs(z) / sqrt(phi))
@@ -150,8 +148,8 @@ small_cities = st.lists(
 def test_over_all_areas_as_many_are_observed_as_expected(facts, rows):
     table = area_comparison(facts(*rows, areas=AREAS))
     for measure in (LATE, CLOSINGS):
-        mine = table[table["measure"] == measure]
-        assert mine["observed"].sum() == pytest.approx(mine["expected"].sum(), rel=1e-9, abs=1e-9)
+        rows_of_one = table[table["measure"] == measure]
+        assert rows_of_one["observed"].sum() == pytest.approx(rows_of_one["expected"].sum(), rel=1e-9, abs=1e-9)
 
 
 @given(rows=small_cities)
@@ -221,12 +219,6 @@ def test_where_nothing_can_vary_nothing_is_distinguishable(facts, compared):
     )
 
 
-def test_over_dispersion_is_the_mean_square_with_the_outermost_tenth_brought_in():
-    assert over_dispersion(np.array([-90.0, 2, 2, 2, 2, -2, -2, -2, -2, 90])) == 4
-    assert over_dispersion(np.array([-3.0, 3, 3, 3, 3, 3, 3, 3, -3])) == 9  # a tenth of nine is none
-    assert over_dispersion(np.array([0.5, -0.5])) == 1
-
-
 @given(z=st.lists(st.floats(-50, 50), min_size=1, max_size=45).map(np.array))
 def test_over_dispersion_is_that_of_scipys_winsorised_values(z):
     expected = max(1, float(np.mean(np.asarray(winsorize(z, (0.1, 0.1))) ** 2)))
@@ -234,12 +226,7 @@ def test_over_dispersion_is_that_of_scipys_winsorised_values(z):
 
 
 def test_without_its_own_requests_an_area_is_held_against_the_rates_of_the_others(facts, compared):
-    made = facts(
-        too_late | {"times": 20},
-        in_time | {"times": 20},
-        too_late | {"area": "Sunset", "times": 10},
-        in_time | {"area": "Sunset", "times": 50},
-    )
+    made = facts(*TWO_AREAS)
     assert compared(made, LATE, "ratio_without_own") == {
         "Marpole": pytest.approx(20 / (40 * 10 / 60)),
         "Sunset": pytest.approx(10 / (60 * 20 / 40)),

@@ -92,15 +92,6 @@ def test_what_is_open_at_the_end_of_a_month_is_a_plain_count(facts, series, rows
         assert line["open_at_end"] == pytest.approx(expected if begun else float("nan"), nan_ok=True)
 
 
-@given(rows=any_requests)
-def test_over_all_months_everything_opened_and_everything_closed_with_a_date_is_counted_once(
-    facts, series, rows_of, rows
-):
-    city = series(facts(*rows))
-    closed = sum(row["status"] == Status.CLOSE and row["took"] is not None for row in rows)
-    assert (city["opened"].sum(), city["closed_in"].sum()) == (len(rows), closed) if len(city) else not rows
-
-
 def test_a_small_group_has_the_months_in_which_something_came_or_went_or_was_left(facts, series, rows_of):
     made = facts(
         {"opened": "2025-01-10", "closed": "2025-03-01"},
@@ -197,16 +188,6 @@ def test_a_months_median_is_that_of_the_whole_curve_however_far_out_it_lies(
     rows = [{"opened": "2024-09-10", "took": took, "times": n} for took, n in ((short, quick), (long, 60 - quick))]
     other_months = {"opened": "2025-01-10", "took": 1, "times": 40}
     assert rows_of(series(facts(*rows, other_months)), *MEDIAN)[0] == expected == median_alone(*rows)
-
-
-@given(
-    parts=st.lists(
-        st.tuples(st.none() | st.integers(0, 290) | st.integers(115, 125), st.integers(1, 40)), min_size=1, max_size=6
-    )
-)
-def test_any_months_median_is_that_of_the_whole_curve(facts, series, rows_of, median_alone, parts):
-    rows = [{"opened": "2024-09-10", "took": took, "times": times} for took, times in parts]
-    assert rows_of(series(facts(*rows)), *MEDIAN)[0] == median_alone(*rows)
 
 
 def test_the_months_of_each_group_are_worked_out_by_themselves(facts, series, rows_of):

@@ -140,42 +140,6 @@ def test_each_open_request_stands_by_its_own_id(written, sample):
     assert set(standing.index) == set(opened.index)
     days = (pd.Timestamp(sample.as_of) - pd.to_datetime(opened)).dt.days
     assert standing["days_open"].to_dict() == days.to_dict()
-    assert (standing["closed_sooner_share"].notna() == (standing["n"] >= 30)).all()
-    last = requests[pd.to_datetime(requests["opened_on"]) > pd.Timestamp(sample.as_of) - pd.Timedelta(days=365)]
-    n = {"all": requests["issue_type"].value_counts(), "last_12_months": last["issue_type"].value_counts()}
-    kinds = requests["issue_type"].reindex(standing.index)
-    assert standing["n"].tolist() == [n[period][kind] for period, kind in zip(standing["period"], kinds, strict=True)]
-
-
-KEYS = ["level", "scope", "local_area", "issue_type", "department"]
-
-
-def by_group(frame, *columns):
-    """Sums of columns by group."""
-    return frame.groupby(KEYS, dropna=False)[list(columns)].sum()
-
-
-def test_the_laws_hold_between_the_tables(written):
-    _, tables = written
-    timed, months, ages = tables["time_to_close"], tables["monthly_series"], tables["backlog_by_age"]
-    unused = ["n_static", "n_after_as_of", "n_negative", "n_closed_without_date"]
-    assert (timed["volume"] == timed["n"] + timed[unused].sum(axis=1)).all()
-    assert (timed["n"] == timed["closed"] + timed["still_open"]).all()
-    ever = by_group(timed[timed["period"] == "all"], "volume", "n", "closed")
-    totals = by_group(months, "opened", "n", "closed").reindex(ever.index)
-    assert totals.to_numpy().tolist() == ever.to_numpy().tolist()
-    outcomes = tables["outcomes"][tables["outcomes"]["period"] == "all"]
-    opens = by_group(outcomes[outcomes["outcome_order"] == 1], "open_requests")["open_requests"]
-    assert by_group(ages, "open_requests")["open_requests"].to_dict() == opens.to_dict()
-    daily = tables["backlog_daily"]
-    for _, group in daily.groupby(KEYS, dropna=False):
-        assert (group["backlog"].diff().iloc[1:] == (group["opened"] - group["closed_in"]).iloc[1:]).all()
-    city = outcomes[(outcomes["level"] == "citywide") & (outcomes["scope"] == "all")]
-    reasons = tables["closure_reasons"]
-    assert city["closed_as"].sum() == reasons.loc[reasons["period"] == "all", "closed"].sum() == 10_600
-    for _, measure in tables["area_comparison"].groupby("measure"):
-        assert measure["observed"].sum() == pytest.approx(measure["expected"].sum(), rel=1e-9)
-    assert tables["quality_ledger"]["volume"].sum() == 11_024
 
 
 def test_of_a_record_without_a_request_only_the_mapping_and_the_groups_that_are_always_there_are_told(stored):

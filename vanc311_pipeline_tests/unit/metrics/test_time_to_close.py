@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline.metrics import time_to_close as module
 from vanc311_pipeline.metrics.facts import Status
-from vanc311_pipeline.metrics.monthly import monthly_series
 from vanc311_pipeline.metrics.outcomes import outcome_codes, outcome_incidence
 from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_to_close_curves
 
@@ -97,24 +96,6 @@ def test_where_nothing_is_open_a_quantile_is_the_nearest_rank_and_so_is_the_medi
     made = facts(*({"ago": 30, "took": days, "times": 30} for days in took))
     columns = ["median_days", "median_closed_only", "p75_days", "p90_days", "mean_closed_only"]
     assert rows_of(timed(made), *columns) == [(half, half, three, nine, pytest.approx(sum(took) / len(took)))]
-
-
-@given(
-    rows=st.lists(st.tuples(st.integers(0, 130), st.none() | st.integers(0, 130)), min_size=1, max_size=12),
-    days=st.sampled_from([7, 30, 90]),
-)
-def test_the_share_closed_within_some_days_is_one_minus_the_curve_of_the_requests_that_old(
-    facts, cohort_of, grouped, rows, days
-):
-    made = facts(*({"ago": ago, "took": took} for ago, took in rows))
-    series = monthly_series(grouped(made))[[f"within_{days}", f"n_{days}"]].sum()
-    old = [{"ago": ago, "took": took, "times": 30} for ago, took in rows if ago >= days]
-    assert series[f"n_{days}"] == len(old)
-    if old:
-        (some,) = follow(cohort_of(facts(*old)))
-        open_share = some.curves.open_share[0]
-        expected = 1 - open_share[min(days, len(open_share) - 1)]
-        assert series[f"within_{days}"] / len(old) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, rows_of):

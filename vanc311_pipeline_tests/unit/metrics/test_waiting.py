@@ -1,10 +1,7 @@
 """Claims about waiting: what requests that waited as long took further, and what is said of each open one."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from vanc311_pipeline.metrics.survival import days_until
 from vanc311_pipeline.metrics.time_to_close import follow
 from vanc311_pipeline.metrics.waiting import open_request_standing, waiting_times
 
@@ -63,28 +60,6 @@ def test_waiting_times_go_on_while_anybody_was_followed_beyond_the_days_waited(f
 
 def test_if_all_were_closed_on_the_day_of_opening_there_is_nobody_to_wait_with(facts, waited):
     assert len(waited(facts({"ago": 50, "took": 0, "times": 30}))) == 0
-
-
-@given(
-    rows=st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=12),
-    waited_days=st.sampled_from([0, 1, 3, 7, 14]),
-)
-def test_the_further_median_is_the_median_of_those_that_were_still_open_counted_from_then(
-    facts, waited, cohort_of, rows_of, rows, waited_days
-):
-    def requests(some):
-        return facts(*({"ago": days, "took": days if closed else None, "times": 30} for days, closed in some))
-
-    table = waited(requests(rows))
-    found = (
-        dict(zip(table["waited_days"], rows_of(table, "followed", "further_median"), strict=True)) if len(table) else {}
-    )
-    later = [(days, closed) for days, closed in rows if days > waited_days]
-    assert (waited_days in found) == bool(later)
-    if later:
-        (some,) = follow(cohort_of(requests(later), "issue", "all"))
-        median = days_until(some.curves, 0.5)[0, 0]
-        assert found[waited_days] == (30 * len(later), None if median != median else median - waited_days)
 
 
 LONG_AGO = {"opened": "2023-06-01"}
