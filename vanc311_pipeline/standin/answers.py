@@ -58,7 +58,7 @@ class Question(NamedTuple):
 
     dataset: str
     of: str
-    given: dict[str, str]
+    parameters: dict[str, str]
     on: str
 
 
@@ -78,13 +78,13 @@ class Reply:
         return next((each for each in self.faults if each.kind in kinds), None)
 
 
-def question(path: str, given: dict[str, str]) -> Question:
+def question(path: str, parameters: dict[str, str]) -> Question:
     """The question that an address asks; PortalError if the stand-in knows no such address."""
     route = _ROUTE.fullmatch(path)
     if route is None or (route[3] == "geojson") != (route[1] == AREAS):
         raise PortalError(404, "NotFoundResource", f"The stand-in has nothing at {path}.")
-    on = route[2] or (route[3] and ("grouped" if given.get("group_by") else "export")) or "metadata"
-    return Question(route[1], route[2] or route[3] or "metadata", given, on)
+    on = route[2] or (route[3] and ("grouped" if parameters.get("group_by") else "export")) or "metadata"
+    return Question(route[1], route[2] or route[3] or "metadata", parameters, on)
 
 
 def reply_to(asked: Question, portal: "StandIn", faults: list[Fault]) -> Reply:
@@ -117,7 +117,7 @@ def reply_to(asked: Question, portal: "StandIn", faults: list[Fault]) -> Reply:
         body = json_body(table, f'{{"total_count": {total}, "results": [', ", ", "]}")
         return Reply(200, JSON, body, faults, midway=midway)
     csv = asked.of == "csv"
-    body = csv_body(table, asked.given.get("with_bom") != "false") if csv else json_body(table, "[", ",", "]")
+    body = csv_body(table, asked.parameters.get("with_bom") != "false") if csv else json_body(table, "[", ",", "]")
     return Reply(200, TYPES[asked.of], body, faults, attachment, midway=midway)
 
 
@@ -128,11 +128,11 @@ def _off(rows: int, fault: Fault | None) -> int:
 def _rows(asked: Question, portal: "StandIn", faults: list[Fault]) -> tuple[pa.Table, int]:
     """The rows to print, and how many match; in an arbitrary order, the same each time."""
     table = seen_through(portal.datasets[asked.dataset].table, faults)
-    window = _window(asked.given) if asked.of == "records" else slice(None)
-    rows = np.flatnonzero(matching(table, asked.given.get("where", "")))
-    if group_by := asked.given.get("group_by"):
+    window = _window(asked.parameters) if asked.of == "records" else slice(None)
+    rows = np.flatnonzero(matching(table, asked.parameters.get("where", "")))
+    if group_by := asked.parameters.get("group_by"):
         table = table if len(rows) == table.num_rows else table.take(pa.array(rows))
-        return grouped(table, asked.given.get("select", ""), group_by), len(rows)
+        return grouped(table, asked.parameters.get("select", ""), group_by), len(rows)
     changes = any(fault.kind == "page_order_changes" for fault in faults)
     np.random.default_rng(None if changes else 0).shuffle(rows)
     return table.take(pa.array(rows[window])), len(rows)
@@ -140,20 +140,20 @@ def _rows(asked: Question, portal: "StandIn", faults: list[Fault]) -> tuple[pa.T
 
 def _check_parameters(asked: Question) -> None:
     """Refuse parameters and values that the pipeline does not ask for."""
-    known = _PARAMETERS[asked.of]
-    for name, value in asked.given.items():
-        if name not in known:
-            raise bad_parameter(name, value, f"none (the stand-in knows {', '.join(known) or 'no parameter'} here)")
+    names = _PARAMETERS[asked.of]
+    for name, value in asked.parameters.items():
+        if name not in names:
+            raise bad_parameter(name, value, f"none (the stand-in knows {', '.join(names) or 'no parameter'} here)")
         pattern, expected = _VALUES.get(name, (".*", ""))
         if not re.fullmatch(pattern, value):
             raise bad_parameter(name, value, expected)
-    if asked.given.get("select") and not asked.given.get("group_by"):
+    if asked.parameters.get("select") and not asked.parameters.get("group_by"):
         raise malformed("The stand-in selects from groups only", "select")
 
 
-def _window(given: dict[str, str]) -> slice:
+def _window(parameters: dict[str, str]) -> slice:
     """The rows of one page."""
-    limit, offset = int(given.get("limit", 10)), int(given.get("offset", 0))
+    limit, offset = int(parameters.get("limit", 10)), int(parameters.get("offset", 0))
     end = offset + (PAGE if limit == -1 else limit)
     if end > WINDOW:
         raise bad_parameter("sum of offset + limit", end, f"<= {WINDOW}")

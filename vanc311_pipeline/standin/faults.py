@@ -48,17 +48,17 @@ class Fault:
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"There is no fault {kind!r}; the kinds are {', '.join(KINDS)}.")
-        known = KINDS[kind]
+        usual = KINDS[kind]
         if on not in (None, *ON):
             raise ValueError(f"A fault can't be on {on!r}; it is on one of {', '.join(ON)}.")
-        if unknown := sorted(set(details) - set(known.details)):
-            takes = ", ".join(known.details) or "none"
-            raise ValueError(f"Fault {kind} has no {', '.join(unknown)}; it takes {takes}.")
-        for name, known_values in (("edit", EDITS), ("field", [*SCHEMA.names, "geom"])):
-            if details.get(name) not in (None, *known_values):
-                raise ValueError(f"There is no {name} {details[name]!r}; there are {', '.join(known_values)}.")
-        self.kind, self.dataset, self.on, self.after, self.details = kind, dataset, on or known.on, after, details
-        self.times = (None if known.lasting else 1) if times == BY_KIND else times
+        if unusual := sorted(set(details) - set(usual.details)):
+            takes = ", ".join(usual.details) or "none"
+            raise ValueError(f"Fault {kind} has no {', '.join(unusual)}; it takes {takes}.")
+        for name, values in (("edit", EDITS), ("field", [*SCHEMA.names, "geom"])):
+            if details.get(name) not in (None, *values):
+                raise ValueError(f"There is no {name} {details[name]!r}; there are {', '.join(values)}.")
+        self.kind, self.dataset, self.on, self.after, self.details = kind, dataset, on or usual.on, after, details
+        self.times = (None if usual.lasting else 1) if times == BY_KIND else times
         self._met = 0
 
     def __repr__(self) -> str:

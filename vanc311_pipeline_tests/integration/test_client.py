@@ -23,7 +23,7 @@ from vanc311_pipeline.errors import (
     SchemaMismatch,
 )
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.portal.contract import Release, Window
+from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
@@ -354,13 +354,6 @@ def test_a_spent_quota_is_asked_once_and_says_until_when(client, standin):
     assert len(standin.requests_log) == 1
 
 
-def test_a_dataset_that_is_gone_is_refused_at_once(client, standin):
-    standin.play(Fault("dataset_gone", dataset=LIVE, times=None))
-    with pytest.raises(PortalRefused, match="404"):
-        client.release(LIVE)
-    assert len(standin.requests_log) == 1
-
-
 def test_nobody_there_is_unavailable():
     error_of("http://127.0.0.1:9", PortalUnavailable, r"127\.0\.0\.1:9", attempts=2)
 
@@ -396,9 +389,3 @@ def test_rows_without_an_opening_instant_have_a_window_of_their_own(tmp_path):
     frame.loc[frame.index[:3], "service_request_open_timestamp"] = None
     with StandIn(requests=frame) as standin, Portal(standin.url, read_timeout=5, retry_wait=0.001) as client:
         assert landing(client, tmp_path, Window(LIVE, UNDATED)).rows == 3
-
-
-def test_metadata_that_lacks_what_we_need_is_no_release():
-    release = Release(LIVE, "2026-01-13T14:06:58Z", 1, (("department", "text"),))
-    with pytest.raises(SchemaMismatch, match="latitude is missing"):
-        release.drift()

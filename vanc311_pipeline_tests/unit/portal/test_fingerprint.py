@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -39,11 +38,11 @@ def of_month(cells):
 
 def test_the_portals_answer_equals_the_landed_rows_in_every_month(synced, open_portal, ask):
     portal = open_portal()
-    said = fingerprints(ask(portal).cells(LIVE), LAST_MONTH)
+    described = fingerprints(ask(portal).cells(LIVE), LAST_MONTH)
     held = {month: landed_path(synced.raw_dir, Window(LIVE, month)) for month in landed_months(synced.raw_dir, LIVE)}
-    assert said == {month: fingerprint_of(pa.Table.from_pandas(read_landed(path))) for month, path in held.items()}
-    assert sum(print_.rows for print_ in said.values()) == len(portal.frame)
-    assert {month: print_.digest for month, print_ in said.items()} == {
+    assert described == {month: fingerprint_of(pa.Table.from_pandas(read_landed(path))) for month, path in held.items()}
+    assert sum(print_.rows for print_ in described.values()) == len(portal.frame)
+    assert {month: print_.digest for month, print_ in described.items()} == {
         month: describe_landed(path).fingerprint for month, path in held.items()
     }
 
@@ -54,8 +53,8 @@ def test_rows_that_no_month_can_hold_share_one_fingerprint_that_equals_theirs_to
     portal.publish(EDITS["impossible_opened"].function(frame, rows=4, seed=1))
     client = ask(portal)
     about = land(client, client.release(LIVE), Window(LIVE, UNDATED), tmp_path)
-    said = fingerprints(client.cells(LIVE), LAST_MONTH)[UNDATED]
-    assert (said.rows, said.digest) == (7, about.fingerprint)
+    described = fingerprints(client.cells(LIVE), LAST_MONTH)[UNDATED]
+    assert (described.rows, described.digest) == (7, about.fingerprint)
 
 
 def test_a_label_that_is_null_and_one_that_is_empty_are_one_as_in_an_export():
@@ -94,9 +93,9 @@ def test_any_change_of_a_cell_shows(cells, data):
 
 @given(cells=some_cells)
 def test_a_fingerprint_sums_its_cells(cells):
-    found = of_month(cells)
-    assert (found.rows, found.closed) == (sum(cell.rows for cell in cells), sum(cell.closed for cell in cells))
-    assert found.latest == max((cell.latest for cell in cells if cell.latest), default=None)
+    month = of_month(cells)
+    assert (month.rows, month.closed) == (sum(cell.rows for cell in cells), sum(cell.closed for cell in cells))
+    assert month.latest == max((cell.latest for cell in cells if cell.latest), default=None)
 
 
 def test_months_are_told_apart_and_those_outside_the_record_are_undated():
@@ -104,7 +103,7 @@ def test_months_are_told_apart_and_those_outside_the_record_are_undated():
         Cell(month, "ENG", "Noise Case", 1, 0, 0, None, None, None, None)
         for month in ("2009-05", "2009-06", "2026-01", "2026-02", None)
     ]
-    assert {month: found.rows for month, found in fingerprints(cells, LAST_MONTH).items()} == {
+    assert {month: each.rows for month, each in fingerprints(cells, LAST_MONTH).items()} == {
         "2009-06": 1,
         "2026-01": 1,
         UNDATED: 3,
@@ -124,35 +123,23 @@ def test_months_are_told_apart_and_those_outside_the_record_are_undated():
     )
 )
 def test_landed_rows_fold_like_the_cells_they_make(rows):
-    frame = pd.DataFrame(rows, columns=["department", "is_closed", "located", "hour", "day"])
-    table = pa.table(
-        {
-            "department": pa.array([row[0] for row in rows], pa.string()),
-            "service_request_type": pa.array(["Noise Case"] * len(rows), pa.string()),
-            "service_request_close_date": pa.array(["2025-08-26" if row[1] else None for row in rows], pa.string()),
-            "latitude": pa.array(["49.2" if row[2] else None for row in rows], pa.string()),
-            "service_request_open_timestamp": pa.array([f"2025-08-01T0{row[3]}:00:00+00:00" for row in rows]),
-            "last_modified_timestamp": pa.array(
-                [f"2025-08-0{row[4]}T10:00:00+00:00" if row[4] else None for row in rows], pa.string()
-            ),
-        }
-    )
+    departments, closed, located, hours, days = zip(*rows, strict=True) if rows else [()] * 5
+    opened = [f"2025-08-01T0{hour}:00:00Z" for hour in hours]
+    modified = [day and f"2025-08-0{day}T10:00:00Z" for day in days]
+    columns = {
+        "department": departments,
+        "service_request_type": ["Noise Case"] * len(rows),
+        "service_request_close_date": ["2025-08-26" if is_closed else None for is_closed in closed],
+        "latitude": ["49.2" if is_located else None for is_located in located],
+        "service_request_open_timestamp": opened,
+        "last_modified_timestamp": modified,
+    }
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
     cells = [
-        Cell(
-            "2025-08",
-            None if pd.isna(department) else department,
-            "Noise Case",
-            len(mine),
-            int(mine["is_closed"].sum()),
-            int(mine["located"].sum()),
-            f"2025-08-01T0{mine['hour'].min()}:00:00Z",
-            f"2025-08-01T0{mine['hour'].max()}:00:00Z",
-            *(
-                None if pd.isna(day) else f"2025-08-0{int(day)}T10:00:00Z"
-                for day in (mine["day"].min(), mine["day"].max())
-            ),
+        Cell("2025-08", department, "Noise Case", 1, int(is_closed), int(is_located), first, first, last, last)
+        for department, is_closed, is_located, first, last in zip(
+            departments, closed, located, opened, modified, strict=True
         )
-        for department, mine in frame.groupby("department", dropna=False)
     ]
     assert fingerprint_of(table) == fingerprints(cells, LAST_MONTH).get("2025-08", EMPTY)
 

@@ -150,20 +150,11 @@ def test_a_change_is_called_by_what_became_of_the_status(was, is_, kind):
     assert change.previous_request_id is None
 
 
-def test_a_new_request_is_logged_with_all_its_fields():
-    change = one([], [row(**CLOSED)])
-    assert (change.kind, change.before) == ("opened", None)
-    assert change.after == {
-        name: value for name, value in row(**CLOSED).items() if name in CONTENT and value is not None
-    }
-
-
-def test_the_last_state_of_a_vanished_request_is_in_the_log():
-    change = one([row(**CLOSED)], [])
-    assert (change.kind, change.after) == ("vanished", None)
-    assert change.before == {
-        name: value for name, value in row(**CLOSED).items() if name in CONTENT and value is not None
-    }
+def test_all_fields_of_a_request_that_is_new_or_has_vanished_are_in_the_log():
+    fields = {name: value for name, value in row(**CLOSED).items() if name in CONTENT and value is not None}
+    opened, vanished = one([], [row(**CLOSED)]), one([row(**CLOSED)], [])
+    assert (opened.kind, opened.before, opened.after) == ("opened", None, fields)
+    assert (vanished.kind, vanished.before, vanished.after) == ("vanished", fields, None)
 
 
 def test_twins_that_swap_places_leave_no_trace():
