@@ -29,24 +29,19 @@ class PortalSession(requests.Session):
         self.headers["User-Agent"] = (
             f"vanc311_pipeline/{version('vanc311_pipeline')} (mirror of Vancouver's 3-1-1 open data)"
         )
-        self.auth = _Key(api_key)
+        self._api_key = api_key
+        self.auth = self._authorise  # with it, even without a key, requests doesn't look into `~/.netrc`
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter())
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
-
-
-class _Key(requests.auth.AuthBase):
-    """The portal's own scheme of authorisation. With it, even without a key, requests doesn't look into `~/.netrc`."""
-
-    def __init__(self, api_key: str | None) -> None:
-        self._api_key = api_key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """The portal's own scheme of authorisation."""
         if self._api_key:
             request.headers["Authorization"] = f"Apikey {self._api_key}"
         return request
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
 
 
 class _Adapter(HTTPAdapter):
