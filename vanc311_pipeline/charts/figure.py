@@ -42,6 +42,11 @@ class Figure:
         """The picture in words, for who can't see it."""
         return " ".join((self.finding, self.note, *self.notes))
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Of the rows as a table: each stands below its own name."""
+        return {str(name): str(name) for name in self.rows.columns}
+
     def specification(self, mode: theme.Mode | None = None) -> dict[str, Any]:
         """The Vega-Lite specification: for a page, which brings the words, the width and the colours.
 

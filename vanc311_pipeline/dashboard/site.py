@@ -75,6 +75,8 @@ def _templates() -> Environment:
         "day": words.day,
         "in_words": words.instant,
         "listed": words.listed,
+        "period": words.period,
+        "cell": tables.cell_of,
         "path": lambda text: quote(text, safe=""),
     }
     environment.globals |= {
@@ -84,7 +86,6 @@ def _templates() -> Environment:
         "assets": _assets(),
         "stale_hours": STALE_HOURS,
         "themes": {mode: theme.config(mode) for mode in ("light", "dark")},
-        "twin": tables.twin,
     }
     return environment
 
@@ -177,7 +178,10 @@ def _view(request: Request) -> Response:
         cards=numbers.cards(release, view),
         figures=all_figures(release, view),
         waiting=tables.waiting(release, view),
-        tables=[make(release, view) for make in tables.TABLES],
+        compared=tables.against_the_city(release, view),
+        breakdown=tables.breakdown(release, view),
+        differing=tables.reported_more_or_less(release, view),
+        changes=tables.newest_changes(release, view),
         choices={kind: names(release, kind) for kind in ("area", "issue", "period")},
         scopes=SCOPES,
     )
@@ -185,7 +189,18 @@ def _view(request: Request) -> Response:
 
 def _quality(request: Request) -> Response:
     release = request.state.release
-    return _page(release, "quality.html", state=summary(release), tables=[make(release) for make in quality.TABLES])
+    return _page(
+        release,
+        "quality.html",
+        state=summary(release),
+        counted=quality.COUNTED,
+        months_shown=quality.MONTHS_SHOWN,
+        checks=quality.checks(release),
+        by_department=quality.by_department(release),
+        by_month=quality.by_month(release),
+        months=quality.months(release),
+        quarantine=quality.quarantine(release),
+    )
 
 
 def _api(request: Request) -> Response:

@@ -1,27 +1,33 @@
-"""Tables of a page: what is reported, where, how long it takes, how an area compares, what moved last."""
+"""The rows of a page's tables: what is reported, where, how long it takes, how an area compares, what moved last.
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+What belongs here: which rows, in which order, and what stands in their cells. What does not: titles and headings (the templates).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_of, summary_of, without_requests
-from vanc311_pipeline.reading.groups import COLUMNS, Group, records_of_group
+from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import view as view_of
-from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
+from vanc311_pipeline.registry import MINIMUM_N, State
 
 TOP = 15
 LAST_CHANGES = 10
 FEW_REQUESTS = 4_000
-MOST_DIFFERENT = 10
+MEASURES = {
+    "open_after_30_days": "still open after 30 days (above 1: more)",
+    "closings": "closings (above 1: faster)",
+}
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
+"""What there is to be shown in a line, by column of the file or by a name of its own."""
 
 
 @dataclass(frozen=True)
@@ -35,33 +41,6 @@ class Cell:
     """No number, but the reason why there is none."""
 
 
-Columns = Mapping[str, str | Callable[[Row], object]]
-"""The heading of each column of a table, and what stands in it: a column of the file, or what is made of a row."""
-
-
-@dataclass(frozen=True)
-class Table:
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: list[list[Cell]]
-    totals: list[list[Cell]] = field(default_factory=list)
-    """The lines that make the table add up."""
-    csv: str | None = None
-
-
-def table(
-    title: str, note: str, columns: Columns, rows: Iterable[Row], totals: Iterable[Row] = (), csv: str | None = None
-) -> Table | None:
-    """A table of rows; None if there is none."""
-
-    def line(row: Row) -> list[Cell]:
-        return [cell_of(row[column] if isinstance(column, str) else column(row)) for column in columns.values()]
-
-    body, foot = list(map(line, rows)), list(map(line, totals))
-    return Table(title, note, tuple(columns), body, foot, csv) if body or foot else None
-
-
 def cell_of(value: Any) -> Cell:
     """A value as it stands in a table: a number, a name, or nothing."""
     if isinstance(value, Cell):
@@ -73,79 +52,57 @@ def cell_of(value: Any) -> Cell:
     return Cell(f"{value:,}") if isinstance(value, int) else Cell(str(value), number=False)
 
 
-def twin(figure: Figure, csv: str) -> Table:
-    """The rows of a figure as a table: the same numbers."""
-    rows = [list(map(cell_of, row)) for row in figure.rows.itertuples(index=False)]
-    return Table(figure.finding, figure.note, tuple(map(str, figure.rows.columns)), rows, csv=csv)
+def _days(days: float | None, state: str | None) -> Cell:
+    """Days, or why there are none; nothing where that isn't asked."""
+    return Cell(words.days_or_why(days, state), quiet=state != State.OK) if state else Cell("")
 
 
-def timed(column: str, state: str) -> Callable[[Row], Cell]:
-    """A column of days, or of why there are none; empty where that isn't asked."""
-
-    def cell(row: Row) -> Cell:
-        if row[state] is None:
-            return Cell("")
-        return Cell(words.days_or_why(row[column], row[state]), quiet=row[state] != State.OK)
-
-    return cell
+def _interval(row: Row) -> str:
+    return f"{words.ratio(row['ratio_low'])} to {words.ratio(row['ratio_high'])}"
 
 
-def breakdown(release: Release, view: View) -> Table | None:
-    """What is reported most, in the city or an area; or where, for an issue type."""
+def breakdown(release: Release, view: View) -> tuple[list[Row], list[Row]]:
+    """What is reported most, in the city or an area; or where, for an issue type. And what makes it add up to the whole."""
     if view.level == "hyper_local":
-        return None
-    kind = "area" if view.issue else "issue"
+        return [], []
     group, scope = Group("hyper_local", area=view.area, issue=view.issue), "located"
     if view.level == "citywide":
         group, scope = Group("issue"), view.counted
     rows = records_of_group(release, schema.time_to_close, group, scope=scope, period=view.period)
     if view.issue:
-        title, shown, left_out = "Where", _all_areas(release, view, rows), "no local area"
+        none, by_area = without_requests(release, view), {row["local_area"]: row for row in rows}
+        shown = [by_area.get(area, none | {"local_area": area}) for area in names(release, "area")]
+        left_out = "no local area"
     else:
-        rows.sort(key=lambda row: (-row["volume"], row["issue_type"]))
-        title, shown, left_out = "What is reported most", rows[:TOP], f"{len(rows[TOP:])} other types"
+        shown = sorted(rows, key=lambda row: (-row["volume"], row["issue_type"]))[:TOP]
+        left_out = f"{len(rows) - len(shown)} other types"
 
-    def linked(row: Row) -> object:
-        name = row[COLUMNS[kind]]
-        return row.get("label") or Cell(name, view.but(**{kind: name}).url, number=False)
+    def linked(row: Row) -> Cell:
+        name = row["local_area" if view.issue else "issue_type"]
+        return Cell(name, (view.but(area=name) if view.issue else view.but(issue=name)).url, number=False)
 
-    return table(
-        title,
-        f"Requests opened {words.period(view.period)}. Half and nine in ten: days until so many were closed, counting those still "
-        "open; not given below 30 requests.",
-        {
-            kind: linked,
-            "requests": "volume",
-            "not closed yet": "still_open",
-            "half closed within": timed("median_days", "median_state"),
-            "nine in ten within": timed("p90_days", "p90_state"),
-        },
-        shown,
-        _totals(summary_of(release, view), shown, left_out),
-    )
-
-
-def _all_areas(release: Release, view: View, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By name, with a line for those areas that have none."""
-    nothing = without_requests(release, view)
-    by_area = {row["local_area"]: row for row in rows}
-    areas = names(release, "area")
-    return [by_area.get(area, nothing | {"local_area": area}) for area in areas]
-
-
-def _totals(total: dict[str, Any], shown: Iterable[Row], left_out: str) -> list[Row]:
-    """What the lines leave out, and the whole, so that the table adds up."""
+    total = summary_of(release, view)
     rest = {column: total[column] - sum(row[column] for row in shown) for column in ("volume", "still_open")}
+    totals = [dict.fromkeys(total) | rest | {"name": left_out}] if rest["volume"] else []
+    totals.append(total | {"name": "all"})
+    return _timed(row | {"name": linked(row)} for row in shown), _timed(totals)
+
+
+def _timed(rows: Iterable[Row]) -> list[Row]:
     return [
-        *([dict.fromkeys(total) | rest | {"label": left_out}] if rest["volume"] else []),
-        total | {"label": "all"},
+        row
+        | {
+            "half": _days(row["median_days"], row["median_state"]),
+            "nine_in_ten": _days(row["p90_days"], row["p90_state"]),
+        }
+        for row in rows
     ]
 
 
-def waiting(release: Release, view: View) -> Table | None:
+def waiting(release: Release, view: View) -> list[Row]:
     """How long should mine take? For an issue type: in an area, or in the last 12 months, if enough waited as long there."""
     if view.issue is None:
-        return None
+        return []
     places = [(view, LAST_12_MONTHS)] * bool(view.area)
     places += [(view.but(area=None), period) for period in (LAST_12_MONTHS, EVER)]
     nearest: dict[int, Row] = {}
@@ -154,85 +111,54 @@ def waiting(release: Release, view: View) -> Table | None:
         for row in records_of(release, place.but(scope="all", period=period), schema.waiting_times):
             if nearest.get(row["waited_days"], {"followed": 0})["followed"] < MINIMUM_N:
                 nearest[row["waited_days"]] = row | {"opened": opened}
-    return table(
-        "How long should mine take?",
-        "Of requests of this type that were still open after so many days: how many more days until they were closed. What usually "
-        "happened, not a promise and not a target; closed does not mean fixed.",
-        {
-            "it has waited": lambda row: words.days(row["waited_days"]) if row["waited_days"] else "opened today",
-            "half closed within": timed("further_median", "further_median_state"),
-            "three quarters within": timed("further_p75", "further_p75_state"),
-            "nine in ten within": timed("further_p90", "further_p90_state"),
-            "n that waited so long": "followed",
-            "of those opened": "opened",
-        },
-        [nearest[days] for days in sorted(nearest)],
-    )
+    further = ("further_median", "further_p75", "further_p90")
+    return [
+        row
+        | {column: _days(row[column], row[f"{column}_state"]) for column in further}
+        | {"waited": words.days(waited) if waited else "opened today"}
+        for waited, row in sorted(nearest.items())
+    ]
 
 
-MEASURES = {
-    "open_after_30_days": "still open after 30 days (above 1: more)",
-    "closings": "closings (above 1: faster)",
-}
-
-
-def _interval(row: Row) -> str:
-    return f"{words.ratio(row['ratio_low'])} to {words.ratio(row['ratio_high'])}"
-
-
-def against_the_city(release: Release, view: View) -> Table | None:
+def against_the_city(release: Release, view: View) -> list[Row]:
     """How an area compares with the city at the city's rates for its own types of request."""
     if view.level != "neighbourhood":
-        return None
+        return []
     areas = schema.area_comparison
     question = sa.select(areas).where(areas.c.local_area == view.area).order_by(areas.c.measure.desc())
-    return table(
-        "Fair comparison with the city",
-        f"{METRICS['ratio'].definition} Requests with a local area that are old enough, of one year. Areas are compared "
-        "with the city, never with each other; the finding allows for how much areas differ anyhow, the interval does not.",
-        {
-            "measure": lambda row: MEASURES[row["measure"]],
-            "observed": "observed",
-            "expected": lambda row: Cell(words.mean(row["expected"])),
-            "ratio": lambda row: Cell(words.ratio(row["ratio"])),
-            "95 % interval": lambda row: Cell(words.NOTHING if row["ratio"] is None else _interval(row)),
-            "against the city": lambda row: row["finding"] or words.days_or_why(None, row["state"]),
-            "n": "n",
-        },
-        release.records(question),
-    )
+    return [
+        row
+        | {
+            "measure": MEASURES[row["measure"]],
+            "expected": Cell(words.mean(row["expected"])),
+            "ratio": Cell(words.ratio(row["ratio"])),
+            "interval": Cell(words.NOTHING if row["ratio"] is None else _interval(row)),
+            "finding": row["finding"] or words.days_or_why(None, row["state"]),
+        }
+        for row in release.records(question)
+    ]
 
 
-def reported_more_or_less(release: Release, view: View) -> Table | None:
-    """Which types are reported more or less often in an area than the city's mix would give."""
-    if view.level != "neighbourhood":
-        return None
+def reported_more_or_less(release: Release, view: View) -> dict[str, list[Row]]:
+    """Which types are reported more or less often in an area than the city's mix would give, the most different at the ends."""
     mix = schema.area_issue_mix
-    differs = mix.c.finding.in_(("more", "fewer"))
-    question = sa.select(mix).where(mix.c.local_area == view.area, differs).order_by(mix.c.ratio.desc())
-    rows = release.records(question)
-    more, fewer = ([row for row in rows if row["finding"] == which] for which in ("more", "fewer"))
-    return table(
-        "Reported more or less often here",
-        "Requests of the last 365 days against what the city's mix of types would give for as many requests; only types that differ beyond "
-        "chance (q ≤ 0.05 over all areas and types): "
-        f"{len(more)} more often, {len(fewer)} less often; the {MOST_DIFFERENT} most different of each. Who reports can't be seen "
-        "in the data.",
-        {
-            "issue": lambda row: Cell(row["issue_type"], view.but(issue=row["issue_type"]).url, number=False),
-            "observed": "observed",
-            "expected": lambda row: Cell(words.mean(row["expected"])),
-            "ratio (95 %)": lambda row: Cell(f"{words.ratio(row['ratio'])} ({_interval(row)})"),
-            "than city-wide": "finding",
-        },
-        [*more[:MOST_DIFFERENT], *fewer[-MOST_DIFFERENT:]],
-    )
+    rows = [
+        row
+        | {
+            "issue": Cell(row["issue_type"], view.but(issue=row["issue_type"]).url, number=False),
+            "expected": Cell(words.mean(row["expected"])),
+            "ratio": Cell(f"{words.ratio(row['ratio'])} ({_interval(row)})"),
+        }
+        for row in release.records(sa.select(mix).where(mix.c.local_area == view.area).order_by(mix.c.ratio.desc()))
+        if view.level == "neighbourhood"
+    ]
+    return {finding: [row for row in rows if row["finding"] == finding] for finding in ("more", "fewer")}
 
 
-def newest_changes(release: Release, view: View) -> Table | None:
+def newest_changes(release: Release, view: View) -> list[Row]:
     """What moved last, as we saw it."""
     if view.level == "citywide":
-        return None
+        return []
     history = view_of("request_history")
     changes = history.c
     question = (
@@ -241,20 +167,15 @@ def newest_changes(release: Release, view: View) -> Table | None:
         .order_by(changes.seen_at.desc(), changes.change_id.desc(), changes.field)
         .limit(LAST_CHANGES)
     )
-    return table(
-        "Newest changes",
-        "What moved in the record between two of our loads; days are UTC days.",
-        {
-            "seen": lambda row: row["seen_at"][:10],
-            "what": "kind",
-            "issue": "issue_type",
-            "field: before → after": lambda row: (
-                f"{row['field']}: {row['before'] or words.NOTHING} → {row['after'] or words.NOTHING}"
-            ),
-            "opened": lambda row: row["opened_at"][:10],
-        },
-        release.records(question),
-    )
+    return [
+        row
+        | {
+            "seen": row["seen_at"][:10],
+            "change": f"{row['field']}: {row['before'] or words.NOTHING} → {row['after'] or words.NOTHING}",
+            "opened": row["opened_at"][:10],
+        }
+        for row in release.records(question)
+    ]
 
 
 def _newest(release: Release, view: View) -> sa.Select[tuple[int]]:
@@ -283,6 +204,3 @@ def _newest(release: Release, view: View) -> sa.Select[tuple[int]]:
         same = requests.request_id == sa.literal_column("+request_changes.request_id")
         of_view += [changes.issue_type == view.issue] if view.issue else []
     return question.select_from(schema.request_changes.join(schema.service_requests, same)).where(*of_view)
-
-
-TABLES = (against_the_city, breakdown, reported_more_or_less, newest_changes)

@@ -61,22 +61,17 @@ def group_of(
     else:
         fitting = [level] if set(given) <= set(LEVELS[level]) else []
     if not fitting:
+        levels = ", ".join(f"{each} ({' and '.join(kinds) or 'no name'})" for each, kinds in LEVELS.items())
         raise NoSuchGroup(
-            f"No statistics are made by {' and '.join(given)}{f' at the level {level}' if level else ''}. "
-            f"The levels: {', '.join(f'{each} ({_in_words(kinds)})' for each, kinds in LEVELS.items())}."
+            f"No statistics are made by {' and '.join(given)}{f' at the level {level}' if level else ''}. The levels: {levels}."
         )
     return Group(fitting[0], **given)
-
-
-def _in_words(kinds: tuple[str, ...]) -> str:
-    return " and ".join(kinds) or "no name"
 
 
 def of_group(
     release: Release, table: sa.Table, group: Group, *conditions: sa.ColumnElement[bool], **values: str | None
 ) -> Listing:
-    """The rows of a table of statistics that are about a group, for which the conditions hold, and whose other columns are as given,
-    if given.
+    """The rows of a table of statistics that are about a group, for which the conditions hold; values narrow other columns.
 
     Raises:
         NoSuchGroup: the table has no rows of this level.
@@ -90,7 +85,8 @@ def of_group(
             about.append(table.c[column] == group.given[kind])
         elif kind not in LEVELS[group.level]:
             about.append(table.c[column].is_(None))  # said so that the index is used to its end
-    return all_rows(table, *about, *equal(table, **values), *conditions)
+    about += [table.c[column] == value for column, value in values.items() if value is not None]
+    return all_rows(table, *about, *conditions)
 
 
 def records_of_group(release: Release, table: sa.Table, group: Group, **values: str) -> list[dict[str, Any]]:
@@ -99,11 +95,6 @@ def records_of_group(release: Release, table: sa.Table, group: Group, **values: 
         return release.records(of_group(release, table, group, **values).question)
     except NoSuchGroup:
         return []
-
-
-def equal(table: sa.Table, **values: str | None) -> list[sa.ColumnElement[bool]]:
-    """That the columns are as given, where they are given."""
-    return [table.c[column] == value for column, value in values.items() if value is not None]
 
 
 @dataclass(frozen=True)
@@ -122,14 +113,14 @@ class Coverage:
 
 def coverage(release: Release, group: Group, period: str | None = None) -> Coverage:
     """Of the group's issue type or department, else of the whole city: an area's own requests all have one."""
-    kind = "issue" if group.issue else "department" if group.department else None
-    name = group.given[kind] if kind else None
-    about = Group(kind or "citywide", issue=group.issue, department=group.department)
+    level = "issue" if group.issue else "department" if group.department else "citywide"
+    about = Group(level, issue=group.issue, department=group.department)
     table = schema.time_to_close
 
     def question() -> Question:
         listing = of_group(release, table, about, period=period or "all")
         return listing.question.with_only_columns(table.c.scope, table.c.volume)
 
-    found = dict(release.remembered(("coverage", about, period), question))
-    return Coverage(name or "the city", period or "all", found.get("all", 0), found.get("located", 0))
+    volumes = dict(release.remembered(("coverage", about, period), question))
+    name = group.issue or group.department or "the city"
+    return Coverage(name, period or "all", volumes.get("all", 0), volumes.get("located", 0))

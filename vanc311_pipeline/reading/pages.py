@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.reading.release import Question, Release, Rows
+from vanc311_pipeline.reading.release import Question, Release
 
 ROWS_AT_ONCE = 5_000
 
@@ -72,10 +72,9 @@ def read_page(release: Release, listing: Listing, after: Place | None, limit: in
     """The rows of a listing that follow a place, at most `limit`."""
     question = _page(listing.question, listing.keys, listing.descending, after is not None)
     places = {f"after_{number}": place for number, place in enumerate(after or ())}
-    found: Rows = release.rows(question, given={**listing.given, **places, "rows": limit + 1})
+    rows = release.rows(question, given={**listing.given, **places, "rows": limit + 1})
     width = len(listing.columns)
-    more = len(found) > limit
-    return Page([row[:width] for row in found[:limit]], tuple(found[limit - 1][width:]) if more else None)
+    return Page([row[:width] for row in rows[:limit]], tuple(rows[limit - 1][width:]) if len(rows) > limit else None)
 
 
 def read_all(release: Release, listing: Listing, after: Place | None = None) -> Iterator[list[Sequence[Any]]]:
@@ -125,10 +124,13 @@ def place_of(release: Release, listing: Listing, of: str, cursor: str) -> Place:
     """
     try:
         release_id, digest, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if digest != _digest(of) or not all(_is_key(*pair) for pair in zip(listing.keys, place, strict=True)):
+            raise ValueError("of another listing")
     except (ValueError, TypeError) as error:  # malformed Base64, UTF-8 or JSON, or no list, or a short one
-        raise NoSuchPage(_NO_SUCH_PAGE) from error
-    if digest != _digest(of) or len(place) != len(listing.keys) or not all(map(_is_key, listing.keys, place)):
-        raise NoSuchPage(_NO_SUCH_PAGE)
+        raise NoSuchPage(
+            "No page of this listing has this cursor. Take it from `links.next` of the page before, and leave the address, the filters "
+            "and the order as they are there."
+        ) from error
     if release_id != release.id:
         raise OtherRelease(
             f"The cursor belongs to another release than {release.id}, which is the current one. Begin the listing again."
@@ -144,9 +146,3 @@ def _is_key(key: sa.ColumnElement[Any], value: object) -> bool:
     if isinstance(key.type, sa.INTEGER):
         return type(value) is int and abs(value) < 2**63
     return isinstance(value, str) and value.isprintable()  # half a surrogate pair, for one, is no text to SQLite
-
-
-_NO_SUCH_PAGE = (
-    "No page of this listing has this cursor. Take it from `links.next` of the page before, and leave the address, the filters "
-    "and the order as they are there."
-)

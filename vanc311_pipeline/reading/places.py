@@ -10,13 +10,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.schema import (
-    backlog_by_age,
-    local_areas,
-    metrics_by_issue,
-    metrics_by_neighbourhood,
-    time_to_close,
-)
+from vanc311_pipeline.schema import backlog_by_age, local_areas, metrics_by_neighbourhood, time_to_close
 
 
 def areas() -> Listing:
@@ -33,51 +27,38 @@ def areas() -> Listing:
 
 
 def issues() -> Listing:
-    """Every issue type, its requests, and how many of them have a local area."""
-    every, located = metrics_by_issue.alias("every"), metrics_by_issue.alias("located")
-    has_area = sa.and_(located.c.issue_type == every.c.issue_type, located.c.scope == "located")
-    question = (
-        sa.select(
-            every.c.issue_type,
-            every.c.volume,
-            sa.func.coalesce(located.c.volume, 0).label("located"),
-            every.c.open_requests,
-        )
-        .select_from(every.outerjoin(located, has_area))
-        .where(every.c.scope == "all")
-    )
-    return Listing(question, (every.c.issue_type,))
+    return _each("issue", time_to_close.c.issue_type)
 
 
 def departments() -> Listing:
-    """Every department, its requests, and how many of them have a local area."""
+    return _each("department", time_to_close.c.department)
+
+
+def _each(level: str, column: sa.Column[str]) -> Listing:
+    """Every group of a level, its requests, how many of them have a local area, and how many are open."""
+
+    def of(table: sa.FromClause, scope: str) -> sa.ColumnElement[bool]:
+        # The area is said to be none so that the index is used to its end.
+        return sa.and_(table.c.level == level, table.c.local_area.is_(None), table.c.scope == scope)
+
     every, located = time_to_close.alias("every"), time_to_close.alias("located")
-    has_area = sa.and_(
-        located.c.department == every.c.department,
-        located.c.level == "department",
-        located.c.scope == "located",
-        located.c.period == "all",
-    )
+    name, same = every.c[column.name], located.c[column.name] == every.c[column.name]
     waiting = (
         sa.select(sa.func.sum(backlog_by_age.c.open_requests))
-        .where(
-            backlog_by_age.c.level == "department",
-            backlog_by_age.c.scope == "all",
-            backlog_by_age.c.department == every.c.department,
-        )
+        .where(of(backlog_by_age, "all"), backlog_by_age.c[column.name] == name)
         .scalar_subquery()
     )
     question = (
         sa.select(
-            every.c.department,
+            name,
             every.c.volume,
             sa.func.coalesce(located.c.volume, 0).label("located"),
             sa.func.coalesce(waiting, 0).label("open_requests"),
         )
-        .select_from(every.outerjoin(located, has_area))
-        .where(every.c.level == "department", every.c.scope == "all", every.c.period == "all")
+        .select_from(every.outerjoin(located, sa.and_(of(located, "located"), located.c.period == "all", same)))
+        .where(of(every, "all"), every.c.period == "all")
     )
-    return Listing(question, (every.c.department,))
+    return Listing(question, (name,))
 
 
 def outlines(release: Release) -> list[tuple[dict[str, Any], dict[str, Any]]]:

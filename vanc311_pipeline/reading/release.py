@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property
@@ -88,28 +88,24 @@ class Release:
         self._remembering = threading.RLock()  # so that a question of a second is not asked by all who wait for it
         self._remembered: dict[Hashable, tuple[Any, ...]] = {}
         try:
-            self.about = self._describe()
-            self.id = self._name()
+            self.about, self.id = self._described()
         except BaseException:
             self._close()
             raise
 
-    def _describe(self) -> Mapping[str, Any]:
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    def _described(self) -> tuple[Mapping[str, Any], str]:
+        """What it says of itself, and its name: its as_of, and a digest of that, its size and SQLite's header, which counts the
+        changes. The same for every copy of the file.
+        """
         about = self.row(sa.select(schema.release))
         if about is None:
             raise SettingsError(
                 "The published file's table `release` is empty. Run `vanc311 sync` to publish it again."
             )
-        return about
-
-    # -- what it is ----------------------------------------------------------------------------------------------------
-
-    def _name(self) -> str:
-        """The release's name: its as_of, and a digest of what it says of itself, its size and SQLite's header, which counts the
-        changes. The same for every copy of the file.
-        """
-        said = json.dumps([self.about, self.size]).encode() + self.bytes_at(0, _HEADER_BYTES)
-        return f"{self.about['as_of']}.{hashlib.sha256(said).hexdigest()[:12]}"
+        contents = json.dumps([about, self.size]).encode() + self.bytes_at(0, _HEADER_BYTES)
+        return about, f"{about['as_of']}.{hashlib.sha256(contents).hexdigest()[:12]}"
 
     @property
     def size(self) -> int:
@@ -206,21 +202,20 @@ class Release:
     # -- coming and going ----------------------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        with self._lock:
-            self._readers += 1
+        self._count(1)
 
     def leave(self) -> None:
-        with self._lock:
-            self._readers -= 1
-            last = self._retired and self._readers == 0
-        if last:
-            self._close()
+        self._count(-1)
 
     def retire(self) -> None:
         """Close it as soon as nobody reads it any more."""
+        self._count(0, retired=True)
+
+    def _count(self, readers: int, retired: bool = False) -> None:
         with self._lock:
-            self._retired = True
-            last = self._readers == 0
+            self._readers += readers
+            self._retired |= retired
+            last = self._retired and self._readers == 0
         if last:
             self._close()
 
@@ -245,20 +240,17 @@ def _identity(found: os.stat_result) -> Identity:
 def _opened(path: Path) -> tuple[Identity, int, sa.Engine]:
     """A descriptor of the file, and an engine whose connections all lead to the same one."""
     for _ in range(_ATTEMPTS):
-        descriptor = os.open(path, os.O_RDONLY)
-        identity = _identity(os.fstat(descriptor))
-        engine = _engine(path)
-        try:
+        with ExitStack() as opened:
+            descriptor = os.open(path, os.O_RDONLY)
+            opened.callback(os.close, descriptor)
+            identity = _identity(os.fstat(descriptor))
+            engine = _engine(path)
+            opened.callback(engine.dispose)
             for connection in [engine.connect() for _ in range(CONNECTIONS)]:
                 connection.close()
             if identity_of(path) == identity:
+                opened.pop_all()
                 return identity, descriptor, engine
-        except BaseException:
-            engine.dispose()
-            os.close(descriptor)
-            raise
-        engine.dispose()
-        os.close(descriptor)
     raise SettingsError("The published file is being replaced again and again; ask once more in a minute.")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.reading.names import known
+from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import open_request_standing, outcome_mapping, request_changes, service_requests
@@ -74,43 +74,34 @@ def changes(
     Args:
         since: a UTC instant or a day; only what we saw from then on.
     """
-    question = sa.select(request_changes)
-    for column, value in (("kind", kind), ("issue_type", issue), ("department", department)):
-        if value is not None:
-            question = question.where(request_changes.c[column] == value)
-    if since is not None:
-        question = question.where(request_changes.c.seen_at >= since)
-    return Listing(question, (request_changes.c.seen_at, request_changes.c.change_id))
+    columns = request_changes.c
+    equal = ((columns.kind, kind), (columns.issue_type, issue), (columns.department, department))
+    conditions = [column == value for column, value in equal if value is not None]
+    conditions += [columns.seen_at >= since] if since is not None else []
+    return Listing(sa.select(request_changes).where(*conditions), (columns.seen_at, columns.change_id))
 
 
-@dataclass(frozen=True)
-class Remembered:
-    """All that is known of a request."""
+def remembered(release: Release, request_id: str) -> dict[str, Any] | None:
+    """All that is known of a request, by an id that it has or had; None if no request ever had it.
 
-    request: Mapping[str, Any] | None
-    """As it is now; None if it is gone, or has another id by now."""
-    standing: Mapping[str, Any] | None
-    """If it is open: where it stands among those of its type."""
-    history: list[dict[str, Any]]
-    """A line for each field that moved."""
-    renamed_to: str | None
-    """The id that it has now, if that is another."""
-
-
-def remembered(release: Release, request_id: str) -> Remembered | None:
-    """One request, by an id that it has or had; None if no request ever had it."""
+    A request is renamed if it has another id by now, which nobody can tell where several share the thread; else it is gone.
+    """
     request = release.row(sa.select(service_requests).where(service_requests.c.request_id == request_id))
     threads = _threads(release, request_id)
     if request is None and not threads:
         return None
     standing = sa.select(open_request_standing).where(open_request_standing.c.request_id == request_id)
-    history = (
-        sa.select(_history).where(_history.c.thread_id.in_(threads)).order_by(_history.c.change_id, _history.c.field)
-    )
-    lines = release.records(history) if threads else []
-    return Remembered(
-        request, release.row(standing) if request else None, lines, None if request else _new_id(lines, request_id)
-    )
+    lines = sa.select(_history).where(_history.c.thread_id.in_(threads))
+    history = release.records(lines.order_by(_history.c.change_id, _history.c.field)) if threads else []
+    renamed_to = None if request else _new_id(history, request_id)
+    return {
+        "request_id": request_id,
+        "state": "present" if request else "renamed" if renamed_to else "gone",
+        "renamed_to": renamed_to,
+        "request": request,
+        "standing": release.row(standing) if request else None,
+        "history": history,
+    }
 
 
 def _threads(release: Release, request_id: str) -> list[str]:
@@ -121,7 +112,6 @@ def _threads(release: Release, request_id: str) -> list[str]:
 
 
 def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
-    """The last id of a request that was renamed; nobody can tell it where several share the thread."""
     if not lines or lines[-1]["kind"] == "vanished" or any(line["sharing"] > 1 for line in lines):
         return None
     last = str(lines[-1]["request_id"])
@@ -139,7 +129,7 @@ _history = view("request_history")
 
 def _given(release: Release, filters: Filters) -> dict[str, Any]:
     given = {field.name: getattr(filters, field.name) for field in fields(filters)}
-    for kind in ("area", "issue", "department", "status", "channel", "closure_reason", "outcome"):
+    for kind in given.keys() & KINDS.keys():
         if given[kind] is not None:
             given[kind] = known(release, kind, given[kind])
     if given["outcome"] is not None and (reasons := _if_rare(release, given["outcome"])):

@@ -89,11 +89,10 @@ def _covered(release: Release, asked: AskedRequests, listing: Listing) -> Select
     headers=NOT_INDEXED,
 )
 def one_request(release: Release, request_id: str) -> dict[str, Any]:
-    found = requests.remembered(release, request_id)
-    if found is None:
+    remembered = requests.remembered(release, request_id)
+    if remembered is None:
         raise Problem("no-such-request", f"No request has, or ever had since the baseline, the id {request_id}.")
-    state = "present" if found.request else "renamed" if found.renamed_to else "gone"
-    return {"request_id": request_id, "state": state, **vars(found)}
+    return remembered
 
 
 @router.lists("/changes", "What moved since", schema.request_changes, AskedChanges, tag="changes", headers=NOT_INDEXED)
