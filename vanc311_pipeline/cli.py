@@ -8,14 +8,13 @@ import logging
 import os
 import runpy
 import warnings
-from copy import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from vanc311_pipeline.commands.sample import with_sample
-from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.errors import Interrupted
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.terminal import Terminal
@@ -50,9 +49,7 @@ class CommandLine(click.Group):
             return super().get_command(ctx, cmd_name)
         from vanc311_pipeline.standin.command import standin_command
 
-        command = copy(standin_command)
-        vars(command)["invoke"] = lasting()(standin_command.invoke)
-        return command
+        return standin_command
 
 
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,6 +63,10 @@ def vanc311() -> None:
     # A connection whose closing Ctrl-C interrupts is closed all the same; the traceback would only hide our words.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", message="Parameter `backfill_policy` of .* is currently in beta")
+
+
+def _port(name: str, default: int, meaning: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(name, default=default, show_default=True, type=click.IntRange(1, 65535), help=meaning)
 
 
 @vanc311.command()
@@ -82,7 +83,7 @@ def sync(months: str | None, archive: bool, accept_shrink: tuple[str, ...]) -> N
     from vanc311_pipeline.commands.sync import run_sync
 
     with with_sample(Settings.from_environment()) as settings:
-        run_sync(settings, console, months=months, archive=archive, accept_shrink=list(accept_shrink))
+        run_sync(settings, console, months=months, archive=archive, accept_shrink=accept_shrink)
 
 
 @vanc311.command()
@@ -99,7 +100,7 @@ def verify(deep: bool, months: str | None) -> None:
 @vanc311.command()
 def status() -> None:
     """Say what is stored and published, and what the schedule decided last."""
-    from vanc311_pipeline.commands.status import run_status
+    from vanc311_pipeline.commands.summary import run_status
 
     run_status(Settings.from_environment(), console)
 
@@ -124,7 +125,7 @@ def restore(file: Path) -> None:
 
 @vanc311.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
-@click.option("--port", default=8311, show_default=True, type=click.IntRange(1, 65535), help="The port.")
+@_port("--port", 8311, "The port.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 @click.option("--replica", is_flag=True, help="Serve what the pipeline ships to VANC311_SHIP_URL, always the newest.")
 def serve(host: str, port: int, workers: int, replica: bool) -> None:
@@ -136,18 +137,10 @@ def serve(host: str, port: int, workers: int, replica: bool) -> None:
 
 @vanc311.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where all that serves listens.")
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The Dagster UI's port.")
+@_port("--port", 3000, "The Dagster UI's port.")
+@_port("--site-port", 8311, "The dashboard's and the API's port.")
 @click.option(
-    "--site-port",
-    default=8311,
-    show_default=True,
-    type=click.IntRange(1, 65535),
-    help="The dashboard's and the API's port.",
-)
-@click.option(
-    "--no-sync",
-    is_flag=True,
-    help="Start all that serves, and the schedule, without bringing the data into step first.",
+    "--no-sync", is_flag=True, help="Start what serves, and the schedule, without bringing the data in first."
 )
 def up(host: str, port: int, site_port: int, no_sync: bool) -> None:
     """Bring the data in, then keep the dashboard, Dagster's UI and its daemon running until Ctrl-C.

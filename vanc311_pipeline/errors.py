@@ -43,27 +43,17 @@ class NoWarehouse(SettingsError):
 
 
 class ProcessEnded(PipelineError):
-    """A process that was to last ended, though nobody asked it to."""
+    """A process that was to last ended, though nobody asked it to; without a status, it did not answer for `HANGS_SECONDS`."""
 
     exit_code = EXIT_USAGE
 
-    def __init__(self, name: str, status: int) -> None:
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        super().__init__(
-            f"{name} {how}, though nobody asked it to; what it printed above says why, unless it was killed. The rest was ended, too. "
-            "The data is not affected: start it again."
-        )
-
-
-class ProcessHangs(ProcessEnded):
-    """A process that is there did not answer for `HANGS_SECONDS`."""
-
-    def __init__(self, name: str) -> None:
-        PipelineError.__init__(
-            self,
-            f"{name} is there, but has not answered for {HANGS_SECONDS / 60:g} minutes, so it was ended, and the rest, too. The data "
-            "is not affected: start it again.",
-        )
+    def __init__(self, name: str, status: int | None) -> None:
+        if status is None:
+            how = f"is there, but has not answered for {HANGS_SECONDS / 60:g} minutes, so it was ended"
+        else:
+            end = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+            how = f"{end}, though nobody asked it to; what it printed above says why, unless it was killed"
+        super().__init__(f"{name} {how}. The rest was ended, too. The data is not affected: start it again.")
 
 
 class StorageRefused(PipelineError):

@@ -34,11 +34,7 @@ def months_between(first: str, last: str) -> list[str]:
 
 
 def parse_months(text: str) -> list[str]:
-    """Read `2025-01` or `2025-01..2025-06`.
-
-    Raises:
-        SettingsError: it is neither, the range runs backwards, or it reaches outside the record.
-    """
+    """Read `2025-01` or `2025-01..2025-06`; of anything else, and of what is outside the record, SettingsError."""
     first, dots, last = text.partition("..")
     last = last if dots else first
     if not (_MONTH.fullmatch(first) and _MONTH.fullmatch(last)) or first > last:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vanc311_pipeline.addresses import sqlite_url
@@ -144,28 +144,71 @@ def _is_store(value: str) -> bool:
     return bool(place) and not relative and bool(driver) and find_spec(driver) is not None
 
 
+def _text(value: object) -> str:
+    """As the environment has it."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str("" if value is None else value)
+
+
 def revealed(secret: SecretStr | None) -> str | None:
     """A secret's value, for who uses it; None if it isn't set."""
     return secret.get_secret_value() if secret else None
 
 
-def _rule(may_be: Callable[[str], bool], refusal: str) -> AfterValidator:
-    """A value for which a test holds. In the refusal `{name}` is its variable; `{value}` is the value, which a secret's leaves out."""
+_NO_ADDRESS = "is {value}, which is not an http(s) address"
+_HIDDEN = "; it is not repeated here, because a secret may be part of it"
+_NO_HEADER = "a line end, a blank at its edge or one outside ASCII"
 
-    def check(value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if not may_be(text):
-            raise SettingsError(refusal.format(name=Settings.variable(str(info.field_name)), value=_shown(text)))
-        return value
+RULES: dict[str, dict[str, Callable[[str], bool]]] = {
+    "portal_url": {
+        "has more than the portal's root in it": lambda value: not {*"@?#"} & {*value},
+        _NO_ADDRESS: _is_address,
+    },
+    "api_key": {f"has a character that a key can't have: {_NO_HEADER}": _is_key},
+    "database_url": {
+        "does not begin with sqlite:/// or postgresql+psycopg://, and the warehouse is in one of the two": (
+            lambda value: value.startswith(("sqlite:///", "postgresql+psycopg://"))
+        ),
+        "can't be read as an address": lambda value: _parsed(value) is not None,
+        "has two @: one in a name or password is written %40": lambda value: "@" not in (sa.make_url(value).host or ""),
+        "is {value}, which can't be the absolute path of a file": (
+            lambda value: not value.startswith("sqlite") or _may_be_file(sa.make_url(value))
+        ),
+    },
+    # SQLAlchemy takes another driver for a bare postgresql://, and that one refuses Dagster's NOTIFY.
+    "dagster_database_url": {
+        "is not a postgresql+psycopg2:// address": lambda value: value.startswith("postgresql+psycopg2://")
+    },
+    "alert_webhook": {"is not an http(s) address": _is_address},
+    "ship_url": {"is not the absolute address of a store whose driver is installed": _is_store},
+    # A line end that a file brought along would make two keys of one.
+    "ship_key": {
+        f"is shorter than 32 signs, or has one that a key can't have: {_NO_HEADER}": (
+            lambda value: _is_key(value) and len(value) >= 32
+        )
+    },
+    "ui_url": {_NO_ADDRESS: _is_address},
+    "site_url": {_NO_ADDRESS: _is_address},
+    "metrics_address": {"is {value}, which is not a host and a port": _is_host_and_port},
+}
+"""What must hold of a value beyond its type, and what is said if it doesn't: without the value where that may be a secret."""
 
-    return AfterValidator(check)
-
-
-def _link(what: str, example: str) -> AfterValidator:
-    return _rule(
-        _is_address,
-        f"{{name}} is {{value}}, which is not an http(s) address. Set it to where people reach {what}, such as {example}, or unset it.",
-    )
+ADVICE = {
+    "portal_url": f"the portal's root alone, such as https://{CITY_PORTAL}, and VANC311_API_KEY to the key",
+    "api_key": "the key alone, or unset it: the datasets are public without it",
+    "database_url": "sqlite:////absolute/path.sqlite or to postgresql+psycopg://user:password@host:5432/database, with every sign "
+    "but letters, digits, '-', '.', '_' and '~' in a name, password or path written as % and its two hex digits, or unset it to "
+    "use warehouse.sqlite in the data directory",
+    "dagster_database_url": "postgresql+psycopg2://user:password@host:5432/dagster, or unset it to keep Dagster's storage in "
+    "DAGSTER_HOME",
+    "alert_webhook": "what Slack, or a service that takes the same messages, gave you, or unset it to have no alerts",
+    "ship_url": "an address such as s3://bucket/folder (with `pip install 'vanc311_pipeline[s3]'`) or file:///absolute/folder, or "
+    "unset it to ship nowhere",
+    "ship_key": "what `openssl rand -hex 32` prints, on the pipeline and on every replica, or unset it to sign nothing",
+    "ui_url": "where people reach Dagster's UI, such as http://127.0.0.1:3000, or unset it",
+    "site_url": "where people reach the dashboard, such as http://127.0.0.1:8311, or unset it",
+    "metrics_address": "where Prometheus is to ask, such as 127.0.0.1:9311, or unset it to tell nobody",
+}
+"""What a user may set it to instead."""
 
 
 def _directory(value: str | Path, info: ValidationInfo) -> Path:
@@ -179,95 +222,8 @@ def _directory(value: str | Path, info: ValidationInfo) -> Path:
     )
 
 
-_DATABASES = (
-    "Set it to sqlite:////absolute/path.sqlite or to postgresql+psycopg://user:password@host:5432/database, with every sign but "
-    "letters, digits, '-', '.', '_' and '~' in a name, password or path written as % and its two hex digits, or unset it to use "
-    "warehouse.sqlite in the data directory."
-)
-
 Directory = Annotated[Path, BeforeValidator(_directory)]
-Root = AfterValidator(lambda address: address.rstrip("/"))
-Portal = Annotated[
-    str,
-    _rule(
-        lambda value: not {*"@?#"} & {*value},
-        "{name} has more than the portal's root in it; it is not repeated here, because a key or a password may be part "
-        "of it. Set it to the root alone, such as https://opendata.vancouver.ca, and VANC311_API_KEY to the key.",
-    ),
-    _rule(
-        _is_address,
-        "{name} is {value}, which is not an http(s) address. "
-        "Set it to the portal's root, such as https://opendata.vancouver.ca, or unset it.",
-    ),
-    Root,
-]
-ApiKey = Annotated[
-    SecretStr,
-    _rule(
-        _is_key,
-        "{name} has a character that a key can't have: a line end, a blank at its edge or one outside ASCII; it is not "
-        "repeated here, because it is a secret. Set it to the key alone, or unset it: the datasets are public without it.",
-    ),
-]
-WarehouseAddress = Annotated[
-    SecretStr,  # a refused one is not repeated, unless it is a file's: a password may stand anywhere in it
-    _rule(
-        lambda value: value.startswith(("sqlite:///", "postgresql+psycopg://")),
-        f"{{name}} does not begin with sqlite:/// or postgresql+psycopg://, and the warehouse is in one of the two. {_DATABASES}",
-    ),
-    _rule(lambda value: _parsed(value) is not None, f"{{name}} can't be read as an address. {_DATABASES}"),
-    _rule(
-        lambda value: "@" not in (sa.make_url(value).host or ""),
-        f"{{name}} has two @: one in a name or password is written %40. {_DATABASES}",
-    ),
-    _rule(
-        lambda value: not value.startswith("sqlite") or _may_be_file(sa.make_url(value)),
-        f"{{name}} is {{value}}, which can't be the absolute path of a file. {_DATABASES}",
-    ),
-]
-DagsterDatabase = Annotated[
-    SecretStr,
-    _rule(  # SQLAlchemy takes another driver for a bare postgresql://, and that one refuses Dagster's NOTIFY
-        lambda value: value.startswith("postgresql+psycopg2://"),
-        "{name} is not a postgresql+psycopg2:// address; it is not repeated here, because it may hold a "
-        "password. Set it to postgresql+psycopg2://user:password@host:5432/dagster, or unset it to keep Dagster's storage in "
-        "DAGSTER_HOME.",
-    ),
-]
-Webhook = Annotated[
-    SecretStr,
-    _rule(
-        _is_address,
-        "{name} is not an http(s) address; it is not repeated here, because such an address is a secret. "
-        "Set it to what Slack, or a service that takes the same messages, gave you, or unset it to have no alerts.",
-    ),
-]
-StoreAddress = Annotated[
-    SecretStr,
-    _rule(
-        _is_store,
-        "{name} is not the absolute address of a store whose driver is installed. It is not repeated here, because it "
-        "may hold a secret. Set it to an address such as s3://bucket/folder (with `pip install 'vanc311_pipeline[s3]'`) or "
-        "file:///absolute/folder, or unset it to ship nowhere.",
-    ),
-]
-ShipKey = Annotated[
-    SecretStr,
-    _rule(  # a line end that a file brought along would make two keys of one
-        lambda value: _is_key(value) and len(value) >= 32,
-        "{name} is shorter than 32 signs, or has one that a key can't have: a line end, a blank at its edge or one outside "
-        "ASCII; it is not repeated here, because it is a secret. Set it to what `openssl rand -hex 32` prints, on the pipeline and "
-        "on every replica, or unset it to sign nothing.",
-    ),
-]
-MetricsAddress = Annotated[
-    str,
-    _rule(
-        _is_host_and_port,
-        "{name} is {value}, which is not a host and a port. Set it to where Prometheus is to ask, such as "
-        "127.0.0.1:9311, or unset it to tell nobody.",
-    ),
-]
+Root = Annotated[str, AfterValidator(lambda address: address.rstrip("/"))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), "it must be a number of seconds greater than 0"]
 Days = Annotated[int, Field(ge=1, le=MOST_DAYS), f"it must be a whole number of days from 1 to {MOST_DAYS}"]
 Source = Literal["portal", "sample"]
@@ -281,17 +237,17 @@ class Settings(BaseSettings):
         env_prefix="VANC311_", frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
-    portal_url: Portal = f"https://{CITY_PORTAL}"
+    portal_url: Root = f"https://{CITY_PORTAL}"
     """Where the city's portal, or a stand-in, answers."""
-    api_key: ApiKey | None = None
+    api_key: SecretStr | None = None
     """Sent to the portal if set; the datasets are public without it."""
     data_dir: Directory = Path("data")
     """Holds raw/, warehouse.sqlite and published/vanc311.sqlite."""
-    database_url: WarehouseAddress | None = None
+    database_url: SecretStr | None = None
     """The warehouse, if it is not warehouse.sqlite in the data directory: another SQLite file, or a PostgreSQL."""
     dagster_home: Directory = Field(default=Path(".dagster"), validation_alias="dagster_home")
     """Where Dagster keeps its runs, schedules and logs."""
-    dagster_database_url: DagsterDatabase | None = None
+    dagster_database_url: SecretStr | None = None
     """The PostgreSQL in which Dagster keeps them instead, as several containers need."""
     source: Annotated[Source, "it may be 'portal' or 'sample'"] = "portal"
     """`portal`, or `sample` for the bundled sample, served by the stand-in; never mixed in one data directory."""
@@ -299,24 +255,35 @@ class Settings(BaseSettings):
     """How long the portal may be silent before a request counts as failed."""
     retry_wait_seconds: Seconds = 1.0
     """The first pause between two attempts; it doubles, with jitter."""
-    alert_webhook: Webhook | None = None
+    alert_webhook: SecretStr | None = None
     """Where failed runs and held months are told of, as Slack takes it; nowhere by default."""
-    ship_url: StoreAddress | None = None
+    ship_url: SecretStr | None = None
     """An fsspec address, such as s3://bucket/folder, to which each published file is shipped; nowhere by default."""
-    ship_key: ShipKey | None = None
+    ship_key: SecretStr | None = None
     """Signs what is shipped; a replica that has it takes nothing else."""
     replica_seconds: Seconds = 60.0
     """How often a replica looks for a new shipment."""
-    ui_url: Annotated[str, _link("Dagster's UI", "http://127.0.0.1:3000"), Root] | None = None
+    ui_url: Root | None = None
     """Where people reach Dagster's UI, for the links in alerts."""
     log_format: Annotated[LogFormat, "it may be 'colored' or 'json'"] = "colored"
     """The form of log lines on standard error: `colored` for people, `json` for collectors."""
-    site_url: Annotated[str, _link("the dashboard", "http://127.0.0.1:8311"), Root] | None = None
+    site_url: Root | None = None
     """Where people reach the dashboard, for the links in Dagster's UI."""
-    metrics_address: MetricsAddress | None = None
+    metrics_address: str | None = None
     """Where the site answers Prometheus, such as 127.0.0.1:9311; nowhere by default, and never on its own port."""
     keep_runs_days: Days = 30
     """How long Dagster keeps finished runs and their logs; those that the UI still needs stay longer."""
+
+    @field_validator(*RULES)
+    @classmethod
+    def _keep_rules(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        field, text = str(info.field_name), _text(value)
+        for otherwise, holds in RULES[field].items() if value is not None else ():
+            if not holds(text):
+                hidden = "" if "{value}" in otherwise else _HIDDEN
+                sentence = f"{cls.variable(field)} {otherwise.format(value=_shown(text))}{hidden}"
+                raise SettingsError(f"{sentence}. Set it to {ADVICE[field]}.")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -355,11 +322,7 @@ class Settings(BaseSettings):
 
     def to_environment(self) -> dict[str, str]:
         """Every variable of ours, for a child process or this one: what is not set here is empty, or it would be inherited."""
-        values = {self.variable(field): value for field, value in self}
-        return {
-            variable: value.get_secret_value() if isinstance(value, SecretStr) else str("" if value is None else value)
-            for variable, value in values.items()
-        }
+        return {self.variable(field): _text(value) for field, value in self}
 
     def changed(self, **changes: object) -> "Settings":
         """The same settings but for some, which are validated."""

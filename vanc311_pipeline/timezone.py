@@ -17,11 +17,7 @@ VANCOUVER = "America/Vancouver"
 
 
 def use_pinned_timezone_rules() -> None:
-    """Make `zoneinfo` read the `tzdata` package only, here and in child processes, and prove that it is current.
-
-    Raises:
-        RuntimeError: the rules are older than 2026b, or `tzdata` is not installed: local dates would be wrong.
-    """
+    """Make `zoneinfo` read the `tzdata` package only, here and in child processes, and prove that its rules are of 2026b or newer."""
     os.environ["PYTHONTZPATH"] = ""
     zoneinfo.reset_tzpath(to=())
     zoneinfo.ZoneInfo.clear_cache()

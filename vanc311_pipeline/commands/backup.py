@@ -11,12 +11,7 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 
 
 def run_backup(settings: Settings, console: Console, file: Path) -> None:
-    """Write the log to a file.
-
-    Raises:
-        SettingsError: there is no data yet, or the file is something else.
-        IntegrityFailed: the file holds what the log does not.
-    """
+    """Write the log to a file."""
     header = write_backup(Warehouse.of(settings), file)
     console.print(
         f"Backed up to {file} ({file.stat().st_size:,} bytes, source {header.source}): {_counted(header.rows)}.\n"
@@ -26,25 +21,17 @@ def run_backup(settings: Settings, console: Console, file: Path) -> None:
 
 
 def run_restore(settings: Settings, console: Console, file: Path) -> None:
-    """Add what a backup holds and the log lacks.
-
-    Raises:
-        SettingsError: there is no such backup, or it is of another source or version.
-        IntegrityFailed: it is damaged, or the log here is another one.
-    """
+    """Add what a backup holds and the log lacks."""
     added = restore_backup(Warehouse.of(settings), file)
     if not any(added.values()):
         console.print(f"The log here holds all of {file} already. Nothing was changed.", markup=False)
         return
-    console.print(f"Restored from {file}: {_counted(added)}.", markup=False)
-    if settings.published_path.exists():
-        console.print(
-            "The published file shows it from the next publication on; `vanc311 sync --months` of any month publishes now."
-        )
-    else:
-        console.print(
-            "Now run `vanc311 sync`. It loads every month as it is today; what moved since the backup was made is not in the log."
-        )
+    advice = (
+        "The published file shows it from the next publication on; `vanc311 sync --months` of any month publishes now."
+        if settings.published_path.exists()
+        else "Now run `vanc311 sync`. It loads every month as it is today; what moved since the backup was made is not in the log."
+    )
+    console.print(f"Restored from {file}: {_counted(added)}.\n{advice}", markup=False)
 
 
 def _counted(rows: dict[str, int]) -> str:

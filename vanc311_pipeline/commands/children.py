@@ -1,4 +1,4 @@
-"""The processes that `vanc311 up` starts: watched, and ended together. What they do is not known here.
+"""The processes that `vanc311 up` and `vanc311 serve` start: watched, and ended together. What they do is not known here.
 
 Each leads a session of its own, so that Ctrl-C in a terminal reaches it through us alone, and ends when we do (`child`). None of them
 imports a module from the directory in which the command was typed.
@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from vanc311_pipeline.commands.child import GRACE_SECONDS
 from vanc311_pipeline.errors import EXIT_INTERRUPTED, HANGS_SECONDS, ProcessEnded
 from vanc311_pipeline.settings import Settings
 
-_LOOK_SECONDS = 0.2
 ASK_SECONDS = 60.0
+YOUNG_SECONDS = 10.0
+"""One that ends younger has a fault that another in its place would have, too."""
+_LOOK_SECONDS = 0.2
 
 
 class Children:
@@ -29,28 +30,33 @@ class Children:
         self.held: list[int] = []
         """Descriptors that each holds open as long as it is there."""
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._began: dict[str, float] = {}
+        self._pipe = os.pipe()
+        """Each reads from it, and only this process may write to it."""
 
     def __enter__(self) -> "Children":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.end()
+        for descriptor in self._pipe:
+            os.close(descriptor)
 
-    def start(self, name: str, command: Sequence[str], settings: Settings) -> None:
+    def start(self, name: str, command: Sequence[str], settings: Settings, folder: Path | None = None) -> None:
         """Start one.
 
         Args:
             name: what people call it.
             command: a module and its arguments.
             settings: all the settings that it knows.
+            folder: where it works; in Dagster's home if not given.
         """
+        self._began[name] = time.monotonic()
         self._running[name] = subprocess.Popen(
             [sys.executable, "-m", "vanc311_pipeline.commands.child", *command],
             env={**os.environ, **settings.to_environment(), "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"},
-            stdin=subprocess.PIPE,
-            cwd=settings.dagster_home,
+            stdin=self._pipe[0],
+            cwd=folder or settings.dagster_home,
             pass_fds=self.held,
             start_new_session=True,
         )
@@ -65,21 +71,24 @@ class Children:
             self.end()
             if child.returncode != EXIT_INTERRUPTED:  # it has not said so itself
                 raise
-        else:
-            del self._running[name]
-            _close(child)
+        self._running.pop(name, None)
         return child.returncode
 
-    def watch(self, until: Callable[[], bool] = lambda: False) -> None:
+    def watch(self, until: Callable[[], bool] = lambda: False, replace: Callable[[str], None] | None = None) -> None:
         """Look on until it holds, or until we are interrupted.
 
+        Args:
+            replace: starts another of this name in place of one that ended.
+
         Raises:
-            ProcessEnded: one of them ended.
+            ProcessEnded: one of them ended and was not replaced.
         """
         while not until():
-            for name, child in self._running.items():
+            for name, child in list(self._running.items()):
                 if child.poll() is not None:
-                    raise ProcessEnded(name, child.returncode)
+                    if replace is None or time.monotonic() - self._began[name] < YOUNG_SECONDS:
+                        raise ProcessEnded(name, child.returncode)
+                    replace(name)
             time.sleep(_LOOK_SECONDS)
 
     def end(self) -> None:
@@ -94,19 +103,12 @@ class Children:
         for child in children:
             _send(child, signal.SIGKILL)
             child.wait()
-            _close(child)
 
 
-def _send(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _send(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
     """To a process and all that it started."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-
-
-def _close(child: subprocess.Popen[bytes]) -> None:
-    """Let go of the pipe of one that has ended."""
-    if child.stdin:
-        child.stdin.close()
 
 
 def hangs(code: Path) -> Iterator[bool]:

@@ -16,7 +16,6 @@ from sqlite3 import connect
 from typing import Any
 
 import click
-import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.addresses import sqlite_uri
@@ -25,9 +24,10 @@ from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.registry import FAMILIES, METRICS
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LICENCE_PAGE, LIVE, Settings
+from vanc311_pipeline.warehouse.publishing import dictionary_rows
 
 # What people narrow a table down by, most wanted first. Counting a facet reads the whole table, so each has a few at most.
-FACETS = [
+FACETS = (
     "scope",
     "level",
     "status",
@@ -39,7 +39,7 @@ FACETS = [
     "result",
     "dataset",
     "reason",
-]
+)
 MOST_FACETS = 3
 
 # Views read every request; Datasette's own limits are made for smaller files.
@@ -70,7 +70,12 @@ QUESTIONS = {
 
 def metadata(published: Path) -> dict[str, Any]:
     """Datasette's metadata for a published file."""
-    source, as_of = _release(published)
+    if not published.exists():
+        raise SettingsError(
+            f"There is nothing to explore at {published} yet. Run `make sync` first, or set VANC311_DATA_DIR."
+        )
+    with closing(connect(sqlite_uri(published, mode="ro"), uri=True)) as raw:
+        source, as_of = raw.execute("SELECT source, as_of FROM release").fetchone()
     sample = " THE BUNDLED SAMPLE: not the city's statistics." if source == "sample" else ""
     return {
         "title": f"Vancouver's 3-1-1 service requests{' (sample)' if sample else ''}",
@@ -79,38 +84,28 @@ def metadata(published: Path) -> dict[str, Any]:
         "license_url": LICENCE_PAGE,
         "source": "City of Vancouver's open data portal",
         "source_url": f"https://{CITY_PORTAL}/explore/dataset/{LIVE}/",
-        "databases": {published.stem: {"tables": dict(_tables()), "queries": dict(_queries())}},
+        "databases": {published.stem: {"tables": _tables(), "queries": dict(_queries())}},
     }
 
 
-def _release(published: Path) -> tuple[str, str]:
-    if not published.exists():
-        raise SettingsError(
-            f"There is nothing to explore at {published} yet. Run `make sync` first, or set VANC311_DATA_DIR."
-        )
-    with closing(connect(sqlite_uri(published, mode="ro"), uri=True)) as raw:
-        source, as_of = raw.execute("SELECT source, as_of FROM release").fetchone()
-    return str(source), str(as_of)
-
-
-def _tables() -> Iterator[tuple[str, dict[str, Any]]]:
+def _tables() -> dict[str, dict[str, Any]]:
+    """The dictionary as Datasette takes it, with the registry's words; of a statistic also what a larger value says."""
     families = {name: family for family in FAMILIES for name in family.tables}
-    for table in (*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables):
-        words = [table.comment or ""]
-        if family := families.get(table.name):
-            words += [family.plain, f"Limits: {family.limits}"]
-        columns = {column.name: _column(column) for column in table.columns}
-        facets = [name for name in FACETS if name in table.columns][:MOST_FACETS]
-        yield table.name, {"description": " ".join(words), "columns": columns, "facets": facets}
-    for view in schema.VIEWS:
-        columns = {name: f"{meaning} ({unit})" for name, meaning, unit in view.columns}
-        yield view.name, {"description": view.meaning, "columns": columns}
-
-
-def _column(column: sa.Column[Any]) -> str:
-    """A column's meaning and unit; of a statistic also what a larger value says."""
-    larger = f". Larger means: {METRICS[column.name].direction}" if column.name in METRICS else ""
-    return f"{column.comment} ({column.info['unit']}){larger}"
+    views = {view.name for view in schema.VIEWS}
+    tables: dict[str, dict[str, Any]] = {}
+    for row in dictionary_rows():
+        table, column, meaning = str(row["table_name"]), str(row["column_name"]), row["meaning"] or ""
+        if column == "*":
+            family = families.get(table)
+            limits = f" {family.plain} Limits: {family.limits}" if family else ""
+            tables[table] = {"description": meaning + limits, "columns": {}}
+        else:
+            larger = f". Larger means: {METRICS[column].direction}" if column in METRICS else ""
+            tables[table]["columns"][column] = f"{meaning} ({row['unit']}){larger}"
+    for name, explained in tables.items():
+        if name not in views:
+            explained["facets"] = [column for column in FACETS if column in explained["columns"]][:MOST_FACETS]
+    return tables
 
 
 def _queries() -> Iterator[tuple[str, dict[str, str]]]:
@@ -119,18 +114,16 @@ def _queries() -> Iterator[tuple[str, dict[str, str]]]:
     for view in schema.VIEWS:
         columns = ", ".join(name for name, _, _ in view.columns)
         sql = f"WITH answer ({columns}) AS ({view.query.strip()}) SELECT * FROM answer"
-        title = f"{view.meaning} With the SQL behind the view, to change it."
-        yield f"sql_of_{view.name}", {"title": title, "sql": sql}
+        yield (
+            f"sql_of_{view.name}",
+            {"title": f"{view.meaning} With the SQL behind the view, to change it.", "sql": sql},
+        )
 
 
 def command(settings: Settings, port: int) -> list[str]:
     """What starts Datasette in the published file's directory; its metadata is written on the way.
 
-    The file is named relative to it: of a path with signs such as # or ? Datasette would open another one.
-
-    Raises:
-        SettingsError: there is no published file, or the port is taken.
-    """
+    The file is named relative to it: of a path with signs such as # or ? Datasette would open another one."""
     about = metadata(settings.published_path)
     refuse_taken_port("Datasette", "127.0.0.1", port, f"make explore EXPLORE_PORT={port + 1}")
     file = settings.data_dir / "explore.json"

@@ -37,12 +37,7 @@ WRITTEN_BEFORE = frozenset(
 
 @contextmanager
 def owned(home: Path, what: str) -> Iterator[int]:
-    """Be the only one who works in a home; the lock's descriptor, for children who are to hold it until the last of them has ended.
-
-    Raises:
-        SettingsError: somebody else does.
-        StorageRefused: the disk refuses.
-    """
+    """Be the only one who works in a home, or raise SettingsError; the lock's descriptor, for children to hold it as long as they last."""
     with on_disk(home):
         home.mkdir(parents=True, exist_ok=True)
         lock = (home / "owner.lock").open("a+", encoding="utf-8")
@@ -64,11 +59,7 @@ def owned(home: Path, what: str) -> Iterator[int]:
 
 
 def configure(settings: Settings) -> None:
-    """Write `dagster.yaml`, or bring it up to this version; say once if that would undo what the user wrote.
-
-    Raises:
-        SettingsError: it keeps Dagster's runs elsewhere than the settings say.
-    """
+    """Write `dagster.yaml`, or bring it up to this version; say once if that would undo what the user wrote."""
     file = settings.dagster_home / "dagster.yaml"
     note = file.with_name(f".{file.name}.sha256")
     text, present = _text(settings), file.read_text() if file.exists() else ""

@@ -1,16 +1,11 @@
-"""HTTP, as each of our processes answers it: a free port, uvicorn in one configuration, bounds for connections, several workers.
+"""HTTP, as each of our processes answers it: a port, uvicorn in one configuration, bounds for connections.
 
-What belongs here: sockets, processes and connections. What does not: what is answered, and what it costs (`api.routing.Queue`).
+What belongs here: sockets and connections. What does not: what is answered, and what it costs (`api.routing.Queue`).
 """
 
 import asyncio
-import multiprocessing
-import signal
 import socket
-import time
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -23,11 +18,6 @@ _GRACE_SECONDS = 10
 """How long an answer under way may still take when we are asked to stop."""
 
 _UNSENT_BYTES = 65_536
-_YOUNG_SECONDS = 10
-"""A worker that dies younger has a fault that a new one would have, too."""
-
-_LOOK_SECONDS = 0.5
-_WORKER_GRACE_SECONDS = 15
 
 
 def address(host: str, port: int) -> str:
@@ -37,40 +27,33 @@ def address(host: str, port: int) -> str:
 
 
 def refuse_taken_port(what: str, host: str, port: int, advice: str) -> None:
-    """Make sure that a server can listen.
-
-    Raises:
-        SettingsError: the port is taken, or the address is not one of this machine.
-    """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SettingsError(
-                f"{what} can't listen on {host}:{port} ({error.strerror}). Nothing was started. Choose another port: {advice}."
-            ) from error
+    """Raise SettingsError if a server can't listen: the port is taken, or the address is not one of this machine."""
+    try:
+        _bound(host, port).close()
+    except OSError as error:
+        raise SettingsError(
+            f"{what} can't listen on {host}:{port} ({error.strerror}). Nothing was started. Choose another port: {advice}."
+        ) from error
 
 
 def answer(
     make: Callable[[], ASGIApp],
     host: str,
     port: int,
-    listening: Sequence[socket.socket] | None = None,
     protocol: type[asyncio.Protocol] | None = None,
+    shared: bool = False,
 ) -> None:
     """Answer until we are asked to stop; uvicorn then raises the signal once more, for whoever handled it before.
 
     Args:
         make: makes the application.
-        listening: sockets that listen already, instead of one of its own.
         protocol: how a connection is spoken with; uvicorn chooses if not given.
+        shared: whether several processes do so. Each has a socket of its own then, among which the system spreads connections.
+            Of one that uvicorn's own workers share, the first to wake takes all that wait: of two, one was seen with 63 of 64.
     """
     config = uvicorn.Config(
         make,
         factory=True,
-        host=host,
-        port=port,
         http=protocol or "auto",
         log_config=None,
         log_level="error",  # its warnings are about clients, who could fill a disk with them
@@ -78,7 +61,20 @@ def answer(
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    uvicorn.Server(config).run(list(listening) if listening else None)
+    with _bound(host, port, *[socket.SO_REUSEPORT] * shared) as listening:
+        uvicorn.Server(config).run([listening])
+
+
+def _bound(host: str, port: int, *options: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        for option in (socket.SO_REUSEADDR, *options):
+            bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -100,13 +96,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.limit_concurrency = self.connections_answered
         self._bytes = 0
         self._idle_since = 0.0
-        self._asking: asyncio.TimerHandle | None = None
-        self._taking: asyncio.TimerHandle | None = None
+        self._limits: dict[str, asyncio.TimerHandle] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(_UNSENT_BYTES, 0)
-        self._asking = self._abort_after(self.request_seconds)
+        self._limit("asking", self.request_seconds)
         self._idle_since = self.loop.time()
         if len(self.connections) >= self.connections_answered:
             self._take_a_place()
@@ -117,25 +112,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response("The request is too long.")
             return
         super().data_received(data)
-        if self._bytes and self._asking is None:
-            self._asking = self._abort_after(self.request_seconds)
+        if self._bytes:
+            self._limit("asking", self.request_seconds)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._bytes = 0
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
+        self._lift("asking")
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._taking = self._abort_after(self.taking_seconds)
+        self._limit("taking", self.taking_seconds)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._taking is not None:
-            self._taking.cancel()
-            self._taking = None
+        self._lift("taking")
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -148,88 +139,28 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for timer in (self._asking, self._taking):
-            if timer is not None:
-                timer.cancel()
+        for name in list(self._limits):
+            self._lift(name)
 
     def _take_a_place(self) -> None:
-        idle = [
-            each
-            for each in self.connections
-            if isinstance(each, BoundedProtocol) and each._is_idle and each is not self
-        ]
+        others = [each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self]
+        idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
         if idle:
             longest = min(idle, key=lambda each: each._idle_since)
             longest.transport.abort()
             # Now: the loop may take in the request of the new one before it tells of this end.
             self.connections.discard(longest)
 
-    @property
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
     def _close_in_time(self) -> None:
         """A connection is closed when the rest was taken, which may be never."""
-        if self.transport.is_closing() and self._taking is None:
-            self._taking = self._abort_after(self.taking_seconds)
+        if self.transport.is_closing():
+            self._limit("taking", self.taking_seconds)
 
-    def _abort_after(self, seconds: float) -> asyncio.TimerHandle:
-        return self.loop.call_later(seconds, self.transport.abort)
+    def _limit(self, name: str, seconds: float) -> None:
+        """Abort the connection after so long, unless that is lifted; a limit that stands already counts from when it was set."""
+        if name not in self._limits:
+            self._limits[name] = self.loop.call_later(seconds, self.transport.abort)
 
-
-def run_workers(work: Callable[[socket.socket], None], host: str, port: int, workers: int) -> None:
-    """Run `work` in so many processes until this one is asked to stop; one that dies is replaced.
-
-    uvicorn's own workers share one listening socket, and the first to wake takes every connection that waits: of two, one was
-    seen with 63 of 64. Here each has a socket of its own, among which the system spreads connections.
-
-    Args:
-        work: serves what comes in at a listening socket, until its process is asked to stop; a function of a module.
-
-    Raises:
-        SettingsError: one ends as soon as it has begun.
-    """
-    context = multiprocessing.get_context("spawn")
-    running: dict[SpawnProcess, float] = {}
-    stopping = False
-
-    def start() -> None:
-        process = context.Process(target=_listen, args=(work, host, port))
-        process.start()
-        running[process] = time.monotonic()
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopping
-        del number, frame
-        stopping = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for _ in range(workers):
-            start()
-        while not stopping:
-            wait([process.sentinel for process in running], timeout=_LOOK_SECONDS)
-            for dead in [process for process in running if not process.is_alive() and not stopping]:
-                if time.monotonic() - running.pop(dead) < _YOUNG_SECONDS:
-                    raise SettingsError(
-                        f"A process that answers ended with {dead.exitcode}; what it printed above says why."
-                    )
-                start()
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.join(_WORKER_GRACE_SECONDS)
-            process.kill()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _listen(work: Callable[[socket.socket], None], host: str, port: int) -> None:
-    # Ctrl-C goes to all processes of a terminal; the first one passes it on in its own way.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listening.bind((host, port))
-        work(listening)
+    def _lift(self, name: str) -> None:
+        if name in self._limits:
+            self._limits.pop(name).cancel()

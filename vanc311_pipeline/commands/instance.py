@@ -21,12 +21,7 @@ from vanc311_pipeline.settings import Settings
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance at DAGSTER_HOME, initialised if need be.
-
-    Raises:
-        SettingsError: the directory can't be written.
-        StorageRefused: the disk refused something of Dagster's later, while the instance was in use.
-    """
+    """Dagster's instance at DAGSTER_HOME, initialised if need be."""
     os.environ.update(settings.to_environment())
     with on_disk(settings.dagster_home), ExitStack() as stack:
         try:
@@ -50,21 +45,15 @@ def _made(settings: Settings) -> dg.DagsterInstance:
         )
     home.mkdir(parents=True, exist_ok=True)
     ready = home / ".initialised"
-    with FileLock(home / ".initialise.lock"), _in_postgres(settings):
-        configure(settings)
-        if not ready.exists() or ready.read_text() != dg.__version__:
-            # What the upgrade prints is meant for the developers of Dagster.
-            with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(io.StringIO()):
-                instance.upgrade()
-            write_whole(ready, dg.__version__)
-        return dg.DagsterInstance.from_config(str(home))
-
-
-@contextmanager
-def _in_postgres(settings: Settings) -> Iterator[None]:
-    """What PostgreSQL, or its missing driver, says when Dagster's storage is there, as one sentence."""
     try:
-        yield
+        with FileLock(home / ".initialise.lock"):
+            configure(settings)
+            if not ready.exists() or ready.read_text() != dg.__version__:
+                # What the upgrade prints is meant for the developers of Dagster.
+                with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(io.StringIO()):
+                    instance.upgrade()
+                write_whole(ready, dg.__version__)
+            return dg.DagsterInstance.from_config(str(home))
     except (PipelineError, OSError):
         raise
     except Exception as error:

@@ -6,19 +6,19 @@ A file that is published meanwhile is served from the next request on; before th
 import gc
 import logging
 import os
-import socket
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from rich.console import Console
 
-from vanc311_pipeline.commands.http import BoundedProtocol, answer, refuse_taken_port, run_workers
+from vanc311_pipeline.commands.children import Children
+from vanc311_pipeline.commands.http import BoundedProtocol, address, answer, refuse_taken_port
 from vanc311_pipeline.commands.replica import following
-from vanc311_pipeline.entry import lasting
+from vanc311_pipeline.entry import lasting, main
 from vanc311_pipeline.logs import set_up_logs
 from vanc311_pipeline.settings import Settings
 
@@ -26,10 +26,8 @@ log = logging.getLogger(__name__)
 
 MEASURES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # Prometheus's own
 
-
 _SWITCH_SECONDS = 0.0002
 """How long a thread that draws may keep the others waiting. SQLite lets go at every row: a page of 50 would wait 50 times as long."""
-
 
 _WARMED_BY = (
     *(
@@ -62,50 +60,53 @@ def _keep_nobody_waiting() -> None:
     gc.freeze()  # what is there now stays; looking through it for garbage now and then would hold up every answer
 
 
-def run_serve(
-    settings: Settings, console: Console, *, host: str, port: int, workers: int, replica: bool = False
-) -> None:
-    """Serve until we are asked to stop.
-
-    Raises:
-        SettingsError: a port is taken.
-    """
+def run_serve(settings: Settings, console: Console, *, host: str, port: int, workers: int, replica: bool) -> None:
+    """Serve until we are asked to stop."""
     set_up_logs(settings.log_format)
     refuse_taken_port("The site", host, port, f"vanc311 serve --port {port + 1}")
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     tell = console.print if settings.log_format == "colored" else log.warning
-    tell(f"Dashboard:  {address}  (the API: {address}/api; Ctrl-C stops it)")
+    tell(f"Dashboard:  {address(host, port)}  (the API: {address(host, port)}/api; Ctrl-C stops it)")
     if not settings.published_path.exists():
         tell(
             f"There is no published file at {settings.published_path} yet; it is served as soon as `vanc311 sync` has made it."
         )
-    with (
-        tempfile.TemporaryDirectory(prefix="vanc311-measures-") as measures,
-        lasting(),
-    ):
+    with tempfile.TemporaryDirectory(prefix="vanc311-measures-") as measures, lasting():
         os.environ.update(settings.to_environment() | {MEASURES_VARIABLE: measures})
         with _measured(settings), following(settings) if replica else nullcontext():
             if workers == 1:
-                answer(site, host, port, protocol=BoundedProtocol)
+                answer(site, host, port, BoundedProtocol)
             else:
-                run_workers(_answer, host, port, workers)
+                _answer_together(settings, host, port, workers, Path(measures))
 
 
-@contextmanager
-def _measured(settings: Settings) -> Iterator[None]:
-    """Tell Prometheus of what all workers do, where it is to be told."""
+def _measured(settings: Settings) -> AbstractContextManager[object]:
+    """Tells Prometheus of what all workers do, where it is to be told."""
     if not settings.metrics_address:
-        yield
-        return
+        return nullcontext()
     from vanc311_pipeline.api.measures import telling  # begins to measure when it is imported
 
     place = urlsplit(f"//{settings.metrics_address}")
     host, port = str(place.hostname), int(place.port or 0)
     refuse_taken_port("What is measured", host, port, "set VANC311_METRICS_ADDRESS to another one")
-    with telling(host, port, settings.published_path, settings.measures_path):
-        yield
+    return telling(host, port, settings.published_path, settings.measures_path)
 
 
-def _answer(listening: socket.socket) -> None:
-    host, port, *_ = listening.getsockname()
-    answer(site, host, port, [listening], BoundedProtocol)
+def _answer_together(settings: Settings, host: str, port: int, workers: int, folder: Path) -> None:
+    """Answer by several processes; one that dies is replaced."""
+    with Children() as children:
+
+        def start(name: str) -> None:
+            children.start(name, ["vanc311_pipeline.commands.serve", host, str(port)], settings, folder)
+
+        for number in range(workers):
+            start(f"Worker {number + 1}")
+        children.watch(replace=start)
+
+
+def _answer_beside_others() -> None:
+    with lasting():
+        answer(site, sys.argv[1], int(sys.argv[2]), BoundedProtocol, shared=True)
+
+
+if __name__ == "__main__":
+    main(_answer_beside_others)

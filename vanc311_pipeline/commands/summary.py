@@ -1,17 +1,26 @@
-"""What a person reads after a load: what is there, what is odd, where the file is, and three queries to try."""
+"""What a person reads: after a load and of `vanc311 status` what is there, what is odd, where the file is, and three queries to try;
+of `vanc311 status` also what is stored and held, and what the schedule decided last. No portal is asked.
+"""
 
 import shlex
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 
+import dagster as dg
+import sqlalchemy as sa
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from vanc311_pipeline.addresses import sqlite_uri
+from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.settings import LICENCE, Settings
-from vanc311_pipeline.warehouse import holds
+from vanc311_pipeline.orchestration.assets.ingestion import portal_key
+from vanc311_pipeline.orchestration.jobs import sync as sync_job
+from vanc311_pipeline.schema import request_changes
+from vanc311_pipeline.settings import LICENCE, LIVE, Settings
+from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 QUERIES = (
@@ -28,6 +37,41 @@ QUERIES = (
         "SELECT days_open, issue_type, local_area FROM open_requests_oldest_first LIMIT 10",
     ),
 )
+_CHANGES = sa.select(request_changes.c.kind, sa.func.count()).group_by(request_changes.c.kind)
+
+
+def run_status(settings: Settings, console: Console) -> None:
+    """Print the state."""
+    with Warehouse.of(settings).read() as connection:
+        release = ledger.last_release(connection, LIVE)
+        read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
+        held = holds.held(connection)
+        changes = {str(kind): int(number) for kind, number in connection.execute(_CHANGES)}
+    if release:
+        console.print(
+            f"Portal   release of {release.data_processed} with {release.records_count:,} rows: {release.state}"
+        )
+    if read:
+        days = (datetime.now(UTC) - datetime.fromisoformat(min(read))).days
+        console.print(f"Reading  {len(read)} months; the one read longest ago was read {days} days ago")
+    for line in held:
+        console.print(f"Held     {line} (since {line.held_since})", markup=False)
+    if held:
+        console.print(f"         {holds.advice(held)}", markup=False)
+    moved = ", ".join(f"{number:,} {kind}" for kind, number in sorted(changes.items()))
+    console.print(f"Memory   {moved or 'no change since the first load'}")
+    with open_instance(settings) as instance:
+        decisions = instance.fetch_observations(portal_key(LIVE), limit=1).records
+        if decisions and decisions[0].asset_observation:
+            decision = decisions[0].asset_observation.metadata
+            console.print(
+                f"Schedule slot {decision['slot'].value}: {decision['decision'].value}. {decision['why'].value}",
+                markup=False,
+            )
+        runs = instance.get_runs(dg.RunsFilter(job_name=sync_job.name), limit=1)
+        if runs:
+            console.print(f"Last run {runs[0].run_id[:8]}: {runs[0].status.value.lower()}")
+    print_summary(settings, console)
 
 
 def print_summary(settings: Settings, console: Console) -> None:
@@ -51,20 +95,15 @@ def print_summary(settings: Settings, console: Console) -> None:
     table = Table.grid(padding=(0, 2))
     if release["source"] == "sample":
         table.add_row("Source", "sample: 11,024 real requests that come with the program; not a picture of the city")
-    table.add_row(
-        "Requests", f"{release['rows_stored']:,}, of which {open_requests[0] if open_requests else 0:,} are open"
-    )
+    unclosed = open_requests[0] if open_requests else 0
+    table.add_row("Requests", f"{release['rows_stored']:,}, of which {unclosed:,} are open")
     table.add_row("Months", f"{release['months']}, {release['first_month']} to {release['last_month']} (UTC)")
     table.add_row("As of", f"{release['as_of']} (portal's release of {release['data_processed']})")
-    complete = (
-        "all of them" if release["complete"] == "yes" else f"the portal has {release['records_count']:,} since 2022"
-    )
-    table.add_row("Landed", f"{release['rows_landed']:,} rows, {complete}")
-    table.add_row(
-        "Quarantined",
-        f"{release['rows_quarantined']:,} rows"
-        + (" (table quarantined_requests)" if release["rows_quarantined"] else ""),
-    )
+    complete = release["complete"] == "yes"
+    whole = "all of them" if complete else f"the portal has {release['records_count']:,} since 2022"
+    table.add_row("Landed", f"{release['rows_landed']:,} rows, {whole}")
+    quarantined = release["rows_quarantined"]
+    table.add_row("Quarantined", f"{quarantined:,} rows{' (table quarantined_requests)' if quarantined else ''}")
     if moved:
         table.add_row("Moved", ", ".join(f"{number:,} {kind}" for kind, number in moved) + " (table request_changes)")
     if months:

@@ -5,7 +5,7 @@ The run and its checks are in the UI afterwards. If the city publishes anew whil
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -65,17 +65,12 @@ class Work:
 def run_sync(
     settings: Settings,
     console: Console,
-    *,
     months: str | None = None,
     archive: bool = False,
-    accept_shrink: list[str] | None = None,
+    accept_shrink: Sequence[str] = (),
 ) -> None:
-    """Bring the data into step with the portal.
-
-    Raises:
-        PipelineError: it ended otherwise than well; `exit_code` says how.
-    """
-    consent = _consent(accept_shrink or [])
+    """Bring the data into step with the portal."""
+    consent = _consent(accept_shrink)
     span = [] if months is None else parse_months(months)
     if span and archive:
         raise SettingsError(
@@ -113,7 +108,7 @@ def run_sync(
     print_summary(settings, console)
 
 
-def _consent(accept_shrink: list[str]) -> list[str]:
+def _consent(accept_shrink: Sequence[str]) -> list[str]:
     """The months, each by itself."""
     try:
         ranges = [[text] if text in (WHOLE, UNDATED) else parse_months(text) for text in accept_shrink]
@@ -141,7 +136,8 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
 
 
 def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, work: Work, consent: list[str]) -> None:
-    with ProgressBars(console, work) as bars:
+    bars = ProgressBars(console, work.months, work.rows)
+    with bars.drawn:
         job = build_definitions(settings, bars, work.archive or None).resolve_job_def(sync_job.name)
         config = {name: {"accept_shrink": consent} for name in ("raw_service_requests", "service_requests")}
         result = in_process(job, instance, work.tags, config if consent else None)
@@ -155,11 +151,7 @@ def in_process(
     tags: Mapping[str, str],
     config: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Run a job here and now; its run is in the UI like any other.
-
-    Args:
-        config: of the steps that take any, by name.
-    """
+    """Run a job here and now; its run is in the UI like any other. The `config` is that of its steps, by name."""
     try:
         with without_lost_events():
             return job.execute_in_process(
@@ -176,34 +168,30 @@ def in_process(
 
 
 def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
-    """The reason of a failed run: the step's own error with its exit code, else the failed blocking checks."""
-    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-    for data in (failure.user_failure_data for failure in failures):
-        if data and "exit_code" in data.metadata:
-            code, kind = (str(data.metadata[name].value) for name in ("exit_code", "error"))
-            return Failed(data.description or "", int(code), kind)
+    """The reason of a failed run: the error of ours that a step raised, else the failed blocking checks."""
+    errors_raised = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    for error in errors_raised:
+        if reason := _reason(error):
+            return reason
     checks = result.get_asset_check_evaluations()
     wrong = [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
     if wrong:
         return Failed(words_of_checks(wrong), EXIT_INTEGRITY)
-    errors_raised = [failure.error for failure in failures if failure.error]
-    for error in errors_raised:
-        if reason := _reason(error):
-            return reason
-    raise RuntimeError("The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in errors_raised))
+    raise RuntimeError(
+        "The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in errors_raised if error)
+    )
 
 
 def _reason(error: SerializableErrorInfo | None) -> Failed | None:
-    """The error of ours, or the disk's refusal, that a step or a check raised by itself: Dagster keeps the words only."""
-    kinds = {f"{kind.__module__}.{name}": kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    """The error of ours, or the disk's refusal, behind what a step or a check raised: Dagster keeps names and words."""
     while error is not None:
-        name, _, message = error.message.strip().partition(": ")
-        kind = kinds.get(name)
-        if kind and issubclass(kind, PipelineError):
-            return Failed(message, kind.exit_code, kind.__name__)
-        if error.cls_name in _INTERRUPTIONS:
-            return Failed(str(Interrupted()), Interrupted.exit_code, Interrupted.__name__)
-        if is_refusal(error.cls_name or "", message):
+        name, message = error.cls_name or "", error.message.strip().partition(": ")[2]
+        kind = getattr(errors, name, None)
+        if isinstance(kind, type) and issubclass(kind, PipelineError):
+            return Failed(message, kind.exit_code, name)
+        if name in _INTERRUPTIONS:
+            return Failed(str(Interrupted()), Interrupted.exit_code)
+        if is_refusal(name, message):
             return Failed(in_words(message), StorageRefused.exit_code, StorageRefused.__name__)
         error = error.cause
     return None
@@ -218,9 +206,9 @@ def _go_on() -> None:
 class ProgressBars(Progress):
     """A progress bar for landing and one for storing: months, rows, rate and time left. Plain lines without a terminal."""
 
-    def __init__(self, console: Console, work: Work) -> None:
-        self._console, self._work = console, work
-        self._bars = rich.Progress(
+    def __init__(self, console: Console, months: int, rows: int | None = None) -> None:
+        self._console, self._months, self._rows = console, months, rows
+        self.drawn = rich.Progress(
             rich.TextColumn("{task.description:<8}"),
             rich.BarColumn(),
             rich.MofNCompleteColumn(),
@@ -233,13 +221,6 @@ class ProgressBars(Progress):
         )
         self._tasks: dict[str, rich.TaskID] = {}
 
-    def __enter__(self) -> "ProgressBars":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
-
     def landed(self, month: str, rows: int) -> None:
         self._step("landed", month, rows)
 
@@ -249,16 +230,16 @@ class ProgressBars(Progress):
 
     def working(self, what: str) -> None:
         _go_on()
-        if self._bars.disable:
+        if self.drawn.disable:
             self._console.print(f"  {what}")
 
     def _step(self, what: str, month: str, rows: int) -> None:
         _go_on()
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=self._work.months, rows=0, rate=0.0)
-        task = self._bars.tasks[self._tasks[what]]
+            self._tasks[what] = self.drawn.add_task(what, total=self._months, rows=0, rate=0.0)
+        task = self.drawn.tasks[self._tasks[what]]
         so_far = task.fields["rows"] + rows
-        self._bars.update(task.id, advance=1, rows=so_far, rate=so_far / max(task.elapsed or 0.0, 1e-3))
-        if self._bars.disable:
-            whole = f" of {self._work.rows:,}" if self._work.rows else ""
+        self.drawn.update(task.id, advance=1, rows=so_far, rate=so_far / max(task.elapsed or 0.0, 1e-3))
+        if self.drawn.disable:
+            whole = f" of {self._rows:,}" if self._rows else ""
             self._console.print(f"  {month} {what}: {rows:,} rows ({so_far:,}{whole})")

@@ -23,7 +23,7 @@ from vanc311_pipeline.commands.home import owned
 from vanc311_pipeline.commands.http import address, refuse_taken_port
 from vanc311_pipeline.commands.sample import with_sample
 from vanc311_pipeline.entry import lasting
-from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded, ProcessHangs
+from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded
 from vanc311_pipeline.settings import Settings
 
 OWNER = "`vanc311 up`"
@@ -31,21 +31,13 @@ _CODE = "code.sock"
 
 
 def run_up(settings: Settings, console: Console, *, host: str, port: int, site_port: int, sync_first: bool) -> None:
-    """Bring the data in, then serve the site and the UI until we are interrupted.
-
-    Raises:
-        SettingsError: another one is at work in this home, a port is taken, or a directory can't be written.
-        ProcessEnded: one of the processes ended by itself, or the code server doesn't answer.
-        SystemExit: the data can't be brought in and there is none from before; why was said.
-    """
+    """Bring the data in, then serve the site and the UI until we are interrupted."""
     with ExitStack() as stack, Children() as children:  # they end before what they use goes
         settings = stack.enter_context(with_sample(settings))
         children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))
         refuse_taken_port("The Dagster UI", host, port, f"vanc311 up --port {port + 1} (or make run PORT={port + 1})")
-        other = site_port + 1
-        refuse_taken_port(
-            "The site", host, site_port, f"vanc311 up --site-port {other} (or make run SITE_PORT={other})"
-        )
+        free = site_port + 1
+        refuse_taken_port("The site", host, site_port, f"vanc311 up --site-port {free} (or make run SITE_PORT={free})")
         if sync_first:
             settings = _bring_in(settings, console, children, stack)
         else:
@@ -59,7 +51,7 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
             )
             with lasting():
                 children.watch(until=partial(next, hangs(folder / _CODE)))
-                raise ProcessHangs("The code server")
+                raise ProcessEnded("The code server", None)
             console.print("Ending what serves, and the schedule. The data stays as it is.")
         except ProcessEnded as error:
             children.end()
@@ -82,10 +74,7 @@ def _bring_in(settings: Settings, console: Console, children: Children, stack: E
         )
         settings = stack.enter_context(with_sample(settings.for_sample()))
         places = [f"VANC311_DATA_DIR={settings.data_dir}", f"DAGSTER_HOME={settings.dagster_home}"]
-        console.print(
-            f"Other commands find it so: export VANC311_SOURCE=sample {shlex.join(places)}",
-            markup=False,
-        )
+        console.print(f"Other commands find it so: export VANC311_SOURCE=sample {shlex.join(places)}", markup=False)
         children.held.append(stack.enter_context(owned(settings.dagster_home, OWNER)))
         code = children.run("The first load", sync, settings)
     elif code in (EXIT_PORTAL, EXIT_INTEGRITY) and had_data:
@@ -116,16 +105,10 @@ def _serve(settings: Settings, children: Children, folder: Path, host: str, port
     location = ["-m", "vanc311_pipeline.definitions", "--empty-working-directory"]
     location += ["--location-name", "vanc311_pipeline"]
     children.start("The code server", ["dagster", "api", "grpc", "-s", str(code), *location, *log], settings)
-    children.watch(until=lambda: _answers(code))
+    children.watch(until=code.exists)  # it listens once it has loaded the code
     ui = ["vanc311_pipeline.commands.ui", "-h", host, "-p", str(port), "-w", str(workspace)]
     children.start("Dagster's UI", ui, settings)
     children.start("Dagster's daemon", ["dagster._daemon", "run", "-w", str(workspace), *log], settings)
-
-
-def _answers(code: Path) -> bool:
-    """Whether the code server has loaded the code: it listens after that."""
-    with socket.socket(socket.AF_UNIX) as asking:
-        return asking.connect_ex(str(code)) == 0
 
 
 def _tell(settings: Settings, console: Console, ended: ProcessEnded) -> None:
@@ -135,9 +118,7 @@ def _tell(settings: Settings, console: Console, ended: ProcessEnded) -> None:
     from vanc311_pipeline.orchestration.operations.alerts import NotDelivered, post  # loads Dagster
 
     try:
-        post(
-            settings.alert_webhook.get_secret_value(),
-            f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}",
-        )
+        text = f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}"
+        post(settings.alert_webhook.get_secret_value(), text)
     except NotDelivered as error:
         console.print(f"{error}", markup=False)

@@ -10,7 +10,7 @@ import dagster as dg
 from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.commands.sync import ProgressBars, Work, in_process, reason_of_failure
+from vanc311_pipeline.commands.sync import ProgressBars, in_process, reason_of_failure
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.months import parse_months
@@ -23,14 +23,8 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 
-def run_verify(settings: Settings, console: Console, *, deep: bool = False, months: str | None = None) -> None:
-    """Audit everything; print each check's verdict, and with `deep` each month's.
-
-    Raises:
-        SettingsError: there is nothing to verify yet, and the portal could be asked for it.
-        IntegrityFailed: a check found our data wrong, or a month is not what the portal serves.
-        PortalError: the portal can't be asked; what could be checked without it was.
-    """
+def run_verify(settings: Settings, console: Console, *, deep: bool, months: str | None) -> None:
+    """Audit everything; print each check's verdict, and with `deep` each month's."""
     if months is not None and not deep:
         raise SettingsError("--months names the months to compare row by row: it goes with --deep.")
     span = [] if months is None else parse_months(months)
@@ -73,8 +67,8 @@ def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -
 def _compare(
     settings: Settings, instance: dg.DagsterInstance, console: Console, months: list[str], stored: int
 ) -> None:
-    work = Work({}, len(months) or stored, None, "")
-    with ProgressBars(console, work) as bars:
+    bars = ProgressBars(console, len(months) or stored)
+    with bars.drawn:
         job = build_definitions(settings, bars).resolve_job_def(verify_deep.name)
         result = in_process(job, instance, {}, {compare_with_portal.name: {"months": months}})
     if not result.success:

@@ -61,13 +61,12 @@ def compare_with_portal(
     except PipelineError as error:
         raise failure(error) from error
     if differing:
-        raise failure(
-            IntegrityFailed(
-                "What is stored is not what the portal serves now:\n  " + "\n  ".join(differing) + "\n"
-                "If the portal has published since the last sync, run `vanc311 sync` and compare again; else have the months read "
-                "again with `vanc311 sync --months FROM..TO`. Nothing was changed by the comparison."
-            )
+        unequal = IntegrityFailed(
+            "What is stored is not what the portal serves now:\n  " + "\n  ".join(differing) + "\n"
+            "If the portal has published since the last sync, run `vanc311 sync` and compare again; else have the months read "
+            "again with `vanc311 sync --months FROM..TO`. Nothing was changed by the comparison."
         )
+        raise failure(unequal) from unequal
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Reads months from the portal again and compares every row.")

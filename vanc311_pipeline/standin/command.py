@@ -1,7 +1,6 @@
 """The command `vanc311 standin`: the stand-in for people."""
 
 import json
-import signal
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import TextIO
 import click
 import pyarrow as pa
 
+from vanc311_pipeline.entry import lasting
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.standin.faults import KINDS, Fault, fault_from_text
 from vanc311_pipeline.standin.releases import LIVE
@@ -33,9 +33,6 @@ def _catalogue() -> Iterator[str]:
 
 
 def _serve(portal: StandIn) -> None:
-    """Until Ctrl-C, or until the process is told to end."""
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, signal.default_int_handler)
     portal.start()
     threading.Event().wait()
 
@@ -88,10 +85,10 @@ def standin_command(
             f"({data.name if data else 'bundled real sample'}), 22 areas; Ctrl-C stops it."
         )
         click.echo(LICENCE)
-        _serve(portal)
+        with lasting():
+            _serve(portal)
+        click.echo("Stopped.")
     except (ValueError, TypeError, KeyError) as error:
         raise _Usage(f"This can't be played: {error} See --list-faults.") from error
-    except KeyboardInterrupt:
-        click.echo("Stopped.")
     finally:
         portal.stop()
