@@ -297,8 +297,7 @@ class Settings(BaseSettings):
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the settings from the environment; an empty variable is as good as none.
 
-        Raises:
-            SettingsError: a value can't be used; the message names the variable, the value and what it may be.
+        A SettingsError names the variable whose value can't be used, the value and what it may be.
         """
         variables = os.environ if environment is None else environment
         source = EnvSettingsSource(cls)

@@ -207,9 +207,9 @@ def warehouse_url(store_kind: str, tmp_path: Path, request: pytest.FixtureReques
 @pytest.fixture
 def warehouse(warehouse_url: str) -> Warehouse:
     """An empty warehouse of its own."""
-    made = Warehouse(warehouse_url, "portal")
-    made.create()
-    return made
+    warehouse = Warehouse(warehouse_url, "portal")
+    warehouse.create()
+    return warehouse
 
 
 @pytest.fixture
@@ -250,8 +250,8 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Made
         result = folder / "made.pickle"
         if not result.exists():
             result.write_bytes(pickle.dumps(make(folder)))
-        made: Made = pickle.loads(result.read_bytes())
-        return made
+        value: Made = pickle.loads(result.read_bytes())
+        return value
 
 
 @pytest.fixture(scope="session")
@@ -287,8 +287,8 @@ def _synced(root: Path, database_url: str | None) -> Settings:
 @pytest.fixture
 def unchanged(store_kind: str, request: pytest.FixtureRequest) -> Settings:
     """`synced`, wherever this test's warehouse is."""
-    found: Settings = request.getfixturevalue("synced" if store_kind == "sqlite" else "synced_postgres")
-    return found
+    settings: Settings = request.getfixturevalue("synced" if store_kind == "sqlite" else "synced_postgres")
+    return settings
 
 
 @pytest.fixture

@@ -43,14 +43,7 @@ class Children:
             os.close(descriptor)
 
     def start(self, name: str, command: Sequence[str], settings: Settings, folder: Path | None = None) -> None:
-        """Start one.
-
-        Args:
-            name: what people call it.
-            command: a module and its arguments.
-            settings: all the settings that it knows.
-            folder: where it works; in Dagster's home if not given.
-        """
+        """Start a module with its arguments: it knows these settings alone, and works in Dagster's home if no folder is given."""
         self._began[name] = time.monotonic()
         self._running[name] = subprocess.Popen(
             [sys.executable, "-m", "vanc311_pipeline.commands.child", *command],
@@ -75,14 +68,7 @@ class Children:
         return child.returncode
 
     def watch(self, until: Callable[[], bool] = lambda: False, replace: Callable[[str], None] | None = None) -> None:
-        """Look on until it holds, or until we are interrupted.
-
-        Args:
-            replace: starts another of this name in place of one that ended.
-
-        Raises:
-            ProcessEnded: one of them ended and was not replaced.
-        """
+        """Look on until it holds, or until we are interrupted; raise ProcessEnded if one ends that `replace` doesn't start again."""
         while not until():
             for name, child in list(self._running.items()):
                 if child.poll() is not None:
@@ -112,10 +98,7 @@ def _send(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 
 
 def hangs(code: Path) -> Iterator[bool]:
-    """Of the one that listens on a socket, as often as one wants to know: whether a question has waited too long.
-
-    It is asked what the containers' health check asks, once a minute.
-    """
+    """Whether a code server lets a question wait too long, as often as one wants to know: the containers' health check, once a minute."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 

@@ -48,10 +48,10 @@ def run(monkeypatch, capsys) -> Callable[..., Ended]:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(lambda: vanc311(args=list(arguments), prog_name="vanc311"))
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         code = ended.value.code
         assert isinstance(code, int), code
-        return Ended(code, said.out, said.err)
+        return Ended(code, output.out, output.err)
 
     return typed
 

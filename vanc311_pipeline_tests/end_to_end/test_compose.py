@@ -81,9 +81,9 @@ def test_everybody_else_has_what_it_needs_and_no_more(services):
 
 
 def test_one_service_builds_the_image_of_all(services):
-    ours = {name: service for name, service in services.items() if name != "postgres"}
-    assert [name for name, service in ours.items() if "build" in service] == ["init"]
-    assert {(service["image"], service["pull_policy"]) for service in ours.values()} == {
+    own = {name: service for name, service in services.items() if name != "postgres"}
+    assert [name for name, service in own.items() if "build" in service] == ["init"]
+    assert {(service["image"], service["pull_policy"]) for service in own.values()} == {
         (f"vanc311_pipeline:{version('vanc311_pipeline')}", "never")
     }
 
@@ -128,29 +128,29 @@ def test_whoever_needs_another_waits_until_it_is_ready(services):
 
 def test_the_containers_see_the_code_location_under_its_one_name(services):
     [seen] = yaml.safe_load((ROOT / "workspace.grpc.yaml").read_text())["load_from"]
-    [here] = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    [location] = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
     command = services["code"]["command"]
-    assert seen["grpc_server"]["location_name"] == here["python_module"]["location_name"]
-    assert command[command.index("--location-name") + 1] == here["python_module"]["location_name"]
-    assert command[command.index("-m") + 1] == here["python_module"]["module_name"]
+    assert seen["grpc_server"]["location_name"] == location["python_module"]["location_name"]
+    assert command[command.index("--location-name") + 1] == location["python_module"]["location_name"]
+    assert command[command.index("-m") + 1] == location["python_module"]["module_name"]
     assert (seen["grpc_server"]["host"], str(seen["grpc_server"]["port"])) == ("code", command[command.index("-p") + 1])
 
 
 def test_the_image_is_pinned_small_and_not_root():
-    said = (ROOT / "Dockerfile").read_text()
-    bases = re.findall(r"^FROM (\S+)", said, re.M)
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.M)
     assert len(bases) == 2
     assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base) for base in bases)
     [minor] = {re.search(r"\d+\.\d+", base)[0] for base in bases}
     assert f'"{minor}"' in (ROOT / ".github" / "workflows" / "ci.yml").read_text(), "a Python that the tests run on"
-    last = said[said.rindex("FROM ") :]
+    last = dockerfile[dockerfile.rindex("FROM ") :]
     assert re.search(r"^USER vanc311$", last, re.M)
     assert "pip install" not in last
-    assert "--require-hashes" in said
-    dependencies = said[: said.index("--require-hashes")]
+    assert "--require-hashes" in dockerfile
+    dependencies = dockerfile[: dockerfile.index("--require-hashes")]
     assert "README.md" not in dependencies, "a changed text would install everything again"
-    assert "VOLUME" not in said, "each container would get them, to write to"
-    copied = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", said, re.M) for word in line.split()}
+    assert "VOLUME" not in dockerfile, "each container would get them, to write to"
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.M) for word in line.split()}
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied == kept
 
@@ -173,97 +173,90 @@ def test_the_compose_client_takes_the_file():
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory):
+def composed(tmp_path_factory):
     """Everything as compose starts it, in its order, after the first load; and the portal that it reads."""
     with running_postgres() as postgres, StandIn() as portal:
         folder = tmp_path_factory.mktemp("volumes")
         environment = {"VANC311_PORTAL_URL": portal.url, "PYTHONWARNINGS": "ignore"}
-        with topology(folder, postgres.url(postgres.make("dagster"), "postgresql+psycopg2"), environment) as made:
-            for name in made.order:
+        with topology(folder, postgres.url(postgres.make("dagster"), "postgresql+psycopg2"), environment) as services:
+            for name in services.order:
                 if name in ("init", "seed"):
-                    assert made.run(name) == 0, made.log(name).read_text()
+                    assert services.run(name) == 0, services.log(name).read_text()
                 elif name != "postgres":
-                    made.start(name)
-                    made.wait_until_healthy(name)
-            yield made, postgres
+                    services.start(name)
+                    services.wait_until_healthy(name)
+            yield services
 
 
-def ask(up, question: str):
-    with requests.post(f"{up.url('webserver')}/graphql", json={"query": question}, timeout=30) as answer:
+def ask(composed, question: str):
+    with requests.post(f"{composed.url('webserver')}/graphql", json={"query": question}, timeout=30) as answer:
         return answer.json()["data"]
 
 
 @pytest.mark.rehearsal
-def test_all_are_healthy_and_speak_of_the_first_load(up):
-    made, _ = up
-    assert all(made.is_healthy(name) for name in LASTING)
-    with requests.get(f"{made.url('site')}/api/v1/status", timeout=30) as answer:
+def test_all_are_healthy_and_speak_of_the_first_load(composed):
+    assert all(composed.is_healthy(name) for name in LASTING)
+    with requests.get(f"{composed.url('site')}/api/v1/status", timeout=30) as answer:
         assert answer.json()["data"]["rows_stored"] == 11_024
-    found = ask(made, "{runsOrError {... on Runs {results {jobName status}}}}")
+    found = ask(composed, "{runsOrError {... on Runs {results {jobName status}}}}")
     assert found["runsOrError"]["results"][-1] == {"jobName": "sync", "status": "SUCCESS"}
-    states = ask(made, "{workspaceOrError {... on Workspace {locationEntries {name loadStatus}}}}")
+    states = ask(composed, "{workspaceOrError {... on Workspace {locationEntries {name loadStatus}}}}")
     assert states["workspaceOrError"]["locationEntries"] == [{"name": "vanc311_pipeline", "loadStatus": "LOADED"}]
 
 
 @pytest.mark.rehearsal
-def test_dagsters_own_pages_work_behind_the_guard(up, visit):
-    made, _ = up
-    seen = visit().open(f"{made.url('webserver')}/assets/published_database")
+def test_dagsters_own_pages_work_behind_the_guard(composed, visit):
+    seen = visit().open(f"{composed.url('webserver')}/assets/published_database")
     seen.page.get_by_text("Latest materialization").first.wait_for()
     assert seen.complaints == []
-    with requests.get(f"{made.url('webserver')}/graphql", params={"query": "{version}"}, timeout=30) as answer:
+    with requests.get(f"{composed.url('webserver')}/graphql", params={"query": "{version}"}, timeout=30) as answer:
         assert answer.status_code == 405
 
 
 @pytest.mark.rehearsal
-def test_dagsters_runs_are_in_postgresql_and_no_password_is_in_a_file(up):
-    made, _ = up
-    assert "env: VANC311_DAGSTER_DATABASE_URL" in (made.folder / "dagster" / "dagster.yaml").read_text()
-    assert not list((made.folder / "dagster").rglob("runs.db"))
-    for file in made.folder.rglob("*"):
+def test_dagsters_runs_are_in_postgresql_and_no_password_is_in_a_file(composed):
+    assert "env: VANC311_DAGSTER_DATABASE_URL" in (composed.folder / "dagster" / "dagster.yaml").read_text()
+    assert not list((composed.folder / "dagster").rglob("runs.db"))
+    for file in composed.folder.rglob("*"):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
 
 
 @pytest.mark.rehearsal
-def test_all_that_the_lasting_services_say_is_json(up):
-    made, _ = up
+def test_all_that_the_lasting_services_say_is_json(composed):
     launched = ask(
-        made,
+        composed,
         'mutation {launchRun(executionParams: {selector: {repositoryLocationName: "vanc311_pipeline", repositoryName: "__repository__", '
         'jobName: "prune"}}) {__typename}}',
     )
     assert launched["launchRun"]["__typename"] == "LaunchRunSuccess"
     for _ in range(100):
-        if "Deleted 0 finished runs" in made.log("code").read_text():
+        if "Deleted 0 finished runs" in composed.log("code").read_text():
             break
-        assert made.is_healthy("code")
+        assert composed.is_healthy("code")
     else:
         pytest.fail("The run did not end")
     for name in LASTING:
-        lines = made.log(name).read_text().splitlines()
+        lines = composed.log(name).read_text().splitlines()
         assert all(isinstance(json.loads(line), dict) for line in lines), name
 
 
 @pytest.mark.rehearsal
-def test_a_service_that_dies_is_not_healthy_and_comes_back(up):
-    made, _ = up
-    made.kill("webserver")
-    assert not made.is_healthy("webserver")
-    made.start("webserver")
-    made.wait_until_healthy("webserver")
+def test_a_service_that_dies_is_not_healthy_and_comes_back(composed):
+    composed.kill("webserver")
+    assert not composed.is_healthy("webserver")
+    composed.start("webserver")
+    composed.wait_until_healthy("webserver")
 
 
 @pytest.mark.rehearsal
-def test_the_process_that_answers_for_the_code_is_the_service_itself_so_that_its_death_is_seen(up):
-    made, _ = up
-    made.kill_worker("code", "grpc")
-    assert made.running["code"].wait(timeout=30) == -signal.SIGKILL
-    made.start("code")
-    made.wait_until_healthy("code")
+def test_the_process_that_answers_for_the_code_is_the_service_itself_so_that_its_death_is_seen(composed):
+    composed.kill_worker("code", "grpc")
+    assert composed.running["code"].wait(timeout=30) == -signal.SIGKILL
+    composed.start("code")
+    composed.wait_until_healthy("code")
 
 
 @pytest.mark.rehearsal
-def test_each_ends_within_its_grace_when_asked_to(up):
-    made, _ = up
-    codes = {name: made.stop(name) for name in reversed(LASTING)}
+def test_each_ends_within_its_grace_when_asked_to(composed):
+    codes = {name: composed.stop(name) for name in reversed(LASTING)}
     assert set(codes.values()) <= {0, -signal.SIGTERM, 143}, codes

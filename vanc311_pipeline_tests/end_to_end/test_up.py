@@ -13,15 +13,14 @@ import psutil
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from rich.console import Console
 from urllib3.util import Retry
 
+from vanc311_pipeline.commands.up import run_up
+from vanc311_pipeline.errors import SettingsError
+from vanc311_pipeline_tests.integration.api.test_serve import free_port
+
 PATIENCE_SECONDS = 90
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(address: str) -> requests.Response:
@@ -62,15 +61,15 @@ def test_both_are_served_by_the_only_one_in_its_home_and_ctrl_c_ends_both_in_pea
     answer = requests.post(f"http://127.0.0.1:{dagster}/graphql", json=links, timeout=PATIENCE_SECONDS)
     assert f"http://127.0.0.1:{site}/quality" in answer.text
     second = up("--port", str(free_port()), "--site-port", str(free_port()))
-    said, _ = second.communicate(timeout=PATIENCE_SECONDS)
+    output, _ = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 2
-    assert f"is in use by `vanc311 up`, process {process.pid} on " in said
+    assert f"is in use by `vanc311 up`, process {process.pid} on " in output
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, said
-    assert f"Dashboard:  http://127.0.0.1:{site}" in said
-    assert f"Dagster UI: http://127.0.0.1:{dagster}" in said
-    assert "The data stays as it is." in said
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, output
+    assert f"Dashboard:  http://127.0.0.1:{site}" in output
+    assert f"Dagster UI: http://127.0.0.1:{dagster}" in output
+    assert "The data stays as it is." in output
     for port in (dagster, site):
         with pytest.raises(requests.ConnectionError):
             requests.get(f"http://127.0.0.1:{port}/", timeout=5)
@@ -78,11 +77,11 @@ def test_both_are_served_by_the_only_one_in_its_home_and_ctrl_c_ends_both_in_pea
 
 @pytest.mark.rehearsal
 def test_when_the_code_server_is_killed_everything_ends_as_a_failure_and_the_webhook_is_told(up):
-    told = []
+    messages = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["text"])
+            messages.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["text"])
             self.send_response(200)
             self.end_headers()
 
@@ -101,21 +100,19 @@ def test_when_the_code_server_is_killed_everything_ends_as_a_failure_and_the_web
             assert process.poll() is None
         [code] = [each for each in psutil.Process(process.pid).children() if "grpc" in each.cmdline()]
         code.kill()
-        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         receiver.shutdown()
     assert process.returncode == 2
-    assert "Error: The code server was ended by SIGKILL, though nobody asked it to" in said
-    assert len(told) == 1
-    assert "The code server was ended by SIGKILL" in told[0]
+    assert "Error: The code server was ended by SIGKILL, though nobody asked it to" in output
+    assert len(messages) == 1
+    assert "The code server was ended by SIGKILL" in messages[0]
 
 
-def test_a_taken_port_is_said_before_anything_starts(up):
+def test_a_taken_port_is_said_before_anything_starts(copied, tmp_path):
+    settings = copied.changed(dagster_home=tmp_path / "dagster")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        process = up("--port", str(free_port()), "--site-port", str(port))
-        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 2
-    assert f"The site can't listen on 127.0.0.1:{port}" in said
-    assert f"--site-port {port + 1}" in said
+        with pytest.raises(SettingsError, match=f"The site can't listen on 127.0.0.1:{port} .*--site-port {port + 1} "):
+            run_up(settings, Console(), host="127.0.0.1", port=free_port(), site_port=port, sync_first=False)

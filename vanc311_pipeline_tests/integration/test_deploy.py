@@ -61,7 +61,9 @@ def test_dagster_takes_it_and_a_run_gets_all_that_its_code_server_has(launching,
 def test_the_override_is_of_services_that_exist_and_only_two_of_them_see_dockers_socket(services):
     override = yaml.safe_load((DEPLOY / "docker-compose.launcher.yml").read_text())["services"]
     assert set(override) <= set(services)
-    socket = {name for name, said in override.items() if any("docker.sock" in each for each in said.get("volumes", []))}
+    socket = {
+        name for name, service in override.items() if any("docker.sock" in each for each in service.get("volumes", []))
+    }
     assert socket == {"daemon", "webserver"}
     assert all(override[name]["group_add"] for name in socket)
     for name in ("init", "code", "daemon", "webserver", "seed"):
@@ -77,23 +79,24 @@ def test_whoever_launches_has_every_variable_of_a_run_if_only_empty(services):
 # -- Kubernetes --------------------------------------------------------------------------------------------------------
 
 
-def snake(said):
+def snake(value):
     """The chart's names as Dagster's configuration has them."""
-    if isinstance(said, dict):
+    if isinstance(value, dict):
         return {
-            re.sub(r"([A-Z])", lambda found: f"_{found[1].lower()}", key): snake(each) for key, each in said.items()
+            re.sub(r"([A-Z])", lambda capital: f"_{capital[1].lower()}", key): snake(each)
+            for key, each in value.items()
         }
-    return said
+    return value
 
 
 def test_kubernetes_launcher_takes_what_the_values_say(values):
-    said = values["runLauncher"]["config"]["k8sRunLauncher"]
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
     config = {
         "instance_config_map": "dagster-instance", "postgres_password_secret": "x", "dagster_home": "/opt/dagster",
-        "service_account_name": "dagster", "image_pull_policy": said["imagePullPolicy"], "labels": said["labels"],
-        "resources": said["resources"], "run_k8s_config": snake(said["runK8sConfig"]),
+        "service_account_name": "dagster", "image_pull_policy": launcher["imagePullPolicy"], "labels": launcher["labels"],
+        "resources": launcher["resources"], "run_k8s_config": snake(launcher["runK8sConfig"]),
     }  # fmt: skip
-    assert set(said) == {"imagePullPolicy", "labels", "resources", "runK8sConfig"}
+    assert set(launcher) == {"imagePullPolicy", "labels", "resources", "runK8sConfig"}
     result = process_config(resolve_to_config_type(K8sRunLauncher.config_type()), config)
     assert result.success, result.errors
 
@@ -136,10 +139,10 @@ def test_on_kubernetes_dagster_is_told_what_it_is_told_elsewhere(values, tmp_pat
 def test_on_kubernetes_the_code_location_has_its_one_name_and_dagster_its_one_version(values):
     [deployment] = values["dagster-user-deployments"]["deployments"]
     [server] = values["dagsterWebserver"]["workspace"]["servers"]
-    [here] = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    [location] = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
     assert server == {"host": deployment["name"], "port": deployment["port"], "name": "vanc311_pipeline"}
-    assert here["python_module"]["location_name"] == server["name"]
-    assert here["python_module"]["module_name"] in deployment["dagsterApiGrpcArgs"]
+    assert location["python_module"]["location_name"] == server["name"]
+    assert location["python_module"]["module_name"] in deployment["dagsterApiGrpcArgs"]
     assert f"--version {dg.__version__} " in (DEPLOY / "helm-values.yaml").read_text()
 
 

@@ -51,13 +51,13 @@ def site(synced):
         text=True,
     ) as process:
         try:
-            said = []
+            lines = []
             for line in process.stderr:
-                said.append(line)
+                lines.append(line)
                 if "Uvicorn running on" in line:
                     break
             else:
-                raise AssertionError("".join(said))
+                raise AssertionError("".join(lines))
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -75,11 +75,11 @@ def ask(site: str, path: str):
 def test_every_table_view_and_column_is_explained_with_its_unit(explained):
     assert set(explained["tables"]) == {*TABLES, *(view.name for view in schema.VIEWS)}
     for name, table in TABLES.items():
-        said = explained["tables"][name]
-        assert said["description"].startswith(table.comment)
-        assert set(said["columns"]) == set(table.columns.keys())
+        about_table = explained["tables"][name]
+        assert about_table["description"].startswith(table.comment)
+        assert set(about_table["columns"]) == set(table.columns.keys())
         for column in table.columns:
-            assert said["columns"][column.name].startswith(f"{column.comment} ({column.info['unit']})")
+            assert about_table["columns"][column.name].startswith(f"{column.comment} ({column.info['unit']})")
     for view in schema.VIEWS:
         assert list(explained["tables"][view.name]["columns"]) == [name for name, _, _ in view.columns]
 

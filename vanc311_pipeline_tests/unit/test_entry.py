@@ -120,7 +120,7 @@ def test_a_terminal_that_lacks_a_letter_fails_no_run(encoding, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "hosts"),
+    ("environment", "hosts"),
     [
         ({}, "127.0.0.1,localhost,::1"),
         ({"NO_PROXY": "example.org, 127.0.0.1"}, "example.org,127.0.0.1,localhost,::1"),
@@ -128,6 +128,6 @@ def test_a_terminal_that_lacks_a_letter_fails_no_run(encoding, monkeypatch):
         ({"no_proxy": "*"}, "*,127.0.0.1,localhost,::1"),
     ],
 )
-def test_no_proxy_is_asked_for_what_is_on_this_machine_and_the_users_own_exceptions_stay(given, hosts):
-    spare_loopback(given)
-    assert given == {"no_proxy": hosts, "NO_PROXY": hosts}
+def test_no_proxy_is_asked_for_what_is_on_this_machine_and_the_users_own_exceptions_stay(environment, hosts):
+    spare_loopback(environment)
+    assert environment == {"no_proxy": hosts, "NO_PROXY": hosts}

@@ -29,7 +29,7 @@ def test_the_console_shows_orders_instead_of_obeying_them(order, inside):
 
 
 def table(text):
-    made = Table()
-    made.add_column(text)
-    made.add_row(text)
-    return made
+    grid = Table()
+    grid.add_column(text)
+    grid.add_row(text)
+    return grid

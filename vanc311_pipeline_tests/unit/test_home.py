@@ -83,15 +83,15 @@ def test_what_the_user_edited_stays_and_that_is_said_once_for_each_version(
     settings, file, written, newer, capsys, monkeypatch
 ):
     file.write_text(edited := written + "# mine\n")
-    said = []
+    warnings = []
     for text in (newer, newer, newer + "nux: {enabled: false}\n"):
         monkeypatch.setattr(home, "_text", lambda _, text=text: text)
         home.configure(settings)
-        said.append(capsys.readouterr().err)
+        warnings.append(capsys.readouterr().err)
     assert file.read_text() == edited
-    assert f"{file} is not as this program wrote it" in said[0]
-    assert said[1] == ""
-    assert said[2] == said[0]
+    assert f"{file} is not as this program wrote it" in warnings[0]
+    assert warnings[1] == ""
+    assert warnings[2] == warnings[0]
 
 
 def test_an_edit_is_no_news_while_our_own_text_is_the_same(settings, file, written, capsys):
@@ -142,7 +142,7 @@ def test_a_home_that_dagster_would_look_for_elsewhere_is_refused(tmp_path, name)
 
 
 def test_a_home_with_other_odd_signs_is_used_itself(tmp_path):
-    with instance._made(Settings(dagster_home=tmp_path / "50% #1 it's & more")) as made:
-        assert made.root_directory == str(tmp_path / "50% #1 it's & more")
-        assert made.get_runs_count() == 0
+    with instance._made(Settings(dagster_home=tmp_path / "50% #1 it's & more")) as opened:
+        assert opened.root_directory == str(tmp_path / "50% #1 it's & more")
+        assert opened.get_runs_count() == 0
     assert os.listdir(tmp_path) == ["50% #1 it's & more"]

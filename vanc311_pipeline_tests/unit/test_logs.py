@@ -54,9 +54,9 @@ def test_what_the_frames_of_an_exception_hold_is_nobodys_business(capsys, form):
         answer("session=" + "secret")
     except ValueError:
         logging.getLogger("ours").exception("No answer")
-    told = capsys.readouterr().err
-    assert "odd" in told
-    assert "session=secret" not in told
+    output = capsys.readouterr().err
+    assert "odd" in output
+    assert "session=secret" not in output
 
 
 def test_a_warning_of_python_is_a_record_like_any_other(capsys):
@@ -70,10 +70,10 @@ def test_a_warning_of_python_is_a_record_like_any_other(capsys):
 def test_for_people_it_is_a_sentence(capsys):
     set_up_logs("colored")
     logging.getLogger("ours").warning("The disk is nearly full")
-    said = capsys.readouterr().err
-    assert "warning" in said
-    assert "The disk is nearly full" in said
-    assert "\x1b" not in said
+    line = capsys.readouterr().err
+    assert "warning" in line
+    assert "The disk is nearly full" in line
+    assert "\x1b" not in line
 
 
 def test_what_is_below_the_level_is_not_told(capsys):
@@ -98,20 +98,20 @@ def test_of_a_run_messages_and_failures_are_told_and_none_of_its_events(capsys, 
         load()
 
     sync.execute_in_process(raise_on_error=False)
-    told = capsys.readouterr().err
-    assert "2025-01: 3 rows" in told
-    assert "odd, 14 characters" in told
-    assert "session=secret" not in told
-    assert "STEP_START" not in told
+    output = capsys.readouterr().err
+    assert "2025-01: 3 rows" in output
+    assert "odd, 14 characters" in output
+    assert "session=secret" not in output
+    assert "STEP_START" not in output
     if form == "json":
-        assert [json.loads(line)["level"] for line in told.splitlines()] == ["info", "error", "error"]
+        assert [json.loads(line)["level"] for line in output.splitlines()] == ["info", "error", "error"]
 
 
 def test_of_what_is_said_again_and_again_a_few_records_are_kept_and_the_rest_is_counted():
     def record(second):
-        made = logging.makeLogRecord({"msg": "No answer to %s", "args": ("/",)})
-        made.created = second
-        return made
+        entry = logging.makeLogRecord({"msg": "No answer to %s", "args": ("/",)})
+        entry.created = second
+        return entry
 
     sparing = Sparing(at_most=2)
     records = [record(second) for second in (0, 1, 2, 3, 59, 60, 61, 120)]

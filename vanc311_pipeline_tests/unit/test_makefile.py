@@ -50,7 +50,7 @@ def test_an_environment_that_can_be_used_stays(folder):
 @pytest.mark.parametrize("broken", [python_gone, without_pip, half_made, moved])
 def test_one_that_cannot_be_used_is_made_anew_and_that_is_said(folder, broken):
     broken(folder)
-    said = asked_to_sync(folder)
-    assert ".venv can't be used" in said
-    assert "-m venv .venv" in said
+    output = asked_to_sync(folder)
+    assert ".venv can't be used" in output
+    assert "-m venv .venv" in output
     assert not (folder / ".venv").exists()

@@ -14,11 +14,8 @@ from vanc311_pipeline.settings import ARCHIVE, FIRST_MONTH, LIVE
 a_month = st.builds(lambda year, month: f"{year}-{month:02d}", st.integers(1000, 9998), st.integers(1, 12))
 
 
-@pytest.mark.parametrize(
-    ("month", "following"), [("2025-08", "2025-09"), ("2025-12", "2026-01"), ("2025-11", "2025-12")]
-)
-def test_december_is_followed_by_january(month, following):
-    assert next_month(month) == following
+def test_december_is_followed_by_january():
+    assert next_month("2025-12") == "2026-01"
 
 
 @given(month=a_month)
@@ -79,14 +76,10 @@ def test_what_lies_outside_the_record_is_wrong_usage(text):
 @pytest.mark.parametrize(
     ("month", "datasets"),
     [
-        ("2009-06", [ARCHIVE]),
-        ("2021-11", [ARCHIVE]),
-        ("2021-12", [ARCHIVE, LIVE]),
-        ("2022-01", [ARCHIVE, LIVE]),
-        ("2022-02", [LIVE]),
-        ("2026-01", [LIVE]),
+        ("2009-06", [ARCHIVE]), ("2021-11", [ARCHIVE]), ("2021-12", [ARCHIVE, LIVE]), ("2022-01", [ARCHIVE, LIVE]),
+        ("2022-02", [LIVE]), ("2026-01", [LIVE]),
     ],
-)
+)  # fmt: skip
 def test_only_the_seam_can_have_rows_of_both_datasets(month, datasets):
     assert datasets_that_may_hold(month) == datasets
 

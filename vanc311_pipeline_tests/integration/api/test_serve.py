@@ -58,9 +58,9 @@ def test_it_answers_until_it_is_asked_to_stop(synced: Settings, workers: int, nu
         sums = requests.get(f"{url}/downloads/checksums.txt", timeout=60).text
         assert all(requests.get(f"{url}/downloads/checksums.txt", timeout=60).text == sums for _ in range(5))
         process.send_signal(number)
-        said, _ = process.communicate(timeout=30)
-        assert (process.returncode, "Traceback" in said) == (0, False), said
-        assert url.removesuffix("/v1") in said
+        output, _ = process.communicate(timeout=30)
+        assert (process.returncode, "Traceback" in output) == (0, False), output
+        assert url.removesuffix("/v1") in output
 
 
 def test_it_starts_before_there_is_anything_to_serve(synced: Settings, tmp_path: Path) -> None:
@@ -76,6 +76,6 @@ def test_a_taken_port_is_refused_in_words(synced: Settings) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with command(synced, "--port", str(port)) as process:
-            said, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert f"vanc311 serve --port {port + 1}" in said.replace("\n", " ")
+    assert f"vanc311 serve --port {port + 1}" in output.replace("\n", " ")
