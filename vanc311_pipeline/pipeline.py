@@ -27,13 +27,14 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest, on_disk
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
 from vanc311_pipeline.months import datasets_that_may_hold
-from vanc311_pipeline.plan import ask_anew, plan_now
+from vanc311_pipeline.plan import ask_anew, make_plan, note_answers
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint
 from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_landed
 from vanc311_pipeline.portal.landing import land as land_window
 from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings, revealed
 from vanc311_pipeline.shipping import Shipment, without_secrets
 from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
@@ -43,12 +44,10 @@ from vanc311_pipeline.warehouse.audits.questions import Finding
 from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
 from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
-from vanc311_pipeline.warehouse.holds import WHOLE
 from vanc311_pipeline.warehouse.loading import Comparison, MonthLoad, compare_month, load_month
 from vanc311_pipeline.warehouse.lock import turn
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
-from vanc311_pipeline.warehouse.publishing import CheckResult
 from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge, shrank, shrinkage
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 from vanc311_pipeline.warehouse.statistics import replace_statistics
@@ -128,7 +127,7 @@ def sync(client: Portal, places: Places, run: Run, progress: Progress | None = N
     return about
 
 
-def _passed(client: Portal, places: Places, run: Run, assets: Collection[str]) -> list[CheckResult]:
+def _passed(client: Portal, places: Places, run: Run, assets: Collection[str]) -> list[publishing.CheckResult]:
     """Audit some assets; what was found. A problem ends the run if its audit blocks."""
     findings = list(audit(client, places, run, [each for each in AUDITS if each.asset in assets]))
     wrong = [(each, finding) for each, finding in findings if each.blocking and finding.problems]
@@ -148,12 +147,16 @@ def plan(
     consent: Collection[str] = (),
     preview: bool = False,
 ) -> Plan:
-    """What to do about the portal's present state: which months to load, or only to publish again, or nothing.
-
-    Args:
-        preview: nothing is written, not even what the portal says.
+    """What to do about the portal's present state: which months to load, or only to publish again, or nothing. What the portal says is
+    written down, unless it is only a preview.
     """
-    present = plan_now(client, places.warehouse, datasets, consent, preview)
+    with places.warehouse.read() as connection:
+        records = ledger.months(connection)
+        last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
+        held = [line for line in holds.held(connection) if line.dataset in datasets]
+    present = make_plan(client, records, last_releases, CODE_VERSION, datasets, held, consent)
+    if present.answers and not preview:
+        note_answers(places.warehouse, present.releases, present.answers)
     why = why_publish_again(places) if present.action == "skip" and not present.held else None
     return replace(present, action="load", why=f"{present.why} But {why}.") if why else present
 
@@ -272,10 +275,8 @@ def missing_parts(
 def _land(
     client: Portal, release: Release, window: Window, raw_dir: Path, digest: str | None, answer: Fingerprint | None
 ) -> tuple[str, int]:
-    """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows.
-
-    Args:
-        digest: the beginning of the fingerprint that the window was planned for, if a landed file that has it will do.
+    """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows. A landed file
+    will do if its fingerprint begins with the digest, if there is one.
     """
     present = describe_landed(landed_path(raw_dir, window)) if digest else None
     if (
@@ -343,7 +344,7 @@ def _conclude(warehouse: Warehouse, verdict: Verdict, run: Run) -> None:
         for dataset in {line.dataset for line in verdict.held}:
             if release := last_releases[dataset]:
                 ledger.note_release(connection, release, dataset, "held", run.run_id)
-        if whole := verdict.accepted_of(WHOLE):
+        if whole := verdict.accepted_of(holds.WHOLE):
             changelog.log_consent(connection, whole, run.run_id)
 
 
@@ -377,7 +378,7 @@ def audit(
         yield from ((each, each(context)) for each in audits)
 
 
-def check_result(audit: Audit, result: str, words: str | None, at: str, run_id: str) -> CheckResult:
+def check_result(audit: Audit, result: str, words: str | None, at: str, run_id: str) -> publishing.CheckResult:
     """What a check found, as the published file carries it."""
     return {
         "check_name": audit.name,
@@ -402,7 +403,7 @@ def failed_in_words(lines: Sequence[str], assets: Collection[str]) -> str:
 # -- publish and ship ----------------------------------------------------------------------------------------------------
 
 
-def publish(places: Places, run: Run, checks: Sequence[CheckResult], progress: Progress) -> dict[str, Any]:
+def publish(places: Places, run: Run, checks: Sequence[publishing.CheckResult], progress: Progress) -> dict[str, Any]:
     """Make the published file; what its `release` table says. The datasets that the run took over wholly are complete after that."""
     progress.working("publishing")
     warehouse = places.open()

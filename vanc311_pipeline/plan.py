@@ -16,14 +16,9 @@ from math import ceil
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
-from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
-from vanc311_pipeline.settings import (
-    LIVE,
-    REREAD_AFTER_DAYS,
-    REREAD_SLACK_DAYS,
-    REREAD_WITHIN_DAYS,
-)
-from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.requests.cleaning import local_day
+from vanc311_pipeline.settings import LIVE, REREAD_AFTER_DAYS, REREAD_SLACK_DAYS, REREAD_WITHIN_DAYS
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.holds import NAMED, Hold, advice
 from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
@@ -33,38 +28,17 @@ from vanc311_pipeline.warehouse.restraint import shrinkage
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart
 
 
-def plan_now(
-    client: Portal,
-    warehouse: Warehouse,
-    datasets: Sequence[str] = (LIVE,),
-    consent: Collection[str] = (),
-    preview: bool = False,
-) -> Plan:
-    """What to load of the portal's present state, given what the warehouse holds; what the portal says is written down.
-
-    Args:
-        preview: nothing is written.
-    """
-    with warehouse.read() as connection:
-        months = ledger.months(connection)
-        last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
-        held = [line for line in holds.held(connection) if line.dataset in datasets]
-    plan = make_plan(client, months, last_releases, CODE_VERSION, datasets, held, consent)
-    if plan.answers and not preview:
-        _write_down(warehouse, plan.releases, plan.answers)
-    return plan
-
-
 def ask_anew(client: Portal, warehouse: Warehouse) -> None:
     """Have the portal say what it has of each dataset that the warehouse holds: two requests each."""
     with warehouse.read() as connection:
         months = ledger.months(connection)
     releases = [client.release(dataset) for dataset in sorted({window.dataset for window in months})]
     answers = [ask(client, release, months) for release in releases]
-    _write_down(warehouse, releases, {window: state for answer in answers for window, state in answer.items()})
+    note_answers(warehouse, releases, {window: state for answer in answers for window, state in answer.items()})
 
 
-def _write_down(warehouse: Warehouse, releases: Sequence[Release], answers: Mapping[Window, Fingerprint]) -> None:
+def note_answers(warehouse: Warehouse, releases: Sequence[Release], answers: Mapping[Window, Fingerprint]) -> None:
+    """Write down what the portal says of the windows of some datasets."""
     with warehouse.write() as connection:
         for release in releases:
             of_dataset = {window: state for window, state in answers.items() if window.dataset == release.dataset}
@@ -95,13 +69,12 @@ def make_plan(
     outdated = {
         window
         for window, record in records.items()
-        if record.code_version != code_version
-        or (record.dates_ahead is not None and record.dates_ahead <= days.get(window.dataset, ""))
+        if record.code_version != code_version or (record.dates_ahead or "9999") <= days.get(window.dataset, "")
     }
-    states = set()
-    for release in releases:
-        last = last_releases[release.dataset]
-        states.add(last.state if last and last.identity == release.identity else "unknown")
+    states = {
+        last.state if (last := last_releases[release.dataset]) and last.identity == release.identity else "unknown"
+        for release in releases
+    }
     what = _names(releases)
     if states == {"settled"} and not outdated:
         return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.{odd}", releases)

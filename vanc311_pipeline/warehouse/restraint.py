@@ -107,9 +107,6 @@ def judge(
     """Compare what is about to be loaded with what is stored.
 
     Args:
-        landed: the months that the run loads.
-        areas: the names of the 22 local areas.
-        consent: months that somebody agreed to follow, or `all`.
         planned: these are all the months that differ; else what is held of the same release stays held.
     """
     records, whole = ledger.months(connection), ledger.once_whole(connection)
@@ -156,28 +153,18 @@ def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> list[Ho
 
 
 def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole: Collection[str]) -> int | None:
-    """How many rows a month may come to have; None if we hold too little to say.
-
-    Args:
-        whole: the datasets of which we once held everything.
-    """
+    """How many rows a month may come to have; None if we hold too little to say. Of the datasets in `whole` we once held everything."""
     known = [record for window, record in records.items() if window.month == month]
     rows = sum(record.rows_landed for record in known)
     others = [record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)]
     largest = max(others, default=0)
-    if known and _ended(month, known):
-        return max(rows + limit(rows, MAY_GROW_SHARE), largest)
+    if known and month != UNDATED:
+        end = datetime.fromisoformat(f"{next_month(month)}-01").replace(tzinfo=UTC) + timedelta(days=ENDED_DAYS)
+        if max(datetime.fromisoformat(record.data_processed) for record in known) >= end:  # when we last loaded it
+            return max(rows + limit(rows, MAY_GROW_SHARE), largest)
     if largest and all(about.dataset in whole for about, _ in parts):
         return max(rows + MAY_MOVE_ROWS, MAY_GROW_TIMES * largest)
     return None
-
-
-def _ended(month: str, known: Sequence[MonthRecord]) -> bool:
-    """Whether the month was over when we last loaded it."""
-    if month == UNDATED:
-        return False
-    end = datetime.fromisoformat(f"{next_month(month)}-01").replace(tzinfo=UTC) + timedelta(days=ENDED_DAYS)
-    return max(datetime.fromisoformat(record.data_processed) for record in known) >= end
 
 
 def profiles(connection: sa.Connection, month: str, parts: Parts, areas: Sequence[str]) -> tuple[Profile, Profile]:

@@ -11,7 +11,6 @@ import json
 import math
 import re
 import sqlite3
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 from scipy.stats import chi2, norm
 
 Row = dict[str, object]
@@ -33,6 +31,7 @@ UNDERSTATED_UNTIL = date(2023, 8, 17)
 LEAST_N = 30
 LEAST_EXPECTED = 5
 TOLERANCE = 1e-9
+EXAMPLES = 3
 Z_95 = 1.959963984540054
 Z_998 = 3.090232306167813
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
@@ -59,11 +58,7 @@ class Request:
         self.month = f"{self.opened:%Y-%m}"
         self.is_open, self.is_closed = row["status"] == "Open", row["status"] == "Close"
         released_on = as_of + timedelta(1)
-        if (
-            modified_at is not None
-            and modified_at.astimezone(VANCOUVER).date() > released_on
-            and self.seconds_to_update > 0
-        ):
+        if modified_at and modified_at.astimezone(VANCOUVER).date() > released_on and self.seconds_to_update > 0:
             self.seconds_to_update = None
         self.closed_on = date.fromisoformat(row["closed_on"]) if self.is_closed and row["closed_on"] else None
         if self.closed_on is not None and self.closed_on > released_on and self.closed_on >= self.opened:
@@ -221,41 +216,34 @@ def headline(requests: Sequence[Request]) -> Row:
     to_close = [(r.closed_on - r.opened).days for r in requests if r.closed_on and not r.is_negative]
     changed = [r.seconds_to_update for r in requests if r.seconds_to_update is not None]
     to_update = [seconds for seconds in changed if seconds > 0]
-    row = {"volume": len(requests), "open_requests": sum(r.is_open for r in requests)}
-    row |= {"avg_ttr": share(sum(to_close), len(to_close)), "n_ttr": len(to_close)}
-    row |= {"avg_ttu": share(sum(to_update), len(to_update) * 86_400), "n_ttu": len(to_update)}
-    row |= {"sum_days_to_close": sum(to_close), "sum_seconds_to_update": sum(to_update)}
-    row["closed"] = sum(r.is_closed for r in requests)
-    row["status_unknown"] = sum(not r.is_open and not r.is_closed for r in requests)
-    row["n_negative"] = sum(r.is_negative for r in requests)
-    row["n_closed_without_date"] = sum(r.lacks_date for r in requests)
-    row["n_never_updated"] = sum(seconds == 0 for seconds in changed)
-    row["n_update_negative"] = sum(seconds < 0 for seconds in changed)
-    row["n_update_missing"] = len(requests) - len(changed)
-    row["n_static_open"] = sum(r.is_open and r.is_static for r in requests)
-    return row
+    return {
+        "volume": len(requests),
+        "open_requests": sum(r.is_open for r in requests),
+        "avg_ttr": share(sum(to_close), len(to_close)),
+        "n_ttr": len(to_close),
+        "avg_ttu": share(sum(to_update), len(to_update) * 86_400),
+        "n_ttu": len(to_update),
+        "sum_days_to_close": sum(to_close),
+        "sum_seconds_to_update": sum(to_update),
+        "closed": sum(r.is_closed for r in requests),
+        "status_unknown": sum(not r.is_open and not r.is_closed for r in requests),
+        "n_negative": sum(r.is_negative for r in requests),
+        "n_closed_without_date": sum(r.lacks_date for r in requests),
+        "n_never_updated": sum(seconds == 0 for seconds in changed),
+        "n_update_negative": sum(seconds < 0 for seconds in changed),
+        "n_update_missing": len(requests) - len(changed),
+        "n_static_open": sum(r.is_open and r.is_static for r in requests),
+    }
 
 
-def headline_of(record: Record, level: str, *names: str) -> list[Row]:
+def headline_of(level: str, *names: str) -> Callable[[Record], list[Row]]:
     """The headline metrics of the groups of one level that have a request."""
-    groups = [group for group in record.groups if group.level == level and group.requests]
-    return [{name: group.key[name] for name in names} | headline(group.requests) for group in groups]
 
+    def compute(record: Record) -> list[Row]:
+        groups = [group for group in record.groups if group.level == level and group.requests]
+        return [{name: group.key[name] for name in names} | headline(group.requests) for group in groups]
 
-def metrics_citywide(record: Record) -> list[Row]:
-    return headline_of(record, "citywide", "scope")
-
-
-def metrics_by_neighbourhood(record: Record) -> list[Row]:
-    return headline_of(record, "neighbourhood", "local_area")
-
-
-def metrics_by_issue(record: Record) -> list[Row]:
-    return headline_of(record, "issue", "issue_type", "scope")
-
-
-def metrics_hyper_local(record: Record) -> list[Row]:
-    return headline_of(record, "hyper_local", "local_area", "issue_type")
+    return compute
 
 
 def metrics_unlocated(record: Record) -> list[Row]:
@@ -699,16 +687,9 @@ def hazard_of(requests: Sequence[Request]) -> Callable[[Request], float]:
 
 MEASURES = {"open_after_30_days": (open_after_30, rate_of), "closings": (lambda r: r.closed, hazard_of)}
 SUPPRESSED = (
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "adjusted_share",
-    "z",
-    "dispersion",
-    "funnel_95_low",
-    "funnel_95_high",
-)
-SUPPRESSED += ("funnel_998_low", "funnel_998_high", "q_value", "finding", "ratio_without_own")
+    "ratio", "ratio_low", "ratio_high", "adjusted_share", "z", "dispersion", "funnel_95_low", "funnel_95_high",
+    "funnel_998_low", "funnel_998_high", "q_value", "finding", "ratio_without_own",
+)  # fmt: skip
 
 
 def area_cells(measure: str, area: str, volume: int, used: Sequence[Request], pools: dict) -> Row:
@@ -811,89 +792,73 @@ def quality_ledger(record: Record) -> list[Row]:
 # --- Comparison with what is published -------------------------------------------------------------------------------
 
 
-TABLES: dict[Callable[[Record], list[Row]], tuple[str, ...]] = {
-    metrics_citywide: ("scope",),
-    metrics_by_neighbourhood: ("local_area",),
-    metrics_by_issue: ("issue_type", "scope"),
-    metrics_hyper_local: ("local_area", "issue_type"),
-    metrics_unlocated: ("issue_type",),
-    metric_aggregates: (*GROUP[:4], "metric"),
-    periods: ("period",),
-    time_to_close: (*GROUP, "period"),
-    time_to_close_curves: (*GROUP, "period", "day"),
-    waiting_times: (*GROUP, "period", "waited_days"),
-    open_request_standing: ("request_id",),
-    monthly_series: (*GROUP, "month"),
-    backlog_by_age: (*GROUP, "age_band"),
-    backlog_daily: (*GROUP, "day"),
-    flow: GROUP,
-    outcome_mapping: ("closure_reason",),
-    outcomes: (*GROUP, "period", "outcome"),
-    closure_reasons: ("period", "department", "closure_reason"),
-    outcome_incidence: (*GROUP, "period", "outcome", "day"),
-    area_comparison: ("measure", "local_area"),
-    area_issue_mix: ("local_area", "issue_type"),
-    quality_ledger: ("open_month", "department"),
+TABLES: dict[str, tuple[Callable[[Record], list[Row]], tuple[str, ...]]] = {
+    "metrics_citywide": (headline_of("citywide", "scope"), ("scope",)),
+    "metrics_by_neighbourhood": (headline_of("neighbourhood", "local_area"), ("local_area",)),
+    "metrics_by_issue": (headline_of("issue", "issue_type", "scope"), ("issue_type", "scope")),
+    "metrics_hyper_local": (headline_of("hyper_local", "local_area", "issue_type"), ("local_area", "issue_type")),
+    "metrics_unlocated": (metrics_unlocated, ("issue_type",)),
+    "metric_aggregates": (metric_aggregates, (*GROUP[:4], "metric")),
+    "periods": (periods, ("period",)),
+    "time_to_close": (time_to_close, (*GROUP, "period")),
+    "time_to_close_curves": (time_to_close_curves, (*GROUP, "period", "day")),
+    "waiting_times": (waiting_times, (*GROUP, "period", "waited_days")),
+    "open_request_standing": (open_request_standing, ("request_id",)),
+    "monthly_series": (monthly_series, (*GROUP, "month")),
+    "backlog_by_age": (backlog_by_age, (*GROUP, "age_band")),
+    "backlog_daily": (backlog_daily, (*GROUP, "day")),
+    "flow": (flow, GROUP),
+    "outcome_mapping": (outcome_mapping, ("closure_reason",)),
+    "outcomes": (outcomes, (*GROUP, "period", "outcome")),
+    "closure_reasons": (closure_reasons, ("period", "department", "closure_reason")),
+    "outcome_incidence": (outcome_incidence, (*GROUP, "period", "outcome", "day")),
+    "area_comparison": (area_comparison, ("measure", "local_area")),
+    "area_issue_mix": (area_issue_mix, ("local_area", "issue_type")),
+    "quality_ledger": (quality_ledger, ("open_month", "department")),
 }
+"""How each table is computed, and its key."""
 
 
-def recompute(path: str | Path) -> dict[str, pd.DataFrame]:
+def recompute(path: str | Path) -> dict[str, list[Row]]:
     """Every table of statistics, computed from the requests in the file."""
-    record, frames = Record(path), {}
-    for compute in TABLES:
-        as_of = {} if compute is outcome_mapping else {"as_of": record.as_of.isoformat()}
-        frames[compute.__name__] = pd.DataFrame([row | as_of for row in compute(record)], dtype=object)
-    return frames
-
-
-def same(ours: object, published: object) -> bool:
-    """Equal; of floats, to 1e-9 absolute or relative."""
-    if isinstance(ours, (int, float)) and isinstance(published, float):
-        return math.isclose(ours, published, rel_tol=1e-9, abs_tol=1e-9)
-    return ours == published
-
-
-def compare(ours: Sequence[Row], published: Sequence[Row], key: Sequence[str], examples: int) -> list[str]:
-    """What differs between the two: rows and cells, with a few examples of each."""
-    mine, theirs = ({tuple(row[name] for name in key): row for row in rows} for rows in (ours, published))
-    found = []
-    if len(ours) != len(mine) or len(published) != len(theirs):
-        found.append("rows share a key")
-    for word, names in (("missing", mine.keys() - theirs.keys()), ("extra", theirs.keys() - mine.keys())):
-        if names:
-            found.append(f"{len(names)} rows {word}, such as {sorted(names, key=str)[:examples]}")
-    cells = defaultdict(list)
-    for name in sorted(mine.keys() & theirs.keys(), key=str):
-        for column in mine[name].keys() | theirs[name].keys():
-            pair = [row.get(column, "no such column") for row in (mine[name], theirs[name])]
-            if not same(*pair):
-                cells[column].append(f"  {name}: recomputed {pair[0]!r}, published {pair[1]!r}")
-    for column, lines in sorted(cells.items()):
-        found += [f"{column} differs in {len(lines)} rows:", *lines[:examples]]
-    return found
-
-
-def differences(
-    path: str | Path, examples: int = 3, frames: dict[str, pd.DataFrame] | None = None
-) -> dict[str, list[str]]:
-    """For each table, the rows that are missing in the published one, those that are extra, and cells that differ.
-
-    Args:
-        frames: what `recompute` gave of the same requests.
-    """
-    keys = {compute.__name__: key for compute, key in TABLES.items()}
-    frames = frames or recompute(path)
+    record = Record(path)
+    as_of = {"as_of": record.as_of.isoformat()}
+    computed = {name: compute(record) for name, (compute, _) in TABLES.items()}
     return {
-        name: compare(frames[name].to_dict("records"), table(path, name), key, examples) for name, key in keys.items()
+        name: rows if name == "outcome_mapping" else [row | as_of for row in rows] for name, rows in computed.items()
     }
 
 
-def main(path: str) -> int:
-    found = differences(path)
-    for name, lines in found.items():
-        print("\n  ".join([f"{name}:", *(lines or ["the same"])]))
-    return 1 if any(found.values()) else 0
+def same(value: object, published: object) -> bool:
+    """Equal; of floats, to 1e-9 absolute or relative."""
+    if isinstance(value, (int, float)) and isinstance(published, float):
+        return math.isclose(value, published, rel_tol=1e-9, abs_tol=1e-9)
+    return value == published
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+def compare(computed: Sequence[Row], published: Sequence[Row], key: Sequence[str]) -> list[str]:
+    """What differs between the two: rows and cells, with a few examples of each."""
+    left, right = ({tuple(row[name] for name in key): row for row in rows} for rows in (computed, published))
+    lines = ["rows share a key"] if len(computed) != len(left) or len(published) != len(right) else []
+    for word, names in (("missing", left.keys() - right.keys()), ("extra", right.keys() - left.keys())):
+        if names:
+            lines.append(f"{len(names)} rows {word}, such as {sorted(names, key=str)[:EXAMPLES]}")
+    cells = defaultdict(list)
+    for name in sorted(left.keys() & right.keys(), key=str):
+        for column in left[name].keys() | right[name].keys():
+            pair = [row.get(column, "no such column") for row in (left[name], right[name])]
+            if not same(*pair):
+                cells[column].append(f"  {name}: recomputed {pair[0]!r}, published {pair[1]!r}")
+    for column, differing in sorted(cells.items()):
+        lines += [f"{column} differs in {len(differing)} rows:", *differing[:EXAMPLES]]
+    return lines
+
+
+def differences(path: str | Path, computed: dict[str, list[Row]] | None = None) -> dict[str, list[str]]:
+    """For each table, the rows that are missing in the published one, those that are extra, and cells that differ.
+
+    Args:
+        computed: what `recompute` gave of the same requests.
+    """
+    computed = computed or recompute(path)
+    return {name: compare(computed[name], table(path, name), key) for name, (_, key) in TABLES.items()}

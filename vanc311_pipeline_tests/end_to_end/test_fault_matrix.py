@@ -193,15 +193,6 @@ def test_a_single_month_is_held_and_a_portal_that_has_all_its_rows_again_ends_th
     assert pipeline.query("SELECT count(*) FROM request_changes") == [(0,)]
 
 
-def test_a_portal_that_recovers_from_a_loss_ends_the_hold(pipeline, portal, city):
-    portal.publish(EDITS["empty_month"].function(portal.frame, month="2024-06"))
-    assert pipeline.sync().exit_code == 1
-    portal.publish(city)
-    outcome = pipeline.sync()
-    assert outcome.exit_code == 0, outcome.said
-    assert pipeline.rows() == expected(city)
-
-
 def june(frame):
     return frame[OPENED].dt.strftime("%Y-%m") == "2024-06"
 

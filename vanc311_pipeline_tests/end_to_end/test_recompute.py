@@ -8,7 +8,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from vanc311_pipeline.registry import FAMILIES
@@ -17,7 +16,7 @@ from vanc311_pipeline_tests.end_to_end.city import Pipeline, settings_in
 from vanc311_pipeline_tests.end_to_end.odd_city import AS_OF, EMPTY_AREA, SMALL_AREA, UNUSABLE_AREA, odd_city
 from vanc311_pipeline_tests.end_to_end.recompute import TABLES, differences, recompute
 
-ALIKE: dict[str, list[str]] = {compute.__name__: [] for compute in TABLES}
+ALIKE: dict[str, list[str]] = {name: [] for name in TABLES}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def odd(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def again(odd) -> dict[str, pd.DataFrame]:
+def again(odd):
     """The odd city's statistics, computed again."""
     return recompute(odd)
 
@@ -45,7 +44,7 @@ def test_every_statistic_of_the_sample_is_the_same_when_computed_again(synced):
 
 
 def test_every_statistic_of_the_odd_city_is_the_same_when_computed_again(odd, again):
-    assert differences(odd, frames=again) == ALIKE
+    assert differences(odd, again) == ALIKE
 
 
 def test_the_odd_city_meets_the_rules_that_it_is_made_for(odd):
@@ -84,4 +83,4 @@ def test_the_comparison_finds_what_is_planted(odd, again, tmp_path):
     with closing(sqlite3.connect(copy)) as connection, connection:
         for change in PLANTED.values():
             assert connection.execute(change).rowcount
-    assert {name for name, found in differences(copy, frames=again).items() if found} == set(PLANTED)
+    assert {name for name, found in differences(copy, again).items() if found} == set(PLANTED)

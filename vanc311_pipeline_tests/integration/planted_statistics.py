@@ -2,7 +2,7 @@
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.settings import LIVE, Settings
-from vanc311_pipeline_tests.integration.planting import WARN, Case, sql, stored
+from vanc311_pipeline_tests.integration.planting import WARN, Case, sql, stored, violations
 
 CITY = "level = 'citywide' AND scope = 'all'"
 RECENT = "period = 'last_12_months'"
@@ -26,110 +26,97 @@ def all_months_of_2025(settings: Settings) -> None:
 
 
 STATISTICS_CASES = [
-    Case(
+    *violations(
         "time_to_close_adds_up",
-        sql(f"UPDATE time_to_close SET n = n + 1, closed = closed + 1, volume = volume + 1 WHERE {CITY} AND {RECENT}"),
-        "time_to_close: 1: city.all = Σ neighbourhoods + unlocated",
+        {
+            "time_to_close: 1: city.all = Σ neighbourhoods + unlocated": sql(
+                f"UPDATE time_to_close SET n = n + 1, closed = closed + 1, volume = volume + 1 WHERE {CITY} AND {RECENT}"
+            ),
+            "3: neighbourhood = Σ of its issues": sql(
+                "UPDATE time_to_close SET n = n - 1, n_static = n_static + 1 WHERE level = 'hyper_local' AND closed > 0"
+            ),
+            "4: time_to_close: volume = n + not used, n = closed + still_open: fails in 1 rows": sql(
+                f"UPDATE time_to_close SET still_open = still_open + 1 WHERE {CITY} AND {RECENT}"
+            ),
+            "differs from metrics_by_issue": sql(
+                "DELETE FROM time_to_close WHERE period = 'all' AND issue_type = 'Street Light Out Case'"
+            ),
+        },
     ),
-    Case(
-        "time_to_close_adds_up",
-        sql("UPDATE time_to_close SET n = n - 1, n_static = n_static + 1 WHERE level = 'hyper_local' AND closed > 0"),
-        "3: neighbourhood = Σ of its issues",
-    ),
-    Case("time_to_close_adds_up", sql("DELETE FROM time_to_close WHERE level = 'hyper_local'"), "3: issue.located"),
-    Case(
-        "time_to_close_adds_up",
-        sql(f"UPDATE time_to_close SET still_open = still_open + 1 WHERE {CITY} AND {RECENT}"),
-        "4: time_to_close: volume = n + not used, n = closed + still_open: fails in 1 rows",
-    ),
-    Case(
-        "time_to_close_adds_up",
-        sql("DELETE FROM time_to_close WHERE period = 'all' AND issue_type = 'Street Light Out Case'"),
-        "differs from metrics_by_issue",
-    ),
-    Case(
+    *violations(
         "curves_agree_with_quantiles",
-        sql(f"UPDATE time_to_close SET median_days = median_days + 1 WHERE {CITY} AND {RECENT}"),
-        "median_days against its curve: fails in",
+        {
+            "median_days against its curve: fails in": sql(
+                f"UPDATE time_to_close SET median_days = median_days + 1 WHERE {CITY} AND {RECENT}"
+            ),
+            "p90_days against its curve: fails in": sql(
+                f"UPDATE time_to_close SET p90_days = NULL WHERE {CITY} AND {RECENT}"
+            ),
+            "a curve rises or leaves its interval": sql(
+                f"UPDATE time_to_close_curves SET open_share = open_share + 0.5 WHERE {CITY} AND {RECENT} AND day = 9"
+            ),
+        },
     ),
-    Case(
-        "curves_agree_with_quantiles",
-        sql(f"UPDATE time_to_close SET p90_days = NULL WHERE {CITY} AND {RECENT}"),
-        "p90_days against its curve: fails in",
-    ),
-    Case(
-        "curves_agree_with_quantiles",
-        sql(f"UPDATE time_to_close_curves SET open_share = open_share + 0.5 WHERE {CITY} AND {RECENT} AND day = 9"),
-        "a curve rises or leaves its interval",
-    ),
-    Case(
+    *violations(
         "curves_recomputed_agree",
-        sql(f"UPDATE time_to_close_curves SET open_share = open_share + 1e-8 WHERE {CITY} AND {RECENT} AND day = 7"),
-        "citywide all: the curve differs on [7]",
+        {
+            "citywide all: the curve differs on [7]": sql(
+                f"UPDATE time_to_close_curves SET open_share = open_share + 1e-8 WHERE {CITY} AND {RECENT} AND day = 7"
+            ),
+            "citywide all: the curve differs on [0]": sql(
+                f"UPDATE time_to_close_curves SET at_risk = at_risk + 1 WHERE {CITY} AND {RECENT} AND day = 0"
+            ),
+            "neighbourhood Downtown: the curve differs on every day: it is missing": sql(
+                f"DELETE FROM time_to_close_curves WHERE local_area = 'Downtown' AND {RECENT}"
+            ),
+        },
     ),
-    Case(
-        "curves_recomputed_agree",
-        sql(f"UPDATE time_to_close_curves SET at_risk = at_risk + 1 WHERE {CITY} AND {RECENT} AND day = 0"),
-        "citywide all: the curve differs on [0]",
-    ),
-    Case(
-        "curves_recomputed_agree",
-        sql(f"DELETE FROM time_to_close_curves WHERE local_area = 'Downtown' AND {RECENT}"),
-        "neighbourhood Downtown: the curve differs on every day: it is missing",
-    ),
-    Case(
+    *violations(
         "months_add_up",
-        sql(f"UPDATE monthly_series SET opened = opened + 1 WHERE {CITY} AND month = '2024-01'"),
-        "monthly_series: 1: city.all",
+        {
+            "monthly_series: 1: city.all": sql(
+                f"UPDATE monthly_series SET opened = opened + 1 WHERE {CITY} AND month = '2024-01'"
+            ),
+            "monthly_series: citywide (all) differs from metrics_citywide": sql(
+                "DELETE FROM monthly_series WHERE month = '2024-01'"
+            ),
+            "monthly_series: share_30 = within_30 / n_30, given only if ok: fails in 1 rows": sql(
+                f"UPDATE monthly_series SET share_30 = share_30 - 0.01 WHERE {CITY} AND month = '2024-01'"
+            ),
+            "share_90 = within_90 / n_90, given only if ok": sql(
+                f"UPDATE monthly_series SET share_90 = 0.5 WHERE {CITY} AND share_90_state = 'immature'"
+            ),
+        },
     ),
-    Case(
-        "months_add_up",
-        sql("DELETE FROM monthly_series WHERE month = '2024-01'"),
-        "monthly_series: citywide (all) differs from metrics_citywide",
-    ),
-    Case(
-        "months_add_up",
-        sql(f"UPDATE monthly_series SET share_30 = share_30 - 0.01 WHERE {CITY} AND month = '2024-01'"),
-        "monthly_series: share_30 = within_30 / n_30, given only if ok: fails in 1 rows",
-    ),
-    Case(
-        "months_add_up",
-        sql(f"UPDATE monthly_series SET share_90 = 0.5 WHERE {CITY} AND share_90_state = 'immature'"),
-        "share_90 = within_90 / n_90, given only if ok",
-    ),
-    Case(
+    *violations(
         "backlog_adds_up",
-        sql(f"UPDATE backlog_daily SET backlog = backlog + 1 WHERE {CITY} AND day = '2024-02-01'"),
-        "7: B(t) = B(t − 1) + opened(t) − closed(t): fails in 2 rows",
+        {
+            "7: B(t) = B(t − 1) + opened(t) − closed(t): fails in 2 rows": sql(
+                f"UPDATE backlog_daily SET backlog = backlog + 1 WHERE {CITY} AND day = '2024-02-01'"
+            ),
+            "7: B(as_of) is 0, but": sql(f"DELETE FROM backlog_daily WHERE {CITY} AND day = as_of"),
+            "backlog_by_age: citywide (all) differs from metrics_citywide": sql(
+                f"UPDATE backlog_by_age SET open_requests = open_requests + 1 WHERE {CITY} AND band_order = 2"
+            ),
+            "7: flow: net = opened − closed_in": sql(f"UPDATE flow SET net = net + 1 WHERE {CITY}"),
+        },
     ),
-    Case("backlog_adds_up", sql(f"DELETE FROM backlog_daily WHERE {CITY} AND day = as_of"), "7: B(as_of) is 0, but"),
-    Case(
-        "backlog_adds_up",
-        sql(f"UPDATE backlog_by_age SET open_requests = open_requests + 1 WHERE {CITY} AND band_order = 2"),
-        "backlog_by_age: citywide (all) differs from metrics_citywide",
-    ),
-    Case("backlog_adds_up", sql(f"UPDATE flow SET net = net + 1 WHERE {CITY}"), "7: flow: net = opened − closed_in"),
-    Case(
+    *violations(
         "outcomes_add_up",
-        sql(f"UPDATE outcomes SET closed_as = closed_as + 1 WHERE {CITY} AND {RECENT} AND outcome_order = 1"),
-        "6: Σ outcomes = closed: fails in 1 rows",
-    ),
-    Case(
-        "outcomes_add_up",
-        sql(f"UPDATE closure_reasons SET closed = closed + 1 WHERE {a_row('closure_reasons', RECENT)}"),
-        "6: Σ closure reasons = outcomes",
-    ),
-    Case(
-        "outcomes_add_up",
-        sql(
-            f"UPDATE outcome_incidence SET closed_share = 0.9 WHERE {CITY} AND {RECENT} AND day = 7 AND outcome_order = 1"
-        ),
-        "6: Σ incidence = share closed: fails in 1 rows",
-    ),
-    Case(
-        "outcomes_add_up",
-        sql(f"UPDATE outcomes SET outcome_share = 0.5 WHERE {CITY} AND {RECENT} AND outcome_order = 3"),
-        "outcomes: outcome_share = closed_as / closed",
+        {
+            "6: Σ outcomes = closed: fails in 1 rows": sql(
+                f"UPDATE outcomes SET closed_as = closed_as + 1 WHERE {CITY} AND {RECENT} AND outcome_order = 1"
+            ),
+            "6: Σ closure reasons = outcomes": sql(
+                f"UPDATE closure_reasons SET closed = closed + 1 WHERE {a_row('closure_reasons', RECENT)}"
+            ),
+            "6: Σ incidence = share closed: fails in 1 rows": sql(
+                f"UPDATE outcome_incidence SET closed_share = 0.9 WHERE {CITY} AND {RECENT} AND day = 7 AND outcome_order = 1"
+            ),
+            "outcomes: outcome_share = closed_as / closed": sql(
+                f"UPDATE outcomes SET outcome_share = 0.5 WHERE {CITY} AND {RECENT} AND outcome_order = 3"
+            ),
+        },
     ),
     Case(
         "closure_reasons_are_mapped",
@@ -140,42 +127,39 @@ STATISTICS_CASES = [
         "'Sent to the moon' closed",
         WARN,
     ),
-    Case(
+    *violations(
         "every_open_request_stands",
-        sql("DELETE FROM open_request_standing WHERE rowid = (SELECT min(rowid) FROM open_request_standing)"),
-        "an open request has no line: fails in 1 rows",
+        {
+            "an open request has no line: fails in 1 rows": sql(
+                "DELETE FROM open_request_standing WHERE rowid = (SELECT min(rowid) FROM open_request_standing)"
+            ),
+            "a line is of no open request: fails in 1 rows": sql(
+                "UPDATE open_request_standing SET request_id = 'nobody' WHERE rowid = 1"
+            ),
+        },
     ),
-    Case(
-        "every_open_request_stands",
-        sql("UPDATE open_request_standing SET request_id = 'nobody' WHERE rowid = 1"),
-        "a line is of no open request: fails in 1 rows",
-    ),
-    Case(
+    *violations(
         "observed_equals_expected",
-        sql(
-            "UPDATE area_comparison SET expected = expected + 0.001 WHERE measure = 'closings' AND local_area = 'Downtown'"
-        ),
-        "8: area_comparison: closings: observed",
+        {
+            "8: area_comparison: closings: observed": sql(
+                "UPDATE area_comparison SET expected = expected + 0.001 WHERE measure = 'closings' AND local_area = 'Downtown'"
+            ),
+            "8: area_issue_mix, types: ": sql(
+                f"UPDATE area_issue_mix SET observed = observed + 1 WHERE {a_row('area_issue_mix')}"
+            ),
+            "area_issue_mix: ratio = observed / expected, given only if ok": sql(
+                f"UPDATE area_issue_mix SET ratio = 1 WHERE {a_row('area_issue_mix', 'ratio IS NULL')}"
+            ),
+        },
     ),
-    Case(
-        "observed_equals_expected",
-        sql(f"UPDATE area_issue_mix SET observed = observed + 1 WHERE {a_row('area_issue_mix')}"),
-        "8: area_issue_mix, types: ",
-    ),
-    Case(
-        "observed_equals_expected",
-        sql(f"UPDATE area_issue_mix SET ratio = 1 WHERE {a_row('area_issue_mix', 'ratio IS NULL')}"),
-        "area_issue_mix: ratio = observed / expected, given only if ok",
-    ),
-    Case(
+    *violations(
         "quality_ledger_adds_up",
-        sql(f"DELETE FROM quality_ledger WHERE {a_row('quality_ledger')}"),
-        "quality_ledger: volume adds up to",
-    ),
-    Case(
-        "quality_ledger_adds_up",
-        sql(f"UPDATE quality_ledger SET n_missing_area = n_missing_area + 1 WHERE {a_row('quality_ledger')}"),
-        "quality_ledger: n_missing_area adds up to",
+        {
+            "quality_ledger: volume adds up to": sql(f"DELETE FROM quality_ledger WHERE {a_row('quality_ledger')}"),
+            "quality_ledger: n_missing_area adds up to": sql(
+                f"UPDATE quality_ledger SET n_missing_area = n_missing_area + 1 WHERE {a_row('quality_ledger')}"
+            ),
+        },
     ),
     Case(
         "quality_is_as_usual",

@@ -109,3 +109,8 @@ class Case:
     planned: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     """What is set otherwise."""
+
+
+def violations(check: str, plants: Mapping[str, Plant], severity: dg.AssetCheckSeverity = ERROR) -> list[Case]:
+    """Violations of one check, by the phrase that tells of each."""
+    return [Case(check, plant, phrase, severity) for phrase, plant in plants.items()]

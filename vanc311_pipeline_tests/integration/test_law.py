@@ -1,12 +1,12 @@
 """The law: any sequence of loads ends in the same rows and metrics as one fresh load of the portal's last state.
 
 A machine drives the stand-in through edits, deletions, back-dated inserts, reopenings, relabellings and twins, with faults
-on the wire and releases that go by unseen, and syncs in between, over real HTTP into a real SQLite file or PostgreSQL. The steps are
-those of the job `sync`, called without Dagster so that many sequences can be tried.
+on the wire and releases that go by unseen, and syncs in between, over real HTTP into a real SQLite file or PostgreSQL.
 """
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -18,19 +18,15 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from vanc311_pipeline import schema
+from vanc311_pipeline import pipeline, schema
 from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.plan import plan_now
+from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.portal.landing import land, landed_path, read_landed
-from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.areas import area_names, replace_areas
-from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.loading import load_month
-from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
 
@@ -49,32 +45,27 @@ BOOKKEEPING = {
 
 
 class Mirror:
-    """The pipeline without Dagster: the same steps, in the same order."""
+    """A pipeline of its own, without its audits and its lock: another test's claims, and many sequences are to be tried."""
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
-        self.folder = folder
-        self.warehouse = Warehouse(url or f"sqlite:///{folder / 'warehouse.sqlite'}", "portal")
-        self.warehouse.create()
+        warehouse_url = url or f"sqlite:///{folder / 'warehouse.sqlite'}"
+        self.places = Places(folder / "raw", warehouse_url, folder / "published.sqlite", "portal", "")
+        self.warehouse = self.places.open()
 
     def sync(self, portal: StandIn, everything: bool = False) -> None:
         """Follow the portal, whatever it lost; with `everything`, read each month again."""
         with Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
-            plan = plan_now(client, self.warehouse, consent=["all"])
-            if plan.action == "skip" and not everything:
+            plan = pipeline.plan(client, self.places, consent=["all"])
+            if everything:
+                with self.warehouse.read() as connection:
+                    plan = replace(plan, stale=dict.fromkeys([*plan.stale, *ledger.months(connection)], ""))
+            elif plan.action == "skip":
                 return
-            replace_areas(self.warehouse, client.areas())
-            with self.warehouse.write() as connection:
-                areas = area_names(connection)
-                windows = set(plan.stale) | (ledger.months(connection).keys() if everything else set())
-                ledger.note_release(connection, plan.releases[0], LIVE, "loading", "a run")
-            for window in sorted(windows):
-                self._load(client, plan.releases[0], window, areas)
-            publish(self.warehouse, self.folder / "published.sqlite", "a run", [LIVE])
-
-    def _load(self, client, release, window, areas) -> None:
-        about = land(client, release, window, self.folder / "raw")
-        frame = read_landed(landed_path(self.folder / "raw", window))
-        load_month(self.warehouse, window.month, [(about, frame)], areas, "a run")
+            run, progress = Run("a run", plan, consent=["all"]), Progress()
+            pipeline.land(client, self.places, run, progress)
+            pipeline.load_areas(client, self.places, anew=False)
+            list(pipeline.load(self.places, run, progress))
+            pipeline.publish(self.places, run, [], progress)
 
     def contents(self) -> dict[str, list]:
         """Every table apart from bookkeeping, with all numbers of the present rows, in an order of its own."""
@@ -178,12 +169,12 @@ class Law(RuleBasedStateMachine):
         self.mirror.sync(self.portal, everything=not self.exact or self.unseen > 1)
         fresh = Mirror(Path(self.scratch.name) / "fresh")
         fresh.sync(self.portal)
-        ours, anew = self.mirror.contents(), fresh.contents()
+        followed, anew = self.mirror.contents(), fresh.contents()
         self.portal.stop()
         self.scratch.cleanup()
-        assert ours.keys() == anew.keys()
+        assert followed.keys() == anew.keys()
         for table in anew:
-            assert ours[table] == anew[table], table
+            assert followed[table] == anew[table], table
 
 
 @pytest.mark.parametrize(
@@ -220,6 +211,6 @@ def test_a_month_that_came_in_while_the_portals_clock_was_ahead_is_moved_to_wher
         mirror.sync(portal)
         fresh.sync(portal)
         assert mirror.contents() == fresh.contents()
-        assert plan_now(ask(portal), mirror.warehouse).action == "skip"
+        assert pipeline.plan(ask(portal), mirror.places).action == "skip"
     log = mirror.rows("SELECT kind, partition_month FROM request_changes ORDER BY change_id")
     assert log == [("opened", f"{ahead:%Y-%m}"), ("vanished", f"{ahead:%Y-%m}")]

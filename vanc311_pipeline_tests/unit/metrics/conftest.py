@@ -7,18 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vanc311_pipeline import pipeline
 from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
 from vanc311_pipeline.metrics.groups import groupings, periods
 from vanc311_pipeline.metrics.headline import WIDE, headline_metrics
-from vanc311_pipeline.plan import plan_now
+from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.documents import Area
-from vanc311_pipeline.portal.landing import land, landed_path, read_landed
+from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.areas import area_names, replace_areas
+from vanc311_pipeline.warehouse.areas import replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.statistics import read_facts
 
 AS_OF = "2025-06-30"  # a Monday
@@ -161,17 +163,13 @@ class Sample:
 def sample(tmp_path_factory) -> Sample:
     """The bundled sample, fetched from the stand-in, cleaned and stored by the steps of the real load."""
     root = tmp_path_factory.mktemp("sample")
-    warehouse = Warehouse(f"sqlite:///{root / 'warehouse.sqlite'}", "portal")
-    warehouse.create()
+    places = Places(root, f"sqlite:///{root / 'warehouse.sqlite'}", root / "published.sqlite", "portal", "")
+    warehouse = places.open()
     with StandIn() as portal, Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
-        plan = plan_now(client, warehouse)
-        replace_areas(warehouse, client.areas())
-        with warehouse.read() as connection:
-            areas = area_names(connection)
-        for window in plan.stale:
-            about = land(client, plan.releases[0], window, root)
-            frame = read_landed(landed_path(root, window))
-            load_month(warehouse, window.month, [(about, frame)], areas, "a run")
+        run = Run("a run", pipeline.plan(client, places))
+        pipeline.land(client, places, run, Progress())
+        pipeline.load_areas(client, places, anew=True)
+        list(pipeline.load(places, run, Progress()))
     with warehouse.read() as connection:
         as_of = ledger.as_of(connection)
         stored = pd.read_sql("SELECT * FROM service_requests ORDER BY rowid", connection)
