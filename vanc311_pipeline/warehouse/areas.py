@@ -13,29 +13,22 @@ from vanc311_pipeline.errors import SchemaMismatch
 from vanc311_pipeline.portal.documents import Area
 from vanc311_pipeline.schema import local_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.rows import insert
 
 AREAS_EXPECTED = 22
 
 
 def replace_areas(warehouse: Warehouse, areas: Sequence[Area]) -> int:
-    """Put the areas in place of those stored, in one transaction; their number.
-
-    Raises:
-        SchemaMismatch: they have not 22 distinct names.
-    """
+    """Put the areas in place of those stored, in one transaction; their number."""
     if len({area.name for area in areas}) != AREAS_EXPECTED or len(areas) != AREAS_EXPECTED:
         raise SchemaMismatch(
             f"The portal's boundaries have {len(areas)} local areas, not {AREAS_EXPECTED} distinct ones. "
             "The areas stored before stay. Look at the portal's local-area-boundary dataset."
         )
-    rows = [
-        {"local_area": area.name, "latitude": area.latitude, "longitude": area.longitude, "boundary": area.boundary}
-        for area in areas
-    ]
     with warehouse.write() as connection:
         connection.execute(sa.delete(local_areas))
-        connection.execute(sa.insert(local_areas), rows)
-    return len(rows)
+        insert(connection, local_areas, [(area.name, area.latitude, area.longitude, area.boundary) for area in areas])
+    return len(areas)
 
 
 def area_names(connection: sa.Connection) -> list[str]:

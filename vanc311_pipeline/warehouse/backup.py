@@ -17,7 +17,7 @@ import hashlib
 import json
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -50,36 +50,22 @@ class Header:
         tables = [
             {"table": table.name, "columns": table.columns.keys(), "rows": self.rows[table.name]} for table in TABLES
         ]
-        return _line(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "source": self.source,
-                "made_at": self.made_at,
-                "tables": tables,
-            }
-        )
+        about = {"format": FORMAT, "version": VERSION, "source": self.source, "made_at": self.made_at}
+        return _line(about | {"tables": tables})
 
     @classmethod
     def read(cls, path: Path, line: bytes) -> "Header":
         header = json.loads(line)
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise _something_else(path)
-        saved = [(item["table"], item["columns"]) for item in header["tables"]]
-        if header["version"] not in range(1, VERSION + 1) or not _ours(saved):
+        columns = {item["table"]: item["columns"] for item in header["tables"]}
+        ours = {table.name: table.columns.keys()[: len(columns.get(table.name, ()))] for table in TABLES}
+        if header["version"] not in range(1, VERSION + 1) or list(columns.items()) != list(ours.items()):
             raise SettingsError(
                 f"{path} has version {header['version']} of the log, this program has version {VERSION}. Nothing was changed. "
                 "Restore it with the version of vanc311 that made it, then run this one on that warehouse."
             )
         return cls(header["source"], header["made_at"], {item["table"]: int(item["rows"]) for item in header["tables"]})
-
-
-def _ours(tables: Sequence[tuple[str, list[str]]]) -> bool:
-    """Whether a backup's tables and columns are ours; a column that came later is the last one."""
-    return len(tables) == len(TABLES) and all(
-        name == table.name and columns == table.columns.keys()[: len(columns)]
-        for table, (name, columns) in zip(TABLES, tables, strict=True)
-    )
 
 
 def write_backup(warehouse: Warehouse, target: Path) -> Header:
@@ -91,9 +77,9 @@ def write_backup(warehouse: Warehouse, target: Path) -> Header:
         StorageRefused: the disk refused; the file stays as it was.
     """
     with warehouse.read() as connection, on_disk(target):
+        header = Header(warehouse.source, utc_now(), _counts(connection))
         if target.exists():
-            _refuse_to_lose(connection, warehouse.source, target)
-        header = Header(warehouse.source, utc_now(), {table.name: _count(connection, table) for table in TABLES})
+            _refuse_to_lose(connection, header, target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".vanc311-backup-", dir=target.parent) as scratch:
             file = Path(scratch) / target.name
@@ -106,37 +92,31 @@ def write_backup(warehouse: Warehouse, target: Path) -> Header:
 
 def _write(file: Path, header: Header, connection: sa.Connection) -> None:
     digest = hashlib.sha256()
+    rows = (_line(list(row)) for table in TABLES for row in fetch(connection, in_order(table)))
     # Without a name and a time in gzip's own header, the same log gives the same bytes but for `made_at`.
     with file.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
-        for line in _lines(header, connection):
+        for line in chain([header.write()], rows):
             digest.update(line)
             packed.write(line)
         packed.write(_line({"sha256": digest.hexdigest()}))
     force_to_disk(file)
 
 
-def _lines(header: Header, connection: sa.Connection) -> Iterator[bytes]:
-    yield header.write()
-    for table in TABLES:
-        for row in fetch(connection, in_order(table)):
-            yield _line(list(row))
-
-
-def _refuse_to_lose(connection: sa.Connection, source: str, target: Path) -> None:
+def _refuse_to_lose(connection: sa.Connection, log: Header, target: Path) -> None:
+    """Refuse to replace a backup by a log that doesn't continue it."""
     header = check_backup(target)
-    if header.source != source:
+    if header.source != log.source:
         raise SettingsError(
-            f"{target} is a backup of the {header.source}'s log, this warehouse holds the {source}'s. Nothing was changed. "
+            f"{target} is a backup of the {header.source}'s log, this warehouse holds the {log.source}'s. Nothing was changed. "
             "Name another file."
         )
     for table, saved in _tables(target, header):
-        stored = fetch(connection, in_order(table))
-        for number, row in enumerate(saved, 1):
-            if next(stored, None) != row:
-                raise IntegrityFailed(
-                    f"{target} holds what the log here does not: row {number:,} of {table.name}. It was not replaced, so nothing "
-                    "is lost. If the log here is new, bring the backup back with `vanc311 restore`; else name another file."
-                )
+        number, stored = _parting(connection, table, saved), log.rows[table.name]
+        if number or stored < header.rows[table.name]:
+            raise IntegrityFailed(
+                f"{target} holds what the log here does not: row {number or stored + 1:,} of {table.name}. It was not replaced, so "
+                "nothing is lost. If the log here is new, bring the backup back with `vanc311 restore`; else name another file."
+            )
 
 
 def check_backup(path: Path) -> Header:
@@ -173,25 +153,23 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
         )
     warehouse.create()
     with warehouse.write() as connection:
-        present = {table.name: _count(connection, table) for table in TABLES}
-        lacking = {name for name, rows in header.rows.items() if present[name] < rows}
-        beyond = {name for name, rows in header.rows.items() if present[name] > rows}
+        present = _counts(connection)
+        lacking = [name for name, rows in header.rows.items() if present[name] < rows]
+        beyond = [name for name, rows in header.rows.items() if present[name] > rows]
         if lacking and beyond:
             raise _another_log(path, f"{min(lacking)} has fewer rows here, {min(beyond)} more")
         for table, saved in _tables(path, header):
-            _add(connection, table, saved, present[table.name], path)
+            if number := _parting(connection, table, islice(saved, present[table.name])):
+                raise _another_log(path, f"row {number:,} of {table.name} differs")
+            while rows := list(islice(saved, ROWS_AT_ONCE)):
+                insert(connection, table, rows)
     return {name: max(0, rows - present[name]) for name, rows in header.rows.items()}
 
 
-def _add(connection: sa.Connection, table: sa.Table, saved: Iterator[Row], present: int, path: Path) -> None:
-    """Append to a table the rows that it lacks, once those that it has have been found to be the same."""
-    for number, (stored, row) in enumerate(
-        zip(fetch(connection, in_order(table)), islice(saved, present), strict=False), 1
-    ):
-        if stored != row:
-            raise _another_log(path, f"row {number:,} of {table.name} differs")
-    while rows := list(islice(saved, ROWS_AT_ONCE)):
-        insert(connection, table, rows)
+def _parting(connection: sa.Connection, table: sa.Table, saved: Iterator[Row]) -> int | None:
+    """The number of the first row that differs, of those that a table and a backup have; None if all are equal."""
+    pairs = enumerate(zip(fetch(connection, in_order(table)), saved, strict=False), 1)
+    return next((number for number, (stored, row) in pairs if stored != row), None)
 
 
 def _another_log(path: Path, where: str) -> IntegrityFailed:
@@ -201,23 +179,19 @@ def _another_log(path: Path, where: str) -> IntegrityFailed:
     )
 
 
-def _count(connection: sa.Connection, table: sa.Table) -> int:
-    return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+def _counts(connection: sa.Connection) -> dict[str, int]:
+    return {table.name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0 for table in TABLES}
 
 
 def _tables(path: Path, header: Header) -> Iterator[tuple[sa.Table, Iterator[Row]]]:
-    """A backup's tables, each with its rows; take them before the next one."""
+    """A backup's tables, each with its rows, which are completed by null for a column that came later; take them before the next."""
     with _opened(path) as lines:
         rows = (tuple(json.loads(line)) for line in islice(lines, 1, None))
         for table in TABLES:
-            yield table, _completed(islice(rows, header.rows[table.name]), len(table.columns))
+            saved = islice(rows, header.rows[table.name])
+            yield table, (row + (None,) * (len(table.columns) - len(row)) for row in saved)
         for _ in lines:  # at its end gzip compares its own sum
             pass
-
-
-def _completed(rows: Iterable[Row], columns: int) -> Iterator[Row]:
-    """Rows with a null for each column that came later than they did."""
-    return (row + (None,) * (columns - len(row)) for row in rows)
 
 
 @contextmanager
@@ -230,12 +204,8 @@ def _opened(path: Path) -> Iterator[gzip.GzipFile]:
         raise SettingsError(
             f"There is no backup at {path}. Nothing was changed. Name the file that `vanc311 backup` made."
         ) from error
-    except gzip.BadGzipFile as error:
-        if "Not a gzipped file" in str(error):
-            raise _something_else(path) from error
-        raise _damaged(path) from error
-    except (EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise (_something_else(path) if "Not a gzipped file" in str(error) else _damaged(path)) from error
 
 
 def _something_else(path: Path) -> SettingsError:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from vanc311_pipeline.requests.changes import Change, Fields
 from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
+from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
 from vanc311_pipeline.warehouse.holds import Hold
 
@@ -43,17 +44,16 @@ def log_changes(
 
 def log_consent(connection: sa.Connection, accepted: Hold, run_id: str) -> None:
     """Note that what would have been held was followed because somebody said so."""
-    connection.execute(
-        sa.insert(accepted_losses).values(
-            accepted_at=utc_now(),
-            partition_month=accepted.month,
-            rows_before=accepted.rows_before,
-            rows_after=accepted.rows_now,
-            data_processed=accepted.data_processed,
-            run_id=run_id,
-            why=accepted.why,
-        )
+    line = (
+        utc_now(),
+        accepted.month,
+        accepted.rows_before,
+        accepted.rows_now,
+        accepted.data_processed,
+        run_id,
+        accepted.why,
     )
+    rows.insert(connection, accepted_losses, [line])
 
 
 def accepted_since(connection: sa.Connection, instant: str) -> set[str]:
@@ -63,19 +63,10 @@ def accepted_since(connection: sa.Connection, instant: str) -> set[str]:
 
 
 def log_reading(
-    connection: sa.Connection, month: str, rows: int, changes_found: int, data_processed: str, run_id: str
+    connection: sa.Connection, month: str, read: int, changes_found: int, data_processed: str, run_id: str
 ) -> None:
     """Note that a month was read although its fingerprint stood still, and how much had changed all the same."""
-    connection.execute(
-        sa.insert(deep_readings).values(
-            read_at=utc_now(),
-            partition_month=month,
-            rows=rows,
-            changes_found=changes_found,
-            data_processed=data_processed,
-            run_id=run_id,
-        )
-    )
+    rows.insert(connection, deep_readings, [(utc_now(), month, read, changes_found, data_processed, run_id)])
 
 
 def _threads(connection: sa.Connection, month: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ _ARROW = {sa.INTEGER: pa.int64(), sa.REAL: pa.float64(), sa.TEXT: pa.string()}
 _ARROW_BY_UNIT = {"Vancouver date": pa.date32(), "UTC instant": pa.timestamp("us", "UTC")}
 _FRICTIONLESS = {sa.INTEGER: "integer", sa.REAL: "number", sa.TEXT: "string"}
 _FRICTIONLESS_BY_UNIT = {"Vancouver date": "date", "UTC instant": "datetime"}
-_MEDIA_TYPES = {"sqlite": "application/vnd.sqlite3", "parquet": "application/vnd.apache.parquet"}
+_FORMATS = {SQLITE: ("sqlite", "application/vnd.sqlite3"), PARQUET: ("parquet", "application/vnd.apache.parquet")}
 
 
 def make_downloads(file: Path) -> tuple[Path, str]:
@@ -42,20 +42,19 @@ def make_downloads(file: Path) -> tuple[Path, str]:
     folder.mkdir(parents=True)
     _write_parquet(file, folder / PARQUET, release_id, about)
     files = {SQLITE: file, PARQUET: folder / PARQUET, PACKAGE: folder / PACKAGE}
-    digests = {name: file_digest(files[name]) for name in (SQLITE, PARQUET)}
-    known = {name: {"bytes": files[name].stat().st_size, "hash": f"sha256:{digests[name]}"} for name in digests}
-    files[PACKAGE].write_text(json.dumps(_package(release_id, about, known), ensure_ascii=False, indent=1))
+    digests, resources = dict[str, str](), dict[str, dict[str, Any]]()
+    for name, (kind, media_type) in _FORMATS.items():
+        digests[name] = file_digest(files[name])
+        whole = {"bytes": files[name].stat().st_size, "hash": f"sha256:{digests[name]}"}
+        resources[name] = {"path": name, "format": kind, "mediatype": media_type, **whole}
+    files[PACKAGE].write_text(json.dumps(_package(release_id, about, resources), ensure_ascii=False, indent=1))
     digests[PACKAGE] = file_digest(files[PACKAGE])
     (folder / CHECKSUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()))
     return folder, digests[SQLITE]
 
 
 def make_downloads_apart(file: Path) -> Path:
-    """The same in a process of its own, which holds up nothing that this one serves meanwhile; their folder.
-
-    Raises:
-        StorageRefused: they can't be made.
-    """
+    """The same in a process of its own, which holds up nothing that this one serves meanwhile; their folder."""
     command = [sys.executable, "-P", "-m", "vanc311_pipeline.warehouse.downloads", str(file)]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
@@ -100,18 +99,13 @@ def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, 
         {"release": release_id, **{name: str(value) for name, value in about.items()}}, ensure_ascii=False
     )
     stored = [_ARROW[type(column.type)] for column in service_requests.columns]
-    layout = pa.schema(
-        [
-            pa.field(
-                column.name,
-                _ARROW_BY_UNIT.get(column.info["unit"], kind),
-                column.nullable,
-                {"description": str(column.comment)},
-            )
-            for column, kind in zip(service_requests.columns, stored, strict=True)
-        ],
-        {"vanc311": description},
-    )
+    fields = [
+        pa.field(
+            column.name, _ARROW_BY_UNIT.get(column.info["unit"], kind), column.nullable, {"description": column.comment}
+        )
+        for column, kind in zip(service_requests.columns, stored, strict=True)
+    ]
+    layout = pa.schema(fields, {"vanc311": description})
     with pq.ParquetWriter(path, layout, compression="zstd") as writer, open_read_only(file) as connection:
         waiting: list[pa.RecordBatch] = []
         for rows in batches(connection, in_order(service_requests)):
@@ -124,7 +118,7 @@ def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, 
         writer.write_table(pa.Table.from_batches(waiting, layout))
 
 
-def _package(release_id: str, about: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _package(release_id: str, about: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The description of the files as Frictionless has it: every table with its columns."""
     tables = [*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables]
     return {
@@ -135,30 +129,22 @@ def _package(release_id: str, about: Mapping[str, Any], known: Mapping[str, Mapp
         "version": release_id,
         "created": about["published_at"],
         "licenses": [
-            {
-                "name": "OGL-Vancouver-1.0",
-                "title": "Open Government Licence – Vancouver",
-                "path": LICENCE_PAGE,
-            }
+            {"name": "OGL-Vancouver-1.0", "title": "Open Government Licence – Vancouver", "path": LICENCE_PAGE}
         ],
         "sources": [{"title": "City of Vancouver Open Data Portal", "path": f"https://{CITY_PORTAL}"}],
         "resources": [
-            {"name": "requests", **_resource(PARQUET, "parquet", service_requests), **known[PARQUET]},
+            {"name": "requests", **files[PARQUET], **_described_table(service_requests)},
             *(
-                {
-                    "name": f"sqlite-{table.name.replace('_', '-')}",
-                    **_resource(SQLITE, "sqlite", table),
-                    "dialect": {"table": table.name},
-                    **known[SQLITE],
-                }
+                {"name": f"sqlite-{table.name.replace('_', '-')}", "dialect": {"table": table.name}}
+                | dict(files[SQLITE])
+                | _described_table(table)
                 for table in tables
             ),
         ],
     }
 
 
-def _resource(path: str, format_: str, table: sa.Table) -> dict[str, Any]:
-    key = [column.name for column in table.primary_key.columns]
+def _described_table(table: sa.Table) -> dict[str, Any]:
     fields = [
         {
             "name": column.name,
@@ -168,13 +154,8 @@ def _resource(path: str, format_: str, table: sa.Table) -> dict[str, Any]:
         }
         for column in table.columns
     ]
-    return {
-        "path": path,
-        "format": format_,
-        "mediatype": _MEDIA_TYPES[format_],
-        "description": str(table.comment),
-        "schema": {"fields": fields, **({"primaryKey": key} if key else {})},
-    }
+    key = {"primaryKey": table.primary_key.columns.keys()} if table.primary_key.columns else {}
+    return {"description": str(table.comment), "schema": {"fields": fields, **key}}
 
 
 if __name__ == "__main__":

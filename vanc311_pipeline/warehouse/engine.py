@@ -51,16 +51,16 @@ class Warehouse:
         return self.store.exists()
 
     def create(self) -> None:
-        """Make the tables if they are not there yet, upgrade older ones, and make sure that they are ours.
-
-        Raises:
-            SettingsError: nothing can be written there, or it holds data from another source or of a newer version.
-        """
+        """Make the tables if they are not there yet, upgrade older ones, and make sure that they are ours and can be written."""
         try:
             with self.write() as connection:
                 if (version := found_version(connection)) != VERSION:
                     migrate(connection, version)
-                    self._make_tables(connection)
+                    for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables):
+                        connection.execute(CreateTable(table, if_not_exists=True))
+                        for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
+                            connection.execute(CreateIndex(index, if_not_exists=True))
+                    self.store.complete(connection)
                     note_version(connection, utc_now())
                 source = connection.scalar(sa.select(schema.data_origin.c.source))
                 if source is None:
@@ -83,19 +83,8 @@ class Warehouse:
         return self.store.write()
 
     def read(self) -> AbstractContextManager[sa.Connection]:
-        """A read-only connection that sees one unchanging state.
-
-        Raises:
-            NoWarehouse: there is no warehouse yet.
-        """
+        """A read-only connection that sees one unchanging state; `NoWarehouse` is raised if there is none yet."""
         return self.store.read()
-
-    def _make_tables(self, connection: sa.Connection) -> None:
-        for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables):
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
-                connection.execute(CreateIndex(index, if_not_exists=True))
-        self.store.complete(connection)
 
 
 def _store(url: sa.URL) -> Store:

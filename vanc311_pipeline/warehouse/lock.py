@@ -56,9 +56,6 @@ def turn(warehouse: Warehouse, job: str, run_id: str | None, waiting: Callable[[
 
     Args:
         waiting: is told who is at work, when the wait begins and every minute after that.
-
-    Raises:
-        SettingsError: nothing can be written there, or it holds data from another source or of a newer version.
     """
     if (number := _own.get(warehouse.url)) is not None:
         with warehouse.write() as connection:
@@ -67,7 +64,11 @@ def turn(warehouse: Warehouse, job: str, run_id: str | None, waiting: Callable[[
         return
     with _alone(warehouse, waiting):
         warehouse.create()
-        number = _own[warehouse.url] = _begin(warehouse, job, run_id)
+        with warehouse.write() as connection:
+            number = (connection.scalar(sa.select(sa.func.max(turns.c.number))) or 0) + 1
+            line = Turn(number, job, run_id, socket.gethostname(), os.getpid(), utc_now())
+            connection.execute(sa.insert(turns).values(vars(line)))
+        _own[warehouse.url] = number
         try:
             yield
         finally:
@@ -110,14 +111,3 @@ def _alone(warehouse: Warehouse, waiting: Callable[[Turn], None]) -> Iterator[No
         time.sleep(POLL_SECONDS)
     with lock:
         yield
-
-
-def _begin(warehouse: Warehouse, job: str, run_id: str | None) -> int:
-    with warehouse.write() as connection:
-        number = (connection.scalar(sa.select(sa.func.max(turns.c.number))) or 0) + 1
-        connection.execute(
-            sa.insert(turns).values(
-                number=number, job=job, run_id=run_id, host=socket.gethostname(), pid=os.getpid(), since=utc_now()
-            )
-        )
-    return number

@@ -52,16 +52,12 @@ class Plan:
 
 def write(connection: sa.Connection, plan: Plan) -> str:
     """Write a plan down, and forget the old ones; its name, which is the same for the same plan."""
-    values = {
-        "why": plan.why,
-        "releases": json.dumps(
-            # Of the portal's clock the month only: a second later it is the same plan.
-            [[each.dataset, each.data_processed, each.records_count, each.last_month] for each in plan.releases]
-        ),
-        "windows": json.dumps(
-            [[*_parts(window), digest, window in plan.reread] for window, digest in sorted(plan.stale.items())]
-        ),
-    }
+    # Of the portal's clock the month only: a second later it is the same plan.
+    releases = [(each.dataset, each.data_processed, each.records_count, each.last_month) for each in plan.releases]
+    windows = [
+        (window.dataset, window.month, digest, window in plan.reread) for window, digest in sorted(plan.stale.items())
+    ]
+    values = {"why": plan.why, "releases": json.dumps(releases), "windows": json.dumps(windows)}
     name = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
     old = (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ")
     connection.execute(sa.delete(plans).where(sa.or_(plans.c.name == name, plans.c.planned_at < old)))
@@ -71,19 +67,17 @@ def write(connection: sa.Connection, plan: Plan) -> str:
 
 def find(connection: sa.Connection, name: str) -> Plan | None:
     """The plan of that name; None if it was forgotten."""
-    query = sa.select(plans.c.why, plans.c.releases, plans.c.windows).where(plans.c.name == name)
-    row = connection.execute(query).first()
-    if row is None:
+    line = connection.execute(sa.select(plans).where(plans.c.name == name)).first()
+    if line is None:
         return None
-    why, releases, windows = row[0], json.loads(row[1]), json.loads(row[2])
+    windows = json.loads(line.windows)
     return Plan(
         "load",
-        why,
-        tuple(Release(dataset, at, rows, fields=(), told_at=month) for dataset, at, rows, month in releases),
+        line.why,
+        tuple(
+            Release(dataset, at, rows, fields=(), told_at=month)
+            for dataset, at, rows, month in json.loads(line.releases)
+        ),
         {Window(dataset, month): digest for dataset, month, digest, _ in windows},
         frozenset(Window(dataset, month) for dataset, month, _, reread in windows if reread),
     )
-
-
-def _parts(window: Window) -> tuple[str, str]:
-    return window.dataset, window.month

@@ -9,7 +9,7 @@ that connection only, so that nothing is written any more once the connection, a
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,10 @@ class PostgresStore:
             yield connection
 
     def complete(self, connection: sa.Connection) -> None:
-        """Give new tables what SQLite's have: numbered rows, in the order of their coming, and Julian days; and say what they mean.
-
-        The numbers are no column of ours.
-        """
+        """Give new tables what SQLite's have: numbered rows, in the order of their coming, and Julian days; and say what they mean."""
         connection.exec_driver_sql(JULIANDAY)
+        numbered = "ADD COLUMN IF NOT EXISTS rowid bigint GENERATED ALWAYS AS IDENTITY"
         for table in schema.metadata.sorted_tables:
-            numbered = "ADD COLUMN IF NOT EXISTS rowid bigint GENERATED ALWAYS AS IDENTITY"
             connection.exec_driver_sql(f"ALTER TABLE {table.name} {numbered}")
             connection.execute(SetTableComment(table))
             for column in table.columns:
@@ -109,13 +106,14 @@ class PostgresStore:
 
     @contextmanager
     def _connected(self, locked: sa.Connection | None = None, **options: Any) -> Iterator[sa.Connection]:
-        with self._refusals():
-            if locked is not None and locked.invalidated:  # SQLAlchemy would connect again, without the lock
+        with self._refusals(), ExitStack() as stack:
+            if locked is None:
+                connection = stack.enter_context(_engine(self.url).connect()).execution_options(**options)
+            elif locked.invalidated:  # SQLAlchemy would connect again, without the lock
                 raise psycopg.OperationalError("the connection that holds the lock was lost")
-            one = (
-                nullcontext(locked) if locked is not None else _engine(self.url).connect().execution_options(**options)
-            )
-            with one as connection, connection.begin():
+            else:
+                connection = locked
+            with connection.begin():
                 yield connection
 
     @contextmanager
@@ -156,14 +154,11 @@ WHERE current_setting(name, true) IS NOT NULL
 
 
 def _is_refusal(error: Exception) -> bool:
-    """PostgreSQL's or the network's, by the driver where rows are copied in bulk and by SQLAlchemy elsewhere; without a statement
-    it refused to connect at all.
-    """
-    refused = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    connecting = isinstance(error, sa.exc.DBAPIError) and error.statement is None
-    return isinstance(refused, psycopg.OperationalError | psycopg.InterfaceError) or (
-        connecting and isinstance(refused, psycopg.Error)
-    )
+    """PostgreSQL's or the network's, by the driver where rows are copied in bulk and by SQLAlchemy elsewhere."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    connecting = error.statement is None and isinstance(error.orig, psycopg.Error)
+    return connecting or isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 @cache

@@ -8,8 +8,9 @@ Writers begin with BEGIN IMMEDIATE: in WAL mode a transaction that starts by rea
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -48,7 +49,7 @@ class SQLiteStore:
     def write(self) -> Iterator[sa.Connection]:
         with on_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _connected(self.path, "rwc", _WRITER, "BEGIN IMMEDIATE") as connection:
+        with _connected(self.path, "rwc", _WRITER) as connection:
             yield connection
 
     @contextmanager
@@ -92,16 +93,11 @@ class SQLiteStore:
         """The lock of who works on the warehouse, to be closed; None if another process has it, of this machine: a file's lock
         says nothing to others, and SQLite's files are not for several.
         """
-        with on_disk(self.path):
+        with on_disk(self.path), suppress(Timeout), ExitStack() as stack:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(f"{self.path}.lock", timeout=0, thread_local=False)
-            try:
-                lock.acquire()
-            except Timeout:
-                return None
-        held = ExitStack()
-        held.callback(lock.release)
-        return held
+            stack.enter_context(FileLock(f"{self.path}.lock", timeout=0, thread_local=False))
+            return stack.pop_all()
+        return None
 
 
 def has_tables(connection: sa.Connection) -> bool:
@@ -112,20 +108,20 @@ def has_tables(connection: sa.Connection) -> bool:
 @contextmanager
 def open_read_only(path: Path) -> Iterator[sa.Connection]:
     """A read-only connection to any SQLite file of ours, which sees one unchanging state."""
-    with _connected(path, "ro", _READER, "BEGIN") as connection:
+    with _connected(path, "ro", _READER) as connection:
         yield connection
 
 
 @contextmanager
 def open_new(path: Path) -> Iterator[sa.Connection]:
     """A connection that may write to a file that nobody else knows yet, in one transaction."""
-    with _connected(path, "rwc", _PRIVATE, "BEGIN IMMEDIATE") as connection:
+    with _connected(path, "rwc", _PRIVATE) as connection:
         yield connection
 
 
 @contextmanager
-def _connected(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Iterator[sa.Connection]:
-    uri = sqlite_uri(path, mode=mode)
+def _connected(path: Path, mode: Literal["ro", "rwc"], pragmas: tuple[str, ...]) -> Iterator[sa.Connection]:
+    uri, begin = sqlite_uri(path, mode=mode), "BEGIN" if mode == "ro" else "BEGIN IMMEDIATE"
     engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(uri, pragmas), poolclass=sa.NullPool)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     try:

@@ -6,8 +6,7 @@ reader ever finds two of them that speak of different rows.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Ints, Status, Unchanged, day_number
+from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, Unchanged, day_number
 from vanc311_pipeline.metrics.quality import Cell
 from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.requests.cleaning import NUL
@@ -35,7 +34,6 @@ _MARKS = (
     f"CASE status WHEN 'Open' THEN {Status.OPEN} WHEN 'Close' THEN {Status.CLOSE} ELSE {Status.OTHER} END * 4 "
     "+ CASE WHEN occurrence > 0 THEN 2 ELSE 0 END + CASE WHEN latitude IS NOT NULL AND longitude IS NOT NULL THEN 1 ELSE 0 END"
 )
-_NAMED = ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
 # A close date after the release gives no duration, and is none for any statistic.
 _KNOWN_CLOSE = "CASE WHEN days_to_close IS NOT NULL OR closed_on < opened_on THEN closed_on END"
 # What is no time to the last change in `days_to_update` is none here, too; those days are whole seconds / 86,400.
@@ -44,6 +42,18 @@ _CHANGED = (
     f"WHEN modified_at = opened_at THEN {Unchanged.NEVER} WHEN modified_at < opened_at THEN {Unchanged.BEFORE_OPENING} "
     f"ELSE {Unchanged.UNKNOWN} END"
 )
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+_READ = {
+    "local_area": ("local_area", _NAMES),
+    "issue_type": ("issue_type", _NAMES),
+    "department": ("department", _NAMES),
+    "closure_reason": ("closure_reason", _NAMES),
+    "opened_on": ("opened_on", _NAMES),
+    "closed_on": (_KNOWN_CLOSE, _NAMES),
+    "marks": (_MARKS, pa.int32()),
+    "changed": (_CHANGED, pa.int64()),
+}
+"""What is read of each request: the columns' SQL and Arrow's type."""
 # What possible repeats may differ in; they share department, type and opening instant by their ids.
 _NOT_COMPARED = {"request_id", "modified_at", "days_to_update", "occurrence"}
 
@@ -67,70 +77,54 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
 
 def read_facts(connection: sa.Connection, as_of: str) -> Facts:
     """All requests as facts, in the order of their rows."""
-    names: dict[str, list[pa.Array]] = {name: [] for name in _NAMED}
-    marks, changed = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int64)]
-    query = (
-        f"SELECT {', '.join(_NAMED[:-1])}, {_KNOWN_CLOSE}, {_MARKS}, {_CHANGED} FROM service_requests ORDER BY rowid"
-    )
-    for rows in batches(connection, query):
-        *named, mark, seconds = zip(*rows, strict=True)
-        for name, column in zip(_NAMED, named, strict=True):
-            names[name].append(pa.array(column, pa.string()).dictionary_encode())
-        marks.append(np.array(mark, dtype=np.int32))
-        changed.append(np.array(seconds, dtype=np.int64))
-    columns = {name: _Column.of(chunks) for name, chunks in names.items()}
-    return _facts(columns, np.concatenate(marks), np.concatenate(changed), area_names(connection), as_of)
+    query = f"SELECT {', '.join(sql for sql, _ in _READ.values())} FROM service_requests ORDER BY rowid"
+    layout = pa.schema([(name, kind) for name, (_, kind) in _READ.items()])
+    parts = [
+        pa.record_batch(
+            [pa.array(*column) for column in zip(zip(*rows, strict=True), layout.types, strict=True)], layout
+        )
+        for rows in batches(connection, query)
+    ]
+    columns = pa.Table.from_batches(parts, layout).unify_dictionaries()
+    areas, marks = area_names(connection), columns["marks"].to_numpy()
 
+    def coded(name: str, number: Callable[[str], int]) -> Codes:
+        """The number of each value of a column; null is -1."""
+        whole = columns[name].combine_chunks()
+        numbers: Codes = np.array([*map(number, whole.dictionary.to_pylist()), NONE], dtype=np.int32)
+        return numbers.take(whole.indices.fill_null(NONE).to_numpy())
 
-def _open_ids(connection: sa.Connection) -> np.ndarray:
-    """The ids of the open requests, in the order of their rows."""
-    query = "SELECT request_id FROM service_requests WHERE status = 'Open' ORDER BY rowid"
-    return np.array([row[0] for row in fetch(connection, query)], dtype=object)
+    def named(name: str) -> tuple[tuple[str, ...], Codes]:
+        """The values of a column in alphabetical order, and which of them each request has."""
+        values = sorted(columns[name].combine_chunks().dictionary.to_pylist())
+        return tuple(values), coded(name, {value: place for place, value in enumerate(values)}.__getitem__)
 
-
-@dataclass(frozen=True)
-class _Column:
-    """A column of texts as codes of its distinct values; null is -1."""
-
-    values: list[str]
-    codes: Codes
-
-    @classmethod
-    def of(cls, chunks: list[pa.Array]) -> "_Column":
-        whole = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries().combine_chunks()
-        return cls(whole.dictionary.to_pylist(), whole.indices.fill_null(NONE).to_numpy())
-
-    def sorted(self) -> tuple[tuple[str, ...], Codes]:
-        """The values in alphabetical order, and the codes of that order."""
-        values = sorted(self.values)
-        return tuple(values), self.mapped({value: place for place, value in enumerate(values)}.__getitem__)
-
-    def mapped(self, number: Callable[[str], int]) -> Codes:
-        """The number of each value in place of its code."""
-        return np.array([*map(number, self.values), NONE], dtype=np.int32)[self.codes]
-
-
-def _facts(columns: Mapping[str, _Column], marks: Codes, changed: Ints, areas: list[str], as_of: str) -> Facts:
-    issues, issue = columns["issue_type"].sorted()
-    departments, department = columns["department"].sorted()
-    reasons, reason = columns["closure_reason"].sorted()
+    issues, issue = named("issue_type")
+    departments, department = named("department")
+    reasons, reason = named("closure_reason")
     return Facts(
         as_of=day_number(as_of),
         areas=tuple(areas),
         issues=issues,
         departments=departments,
         reasons=reasons,
-        area=columns["local_area"].mapped(areas.index),
+        area=coded("local_area", areas.index),
         issue=issue,
         department=department,
         reason=reason,
         status=marks // 4,
-        opened=columns["opened_on"].mapped(day_number),
-        closed=columns["closed_on"].mapped(day_number),
-        changed=changed,
+        opened=coded("opened_on", day_number),
+        closed=coded("closed_on", day_number),
+        changed=columns["changed"].to_numpy(),
         twin=marks & 2 > 0,
         point=marks & 1 > 0,
     )
+
+
+def _open_ids(connection: sa.Connection) -> np.ndarray:
+    """The ids of the open requests, in the order of their rows."""
+    query = "SELECT request_id FROM service_requests WHERE status = 'Open' ORDER BY rowid"
+    return np.array([row[0] for row in fetch(connection, query)], dtype=object)
 
 
 def repeats(connection: sa.Connection) -> dict[Cell, int]:
