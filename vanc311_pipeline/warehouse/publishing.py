@@ -63,7 +63,11 @@ def publish(
         IntegrityFailed: a month is held, or the new file is damaged or differs; the predecessor stays.
         StorageRefused: the disk is full or may not be written; the predecessor stays.
     """
-    _refuse_held(warehouse)
+    with warehouse.read() as connection:
+        held = holds.held(connection)
+    if held:
+        lines = "; ".join(map(str, held[:20]))
+        raise IntegrityFailed(f"Held back, so nothing was published: {lines}. {holds.advice(held)}")
     with on_disk(target.parent), scratch_in(target.parent, ".publishing-") as scratch:  # no other run publishes now
         file = scratch / target.name
         warehouse.store.copy_to(file)
@@ -94,15 +98,6 @@ def _thrown_away(target: Path, problems: Sequence[str]) -> IntegrityFailed:
         f"The new published file is not what the warehouse holds: {'; '.join(problems)}. It was thrown away and "
         f"{target} stays as it was. Check the disk, then run `vanc311 sync` again."
     )
-
-
-def _refuse_held(warehouse: Warehouse) -> None:
-    with warehouse.read() as connection:
-        held = holds.held(connection)
-    if held:
-        raise IntegrityFailed(
-            f"Held back, so nothing was published: {'; '.join(map(str, held[:20]))}. {holds.advice(held)}"
-        )
 
 
 def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[CheckResult]) -> dict[str, Any]:
@@ -159,20 +154,18 @@ def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[st
 
 def dictionary_rows() -> Iterator[dict[str, str | None]]:
     """The dictionary: a line for each table and view, and one for each of their columns."""
-    described: list[tuple[str, str | None, Sequence[tuple[str, str | None, str | None]]]] = [
-        *(
-            (
-                table.name,
-                table.comment,
-                [(column.name, column.comment, column.info["unit"]) for column in table.columns],
-            )
-            for table in _TABLES
-        ),
-        *((view.name, view.meaning, view.columns) for view in schema.VIEWS),
-    ]
-    for name, meaning, columns in described:
-        for column, words, unit in [("*", meaning, None), *columns]:
-            yield {"table_name": name, "column_name": column, "meaning": words, "unit": unit}
+    for table in _TABLES:
+        columns = [(column.name, column.comment, column.info["unit"]) for column in table.columns]
+        yield from _meanings(table.name, table.comment, columns)
+    for view in schema.VIEWS:
+        yield from _meanings(view.name, view.meaning, view.columns)
+
+
+def _meanings(
+    name: str, meaning: str | None, columns: Sequence[tuple[str, str | None, str | None]]
+) -> Iterator[dict[str, str | None]]:
+    for column, words, unit in [("*", meaning, None), *columns]:
+        yield {"table_name": name, "column_name": column, "meaning": words, "unit": unit}
 
 
 def definition_rows() -> Iterator[dict[str, str | int]]:
@@ -230,7 +223,7 @@ def _missing(connection: sa.Connection) -> list[str]:
 
 def _mistyped(connection: sa.Connection) -> list[str]:
     """Columns that hold values of another type than theirs; each table is read once."""
-    problems = []
+    problems = list[str]()
     for table in _TABLES:
         wrong = [f"sum(typeof({column.name}) NOT IN ('{column.type!s}', 'null'))".lower() for column in table.columns]
         counts = connection.exec_driver_sql(f"SELECT {', '.join(wrong)} FROM {table.name}").one()

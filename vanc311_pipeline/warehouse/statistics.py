@@ -7,7 +7,6 @@ reader ever finds two of them that speak of different rows.
 import json
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,14 +18,12 @@ from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, Unchanged
 from vanc311_pipeline.metrics.quality import Cell
 from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.requests.cleaning import NUL
-from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import quarantined_requests, service_requests
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import area_names
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, batches, fetch, insert
 
-IDS_AT_ONCE = 500
 UNKNOWN_DEPARTMENT = "unknown"
 
 # Three small facts in one number: each column that is handed over costs as much as a statistic.
@@ -44,17 +41,13 @@ _CHANGED = (
 )
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 _READ = {
-    "local_area": ("local_area", _NAMES),
-    "issue_type": ("issue_type", _NAMES),
-    "department": ("department", _NAMES),
-    "closure_reason": ("closure_reason", _NAMES),
-    "opened_on": ("opened_on", _NAMES),
+    **{name: (name, _NAMES) for name in ("local_area", "issue_type", "department", "closure_reason", "opened_on")},
     "closed_on": (_KNOWN_CLOSE, _NAMES),
     "marks": (_MARKS, pa.int32()),
     "changed": (_CHANGED, pa.int64()),
 }
 """What is read of each request: the columns' SQL and Arrow's type."""
-# What possible repeats may differ in; they share department, type and opening instant by their ids.
+# What possible repeats may differ in. They share their opening instant, and all but the first have an occurrence.
 _NOT_COMPARED = {"request_id", "modified_at", "days_to_update", "occurrence"}
 
 
@@ -65,8 +58,9 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
         facts = read_facts(connection, as_of)
         tables = statistics(facts, repeats(connection), quarantined(connection))
         standing = tables["open_request_standing"]
-        ids = _open_ids(connection)
         if len(standing):
+            open_ids = "SELECT request_id FROM service_requests WHERE status = 'Open' ORDER BY rowid"
+            ids = np.array([row[0] for row in fetch(connection, open_ids)], dtype=object)
             places = np.cumsum(facts.is_open)[standing["row"].to_numpy()] - 1
             tables["open_request_standing"] = standing.assign(request_id=ids[places])
     with warehouse.write() as connection:
@@ -92,7 +86,8 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
         """The number of each value of a column; null is -1."""
         whole = columns[name].combine_chunks()
         numbers: Codes = np.array([*map(number, whole.dictionary.to_pylist()), NONE], dtype=np.int32)
-        return numbers.take(whole.indices.fill_null(NONE).to_numpy())
+        codes: Codes = numbers[whole.indices.fill_null(NONE).to_numpy()]
+        return codes
 
     def named(name: str) -> tuple[tuple[str, ...], Codes]:
         """The values of a column in alphabetical order, and which of them each request has."""
@@ -121,33 +116,19 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
     )
 
 
-def _open_ids(connection: sa.Connection) -> np.ndarray:
-    """The ids of the open requests, in the order of their rows."""
-    query = "SELECT request_id FROM service_requests WHERE status = 'Open' ORDER BY rowid"
-    return np.array([row[0] for row in fetch(connection, query)], dtype=object)
-
-
 def repeats(connection: sa.Connection) -> dict[Cell, int]:
-    """How many requests of each month and department equal an earlier one in everything but the last change.
-
-    Equals share department, type and opening instant, and so do their ids but for the occurrence: they are found by id.
+    """How many requests of each month and department equal an earlier one in everything but the last change."""
+    compared = ", ".join(column.name for column in service_requests.columns if column.name not in _NOT_COMPARED)
+    query = f"""
+        SELECT open_month, department, sum(times - 1)
+        FROM (
+            SELECT {compared}, count(*) AS times FROM service_requests
+            WHERE opened_at IN (SELECT opened_at FROM service_requests WHERE occurrence > 0)
+            GROUP BY {compared} HAVING count(*) > 1
+        ) AS alike
+        GROUP BY open_month, department
     """
-    compared = [column.name for column in service_requests.columns if column.name not in _NOT_COMPARED]
-    keys = Counter(
-        fetch(connection, "SELECT department, issue_type, opened_at FROM service_requests WHERE occurrence > 0")
-    )
-    members = [(*key, number) for key, more in keys.items() for number in range(more + 1)]
-    ids = [request_id(*member) for member in members]
-    equal: Counter[tuple[Any, ...]] = Counter()
-    query = f"SELECT {', '.join(compared)} FROM service_requests WHERE request_id IN :ids"
-    for first in range(0, len(ids), IDS_AT_ONCE):
-        equal.update(fetch(connection, query, ids=ids[first : first + IDS_AT_ONCE]))
-    month, department = compared.index("open_month"), compared.index("department")
-    counted: Counter[Cell] = Counter()
-    for row, times in equal.items():
-        if times > 1:
-            counted[row[month], row[department]] += times - 1
-    return dict(counted)
+    return {(month, department): times for month, department, times in fetch(connection, query)}
 
 
 def quarantined(connection: sa.Connection) -> dict[Cell, int]:
