@@ -84,12 +84,7 @@ class ObjectStore:
         self._root = root.rstrip("/")
 
     def latest(self) -> Shipment | None:
-        """The shipment that counts; None if there was none yet.
-
-        Raises:
-            StorageRefused: the store doesn't answer.
-            IntegrityFailed: what it answers is no index of ours, or not signed with the key.
-        """
+        """The shipment that counts, signed with the key if there is one; None if nothing was shipped yet."""
         shipment = self._index()
         if shipment and self._key and not shipment.is_signed(self._key):
             raise IntegrityFailed(
@@ -99,12 +94,7 @@ class ObjectStore:
         return shipment
 
     def ship(self, file: Path, sha256: str, about: Mapping[str, Any]) -> Shipment:
-        """Put a published file there and make it the one that counts; what it holds there is read back first.
-
-        Raises:
-            StorageRefused: the store doesn't answer, or refuses; what counted before still counts.
-            IntegrityFailed: it holds something else than it was given; what counted before still counts.
-        """
+        """Put a published file there and make it the one that counts, once it was read back; until then its predecessor counts."""
         before = self._index()
         earlier = () if before is None else tuple(dict.fromkeys((before.sha256, *before.before)))
         kept = tuple(each for each in earlier if each != sha256)[: KEPT - 1]
@@ -125,10 +115,6 @@ class ObjectStore:
     def fetched(self, shipment: Shipment, directory: Path) -> Iterator[Path]:
         """A shipment's file, whole and with its digest, in a folder of its own in a directory, for as long as the block lasts; it may
         be moved from there.
-
-        Raises:
-            StorageRefused: the store doesn't answer, or there is no room here.
-            IntegrityFailed: what came is not what was shipped.
         """
         with scratch_in(directory, ".fetching-") as scratch:
             if shutil.disk_usage(directory).free < shipment.size + SPARE_BYTES:

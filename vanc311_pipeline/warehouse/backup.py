@@ -69,13 +69,7 @@ class Header:
 
 
 def write_backup(warehouse: Warehouse, target: Path) -> Header:
-    """Write the log to a file, whole or not at all.
-
-    Raises:
-        SettingsError: there is no warehouse, or the file is something else.
-        IntegrityFailed: the file holds what the log here does not; it stays.
-        StorageRefused: the disk refused; the file stays as it was.
-    """
+    """Write the log to a file, whole or not at all; a file that holds what the log doesn't stays."""
     with warehouse.read() as connection, on_disk(target):
         header = Header(warehouse.source, utc_now(), _counts(connection))
         if target.exists():
@@ -120,12 +114,7 @@ def _refuse_to_lose(connection: sa.Connection, log: Header, target: Path) -> Non
 
 
 def check_backup(path: Path) -> Header:
-    """Read a backup to its end, and prove it by its digest before a word of it is believed; what it says of itself.
-
-    Raises:
-        SettingsError: there is none, or it is something else or of another version.
-        IntegrityFailed: it is damaged.
-    """
+    """Read a backup to its end, and prove it by its digest before a word of it is believed; what it says of itself."""
     digest, last = hashlib.sha256(), b""
     with _opened(path) as lines:
         first = lines.readline()
@@ -138,12 +127,7 @@ def check_backup(path: Path) -> Header:
 
 
 def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
-    """Add what a backup holds and the log lacks, in one transaction; how many rows of each table were added.
-
-    Raises:
-        SettingsError: there is no such backup, or it is of another source or version.
-        IntegrityFailed: it is damaged, or the log here is another one; nothing was changed.
-    """
+    """Add what a backup holds and the log lacks, in one transaction; how many rows of each table were added."""
     with on_disk(path):
         header = check_backup(path)
     if header.source != warehouse.source:

@@ -78,9 +78,6 @@ def load_month(
     Args:
         areas: the names of the 22 local areas.
         accepted: why the month would be held, had nobody agreed to follow it.
-
-    Raises:
-        IntegrityFailed: a dataset that the month has rows of is not among the landed; nothing was changed.
     """
     cleaned = clean_month(month, landed, areas)
     rows, files = month_rows(month, cleaned), [about for about, _ in landed]

@@ -71,11 +71,7 @@ def found_version(connection: sa.Connection) -> int | None:
 
 
 def migrate(connection: sa.Connection, present: int | None, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
-    """Bring older tables up to this version. New tables, and the note that it was done, come after it: see `note_version`.
-
-    Raises:
-        SettingsError: a newer version of the program made them.
-    """
+    """Bring older tables up to this version. New tables, and the note that it was done, come after it: see `note_version`."""
     newest = migrations[-1].version
     if present is not None and present > newest:
         raise SettingsError(

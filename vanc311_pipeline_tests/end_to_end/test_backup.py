@@ -40,8 +40,8 @@ def run(monkeypatch, capsys):
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main(lambda: vanc311(args=[str(argument) for argument in arguments], prog_name="vanc311"))
-        said = capsys.readouterr()
-        return ended.value.code, said.out + said.err
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out + printed.err
 
     return typed
 
@@ -94,12 +94,12 @@ def file(tmp_path) -> Path:
 
 
 def test_the_log_comes_back_as_it_was(run, here, new, file):
-    code, said = run(here, "backup", file)
+    code, words = run(here, "backup", file)
     assert code == 0
-    assert "3 in request_changes, 1 in accepted_losses, 2 in deep_readings" in said
-    code, said = run(new, "restore", file)
+    assert "3 in request_changes, 1 in accepted_losses, 2 in deep_readings" in words
+    code, words = run(new, "restore", file)
     assert code == 0
-    assert "Now run `vanc311 sync`" in said
+    assert "Now run `vanc311 sync`" in words
     assert log(new) == log(here)
     assert len(log(new)["request_changes"]) == 3
 
@@ -125,9 +125,9 @@ def test_after_a_restoration_a_sync_goes_on_with_the_log_and_publishes_it(run, p
 def test_an_empty_log_can_be_backed_up_too(run, new, tmp_path, file):
     write(new)
     assert run(new, "backup", file)[0] == 0
-    code, said = run(place(tmp_path / "other"), "restore", file)
+    code, words = run(place(tmp_path / "other"), "restore", file)
     assert code == 0
-    assert "Nothing was changed" in said
+    assert "Nothing was changed" in words
 
 
 def test_more_rows_than_are_read_at_once_come_back(run, here, new, file):
@@ -144,10 +144,6 @@ def test_anybody_can_read_and_check_it(run, here, file):
     assert json.loads(last) == {"sha256": hashlib.sha256(b"".join(lines)).hexdigest()}
     assert json.loads(lines[0])["source"] == "portal"
     assert len(lines) == 1 + 3 + 1 + 2
-
-
-def test_nothing_is_left_beside_a_backup(run, here, file):
-    run(here, "backup", file)
     assert os.listdir(file.parent) == [file.name]
 
 
@@ -157,9 +153,9 @@ def test_nothing_is_left_beside_a_backup(run, here, file):
 def test_a_log_that_the_backup_continues_gets_the_rest(run, here, new, file):
     write(new, CHANGE.format("a"), CHANGE.format("b"), READING.format(1))
     run(here, "backup", file)
-    code, said = run(new, "restore", file)
+    code, words = run(new, "restore", file)
     assert code == 0
-    assert "1 in request_changes, 1 in accepted_losses, 1 in deep_readings" in said
+    assert "1 in request_changes, 1 in accepted_losses, 1 in deep_readings" in words
     assert log(new) == log(here)
 
 
@@ -167,9 +163,9 @@ def test_restoring_twice_changes_nothing(run, here, new, file):
     run(here, "backup", file)
     run(new, "restore", file)
     before = kept(new)
-    code, said = run(new, "restore", file)
+    code, words = run(new, "restore", file)
     assert code == 0
-    assert "holds all of" in said
+    assert "holds all of" in words
     assert kept(new) == before
 
 
@@ -195,10 +191,10 @@ def test_a_log_of_another_history_is_left_alone(run, here, new, file, statements
     write(new, *statements)
     run(here, "backup", file)
     before = log(new)
-    code, said = run(new, "restore", file)
+    code, words = run(new, "restore", file)
     assert code == 1
-    assert "not of one history" in said
-    assert "Nothing was changed" in said
+    assert "not of one history" in words
+    assert "Nothing was changed" in words
     assert log(new) == before
 
 
@@ -216,18 +212,18 @@ def test_a_new_and_empty_log_does_not_replace_a_backup(run, here, new, file):
     run(here, "backup", file)
     before = file.read_bytes()
     write(new)
-    code, said = run(new, "backup", file)
+    code, words = run(new, "backup", file)
     assert code == 1
-    assert "vanc311 restore" in said
+    assert "vanc311 restore" in words
     assert file.read_bytes() == before
 
 
 def test_another_file_is_not_replaced(run, here, file):
     file.parent.mkdir()
     file.write_text("letters\n")
-    code, said = run(here, "backup", file)
+    code, words = run(here, "backup", file)
     assert code == 2
-    assert "is not a backup of vanc311" in said
+    assert "is not a backup of vanc311" in words
     assert file.read_text() == "letters\n"
 
 
@@ -241,9 +237,9 @@ def test_a_backup_that_is_damaged_anywhere_is_refused_and_nothing_is_taken_over(
     whole, before = file.read_bytes(), log(new)
     for at in range(10, len(whole), 23):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        code, said = run(new, "restore", file)
+        code, words = run(new, "restore", file)
         assert code == 1, at
-        assert "is damaged" in said
+        assert "is damaged" in words
         assert log(new) == before
     file.write_bytes(whole[: len(whole) // 2])
     assert run(new, "restore", file)[0] == 1
@@ -274,8 +270,8 @@ def rewritten(file: Path, change, prove=False) -> None:
 def test_a_backup_that_somebody_edited_is_refused(run, here, new, file, change):
     run(here, "backup", file)
     rewritten(file, change)
-    code, said = run(new, "restore", file)
-    assert (code, "is damaged" in said) == (1, True)
+    code, words = run(new, "restore", file)
+    assert (code, "is damaged" in words) == (1, True)
     assert not Warehouse.of(new).exists()
 
 
@@ -284,9 +280,9 @@ def test_a_backup_of_the_sample_is_not_restored_into_the_portals_data_nor_replac
     write(sample, CHANGE.format("a"))
     assert run(sample, "backup", file)[0] == 0
     before = log(here)
-    code, said = run(here, "restore", file)
+    code, words = run(here, "restore", file)
     assert code == 2
-    assert "never mixed" in said
+    assert "never mixed" in words
     assert log(here) == before
     assert run(here, "backup", file)[0] == 2
     assert check_backup(file).source == "sample"
@@ -295,9 +291,9 @@ def test_a_backup_of_the_sample_is_not_restored_into_the_portals_data_nor_replac
 def test_a_backup_of_another_version_is_refused(run, here, new, file):
     run(here, "backup", file)
     rewritten(file, lambda lines: [lines[0].replace(f'"version":{VERSION}', '"version":99'), *lines[1:]], prove=True)
-    code, said = run(new, "restore", file)
+    code, words = run(new, "restore", file)
     assert code == 2
-    assert "version 99" in said
+    assert "version 99" in words
 
 
 def test_a_backup_of_version_1_which_knew_no_reasons_of_consent_comes_back_without_them(run, here, new, file):
@@ -314,18 +310,18 @@ def test_a_backup_of_version_1_which_knew_no_reasons_of_consent_comes_back_witho
         return [line(header | {"version": 1}), *map(line, rows)]
 
     rewritten(file, as_version_1, prove=True)
-    code, said = run(new, "restore", file)
-    assert (code, "1 in accepted_losses" in said) == (0, True), said
+    code, words = run(new, "restore", file)
+    assert (code, "1 in accepted_losses" in words) == (0, True), words
     with Warehouse.of(new).read() as connection:
         assert connection.exec_driver_sql("SELECT rows_before, why FROM accepted_losses").all() == [(100, None)]
 
 
 def test_where_there_is_nothing_it_says_so(run, here, new, file, tmp_path):
-    code, said = run(here, "restore", file)
-    assert (code, "There is no backup at" in said) == (2, True)
+    code, words = run(here, "restore", file)
+    assert (code, "There is no backup at" in words) == (2, True)
     assert run(here, "restore", tmp_path)[0] == 2
-    code, said = run(new, "backup", file)
-    assert (code, "There is no warehouse" in said) == (2, True)
+    code, words = run(new, "backup", file)
+    assert (code, "There is no warehouse" in words) == (2, True)
     assert not file.exists()
 
 
@@ -338,9 +334,9 @@ def test_a_disk_that_refuses_leaves_the_last_backup(run, here, file, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    code, said = run(here, "backup", file)
+    code, words = run(here, "backup", file)
     assert code == 2
-    assert "No space left" in said
+    assert "No space left" in words
     assert file.read_bytes() == before
     assert os.listdir(file.parent) == [file.name]
 
