@@ -265,7 +265,7 @@ def told_in_a_finalizer():
     waiting = [Finalized()]
 
     def drop(_connection, _cursor, statement: str, *_: object) -> None:
-        if "service_requests" in statement and statement.startswith("INSERT"):
+        if "service_requests" in statement and statement.startswith(("INSERT", "UPDATE")):
             waiting.clear()
 
     sa.event.listen(sa.Engine, "after_cursor_execute", drop)
