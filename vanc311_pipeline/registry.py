@@ -82,12 +82,7 @@ class Registry:
 
 
 def read(toml: str) -> Registry:
-    """The registry of a TOML text; lines are joined and phrases put in.
-
-    Raises:
-        ValidationError: a field is missing, unknown or empty, or there is no such state.
-        KeyError: there is no such phrase.
-    """
+    """The registry of a TOML text; lines are joined and phrases put in. A ValidationError or a KeyError says what is wrong with it."""
     raw = tomllib.loads(toml)
     return TypeAdapter(Registry).validate_python(_filled(raw, raw.pop("phrases")))
 

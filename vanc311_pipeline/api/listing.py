@@ -39,7 +39,6 @@ from vanc311_pipeline.reading.pages import (
 )
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, METRICS, State
-from vanc311_pipeline.schema import View
 
 CSV_TYPE = f"{CSV}; charset=utf-8; header=present"
 SAMPLE_NOTE = "The bundled sample of real requests: these numbers are not a picture of the city."
@@ -50,10 +49,10 @@ Documented = dict[str, Any]
 # -- what OpenAPI says -------------------------------------------------------------------------------------------------
 
 
-def documented_table(described: sa.Table | View, row: type[BaseModel] | None = None) -> Documented:
+def documented_table(described: sa.Table, row: type[BaseModel] | None = None) -> Documented:
     """What a route that lists a table says of itself."""
     as_csv = {"schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}}
-    return _documented(meaning_of(described), {"model": models.listing_of(described, row), "content": {CSV: as_csv}})
+    return _documented(str(described.comment), {"model": models.listing_of(described, row), "content": {CSV: as_csv}})
 
 
 def documented_answer(operation: str, data: Any, meaning: str) -> Documented:
@@ -70,10 +69,6 @@ def _documented(meaning: str, good: Documented) -> Documented:
             **problems.documented(404, 405, 409, 422, 500, 503),
         },
     }
-
-
-def meaning_of(described: sa.Table | View) -> str:
-    return described.meaning if isinstance(described, View) else str(described.comment)
 
 
 # -- answering ---------------------------------------------------------------------------------------------------------
@@ -108,7 +103,7 @@ def listed(
     asked: AskedTable,
     selection: Selection,
     *,
-    table: sa.Table | View,
+    table: sa.Table,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The selected rows: a page as JSON, or as CSV a page or all."""
@@ -178,7 +173,7 @@ def etag_of(release: Release, part: str) -> str:
 
 
 def _meta(
-    release: Release, columns: Sequence[str], table: sa.Table | View | None, coverage: Coverage | None = None
+    release: Release, columns: Sequence[str], table: sa.Table | None, coverage: Coverage | None = None
 ) -> dict[str, Any]:
     about = release.about
     meta: dict[str, Any] = {
@@ -190,7 +185,7 @@ def _meta(
     if release.is_sample:
         meta["note"] = SAMPLE_NOTE
     if table is not None:
-        meta |= {"table": table.name, "meaning": meaning_of(table)}
+        meta |= {"table": table.name, "meaning": table.comment}
     if defined := {name: f"{PREFIX}/definitions/{name}" for name in columns if name in METRICS}:
         meta["definitions"] = defined
     if coverage is not None:

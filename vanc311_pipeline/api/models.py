@@ -10,12 +10,9 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.schema import View
 
-_TYPES: dict[type[Any], type[Any]] = {sa.INTEGER: int, sa.REAL: float, sa.TEXT: str}
-_WHOLE, _FRACTIONS = {"rows", "requests", "ordinal", "times"}, {"days", "share"}
+_TYPES: dict[type[Any], Any] = {sa.INTEGER: int, sa.REAL: float, sa.TEXT: str, sa.types.NullType: str | int | float}
 _about = schema.release.c
-_OF_ANY_TYPE = {"before", "after"}  # of whichever field moved
 
 
 class Model(BaseModel):
@@ -64,16 +61,9 @@ class Links(Model):
 
 
 @cache
-def row_of(described: sa.Table | View) -> type[BaseModel]:
+def row_of(described: sa.Table) -> type[BaseModel]:
     """A row of a table or view."""
-    if isinstance(described, View):
-        fields: dict[str, Any] = {
-            name: (_of_unit(name, unit), Field(description=_words(meaning, unit)))
-            for name, meaning, unit in described.columns
-        }
-    else:
-        fields = {column.name: _field(column) for column in described.columns}
-    return _model(f"{_camel(described.name)}Row", fields)
+    return _model(f"{_camel(described.name)}Row", {column.name: _field(column) for column in described.columns})
 
 
 def row_with(name: str, *columns: sa.Column[Any], meaning: str | None = None) -> Any:
@@ -86,7 +76,7 @@ def nullable(column: sa.Column[Any]) -> sa.Column[Any]:
     return sa.Column(column.name, column.type, comment=column.comment, info=column.info, nullable=True)
 
 
-def listing_of(described: sa.Table | View, row: type[BaseModel] | None = None) -> type[BaseModel]:
+def listing_of(described: sa.Table, row: type[BaseModel] | None = None) -> type[BaseModel]:
     """A page of rows: of the table or view, if it isn't said of what."""
     return _answer(row.__name__ if row else _camel(described.name), "Listing", list[row or row_of(described)])  # type: ignore[misc]
 
@@ -94,10 +84,6 @@ def listing_of(described: sa.Table | View, row: type[BaseModel] | None = None) -
 def single(operation: str, data: Any) -> type[BaseModel]:
     """One thing, or a few of a kind, by the name of the operation that finds them."""
     return _answer(data.__name__ if isinstance(data, type) else _camel(operation), "Answer", data)
-
-
-def view(name: str) -> View:
-    return next(each for each in schema.VIEWS if each.name == name)
 
 
 def _answer(name: str, kind: str, data: Any) -> type[BaseModel]:
@@ -113,13 +99,6 @@ def _field(column: sa.Column[Any]) -> Any:
     return (kind | None if column.nullable else kind), Field(
         description=_words(str(column.comment), column.info["unit"])
     )
-
-
-def _of_unit(name: str, unit: str) -> Any:
-    if name in _OF_ANY_TYPE:
-        return str | int | float | None
-    kind: Any = int if unit in _WHOLE else float if unit in _FRACTIONS else str
-    return kind | None
 
 
 def _words(meaning: str, unit: str) -> str:

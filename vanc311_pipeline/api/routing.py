@@ -28,7 +28,6 @@ from vanc311_pipeline.api.parameters import IN_PATH, Asked, AskedTable
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.reading.pages import Listing, OtherRelease, all_rows
 from vanc311_pipeline.reading.release import Release, TookTooLong, statement_budget
-from vanc311_pipeline.schema import View
 
 Question = TypeVar("Question", bound=Callable[..., Any])
 
@@ -115,7 +114,7 @@ class Questions(APIRouter):
         self,
         path: str,
         summary: str,
-        table: sa.Table | View,
+        table: sa.Table,
         parameters: type[AskedTable] = AskedTable,
         *,
         tag: str,

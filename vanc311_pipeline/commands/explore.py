@@ -112,11 +112,11 @@ def _queries() -> Iterator[tuple[str, dict[str, str]]]:
     for name, (meaning, sql) in QUESTIONS.items():
         yield name, {"title": meaning, "sql": sql}
     for view in schema.VIEWS:
-        columns = ", ".join(name for name, _, _ in view.columns)
-        sql = f"WITH answer ({columns}) AS ({view.query.strip()}) SELECT * FROM answer"
+        columns = ", ".join(view.columns.keys())
+        sql = f"WITH answer ({columns}) AS ({view.info['query']}) SELECT * FROM answer"
         yield (
             f"sql_of_{view.name}",
-            {"title": f"{view.meaning} With the SQL behind the view, to change it.", "sql": sql},
+            {"title": f"{view.comment} With the SQL behind the view, to change it.", "sql": sql},
         )
 
 

@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.tables import Cell, Row
-from vanc311_pipeline.reading.integrity import convergence
 from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.schema import convergence
 
 MONTHS_SHOWN = 24
 RESULTS = {"failed": "✗ failed", "warned": "! noted", "passed": "✓ passed"}

@@ -15,7 +15,6 @@ from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.reading.requests import view as view_of
 from vanc311_pipeline.registry import MINIMUM_N, State
 
 TOP = 15
@@ -159,7 +158,7 @@ def newest_changes(release: Release, view: View) -> list[Row]:
     """What moved last, as we saw it."""
     if view.level == "citywide":
         return []
-    history = view_of("request_history")
+    history = schema.request_history
     changes = history.c
     question = (
         sa.select(history)

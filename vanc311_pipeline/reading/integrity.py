@@ -10,9 +10,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.reading.requests import view
-
-convergence = view("convergence")
+from vanc311_pipeline.schema import convergence
 
 
 def months() -> Listing:

@@ -15,7 +15,13 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.schema import open_request_standing, outcome_mapping, request_changes, service_requests
+from vanc311_pipeline.schema import (
+    open_request_standing,
+    outcome_mapping,
+    request_changes,
+    request_history,
+    service_requests,
+)
 
 NO_REASON = "N/A"  # as the city says it, and as the tables of outcomes have it; null in service_requests
 
@@ -91,8 +97,8 @@ def remembered(release: Release, request_id: str) -> dict[str, Any] | None:
     if request is None and not threads:
         return None
     standing = sa.select(open_request_standing).where(open_request_standing.c.request_id == request_id)
-    lines = sa.select(_history).where(_history.c.thread_id.in_(threads))
-    history = release.records(lines.order_by(_history.c.change_id, _history.c.field)) if threads else []
+    lines = sa.select(request_history).where(request_history.c.thread_id.in_(threads))
+    history = release.records(lines.order_by(request_history.c.change_id, request_history.c.field)) if threads else []
     renamed_to = None if request else _new_id(history, request_id)
     return {
         "request_id": request_id,
@@ -116,15 +122,6 @@ def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
         return None
     last = str(lines[-1]["request_id"])
     return last if last != request_id else None
-
-
-def view(name: str) -> sa.TableClause:
-    """A view of the published file as something to select from."""
-    columns = next(each.columns for each in schema.VIEWS if each.name == name)
-    return sa.table(name, *(sa.column(column) for column, _, _ in columns))
-
-
-_history = view("request_history")
 
 
 def _given(release: Release, filters: Filters) -> dict[str, Any]:

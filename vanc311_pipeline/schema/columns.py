@@ -16,6 +16,7 @@ _TYPES = {
     sa.TEXT: sa.TEXT().with_variant(sa.TEXT(collation="C"), "postgresql"),
     sa.INTEGER: sa.INTEGER().with_variant(sa.BIGINT(), "postgresql"),
     sa.REAL: REAL,
+    sa.types.NullType: sa.types.NullType(),
 }
 
 
@@ -52,6 +53,11 @@ def count(name: str, meaning: str, nullable: bool = False) -> Column:
 
 def real(name: str, meaning: str, unit: str, nullable: bool = True) -> Column:
     return column(name, sa.REAL, meaning, unit, nullable=nullable)
+
+
+def whatever(name: str, meaning: str) -> Column:
+    """A value of any type."""
+    return column(name, sa.types.NullType, meaning, "text")
 
 
 def metric(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.REAL, nullable: bool = True) -> Column:

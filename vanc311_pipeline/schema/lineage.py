@@ -32,74 +32,65 @@ _from(
     n="n_ttr n_ttu volume",
 )
 
-_OPENED, _REASON, _AREA, _UPDATED = (
-    "opened_on",
-    "status closure_reason",
-    "opened_on local_area",
-    "opened_at modified_at",
-)
-_TIMED = "status opened_on closed_on"
+_TIMED, _REASON, _AREA = "status opened_on closed_on", "status closure_reason", "opened_on local_area"
 _OF_TYPE = f"{_TIMED} issue_type"
-_ANYWHERE = {
+_EVERYWHERE = {
     **dict.fromkeys(("level", "as_of", "measure", "mapping_version", "weeks_from", "weeks_to"), ""),
+    **dict.fromkeys(("period", "waited_days", "days_open", "age_band", "band_order"), "opened_on"),
+    **dict.fromkeys(("provisional", "understated", "n_after_as_of"), "opened_on"),
     **dict.fromkeys(("outcome", "outcome_order"), "closure_reason"),
-    **dict.fromkeys(("period", "waited_days", "days_open", "provisional", "understated"), _OPENED),
-    "scope": "local_area",
-    "volume": "request_id",
-    "n_negative": _TIMED,
-}
-_WIDE = {
-    **dict.fromkeys(("open_requests", "closed", "status_unknown"), "status"),
     **dict.fromkeys(("avg_ttr", "n_ttr", "sum_days_to_close"), "days_to_close"),
     **dict.fromkeys(("avg_ttu", "n_ttu"), "days_to_update"),
-    **dict.fromkeys(("sum_seconds_to_update", "n_never_updated", "n_update_negative"), _UPDATED),
-    "n_closed_without_date": "status closed_on",
+    **dict.fromkeys(("sum_seconds_to_update", "n_never_updated", "n_update_negative"), "opened_at modified_at"),
     "n_update_missing": "modified_at",
     "n_static_open": "status opened_on",
-}
-_QUALITY = {
+    "status_unknown": "status",
+    "scope": "local_area",
+    "volume": "request_id",
+    "month": "opened_on closed_on",
+    "located": "status opened_on local_area",
+    "seen": _REASON,
+    "city_share": f"{_TIMED} local_area",
+    "pooled_share": f"{_AREA} issue_type",
+    "n_negative": _TIMED,
     "n_missing_area": "local_area",
     "n_missing_point": "latitude longitude",
-    "n_closed_without_date": "status closed_on",
     "n_twins": "occurrence",
     "n_repeats": " ".join(column for _, column in PORTAL_FIELDS.values() if column != "modified_at"),
     "n_batch_closed": "status closed_on issue_type",
     "n_obsolete_label": "issue_type",
     "n_unmapped_reason": _REASON,
 }
+"""What a column of this name is made from in every table of statistics."""
+_BY_STATUS, _UNDATED = (
+    dict.fromkeys(("open_requests", "closed"), "status"),
+    {"n_closed_without_date": "status closed_on"},
+)
 for _table, _default, _sources in (
-    (metrics.metrics_citywide, "", _WIDE),
-    (metrics.metrics_by_neighbourhood, "", _WIDE),
-    (metrics.metrics_by_issue, "", _WIDE),
-    (metrics.metrics_hyper_local, "", _WIDE),
-    (metrics.metrics_unlocated, "", _WIDE),
-    (statistics.periods, _OPENED, {}),
-    (statistics.time_to_close, _TIMED, {"n_static": _OPENED, "n_after_as_of": _OPENED}),
-    (statistics.time_to_close_curves, _TIMED, {"day": _OPENED}),
+    (metrics.metrics_citywide, "", _BY_STATUS | _UNDATED),
+    (metrics.metrics_by_neighbourhood, "", _BY_STATUS | _UNDATED),
+    (metrics.metrics_by_issue, "", _BY_STATUS | _UNDATED),
+    (metrics.metrics_hyper_local, "", _BY_STATUS | _UNDATED),
+    (metrics.metrics_unlocated, "", _BY_STATUS | _UNDATED),
+    (statistics.periods, "opened_on", {}),
+    (statistics.time_to_close, _TIMED, {"n_static": "opened_on"}),
+    (statistics.time_to_close_curves, _TIMED, {"day": "opened_on"}),
     (statistics.waiting_times, _TIMED, {}),
     (statistics.open_request_standing, _OF_TYPE, {"n": "opened_on issue_type"}),
-    (statistics.monthly_series, _TIMED, {"month": "opened_on closed_on", "opened": _OPENED}),
-    (
-        statistics.backlog_by_age,
-        "status opened_on",
-        {"age_band": _OPENED, "band_order": _OPENED, "located": "status opened_on local_area"},
-    ),
+    (statistics.monthly_series, _TIMED, {"opened": "opened_on"}),
+    (statistics.backlog_by_age, "status opened_on", {}),
     (statistics.backlog_daily, _TIMED, {"day": "opened_on closed_on"}),
     (statistics.flow, _TIMED, {}),
-    (statistics.outcome_mapping, "closure_reason", {"seen": _REASON}),
-    (statistics.outcomes, _REASON, {"closed": "status", "open_requests": "status"}),
+    (statistics.outcome_mapping, "closure_reason", {}),
+    (statistics.outcomes, _REASON, _BY_STATUS),
     (statistics.closure_reasons, _REASON, {}),
-    (statistics.outcome_incidence, f"{_TIMED} closure_reason", {"day": _OPENED, "n": _TIMED}),
+    (statistics.outcome_incidence, f"{_TIMED} closure_reason", {"day": "opened_on", "n": _TIMED}),
     (
         statistics.area_comparison,
         f"{_OF_TYPE} department local_area",
-        {
-            **dict.fromkeys(("observed", "city_share"), f"{_TIMED} local_area"),
-            "n": _AREA,
-            "pooled_share": f"{_AREA} issue_type",
-        },
+        {"observed": f"{_TIMED} local_area", "n": _AREA},
     ),
     (statistics.area_issue_mix, f"{_AREA} issue_type", {"n": _AREA}),
-    (statistics.quality_ledger, "", _QUALITY),
+    (statistics.quality_ledger, "", _UNDATED),
 ):
-    _from(_table, service_requests.columns.keys(), _default, **(_ANYWHERE | _sources))
+    _from(_table, service_requests.columns.keys(), _default, **(_EVERYWHERE | _sources))

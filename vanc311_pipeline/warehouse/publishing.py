@@ -114,8 +114,8 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[Ch
         if checks:
             connection.execute(sa.insert(schema.check_results), list(checks))
         for view in schema.VIEWS:
-            columns = ", ".join(name for name, _, _ in view.columns)
-            connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.query.strip()}")
+            columns = ", ".join(view.columns.keys())
+            connection.exec_driver_sql(f"CREATE VIEW {view.name} ({columns}) AS {view.info['query']}")
         counts = (
             f"SELECT '{column}', {column}, sum(requests) FROM counted WHERE {column} IS NOT NULL GROUP BY {column}"
             for column in schema.COUNTED_COLUMNS
@@ -154,18 +154,11 @@ def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[st
 
 def dictionary_rows() -> Iterator[dict[str, str | None]]:
     """The dictionary: a line for each table and view, and one for each of their columns."""
-    for table in _TABLES:
-        columns = [(column.name, column.comment, column.info["unit"]) for column in table.columns]
-        yield from _meanings(table.name, table.comment, columns)
-    for view in schema.VIEWS:
-        yield from _meanings(view.name, view.meaning, view.columns)
-
-
-def _meanings(
-    name: str, meaning: str | None, columns: Sequence[tuple[str, str | None, str | None]]
-) -> Iterator[dict[str, str | None]]:
-    for column, words, unit in [("*", meaning, None), *columns]:
-        yield {"table_name": name, "column_name": column, "meaning": words, "unit": unit}
+    for table in (*_TABLES, *schema.VIEWS):
+        yield {"table_name": table.name, "column_name": "*", "meaning": table.comment, "unit": None}
+        for column in table.columns:
+            words = {"meaning": column.comment, "unit": column.info["unit"]}
+            yield {"table_name": table.name, "column_name": column.name, **words}
 
 
 def definition_rows() -> Iterator[dict[str, str | int]]:

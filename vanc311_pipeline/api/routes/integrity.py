@@ -122,7 +122,7 @@ def integrity_summary(release: Release) -> dict[str, Any]:
     return integrity.summary(release)
 
 
-@router.lists("/integrity/months", "Month by month against the portal", models.view("convergence"), tag="integrity")
+@router.lists("/integrity/months", "Month by month against the portal", schema.convergence, tag="integrity")
 def integrity_months() -> Selection:
     return Selection(integrity.months())
 

@@ -30,7 +30,7 @@ OpenRequest = models.row_with(
 )
 _Request: Any = models.row_of(schema.service_requests)
 _Standing: Any = models.row_of(schema.open_request_standing)
-_Line: Any = models.row_of(models.view("request_history"))
+_Line: Any = models.row_of(schema.request_history)
 
 
 class RememberedRequest(models.Model):
