@@ -13,11 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.text import Text
 
 from vanc311_pipeline.commands.sample import with_sample
-from vanc311_pipeline.errors import Interrupted
+from vanc311_pipeline.errors import Interrupted, printable
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline.terminal import Terminal
+
+
+class Terminal(Console):
+    """A console that shows text and doesn't obey it: what is printed may have come from the portal."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, soft_wrap=True, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
 
 console = Terminal()
 

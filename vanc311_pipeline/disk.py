@@ -100,10 +100,8 @@ def write_whole(file: Path, text: str) -> None:
     """Write a small file beside, force it to disk, rename it: at no time is there half of it."""
     beside = file.with_name(f".{file.name}.new")
     try:
-        with beside.open("w", encoding="utf-8") as opened:
-            opened.write(text)
-            opened.flush()
-            os.fsync(opened.fileno())
+        beside.write_text(text, encoding="utf-8")
+        force_to_disk(beside)
         beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)

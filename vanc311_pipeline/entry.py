@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_INTERRUPTED, EXIT_USAGE, Interrupted, PipelineError
+from vanc311_pipeline.errors import EXIT_INTEGRITY, EXIT_INTERRUPTED, EXIT_USAGE, Interrupted, PipelineError, printable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -129,9 +129,7 @@ def spare_loopback(environment: MutableMapping[str, str]) -> None:
 def _fail(message: str, code: int) -> NoReturn:
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # it ends already
-    from rich.markup import escape
+    import click
 
-    from vanc311_pipeline.terminal import Terminal
-
-    Terminal(stderr=True).print(f"[bold red]Error:[/] {escape(message)}")
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {printable(message)}", err=True)
     sys.exit(code)

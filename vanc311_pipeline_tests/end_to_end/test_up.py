@@ -1,13 +1,10 @@
 """Claims about `vanc311 up`: dashboard and Dagster run side by side, one of them in a home, and end together. See also unit/test_children."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
 import pytest
@@ -16,9 +13,10 @@ from requests.adapters import HTTPAdapter
 from rich.console import Console
 from urllib3.util import Retry
 
+from benchmarks.places import free_port
 from vanc311_pipeline.commands.up import run_up
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline_tests.integration.api.test_serve import free_port
+from vanc311_pipeline_tests.integration.test_alerts import receiver  # noqa: F401 (fixture)
 
 PATIENCE_SECONDS = 90
 
@@ -76,36 +74,19 @@ def test_both_are_served_by_the_only_one_in_its_home_and_ctrl_c_ends_both_in_pea
 
 
 @pytest.mark.rehearsal
-def test_when_the_code_server_is_killed_everything_ends_as_a_failure_and_the_webhook_is_told(up):
-    messages = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            messages.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["text"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
-        threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        # A proxy that isn't there: what is on this machine is reached without it.
-        proxy = {
-            "http_proxy": "http://127.0.0.1:9",
-            "VANC311_ALERT_WEBHOOK": f"http://127.0.0.1:{receiver.server_port}/",
-        }
-        process = up("--port", str(free_port()), "--site-port", str(free_port()), **proxy)
-        while "Dashboard:" not in process.stdout.readline():
-            assert process.poll() is None
-        [code] = [each for each in psutil.Process(process.pid).children() if "grpc" in each.cmdline()]
-        code.kill()
-        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
-        receiver.shutdown()
+def test_when_the_code_server_is_killed_everything_ends_as_a_failure_and_the_webhook_is_told(up, receiver):  # noqa: F811
+    # A proxy that isn't there: what is on this machine is reached without it.
+    proxy = {"http_proxy": "http://127.0.0.1:9", "VANC311_ALERT_WEBHOOK": receiver.url}
+    process = up("--port", str(free_port()), "--site-port", str(free_port()), **proxy)
+    while "Dashboard:" not in process.stdout.readline():
+        assert process.poll() is None
+    [code] = [each for each in psutil.Process(process.pid).children() if "grpc" in each.cmdline()]
+    code.kill()
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
     assert "Error: The code server was ended by SIGKILL, though nobody asked it to" in output
-    assert len(messages) == 1
-    assert "The code server was ended by SIGKILL" in messages[0]
+    [message] = receiver.texts
+    assert "The code server was ended by SIGKILL" in message
 
 
 def test_a_taken_port_is_said_before_anything_starts(copied, tmp_path):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from vanc311_pipeline.cli import Terminal
 from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.terminal import Terminal
 
 
 @given(text=st.text())

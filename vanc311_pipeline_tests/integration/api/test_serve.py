@@ -13,13 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from benchmarks.places import free_port
 from vanc311_pipeline.settings import Settings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def command(settings: Settings, *options: str) -> "subprocess.Popen[str]":
