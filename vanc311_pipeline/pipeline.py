@@ -30,7 +30,7 @@ from vanc311_pipeline.months import datasets_that_may_hold
 from vanc311_pipeline.plan import ask_anew, make_plan, note_answers
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
-from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint
+from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_landed
 from vanc311_pipeline.portal.landing import land as land_window
 from vanc311_pipeline.progress import Progress
@@ -48,7 +48,7 @@ from vanc311_pipeline.warehouse.loading import Comparison, MonthLoad, compare_mo
 from vanc311_pipeline.warehouse.lock import turn
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
-from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge, shrank, shrinkage
+from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge, shrinkage
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 
@@ -197,22 +197,31 @@ def is_shipped(warehouse: Warehouse, ship_url: str | None) -> bool:
 def land(client: Portal, places: Places, run: Run, progress: Progress, log: logging.Logger = LOG) -> Landing:
     """Fetch the run's months, each as the portal serves it, into files. A dataset that lost too much is held and not fetched."""
     warehouse, actions = places.open(), dict[Window, str]()
+    stale = run.plan.stale if run.plan else dict.fromkeys(windows_of(run.months), "")
     with on_disk(places.raw_dir):
         named = run.plan.releases if run.plan else [client.release(name) for name in _datasets(run.months, warehouse)]
         releases = _begin(client, named, warehouse, run, log)
-        windows = list(run.plan.stale) if run.plan else windows_of(run.months)
-        chosen = [window for window in windows if window.dataset in releases]
+        chosen = [window for window in stale if window.dataset in releases]
         with warehouse.read() as connection:
             answers = ledger.portal_answers(connection, releases.values()) if run.plan else {}
             others = missing_parts(places.raw_dir, chosen, ledger.months(connection))
         unasked = sorted({window.dataset for window in others} - releases.keys())
         releases |= _begin(client, [client.release(name) for name in unasked], warehouse, run, log)
         for window in [*chosen, *(window for window in others if window.dataset in releases)]:
-            digest = run.plan.stale.get(window) if run.plan else None
-            release = releases[window.dataset]
-            actions[window], rows = _land(client, release, window, places.raw_dir, digest, answers.get(window))
-            log.info(f"{window.dataset} {window.month}: {rows:,} rows {actions[window]}")
-            progress.landed(window.month, rows)
+            release, digest = releases[window.dataset], stale.get(window)
+            # An earlier run may have broken off after fetching what this one is to fetch.
+            about = describe_landed(landed_path(places.raw_dir, window)) if digest else None
+            if (
+                digest
+                and about
+                and (about.data_processed, about.fingerprint[: len(digest)]) == (release.data_processed, digest)
+            ):
+                actions[window] = "landed before"
+            else:
+                about = land_window(client, release, window, places.raw_dir, answers.get(window))
+                actions[window] = "fetched"
+            log.info(f"{window.dataset} {window.month}: {about.rows:,} rows {actions[window]}")
+            progress.landed(window.month, about.rows)
     return Landing(releases, actions)
 
 
@@ -227,8 +236,8 @@ def _begin(
             for note in release.drift():
                 log.warning(f"{dataset}: {note}. The landed files keep it; nothing else uses it.")
             with warehouse.read() as connection:
-                rows = ledger.rows_landed(connection, dataset)
-            if shrank(release.records_count, rows):
+                lost = shrinkage(release, ledger.months(connection), {}, run.consent)
+            if lost:
                 ask_anew(client, warehouse)  # so that the hold can say where
         with warehouse.write() as connection:
             records, answers = ledger.months(connection), ledger.portal_answers(connection, [release])
@@ -253,8 +262,8 @@ def _datasets(months: Sequence[str], warehouse: Warehouse) -> list[str]:
 
 def windows_of(months: Sequence[str]) -> list[Window]:
     """All that months can have rows in, and what no month can hold."""
-    windows = [Window(dataset, month) for month in (*months, UNDATED) for dataset in (ARCHIVE, LIVE)]
-    return [each for each in windows if each.month == UNDATED or each.dataset in datasets_that_may_hold(each.month)]
+    dated = [Window(dataset, month) for month in months for dataset in datasets_that_may_hold(month)]
+    return [*dated, Window(ARCHIVE, UNDATED), Window(LIVE, UNDATED)]
 
 
 def missing_parts(
@@ -270,23 +279,6 @@ def missing_parts(
             if about is None or about.body_sha256 != record.landed_sha256:
                 missing.append(window)
     return missing
-
-
-def _land(
-    client: Portal, release: Release, window: Window, raw_dir: Path, digest: str | None, answer: Fingerprint | None
-) -> tuple[str, int]:
-    """Fetch a window, unless an earlier run broke off after fetching it from this release; what was done, and the rows. A landed file
-    will do if its fingerprint begins with the digest, if there is one.
-    """
-    present = describe_landed(landed_path(raw_dir, window)) if digest else None
-    if (
-        digest
-        and present
-        and present.data_processed == release.data_processed
-        and present.fingerprint.startswith(digest)
-    ):
-        return "landed before", present.rows
-    return "fetched", land_window(client, release, window, raw_dir, answer).rows
 
 
 def load_areas(client: Portal, places: Places, *, anew: bool) -> int:

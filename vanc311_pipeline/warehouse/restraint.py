@@ -154,13 +154,13 @@ def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> list[Ho
 
 def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole: Collection[str]) -> int | None:
     """How many rows a month may come to have; None if we hold too little to say. Of the datasets in `whole` we once held everything."""
-    known = [record for window, record in records.items() if window.month == month]
-    rows = sum(record.rows_landed for record in known)
+    parts_held = [record for window, record in records.items() if window.month == month]
+    rows = sum(record.rows_landed for record in parts_held)
     others = [record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)]
     largest = max(others, default=0)
-    if known and month != UNDATED:
+    if parts_held and month != UNDATED:
         end = datetime.fromisoformat(f"{next_month(month)}-01").replace(tzinfo=UTC) + timedelta(days=ENDED_DAYS)
-        if max(datetime.fromisoformat(record.data_processed) for record in known) >= end:  # when we last loaded it
+        if max(datetime.fromisoformat(record.data_processed) for record in parts_held) >= end:  # when we last loaded it
             return max(rows + limit(rows, MAY_GROW_SHARE), largest)
     if largest and all(about.dataset in whole for about, _ in parts):
         return max(rows + MAY_MOVE_ROWS, MAY_GROW_TIMES * largest)

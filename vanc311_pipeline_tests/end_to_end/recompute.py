@@ -127,26 +127,26 @@ class Record:
     @cached_property
     def periods(self) -> list[tuple[str, date, date]]:
         """Name, first and last day of opening, clipped to the record."""
-        wanted = [("all", self.first, self.last), ("last_12_months", self.days_ago(364), self.as_of)]
-        wanted += [(str(y), date(y, 1, 1), date(y, 12, 31)) for y in sorted({r.opened.year for r in self.requests})]
-        clipped = [(name, max(start, self.first), min(end, self.last)) for name, start, end in wanted]
+        spans = [("all", self.first, self.last), ("last_12_months", self.days_ago(364), self.as_of)]
+        spans += [(str(y), date(y, 1, 1), date(y, 12, 31)) for y in sorted({r.opened.year for r in self.requests})]
+        clipped = [(name, max(start, self.first), min(end, self.last)) for name, start, end in spans]
         return [(name, start, end) for name, start, end in clipped if start <= end]
 
     @cached_property
     def groups(self) -> list[Group]:
         """The groups of time to close."""
-        found = [Group("unlocated", "unlocated", None, None, None, self.unlocated)]
+        groups = [Group("unlocated", "unlocated", None, None, None, self.unlocated)]
         for scope, requests in (("all", self.requests), ("located", self.located)):
-            found.append(Group("citywide", scope, None, None, None, requests))
+            groups.append(Group("citywide", scope, None, None, None, requests))
             for issue, members in by(requests, lambda r: r.issue_type).items():
-                found.append(Group("issue", scope, None, issue, None, members))
+                groups.append(Group("issue", scope, None, issue, None, members))
             for department, members in by(requests, lambda r: r.department).items():
-                found.append(Group("department", scope, None, None, department, members))
+                groups.append(Group("department", scope, None, None, department, members))
         for (area, issue), members in by(self.located, lambda r: (r.local_area, r.issue_type)).items():
-            found.append(Group("hyper_local", "located", area, issue, None, members))
+            groups.append(Group("hyper_local", "located", area, issue, None, members))
         in_area = by(self.located, lambda r: r.local_area)
         areas = [Group("neighbourhood", "located", area, None, None, in_area.get(area, [])) for area in self.areas]
-        return [group for group in found if group.requests] + areas
+        return [group for group in groups if group.requests] + areas
 
     @cached_property
     def large_groups(self) -> list[Group]:
@@ -155,20 +155,20 @@ class Record:
     @cached_property
     def cohorts(self) -> list[Cohort]:
         """Every group in every period."""
-        found = []
+        cohorts = []
         for group in self.groups:
             for period, start, end in self.periods:
                 requests = within(group.requests, start, end)
                 used = usable(requests)
                 curve = Curve(used) if len(used) >= LEAST_N else None
-                found.append(Cohort(group, period, requests, used, curve))
-        return found
+                cohorts.append(Cohort(group, period, requests, used, curve))
+        return cohorts
 
     @cached_property
     def outcomes(self) -> list[tuple[str, int]]:
         """The six outcomes, and Unmapped if a closed request has a reason that is in no group."""
-        found = set(self.mapping.values()) | {self.outcome(r) for r in self.requests if r.is_closed}
-        return sorted(found, key=lambda outcome: outcome[1])
+        all_outcomes = set(self.mapping.values()) | {self.outcome(r) for r in self.requests if r.is_closed}
+        return sorted(all_outcomes, key=lambda outcome: outcome[1])
 
     def outcome(self, request: Request) -> tuple[str, int]:
         return self.mapping.get(request.reason, UNMAPPED)
@@ -186,10 +186,10 @@ def table(path: str | Path, name: str) -> list[Row]:
 
 def by(requests: Iterable[Request], key: Callable[[Request], Hashable]) -> dict:
     """The requests under each key, in order of first appearance."""
-    found = defaultdict(list)
+    members = defaultdict(list)
     for request in requests:
-        found[key(request)].append(request)
-    return dict(found)
+        members[key(request)].append(request)
+    return dict(members)
 
 
 def within(requests: Iterable[Request], start: date, end: date) -> list[Request]:
@@ -247,8 +247,8 @@ def headline_of(level: str, *names: str) -> Callable[[Record], list[Row]]:
 
 
 def metrics_unlocated(record: Record) -> list[Row]:
-    found = by(record.unlocated, lambda r: r.issue_type)
-    return [{"issue_type": issue} | headline(members) for issue, members in found.items()]
+    of_issue = by(record.unlocated, lambda r: r.issue_type)
+    return [{"issue_type": issue} | headline(members) for issue, members in of_issue.items()]
 
 
 def metric_aggregates(record: Record) -> list[Row]:
@@ -373,11 +373,11 @@ def time_to_close_curves(record: Record) -> list[Row]:
 
 
 def waiting_times(record: Record) -> list[Row]:
-    wanted = {("issue", "all", "all"), ("issue", "all", "last_12_months"), ("hyper_local", "located", "last_12_months")}
+    shown = {("issue", "all", "all"), ("issue", "all", "last_12_months"), ("hyper_local", "located", "last_12_months")}
     rows = []
     for cohort in record.cohorts:
         curve = cohort.curve
-        if curve is None or (cohort.group.level, cohort.group.scope, cohort.period) not in wanted:
+        if curve is None or (cohort.group.level, cohort.group.scope, cohort.period) not in shown:
             continue
         for waited in (day for day in WAITED_DAYS if day < curve.last):
             followed = sum(r.followed > waited for r in cohort.used)
@@ -596,12 +596,12 @@ def closure_reasons(record: Record) -> list[Row]:
 
 
 def outcome_incidence(record: Record) -> list[Row]:
-    wanted = {("citywide", "all"), ("citywide", "located"), ("neighbourhood", "located")}
-    wanted |= {("issue", "all"), ("department", "all")}
+    shown = {("citywide", "all"), ("citywide", "located"), ("neighbourhood", "located")}
+    shown |= {("issue", "all"), ("department", "all")}
     rows = []
     for cohort in (c for c in record.cohorts if c.period in ("all", "last_12_months")):
         curve = cohort.curve
-        if curve is None or (cohort.group.level, cohort.group.scope) not in wanted:
+        if curve is None or (cohort.group.level, cohort.group.scope) not in shown:
             continue
         open_before = [1.0, *curve.share]
         for outcome in record.outcomes:
@@ -632,12 +632,12 @@ def standardised(difference: float, variance: float) -> float:
 def q_values(z_values: Sequence[float]) -> list[float]:
     """Benjamini and Hochberg's q of each two-sided normal p."""
     p_values = [float(2 * norm.sf(abs(z))) for z in z_values]
-    found, least = [0.0] * len(p_values), 1.0
+    values, least = [0.0] * len(p_values), 1.0
     ranked = sorted(range(len(p_values)), key=p_values.__getitem__)
     for rank in range(len(ranked), 0, -1):
         place = ranked[rank - 1]
-        found[place] = least = min(least, p_values[place] * len(ranked) / rank)
-    return found
+        values[place] = least = min(least, p_values[place] * len(ranked) / rank)
+    return values
 
 
 def dispersion(z_values: Sequence[float]) -> float:
@@ -761,12 +761,12 @@ def area_issue_mix(record: Record) -> list[Row]:
 
 def batch_days(record: Record) -> set[tuple[str, date]]:
     """The issue types and days on which unusually many of the type were closed."""
-    found = set()
+    batches = set()
     for issue, members in by((r for r in record.requests if r.closed_on), lambda r: r.issue_type).items():
         on_day = Counter(r.closed_on for r in members)
         days = (max(on_day) - min(on_day)).days + 1
-        found |= {(issue, day) for day, n in on_day.items() if n >= 30 and n * days >= 10 * len(members)}
-    return found
+        batches |= {(issue, day) for day, n in on_day.items() if n >= 30 and n * days >= 10 * len(members)}
+    return batches
 
 
 def quality_ledger(record: Record) -> list[Row]:

@@ -50,25 +50,25 @@ def test_every_statistic_of_the_odd_city_is_the_same_when_computed_again(odd, ag
 def test_the_odd_city_meets_the_rules_that_it_is_made_for(odd):
     with closing(sqlite3.connect(odd)) as connection:
 
-        def found(query: str) -> set[str]:
+        def values(query: str) -> set[str]:
             return {row[0] for row in connection.execute(query)}
 
-        assert found("SELECT as_of FROM release") == {AS_OF.isoformat()}
+        assert values("SELECT as_of FROM release") == {AS_OF.isoformat()}
         city = "level = 'citywide' AND scope = 'all' AND period = 'all'"
         for column in ("n_static", "n_after_as_of", "n_negative", "n_closed_without_date"):
-            assert found(f"SELECT {column} > 0 FROM time_to_close WHERE {city}") == {1}, column
-        assert found("SELECT median_state FROM time_to_close") == {
+            assert values(f"SELECT {column} > 0 FROM time_to_close WHERE {city}") == {1}, column
+        assert values("SELECT median_state FROM time_to_close") == {
             "ok", "no_requests", "no_usable_timing", "too_few", "not_reached",
         }  # fmt: skip
-        assert "immature" in found("SELECT share_30_state FROM monthly_series")
-        assert found("SELECT flow FROM flow") >= {"growing", "stable", "too_few"}
+        assert "immature" in values("SELECT share_30_state FROM monthly_series")
+        assert values("SELECT flow FROM flow") >= {"growing", "stable", "too_few"}
         states = dict(connection.execute("SELECT local_area, state FROM area_comparison WHERE measure = 'closings'"))
         assert (states[EMPTY_AREA], states[UNUSABLE_AREA], states[SMALL_AREA]) == (
             "no_requests", "no_usable_timing", "too_few",
         )  # fmt: skip
-        assert "Unmapped" in found("SELECT outcome FROM outcomes WHERE closed_as > 0")
+        assert "Unmapped" in values("SELECT outcome FROM outcomes WHERE closed_as > 0")
         for column in ("n_quarantined", "n_twins", "n_repeats", "n_batch_closed", "n_obsolete_label", "n_negative"):
-            assert found(f"SELECT sum({column}) > 0 FROM quality_ledger") == {1}, column
+            assert values(f"SELECT sum({column}) > 0 FROM quality_ledger") == {1}, column
 
 
 PLANTED = {

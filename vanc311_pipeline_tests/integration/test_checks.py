@@ -329,11 +329,11 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.check}-{case.phrase}")
 def test_a_planted_violation_is_found_and_told(copied, case):
     case.plant(copied)
-    found = run_check(copied.changed(**case.settings), case.check, case.planned)
-    assert not found.passed
-    assert found.severity == case.severity
-    assert case.phrase in (found.description or "")
-    assert any(case.phrase in line.data["what"] for line in found.metadata["offending"].records)
+    evaluated = run_check(copied.changed(**case.settings), case.check, case.planned)
+    assert not evaluated.passed
+    assert evaluated.severity == case.severity
+    assert case.phrase in (evaluated.description or "")
+    assert any(case.phrase in line.data["what"] for line in evaluated.metadata["offending"].records)
 
 
 # Its violation is in no table but in a store: `test_an_object_store_that_serves_another_file_fails_its_check`.
@@ -378,8 +378,8 @@ def test_the_offending_requests_are_shown_with_their_ids(copied):
     with Warehouse.of(copied).read() as connection:
         ids = set(connection.scalars(sa.text(changed)))
     sql(f"UPDATE service_requests SET closed_on = NULL WHERE request_id IN ({changed})")(copied)
-    found = run_check(copied, "status_and_close_date_agree").metadata["offending"]
-    first, *rows = [line.data for line in found.records]
+    evaluated = run_check(copied, "status_and_close_date_agree").metadata["offending"]
+    first, *rows = [line.data for line in evaluated.records]
     assert first == {"what": "7 requests: status Close without a close date", "row": ""}
     assert len(rows) == 5
     for row in rows:
@@ -415,9 +415,9 @@ def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_pa
     other = tmp_path / "other.sqlite"
     other.write_bytes(b"another file")
     store.ship(other, file_digest(other), {})
-    found = run_check(settings, IN_A_STORE)
-    assert (found.passed, found.severity) == (False, ERROR)
-    assert found.metadata["shipped"].value == file_digest(other)
+    evaluated = run_check(settings, IN_A_STORE)
+    assert (evaluated.passed, evaluated.severity) == (False, ERROR)
+    assert evaluated.metadata["shipped"].value == file_digest(other)
     store.ship(settings.published_path, digest, {})
     assert run_check(settings, IN_A_STORE).passed
 
@@ -442,13 +442,13 @@ def test_every_audit_is_asked():
 def test_the_published_file_carries_what_the_checks_of_the_data_found(unchanged):
     with closing(sqlite3.connect(unchanged.published_path)) as connection:
         results = dict(connection.execute("SELECT check_name, result FROM check_results"))
-        said = dict(connection.execute("SELECT check_name, found FROM check_results WHERE result <> 'passed'"))
+        words = dict(connection.execute("SELECT check_name, found FROM check_results WHERE result <> 'passed'"))
     assert set(results) == {
         check.name for check in AUDITS if check.asset not in ("published_database", "shipped_database")
     }
     assert {name for name, result in results.items() if result == "warned"} == set(ODD_IN_THE_SAMPLE)
     assert set(results.values()) == {"passed", "warned"}
-    assert all(ODD_IN_THE_SAMPLE[name] in found for name, found in said.items())
+    assert all(ODD_IN_THE_SAMPLE[name] in evaluated for name, evaluated in words.items())
 
 
 # -- through Dagster -------------------------------------------------------------------------------------------------
@@ -492,5 +492,5 @@ def test_every_check_passes_on_a_city_without_a_request(tmp_path, warehouse_url,
     load_month(warehouse, MONTH, [landed(MONTH)], areas, "a run")
     replace_statistics(warehouse)
     publish(warehouse, settings.published_path, "a run", [])
-    found = {name: run_check(settings, name) for name in WITHOUT_STORE if name != "there_are_22_areas"}
-    assert {name: check.description for name, check in found.items() if not check.passed} == {}
+    evaluated = {name: run_check(settings, name) for name in WITHOUT_STORE if name != "there_are_22_areas"}
+    assert {name: check.description for name, check in evaluated.items() if not check.passed} == {}

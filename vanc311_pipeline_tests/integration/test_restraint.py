@@ -28,7 +28,7 @@ def store_kind(request):
 def on_disk(landed, tmp_path):
     """A month's landed files: `on_disk(month, rows…)`."""
 
-    def made(month, *rows, dataset=LIVE):
+    def write(month, *rows, dataset=LIVE):
         opened = {"service_request_open_timestamp": f"{month}-25T15:03:00+00:00"}
         about, frame = landed(month, *({**opened, **row} for row in rows), dataset=dataset)
         path = landed_path(tmp_path, Window(dataset, month))
@@ -36,7 +36,7 @@ def on_disk(landed, tmp_path):
         pa.parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
         return [(about, path)]
 
-    return made
+    return write
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def load(warehouse, on_disk, areas):
 def verdict(warehouse, on_disk, areas):
     """What is held, and what was accepted, of a release: rows by month."""
 
-    def given(months, consent=(), **options):
+    def of(months, consent=(), **options):
         landed = {month: on_disk(month, *rows) for month, rows in months.items()}
         with warehouse.read() as connection:
-            found = judge(connection, landed, areas, consent, **options)
-        return {line.month: line.why for line in found.held}, {line.month: line.why for line in found.accepted}
+            verdicts = judge(connection, landed, areas, consent, **options)
+        return {line.month: line.why for line in verdicts.held}, {line.month: line.why for line in verdicts.accepted}
 
-    return given
+    return of
 
 
 def many(number, **changes):
@@ -112,9 +112,9 @@ def test_rows_of_months_that_stay_count_as_a_release_too(load, verdict):
 def test_consent_for_a_month_is_consent_for_that_month(load, verdict, consent, held, accepted):
     for month in (JULY, AUGUST):
         load(month, *many(100))
-    found = verdict({month: many(10) for month in (JULY, AUGUST)}, consent)
-    assert (set(found[0]), set(found[1])) == (held, accepted)
-    assert found[0].get(AUGUST, "rows 100 → 10") == "rows 100 → 10"
+    verdicts = verdict({month: many(10) for month in (JULY, AUGUST)}, consent)
+    assert (set(verdicts[0]), set(verdicts[1])) == (held, accepted)
+    assert verdicts[0].get(AUGUST, "rows 100 → 10") == "rows 100 → 10"
 
 
 def settled(warehouse):
@@ -177,7 +177,7 @@ def a_hold(month, rows=3):
     return Hold(LIVE, month, 100, rows, f"rows 100 → {rows}", "2026-01-07T14:06:58Z")
 
 
-def told(warehouse):
+def held_now(warehouse):
     with warehouse.read() as connection:
         return {line.month: (line.rows_now, line.held_since) for line in holds.held(connection)}
 
@@ -198,17 +198,17 @@ def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew
         connection.execute(sa.update(schema.holds).values(held_since="2025-09-01T00:00:00Z"))
     with warehouse.write() as connection:
         holds.hold(connection, [a_hold(AUGUST, rows=2)])
-    assert told(warehouse) == {JULY: (3, "2025-09-01T00:00:00Z"), AUGUST: (2, "2025-09-01T00:00:00Z")}
+    assert held_now(warehouse) == {JULY: (3, "2025-09-01T00:00:00Z"), AUGUST: (2, "2025-09-01T00:00:00Z")}
     with warehouse.write() as connection:
         holds.hold(connection, [a_hold(AUGUST)], judged=[LIVE])
-    assert told(warehouse) == {AUGUST: (3, "2025-09-01T00:00:00Z")}
+    assert held_now(warehouse) == {AUGUST: (3, "2025-09-01T00:00:00Z")}
 
 
 def test_a_month_that_is_loaded_is_no_longer_held(warehouse, load):
     with warehouse.write() as connection:
         holds.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
     load(AUGUST, *many(3))
-    assert set(told(warehouse)) == {JULY}
+    assert set(held_now(warehouse)) == {JULY}
 
 
 # -- all parts of a month ------------------------------------------------------------------------------------------------
@@ -224,10 +224,10 @@ def test_the_other_part_of_a_month_is_fetched_too_unless_the_file_that_it_was_st
         records = ledger.months(connection)
     files = {}
     monkeypatch.setattr("vanc311_pipeline.pipeline.describe_landed", files.get)
-    wanted, other = [Window(LIVE, month)], Window(ARCHIVE, month)
-    assert missing_parts(tmp_path, wanted, records) == [other]
+    chosen, other = [Window(LIVE, month)], Window(ARCHIVE, month)
+    assert missing_parts(tmp_path, chosen, records) == [other]
     files[landed_path(tmp_path, other)] = replace(parts[ARCHIVE][0], body_sha256="of an older reading")
-    assert missing_parts(tmp_path, wanted, records) == [other]
+    assert missing_parts(tmp_path, chosen, records) == [other]
     files[landed_path(tmp_path, other)] = parts[ARCHIVE][0]
-    assert missing_parts(tmp_path, wanted, records) == []
-    assert missing_parts(tmp_path, [*wanted, other], records) == []
+    assert missing_parts(tmp_path, chosen, records) == []
+    assert missing_parts(tmp_path, [*chosen, other], records) == []

@@ -42,17 +42,24 @@ def plan(portal, ask, copied):
 
 
 @pytest.fixture
-def known(synced):
-    """The ledger, and the release that we dealt with last."""
+def records(synced):
+    """The ledger."""
     with Warehouse.of(synced).read() as connection:
-        return ledger.months(connection), ledger.last_release(connection, LIVE)
+        return ledger.months(connection)
 
 
 @pytest.fixture
-def plan_of(portal, ask, known):
-    """A plan of what is known, but for what is given otherwise."""
+def last(synced):
+    """The release that we dealt with last."""
+    with Warehouse.of(synced).read() as connection:
+        return ledger.last_release(connection, LIVE)
 
-    def make(months=known[0], last=known[1], code_version=CODE_VERSION, **options):
+
+@pytest.fixture
+def plan_of(portal, ask, records, last):
+    """A plan for what is stored, but for what is said otherwise."""
+
+    def make(months=records, last=last, code_version=CODE_VERSION, **options):
         return make_plan(ask(portal), months, {LIVE: last, ARCHIVE: None}, code_version, **options)
 
     return make
@@ -132,13 +139,13 @@ def test_a_month_that_vanished_is_stale_and_empty(portal, plan):
     assert plan().stale == {Window(LIVE, "2025-07"): GONE}
 
 
-def test_a_month_is_read_again_when_a_date_that_lay_ahead_has_come(portal, plan_of, known):
+def test_a_month_is_read_again_when_a_date_that_lay_ahead_has_come(portal, plan_of, records):
     portal.publish_edit(None)
     today = local_day(f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}")
-    came, ahead, *_ = sorted(known[0])
-    months = known[0] | {
-        came: replace(known[0][came], dates_ahead=str(today)),
-        ahead: replace(known[0][ahead], dates_ahead=str(today + timedelta(days=1))),
+    came, ahead, *_ = sorted(records)
+    months = records | {
+        came: replace(records[came], dates_ahead=str(today)),
+        ahead: replace(records[ahead], dates_ahead=str(today + timedelta(days=1))),
     }
     assert set(plan_of(months).stale) == {came}
 
@@ -154,22 +161,21 @@ def test_rows_that_no_month_can_hold_are_a_window_of_their_own(portal, plan):
     assert Window(LIVE, UNDATED) in plan().stale
 
 
-def test_months_cleaned_by_older_rules_are_stale_although_the_portal_is_quiet(plan_of, known):
-    assert set(plan_of(code_version="the next version").stale) == set(known[0])
+def test_months_cleaned_by_older_rules_are_stale_although_the_portal_is_quiet(plan_of, records):
+    assert set(plan_of(code_version="the next version").stale) == set(records)
     assert plan_of().action == "skip"
 
 
-def test_an_empty_warehouse_needs_every_month(portal, plan_of, known):
+def test_an_empty_warehouse_needs_every_month(portal, plan_of, records):
     planned = plan_of({}, None)
-    assert set(planned.stale) == set(known[0])
+    assert set(planned.stale) == set(records)
     assert planned.rows == len(portal.frame)
 
 
-def test_a_release_that_was_begun_and_not_finished_is_looked_at_again(plan_of, known):
-    months, release = known
-    first = min(months)
-    others = {window: months[window] for window in months if window != first}
-    assert list(plan_of(others, replace(release, state="loading")).stale) == [first]
+def test_a_release_that_was_begun_and_not_finished_is_looked_at_again(plan_of, records, last):
+    first = min(records)
+    others = {window: record for window, record in records.items() if window != first}
+    assert list(plan_of(others, replace(last, state="loading")).stale) == [first]
 
 
 def test_the_archive_is_asked_only_if_it_is_wanted(portal, plan_of):
@@ -191,41 +197,41 @@ def read_days_ago(months, days):
 
 
 @pytest.fixture
-def reread(portal, plan_of, known):
+def reread(portal, plan_of, records):
     """The plan for a new release without a change, given the ages of all readings."""
 
     def planned(days):
         portal.publish_edit(None)
-        return plan_of(read_days_ago(known[0], days), now=NOW)
+        return plan_of(read_days_ago(records, days), now=NOW)
 
     return planned
 
 
-def test_a_month_that_was_read_within_a_week_is_not_read_again(reread, known):
-    assert reread([6.9] * len(known[0])).stale == {}
+def test_a_month_that_was_read_within_a_week_is_not_read_again(reread, records):
+    assert reread([6.9] * len(records)).stale == {}
 
 
-def test_a_release_has_the_months_read_longest_ago_read_again_a_few_at_a_time(reread, known):
-    windows = sorted(known[0])
+def test_a_release_has_the_months_read_longest_ago_read_again_a_few_at_a_time(reread, records):
+    windows = sorted(records)
     planned = reread([8 + place / len(windows) for place in range(len(windows))])
     assert sorted(planned.reread) == windows[-ceil(len(windows) / 21) :]
     assert set(planned.stale) == planned.reread
     assert f"with no month changed; {len(planned.reread)} unchanged" in planned.why
 
 
-def test_a_dataset_that_takes_no_part_makes_no_share_larger(known):
-    months = {window: replace(record, loaded_at="2026-01-01T00:00:00Z") for window, record in known[0].items()}
+def test_a_dataset_that_takes_no_part_makes_no_share_larger(records):
+    months = {window: replace(record, loaded_at="2026-01-01T00:00:00Z") for window, record in records.items()}
     archive = {Window(ARCHIVE, f"{year}-06"): record for year in range(2009, 2022) for record in [*months.values()][:1]}
     now = datetime(2026, 1, 10, tzinfo=UTC)
     assert longest_ago(months | archive, months.keys(), now) == longest_ago(months, months.keys(), now)
 
 
-def test_whatever_is_overdue_is_read_at_once(reread, known):
-    assert reread([28.1] * len(known[0])).reread == set(known[0])
+def test_whatever_is_overdue_is_read_at_once(reread, records):
+    assert reread([28.1] * len(records)).reread == set(records)
 
 
-def test_with_a_release_each_day_every_month_is_read_again_within_30_days(known):
-    months, _ = known
+def test_with_a_release_each_day_every_month_is_read_again_within_30_days(records):
+    months = records
     read = dict.fromkeys(months, NOW)
     ages = []
     for day in range(1, 91):
@@ -238,17 +244,17 @@ def test_with_a_release_each_day_every_month_is_read_again_within_30_days(known)
     assert timedelta(days=20) < max(ages) <= timedelta(days=30)
 
 
-def test_a_changed_month_is_no_part_of_the_rolling_refresh(portal, plan_of, known):
+def test_a_changed_month_is_no_part_of_the_rolling_refresh(portal, plan_of, records):
     before = portal.frame
     portal.publish_edit("touch")
-    planned = plan_of(read_days_ago(known[0], [40] * len(known[0])), now=NOW)
+    planned = plan_of(read_days_ago(records, [40] * len(records)), now=NOW)
     changed = {Window(LIVE, month) for month in edited_months(before, portal.frame)}
-    assert planned.reread == set(known[0]) - changed
-    assert set(planned.stale) == set(known[0])
+    assert planned.reread == set(records) - changed
+    assert set(planned.stale) == set(records)
 
 
-def test_a_quiet_portal_has_nothing_read_again(portal, plan_of, known):
-    planned = plan_of(read_days_ago(known[0], [400] * len(known[0])), now=NOW)
+def test_a_quiet_portal_has_nothing_read_again(portal, plan_of, records):
+    planned = plan_of(read_days_ago(records, [400] * len(records)), now=NOW)
     assert (planned.action, planned.stale) == ("skip", {})
     assert asked(portal) == [LIVE]
 
@@ -316,9 +322,9 @@ def a_hold(month):
     ],
 )
 def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_on(
-    portal, plan_of, known, months, advice
+    portal, plan_of, last, months, advice
 ):
-    last = replace(known[1], state="held", seen_at=utc_now())
+    last = replace(last, state="held", seen_at=utc_now())
     planned = plan_of(last=last, held=[a_hold(month) for month in months])
     assert (planned.action, planned.held) == ("skip", True)
     assert "2024-06: rows 100 → 3" in planned.why
@@ -326,10 +332,10 @@ def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_
     assert asked(portal) == [LIVE]
 
 
-def test_a_day_later_a_held_release_is_looked_at_again_and_its_months_are_fetched_anew(plan_of, known):
+def test_a_day_later_a_held_release_is_looked_at_again_and_its_months_are_fetched_anew(plan_of, records, last):
     seen = datetime.fromisoformat("2026-01-08T15:00:00Z")
-    last = replace(known[1], state="held", seen_at="2026-01-08T15:00:00Z")
-    window = min(known[0])
+    last = replace(last, state="held", seen_at="2026-01-08T15:00:00Z")
+    window = min(records)
 
     def after(hours):
         return plan_of(last=last, held=[a_hold(window.month)], now=seen + timedelta(hours=hours))
@@ -347,8 +353,8 @@ def test_a_day_later_a_held_release_is_looked_at_again_and_its_months_are_fetche
         (["all"], []),
     ],
 )
-def test_consent_for_a_month_covers_what_that_month_lost_and_no_more(known, consent, where):
-    record = next(iter(known[0].values()))
+def test_consent_for_a_month_covers_what_that_month_lost_and_no_more(records, consent, where):
+    record = next(iter(records.values()))
     months = {Window(LIVE, f"2024-0{n}"): replace(record, rows_landed=100) for n in (5, 6, 7)}
     answers = {window: replace(EMPTY, rows=rows) for window, rows in zip(months, (100, 40, 70), strict=True)}
     lines = shrinkage(Release(LIVE, "2026-01-07T14:06:58Z", 210, ()), months, answers, consent)
@@ -362,8 +368,8 @@ def test_consent_for_a_month_covers_what_that_month_lost_and_no_more(known, cons
         (3, 20, "rows 300 → 240, most in 2024-01 (100 → 80), 2024-02 (100 → 80)"),  # each within its limits
     ],
 )
-def test_what_few_months_dont_explain_is_held_as_a_whole(known, months, loss, words):
-    record = next(iter(known[0].values()))
+def test_what_few_months_dont_explain_is_held_as_a_whole(records, months, loss, words):
+    record = next(iter(records.values()))
     windows = [Window(LIVE, month) for month in months_between("2024-01", "2025-12")[:months]]
     records = {window: replace(record, rows_landed=100) for window in windows}
     answers = dict.fromkeys(windows, replace(EMPTY, rows=100 - loss))
@@ -380,13 +386,13 @@ def test_with_consent_a_held_or_shrunken_release_is_followed(portal, ask, plan_o
     assert plan_of(last=held, consent=["all"]).months == edited_months(before, portal.frame)
 
 
-def test_a_new_release_after_a_held_one_is_looked_at(plan_of, known):
-    held = replace(known[1], data_processed="2025-01-01T00:00:00Z", state="held")
+def test_a_new_release_after_a_held_one_is_looked_at(plan_of, last):
+    held = replace(last, data_processed="2025-01-01T00:00:00Z", state="held")
     assert plan_of(last=held).action == "load"
 
 
-def test_a_held_month_is_read_even_if_the_portal_has_just_what_we_hold(plan_of, known):
-    window = min(window for window in known[0] if window.month != UNDATED)
+def test_a_held_month_is_read_even_if_the_portal_has_just_what_we_hold(plan_of, records):
+    window = min(window for window in records if window.month != UNDATED)
     assert set(plan_of(last=None, held=[a_hold(window.month)]).stale) == {window}
 
 

@@ -33,7 +33,7 @@ def sample():
 def cleaned(areas):
     """Each month of a portal's frame, cleaned."""
 
-    def made(frame):
+    def by_month(frame):
         month = frame[OPENED].dt.strftime("%Y-%m")
         text = frame.assign(
             **{name: frame[name].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in (OPENED, MODIFIED)},
@@ -42,7 +42,7 @@ def cleaned(areas):
         ).astype("string")  # fmt: skip
         return {name: clean(text[month == name], name, areas, RELEASED_ON) for name in sorted(month.unique())}
 
-    return made
+    return by_month
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,12 @@ def held(cleaned):
             opened = earlier[month].requests["opened_at"], cleaned(after)[month].requests["opened_at"]
             now[month] = replace(now[month], moved=instants_gone(*opened))
         was["all"], now["all"] = (sum(each.values(), Profile()) for each in (was, now))
-        found = {
+        held_months = {
             month: excesses(was[month], now[month], limit(max(was[month].rows, now[month].rows), MAY_MOVE_SHARE))
             for month in now
         }
-        found["all"] += without_worth(was["all"], now["all"])
-        return {month: why for month, why in found.items() if why}
+        held_months["all"] += without_worth(was["all"], now["all"])
+        return {month: why for month, why in held_months.items() if why}
 
     return judged
 
@@ -172,8 +172,8 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_a_broken_portal_does_is_held_as_a_whole_and_named(sample, held, fault):
     spoil, words = FAULTS[fault]
-    found = held(sample, spoil(sample))
-    assert any(re.search(words, why) for why in found["all"]), found
+    held_months = held(sample, spoil(sample))
+    assert any(re.search(words, why) for why in held_months["all"]), held_months
 
 
 @pytest.mark.parametrize(
@@ -185,9 +185,12 @@ def test_a_first_load_of_what_is_of_no_use_is_held(sample, held, fault):
 
 def test_a_fault_in_one_month_names_that_month(sample, held):
     june = sample[OPENED].dt.strftime("%Y-%m") == "2024-06"
-    found = held(sample, sample.assign(department=sample["department"].mask(june)))
-    assert set(found) == {"2024-06", "all"}
-    assert found["2024-06"] == [f"rows that can be used {june.sum()} → 0", "in quarantine 0 % → 100 % of the rows"]
+    held_months = held(sample, sample.assign(department=sample["department"].mask(june)))
+    assert set(held_months) == {"2024-06", "all"}
+    assert held_months["2024-06"] == [
+        f"rows that can be used {june.sum()} → 0",
+        "in quarantine 0 % → 100 % of the rows",
+    ]
 
 
 def test_small_faults_of_all_months_add_up(sample, held):
