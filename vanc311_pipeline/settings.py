@@ -336,10 +336,7 @@ class Settings(BaseSettings):
             source="sample",
             data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),
             dagster_home=self.dagster_home.with_name(f"{self.dagster_home.name}-sample"),
-            read_timeout_seconds=self.read_timeout_seconds,
-            retry_wait_seconds=self.retry_wait_seconds,
-            log_format=self.log_format,
-            keep_runs_days=self.keep_runs_days,
+            **self.model_dump(include={"read_timeout_seconds", "retry_wait_seconds", "log_format", "keep_runs_days"}),
         )
 
     def reached_at(self, ui_url: str, site_url: str) -> "Settings":

@@ -136,6 +136,21 @@ def test_an_end_that_nobody_asked_for_is_told_with_its_name_and_status(settings,
             children.watch()
 
 
+def test_one_that_ends_is_replaced_unless_it_is_young(settings, monkeypatch):
+    replaced = []
+
+    def replace(name: str) -> None:
+        replaced.append(name)
+        children.start(name, ["lasting"], settings)
+
+    with Children() as children:
+        children.start("It", ["failing"], settings)
+        with pytest.raises(ProcessEnded, match="It ended with status 7"):
+            children.watch(replace=replace)
+        monkeypatch.setattr(module, "YOUNG_SECONDS", 0.0)
+        children.watch(until=lambda: replaced == ["It"], replace=replace)
+
+
 def test_a_code_server_that_listens_and_never_answers_hangs(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HANGS_SECONDS", 0.1)
     with socket.socket(socket.AF_UNIX) as listening:
