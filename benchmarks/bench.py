@@ -61,18 +61,18 @@ def measure(command: Sequence[str], environment: dict[str, str] | None = None, l
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        said = output.read()
+        printed = output.read()
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said[-2_000:]}")
-    return Measured(said, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1_024)
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{printed[-2_000:]}")
+    return Measured(printed, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1_024)
 
 
 def stage(name: str, folder: Path, url: str = "", rows: int = 0, first_month: str = "2022-01") -> Line:
     """Run one stage in a process of its own; its seconds are those after the imports."""
     arguments = ["--dir", str(folder), "--url", url, "--rows", str(rows), "--first-month", first_month]
     measured = measure([sys.executable, "-m", "benchmarks.stages", name, *arguments])
-    said = json.loads(measured.output.splitlines()[-1])
-    return Line(name, said["rows"], said["seconds"], measured.cpu_seconds, measured.peak_mb)
+    result = json.loads(measured.output.splitlines()[-1])
+    return Line(name, result["rows"], result["seconds"], measured.cpu_seconds, measured.peak_mb)
 
 
 def command(*words: str) -> list[str]:
@@ -129,16 +129,16 @@ def run(rows: int, folder: Path) -> tuple[list[Line], list[str]]:
         lines.append(say(sync("whole sync", folder, url, rows)))
         lines.append(say(sync("quiet sync", folder, url, 0)))
     lines.append(say(stage("floor", folder / "stages")))
-    said = [compare(source, published)]
+    comparisons = [compare(source, published)]
     with stand_in(edited, RELEASED_LATER, folder / "standin.log") as url:
         changed = sync("one-month change", folder, url, 0)
     reached = stage("to_published", folder).rows / 1_000
     lines += [say(changed), Line("one-month change, run to file", 0, reached, None, None)]
-    said.append(compare(edited, published))
+    comparisons.append(compare(edited, published))
     stage("log", folder / "data", rows=CHANGES)
     logged = stage("publish", folder / "data")
     lines.append(say(replace(logged, what=f"publish, with {CHANGES:,} changes logged")))
-    return lines, said
+    return lines, comparisons
 
 
 def say(line: Line) -> Line:
@@ -198,10 +198,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
     options = parser.parse_args(arguments)
     with workplace("bench", options.keep) as folder:
-        lines, said = run(options.rows, folder)
+        lines, comparisons = run(options.rows, folder)
     print(table(with_store_alone(lines)))
     print()
-    for line in (*said, *verdict(lines)):
+    for line in (*comparisons, *verdict(lines)):
         print(line)
 
 

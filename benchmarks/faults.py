@@ -106,16 +106,16 @@ SIGHTS: dict[str, tuple[bool, Sight]] = {
     "Dagster's first tables are there": (False, lambda home, _: any(home.dagster.glob("history/runs*.db*"))),
     "the warehouse is being made": (False, lambda home, _: home.warehouse.exists()),
     "a month is being landed": (True, lambda home, _: any(home.raw.glob(".*"))),
-    "a first month is landed": (False, lambda _, said: " landed: " in said),
-    "all months are landed": (True, lambda _, said: phase(said) == "storing"),
-    "a first month is stored": (True, lambda _, said: " stored: " in said),
-    "a first month was ever stored": (False, lambda _, said: " stored: " in said),
-    "the statistics are being made": (True, lambda _, said: phase(said) == "statistics"),
-    "publishing has begun": (True, lambda _, said: "publishing" in said),
+    "a first month is landed": (False, lambda _, printed: " landed: " in printed),
+    "all months are landed": (True, lambda _, printed: phase(printed) == "storing"),
+    "a first month is stored": (True, lambda _, printed: " stored: " in printed),
+    "a first month was ever stored": (False, lambda _, printed: " stored: " in printed),
+    "the statistics are being made": (True, lambda _, printed: phase(printed) == "statistics"),
+    "publishing has begun": (True, lambda _, printed: "publishing" in printed),
     "the new file is being written": (True, lambda home, _: any(home.published.parent.glob(".publishing-*/*.sqlite"))),
     "a first file is being written": (False, lambda home, _: any(home.published.parent.glob(".publishing-*/*.sqlite"))),
     "a first file is in place": (False, lambda home, _: home.published.exists()),
-    "the sync is done": (True, lambda _, said: "Done in" in said),
+    "the sync is done": (True, lambda _, printed: "Done in" in printed),
 }
 
 

@@ -230,10 +230,10 @@ def _by_wrk(wrk: str, url: str, paths: Sequence[str], connections: int, seconds:
         command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s", "-s", str(script)]
         for name, value in HEADERS.items():
             command += ["-H", f"{name}: {value}"]
-        said = subprocess.run(
+        ended = subprocess.run(
             [*command, url], env=os.environ | {"LOAD_PATHS": str(listed)}, check=True, capture_output=True, text=True
         )
-    return Served(**json.loads(said.stdout.splitlines()[-1]))
+    return Served(**json.loads(ended.stdout.splitlines()[-1]))
 
 
 async def _by_ourselves(url: str, paths: Sequence[str], connections: int, seconds: int) -> Served:

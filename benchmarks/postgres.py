@@ -78,13 +78,13 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         log = self.folder / f"{program}.log"
-        with log.open("w") as said:
+        with log.open("w") as output:
             done = subprocess.run(
                 [str(_found(program)), *arguments],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 check=False,
                 **_unprivileged(),
             )

@@ -81,8 +81,8 @@ def probing(addresses: dict[str, str]) -> Iterator[dict[str, Waits]]:
         addresses = {**addresses, "floor": floor.stdout.readline().strip()}
         with _process(*(f"{name}={url}" for name, url in addresses.items())) as probe:
             yield measured
-            said, _ = probe.communicate()
-    measured |= {name: Waits(each["waits"], Counter(each["failed"])) for name, each in json.loads(said).items()}
+            output, _ = probe.communicate()
+    measured |= {name: Waits(each["waits"], Counter(each["failed"])) for name, each in json.loads(output).items()}
 
 
 @contextmanager

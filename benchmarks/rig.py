@@ -23,29 +23,25 @@ from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from benchmarks.compare import COLUMNS, Row, expected_rows
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import EDITS, StandIn
-
-Row = tuple[Any, ...]
+from vanc311_pipeline.standin.releases import request_table
 
 ROOT = Path(__file__).parent.parent
 LIVE = "3-1-1-service-requests"
-OPENED, MODIFIED, CLOSED = "service_request_open_timestamp", "last_modified_timestamp", "service_request_close_date"
-COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on, modified_at, address, local_area, channel, latitude, longitude"
+OPENED = "service_request_open_timestamp"
 FIRST_YEAR = "2009"  # rows opened earlier can't be keyed
-OLD_SPELLINGS = {"Arbutus-Ridge": "Arbutus Ridge"}  # what the edit `new_area` makes
-# Dagster writes this straight to the error stream, before our message, when its own storage can't take an event.
 HANGS_SECONDS = 600  # far beyond any sync of these sizes: only a process that hangs meets it
 
 
@@ -67,26 +63,16 @@ class Contents:
 
 def released(frame: pd.DataFrame) -> Contents:
     """What must be stored for the portal's rows."""
-    rows = list(served_rows(frame))
-    keyed = [row for row in rows if all(row[place] for place in (0, 1, 4)) and row[4] >= FIRST_YEAR]
-    return Contents(digests(keyed), len(keyed), len(rows) - len(keyed))
+    keyed = list(keyed_rows(frame))
+    return Contents(digests(keyed), len(keyed), len(frame) - len(keyed))
 
 
-def served_rows(frame: pd.DataFrame) -> Iterator[Row]:
-    """The portal's rows with our values, in the order of COLUMNS."""
-    instants = {
-        name: frame[name].map(lambda moment: None if pd.isna(moment) else instant_text(moment))
-        for name in (OPENED, MODIFIED)
-    }
-    days = frame[CLOSED].map(lambda day: None if pd.isna(day) else str(day)[:10])
-    areas = frame["local_area"].replace(OLD_SPELLINGS)
-    served = frame.assign(**instants, **{CLOSED: days}, local_area=areas).drop(columns="geom", errors="ignore")
-    for row in served.itertuples(index=False, name=None):
-        yield tuple(None if pd.isna(value) or value == "N/A" else value for value in row)
-
-
-def instant_text(moment: datetime) -> str:
-    return moment.isoformat().partition(".")[0].partition("+")[0] + "Z"
+def keyed_rows(frame: pd.DataFrame) -> Iterator[Row]:
+    """What must be stored for each of the portal's rows that can be keyed, in the order of COLUMNS."""
+    table = request_table(frame)
+    for row in expected_rows(table.filter(table[OPENED].is_valid())):
+        if all(row[:2]) and row[4] >= FIRST_YEAR:
+            yield row
 
 
 def digests(rows: Iterable[Row]) -> dict[str, str]:
@@ -100,7 +86,7 @@ def digests(rows: Iterable[Row]) -> dict[str, str]:
 def stored(file: Path) -> Contents:
     """What a SQLite file of ours holds."""
     with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as connection:
-        rows = connection.execute(f"SELECT {COLUMNS} FROM service_requests").fetchall()
+        rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM service_requests").fetchall()
         (unkeyed,) = connection.execute("SELECT count(*) FROM quarantined_requests").fetchone()
     return Contents(digests(rows), len(rows), unkeyed)
 
@@ -158,14 +144,14 @@ class Ended:
         return phase(self.out)
 
 
-def phase(said: str) -> str:
+def phase(printed: str) -> str:
     """How far a sync had come, by what it had printed."""
     for name in ("Done in", "publishing", "statistics"):
-        if f"{name}" in said:
+        if f"{name}" in printed:
             return "done" if name == "Done in" else name
-    if found := re.search(r"(\d+) stale month", said):
-        return "storing" if said.count(" landed: ") >= int(found.group(1)) else "landing"
-    return "planning" if "Portal: " in said else "starting"
+    if found := re.search(r"(\d+) stale month", printed):
+        return "storing" if printed.count(" landed: ") >= int(found.group(1)) else "landing"
+    return "planning" if "Portal: " in printed else "starting"
 
 
 class Sync:
@@ -184,7 +170,7 @@ class Sync:
             )
 
     @property
-    def said(self) -> str:
+    def printed(self) -> str:
         return self._out.read_text()
 
     def end(self, limit: float = HANGS_SECONDS) -> Ended:
@@ -193,7 +179,7 @@ class Sync:
             self.process.wait(limit)
         except subprocess.TimeoutExpired:
             self.kill()
-        return Ended(self.process.returncode, self.said, self._err.read_text(), time.monotonic() - self._began)
+        return Ended(self.process.returncode, self.printed, self._err.read_text(), time.monotonic() - self._began)
 
     def kill(self) -> None:
         """SIGKILL to it and to all that it started."""
@@ -217,7 +203,7 @@ class Sync:
         return self.end()
 
     def _wait_until(self, seen: Callable[[str], bool]) -> None:
-        while self.process.poll() is None and not seen(self.said):
+        while self.process.poll() is None and not seen(self.printed):
             time.sleep(0.002)
 
 

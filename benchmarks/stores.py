@@ -28,8 +28,8 @@ def run(rows: int, folder: Path) -> tuple[dict[str, list[Line]], str]:
         for store, address in (("SQLite", ""), ("PostgreSQL", server.warehouse_url(server.make("warehouse")))):
             os.environ["VANC311_DATABASE_URL"] = address
             lines[store] = [say(stage(name, folder / "stages", url)) for name in STAGES]
-            said = compare(folder / "source.parquet", folder / "stages" / "published" / "vanc311.sqlite")
-    return lines, said
+            comparison = compare(folder / "source.parquet", folder / "stages" / "published" / "vanc311.sqlite")
+    return lines, comparison
 
 
 def table(lines: dict[str, list[Line]]) -> str:
@@ -49,9 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=1_300_000)
     options = parser.parse_args(arguments)
     with workplace("stores") as folder:
-        lines, said = run(options.rows, folder)
+        lines, comparison = run(options.rows, folder)
     print(table(lines))
-    print(f"{options.rows:,} rows; {said}")
+    print(f"{options.rows:,} rows; {comparison}")
 
 
 if __name__ == "__main__":

@@ -98,25 +98,27 @@ class Topology:
         for volume in ("data", "dagster"):
             (folder / volume).mkdir(exist_ok=True)
         self.services = {
-            name: self._service(name, said, environment)
-            for name, said in compose["services"].items()
+            name: self._service(name, described, environment)
+            for name, described in compose["services"].items()
             if name != "postgres"
         }
         self.order = _order(compose["services"])
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def _service(self, name: str, said: dict[str, Any], environment: Mapping[str, str]) -> Service:
-        given = {key: environment.get(key) if value is None else value for key, value in said["environment"].items()}
-        if "VANC311_DAGSTER_DATABASE_URL" in given:
-            given["VANC311_DAGSTER_DATABASE_URL"] = self._postgres
-        check = said.get("healthcheck", {}).get("test")
+    def _service(self, name: str, described: dict[str, Any], environment: Mapping[str, str]) -> Service:
+        values = {
+            key: environment.get(key) if value is None else value for key, value in described["environment"].items()
+        }
+        if "VANC311_DAGSTER_DATABASE_URL" in values:
+            values["VANC311_DAGSTER_DATABASE_URL"] = self._postgres
+        check = described.get("healthcheck", {}).get("test")
         return Service(
             name,
-            [self._here(word) for word in said["command"]],
-            {key: self._here(value) for key, value in given.items() if value is not None},
+            [self._here(word) for word in described["command"]],
+            {key: self._here(value) for key, value in values.items() if value is not None},
             [self._here(word) for word in check[1:]] if check else None,
-            said["restart"] == "unless-stopped",
-            float(said["stop_grace_period"].removesuffix("s")),
+            described["restart"] == "unless-stopped",
+            float(described["stop_grace_period"].removesuffix("s")),
         )
 
     def _here(self, word: str) -> str:

@@ -25,15 +25,15 @@ class Release:
     records_count: int
     fields: tuple[tuple[str, str], ...]
     """Name and type of every field, in the portal's order."""
-    told_at: str | None = field(default=None, compare=False)
-    """The portal's own clock when it said so, a UTC instant; None if it sends none."""
+    answered_at: str | None = field(default=None, compare=False)
+    """The portal's own clock when it answered, a UTC instant; None if it sends none."""
     clock_ahead: timedelta = field(default=timedelta(), compare=False)
     """How far the portal's clock then was ahead of this computer's."""
 
     @property
     def last_month(self) -> str:
         """The running month by the portal's clock, never by ours: rows opened later are in no month."""
-        return max(self.data_processed, self.told_at or "")[: len("2026-08")]
+        return max(self.data_processed, self.answered_at or "")[: len("2026-08")]
 
     @property
     def identity(self) -> tuple[str, int]:

@@ -141,7 +141,7 @@ def release_of(dataset: str, body: bytes, clock: datetime | None = None) -> Rele
         document.data_processed,
         document.records_count,
         fields=tuple((field.name, field.type) for field in document.fields),
-        told_at=f"{clock:%Y-%m-%dT%H:%M:%SZ}" if clock else None,
+        answered_at=f"{clock:%Y-%m-%dT%H:%M:%SZ}" if clock else None,
         clock_ahead=timedelta(minutes=round((clock - datetime.now(UTC)) / timedelta(minutes=1)) if clock else 0),
     )
 

@@ -75,7 +75,7 @@ def find(connection: sa.Connection, name: str) -> Plan | None:
         "load",
         line.why,
         tuple(
-            Release(dataset, at, rows, fields=(), told_at=month)
+            Release(dataset, at, rows, fields=(), answered_at=month)
             for dataset, at, rows, month in json.loads(line.releases)
         ),
         {Window(dataset, month): digest for dataset, month, digest, _ in windows},

@@ -46,7 +46,7 @@ def test_a_plan_is_found_as_it_was_written(warehouse, stale, data):
 
 def test_a_plan_has_the_same_name_a_second_later_and_the_month_of_the_portals_clock(warehouse):
     clock = ("2026-09-01T00:00:01Z", "2026-09-01T00:00:02Z")
-    made = [Plan("load", "because", tuple(replace(each, told_at=at) for each in RELEASES)) for at in clock]
+    made = [Plan("load", "because", tuple(replace(each, answered_at=at) for each in RELEASES)) for at in clock]
     with warehouse.write() as connection:
         first, second = (plans.write(connection, plan) for plan in made)
         assert first == second

@@ -75,16 +75,13 @@ def test_the_span_can_be_chosen() -> None:
     assert opened.max() < pd.Timestamp("2024-03-11")
 
 
-def test_nothing_is_newer_than_the_evening_of_the_last_day(grown: pd.DataFrame) -> None:
-    assert local(grown["last_modified_timestamp"]).max() <= pd.Timestamp("2026-09-27 21:52:00")
-
-
-def test_nothing_is_modified_before_it_is_opened(grown: pd.DataFrame) -> None:
-    assert (grown["last_modified_timestamp"] >= grown["service_request_open_timestamp"]).all()
-
-
-def test_no_two_rows_are_equal_in_every_field(grown: pd.DataFrame) -> None:
+def test_no_row_is_twice_there_or_changed_before_it_is_opened_or_after_the_evening_of_the_last_day(
+    grown: pd.DataFrame,
+) -> None:
+    changed = grown["last_modified_timestamp"]
     assert not grown.duplicated().any()
+    assert (changed >= grown[KEY[2]]).all()
+    assert local(changed).max() <= pd.Timestamp("2026-09-27 21:52:00")
 
 
 def test_nine_in_a_thousand_rows_are_twins_but_for_last_modified(grown: pd.DataFrame) -> None:
@@ -102,7 +99,10 @@ def test_keys_collide_as_often_as_in_the_real_samples(grown: pd.DataFrame) -> No
     assert (grown.loc[colliding, KEY[2]].dt.second == 0).mean() > 0.7
 
 
-def test_nulls_are_as_frequent_as_in_the_sample(grown: pd.DataFrame, sample: pd.DataFrame) -> None:
+def test_nulls_are_as_frequent_as_in_the_sample_and_old_types_are_there(
+    grown: pd.DataFrame, sample: pd.DataFrame
+) -> None:
+    assert grown["service_request_type"].str.startswith("ZZ OLD - ").any()
     difference = (grown[NULLABLE].isna().mean() - sample[NULLABLE].isna().mean()).abs()
     assert difference.max() < 0.02
     assert (grown["latitude"].isna() == grown["longitude"].isna()).all()
@@ -139,15 +139,11 @@ def test_closings_before_opening_are_one_day_and_rare(grown: pd.DataFrame, opene
     assert days.max() > 500
 
 
-def test_some_closed_rows_change_long_after_closing(grown: pd.DataFrame) -> None:
-    closed = grown[~is_open(grown)]
+def test_some_rows_change_long_after_closing_and_some_that_are_open_long_after_opening(grown: pd.DataFrame) -> None:
+    closed, waiting = grown[~is_open(grown)], grown[is_open(grown)]
     late = day_numbers(local(closed["last_modified_timestamp"])) - day_numbers(closed["service_request_close_date"])
     assert 0.01 < (late > 0).mean() < 0.03
     assert 100 < late.max() <= 681
-
-
-def test_some_open_rows_change_long_after_opening(grown: pd.DataFrame) -> None:
-    waiting = grown[is_open(grown)]
     assert (waiting["last_modified_timestamp"] - waiting[KEY[2]]).max() > pd.Timedelta(days=100)
 
 
@@ -156,10 +152,6 @@ def test_local_times_keep_their_profile(opened: pd.Series, sample: pd.DataFrame)
     assert (opened.dt.second == 0).mean() == pytest.approx((real.dt.second == 0).mean(), abs=0.015)
     assert opened.dt.hour.between(9, 16).mean() == pytest.approx(real.dt.hour.between(9, 16).mean(), abs=0.02)
     assert (opened.dt.day_of_week >= 5).mean() == pytest.approx((real.dt.day_of_week >= 5).mean(), abs=0.02)
-
-
-def test_old_types_are_included(grown: pd.DataFrame) -> None:
-    assert grown["service_request_type"].str.startswith("ZZ OLD - ").any()
 
 
 def test_a_seed_makes_one_table_and_another_seed_another(grown: pd.DataFrame) -> None:

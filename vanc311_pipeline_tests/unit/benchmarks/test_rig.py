@@ -7,18 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.compare import COLUMNS
 from benchmarks.rig import (
-    COLUMNS,
     City,
     Contents,
     Ended,
     Home,
     damage,
     edited,
+    keyed_rows,
     phase,
     published_problems,
     released,
-    served_rows,
     strangeness,
     unclear,
     warehouse_problems,
@@ -36,17 +36,17 @@ def frame() -> pd.DataFrame:
 
 
 def rows_of(frame: pd.DataFrame, month: str = "") -> list[tuple]:
-    return [row for row in served_rows(frame) if row[4].startswith(month)]
+    return [row for row in keyed_rows(frame) if row[4].startswith(month)]
 
 
 def written(file: Path, rows: list[tuple]) -> Path:
     """A file with the tables that are compared."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute(f"CREATE TABLE service_requests ({COLUMNS})")
+        connection.execute(f"CREATE TABLE service_requests ({', '.join(COLUMNS)})")
         connection.execute("CREATE INDEX by_day ON service_requests (opened_at)")
         connection.execute("CREATE TABLE quarantined_requests (reason)")
-        marks = ", ".join("?" * len(COLUMNS.split(",")))
+        marks = ", ".join("?" * len(COLUMNS))
         connection.executemany(f"INSERT INTO service_requests VALUES ({marks})", rows)
     return file
 
@@ -122,8 +122,8 @@ def test_a_failure_must_be_one_message_with_the_right_words(code, err, complaint
 
 
 def test_the_phase_is_read_from_what_was_printed():
-    said = ""
-    seen = [phase(said)]
+    printed = ""
+    seen = [phase(printed)]
     for line in (
         "Portal: http://portal\n",
         "… 2 stale months of 9 rows.\n  2024-05 landed: 4 rows\n",
@@ -132,8 +132,8 @@ def test_the_phase_is_read_from_what_was_printed():
         "  publishing\n",
         "Done in 3 s.\n",
     ):
-        said += line
-        seen.append(phase(said))
+        printed += line
+        seen.append(phase(printed))
     assert seen == ["starting", "planning", "landing", "storing", "statistics", "publishing", "done"]
 
 

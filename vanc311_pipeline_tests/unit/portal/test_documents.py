@@ -156,10 +156,10 @@ def test_a_month_of_a_far_future_is_none_of_ours():
 
 def test_a_release_of_long_after_the_portals_own_clock_is_refused():
     body = json.dumps(METADATA).encode()
-    told = instant(READERS["metadata"](body).data_processed)
-    assert release_of("S", body, told - timedelta(days=366)).records_count
+    clock = instant(READERS["metadata"](body).data_processed)
+    assert release_of("S", body, clock - timedelta(days=366)).records_count
     with pytest.raises(PortalUnavailable, match="the portal's clock says"):
-        release_of("S", body, told - timedelta(days=367))
+        release_of("S", body, clock - timedelta(days=367))
 
 
 @pytest.mark.parametrize("written", [b"\xed\xa0\x80", rb"\ud800"], ids=["as bytes", "as an escape"])

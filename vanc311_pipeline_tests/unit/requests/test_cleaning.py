@@ -147,8 +147,8 @@ def test_days_to_close_are_local_calendar_days_of_closed_requests_and_never_nega
     ],
 )
 def test_days_to_update_are_exact_and_null_when_equal_missing_or_negative(one, modified, days):
-    found = one(**{MODIFIED: modified})["days_to_update"]
-    assert pd.isna(found) if days is None else found == pytest.approx(days, rel=1e-15)
+    updated = one(**{MODIFIED: modified})["days_to_update"]
+    assert pd.isna(updated) if days is None else updated == pytest.approx(days, rel=1e-15)
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
@@ -195,8 +195,8 @@ def test_unknown_areas_are_counted_and_their_requests_are_stored_without_one(cle
 def test_the_order_of_columns_and_extra_columns_make_no_difference(served, areas, released_on):
     plain = served({}, {"status": "Open", CLOSED: None})
     turned = plain[list(reversed(plain.columns))].assign(new_field="x")
-    expected, found = clean(plain, "2025-08", areas, released_on), clean(turned, "2025-08", areas, released_on)
-    pd.testing.assert_frame_equal(expected.requests, found.requests)
+    expected, turned_around = clean(plain, "2025-08", areas, released_on), clean(turned, "2025-08", areas, released_on)
+    pd.testing.assert_frame_equal(expected.requests, turned_around.requests)
 
 
 @pytest.mark.parametrize("name", PORTAL_FIELDS)

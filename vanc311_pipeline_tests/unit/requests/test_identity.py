@@ -66,13 +66,13 @@ def test_no_part_of_the_key_can_move_into_its_neighbour():
 
 @given(rows=some_rows)
 def test_ids_are_the_digests_of_keys_whose_occurrences_count_from_zero_without_a_gap(rows_of, rows):
-    made, numbers = rows_of(rows), {}
-    for row in as_dicts(made.requests):
+    month, numbers = rows_of(rows), {}
+    for row in as_dicts(month.requests):
         key = tuple(row[name] for name in KEY)
         assert row["request_id"] == digest(*key, row["occurrence"])
         numbers.setdefault(key, []).append(row["occurrence"])
     assert all(sorted(occurrences) == list(range(len(occurrences))) for occurrences in numbers.values())
-    assert len({row[0] for row in made.quarantined}) == len(made.quarantined)
+    assert len({row[0] for row in month.quarantined}) == len(month.quarantined)
 
 
 @given(rows=some_rows, data=st.data())
@@ -83,23 +83,23 @@ def test_the_order_in_which_rows_are_served_changes_nothing(rows_of, rows, data)
 
 @given(rows=some_rows)
 def test_no_row_is_merged_dropped_or_invented(rows_of, rows):
-    made = rows_of(rows)
+    month = rows_of(rows)
     good = [row for row in rows if row["department"]]
-    assert len(made.requests) + len(made.quarantined) == len(rows)
+    assert len(month.requests) + len(month.quarantined) == len(rows)
     served = Counter(
         (row["department"], row["service_request_type"], row["status"], row["address"], row["channel"]) for row in good
     )
     stored = Counter(
         (row["department"], row["issue_type"], row["status"], row["address"], row["channel"])
-        for row in as_dicts(made.requests)
+        for row in as_dicts(month.requests)
     )
     assert served == stored
 
 
 def test_the_row_changed_first_is_occurrence_zero(rows_of):
     late, early, never = {MODIFIED: "2025-08-29T00:00:00Z"}, {MODIFIED: "2025-08-28T00:00:00Z"}, {MODIFIED: None}
-    found = {row["modified_at"]: row["occurrence"] for row in as_dicts(rows_of([late, early, never]).requests)}
-    assert found == {None: 0, "2025-08-28T00:00:00Z": 1, "2025-08-29T00:00:00Z": 2}
+    numbers = {row["modified_at"]: row["occurrence"] for row in as_dicts(rows_of([late, early, never]).requests)}
+    assert numbers == {None: 0, "2025-08-28T00:00:00Z": 1, "2025-08-29T00:00:00Z": 2}
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,12 @@ def test_a_row_has_the_tables_columns_in_the_tables_order(rows_of):
 def test_the_month_that_people_read_is_local_and_the_one_that_stores_is_utc(rows_of):
     row = rows_of({OPENED: "2025-09-01T03:00:00+00:00"}, month="2025-09").requests[0]
     names = [column.name for column in schema.service_requests.columns]
-    found = dict(zip(names, row, strict=True))
-    assert (found["opened_on"], found["open_month"], found["partition_month"]) == ("2025-08-31", "2025-08", "2025-09")
+    values = dict(zip(names, row, strict=True))
+    assert (values["opened_on"], values["open_month"], values["partition_month"]) == (
+        "2025-08-31",
+        "2025-08",
+        "2025-09",
+    )
 
 
 def test_absent_is_none_and_every_other_value_is_plain_python(rows_of):
@@ -68,20 +72,16 @@ def test_absent_is_none_and_every_other_value_is_plain_python(rows_of):
     assert sum(value is None for value in empty) == 11
 
 
-def test_rows_come_by_id(rows_of):
+def test_rows_come_by_id_and_a_month_without_rows_gives_none(rows_of):
     ids = [row[0] for row in rows_of(*({"address": str(number)} for number in range(20))).requests]
     assert ids == sorted(ids)
-
-
-def test_a_month_without_rows_gives_none(rows_of):
-    made = rows_of()
-    assert (made.requests, made.quarantined) == ([], [])
+    assert (rows_of().requests, rows_of().quarantined) == ([], [])
 
 
 def test_a_quarantined_rows_id_is_the_digest_of_dataset_month_row_and_occurrence(rows_of):
-    made = rows_of({"department": None}, {"department": None})
-    assert len(made.quarantined) == 2
-    for number, row in enumerate(made.quarantined):
+    month = rows_of({"department": None}, {"department": None})
+    assert len(month.quarantined) == 2
+    for number, row in enumerate(month.quarantined):
         raw = row[-1]
         key = f"{LIVE}\x1f2025-08\x1f{raw}\x1f{number}"
         assert row == (hashlib.sha256(key.encode()).hexdigest(), LIVE, "2025-08", "department is missing", raw)
@@ -94,9 +94,9 @@ def test_at_the_seam_two_datasets_share_one_numbering_and_keep_their_own_counts(
         ARCHIVE: clean(served(opened, opened | {"department": None}), "2022-01", areas, released_on),
         LIVE: clean(served(opened, opened), "2022-01", areas, released_on),
     }
-    made = month_rows("2022-01", parts)
-    assert made.stored_by_dataset == {ARCHIVE: 1, LIVE: 2}
-    assert made.quarantined_by_dataset == {ARCHIVE: 1, LIVE: 0}
+    month = month_rows("2022-01", parts)
+    assert month.stored_by_dataset == {ARCHIVE: 1, LIVE: 2}
+    assert month.quarantined_by_dataset == {ARCHIVE: 1, LIVE: 0}
     place = [column.name for column in schema.service_requests.columns].index("occurrence")
-    assert sorted(row[place] for row in made.requests) == [0, 1, 2]
-    assert month_rows("2022-01", dict(reversed(parts.items()))).requests == made.requests
+    assert sorted(row[place] for row in month.requests) == [0, 1, 2]
+    assert month_rows("2022-01", dict(reversed(parts.items()))).requests == month.requests

@@ -101,11 +101,11 @@ def test_the_question_of_all_months_is_answered_as_pandas_would(ask, sample):
     by_cell = sample.assign(month=texts[OPENED].str[:7], **texts).groupby(
         ["month", "department", "service_request_type"]
     )
-    wanted = by_cell.agg(
+    expected = by_cell.agg(
         n=("status", "size"), closed=(CLOSED, "count"), first=(OPENED, "min"), latest=(MODIFIED, "max")
     )
     assert [list(group.items()) for group in groups] == [
-        list(group.items()) for group in wanted.reset_index().to_dict("records")
+        list(group.items()) for group in expected.reset_index().to_dict("records")
     ]
 
 
