@@ -95,23 +95,18 @@ def _distinct(known: pd.DataFrame) -> str:
     return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
 
 
-def area_map(
-    rows: pd.DataFrame, everything: int, outlines: Mapping[str, Mapping[str, Any]], links: Mapping[str, str]
-) -> Figure:
+def area_map(rows: pd.DataFrame, everything: int) -> Figure:
     """The 22 areas by observed / expected, beside bars of the requests of each; pointing at one shows the other.
 
     Args:
-        rows: those of the measure open_after_30_days, each with the `volume` of its area.
+        rows: those of the measure open_after_30_days, each with `volume`, `outline` (a GeoJSON geometry) and `link` of its area.
         everything: all requests, those without a local area included.
-        outlines: the areas' GeoJSON geometries.
-        links: the address of each area's page.
     """
     rows = rows.sort_values("volume", ascending=False, ignore_index=True)
     located = int(rows["volume"].sum())
     without = (everything - located) / everything if everything else None
     classes = pd.cut(rows["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)
     rows["class"] = classes.where(rows["state"] == State.OK, WITHHELD)
-    rows["link"] = rows["local_area"].map(dict(links))
     pointed = {"param": "area", "empty": False}
     shown = {name: colour for name, colour in COLOURS.items() if name in set(rows["class"])}
     shared: dict[str, Any] = {
@@ -125,7 +120,7 @@ def area_map(
         "href": "link:N",
     }
     shapes = (
-        alt.Chart(alt.InlineData(values=_features(rows, outlines)))
+        alt.Chart(alt.InlineData(values=_features(rows)))
         .mark_geoshape(stroke="#59636e")
         .encode(
             alt.Color(
@@ -142,7 +137,7 @@ def area_map(
         .properties(name="map", width=330, height=MAP_HEIGHT)
     )
     bars = (
-        alt.Chart(rows)
+        alt.Chart(rows.drop(columns="outline"))
         .mark_bar()
         .encode(
             alt.Y("local_area:N", sort=list(rows["local_area"]), title=None),
@@ -183,15 +178,13 @@ def finding(rows: pd.DataFrame) -> str:
     return f"Given what is reported in each area, {differences} than city-wide."
 
 
-def _features(rows: pd.DataFrame, outlines: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _features(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """GeoJSON features whose own members are the columns, as Vega-Lite reads them."""
-    members = ["local_area", "volume", "ratio", "n", "finding", "class", "link"]
-    records = rows[members].astype(object).where(rows[members].notna(), None).to_dict("records")
+    members = rows[["local_area", "volume", "ratio", "n", "finding", "class", "link"]].astype(object)
+    records = members.where(members.notna(), None).to_dict("records")
     return [
-        {"type": "Feature", "geometry": _rounded(outlines[row["local_area"]])}
-        | {str(name): value for name, value in row.items()}
-        for row in records
-        if row["local_area"] in outlines
+        {"type": "Feature", "geometry": _rounded(outline)} | {str(name): value for name, value in record.items()}
+        for record, outline in zip(records, rows["outline"], strict=True)
     ]
 
 

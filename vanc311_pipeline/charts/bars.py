@@ -3,8 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from vanc311_pipeline.charts import figure, words
-from vanc311_pipeline.charts.figure import Figure, counts, tip
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import COUNTS, SHARES, Figure, tip
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, State
 
 
@@ -15,7 +15,7 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
     domain = [0, max(1.0, 1.15 * shown["open_requests"].max())]  # with room for the longest one's label
     base = alt.Chart(shown).encode(
         alt.Y("age_band:N", sort=list(shown["age_band"]), title="days open"),
-        alt.X("open_requests:Q", title="open requests", axis=counts(), scale=alt.Scale(domain=domain, nice=False)),
+        alt.X("open_requests:Q", title="open requests", axis=COUNTS, scale=alt.Scale(domain=domain, nice=False)),
         tooltip=["age_band:N", tip("open_requests:Q", ","), tip("share_of_open:Q", ".1%")],
     )
     label = base.mark_text(align="left", dx=4).encode(alt.Text("open_requests:Q", format=","))
@@ -49,7 +49,7 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
         tooltip=["outcome:N", tip("outcome_share:Q", ".1%", "share"), tip("closed_as:Q", ",", "closed so")],
     )
     scale = alt.Scale(domain=[0, 1.2 * known["outcome_share_high"].max()], nice=False)
-    share = alt.X("outcome_share:Q", title="share of the closed requests", axis=figure.shares(), scale=scale)
+    share = alt.X("outcome_share:Q", title="share of the closed requests", axis=SHARES, scale=scale)
     limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("outcome_share_low:Q"), alt.X2("outcome_share_high:Q"))
     label = base.mark_text(align="left", dx=6).encode(
         alt.X("outcome_share_high:Q"), alt.Text("outcome_share:Q", format=".1%")

@@ -14,6 +14,8 @@ from vanc311_pipeline.settings import LICENCE
 
 WIDTH = 720
 LINE_CHARACTERS = 108
+COUNTS, SHARES = alt.Axis(format=",d", tickCount=5), alt.Axis(format="%", tickCount=5)
+"""Axes of whole numbers, and of percentages."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,3 @@ def _lines(text: str, share: float = 1) -> list[str]:
 def tip(shorthand: str, format: Any = alt.Undefined, title: Any = alt.Undefined) -> alt.Tooltip:
     """A line of what is shown when a mark is pointed at."""
     return alt.Tooltip(shorthand, format=format, title=title)
-
-
-def counts() -> alt.Axis:
-    """An axis of whole numbers."""
-    return alt.Axis(format=",d", tickCount=5)
-
-
-def shares() -> alt.Axis:
-    """An axis of percentages."""
-    return alt.Axis(format="%", tickCount=5)

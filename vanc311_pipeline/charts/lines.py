@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, counts, shares, tip
+from vanc311_pipeline.charts.figure import COUNTS, SHARES, Figure, tip
 from vanc311_pipeline.registry import METRICS, MINIMUM_N, STATES, State
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
@@ -27,7 +27,7 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     long = rows.melt(["month", "provisional"], ["opened", "closed_in"], "which", "requests")
     base = alt.Chart(long.replace({"which": {"closed_in": "closed"}})).encode(
         _months(len(rows)),
-        alt.Y("requests:Q", title="requests a month", axis=counts()),
+        alt.Y("requests:Q", title="requests a month", axis=COUNTS),
         alt.Color("which:N", sort=["opened", "closed"], title=None),
         tooltip=[tip("month:T", "%B %Y"), "which:N", tip("requests:Q", ",")],
     )
@@ -68,7 +68,7 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
     domain = [max(0.0, known["share_30_low"].min() - 0.05), min(1.0, known["share_30_high"].max() + 0.05)]
     scale = alt.Scale(domain=domain if len(known) else [0, 1], nice=False, zero=False)
     band = base.mark_area(style="band").encode(
-        alt.Y("share_30_low:Q", title="closed within 30 days", axis=shares(), scale=scale), alt.Y2("share_30_high:Q")
+        alt.Y("share_30_low:Q", title="closed within 30 days", axis=SHARES, scale=scale), alt.Y2("share_30_high:Q")
     )
     line = base.mark_line(point=True).encode(alt.Y("share_30:Q", scale=scale))
     waiting, few = ((rows["share_30_state"] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
@@ -109,7 +109,7 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
     known = rows[rows["understated"] == "no"]
     base = alt.Chart(known).encode(
         _time("day:T", 8),
-        alt.Y("backlog:Q", title="open requests", axis=counts()),
+        alt.Y("backlog:Q", title="open requests", axis=COUNTS),
         tooltip=[tip("day:T", "%d %B %Y"), tip("backlog:Q", ",", "open")],
     )
     notes = ["Made anew from today's record: what the city reopens looks open all along."]
@@ -144,10 +144,8 @@ def _growth(known: pd.DataFrame) -> str:
 
 
 def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:
-    """The share still open after each day, as steps with its 95 % interval; thin where fewer than 10 are followed.
-
-    Args:
-        summary: the row of `time_to_close` of the same group and period.
+    """The share still open after each day, as steps with its 95 % interval; thin where fewer than 10 are followed. The summary is
+    the row of `time_to_close` of the same group and period.
     """
     rows = rows[rows["day"] <= YEAR_DAYS].sort_values("day", ignore_index=True)
     base = alt.Chart(rows).encode(
@@ -164,7 +162,7 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:
         ],
     )
     band = base.mark_area(style="band", interpolate="step-after").encode(
-        alt.Y("open_share_low:Q", title="still open", axis=shares(), scale=alt.Scale(domain=[0, 1])),
+        alt.Y("open_share_low:Q", title="still open", axis=SHARES, scale=alt.Scale(domain=[0, 1])),
         alt.Y2("open_share_high:Q"),
     )
     thin = base.mark_line(interpolate="step-after", strokeWidth=1, strokeDash=_DASHED).encode(alt.Y("open_share:Q"))

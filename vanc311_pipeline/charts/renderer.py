@@ -39,37 +39,29 @@ class Renderer:
         self._asking: Connection | None = None
 
     def draw(self, function: str, *arguments: Any, **options: Any) -> Any:
-        """What a function of vl-convert makes of these.
-
-        Raises:
-            NotDrawn: it is an error, or the process ended or took too long.
-        """
+        """What a function of vl-convert makes of these."""
         with self._lock:
             try:
-                made = self._answer((function, arguments, options))
+                asking = self._asking or self._start()
+                asking.send((function, arguments, options))
+                if not asking.poll(_SECONDS):
+                    raise TimeoutError(f"nothing came for {_SECONDS} seconds")
+                answer = asking.recv()
             except (OSError, EOFError) as error:
                 log.error("The process that draws pictures was lost at one (%r); the next has a new one.", error)
                 self.end()
-                made = error
-        if isinstance(made, Exception):
-            raise NotDrawn("This picture can't be drawn. Its numbers are whole: take them as CSV.") from made
-        return made
+                answer = error
+        if isinstance(answer, Exception):
+            raise NotDrawn("This picture can't be drawn. Its numbers are whole: take them as CSV.") from answer
+        return answer
 
-    def _answer(self, question: Any) -> Any:
-        if self._asking is None:
-            self._start()
-        assert self._asking is not None
-        self._asking.send(question)
-        if not self._asking.poll(_SECONDS):
-            raise TimeoutError(f"nothing came for {_SECONDS} seconds")
-        return self._asking.recv()
-
-    def _start(self) -> None:
+    def _start(self) -> Connection:
         self._asking, answering = Pipe()
         with answering:
             number = answering.fileno()
             command = [sys.executable, "-P", "-m", __name__, str(number)]
             self.process = subprocess.Popen(command, pass_fds=[number], stderr=subprocess.DEVNULL)
+        return self._asking
 
     def end(self) -> None:
         """End the process, if there is one; the next picture starts another."""

@@ -7,13 +7,12 @@ from typing import Any, Literal
 
 Mode = Literal["light", "dark"]
 
-BLUE, VERMILLION, PURPLE, SKY, ORANGE, PINK = "#0072B2", "#B34A00", "#8F4E77", "#56B4E9", "#E69F00", "#E7A6CB"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
-# Ink, quiet ink, rules, paper, marks.
+# Ink, quiet ink, rules, paper, marks: blue, vermillion and purple; sky, orange and pink.
 _COLOURS = {
-    "light": ("#1b1f24", "#59636e", "#d8dee4", "#ffffff", [BLUE, VERMILLION, PURPLE]),
-    "dark": ("#e8eaed", "#a4acb6", "#3a424c", "#12161b", [SKY, ORANGE, PINK]),
+    "light": ("#1b1f24", "#59636e", "#d8dee4", "#ffffff", ["#0072B2", "#B34A00", "#8F4E77"]),
+    "dark": ("#e8eaed", "#a4acb6", "#3a424c", "#12161b", ["#56B4E9", "#E69F00", "#E7A6CB"]),
 }
 
 

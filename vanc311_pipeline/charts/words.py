@@ -23,7 +23,7 @@ WITHHELD = {
 
 def whole(number: float | None) -> str:
     """`12345` is 12,345."""
-    return NOTHING if _missing(number) else f"{number:,.0f}"
+    return NOTHING if pd.isna(number) else f"{number:,.0f}"
 
 
 def change(number: float) -> str:
@@ -32,21 +32,21 @@ def change(number: float) -> str:
 
 
 def mean(number: float | None) -> str:
-    return NOTHING if _missing(number) else f"{number:,.1f}"
+    return NOTHING if pd.isna(number) else f"{number:,.1f}"
 
 
 def percent(share: float | None) -> str:
     """`0.123` is 12.3 %."""
-    return NOTHING if _missing(share) else f"{share:.1%}".replace("%", " %")
+    return NOTHING if pd.isna(share) else f"{share:.1%}".replace("%", " %")
 
 
 def ratio(number: float | None) -> str:
-    return NOTHING if _missing(number) else f"{number:.2f}"
+    return NOTHING if pd.isna(number) else f"{number:.2f}"
 
 
 def days(number: float | None) -> str:
     """`1` is 1 day."""
-    return NOTHING if _missing(number) else f"{number:,.0f} {'day' if number == 1 else 'days'}"
+    return NOTHING if pd.isna(number) else f"{number:,.0f} {'day' if number == 1 else 'days'}"
 
 
 def days_or_why(number: float | None, state: str) -> str:
@@ -99,7 +99,3 @@ def group_name(scope: str, local_area: str | None, issue_type: str | None) -> st
     if scope == "located":
         return f"{issue_type or 'Vancouver'}, requests with a local area"
     return issue_type or "All of Vancouver"
-
-
-def _missing(number: float | None) -> bool:
-    return number is None or bool(pd.isna(number))

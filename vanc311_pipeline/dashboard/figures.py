@@ -44,16 +44,14 @@ def _map(release: Release, view: View) -> Figure | None:
     rows = _compared(release, "open_after_30_days")
     if not rows:
         return None
-    places = {about["local_area"]: (about["volume"], outline) for about, outline in outlines(release)}
-    volumes = [{**row, "volume": places[row["local_area"]][0]} for row in rows]
+    places = {
+        about["local_area"]: {"volume": about["volume"], "outline": outline} for about, outline in outlines(release)
+    }
+    links = {area: view.but(area=area, issue=None).url for area in places}
+    joined = [row | places[row["local_area"]] | {"link": links[row["local_area"]]} for row in rows]
     city = schema.metrics_citywide.c
     [everything] = release.scalars(sa.select(city.volume).where(city.scope == "all"))
-    return areas.area_map(
-        pd.DataFrame(volumes),
-        everything,
-        {name: outline for name, (_, outline) in places.items()},
-        {name: view.but(area=name, issue=None).url for name in places},
-    )
+    return areas.area_map(pd.DataFrame(joined), everything)
 
 
 LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")

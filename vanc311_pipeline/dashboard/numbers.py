@@ -74,13 +74,12 @@ def _compared(label: str, metric: str, release: Release, view: View, days: Days)
     before = first - relativedelta(years=1), last - relativedelta(years=1)
     [begin] = release.scalars(sa.select(sa.func.min(schema.periods.c.opened_from)))
     covered = begin is not None and begin <= before[0].isoformat()
-    moved = opened_in if metric == "opened" else closed_in
-    now = moved(release, view, days)
+    now = _moved(release, view, metric, days)
     year = f" {first.year}" if first.year != last.year else ""
     return Card(
         f"{label}, {first.day} {first:%B}{year} to {last.day} {last:%B %Y}",
         words.whole(now),
-        change(now, moved(release, view, before) if covered else None),
+        change(now, _moved(release, view, metric, before) if covered else None),
         metric,
     )
 
@@ -97,12 +96,10 @@ def change(now: int, before: int | None) -> str:
     return f"{direction}{share} than the {year_before}"
 
 
-def opened_in(release: Release, view: View, days: Days) -> int:
-    return _count(release, view, opened_from=days[0], opened_to=days[1])
-
-
-def closed_in(release: Release, view: View, days: Days) -> int:
-    """A request that was closed before it was opened counts as closed when it was opened."""
+def _moved(release: Release, view: View, metric: str, days: Days) -> int:
+    """How many were opened, or closed, in these days: one that was closed before it was opened, when it was opened."""
+    if metric == "opened":
+        return _count(release, view, opened_from=days[0], opened_to=days[1])
     first, last = (day.isoformat() for day in days)
     if not view.issue:
         daily = records_of(release, view, schema.backlog_daily)

@@ -12,21 +12,7 @@ MONTHS_SHOWN = 24
 RESULTS = {"failed": "✗ failed", "warned": "! noted", "passed": "✓ passed"}
 """What a check may find, the worst first."""
 
-COUNTED = {
-    "requests": "volume",
-    "no area": "n_missing_area",
-    "no point": "n_missing_point",
-    "closed before opened": "n_negative",
-    "closed, no date": "n_closed_without_date",
-    "twins": "n_twins",
-    "possible repeats": "n_repeats",
-    "closed by the pile": "n_batch_closed",
-    "obsolete label": "n_obsolete_label",
-    "unmapped reason": "n_unmapped_reason",
-    "quarantined": "n_quarantined",
-}
-"""What is counted of requests: in words, and its column."""
-
+COUNTED = [column.name for column in schema.quality_ledger.columns if column.info["unit"] in ("requests", "rows")]
 WITHOUT_SHARE = ("volume", "n_obsolete_label", "n_unmapped_reason", "n_quarantined")
 
 
@@ -55,7 +41,7 @@ def months(release: Release) -> list[Row]:
 def by_department(release: Release) -> tuple[list[Row], list[Row]]:
     """What is missing or odd, by department, and of the city."""
     rows = sorted(_summed(release, "department"), key=lambda row: -row["volume"])
-    total = {column: sum(row[column] for row in rows) for column in COUNTED.values()} | {"department": "all"}
+    total = {column: sum(row[column] for row in rows) for column in COUNTED} | {"department": "all"}
     return list(map(_with_shares, rows)), [_with_shares(total)]
 
 
@@ -67,7 +53,7 @@ def by_month(release: Release) -> list[Row]:
 
 def _summed(release: Release, by: str) -> list[Row]:
     ledger = schema.quality_ledger
-    sums = [sa.func.sum(ledger.c[column]).label(column) for column in COUNTED.values()]
+    sums = [sa.func.sum(ledger.c[column]).label(column) for column in COUNTED]
     return release.records(sa.select(ledger.c[by], *sums).group_by(ledger.c[by]))
 
 
@@ -75,7 +61,7 @@ def _with_shares(row: Row) -> Row:
     """Each number with its share of the row's requests."""
     if not row["volume"]:
         return row
-    shared = [column for column in COUNTED.values() if column not in WITHOUT_SHARE]
+    shared = [column for column in COUNTED if column not in WITHOUT_SHARE]
     cells = {
         column: Cell(f"{words.whole(row[column])} ({words.percent(row[column] / row['volume'])})") for column in shared
     }

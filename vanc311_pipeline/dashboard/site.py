@@ -193,7 +193,6 @@ def _quality(request: Request) -> Response:
         release,
         "quality.html",
         state=summary(release),
-        counted=quality.COUNTED,
         months_shown=quality.MONTHS_SHOWN,
         checks=quality.checks(release),
         by_department=quality.by_department(release),

@@ -96,11 +96,7 @@ def view_of(parameters: Mapping[str, str]) -> View:
 
 
 def known_view(release: Release, view: View) -> View:
-    """The view in the release's own names, as far as it goes: without any of its last 12 months, all are the usual period.
-
-    Raises:
-        UnknownName: the release does not know a name.
-    """
+    """The view in the release's own names, as far as it goes: without any of its last 12 months, all are the usual period."""
     periods = names(release, "period")
     if view.period == LAST_12_MONTHS and LAST_12_MONTHS not in periods:
         view = view.but(period=EVER)

@@ -17,11 +17,7 @@ def folder_of(published: Path, release_id: str) -> Path:
 
 
 def beside(release: Release, name: str) -> Path:
-    """A file that was made with a release.
-
-    Raises:
-        SettingsError: it isn't there.
-    """
+    """A file that was made with a release."""
     path = folder_of(release.path, release.id) / name
     if not path.exists():
         raise SettingsError(
@@ -32,10 +28,6 @@ def beside(release: Release, name: str) -> Path:
 
 
 def digests(release: Release) -> dict[str, str]:
-    """SHA-256 of each file of a release but that of the checksums, as hex.
-
-    Raises:
-        SettingsError: they aren't there.
-    """
+    """SHA-256 of each file of a release but that of the checksums, as hex."""
     lines = beside(release, CHECKSUMS).read_text().splitlines()
     return {name: digest for digest, name in (line.split("  ") for line in lines)}

@@ -36,7 +36,7 @@ class Group:
     department: str | None = None
 
     @property
-    def given(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         names = {"area": self.area, "issue": self.issue, "department": self.department}
         return {kind: name for kind, name in names.items() if name is not None}
 
@@ -48,41 +48,32 @@ def group_of(
     issue: str | None = None,
     department: str | None = None,
 ) -> Group:
-    """The group that these names make; without a level it is the one that they name exactly, without names the city.
-
-    Raises:
-        UnknownName: the release does not know a name.
-        NoSuchGroup: no level has these names.
-    """
-    named = Group("", area, issue, department).given
-    given = {kind: known(release, kind, name) for kind, name in named.items()}
+    """The group that these names make; without a level it is the one that they name exactly, without names the city."""
+    asked = Group("", area, issue, department).names
+    names = {kind: known(release, kind, name) for kind, name in asked.items()}
     if level is None:
-        fitting = [each for each, kinds in LEVELS.items() if set(kinds) == set(given)]
+        fitting = [each for each, kinds in LEVELS.items() if set(kinds) == set(names)]
     else:
-        fitting = [level] if set(given) <= set(LEVELS[level]) else []
+        fitting = [level] if set(names) <= set(LEVELS[level]) else []
     if not fitting:
         levels = ", ".join(f"{each} ({' and '.join(kinds) or 'no name'})" for each, kinds in LEVELS.items())
         raise NoSuchGroup(
-            f"No statistics are made by {' and '.join(given)}{f' at the level {level}' if level else ''}. The levels: {levels}."
+            f"No statistics are made by {' and '.join(names)}{f' at the level {level}' if level else ''}. The levels: {levels}."
         )
-    return Group(fitting[0], **given)
+    return Group(fitting[0], **names)
 
 
 def of_group(
     release: Release, table: sa.Table, group: Group, *conditions: sa.ColumnElement[bool], **values: str | None
 ) -> Listing:
-    """The rows of a table of statistics that are about a group, for which the conditions hold; values narrow other columns.
-
-    Raises:
-        NoSuchGroup: the table has no rows of this level.
-    """
+    """The rows of a table of statistics that are about a group, for which the conditions hold; values narrow other columns."""
     levels = release.remembered(("levels", table.name), lambda: sa.select(table.c.level).distinct())
     if levels and group.level not in levels:
         raise NoSuchGroup(f"{table.name} has no rows of the level {group.level}; it has {', '.join(sorted(levels))}.")
     about = [table.c.level == group.level]
     for kind, column in COLUMNS.items():
-        if kind in group.given:
-            about.append(table.c[column] == group.given[kind])
+        if kind in group.names:
+            about.append(table.c[column] == group.names[kind])
         elif kind not in LEVELS[group.level]:
             about.append(table.c[column].is_(None))  # said so that the index is used to its end
     about += [table.c[column] == value for column, value in values.items() if value is not None]

@@ -55,11 +55,7 @@ def names(release: Release, kind: str) -> tuple[str, ...]:
 
 
 def known(release: Release, kind: str, name: str) -> str:
-    """The name as the release has it, which may be written in another case.
-
-    Raises:
-        UnknownName: the release does not know it, or knows several that differ in case alone.
-    """
+    """The name as the release has it, which may be written in another case."""
     if name in (all_of_them := names(release, kind)):
         return name
     alike = [each for each in all_of_them if each.casefold() == name.casefold()]
@@ -71,8 +67,8 @@ def known(release: Release, kind: str, name: str) -> str:
 def nearest(name: str, known: Sequence[str]) -> list[str]:
     """The names that a misspelled one may have meant."""
     folded = {each.casefold(): each for each in known}
-    found = difflib.get_close_matches(_shortened(name).casefold(), folded, _SUGGESTED, cutoff=0.6)
-    return [folded[each] for each in found]
+    close = difflib.get_close_matches(_shortened(name).casefold(), folded, _SUGGESTED, cutoff=0.6)
+    return [folded[each] for each in close]
 
 
 def _shortened(name: str) -> str:

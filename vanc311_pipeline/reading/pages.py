@@ -37,7 +37,7 @@ class Listing:
     question: Question
     keys: tuple[sa.ColumnElement[Any], ...]
     descending: bool = False
-    given: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
     """The values of the question's parameters, so that one question serves all of them: making it takes longer than asking it."""
 
     @property
@@ -72,7 +72,7 @@ def read_page(release: Release, listing: Listing, after: Place | None, limit: in
     """The rows of a listing that follow a place, at most `limit`."""
     question = _page(listing.question, listing.keys, listing.descending, after is not None)
     places = {f"after_{number}": place for number, place in enumerate(after or ())}
-    rows = release.rows(question, given={**listing.given, **places, "rows": limit + 1})
+    rows = release.rows(question, values={**listing.values, **places, "rows": limit + 1})
     width = len(listing.columns)
     return Page([row[:width] for row in rows[:limit]], tuple(rows[limit - 1][width:]) if len(rows) > limit else None)
 
@@ -90,7 +90,7 @@ def read_all(release: Release, listing: Listing, after: Place | None = None) -> 
 def count(release: Release, listing: Listing) -> int:
     """How many rows the listing has."""
     counted = listing.question.order_by(None).subquery("counted")
-    return int(release.rows(sa.select(sa.func.count()).select_from(counted), given=listing.given)[0][0])
+    return int(release.rows(sa.select(sa.func.count()).select_from(counted), values=listing.values)[0][0])
 
 
 @lru_cache
@@ -106,22 +106,13 @@ def _page(question: Question, keys: tuple[sa.ColumnElement[Any], ...], descendin
 
 
 def cursor_of(release: Release, of: str, after: Place) -> str:
-    """A place as text that survives in an address.
-
-    Args:
-        of: what is listed, with its filters and its order.
-    """
+    """A place in what is listed (`of`, with its filters and its order), as text that survives in an address."""
     place = json.dumps([release.id, _digest(of), *after], ensure_ascii=False)
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
 def place_of(release: Release, listing: Listing, of: str, cursor: str) -> Place:
-    """The place that a cursor means.
-
-    Raises:
-        NoSuchPage: no page of this listing gave it.
-        OtherRelease: a page of another release did.
-    """
+    """The place that a cursor means."""
     try:
         release_id, digest, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if digest != _digest(of) or not all(_is_key(*pair) for pair in zip(listing.keys, place, strict=True)):

@@ -35,11 +35,7 @@ class PublishedFile:
 
     @contextmanager
     def reading(self) -> Iterator[Release]:
-        """The release that is current now; it stays open and the same until the block ends.
-
-        Raises:
-            SettingsError: there is none, or the file can't be used.
-        """
+        """The release that is current now; it stays open and the same until the block ends."""
         release = self.enter()
         try:
             yield release
@@ -48,37 +44,35 @@ class PublishedFile:
 
     def enter(self) -> Release:
         """The same for those who can't use a block: call `leave` on it when done."""
-        found = identity_of(self.path)
+        identity = identity_of(self.path)
         with self._lock:
-            if self._current is None or self._current.identity != found:
-                self._replace(found)
+            if self._current is None or self._current.identity != identity:
+                self._replace(identity)
             assert self._current is not None
             self._current.enter()
             return self._current
 
     def close(self) -> None:
         with self._lock:
-            if self._current is not None:
-                self._current.retire()
-            self._current = None
+            self._forget()
 
-    def _replace(self, found: Identity | None) -> None:
-        if found is None:
+    def _replace(self, identity: Identity | None) -> None:
+        if identity is None:
             self._forget()
             raise SettingsError(
                 "Nothing is published yet. Run `vanc311 sync` and ask again; what serves this needs no restart."
             )
-        if self._current is not None and self._current.identity[:_FILE] == found[:_FILE]:
-            self._overwritten = found[:_FILE]
+        if self._current is not None and self._current.identity[:_FILE] == identity[:_FILE]:
+            self._overwritten = identity[:_FILE]
             self._forget()
-        if self._overwritten == found[:_FILE] and time.time_ns() - found[_WRITTEN] < _QUIET_NS:
+        if self._overwritten == identity[:_FILE] and time.time_ns() - identity[_WRITTEN] < _QUIET_NS:
             raise Overwritten
-        if self._refused is None or self._refused[0] != found:
+        if self._refused is None or self._refused[0] != identity:
             try:
                 fresh = Release(self.path)
             except (PipelineError, OSError, sa.exc.DBAPIError) as error:
                 log.error("The published file can't be used: %s", error)
-                self._refused = found, _in_words(error)
+                self._refused = identity, _in_words(error)
             else:
                 self._forget()
                 self._current, self._refused, self._overwritten = fresh, None, None

@@ -122,7 +122,7 @@ class Release:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def rows(
-        self, question: Question, within: float = QUESTION_SECONDS, given: Mapping[str, Any] | None = None
+        self, question: Question, within: float = QUESTION_SECONDS, values: Mapping[str, Any] | None = None
     ) -> Rows:
         """The answer to a question, with the values of its parameters.
 
@@ -142,7 +142,7 @@ class Release:
                 deadline = time.monotonic() + within
                 raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
             try:
-                return connection.execute(question, given).fetchall()
+                return connection.execute(question, values).fetchall()
             except sa.exc.OperationalError as error:
                 if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                     raise TookTooLong(
@@ -185,11 +185,7 @@ class Release:
         return self._remembered[key]
 
     def bytes_at(self, offset: int, length: int) -> bytes:
-        """A piece of the file itself, whatever the path leads to by now.
-
-        Raises:
-            Overwritten: it isn't the file any more that it was.
-        """
+        """A piece of the file itself, whatever the path leads to by now."""
         piece = os.pread(self.descriptor, length, offset)
         self._prove_unchanged()
         return piece
@@ -233,8 +229,8 @@ def identity_of(path: Path) -> Identity | None:
         return None
 
 
-def _identity(found: os.stat_result) -> Identity:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _identity(file: os.stat_result) -> Identity:
+    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
 
 
 def _opened(path: Path) -> tuple[Identity, int, sa.Engine]:

@@ -56,30 +56,22 @@ class Filters:
 
 
 def requests(release: Release, filters: Filters, *, oldest_first: bool = False) -> Listing:
-    """The requests that pass the filters, newest first: by day of closing if that is asked for, else by day of opening.
-
-    Raises:
-        UnknownName: the release does not know a name.
-    """
-    given = _given(release, filters)
+    """The requests that pass the filters, newest first: by day of closing if that is asked for, else by day of opening."""
+    values = _values(release, filters)
     keys = _BY_CLOSING_DAY if filters.closed_from or filters.closed_to else _BY_DAY
-    return Listing(_filtered(*_conditions(given)), keys, not oldest_first, given)
+    return Listing(_filtered(*_conditions(values)), keys, not oldest_first, values)
 
 
 def open_requests(release: Release, filters: Filters) -> Listing:
     """The open requests that pass the filters, longest open first, and where each stands among those of its type."""
-    given = _given(release, filters)
-    return Listing(_open(*_conditions(given)), _BY_DAY, given=given | {"as_of": release.about["as_of"]})
+    values = _values(release, filters)
+    return Listing(_open(*_conditions(values)), _BY_DAY, values=values | {"as_of": release.about["as_of"]})
 
 
 def changes(
     release: Release, since: str | None, *, kind: str | None, issue: str | None, department: str | None
 ) -> Listing:
-    """What moved, in the order in which we saw it.
-
-    Args:
-        since: a UTC instant or a day; only what we saw from then on.
-    """
+    """What moved, in the order in which we saw it, from a UTC instant or a day on."""
     columns = request_changes.c
     equal = ((columns.kind, kind), (columns.issue_type, issue), (columns.department, department))
     conditions = [column == value for column, value in equal if value is not None]
@@ -113,8 +105,8 @@ def remembered(release: Release, request_id: str) -> dict[str, Any] | None:
 def _threads(release: Release, request_id: str) -> list[str]:
     has_it = request_changes.c.request_id == request_id
     had_it = request_changes.c.previous_request_id == request_id
-    found = release.scalars(sa.select(request_changes.c.thread_id).where(has_it).distinct())
-    return found or release.scalars(sa.select(request_changes.c.thread_id).where(had_it).distinct())
+    threads = release.scalars(sa.select(request_changes.c.thread_id).where(has_it).distinct())
+    return threads or release.scalars(sa.select(request_changes.c.thread_id).where(had_it).distinct())
 
 
 def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
@@ -124,23 +116,23 @@ def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
     return last if last != request_id else None
 
 
-def _given(release: Release, filters: Filters) -> dict[str, Any]:
-    given = {field.name: getattr(filters, field.name) for field in fields(filters)}
-    for kind in given.keys() & KINDS.keys():
-        if given[kind] is not None:
-            given[kind] = known(release, kind, given[kind])
-    if given["outcome"] is not None and (reasons := _if_rare(release, given["outcome"])):
-        given |= {"outcome": None, "rare_reasons": reasons}
+def _values(release: Release, filters: Filters) -> dict[str, Any]:
+    values = {field.name: getattr(filters, field.name) for field in fields(filters)}
+    for kind in KINDS:
+        if values.get(kind) is not None:
+            values[kind] = known(release, kind, values[kind])
+    if values["outcome"] is not None and (reasons := _if_rare(release, values["outcome"])):
+        values |= {"outcome": None, "rare_reasons": reasons}
     return {
         name: value.isoformat() if isinstance(value, date) else value
-        for name, value in given.items()
+        for name, value in values.items()
         if value is not None
     }
 
 
-def _conditions(given: Mapping[str, Any]) -> list[Condition]:
+def _conditions(values: Mapping[str, Any]) -> list[Condition]:
     """By name; some values have one of their own."""
-    return [(name, value) if (name, value) in _CONDITIONS else name for name, value in given.items()]
+    return [(name, value) if (name, value) in _CONDITIONS else name for name, value in values.items()]
 
 
 def _if_rare(release: Release, outcome: str) -> tuple[str, ...]:

@@ -73,10 +73,10 @@ def test_what_few_requests_are_is_looked_up(release: Release) -> None:
     asked += [{"located": False}, {"located": True}, {"status": "Open", "area": "Kitsilano"}]
     few = release.about["rows_stored"] // OFTEN
     walked = []
-    for given in asked:
-        listings = [requests.requests(release, Filters(**given), oldest_first=oldest) for oldest in (False, True)]
+    for filter_ in asked:
+        listings = [requests.requests(release, Filters(**filter_), oldest_first=oldest) for oldest in (False, True)]
         if any(is_walked(release, listing) for listing in listings) and count(release, listings[0]) < few:
-            walked.append(given)
+            walked.append(filter_)
     assert walked == []
     assert {"status": "Waiting"} in asked
 
@@ -90,22 +90,22 @@ def test_a_range_of_days_is_looked_up_and_comes_in_order(release: Release, bound
 
 
 def test_open_requests_are_looked_up(release: Release) -> None:
-    for given in (
+    for filter_ in (
         {},
         {"area": "Kitsilano"},
         {"issue": "Abandoned Mattress Case"},
         {"channel": "WEB"},
         {"located": True},
     ):
-        assert not is_walked(release, requests.open_requests(release, Filters(**given)))  # type: ignore[arg-type]
+        assert not is_walked(release, requests.open_requests(release, Filters(**filter_)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("since", [None, "2025-01-01", "2025-01-01T00:00:00Z"])
 def test_changes_are_looked_up(release: Release, since: str | None) -> None:
     filters = [("kind", "relabelled"), ("issue", "Abandoned Mattress Case"), ("department", "311 Contact Centre")]
-    for given in ({}, *({name: value} for name, value in filters)):
-        if since or given:
-            listing = requests.changes(release, since, **dict.fromkeys(("kind", "issue", "department")) | given)
+    for filter_ in ({}, *({name: value} for name, value in filters)):
+        if since or filter_:
+            listing = requests.changes(release, since, **dict.fromkeys(("kind", "issue", "department")) | filter_)
             assert not is_walked(release, listing)
 
 

@@ -51,7 +51,7 @@ def _question(
         if otherwise:
             listing = of_group(release, table, group, *_conditions(table, filters))
         else:
-            listing = all_rows(table, *_conditions(table, group.given | filters))
+            listing = all_rows(table, *_conditions(table, group.names | filters))
         return Selection(listing, coverage(release, group, filters.get("period", period)), if_empty)
 
     return question

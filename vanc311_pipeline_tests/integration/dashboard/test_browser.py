@@ -1,12 +1,9 @@
 """Claims about the pages in a real Chromium: wide and narrow, light and dark, with and without scripts, on paper, for everybody."""
 
-import os
 import re
-import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -38,9 +35,11 @@ def test_a_page_is_whole_quiet_and_for_everybody(site, visit, path, width, dark)
     assert seen.complaints == []
     assert {urlsplit(address).netloc for address in seen.requests} == {urlsplit(site).netloc}
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(seen.page).response["violations"]
+    violations = Axe().run(seen.page).response["violations"]
     assert [
-        f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found if each["impact"] in ("serious", "critical")
+        f"{each['id']}: {each['nodes'][0]['html'][:120]}"
+        for each in violations
+        if each["impact"] in ("serious", "critical")
     ] == []
 
 
@@ -111,27 +110,12 @@ def test_an_area_and_an_issue_fit_on_one_sheet_of_paper(site, visit, path, paper
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= 2, "more than the two sides of a sheet"
 
 
-def test_a_new_release_appears_without_a_restart(own_file, visit, tmp_path):
-    with served(own_file) as address:
-        page = visit().open(f"{address}/quality").page
-        before = page.locator(".asof time").get_attribute("datetime")
-        newer = Path(shutil.copy(own_file, tmp_path / "newer.sqlite"))
-        with closing(sqlite3.connect(newer)) as connection, connection:
-            connection.execute("UPDATE release SET as_of = '2026-02-01'")
-        os.replace(newer, own_file)
-        page.reload()
-        assert before == "2026-01-12"
-        assert page.locator(".asof time").get_attribute("datetime") == "2026-02-01"
-
-
-def test_a_sample_says_so_on_every_page(own_file, visit):
+def test_a_sample_says_so_on_every_page(own_file):
     with closing(sqlite3.connect(own_file)) as connection, connection:
         connection.execute("UPDATE release SET source = 'sample'")
     with served(own_file) as address:
-        page = visit().page
         for path in PAGES:
-            page.goto(address + path)
-            assert "not a picture of the city" in page.locator(".banner[role=note]").inner_text(), path
+            assert "not a picture of the city" in requests.get(address + path, timeout=60).text, path
 
 
 @pytest.mark.parametrize(("hours", "stale"), [(1, "no"), (40, "yes")])

@@ -59,14 +59,14 @@ def views(release: Release) -> list[View]:
 
 def states(release: Release, table: sa.Table) -> dict[Key, frozenset[Any]]:
     """What the rows of a table are like, by the view that they are about."""
-    made = defaultdict(set)
+    patterns_of = defaultdict(set)
     for row in release.rows(sa.select(table), within=60):
         values = dict(row._mapping)
         key = tuple(values.pop(name, None) for name in KEYS)
-        made[key].add(
+        patterns_of[key].add(
             tuple(value if name.endswith(("state", "flow")) else value is None for name, value in values.items())
         )
-    return {key: frozenset(patterns) for key, patterns in made.items()}
+    return {key: frozenset(patterns) for key, patterns in patterns_of.items()}
 
 
 def unlike(release: Release, met: set[Any]) -> Iterator[View]:

@@ -14,9 +14,9 @@ DEADLY = {"title": "\x1a", **SPECIFICATION}  # a panic in Rust, which ends the p
 
 @pytest.fixture
 def renderer():
-    made = Renderer()
-    yield made
-    made.end()
+    renderer = Renderer()
+    yield renderer
+    renderer.end()
 
 
 def test_a_picture_that_ends_the_process_is_lost_and_the_next_is_drawn(renderer):
