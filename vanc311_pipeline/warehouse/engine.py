@@ -4,10 +4,10 @@ What belongs here: what is the same in SQLite and in PostgreSQL. What does not: 
 `warehouse.postgres`), and any row. Nothing is opened at import, and no connection outlives its `with` block.
 """
 
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -16,22 +16,14 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import refusal
 from vanc311_pipeline.errors import SettingsError, StorageRefused
 from vanc311_pipeline.settings import Settings, Source
-from vanc311_pipeline.warehouse.migrations import VERSION, found_version, migrate, note_version
+from vanc311_pipeline.warehouse.migrations import VERSION, migrate, note_version, stored_version
 from vanc311_pipeline.warehouse.sqlite import SQLiteStore
 
+if TYPE_CHECKING:
+    from vanc311_pipeline.warehouse.postgres import PostgresStore
 
-class Store(Protocol):
-    """A database that a warehouse can be in; `str()` says where, without a secret."""
-
-    advice: str
-    """What to look at if it can't be opened."""
-
-    def exists(self) -> bool: ...
-    def write(self) -> AbstractContextManager[sa.Connection]: ...
-    def read(self) -> AbstractContextManager[sa.Connection]: ...
-    def complete(self, connection: sa.Connection) -> None: ...
-    def copy_to(self, file: Path) -> None: ...
-    def take_lock(self) -> ExitStack | None: ...
+Store: TypeAlias = "SQLiteStore | PostgresStore"
+"""A database that a warehouse can be in; `str()` says where, without a secret, and `advice` what to look at if it can't be opened."""
 
 
 class Warehouse:
@@ -54,7 +46,7 @@ class Warehouse:
         """Make the tables if they are not there yet, upgrade older ones, and make sure that they are ours and can be written."""
         try:
             with self.write() as connection:
-                if (version := found_version(connection)) != VERSION:
+                if (version := stored_version(connection)) != VERSION:
                     migrate(connection, version)
                     for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables):
                         connection.execute(CreateTable(table, if_not_exists=True))

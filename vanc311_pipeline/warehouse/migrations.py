@@ -62,7 +62,7 @@ MIGRATIONS = (
 VERSION = MIGRATIONS[-1].version
 
 
-def found_version(connection: sa.Connection) -> int | None:
+def stored_version(connection: sa.Connection) -> int | None:
     """The version of a warehouse's tables; None if there are none yet."""
     inspector = sa.inspect(connection)
     if inspector.has_table(schema_versions.name):

@@ -82,8 +82,10 @@ def contents(pipeline: Pipeline) -> dict[str, list[tuple]]:
 
 def differing(one: Pipeline, other: Pipeline) -> dict[str, list[tuple]]:
     """The tables that differ, with some of the rows that only one side has, or the order of."""
-    here, there = contents(one), contents(other)
-    return {name: [*(set(here[name]) ^ set(there[name])), ("order",)][:4] for name in here if here[name] != there[name]}
+    first, second = contents(one), contents(other)
+    return {
+        name: [*(set(first[name]) ^ set(second[name])), ("order",)][:4] for name in first if first[name] != second[name]
+    }
 
 
 def structure(pipeline: Pipeline) -> dict[str, str]:
@@ -175,8 +177,8 @@ def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal
     def cut(connection, *rest):
         moved = replace_requests(connection, *rest)
         with psycopg.connect(one.settings.warehouse_url.replace("+psycopg", ""), autocommit=True) as other:
-            mine = connection.connection.driver_connection.info.backend_pid
-            other.execute("SELECT pg_terminate_backend(%s, 5000)", (mine,))
+            backend = connection.connection.driver_connection.info.backend_pid
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
         return moved
 
     before = one.file()
@@ -201,9 +203,9 @@ def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal
 )
 def test_days_are_counted_as_sqlite_counts_them(warehouse, moment):
     with closing(sqlite3.connect(":memory:")) as connection:
-        [theirs] = connection.execute("SELECT julianday(?)", (moment,)).fetchone()
+        [days] = connection.execute("SELECT julianday(?)", (moment,)).fetchone()
     with warehouse.read() as connection:
-        assert connection.exec_driver_sql(f"SELECT julianday('{moment}')").scalar() == theirs
+        assert connection.exec_driver_sql(f"SELECT julianday('{moment}')").scalar() == days
 
 
 @pytest.mark.parametrize("moment", ["", "yesterday", "2025-8-1", "2025-08-25T15:03:59"])
@@ -214,7 +216,7 @@ def test_what_is_no_date_has_no_day(warehouse, moment):
 
 def test_tables_and_columns_are_explained_to_whoever_looks_with_psql(warehouse):
     with warehouse.read() as connection:
-        said = connection.exec_driver_sql(
+        comments = connection.exec_driver_sql(
             "SELECT obj_description('service_requests'::regclass), col_description('service_requests'::regclass, 1)"
         ).one()
-    assert tuple(said) == (schema.service_requests.comment, schema.service_requests.c.request_id.comment)
+    assert tuple(comments) == (schema.service_requests.comment, schema.service_requests.c.request_id.comment)

@@ -70,9 +70,9 @@ def counts(load):
 
 
 def test_a_first_load_adds_every_row(load):
-    made = load(*many(3), {"department": None})
-    assert counts(made) == ("loaded", 3, 0, 0)
-    assert (made.rows_landed, made.rows_stored, made.rows_quarantined) == (4, 3, 1)
+    outcome = load(*many(3), {"department": None})
+    assert counts(outcome) == ("loaded", 3, 0, 0)
+    assert (outcome.rows_landed, outcome.rows_stored, outcome.rows_quarantined) == (4, 3, 1)
 
 
 def test_the_same_rows_again_in_any_order_change_nothing(load, contents):
@@ -86,10 +86,10 @@ def test_the_same_rows_again_in_any_order_change_nothing(load, contents):
 def test_a_load_writes_what_differs_and_no_more(load, contents):
     kinds = [{"service_request_type": kind} for kind in "ABCD"]
     load(*kinds)
-    made = load(
+    outcome = load(
         {"service_request_type": "A"}, {"service_request_type": "B", "status": "Open"}, {"service_request_type": "E"}
     )
-    assert counts(made) == ("loaded", 1, 1, 2)
+    assert counts(outcome) == ("loaded", 1, 1, 2)
     assert sorted(row.issue_type for row in contents()["service_requests"]) == ["A", "B", "E"]
 
 
@@ -241,8 +241,8 @@ def test_the_ledger_says_what_was_loaded_and_by_whom(load, warehouse, landed):
 def test_both_datasets_of_the_seam_are_one_month(warehouse, landed, areas):
     opened = {"service_request_open_timestamp": "2022-01-01T05:00:00+00:00"}
     parts = [landed("2022-01", opened, dataset=ARCHIVE), landed("2022-01", opened, opened, dataset=LIVE)]
-    made = load_month(warehouse, "2022-01", parts, areas, "a run")
-    assert (made.rows_landed, made.rows_stored) == (3, 3)
+    outcome = load_month(warehouse, "2022-01", parts, areas, "a run")
+    assert (outcome.rows_landed, outcome.rows_stored) == (3, 3)
     with warehouse.read() as connection:
         records = ledger.months(connection)
     assert {window.dataset: record.rows_stored for window, record in records.items()} == {ARCHIVE: 1, LIVE: 2}
@@ -293,8 +293,8 @@ def test_as_of_goes_by_the_release_that_was_dealt_with_last_however_late_another
 
 
 def test_a_text_with_u0000_costs_its_field_or_its_row_wherever_the_warehouse_is(load, warehouse):
-    made = load({}, {"address": "2538\0"}, {"department": "\0"}, {"service_request_type": "\0"})
-    assert (made.rows_stored, made.rows_quarantined) == (2, 2)
+    outcome = load({}, {"address": "2538\0"}, {"department": "\0"}, {"service_request_type": "\0"})
+    assert (outcome.rows_stored, outcome.rows_quarantined) == (2, 2)
     with warehouse.read() as connection:
         assert quarantined(connection) == {(MONTH, "ENG - Sanitation Services"): 1, (MONTH, UNKNOWN_DEPARTMENT): 1}
 

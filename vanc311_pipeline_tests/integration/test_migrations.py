@@ -18,7 +18,7 @@ from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import holds, ledger, restraint
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.migrations import MIGRATIONS, VERSION, Migration, found_version, migrate
+from vanc311_pipeline.warehouse.migrations import MIGRATIONS, VERSION, Migration, migrate, stored_version
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 from vanc311_pipeline_tests.integration.graph import TABLES, tables
 
@@ -65,10 +65,10 @@ def test_versions_follow_each_other():
 
 
 def test_the_tables_change_only_with_their_version():
-    held, now = TABLES.read_text(), tables()
-    assert now == held, (
+    kept, now = TABLES.read_text(), tables()
+    assert now == kept, (
         "The warehouse's tables have changed. Add a migration, which gives them a new version; then: make snapshots"
-        if now.splitlines()[0] == held.splitlines()[0]
+        if now.splitlines()[0] == kept.splitlines()[0]
         else "The tables have a new version: make snapshots"
     )
 
@@ -109,8 +109,8 @@ def test_after_the_upgrade_months_are_compared_with_the_rows_that_are_stored(rel
             "SELECT count(*), count(local_area), count(closed_on) FROM service_requests"
         )
         [(requests, with_area, closed)] = numbers.all()
-    found = sum(stored, Profile())
-    assert (found.rows, found.stored - found.nulls["local_area"], found.statuses["Close"]) == (
+    profile = sum(stored, Profile())
+    assert (profile.rows, profile.stored - profile.nulls["local_area"], profile.statuses["Close"]) == (
         requests,
         with_area,
         closed,
@@ -157,8 +157,8 @@ def test_a_file_that_an_older_version_published_is_made_again(tmp_path):
         pipeline.sync_with_dagster()
         with closing(sqlite3.connect(pipeline.settings.published_path)) as connection, connection:
             connection.execute("UPDATE release SET pipeline_version = '0.0.9'")
-        said = pipeline.sync_with_dagster().said
-        assert "was made by version 0.0.9 of this program: making it again" in said
+        words = pipeline.sync_with_dagster().said
+        assert "was made by version 0.0.9 of this program: making it again" in words
         assert pipeline.query("SELECT pipeline_version FROM release") == [(version("vanc311_pipeline"),)]
         assert "making it again" not in pipeline.sync_with_dagster().said
 
@@ -197,7 +197,7 @@ def test_an_upgrade_that_breaks_off_changes_nothing(released, monkeypatch):
     before = schema_of(warehouse.store.path)
     broken = (*MIGRATIONS, Migration(VERSION + 1, "breaks", ("ALTER TABLE request_changes ADD note TEXT", "NONSENSE")))
     with pytest.raises(sa.exc.OperationalError), warehouse.write() as connection:
-        migrate(connection, found_version(connection), broken)
+        migrate(connection, stored_version(connection), broken)
     assert schema_of(warehouse.store.path) == before
 
 

@@ -222,17 +222,17 @@ def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is
     for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
     (tmp_path / "store").write_text("a file where a folder must be")
-    said = Console(record=True, file=io.StringIO(), width=1000)
+    console = Console(record=True, file=io.StringIO(), width=1000)
     with pytest.raises(PipelineError, match="store/vanc311 can't be") as error:
-        run_sync(settings, said)
+        run_sync(settings, console)
     assert error.value.exit_code == EXIT_USAGE
     assert settings.published_path.exists()
     (tmp_path / "store").unlink()
-    run_sync(settings, said)
-    assert "But the published file was not shipped: trying again." in said.export_text()
+    run_sync(settings, console)
+    assert "But the published file was not shipped: trying again." in console.export_text()
     assert ObjectStore(url).latest().sha256 == file_digest(settings.published_path)
-    run_sync(settings, said)
-    assert "Nothing changed" in said.export_text()
+    run_sync(settings, console)
+    assert "Nothing changed" in console.export_text()
     shipped = ObjectStore(url).latest()
     settings.published_path.write_bytes(b"somebody else's")
     with pytest.raises(dg.Failure, match="is not the file that was published"):
