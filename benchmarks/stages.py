@@ -157,7 +157,7 @@ def stage_publish(asked: Asked) -> int:
 def stage_check(asked: Asked) -> int:
     """Ask every check about everything that is stored, as `vanc311 verify` does, but for what only the portal can answer."""
     from vanc311_pipeline.orchestration.asset_checks import audits_for
-    from vanc311_pipeline.warehouse.audits.register import AuditContext
+    from vanc311_pipeline.warehouse.audits.questions import AuditContext
     from vanc311_pipeline.warehouse.places import Places
 
     warehouse = warehouse_in(asked.folder)

@@ -40,8 +40,7 @@ from vanc311_pipeline.shipping import Shipment, without_secrets
 from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.audits import AUDITS
-from vanc311_pipeline.warehouse.audits.questions import Finding
-from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
+from vanc311_pipeline.warehouse.audits.questions import Audit, AuditContext, Finding
 from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.loading import Comparison, MonthLoad, compare_month, load_month

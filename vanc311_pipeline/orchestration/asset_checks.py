@@ -21,8 +21,7 @@ from vanc311_pipeline.orchestration.tags import plan_of
 from vanc311_pipeline.pipeline import Run, audit_context
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.audits import AUDITS
-from vanc311_pipeline.warehouse.audits.questions import Finding
-from vanc311_pipeline.warehouse.audits.register import Audit
+from vanc311_pipeline.warehouse.audits.questions import Audit, Finding
 
 SHOWN = 100  # problems in its table
 

@@ -22,7 +22,7 @@ from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import audits
 from vanc311_pipeline.warehouse.audits import AUDITS
-from vanc311_pipeline.warehouse.audits.register import Audit, AuditContext
+from vanc311_pipeline.warehouse.audits.questions import Audit, AuditContext
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.places import Places

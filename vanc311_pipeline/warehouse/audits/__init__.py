@@ -7,7 +7,7 @@ An audit computes its answer another way than the code that it audits, or it cou
 """
 
 from vanc311_pipeline.warehouse.audits import convergence, files, metrics, plausibility, statistics, stored
-from vanc311_pipeline.warehouse.audits.register import Audit
+from vanc311_pipeline.warehouse.audits.questions import Audit
 
 AUDITS = tuple(
     each

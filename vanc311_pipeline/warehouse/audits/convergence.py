@@ -16,8 +16,7 @@ from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
 from vanc311_pipeline.settings import ARCHIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.audits.questions import Finding, Months
-from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.audits.questions import Finding, Months, audit
 from vanc311_pipeline.warehouse.rows import months_of
 
 

@@ -13,8 +13,7 @@ from vanc311_pipeline.portal.landing import Landed, describe_landed, landed_mont
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import holds, ledger
-from vanc311_pipeline.warehouse.audits.questions import Finding, Months
-from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.audits.questions import Finding, Months, audit
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.publishing import damage, differences
 from vanc311_pipeline.warehouse.restraint import shrank

@@ -9,8 +9,7 @@ from vanc311_pipeline.metrics.groups import SCOPES
 from vanc311_pipeline.metrics.headline import DAY_SECONDS, METRICS, WIDE
 from vanc311_pipeline.schema import COUNTS
 from vanc311_pipeline.warehouse.audits.laws import HEADLINE, WIDE_ROWS, add_up
-from vanc311_pipeline.warehouse.audits.questions import Finding, broken, dated, sizes
-from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.audits.questions import Finding, audit, broken, dated, sizes
 from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
 
 _GROUP = ("level", "scope", "local_area", "issue_type")

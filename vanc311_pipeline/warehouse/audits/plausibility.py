@@ -11,8 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.warehouse.audits.questions import Finding, count
-from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.audits.questions import Finding, audit, count
 from vanc311_pipeline.warehouse.places import Places
 
 COMPARED_MONTHS, NEEDED_MONTHS = 12, 6

@@ -1,12 +1,16 @@
-"""How an audit asks and answers: its finding, and the queries that several audits share. They only read.
+"""What an audit is: how it is declared, what it may look at, how it answers, and the queries that several share. They only read.
 
+An audit is declared once, by the decorator above its function: which asset it guards, by what name, and whether a problem blocks.
+The first paragraph of its docstring is what people read about it, in Dagster's UI, in the published file and on the dashboard.
 Months are UTC months of the opening instant; None means all of them.
 """
 
+import inspect
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +21,7 @@ from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.schema import month_ledger, service_requests
 from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse.areas import areas_of_points
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
 
 Months = Collection[str] | None
@@ -177,3 +182,49 @@ def locate(connection: sa.Connection, months: Months) -> Points:
         for some, which in ((points.outside, outside), (points.elsewhere, elsewhere)):
             some += map(in_words, lying[which].head(EXAMPLES - len(some)).to_dict("records"))
     return points
+
+
+@dataclass(frozen=True)
+class AuditContext:
+    """What an audit may look at. Its function takes what it needs of it, as parameters of these names."""
+
+    places: Places
+    connection: sa.Connection
+    months: Months = None
+    """UTC months; None means all."""
+    planned: bool = False
+    """The run went by a plan, to load all that differs; else a month that was left alone may be behind, which is only said."""
+
+    @cached_property
+    def points(self) -> Points:
+        """Where the coordinates lie: two audits ask."""
+        return locate(self.connection, self.months)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A question about what is stored, and what follows from its answer."""
+
+    asset: str
+    name: str
+    blocking: bool
+    """A problem stops the run; an audit that doesn't block only has notes."""
+    asks_portal: bool
+    """It needs the portal's present answer: a planned run has it, any other run asks first."""
+    question: Callable[..., Finding]
+
+    @property
+    def description(self) -> str:
+        """What is claimed: the first paragraph of the docstring, in one line."""
+        return " ".join((inspect.getdoc(self.question) or "").split("\n\n")[0].split())
+
+    def __call__(self, context: AuditContext) -> Finding:
+        parameters = inspect.signature(self.question).parameters
+        return self.question(**{name: getattr(context, name) for name in parameters})
+
+
+def audit(
+    asset: str, name: str, *, blocking: bool = True, asks_portal: bool = False
+) -> Callable[[Callable[..., Finding]], Audit]:
+    """Declare a function as the audit of that name, of that asset."""
+    return lambda question: Audit(asset, name, blocking, asks_portal, question)

@@ -18,8 +18,7 @@ from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
 from vanc311_pipeline.registry import MINIMUM_N, State
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse.audits.laws import Additive, add_up
-from vanc311_pipeline.warehouse.audits.questions import EXAMPLES, Finding, broken, count, sizes
-from vanc311_pipeline.warehouse.audits.register import audit
+from vanc311_pipeline.warehouse.audits.questions import EXAMPLES, Finding, audit, broken, count, sizes
 from vanc311_pipeline.warehouse.rows import Row, fetch
 
 TOLERANCE = 1e-9

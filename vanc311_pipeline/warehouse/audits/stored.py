@@ -22,13 +22,13 @@ from vanc311_pipeline.warehouse.audits.questions import (
     Months,
     Points,
     among,
+    audit,
     count,
     dated,
     forbidden,
     noted,
     request_rows,
 )
-from vanc311_pipeline.warehouse.audits.register import audit
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.rows import months_of, rows_by_month
 
