@@ -1,8 +1,4 @@
-"""The front door: everything that Dagster sees, assembled by one function.
-
-`build_definitions` makes fresh definitions from settings; the code location, the command line and the tests all call
-it. Nothing is read or opened at import.
-"""
+"""The front door: everything that Dagster sees, assembled by one function. Nothing is read or opened at import."""
 
 import dagster as dg
 
@@ -12,9 +8,9 @@ from vanc311_pipeline.orchestration.assets.publication import assets
 from vanc311_pipeline.orchestration.jobs import sync, verify, verify_deep
 from vanc311_pipeline.orchestration.metadata import presented
 from vanc311_pipeline.orchestration.operations.logs import set_up_location_logs
-from vanc311_pipeline.orchestration.operations.pruning import prune_job, prune_schedule
+from vanc311_pipeline.orchestration.operations.pruning import prune, prune_every_day
 from vanc311_pipeline.orchestration.partitions import EVERY, LIVE_ONLY, has_archive
-from vanc311_pipeline.orchestration.resources import portal_resource, store_resource, webhook_resource
+from vanc311_pipeline.orchestration.resources import places_resource
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
 from vanc311_pipeline.orchestration.sensors import alerts_sensor, measures
 from vanc311_pipeline.progress import Progress
@@ -24,25 +20,22 @@ from vanc311_pipeline.settings import Settings
 def build_definitions(
     settings: Settings, progress: Progress | None = None, archive: bool | None = None
 ) -> dg.Definitions:
-    """Fresh definitions.
+    """Fresh definitions, for the code location, the command line and the tests.
 
     Args:
-        settings: where the portal and the data are.
         progress: who is told of each month; nobody by default.
         archive: whether the months before 2022 are partitions, too; by default if the archive was landed here.
     """
     months = EVERY if archive or (archive is None and has_archive(settings)) else LIVE_ONLY
-    prune = prune_job(settings)
     return dg.Definitions(
         assets=presented(assets(settings), settings, months),
         asset_checks=asset_checks(settings),
         jobs=[sync, verify, verify_deep, prune],
-        schedules=[every_50_minutes, prune_schedule(prune)],
+        schedules=[every_50_minutes, prune_every_day],
         sensors=[alerts_sensor(settings), measures],
         resources={
-            "portal": portal_resource(settings),
-            "store": store_resource(settings),
-            "webhook": webhook_resource(settings),
+            "settings": settings,
+            "places": places_resource(settings),
             "progress": progress or Progress(),
         },
         executor=dg.in_process_executor,

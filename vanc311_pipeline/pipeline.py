@@ -35,7 +35,7 @@ from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_l
 from vanc311_pipeline.portal.landing import land as land_window
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
-from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings, revealed
+from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, PORTAL_ATTEMPTS, UNDATED, Settings, revealed
 from vanc311_pipeline.shipping import Shipment, without_secrets
 from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
@@ -91,13 +91,15 @@ class Landing:
         return {window.month for window in self.actions}
 
 
-def open_portal(settings: Settings) -> Portal:
-    """A client of the portal, as a context manager."""
+def open_portal(settings: Settings, attempts: int = PORTAL_ATTEMPTS, seconds: float | None = None) -> Portal:
+    """A client of the portal, as a context manager. It may take `seconds` altogether, if given."""
     return Portal(
         settings.portal_url,
         api_key=revealed(settings.api_key),
         read_timeout=settings.read_timeout_seconds,
+        attempts=attempts,
         retry_wait=settings.retry_wait_seconds,
+        seconds=seconds,
     )
 
 

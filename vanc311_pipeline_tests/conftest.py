@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from dagster import DagsterInstance, instance_for_test
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
@@ -97,7 +98,8 @@ def _keep_environment() -> Iterator[None]:
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before:
-        del os.environ[name]
+        if name.startswith(("VANC311_", "DAGSTER_")):  # others are a fixture's, which may live longer
+            del os.environ[name]
     os.environ.update(before)
 
 
@@ -239,6 +241,13 @@ def ask() -> Iterator[Callable[[StandIn], Portal]]:
     yield opened
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    """A Dagster instance in a directory of its own."""
+    with instance_for_test() as temporary:
+        yield temporary
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Made]) -> Made:

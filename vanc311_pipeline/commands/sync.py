@@ -24,15 +24,15 @@ from vanc311_pipeline.entry import asked_to_end
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.orchestration.dagster_private import SerializableErrorInfo
-from vanc311_pipeline.orchestration.failures import words_of_checks
+from vanc311_pipeline.orchestration.failures import failed_checks, words_of_checks
 from vanc311_pipeline.orchestration.jobs import sync as sync_job
 from vanc311_pipeline.orchestration.operations.logs import without_lost_events
 from vanc311_pipeline.orchestration.operations.prometheus import write_measures
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
-from vanc311_pipeline.orchestration.tags import plan_tags, range_tags
+from vanc311_pipeline.orchestration.tags import keep_plan, range_tags
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
-from vanc311_pipeline.warehouse import changelog, plans
+from vanc311_pipeline.warehouse import changelog
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
 from vanc311_pipeline.warehouse.places import Places
@@ -84,7 +84,7 @@ def run_sync(
         instance = stack.enter_context(open_instance(settings))
         waiting = partial(console.print, markup=False)
         stack.enter_context(at_work(warehouse, instance, "`vanc311 sync`", None, waiting))
-        stack.callback(write_measures, instance, warehouse, settings.store_address, settings.measures_path)
+        stack.callback(write_measures, instance, settings)
         for attempt in range(REPLANS):
             work = _of_months(span, months) if span else _plan(settings, warehouse, archive, consent)
             console.print(work.why)
@@ -130,9 +130,7 @@ def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list
         raise Failed(plan.why, EXIT_INTEGRITY)
     if plan.action == "skip":
         return Work({}, 0, 0, plan.why, archive)
-    with warehouse.write() as connection:
-        tags = plan_tags(plans.write(connection, plan), plan)
-    return Work(tags, len(plan.months), plan.rows, plan.why, archive)
+    return Work(keep_plan(warehouse, plan), len(plan.months), plan.rows, plan.why, archive)
 
 
 def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, work: Work, consent: list[str]) -> None:
@@ -173,9 +171,7 @@ def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
     for error in errors_raised:
         if reason := _reason(error):
             return reason
-    checks = result.get_asset_check_evaluations()
-    wrong = [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
-    if wrong:
+    if wrong := failed_checks(result.get_asset_check_evaluations()):
         return Failed(words_of_checks(wrong), EXIT_INTEGRITY)
     raise RuntimeError(
         "The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in errors_raised if error)

@@ -14,6 +14,7 @@ from vanc311_pipeline.commands.sync import ProgressBars, in_process, reason_of_f
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.months import parse_months
+from vanc311_pipeline.orchestration.failures import failed_checks
 from vanc311_pipeline.orchestration.jobs import compare_with_portal, verify_deep
 from vanc311_pipeline.orchestration.jobs import verify as verify_job
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
@@ -53,8 +54,7 @@ def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -
         verdict = "passed" if check.passed else "warns " if check.severity == dg.AssetCheckSeverity.WARN else "FAILED"
         words = f": {check.description}" if check.description else ""
         console.print(f"{verdict}  {check.asset_key.to_user_string()} · {check.check_name}{words}", markup=False)
-    wrong = [check.check_name for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
-    if wrong:
+    if wrong := [check.check_name for check in failed_checks(checks)]:
         raise IntegrityFailed(
             f"{len(wrong)} of {len(checks)} checks failed: {', '.join(wrong)}. Fetch the months that they name again with "
             "`vanc311 sync --months FROM..TO`; the raw files and the published file are untouched by this command."

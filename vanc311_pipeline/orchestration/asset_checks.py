@@ -9,19 +9,21 @@ They look at the months that the run loaded, or, launched alone, at everything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from vanc311_pipeline import pipeline
-from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
-from vanc311_pipeline.orchestration.failures import failure_or_retry
-from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
+from vanc311_pipeline.orchestration.failures import portal_of
+from vanc311_pipeline.orchestration.resources import PlacesParam, SettingsParam
 from vanc311_pipeline.orchestration.tags import plan_of
-from vanc311_pipeline.pipeline import Run, audit_context
+from vanc311_pipeline.pipeline import AFTER_PUBLICATION, Run, check_result
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Audit, Finding
+from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.publishing import CheckResult
 
 SHOWN = 100  # problems in its table
 
@@ -31,12 +33,18 @@ def spec_of(audit: Audit) -> dg.AssetCheckSpec:
 
 
 def step_of(audit: Audit) -> str:
-    """What an audit is run with: the others of its asset, or of all statistics, which are made in one step, too."""
+    """What an audit is run with: the others of its asset, or of all statistics, which are made in one step, too; alone, if
+    it asks the portal.
+    """
+    if audit.asks_portal:
+        return audit.name
     return "statistics" if audit.asset in STATISTICS else audit.asset
 
 
 def result(audit: Audit, finding: Finding) -> dg.AssetCheckResult:
     """A finding as Dagster's verdict: problems are errors, notes are warnings, counts are always shown."""
+    lines = [{"what": what, "row": ""} for what in (*finding.problems, *finding.notes)]
+    rows = [{"what": what, "row": row} for what, row in finding.offending]
     return dg.AssetCheckResult(
         passed=finding.result == "passed",
         check_name=audit.name,
@@ -48,16 +56,9 @@ def result(audit: Audit, finding: Finding) -> dg.AssetCheckResult:
             "notes": len(finding.notes),
             **finding.counts,
             **_table("compared", finding.table),
-            **_table("offending", _offending(finding)),
+            **_table("offending", [*lines[:SHOWN], *rows]),
         },
     )
-
-
-def _offending(finding: Finding) -> list[Mapping[str, str]]:
-    """All that was found, a line each, and some of the rows."""
-    lines = [{"what": what, "row": ""} for what in (*finding.problems, *finding.notes)]
-    rows = [{"what": what, "row": row} for what, row in finding.offending]
-    return [*lines[:SHOWN], *rows]
 
 
 def _table(name: str, lines: Sequence[Mapping[str, int | str]]) -> dict[str, dg.TableMetadataValue]:
@@ -65,47 +66,32 @@ def _table(name: str, lines: Sequence[Mapping[str, int | str]]) -> dict[str, dg.
     return {name: dg.MetadataValue.table(records)} if records else {}
 
 
-def run_of(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Run | None:
+def _run_of(context: dg.AssetCheckExecutionContext, places: Places) -> Run | None:
     """The run whose months are checked; None, which means all, when a check was launched alone."""
     step = context.op_execution_context
-    if plan := plan_of(context.run, store.open()):
+    if plan := plan_of(context.run, places.open()):
         return Run(context.run.run_id, plan)
-    return (
-        Run(context.run.run_id, months=step.partition_keys)
-        if step.has_partition_key or step.has_partition_key_range
-        else None
-    )
+    if step.has_partition_key or step.has_partition_key_range:
+        return Run(context.run.run_id, months=step.partition_keys)
+    return None
 
 
 def checks_of(step: str, audits: Sequence[Audit]) -> dg.AssetChecksDefinition:
-    """All checks of one asset, or of all statistics, as one step with one connection."""
+    """All checks of one asset, or of all statistics, as one step with one connection. What a planned run was told by its
+    plan, the portal is not asked again.
+    """
 
     @dg.multi_asset_check(name=f"check_{step}", specs=[spec_of(audit) for audit in audits], can_subset=True)
-    def run_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+    def run_checks(
+        context: dg.AssetCheckExecutionContext, settings: SettingsParam, places: PlacesParam
+    ) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name for key in context.selected_asset_check_keys}
-        with store.open().read() as connection:
-            shared = audit_context(store.places, connection, run_of(context, store))
-            for audit in (audit for audit in audits if audit.name in selected):
-                yield result(audit, audit(shared))
+        chosen = [audit for audit in audits if audit.name in selected]
+        with portal_of(context.op_execution_context, settings) as client:
+            for audit, finding in pipeline.audit(client, places, _run_of(context, places), chosen):
+                yield result(audit, finding)
 
     return run_checks
-
-
-def check_that_asks(audit: Audit) -> dg.AssetChecksDefinition:
-    """A check that compares with the portal, as a step of its own. What a planned run was told by its plan is not asked again."""
-
-    @dg.multi_asset_check(name=f"check_{audit.name}", specs=[spec_of(audit)])
-    def run_check(
-        context: dg.AssetCheckExecutionContext, portal: PortalResource, store: StoreResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        try:
-            with portal.open() as client:
-                findings = list(pipeline.audit(client, store.places, run_of(context, store), [audit]))
-        except PipelineError as error:
-            raise failure_or_retry(error, context.op_execution_context, portal) from error
-        yield from (result(*each) for each in findings)
-
-    return run_check
 
 
 def audits_for(settings: Settings) -> list[Audit]:
@@ -117,7 +103,21 @@ def asset_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """`audits_for` as Dagster takes them."""
     steps: dict[str, list[Audit]] = {}
     for audit in audits_for(settings):
-        if not audit.asks_portal:
-            steps.setdefault(step_of(audit), []).append(audit)
-    asking = [audit for audit in audits_for(settings) if audit.asks_portal]
-    return [*(checks_of(step, audits) for step, audits in steps.items()), *map(check_that_asks, asking)]
+        steps.setdefault(step_of(audit), []).append(audit)
+    return [checks_of(step, audits) for step, audits in steps.items()]
+
+
+def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
+    """What each check of the data last found. Those of the file itself come after it."""
+    checks = {spec_of(check).key: check for check in AUDITS if check.asset not in AFTER_PUBLICATION}
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
+    results: list[CheckResult] = []
+    for key, record in records.items():
+        event = record.event.dagster_event if record.event else None
+        evaluation = event.event_specific_data if event else None
+        if record.event and isinstance(evaluation, dg.AssetCheckEvaluation):
+            at = datetime.fromtimestamp(record.event.timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            failed = "failed" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "warned"
+            verdict = "passed" if evaluation.passed else failed
+            results.append(check_result(checks[key], verdict, evaluation.description, at, record.run_id))
+    return results

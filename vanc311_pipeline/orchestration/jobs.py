@@ -8,77 +8,67 @@ import dagster as dg
 from pydantic import Field
 
 from vanc311_pipeline import pipeline
-from vanc311_pipeline.errors import IntegrityFailed, PipelineError
-from vanc311_pipeline.orchestration.assets.requests import service_requests
-from vanc311_pipeline.orchestration.failures import failure
-from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
+from vanc311_pipeline.errors import IntegrityFailed
+from vanc311_pipeline.orchestration.assets.ingestion import service_requests
+from vanc311_pipeline.orchestration.failures import in_our_words
+from vanc311_pipeline.orchestration.resources import PlacesParam, ProgressParam, SettingsParam
 from vanc311_pipeline.orchestration.tags import SYNC
-from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.warehouse.loading import Comparison
+
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+LISTED = 10  # differing requests shown for each month; all are counted
 
 sync = dg.define_asset_job(
     SYNC,
     selection=dg.AssetSelection.all(),
     description="From the portal to the published file: land, clean, store, aggregate, check, publish.",
-    executor_def=dg.in_process_executor,
 )
 
 verify = dg.define_asset_job(
     "verify",
     selection=dg.AssetSelection.all_asset_checks(),
     description="Every asset check over everything that is stored; asks the portal what it has now.",
-    executor_def=dg.in_process_executor,
 )
 
 
-LISTED = 10  # differing requests shown for each month; all are counted
-
-
 class Months(dg.Config):
-    """Which months to compare."""
+    """UTC months to compare, such as 2025-10; all that are stored if none is named."""
 
     months: list[str] = Field(default_factory=list)
-    """UTC months such as 2025-10; all that are stored if none is named."""
 
 
 @dg.op(description="Exports months again and compares them with the stored requests, row by row.")
 def compare_with_portal(
     context: dg.OpExecutionContext,
     config: Months,
-    portal: PortalResource,
-    store: StoreResource,
-    progress: dg.ResourceParam[Progress],
+    settings: SettingsParam,
+    places: PlacesParam,
+    progress: ProgressParam,
 ) -> None:
     differing = []
-    try:
-        with portal.open() as client:
-            for comparison in pipeline.compare(client, store.places, config.months):
-                progress.landed(comparison.month, comparison.rows_served)
-                context.log_event(_observation(comparison))
-                if not comparison.equal:
-                    differing.append(str(comparison))
-    except PipelineError as error:
-        raise failure(error) from error
-    if differing:
-        unequal = IntegrityFailed(
-            "What is stored is not what the portal serves now:\n  " + "\n  ".join(differing) + "\n"
-            "If the portal has published since the last sync, run `vanc311 sync` and compare again; else have the months read "
-            "again with `vanc311 sync --months FROM..TO`. Nothing was changed by the comparison."
-        )
-        raise failure(unequal) from unequal
+    with in_our_words(), pipeline.open_portal(settings) as client:
+        for comparison in pipeline.compare(client, places, config.months):
+            progress.landed(comparison.month, comparison.rows_served)
+            context.log_event(_observed(comparison))
+            if not comparison.equal:
+                differing.append(str(comparison))
+        if differing:
+            raise IntegrityFailed(
+                "What is stored is not what the portal serves now:\n  " + "\n  ".join(differing) + "\n"
+                "If the portal has published since the last sync, run `vanc311 sync` and compare again; else have the months read "
+                "again with `vanc311 sync --months FROM..TO`. Nothing was changed by the comparison."
+            )
 
 
-@dg.job(executor_def=dg.in_process_executor, description="Reads months from the portal again and compares every row.")
+@dg.job(description="Reads months from the portal again and compares every row.")
 def verify_deep() -> None:
     compare_with_portal()
 
 
-def _observation(comparison: Comparison) -> dg.AssetObservation:
-    examples = [
-        f"{change.kind} {change.opened_at} {change.issue_type}: {change.before} → {change.after}"
-        for change in comparison.changes[:LISTED]
-    ]
+def _observed(comparison: Comparison) -> dg.AssetObservation:
+    changes = comparison.changes[:LISTED]
+    examples = [f"{each.kind} {each.opened_at} {each.issue_type}: {each.before} → {each.after}" for each in changes]
     return dg.AssetObservation(
         service_requests.key,
         partition=None if comparison.month == UNDATED else comparison.month,

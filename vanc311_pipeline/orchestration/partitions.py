@@ -21,4 +21,3 @@ def has_archive(settings: Settings) -> bool:
 EVERY = months_from(FIRST_MONTH)
 LIVE_ONLY = months_from(FIRST_LIVE_MONTH)
 ONE_RUN = dg.BackfillPolicy.single_run()
-EVERY_MONTH = dg.AllPartitionMapping()

@@ -1,51 +1,49 @@
 """The schedule `every_50_minutes`: asks the portal once per slot, and launches one run if it has something new.
 
 What belongs here: when to ask, where the answer is remembered, and how the decision is told. What does not: the plan
-itself (`vanc311_pipeline.plan`) and the arithmetic of slots (below).
+itself (`vanc311_pipeline.plan`).
 
-Why not a sensor: a sensor drifts and shows no next time. Why not a union of cron strings: the phase of 50 minutes
-repeats every five days, which cron can't say without a short gap each midnight. The price is that four ticks in five
-are skips; each says which slot it belongs to and when the next one begins.
+Why not a sensor: it drifts and shows no next time. Why not a union of cron strings: the phase of 50 minutes repeats every
+five days, which cron can't say without a short gap each midnight. The price is that four ticks in five are skips; each
+says which slot it belongs to and when the next one begins.
 
 Memory: a slot that launches a run is remembered by the run's tag; one that finds nothing new leaves no run, so its
 decision is an observation on the portal's asset, where a person sees it too. A question that failed leaves neither, and
 the next heartbeat asks again.
 
-A run whose process is gone would hold up every slot; the next heartbeat finds out, and ends it (`orchestration.operations.run_lock`).
-
-Time: an evaluation goes by the instant that it was scheduled for, and looks at no clock to decide anything. It takes
-`TICK_SECONDS` at most, whatever the portal does, because Dagster gives up on an evaluation after a minute and then says
-that the code server, not the portal, can't be reached.
+An evaluation goes by the instant that it was scheduled for. It takes `TICK_SECONDS` at most, whatever the portal does, because
+Dagster gives up on one after a minute and then says that the code server, not the portal, can't be reached.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import PipelineError, PortalUnavailable, QuotaExceeded
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
-from vanc311_pipeline.orchestration.jobs import sync
+from vanc311_pipeline.orchestration.jobs import FINISHED, sync
 from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
-from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource
-from vanc311_pipeline.orchestration.tags import plan_tags, release_name
+from vanc311_pipeline.orchestration.resources import PlacesParam, SettingsParam
+from vanc311_pipeline.orchestration.tags import keep_plan, live_release, release_name
 from vanc311_pipeline.portal.contract import instant
-from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
-from vanc311_pipeline.warehouse import plans
+from vanc311_pipeline.settings import (
+    LIVE,
+    QUOTA_SECONDS,
+    SLOT_SECONDS,
+    TICK_READ_TIMEOUT_SECONDS,
+    TICK_SECONDS,
+    Settings,
+)
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 
 SLOT_TAG = "vanc311/slot"
 CLOCKS_DIFFER = timedelta(minutes=1)
 """The daemon's clock and the code server's, at most: what is scheduled for later than that is a preview."""
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 class TickFailed(dg.DagsterError):
@@ -66,67 +64,64 @@ class TickFailed(dg.DagsterError):
     "if the portal has something new. Skips say why.",
 )
 def every_50_minutes(
-    context: dg.ScheduleEvaluationContext, portal: PortalResource, store: StoreResource
+    context: dg.ScheduleEvaluationContext, settings: SettingsParam, places: PlacesParam
 ) -> dg.RunRequest | dg.SkipReason:
     now = context.scheduled_execution_time
     slot = slot_of(now)
     try:
         if now > datetime.now(UTC) + CLOCKS_DIFFER:
-            return _preview(slot, portal, store)
-        return _tick(context.instance, slot, now, portal, store)
+            return _preview(slot, settings, places)
+        return _tick(context.instance, slot, now, settings, places)
     except PipelineError as error:
-        raise TickFailed(f"Slot {slot_name(slot)}: {_reason(error)} Asking again in ten minutes.") from None
+        # Without the advice that the client adds for people at a terminal: the schedule tries again by itself.
+        reason = error.__cause__ if isinstance(error.__cause__, PipelineError) else error
+        raise TickFailed(f"Slot {slot_name(slot)}: {reason} Asking again in ten minutes.") from None
 
 
 def _tick(
-    instance: dg.DagsterInstance, slot: datetime, now: datetime, portal: PortalResource, store: StoreResource
+    instance: dg.DagsterInstance, slot: datetime, now: datetime, settings: Settings, places: Places
 ) -> dg.RunRequest | dg.SkipReason:
-    following = f"The next slot begins at {slot_name(next_slot(slot))}."
-    waits = _why_wait(instance, store.warehouse)
-    if (already := _already(instance, slot, now)) is not None:
-        return dg.SkipReason(f"Slot {slot_name(slot)} is done: {already} {following}")
+    name, following = slot_name(slot), f"The next slot begins at {slot_name(next_slot(slot))}."
+    waits = _why_wait(instance, places.warehouse)
+    if done := _how_done(instance, slot, now):
+        return dg.SkipReason(f"Slot {name} is done: {done} {following}")
     if waits:
-        return dg.SkipReason(f"Slot {slot_name(slot)} waits: {waits} Asking again in ten minutes.")
-    warehouse = store.open()
+        return dg.SkipReason(f"Slot {name} waits: {waits} Asking again in ten minutes.")
+    warehouse = places.open()
     try:
-        plan = _ask(portal, store)
+        plan = _ask(settings, places)
     except QuotaExceeded as error:
-        _remember(instance, slot, "quota", str(error), until=error.until)
-        return dg.SkipReason(f"Slot {slot_name(slot)}: {error}")
-    _remember(instance, slot, plan.action, plan.why, plan=plan)
+        until = {"until": error.until.isoformat()} if error.until else {}
+        _remember(instance, slot, "quota", str(error), until)
+        return dg.SkipReason(f"Slot {name}: {error}")
+    _remember(instance, slot, plan.action, plan.why, _in_short(plan))
     if plan.action == "skip":
-        return dg.SkipReason(f"Slot {slot_name(slot)}: {plan.why} {following}")
-    with warehouse.write() as connection:
-        tags = {**plan_tags(plans.write(connection, plan), plan), SLOT_TAG: slot_name(slot)}
-    return dg.RunRequest(run_key=slot_name(slot), tags=tags)
+        return dg.SkipReason(f"Slot {name}: {plan.why} {following}")
+    return dg.RunRequest(run_key=name, tags={**keep_plan(warehouse, plan), SLOT_TAG: name})
 
 
-def _preview(slot: datetime, portal: PortalResource, store: StoreResource) -> dg.RunRequest | dg.SkipReason:
+def _preview(slot: datetime, settings: Settings, places: Places) -> dg.RunRequest | dg.SkipReason:
     """What a slot to come would do if it were now: Dagster's UI lets people ask. Nothing is written, and a run that is launched
     from there is no slot's: it plans for itself.
     """
-    plan = _ask(portal, store, preview=True)
+    plan = _ask(settings, places, preview=True)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {slot_name(slot)}, if it were now: {plan.why}")
     return dg.RunRequest()
 
 
-def _ask(portal: PortalResource, store: StoreResource, preview: bool = False) -> Plan:
+def _ask(settings: Settings, places: Places, preview: bool = False) -> Plan:
     """One question, one attempt: the next heartbeat is the retry."""
+    settings = settings.changed(read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS)
 
     def ask() -> Plan:
-        with portal.open(attempts=1, read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS, seconds=TICK_SECONDS) as client:
-            return pipeline.plan(client, store.places, preview=preview)
+        with pipeline.open_portal(settings, attempts=1, seconds=TICK_SECONDS) as client:
+            return pipeline.plan(client, places, preview=preview)
 
     return within(TICK_SECONDS, ask, PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."))
 
 
-def _reason(error: PipelineError) -> str:
-    """The error without the advice that the client adds for people at a terminal; the schedule tries again by itself."""
-    return str(error.__cause__ if isinstance(error.__cause__, PipelineError) else error)
-
-
-def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str | None:
+def _how_done(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str | None:
     """How the slot was dealt with; None if it wasn't."""
     runs = instance.get_run_records(dg.RunsFilter(tags={SLOT_TAG: slot_name(slot)}), limit=1)
     if runs:
@@ -134,15 +129,13 @@ def _already(instance: dg.DagsterInstance, slot: datetime, now: datetime) -> str
     observed = instance.fetch_observations(portal_key(LIVE), limit=1).records
     if not observed or observed[0].asset_observation is None:
         return None
-    observation = {name: value.value for name, value in observed[0].asset_observation.metadata.items()}
-    if observation.get("decision") == "quota" and observation.get("until"):
+    decision = {name: str(value.value) for name, value in observed[0].asset_observation.metadata.items()}
+    if decision.get("decision") == "quota" and "until" in decision:
         # Capped here, too: an observation of an older version may say anything.
-        until = min(
-            instant(str(observation["until"])), instant(str(observation["slot"])) + timedelta(seconds=QUOTA_SECONDS)
-        )
-        return str(observation["why"]) if now < until else None
-    if observation.get("decision") in ("skip", "quota") and observation.get("slot") == slot_name(slot):
-        return str(observation["why"])
+        until = min(instant(decision["until"]), instant(decision["slot"]) + timedelta(seconds=QUOTA_SECONDS))
+        return decision["why"] if now < until else None
+    if decision.get("decision") in ("skip", "quota") and decision.get("slot") == slot_name(slot):
+        return decision["why"]
     return None
 
 
@@ -153,33 +146,26 @@ def _why_wait(instance: dg.DagsterInstance, warehouse: Warehouse) -> str | None:
         return f"at work is {at_work}."
     if dead:
         return f"the process of run {', '.join(run_id[:8] for run_id in dead)} is gone, so the run was ended as failed."
-    for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=_UNFINISHED), limit=1):
+    unfinished = [status for status in dg.DagsterRunStatus if status not in FINISHED]
+    for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=unfinished), limit=1):
         return f"run {run.run_id[:8]} of sync is not finished."
     return None
 
 
-def _remember(
-    instance: dg.DagsterInstance,
-    slot: datetime,
-    decision: str,
-    why: str,
-    *,
-    plan: Plan | None = None,
-    until: datetime | None = None,
-) -> None:
+def _in_short(plan: Plan) -> dict[str, str | int]:
+    """What a plan is about, for the page of the portal's asset."""
+    live = live_release(plan)
+    return {
+        "release": release_name(live),
+        "records_count": live.records_count,
+        "stale months": ", ".join(sorted({window.month for window in plan.stale})) or "none",
+        "of these, unchanged and read again": len(plan.reread),
+    }
+
+
+def _remember(instance: dg.DagsterInstance, slot: datetime, decision: str, why: str, more: dict[str, Any]) -> None:
     """Write the slot's decision on the portal's asset."""
-    metadata: dict[str, str | int] = {"slot": slot_name(slot), "decision": decision, "why": why}
-    if plan:
-        live = next(release for release in plan.releases if release.dataset == LIVE)
-        months = ", ".join(sorted({window.month for window in plan.stale}))
-        metadata |= {
-            "release": release_name(live),
-            "records_count": live.records_count,
-            "stale months": months or "none",
-            "of these, unchanged and read again": len(plan.reread),
-        }
-    if until:
-        metadata["until"] = until.isoformat()
+    metadata = {"slot": slot_name(slot), "decision": decision, "why": why, **more}
     instance.report_runless_asset_event(dg.AssetObservation(portal_key(LIVE), description=why, metadata=metadata))
 
 

@@ -16,12 +16,12 @@ import dagster as dg
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.months import running_month
-from vanc311_pipeline.orchestration.resources import StoreResource
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, LIVE, UNDATED
 from vanc311_pipeline.warehouse import plans
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 
 SYNC = "sync"
@@ -40,30 +40,36 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 
+def keep_plan(warehouse: Warehouse, plan: Plan) -> dict[str, str]:
+    """Write a plan down; the tags of the run that goes by it."""
+    with warehouse.write() as connection:
+        return plan_tags(plans.write(connection, plan), plan)
+
+
 def plan_tags(name: str, plan: Plan) -> dict[str, str]:
     """The tags of a planned run: the plan's name, for which release it is, why, and the one partition."""
-    live = next(release for release in plan.releases if release.dataset == LIVE)
     dated = [month for month in plan.months if month != UNDATED]
+    # By this computer's clock, as Dagster's partitions are; the archive's need not be there.
+    partition = min(max(dated[-1], FIRST_LIVE_MONTH), running_month()) if dated else running_month()
     return {
         PLAN_TAG: name,
-        RELEASE_TAG: release_name(live),
+        RELEASE_TAG: release_name(live_release(plan)),
         WHY_TAG: shorten(plan.why, LONGEST, placeholder=" …"),
-        PARTITION_TAG: _partition(dated[-1]) if dated else running_month(),
+        PARTITION_TAG: partition,
     }
 
 
-def _partition(month: str) -> str:
-    """The partition nearest to a month: by this computer's clock, as Dagster's are; the archive's need not be there."""
-    return min(max(month, FIRST_LIVE_MONTH), running_month())
+def live_release(plan: Plan) -> Release:
+    return next(release for release in plan.releases if release.dataset == LIVE)
+
+
+def release_name(release: Release) -> str:
+    return f"{release.data_processed} {release.records_count}"
 
 
 def is_planned(run: dg.DagsterRun) -> bool:
     """Whether a run goes by a plan: one of `sync` does, unless its months were named."""
     return PLAN_TAG in run.tags or (run.job_name == SYNC and not {PARTITION_TAG, RANGE_START_TAG} & run.tags.keys())
-
-
-def release_name(release: Release) -> str:
-    return f"{release.data_processed} {release.records_count}"
 
 
 def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
@@ -75,21 +81,21 @@ def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
 
 
 def plan_for(
-    run: dg.DagsterRun, instance: dg.DagsterInstance, client: Portal, store: StoreResource, consent: Collection[str]
-) -> Plan:
-    """The plan that a run goes by, made now if there is none: it was launched by hand, to come into step.
+    run: dg.DagsterRun, instance: dg.DagsterInstance, client: Portal, places: Places, consent: Collection[str]
+) -> Plan | None:
+    """The plan that a run goes by, made now if there is none, because it was launched by hand; None of a manual run.
 
     Raises:
         IntegrityFailed: the portal's release is held.
     """
-    warehouse = store.open()
-    if plan := plan_of(run, warehouse):
+    warehouse = places.open()
+    plan = plan_of(run, warehouse)
+    if plan or not is_planned(run):
         return plan
-    plan = pipeline.plan(client, store.places, consent=consent)
+    plan = pipeline.plan(client, places, consent=consent)
     if plan.held:
         raise IntegrityFailed(plan.why)
-    with warehouse.write() as connection:
-        tags = plan_tags(plans.write(connection, plan), plan)
+    tags = keep_plan(warehouse, plan)
     instance.add_run_tags(run.run_id, tags)
     # The steps to come, too: Dagster reads their partition from the tags of this very run.
     dict.update(run.tags, tags)

@@ -106,16 +106,16 @@ def test_the_log_comes_back_as_it_was(run, here, new, file):
 
 def test_after_a_restoration_a_sync_goes_on_with_the_log_and_publishes_it(run, pipeline, portal, tmp_path, file):
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-    assert pipeline.sync_with_dagster().exit_code == 0
+    assert pipeline.sync().exit_code == 0
     before = log(pipeline.settings)
     assert before["request_changes"]
     assert run(pipeline.settings, "backup", file)[0] == 0
     again = Pipeline(settings_in(tmp_path / "again", portal.url))
     assert run(again.settings, "restore", file)[0] == 0
-    assert again.sync_with_dagster().exit_code == 0
+    assert again.sync().exit_code == 0
     assert log(again.settings) == before  # the first load after it is a baseline, no news
     portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=2))
-    assert again.sync_with_dagster().exit_code == 0
+    assert again.sync().exit_code == 0
     after = log(again.settings)["request_changes"]
     assert after[: len(before["request_changes"])] == before["request_changes"]
     assert len(after) == len(before["request_changes"]) + 1

@@ -1,6 +1,8 @@
 """Claims about `vanc311 sync` as a whole: what it loads, what it costs, and what survives being killed."""
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pandas as pd
@@ -8,9 +10,10 @@ import pytest
 
 from vanc311_pipeline.errors import EXIT_PORTAL, EXIT_USAGE
 from vanc311_pipeline.orchestration.asset_checks import audits_for
-from vanc311_pipeline.settings import LICENCE
+from vanc311_pipeline.pipeline import AFTER_PUBLICATION
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
+from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 
@@ -19,29 +22,31 @@ def questions(portal) -> list[str]:
     return [entry.path.rsplit("/", 1)[-1] for entry in portal.requests_log]
 
 
-def test_a_first_load_publishes_every_row_of_the_portal(empty, portal):
-    outcome = empty.sync_with_dagster()
-    assert outcome.exit_code == 0
-    assert empty.rows() == expected(portal.frame)
-    assert LICENCE in outcome.said
-    assert empty.query("SELECT source, complete, rows_landed, licence FROM release") == [
-        ("portal", "yes", len(portal.frame), LICENCE)
-    ]
-
-
-def test_a_second_sync_asks_one_question_and_changes_nothing(pipeline, portal):
+def test_a_whole_sync_leaves_what_its_checks_found_and_then_nothing_is_left_to_do(pipeline, portal):
+    """`pipeline` is the city, loaded through Dagster."""
+    assert pipeline.rows() == expected(portal.frame)
+    verdicts = dict(pipeline.query("SELECT check_name, result FROM check_results"))
+    assert set(verdicts) == {audit.name for audit in AUDITS if audit.asset not in AFTER_PUBLICATION}
+    assert set(verdicts.values()) == {"passed", "warned"}
     before = pipeline.file()
     portal.clear_log()
-    assert "Nothing changed" in pipeline.sync_with_dagster().said
+    assert "Nothing changed" in pipeline.follow()
     assert len(portal.requests_log) == 1
     assert pipeline.file() == before
+
+
+def test_without_dagster_the_same_city_gives_the_same_rows(pipeline, tmp_path):
+    direct = Pipeline(pipeline.settings.changed(data_dir=tmp_path / "direct"))
+    direct.follow()
+    for table in ("service_requests", "time_to_close"):
+        assert sorted(map(tuple, direct.table(table)), key=repr) == sorted(map(tuple, pipeline.table(table)), key=repr)
 
 
 def test_a_release_with_nothing_changed_moves_only_the_date_that_the_numbers_stand_for(pipeline, portal):
     before = pipeline.query("SELECT as_of FROM release")
     portal.publish(portal.frame)
     portal.clear_log()
-    assert "no month changed" in pipeline.sync_with_dagster().said
+    assert "no month changed" in pipeline.follow()
     assert "csv" not in questions(portal)
     assert pipeline.query("SELECT as_of FROM release") > before
     assert pipeline.query("SELECT DISTINCT as_of FROM metric_aggregates") == pipeline.query("SELECT as_of FROM release")
@@ -55,26 +60,26 @@ def test_months_that_were_named_are_fetched_though_nothing_changed(pipeline, por
 
 def test_ids_do_not_depend_on_how_the_rows_came(pipeline, portal, tmp_path):
     portal.publish(EDITS["touch"].function(portal.frame, rows=5))
-    pipeline.sync_with_dagster()
+    pipeline.follow()
     with StandIn(requests=portal.frame.sample(frac=1, random_state=1)) as shuffled:
         rebuilt = Pipeline(settings_in(tmp_path / "rebuilt", shuffled.url))
-        rebuilt.sync_with_dagster()
+        rebuilt.follow()
     query = "SELECT * FROM service_requests ORDER BY request_id"
     assert rebuilt.query(query) == pipeline.query(query)
 
 
-def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
+def test_the_archive_comes_on_request_and_shares_the_overlap_months(city, tmp_path):
     old = city.copy()
     old[OPENED] = old[OPENED] - pd.Timedelta(days=365 * 3)
-    seam = old.iloc[:2].copy()
-    seam[OPENED] = pd.to_datetime(["2022-01-01T03:00:00Z", "2021-12-31T20:00:00Z"]).as_unit("ms")
-    seam["last_modified_timestamp"] = seam[OPENED]
-    archive = pd.concat([old, seam], ignore_index=True)
+    overlap = old.iloc[:2].copy()
+    overlap[OPENED] = pd.to_datetime(["2022-01-01T03:00:00Z", "2021-12-31T20:00:00Z"]).as_unit("ms")
+    overlap["last_modified_timestamp"] = overlap[OPENED]
+    archive = pd.concat([old, overlap], ignore_index=True)
     live = city.copy()
     live.loc[0, OPENED] = pd.Timestamp("2022-01-01T09:00:00Z")
     with StandIn(requests=live, archive=archive) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
-        assert pipeline.sync_with_dagster().exit_code == 0
+        pipeline.follow()
         assert pipeline.rows() == expected(live)
         outcome = pipeline.sync_with_dagster(archive=True)
         assert outcome.exit_code == 0, outcome.said
@@ -83,7 +88,7 @@ def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("environment", "arguments", "said"),
+    ("environment", "arguments", "sentence"),
     [
         ({}, ["--months", "2025-13"], "not a month"),
         ({}, ["--months", "2025-06..2025-01"], "not a month or a range"),
@@ -97,18 +102,18 @@ def test_the_archive_comes_on_request_and_shares_the_seam(city, tmp_path):
         ({}, ["--no-such-option"], "No such option"),
     ],
 )
-def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, run, environment, arguments, said):
+def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, run, environment, arguments, sentence):
     file = tmp_path / "file"
     file.touch()
     ended = run(empty, "sync", *arguments, **{name: value.format(file=file) for name, value in environment.items()})
     assert ended.exit_code == EXIT_USAGE
-    assert said in ended.err
+    assert sentence in ended.err
     assert "Traceback" not in ended.err
 
 
 def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
     settings = pipeline.settings
-    sample = Pipeline(settings.changed(source="sample")).sync_with_dagster()
+    sample = Pipeline(settings.changed(source="sample")).sync()
     assert sample.exit_code == EXIT_USAGE
     assert "never mixed" in sample.said
 
@@ -152,3 +157,8 @@ def test_two_syncs_at_once_end_well(pipeline, portal, start):
     done = [child.end() for child in [start(pipeline, "sync") for _ in range(2)]]
     assert [each.exit_code for each in done] == [0, 0], [each.out + each.err for each in done]
     assert pipeline.rows() == expected(portal.frame)
+
+
+def test_the_pipeline_does_not_even_import_dagster():
+    code = "import sys, vanc311_pipeline.pipeline; sys.exit('dagster' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,8 +18,7 @@ def kinds(pipeline):
 
 def follow(pipeline, portal, frame):
     portal.publish(frame)
-    outcome = pipeline.sync_with_dagster()
-    assert outcome.exit_code == 0, outcome.said
+    pipeline.follow()
 
 
 def test_the_first_load_is_the_baseline_and_logs_nothing(pipeline):
@@ -46,23 +45,14 @@ def test_a_history_goes_on_under_the_new_name_and_tells_when_it_was_first_change
     frame.loc[0, "closure_reason"] = "N/A"
     follow(pipeline, portal, frame)
     release = {}
+    closing = {"status": "Close", "closure_reason": "Unknown", "service_request_close_date": date(2026, 1, 15)}
     for name, edit in (
-        (
-            "touched",
-            lambda row: row.update(last_modified_timestamp=pd.Timestamp("2026-01-13T20:00:00Z")),
-        ),
-        ("renamed", lambda row: row.update({TYPE: f"ZZ OLD - {row[TYPE]}"})),
-        (
-            "closed",
-            lambda row: row.update(
-                status="Close", closure_reason="Unknown", service_request_close_date=date(2026, 1, 15)
-            ),
-        ),
+        ("touched", {"last_modified_timestamp": pd.Timestamp("2026-01-13T20:00:00Z")}),
+        ("renamed", {TYPE: f"ZZ OLD - {frame.loc[0, TYPE]}"}),
+        ("closed", closing),
     ):
         frame = portal.frame
-        row = frame.loc[0].to_dict()
-        edit(row)
-        frame.loc[0] = row
+        frame.loc[0] = {**frame.loc[0].to_dict(), **edit}
         follow(pipeline, portal, frame)
         release[name] = f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}"
     opened = f"{portal.frame.loc[0, OPENED]:%Y-%m-%dT%H:%M:%SZ}"
@@ -70,19 +60,19 @@ def test_a_history_goes_on_under_the_new_name_and_tells_when_it_was_first_change
         f"SELECT request_id FROM service_requests WHERE opened_at = '{opened}' AND issue_type LIKE 'ZZ OLD - %'"
     )
     thread = f"(SELECT thread_id FROM request_history WHERE request_id = '{request}' LIMIT 1)"
-    told = pipeline.query(
+    logged = pipeline.query(
         f"SELECT kind, field, data_processed FROM request_history WHERE thread_id = {thread} AND field IN "
         "('modified_at', 'issue_type', 'status') ORDER BY change_id"
     )
-    assert told == [
-        ("reopened", "status", told[0][2]),
+    assert logged == [
+        ("reopened", "status", logged[0][2]),
         ("edited", "modified_at", release["touched"]),
         ("relabelled", "issue_type", release["renamed"]),
         ("closed", "status", release["closed"]),
     ]
     assert pipeline.query(
         f"SELECT request_id, first_update_by, closed_by, reopened, vanished_by FROM observed_times WHERE thread_id = {thread}"
-    ) == [(request, told[0][2], release["closed"], 1, None)]
+    ) == [(request, logged[0][2], release["closed"], 1, None)]
 
 
 def test_a_relabelling_over_all_history_is_no_loss_and_no_news(pipeline, portal):
@@ -105,9 +95,9 @@ def test_status_says_what_is_remembered(pipeline, portal):
 def test_a_held_month_logs_nothing_and_consent_is_on_record_with_what_it_cost(pipeline, portal):
     before = len(portal.frame)
     portal.publish(EDITS["empty_month"].function(portal.frame, month="2024-06"))
-    assert pipeline.sync_with_dagster().exit_code == 1
+    assert pipeline.sync().exit_code == 1
     assert kinds(pipeline) == {}
-    assert pipeline.sync_with_dagster(accept_shrink=["2024-06"]).exit_code == 0
+    pipeline.follow(accept_shrink=["2024-06"])
     lost = before - len(portal.frame)
     assert kinds(pipeline) == {"vanished": lost}
     losses = pipeline.query("SELECT partition_month, rows_before - rows_after FROM accepted_losses ORDER BY rowid")
@@ -122,10 +112,9 @@ def test_a_silent_edit_is_found_by_the_deep_comparison_and_on_record_once_the_mo
     found = pipeline.verify(deep=True)
     assert found.exit_code == 1
     assert "differs from the" in found.said
-    outcome = pipeline.sync_with_dagster(months="2024-05..2024-07")
-    assert outcome.exit_code == 0, outcome.said
-    assert "1 edited (table request_changes)" in outcome.said
-    assert "months whose fingerprint stood still: 3; changes found in them: 1" in outcome.said
+    said = pipeline.follow(months="2024-05..2024-07")
+    assert "1 edited (table request_changes)" in said
+    assert "months whose fingerprint stood still: 3; changes found in them: 1" in said
     assert kinds(pipeline) == {"edited": 1}
     assert pipeline.query("SELECT sum(changes_found), count(*) FROM deep_readings") == [(1, 3)]
     assert "that the fingerprint did not show" in pipeline.verify().said
@@ -137,10 +126,10 @@ def test_convergence_is_a_table_of_the_published_file(pipeline, portal):
     follow(pipeline, portal, EDITS["close"].function(portal.frame, rows=3))
     months = portal.frame[OPENED].dt.strftime("%Y-%m")
     closed = portal.frame["service_request_close_date"].notna()
-    told = pipeline.query(
+    logged = pipeline.query(
         "SELECT partition_month, portal_rows, rows, portal_closed, closed, in_step FROM convergence WHERE partition_month <> 'undated'"
     )
-    assert told == [
+    assert logged == [
         (month, rows, rows, int(closed[months == month].sum()), int(closed[months == month].sum()), "yes")
         for month, rows in sorted(months.value_counts().items())
     ]

@@ -24,7 +24,7 @@ def odd(tmp_path_factory) -> Path:
     """The published file of the odd city."""
     with StandIn() as sample, StandIn(requests=odd_city(sample.frame)) as portal:
         pipeline = Pipeline(settings_in(tmp_path_factory.mktemp("odd"), portal.url))
-        ended = pipeline.sync_with_dagster()
+        ended = pipeline.sync()
     assert ended.exit_code == 0, ended.said
     return pipeline.settings.published_path
 

@@ -41,19 +41,19 @@ def snapshot() -> str:
         },
         "jobs": {job.name: _job(job) for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")},
         "schedules": {
-            made.name: {
-                "job": made.job_name,
-                "cron": made.cron_schedule,
-                "timezone": made.execution_timezone,
-                "starts": made.default_status.value,
+            schedule.name: {
+                "job": schedule.job_name,
+                "cron": schedule.cron_schedule,
+                "timezone": schedule.execution_timezone,
+                "starts": schedule.default_status.value,
             }
             for name in _names(definitions.schedules)
-            for made in [definitions.resolve_schedule_def(name)]
+            for schedule in [definitions.resolve_schedule_def(name)]
         },
         "sensors": {
-            made.name: {"every_seconds": made.minimum_interval_seconds, "starts": made.default_status.value}
+            sensor.name: {"every_seconds": sensor.minimum_interval_seconds, "starts": sensor.default_status.value}
             for name in _names(definitions.sensors)
-            for made in [definitions.resolve_sensor_def(name)]
+            for sensor in [definitions.resolve_sensor_def(name)]
         },
     }
     return _readable(parts)
@@ -102,8 +102,10 @@ def tables() -> str:
         warehouse = Warehouse(f"sqlite:///{folder}/warehouse.sqlite", "portal")
         warehouse.create()
         with closing(sqlite3.connect(warehouse.store.path)) as connection:
-            made = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
-            return f"-- version {VERSION}\n" + "".join(f"{sql.strip()};\n" for (sql,) in made)
+            statements = connection.execute(
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name"
+            )
+            return f"-- version {VERSION}\n" + "".join(f"{sql.strip()};\n" for (sql,) in statements)
 
 
 if __name__ == "__main__":

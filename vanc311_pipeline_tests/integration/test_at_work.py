@@ -39,12 +39,6 @@ def store_kind(request):
 
 
 @pytest.fixture
-def instance():
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def start(warehouse_url):
     """Starts other processes that want to work on the warehouse, until they are killed or their input ends."""
     started = []
@@ -162,10 +156,10 @@ def started(instance, seconds_ago, *events):
     instance.add_run(dg.DagsterRun(job_name="sync", run_id=RUN))
     for event in (dg.DagsterEventType.RUN_START, *events):
         data = None if event == dg.DagsterEventType.RUN_START else EngineEventData()
-        told = DagsterEvent(event_type_value=event.value, job_name="sync", event_specific_data=data)
+        happened = DagsterEvent(event_type_value=event.value, job_name="sync", event_specific_data=data)
         at = time.time() - seconds_ago
         instance.handle_new_event(
-            dg.EventLogEntry(None, "debug", "", RUN, timestamp=at, job_name="sync", dagster_event=told)
+            dg.EventLogEntry(None, "debug", "", RUN, timestamp=at, job_name="sync", dagster_event=happened)
         )
 
 

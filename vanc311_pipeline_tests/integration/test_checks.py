@@ -18,7 +18,6 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.orchestration.asset_checks import audits_for, result, spec_of
-from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import audits
 from vanc311_pipeline.warehouse.audits import AUDITS
@@ -60,12 +59,9 @@ def store_kind(request):
 
 def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetCheckResult:
     """A check over everything that is stored."""
-    store = store_resource(settings).model_copy(
-        update={"ship_url": settings.store_address, "warehouse_url": settings.warehouse_url}
-    )
-    warehouse = store.open()
-    with warehouse.read() as connection:
-        return result(BY_NAME[name], BY_NAME[name](AuditContext(store.places, connection, None, planned)))
+    places = Places.of(settings)
+    with places.open().read() as connection:
+        return result(BY_NAME[name], BY_NAME[name](AuditContext(places, connection, None, planned)))
 
 
 # -- the violations --------------------------------------------------------------------------------------------------

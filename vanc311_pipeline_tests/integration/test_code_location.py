@@ -32,7 +32,7 @@ def definitions():
 
 
 @pytest.fixture(scope="module")
-def made():
+def pipelines_assets():
     """The assets that the pipeline makes, shipment included."""
     shipping = Settings(ship_url="s3://bucket/folder")
     return [asset for asset in assets(shipping) if isinstance(asset, dg.AssetsDefinition)]
@@ -80,15 +80,15 @@ def test_every_asset_says_what_it_is(definitions):
 
 
 def test_an_asset_is_of_the_kind_of_database_that_it_is_in():
-    made = build_definitions(Settings(database_url="postgresql+psycopg://someone@example/warehouse"))
-    kinds = {spec.key.to_user_string(): spec.kinds for spec in made.resolve_all_asset_specs()}
+    location = build_definitions(Settings(database_url="postgresql+psycopg://someone@example/warehouse"))
+    kinds = {spec.key.to_user_string(): spec.kinds for spec in location.resolve_all_asset_specs()}
     assert kinds["service_requests"] == {"python", "pandas", "postgresql"}
     assert kinds["published_database"] == {"sqlite"}
     assert sum("sqlite" in each for each in kinds.values()) == 1
 
 
-def test_partitions_are_utc_months_and_a_backfill_is_one_run(made):
-    partitioned = [asset for asset in made if asset.partitions_def]
+def test_partitions_are_utc_months_and_a_backfill_is_one_run(pipelines_assets):
+    partitioned = [asset for asset in pipelines_assets if asset.partitions_def]
     assert {asset.key.to_user_string() for asset in partitioned} == {"raw_service_requests", "service_requests"}
     assert all(asset.backfill_policy == dg.BackfillPolicy.single_run() for asset in partitioned)
 
@@ -104,8 +104,8 @@ def test_the_archives_months_are_partitions_only_where_it_was_landed(tmp_path, l
     assert partitions == {first}
 
 
-def test_no_asset_has_a_retry_policy_which_would_take_an_interrupt_for_a_failure_and_begin_anew(made):
-    assert not any(asset.op.retry_policy for asset in made)
+def test_no_asset_has_a_retry_policy_which_would_take_an_interrupt_for_a_failure_and_begin_anew(pipelines_assets):
+    assert not any(asset.op.retry_policy for asset in pipelines_assets)
 
 
 def test_every_check_is_described_and_guards_an_asset():
@@ -115,22 +115,22 @@ def test_every_check_is_described_and_guards_an_asset():
 
 @pytest.mark.parametrize(("ship_url", "shipments"), [(None, 0), ("s3://bucket/folder", 1)])
 def test_the_shipment_its_check_and_its_steps_are_there_only_where_something_ships(ship_url, shipments):
-    made = build_definitions(Settings(ship_url=ship_url))
-    keys = [spec.key.to_user_string() for spec in made.resolve_all_asset_specs()]
-    checks = [key.asset_key.to_user_string() for each in made.asset_checks for key in each.check_keys]
+    location = build_definitions(Settings(ship_url=ship_url))
+    keys = [spec.key.to_user_string() for spec in location.resolve_all_asset_specs()]
+    checks = [key.asset_key.to_user_string() for each in location.asset_checks for key in each.check_keys]
     assert keys.count("shipped_database") == checks.count("shipped_database") == shipments
     for job, steps in (
         ("sync", {"shipped_database", "check_shipped_database"}),
         ("verify", {"check_shipped_database"}),
     ):
-        assert sum(node.name in steps for node in made.resolve_job_def(job).nodes) == len(steps) * shipments
+        assert sum(node.name in steps for node in location.resolve_job_def(job).nodes) == len(steps) * shipments
 
 
 def test_the_code_location_reads_its_settings_when_it_is_loaded(monkeypatch, tmp_path):
     monkeypatch.setenv("VANC311_DATA_DIR", str(tmp_path / "elsewhere"))
     loaded = defs.load_fn() if hasattr(defs, "load_fn") else defs()
     resources = loaded.resources or {}
-    assert resources["store"].published_file == str(tmp_path / "elsewhere" / "published" / "vanc311.sqlite")
+    assert resources["settings"].data_dir == tmp_path / "elsewhere"
 
 
 def test_a_code_location_never_loads_the_citys_rows_as_the_sample(monkeypatch):
@@ -140,12 +140,12 @@ def test_a_code_location_never_loads_the_citys_rows_as_the_sample(monkeypatch):
 
 
 def test_an_asset_leads_to_its_page_of_the_dashboard_and_to_its_definitions():
-    made = build_definitions(Settings(site_url="https://311.example"))
+    location = build_definitions(Settings(site_url="https://311.example"))
     links = {
         spec.key.to_user_string(): {
             name: value.url for name, value in spec.metadata.items() if isinstance(value, dg.UrlMetadataValue)
         }
-        for spec in made.resolve_all_asset_specs()
+        for spec in location.resolve_all_asset_specs()
         if spec.group_name != "portal"
     }
     assert links["quality_ledger"]["dashboard"] == "https://311.example/quality"

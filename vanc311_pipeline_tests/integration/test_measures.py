@@ -9,9 +9,7 @@ from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import PortalUnavailable
 from vanc311_pipeline.orchestration.operations import prometheus as module
-from vanc311_pipeline.orchestration.operations.alerts import FailedTicks
 from vanc311_pipeline.orchestration.operations.prometheus import write_measures
-from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.orchestration.sensors import measures
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -56,16 +54,16 @@ def test_a_sync_that_fails_is_told_too(quietly):
 def test_what_is_held_and_what_waits_to_be_shipped_is_counted(quietly, tmp_path):
     sql(hold())(quietly)
     with dg.instance_for_test() as instance:
-        write_measures(instance, Warehouse.of(quietly), f"file://{tmp_path}/store", quietly.measures_path)
+        write_measures(instance, quietly.changed(ship_url=f"file://{tmp_path}/store"))
     found = told(quietly)
     assert (found["months_held",], found["shipment_waiting",]) == (1, 1)
 
 
 def test_ticks_that_fail_in_a_row_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "failed_ticks", lambda _: {"every_50_minutes": FailedTicks(3, "The portal is away.")})
+    monkeypatch.setattr(module, "failed_ticks", lambda _: {"every_50_minutes": ["The portal is away."] * 3})
     settings = Settings(data_dir=tmp_path / "data")
     with dg.instance_for_test() as instance:
-        write_measures(instance, Warehouse.of(settings), None, settings.measures_path)
+        write_measures(instance, settings)
     assert told(settings)["failed_ticks", "every_50_minutes"] == 3
 
 
@@ -73,7 +71,7 @@ def test_the_sensor_writes_them_and_launches_nothing(quietly):
     quietly.measures_path.unlink()
     with (
         dg.instance_for_test() as instance,
-        dg.build_sensor_context(instance=instance, resources={"store": store_resource(quietly)}) as context,
+        dg.build_sensor_context(instance=instance, resources={"settings": quietly}) as context,
     ):
         result = measures.evaluate_tick(context)
     assert not result.run_requests
@@ -85,7 +83,7 @@ def test_the_sensor_writes_them_and_launches_nothing(quietly):
 def test_before_there_is_a_warehouse_only_the_runs_are_told(tmp_path):
     settings = Settings(data_dir=tmp_path / "data")
     with dg.instance_for_test() as instance:
-        write_measures(instance, Warehouse.of(settings), None, settings.measures_path)
+        write_measures(instance, settings)
     assert list(told(settings)) == [("measured_timestamp_seconds",)]
     assert not Warehouse.of(settings).exists()
 

@@ -138,7 +138,7 @@ def test_the_next_sync_cleans_its_months_by_the_present_rules_and_goes_on_with_i
         portal.publish(second)
         portal.publish(now)
         pipeline = Pipeline(released.changed(portal_url=portal.url))
-        outcome = pipeline.sync_with_dagster()
+        outcome = pipeline.sync()
         assert outcome.exit_code == 0, outcome.said
         assert pipeline.rows() == expected(now)
         assert pipeline.query("SELECT DISTINCT code_version FROM month_ledger") == [(CODE_VERSION,)]
@@ -154,22 +154,22 @@ def test_a_file_that_an_older_version_published_is_made_again(tmp_path):
     first, _, _ = city()
     with StandIn(requests=first) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
-        pipeline.sync_with_dagster()
+        pipeline.sync()
         with closing(sqlite3.connect(pipeline.settings.published_path)) as connection, connection:
             connection.execute("UPDATE release SET pipeline_version = '0.0.9'")
-        words = pipeline.sync_with_dagster().said
+        words = pipeline.sync().said
         assert "was made by version 0.0.9 of this program: making it again" in words
         assert pipeline.query("SELECT pipeline_version FROM release") == [(version("vanc311_pipeline"),)]
-        assert "making it again" not in pipeline.sync_with_dagster().said
+        assert "making it again" not in pipeline.sync().said
 
 
 def test_a_published_file_that_cant_be_read_is_made_again(tmp_path):
     first, _, _ = city()
     with StandIn(requests=first) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
-        pipeline.sync_with_dagster()
+        pipeline.sync()
         pipeline.settings.published_path.write_bytes(b"not a database" * 100)
-        assert "can't be read: making it again" in pipeline.sync_with_dagster().said
+        assert "can't be read: making it again" in pipeline.sync().said
         assert pipeline.rows() == expected(first)
 
 

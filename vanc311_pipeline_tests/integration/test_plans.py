@@ -5,7 +5,8 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vanc311_pipeline.commands.instance import open_instance
@@ -34,7 +35,10 @@ RELEASES = (
 
 
 @given(stale=st.dictionaries(A_WINDOW, st.text("0123456789abcdef", min_size=12, max_size=12)), data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings().max_examples // 5)
+@hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=hypothesis_settings().max_examples // 5,
+)
 def test_a_plan_is_found_as_it_was_written(warehouse, stale, data):
     reread = frozenset(data.draw(st.sets(st.sampled_from(sorted(stale))))) if stale else frozenset()
     plan = Plan("load", "because", RELEASES, stale, reread)
@@ -46,9 +50,9 @@ def test_a_plan_is_found_as_it_was_written(warehouse, stale, data):
 
 def test_a_plan_has_the_same_name_a_second_later_and_the_month_of_the_portals_clock(warehouse):
     clock = ("2026-09-01T00:00:01Z", "2026-09-01T00:00:02Z")
-    made = [Plan("load", "because", tuple(replace(each, answered_at=at) for each in RELEASES)) for at in clock]
+    planned = [Plan("load", "because", tuple(replace(each, answered_at=at) for each in RELEASES)) for at in clock]
     with warehouse.write() as connection:
-        first, second = (plans.write(connection, plan) for plan in made)
+        first, second = (plans.write(connection, plan) for plan in planned)
         assert first == second
         assert {release.last_month for release in plans.find(connection, first).releases} == {"2026-09"}
 
@@ -73,13 +77,13 @@ def portal(open_portal):
 @pytest.fixture
 def launch(copied, portal, tmp_path, monkeypatch):
     """Runs the job `sync` as Dagster's UI does from its launchpad; whether it succeeded, the run, and the instance."""
-    here = copied.changed(portal_url=portal.url, dagster_home=tmp_path / "home")
-    for name, value in here.to_environment().items():
+    settings = copied.changed(portal_url=portal.url, dagster_home=tmp_path / "home")
+    for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
-    with open_instance(here) as instance:
+    with open_instance(settings) as instance:
 
         def run(**options):
-            job = build_definitions(here).resolve_job_def("sync")
+            job = build_definitions(settings).resolve_job_def("sync")
             result = job.execute_in_process(instance=instance, raise_on_error=False, **options)
             return result.success, instance.get_run_by_id(result.run_id), instance
 

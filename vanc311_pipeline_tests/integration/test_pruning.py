@@ -11,7 +11,7 @@ import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.orchestration.operations.pruning import prune_job
+from vanc311_pipeline.orchestration.operations.pruning import prune
 from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN
 from vanc311_pipeline.orchestration.tags import range_tags
 from vanc311_pipeline.settings import Settings
@@ -74,72 +74,62 @@ def home(tmp_path) -> Path:
 
 @pytest.fixture
 def instance(home):
-    with dg.DagsterInstance.from_config(str(home)) as made:
-        yield made
+    with dg.DagsterInstance.from_config(str(home)) as at_home:
+        yield at_home
 
 
 @pytest.fixture
 def run(instance, home):
-    """Runs something and makes its run as old as is said; its id."""
+    """Runs something and makes its run so many days old; its id."""
 
-    def made(what, days=0, **options) -> str:
+    def ended(what, days=0, **options) -> str:
         if isinstance(what, list):
-            done = dg.materialize(what, instance=instance, **options)
+            run_id = dg.materialize(what, instance=instance, **options).run_id
         else:
-            done = what.execute_in_process(instance=instance, raise_on_error=False, **options)
-        age(home, done.run_id, days)
-        return done.run_id
+            run_id = what.execute_in_process(instance=instance, raise_on_error=False, **options).run_id
+        age(home, run_id, days)
+        return run_id
 
-    return made
+    return ended
 
 
 def age(home: Path, run_id: str, days: float) -> None:
-    made = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    born = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.%f")
     with closing(sqlite3.connect(home / "history" / "runs.db")) as runs, runs:
-        assert runs.execute("UPDATE runs SET create_timestamp = ? WHERE run_id = ?", (made, run_id)).rowcount == 1
+        assert runs.execute("UPDATE runs SET create_timestamp = ? WHERE run_id = ?", (born, run_id)).rowcount == 1
 
 
 @pytest.fixture
-def prune(instance):
+def pruned(instance):
     """Prunes; how many runs were deleted and how many old ones kept, as the run says."""
 
-    def done(days=30) -> tuple[int, int]:
-        result = prune_job(Settings(keep_runs_days=days)).execute_in_process(instance=instance)
-        [said] = [event.step_output_data.metadata for event in result.all_node_events if event.is_successful_output]
-        [told] = [
-            entry.user_message for entry in instance.all_logs(result.run_id) if entry.user_message.startswith("Deleted")
-        ]
-        deleted, kept = said["runs deleted"].value, said["old runs kept"].value
-        assert f"Deleted {deleted} finished runs older than {days} days; {kept} others" in told
-        return deleted, kept
+    def counts(days=30) -> tuple[int, int]:
+        resources = {"settings": Settings(keep_runs_days=days)}
+        result = prune.execute_in_process(instance=instance, resources=resources)
+        [shown] = [event.step_output_data.metadata for event in result.all_node_events if event.is_successful_output]
+        return shown["runs deleted"].value, shown["old runs kept"].value
 
-    return done
+    return counts
 
 
-def there(instance) -> set[str]:
-    return {run.run_id for run in instance.get_runs() if run.job_name != "prune"}
+def left(instance) -> set[str]:
+    return {run.run_id for run in instance.get_runs() if run.job_name != prune.name}
 
 
-def test_old_runs_go_and_younger_ones_and_the_newest_success_stay(run, prune, instance):
+def test_old_runs_go_and_younger_ones_and_the_newest_success_stay(run, pruned, instance):
     old, newest_success = run(sync, 50), run(sync, 40)
     failed, young = run(broken, 35), run(broken, 29)
-    assert prune() == (2, 1)
-    assert there(instance) == {newest_success, young}
-    assert not {old, failed} & there(instance)
-    assert prune() == (0, 1)
+    assert pruned() == (2, 1)
+    assert left(instance) == {newest_success, young}
+    assert not {old, failed} & left(instance)
+    assert pruned() == (0, 1)
 
 
-def test_the_age_is_the_one_that_is_set(run, prune, instance):
-    run(broken, 8)
-    assert prune(days=9) == (0, 0)
-    assert prune(days=7) == (1, 0)
-
-
-def test_a_deleted_run_leaves_no_events_no_prints_and_no_file(run, prune, instance, home):
+def test_a_deleted_run_leaves_no_events_no_prints_and_no_file(run, pruned, instance, home):
     gone, kept = run(sync, 50), run(sync)
     assert list(home.rglob(f"*{gone}*"))
     assert instance.all_logs(gone)
-    prune()
+    pruned()
     assert list(home.rglob(f"*{gone}*")) == []
     assert list(home.rglob(f"*{kept}*"))
     with closing(sqlite3.connect(home / "history" / "runs" / "index.db")) as index:
@@ -149,39 +139,39 @@ def test_a_deleted_run_leaves_no_events_no_prints_and_no_file(run, prune, instan
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
-def test_a_run_that_is_not_finished_is_never_touched(instance, home, prune, status):
+def test_a_run_that_is_not_finished_is_never_touched(instance, home, pruned, status):
     place = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1), "__repository__")
     run_id = instance.create_run_for_job(
         sync, status=dg.DagsterRunStatus[status], remote_job_origin=RemoteJobOrigin(place, "sync")
     ).run_id
     age(home, run_id, 400)
-    assert prune() == (0, 0)
-    assert run_id in there(instance)
+    assert pruned() == (0, 0)
+    assert run_id in left(instance)
 
 
-def test_the_run_that_loaded_a_month_stays_until_the_month_is_loaded_again(run, prune, instance):
+def test_the_run_that_loaded_a_month_stays_until_the_month_is_loaded_again(run, pruned, instance):
     both = run([by_month], 90, tags=range_tags("2025-01", "2025-02"))
     later = run([by_month], 60, partition_key="2025-02")
     run([by_month], 1, partition_key="2025-03")
-    assert prune() == (0, 2)
+    assert pruned() == (0, 2)
     assert instance.get_materialized_partitions(by_month.key) == {"2025-01", "2025-02", "2025-03"}
     run([by_month], 0, partition_key="2025-01")
-    assert prune() == (1, 1)
-    assert both not in there(instance)
-    assert later in there(instance)
+    assert pruned() == (1, 1)
+    assert both not in left(instance)
+    assert later in left(instance)
     assert instance.get_materialized_partitions(by_month.key) == {"2025-01", "2025-02", "2025-03"}
 
 
-def test_the_run_that_made_an_assets_newest_state_stays(run, prune, instance):
+def test_the_run_that_made_an_assets_newest_state_stays(run, pruned, instance):
     before, newest = run([whole], 90), run([whole], 80)
     dg.materialize([by_month], partition_key="2025-03", instance=instance)  # a newer success of the same implicit job
-    assert prune() == (1, 1)
-    assert newest in there(instance)
-    assert before not in there(instance)
+    assert pruned() == (1, 1)
+    assert newest in left(instance)
+    assert before not in left(instance)
     assert instance.get_latest_materialization_event(whole.key).run_id == newest
 
 
-def test_the_run_that_last_checked_stays(run, prune, instance):
+def test_the_run_that_last_checked_stays(run, pruned, instance):
     checking = dg.Definitions(
         assets=[whole],
         asset_checks=[holds],
@@ -189,29 +179,30 @@ def test_the_run_that_last_checked_stays(run, prune, instance):
     )
     job = checking.resolve_job_def("checking")
     before, newest = run(job, 90), run(job, 80)
-    assert prune() == (1, 1)
-    assert before not in there(instance)
-    assert newest in there(instance)
+    assert pruned() == (1, 1)
+    assert before not in left(instance)
+    assert newest in left(instance)
 
 
-def test_the_newest_observation_of_a_month_stays(run, prune, instance):
+def test_the_newest_observation_of_a_month_stays(run, pruned, instance):
     run(observe, 90)
     newest = run(observe, 80)
-    assert prune() == (1, 1)
-    assert there(instance) == {newest}
+    assert pruned() == (1, 1)
+    assert left(instance) == {newest}
     assert len(instance.fetch_observations(by_month.key, limit=5).records) == 1
 
 
-def test_the_schedule_prunes_once_a_day_with_the_age_that_is_set(instance):
+def test_the_schedule_prunes_once_a_day_with_the_age_that_is_set(run, instance):
+    run(broken, 13)
     definitions = build_definitions(Settings(keep_runs_days=12))
     schedule = definitions.resolve_schedule_def("prune_every_day")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     with dg.build_schedule_context(instance=instance) as context:
         [request] = schedule.evaluate_tick(context).run_requests
     job = definitions.resolve_job_def(schedule.job_name)
-    done = job.execute_in_process(instance=instance, run_config=request.run_config or None)
-    [said] = [entry.user_message for entry in instance.all_logs(done.run_id) if "Deleted" in entry.user_message]
-    assert "older than 12 days" in said
+    result = job.execute_in_process(instance=instance, run_config=request.run_config or None)
+    [words] = [entry.user_message for entry in instance.all_logs(result.run_id) if "Deleted" in entry.user_message]
+    assert "Deleted 1 finished runs older than 12 days; 0 others" in words
 
 
 def test_the_history_of_a_real_load_survives(synced, tmp_path):
@@ -219,6 +210,6 @@ def test_the_history_of_a_real_load_survives(synced, tmp_path):
     with dg.DagsterInstance.from_config(str(tmp_path / "real")) as real:
         [loaded] = real.get_runs()
         age(tmp_path / "real", loaded.run_id, 400)
-        prune_job(synced).execute_in_process(instance=real)
+        prune.execute_in_process(instance=real, resources={"settings": synced})
         assert real.get_run_by_id(loaded.run_id)
         assert real.get_materialized_partitions(dg.AssetKey("service_requests"))

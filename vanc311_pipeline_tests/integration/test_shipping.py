@@ -20,10 +20,10 @@ from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.orchestration.assets.publication import published_database, shipped_database
-from vanc311_pipeline.orchestration.resources import store_resource
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, Shipment, without_secrets
+from vanc311_pipeline.warehouse.places import Places
 
 ABOUT = {"as_of": "2026-01-12", "source": "sample"}
 BUCKET = "open-data"
@@ -239,6 +239,6 @@ def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is
         dg.materialize(
             [published_database, shipped_database],
             selection=["shipped_database"],
-            resources={"store": store_resource(settings), "progress": Progress()},
+            resources={"places": Places.of(settings), "progress": Progress()},
         )
     assert ObjectStore(url).latest() == shipped

@@ -1,8 +1,9 @@
 """What is a secret, or may hold one, is not said by what carries it: a traceback, a log or a shell would show it."""
 
-from vanc311_pipeline.orchestration.resources import PortalResource, StoreResource, WebhookResource
+from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.pipeline import open_portal
 from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.warehouse.places import Places
 
 SECRET = "hunter2"
 
@@ -13,16 +14,11 @@ def test_no_settings_client_or_resource_shows_a_secret():
         database_url=f"postgresql+psycopg://user:{SECRET}@host/name",
         alert_webhook=f"https://host/{SECRET}",
         ship_url=f"s3://key:{SECRET}@bucket",
+        ship_key=SECRET * 5,
     )
     with open_portal(settings) as portal:
-        carriers = [
-            settings, portal, vars(portal)["_session"], vars(portal)["_session"].auth,
-            PortalResource(url="http://portal", api_key=SECRET, read_timeout_seconds=1, retry_wait_seconds=1),
-            WebhookResource(url=settings.alert_webhook.get_secret_value()),
-            StoreResource(
-                raw_directory="raw", warehouse_url=settings.warehouse_url, published_file="file", measures_file="measures",
-                source="portal", portal_url="http://portal", ship_url=settings.store_address, ship_key=SECRET,
-            ),
-        ]  # fmt: skip
+        session = vars(portal)["_session"]
+        resources = build_definitions(settings).resources
+        carriers = [settings, portal, session, session.auth, Places.of(settings), *resources.values()]
         for carrier in carriers:
             assert SECRET not in f"{carrier!r} {carrier}", type(carrier)

@@ -1,11 +1,8 @@
-"""A deadline for a question to somebody else: an answer, or an error when the time is up.
-
-What belongs here: the waiting. What does not: who is asked, and what it means that no answer came.
-"""
+"""A deadline for a question to somebody else: an answer, or an error when the time is up."""
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -26,9 +23,6 @@ def within(seconds: float, ask: Callable[[], Answer], too_late: Exception) -> An
             answer.set_exception(error)
 
     threading.Thread(target=work, name="vanc311 deadline", daemon=True).start()
-    try:
-        return answer.result(timeout=seconds)
-    except TimeoutError:
-        if answer.done():  # the answer's own error, not ours
-            raise
-        raise too_late from None
+    if not wait([answer], seconds).done:
+        raise too_late
+    return answer.result()

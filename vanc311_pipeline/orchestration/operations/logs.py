@@ -1,7 +1,5 @@
-"""What Dagster's processes say in which our code runs: in the one form of all our processes, and no more than is worth a look.
-
-What belongs here: how a run's own records, and those of Dagster's code server around it, come to that form. What does not: the
-form (`vanc311_pipeline.logs`), and what a run keeps of itself, in every detail, for the UI.
+"""What Dagster's processes say in which our code runs: in the one form of all our processes (`vanc311_pipeline.logs`), and no more
+than is worth a look. What a run keeps of itself for the UI, in every detail, is not touched.
 """
 
 import logging

@@ -1,8 +1,7 @@
 """Who is at work on the warehouse, in Dagster's terms: a run waits for its turn and says so, and a run that died is ended.
 
-What belongs here: what a turn (`warehouse.lock`) is to Dagster. What does not: who asks. Dagster's launcher can't ask after a
-run's process, and would count a killed run as at work for two hours (`max_runtime_seconds`), with every slot waiting for it.
-
+A turn is the warehouse's (`warehouse.lock`). Dagster's launcher can't ask after a run's process, and would count a killed run as at
+work for two hours (`max_runtime_seconds`), with every slot waiting for it.
 A run that died at work left its turn behind; each Dagster ends its own runs only. One that was killed before its turn is known
 by its silence: a run that waits tells so every minute.
 """
@@ -35,32 +34,21 @@ def at_work(
         yield
 
 
-@contextmanager
-def run_at_work(warehouse: Warehouse, instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[None]:
-    """The same for a run, which says in its log that it waits."""
-
-    def tell(words: str) -> None:
-        instance.report_engine_event(words, run)
-
-    with at_work(warehouse, instance, run.job_name, run.run_id, tell):
-        yield
-
-
 def end_dead_runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> tuple[Turn | None, list[str]]:
     """End the runs of this Dagster whose process is gone; who is at work now, and the runs that were ended."""
     turns = lock.look(warehouse)
-    dead = []
+    dead = {}
     for turn in turns.dead:
         run = instance.get_run_by_id(turn.run_id) if turn.run_id else None
         if run and not run.is_finished:
-            dead.append(run)
+            dead[run.run_id] = run
         if run or not turn.run_id:  # unlike a run of another Dagster, which has still to end it
             lock.forget(warehouse, turn.number)
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    dead += [run for run in started if run.run_id not in {each.run_id for each in dead} and _never_began(instance, run)]
-    for run in dead:
+    dead |= {run.run_id: run for run in started if _never_began(instance, run)}
+    for run in dead.values():
         instance.report_run_failed(run, LAST_WORDS)
-    return turns.at_work, [run.run_id for run in dead]
+    return turns.at_work, list(dead)
 
 
 def _never_began(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -6,7 +6,6 @@ machine (DNS rebinding). What belongs here: which requests are refused, and the 
 use the UI; a proxy in front of it decides that.
 """
 
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -34,29 +33,37 @@ class Guard:
         self._hosts = (_LOOPBACK | {host.lower()} | {public.hostname or ""}) - _EVERY_INTERFACE - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = None if scope["type"] == "lifespan" else self._refusal(HTTPConnection(scope))
-        await (answer or self._app)(scope, receive, send)
+        app = self._app
+        if scope["type"] != "lifespan" and (refusal := self._refusal(HTTPConnection(scope))):
+            status, sentence = refusal
+            headers = {"Allow": "POST"} if status == 405 else None
+            app = PlainTextResponse(f"{sentence}\n", status, headers)
+            if scope["type"] == "websocket":
+                app = WebSocketClose(_POLICY_VIOLATION, sentence)
+        await app(scope, receive, send)
 
-    def _refusal(self, request: HTTPConnection) -> ASGIApp | None:
-        """The answer to a request that is refused."""
-        headers, host = request.headers, request.headers.get("host", "")
+    def _refusal(self, request: HTTPConnection) -> tuple[int, str] | None:
+        """The status and the reason for which a request is refused."""
+        headers, method, host = request.headers, request.scope.get("method"), request.headers.get("host", "").lower()
         if _hostname(host) not in self._hosts:
-            return _refuse(
-                request,
-                421,
+            return 421, (
                 f"Dagster's UI is not known as {host!r}. Open it as one of {', '.join(sorted(self._hosts))}, or set VANC311_UI_URL "
-                "to the address at which people reach it.",
+                "to the address at which people reach it."
             )
-        if (origin := headers.get("origin")) and not self._is_own(origin, host):
-            return _refuse(request, 403, f"A page of {origin} may not use Dagster's UI.")
-        if _is_from_another_site(headers, request.scope.get("method")):
-            return _refuse(request, 403, "A page of another site may link to Dagster's UI, and nothing else.")
-        if request.scope["type"] == "http" and request.scope["path"].endswith("/graphql"):
-            return _refuse_graphql(request)
+        origin = headers.get("origin")
+        if origin and origin.lower() not in (self._origin, f"http://{host}", f"https://{host}"):
+            return 403, f"A page of {origin} may not use Dagster's UI."
+        # A browser says that another site's page asks (W3C's Fetch Metadata), and not because somebody followed a link.
+        link = method == "GET" and headers.get("sec-fetch-dest") == "document"
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not link:
+            return 403, "A page of another site may link to Dagster's UI, and nothing else."
+        if method and request.scope["path"].endswith("/graphql"):
+            # By POST, as JSON: what a page of another site can't send without asking first.
+            if method != "POST":
+                return 405, "GraphQL is answered to POST only."
+            if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+                return 415, "GraphQL is answered to application/json only."
         return None
-
-    def _is_own(self, origin: str, host: str) -> bool:
-        return origin.lower() in (self._origin, f"http://{host.lower()}", f"https://{host.lower()}")
 
 
 def _hostname(host: str) -> str | None:
@@ -65,24 +72,3 @@ def _hostname(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:  # a bracket that is not closed
         return None
-
-
-def _is_from_another_site(headers: Mapping[str, str], method: str | None) -> bool:
-    """Whether a browser says that another site's page asks, and not for following a link (W3C's Fetch Metadata)."""
-    link = method == "GET" and headers.get("sec-fetch-dest") == "document"
-    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not link
-
-
-def _refuse_graphql(request: HTTPConnection) -> ASGIApp | None:
-    """Queries and mutations come by POST, as JSON: what a page of another site can't send without asking first."""
-    if request.scope["method"] != "POST":
-        return _refuse(request, 405, "GraphQL is answered to POST only.", {"Allow": "POST"})
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        return _refuse(request, 415, "GraphQL is answered to application/json only.")
-    return None
-
-
-def _refuse(request: HTTPConnection, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> ASGIApp:
-    if request.scope["type"] == "websocket":
-        return WebSocketClose(_POLICY_VIOLATION, sentence)
-    return PlainTextResponse(sentence + "\n", status, headers)
