@@ -78,5 +78,4 @@ def draw(release: Release, view: View, name: str) -> Figure | None:
 
 def all_figures(release: Release, view: View) -> list[Figure]:
     """The figures of a page."""
-    drawn = [draw(release, view, name) for name in FIGURES]
-    return [figure for figure in drawn if figure is not None]
+    return [figure for name in FIGURES if (figure := draw(release, view, name)) is not None]

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 _FILE, _WRITTEN = 2, 3  # of an identity: the part that names the file, and the instant of the last write
 _QUIET_NS = 1_000_000_000
 """A file that is overwritten in place is taken as whole when nobody has written to it for so long."""
+_UNREADABLE = (
+    "The published file can't be read. Check its permissions and the disk, then run `vanc311 sync` to publish it again."
+)
 
 
 class PublishedFile:
@@ -72,7 +75,8 @@ class PublishedFile:
                 fresh = Release(self.path)
             except (PipelineError, OSError, sa.exc.DBAPIError) as error:
                 log.error("The published file can't be used: %s", error)
-                self._refused = identity, _in_words(error)
+                message = str(error) if isinstance(error, PipelineError) else _UNREADABLE
+                self._refused = identity, SettingsError(message)
             else:
                 self._forget()
                 self._current, self._refused, self._overwritten = fresh, None, None
@@ -84,11 +88,3 @@ class PublishedFile:
         if self._current is not None:
             self._current.retire()
         self._current = None
-
-
-def _in_words(error: Exception) -> SettingsError:
-    if isinstance(error, PipelineError):
-        return SettingsError(str(error))
-    return SettingsError(
-        "The published file can't be read. Check its permissions and the disk, then run `vanc311 sync` to publish it again."
-    )

@@ -103,10 +103,11 @@ def remembered(release: Release, request_id: str) -> dict[str, Any] | None:
 
 
 def _threads(release: Release, request_id: str) -> list[str]:
-    has_it = request_changes.c.request_id == request_id
-    had_it = request_changes.c.previous_request_id == request_id
-    threads = release.scalars(sa.select(request_changes.c.thread_id).where(has_it).distinct())
-    return threads or release.scalars(sa.select(request_changes.c.thread_id).where(had_it).distinct())
+    """Those of the request that has the id, or else had it."""
+    columns = request_changes.c
+    question = sa.select(columns.thread_id).distinct()
+    threads = release.scalars(question.where(columns.request_id == request_id))
+    return threads or release.scalars(question.where(columns.previous_request_id == request_id))
 
 
 def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
