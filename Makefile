@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test lint bench load stores growth history faults abuse mutations validate rehearse nightly week day docs snapshots lock containers clean
+.PHONY: run sync explore build seed-db scheduler test suite lint bench load stores growth history faults abuse mutations validate rehearse nightly week day docs snapshots lock containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -36,6 +36,9 @@ containers:
 
 test: $(VENV)/installed-dev lint ## every test
 	$(BIN)/python -m pytest -n auto
+
+suite: $(VENV)/installed-dev ## every test, and what each costs in processor seconds
+	$(BIN)/python -m benchmarks.suite
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .
