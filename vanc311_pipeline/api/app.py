@@ -6,32 +6,32 @@ What belongs here: putting the parts together, and the OpenAPI document. What do
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.types import Message
 
 from vanc311_pipeline.api import PREFIX
 from vanc311_pipeline.api.delivery import Delivery, Page
 from vanc311_pipeline.api.measures import Measured
-from vanc311_pipeline.api.problems import ProblemDetails, handle_problems
+from vanc311_pipeline.api.problems import HANDLERS, ProblemDetails
 from vanc311_pipeline.api.routes import ROUTERS
 from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import CONNECTIONS
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, STATES
-from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE, TITLE, Settings
+from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE, TITLE
 
 # Together fewer threads than there are connections, so that the event loop, which reads too, never waits for one.
 _DRAWING_THREADS = 2
 # With more, a cheap answer waits for the interpreter behind each of them, and none of them is done sooner.
 _ASKING_THREADS = 1
 _STREAMING_THREADS = 1
+_COMPRESSING_THREADS = 2  # of their own, so that no drawing is before them
 _OTHER_THREADS = CONNECTIONS - 5  # a simple page
 # Who comes later would have left before he got his answer: a page is drawn in a second, most questions take a few milliseconds.
 _DRAWINGS_WAITING, _QUESTIONS_WAITING = 16, 64
@@ -57,8 +57,22 @@ that all your numbers are of one day, pin it with `as_of`.
 """
 
 
+class _Site(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Our problems are no answers of one route, so that FastAPI leaves them out."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        document = super().openapi()
+        document["info"]["x-definitions-version"] = DEFINITIONS_VERSION
+        _, problems = models_json_schema(
+            [(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}"
+        )
+        document["components"]["schemas"] |= problems["$defs"]
+        return document
+
+
 def create_app(
-    source: Settings | Path,
+    published_path: Path,
     *,
     routers: Iterable[APIRouter] = (),
     problem_page: Page | None = None,
@@ -68,7 +82,6 @@ def create_app(
     """The API of a published file, which may be replaced, or not be there yet.
 
     Args:
-        source: settings, or the published file's path.
         routers: more routes, outside of `/api/v1`; they find the release as `request.state.release`, and the queue for
             expensive answers as `request.app.state.drawing`.
         problem_page: makes a page of a problem, for browsers; without it they, too, get JSON.
@@ -76,7 +89,7 @@ def create_app(
             templates read) takes a hundred times as long as an answer, and would keep the first clients waiting.
         on_ready: called after that.
     """
-    published = PublishedFile(source.published_path if isinstance(source, Settings) else source)
+    published = PublishedFile(published_path)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,68 +103,38 @@ def create_app(
         finally:
             published.close()
 
-    app = FastAPI(
+    app = _Site(
         title=TITLE,
         version=version("vanc311_pipeline"),
         description=DESCRIPTION,
+        license_info={"name": "Open Government Licence – Vancouver", "url": LICENCE_PAGE},
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        generate_unique_id_function=_operation_id,
+        exception_handlers=HANDLERS,
+        generate_unique_id_function=attrgetter("name"),
     )
     app.state.published = published
     app.state.drawing = Queue(_DRAWING_THREADS, _DRAWINGS_WAITING)
     app.state.asking = Queue(_ASKING_THREADS, _QUESTIONS_WAITING)
     app.state.streaming = anyio.CapacityLimiter(_STREAMING_THREADS)
-    app.add_middleware(Delivery, published=published, problem_page=problem_page)
+    app.state.compressing = anyio.CapacityLimiter(_COMPRESSING_THREADS)
+    app.add_middleware(Delivery, published=published, compressing=app.state.compressing, problem_page=problem_page)
     app.add_middleware(Measured)
-    handle_problems(app)
     for questions in ROUTERS:
         app.include_router(questions, prefix=PREFIX)
     for router in routers:
         app.include_router(router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
 async def _ask(app: FastAPI, path: str) -> None:
     """Ask for a path, and leave the answer to whatever keeps it. Nobody is the client, so that it isn't counted."""
 
-    async def receive() -> Message:
+    async def nobody(*_: Message) -> Any:
         return {"type": "http.request"}
 
-    async def send(message: Message) -> None:
-        del message
-
-    await app(
-        {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b"", "headers": []},
-        receive,
-        send,
-    )
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-        )
-        document["info"]["license"] = {
-            "name": "Open Government Licence – Vancouver",
-            "url": LICENCE_PAGE,
-        }
-        document["info"]["x-definitions-version"] = DEFINITIONS_VERSION
-        _, problems = models_json_schema(
-            [(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}"
-        )
-        document["components"]["schemas"] |= problems["$defs"]
-        app.openapi_schema = document
-    return app.openapi_schema
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    await app(scope, nobody, nobody)

@@ -1,14 +1,12 @@
 """One answer, whatever it is about: its release, its rows as JSON or CSV, what they rest on, and where to go from here.
 
 What belongs here: the shape that all answers share. What does not: what is asked (`routes`) and how it is sent (`delivery`).
-
-A CSV cell holds the value as it is, and nothing is added to those that a spreadsheet would take for a formula (= + - @): the
-values are the city's, and a copy that is not equal is of no use. Import such a file as text.
 """
 
 import csv
 import hashlib
 import io
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -20,58 +18,22 @@ import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 from fastapi import Request
-from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from vanc311_pipeline.api import PREFIX, models, problems
-from vanc311_pipeline.api.negotiation import CSV, JSON, accepts_gzip, gzipped, http_date, not_modified, prefers_csv
+from vanc311_pipeline.api import PREFIX, negotiation
+from vanc311_pipeline.api.negotiation import CSV, JSON
 from vanc311_pipeline.api.parameters import Asked, AskedTable
+from vanc311_pipeline.api.problems import Problem
+from vanc311_pipeline.reading import pages
 from vanc311_pipeline.reading.groups import Coverage
-from vanc311_pipeline.reading.pages import (
-    ROWS_AT_ONCE,
-    Listing,
-    count,
-    cursor_of,
-    place_of,
-    read_all,
-    read_page,
-)
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, METRICS, State
 
 CSV_TYPE = f"{CSV}; charset=utf-8; header=present"
 SAMPLE_NOTE = "The bundled sample of real requests: these numbers are not a picture of the city."
 
-Documented = dict[str, Any]
-
-
-# -- what OpenAPI says -------------------------------------------------------------------------------------------------
-
-
-def documented_table(described: sa.Table, row: type[BaseModel] | None = None) -> Documented:
-    """What a route that lists a table says of itself."""
-    as_csv = {"schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}}
-    return _documented(str(described.comment), {"model": models.listing_of(described, row), "content": {CSV: as_csv}})
-
-
-def documented_answer(operation: str, data: Any, meaning: str) -> Documented:
-    """What a route that answers with one thing, or with a few of a kind, says of itself."""
-    return _documented(meaning, {"model": models.single(operation, data)})
-
-
-def _documented(meaning: str, good: Documented) -> Documented:
-    return {
-        "description": meaning,
-        "responses": {
-            200: {"description": "The answer.", **good},
-            304: {"description": "Nothing is new since the answer with this ETag, or since this date."},
-            **problems.documented(404, 405, 409, 422, 500, 503),
-        },
-    }
-
-
-# -- answering ---------------------------------------------------------------------------------------------------------
+_GZIP_WINDOW = 31  # zlib's word for: the largest window, in gzip's wrapping
 
 
 def answered(
@@ -93,7 +55,7 @@ def answered(
 class Selection:
     """Which rows there are, how much of what they are of has a local area, and why there is no row, if there is none."""
 
-    listing: Listing
+    listing: pages.Listing
     coverage: Coverage | None = None
     if_empty: State | None = None
 
@@ -109,15 +71,17 @@ def listed(
     """The selected rows: a page as JSON, or as CSV a page or all."""
     release: Release = request.state.release
     listing, of = selection.listing, asked.listing(request.scope["path"])
-    after = place_of(release, listing, of, asked.cursor) if asked.cursor else None
-    as_csv = asked.format == "csv" or (asked.format is None and prefers_csv(request.headers.get("accept", "")))
-    page = read_page(release, listing, after, asked.limit or (ROWS_AT_ONCE if as_csv else asked.rows))
-    following = _address(request, cursor=cursor_of(release, of, page.after)) if page.after else None
+    after = pages.place_of(release, listing, of, asked.cursor) if asked.cursor else None
+    as_csv = asked.format == "csv" or (
+        asked.format is None and negotiation.prefers_csv(request.headers.get("accept", ""))
+    )
+    page = pages.read_page(release, listing, after, asked.limit or (pages.ROWS_AT_ONCE if as_csv else asked.rows))
+    following = _address(request, cursor=pages.cursor_of(release, of, page.after)) if page.after else None
     if as_csv:
         headers = {**(headers or {}), "content-disposition": f'attachment; filename="{_file(release, table.name)}"'}
         lines = _lines([listing.columns, *page.rows])
         if page.after and not asked.limit:
-            rest = (_lines(rows) for rows in read_all(release, listing, page.after))
+            rest = (_lines(rows) for rows in pages.read_all(release, listing, page.after))
             return streamed(request, lambda: chain([lines], rest), headers, _address(request, format="csv"), CSV_TYPE)
         if following:
             headers["link"] = f'<{following}>; rel="next"'
@@ -126,7 +90,7 @@ def listed(
     if selection.if_empty and not page.rows:
         meta["state"] = selection.if_empty
     if "count" in asked.model_fields_set:
-        meta["total"] = count(release, listing)
+        meta["total"] = pages.count(release, listing)
     links = {"self": _address(request)} | ({"next": following} if following else {})
     links["csv"] = _address(request, format="csv", limit=None, cursor=None)
     data = [dict(zip(listing.columns, row, strict=True)) for row in page.rows]
@@ -142,34 +106,44 @@ def streamed(
     status: int = 200,
 ) -> Response:
     """An answer that is made while it is sent; its ETag is known before."""
-    release: Release = request.state.release
-    asked = request.headers
+    release, asked = request.state.release, request.headers
+    compressed = media_type.startswith("text/") and negotiation.accepts_gzip(asked.get("accept-encoding", ""))
     etag = etag_of(release, part)
-    if media_type.startswith("text/") and accepts_gzip(asked.get("accept-encoding", "")):
-        etag = gzipped(etag)  # delivery compresses it
-    known = {"etag": etag, "last-modified": http_date(release.published_at)}
-    if not_modified(etag, release.published_at, asked.get("if-none-match", ""), asked.get("if-modified-since", "")):
-        return Response(status_code=304, headers=known)
+    if compressed:
+        etag, headers = negotiation.gzipped(etag), {**headers, "content-encoding": "gzip"}
+    validators = {"etag": etag, "last-modified": negotiation.http_date(release.published_at)}
+    if negotiation.not_modified(
+        etag, release.published_at, asked.get("if-none-match", ""), asked.get("if-modified-since", "")
+    ):
+        return Response(status_code=304, headers=validators)
+    has_length = "content-length" in headers
     if request.state.head_only:
-        return Response(b"", status, {**headers, **known}, media_type)
-    if request.scope["http_version"] == "1.0" and "content-length" not in headers:
-        raise problems.Problem("http-version", "Ask by HTTP/1.1, or for a page of it at a time: `limit`.")
-    return StreamingResponse(_by_turns(pieces(), request.app.state.streaming), status, {**headers, **known}, media_type)
+        head = Response(b"", status, {**headers, **validators}, media_type)
+        if not has_length:
+            del head.headers["content-length"]
+        return head
+    if request.scope["http_version"] == "1.0" and not has_length:
+        raise Problem("http-version", "Ask by HTTP/1.1, or for a page of it at a time: `limit`.")
+    body = _by_turns(pieces(), request.app.state, compressed)
+    return StreamingResponse(body, status, {**headers, **validators}, media_type)
 
 
-async def _by_turns(pieces: Iterator[bytes], threads: anyio.CapacityLimiter) -> AsyncIterator[bytes]:
+async def _by_turns(pieces: Iterator[bytes], threads: Any, compressed: bool) -> AsyncIterator[bytes]:
     """Each piece in its turn: if all streams made theirs at once, every other answer would wait for each of them."""
-    while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=threads)) is not None:
-        yield piece
+    gzip = zlib.compressobj(negotiation.GZIP_LEVEL, wbits=_GZIP_WINDOW) if compressed else None
+    while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=threads.streaming)) is not None:
+        if gzip:
+            piece = await anyio.to_thread.run_sync(gzip.compress, piece, limiter=threads.compressing)
+        if piece:
+            yield piece
+    if gzip:
+        yield gzip.flush()
 
 
 def etag_of(release: Release, part: str) -> str:
     """A strong ETag without the bytes: they follow from the release, what is asked of it, and this program."""
     text = "\n".join([release.id, version("vanc311_pipeline"), part])
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-
-
-# -- the parts of an answer --------------------------------------------------------------------------------------------
 
 
 def _meta(
@@ -185,7 +159,7 @@ def _meta(
     if release.is_sample:
         meta["note"] = SAMPLE_NOTE
     if table is not None:
-        meta |= {"table": table.name, "meaning": table.comment}
+        meta |= {"table": table.name, "meaning": str(table.comment)}
     if defined := {name: f"{PREFIX}/definitions/{name}" for name in columns if name in METRICS}:
         meta["definitions"] = defined
     if coverage is not None:

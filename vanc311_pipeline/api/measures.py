@@ -17,7 +17,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_server
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
@@ -63,8 +63,7 @@ def telling(host: str, port: int, published: Path, beside: Path) -> Iterator[int
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(_site)
-    registry.register(OfRelease(published))
-    registry.register(OfPipeline(beside))
+    registry.register(OfFiles(published, beside))
     server, thread = start_http_server(port, host, registry)
     try:
         yield server.server_port
@@ -102,50 +101,51 @@ class Measured:
                                             "seconds": round(seconds, 6)})  # fmt: skip
 
 
-class OfRelease(Collector):
-    """What is served now. Without a release, only that there is none."""
+class OfFiles(Collector):
+    """What is served now, and what the pipeline left in its file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            # Open only meanwhile: a release that nobody serves any more goes from the disk.
-            with closing(PublishedFile(self._path)) as published, published.reading() as release:
-                about = release.about
-                results = release.rows(
-                    sa.select(schema.check_results.c.result, sa.func.count()).group_by(schema.check_results.c.result)
-                )
-        except SettingsError:
-            yield GaugeMetricFamily("vanc311_release_served", "1 if a release is served, else 0.", value=0)
-            return
-        yield GaugeMetricFamily("vanc311_release_served", "1 if a release is served, else 0.", value=1)
-        yield _labelled("vanc311_release_info", "The release that is served.", ["as_of", "source", "complete"],
-                        {(about["as_of"], about["source"], about["complete"]): 1})  # fmt: skip
-        for name, meaning in (
-            ("data_processed", "When the city published the data that is served."),
-            ("published_at", "When the file that is served was made."),
-        ):
-            instant = datetime.fromisoformat(about[name]).timestamp()
-            yield GaugeMetricFamily(f"vanc311_release_{name}_timestamp_seconds", meaning, value=instant)
-        for name, meaning in (
-            ("rows_stored", "Requests in the file that is served."),
-            ("rows_quarantined", "Rows of the portal that could not be keyed, in the file that is served."),
-        ):
-            yield GaugeMetricFamily(f"vanc311_release_{name}", meaning, value=about[name])
-        yield _labelled("vanc311_release_checks", "Checks of the data by what they found before the file was made.",
-                        ["result"], {(result,): count for result, count in results})  # fmt: skip
-
-
-class OfPipeline(Collector):
-    """What the pipeline left in its file; nothing if there is none."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, published: Path, beside: Path) -> None:
+        self._published, self._beside = published, beside
 
     def collect(self) -> Iterator[Metric]:
-        if self._file.exists():
-            yield from text_string_to_metric_families(self._file.read_text())
+        yield from _of_release(self._published)
+        if self._beside.exists():
+            yield from text_string_to_metric_families(self._beside.read_text())
+
+
+_OF_RELEASE = {
+    "data_processed": "When the city published the data that is served.",
+    "published_at": "When the file that is served was made.",
+    "rows_stored": "Requests in the file that is served.",
+    "rows_quarantined": "Rows of the portal that could not be keyed, in the file that is served.",
+}
+
+
+def _of_release(path: Path) -> Iterator[Metric]:
+    """Without a release, only that there is none."""
+    result, served = schema.check_results.c.result, "1 if a release is served, else 0."
+    try:
+        # Open only meanwhile: a release that nobody serves any more goes from the disk.
+        with closing(PublishedFile(path)) as published, published.reading() as release:
+            about = release.about
+            results = release.rows(sa.select(result, sa.func.count()).group_by(result))
+    except SettingsError:
+        yield GaugeMetricFamily("vanc311_release_served", served, value=0)
+        return
+    yield GaugeMetricFamily("vanc311_release_served", served, value=1)
+    names = {name: about[name] for name in ("as_of", "source", "complete")}
+    yield InfoMetricFamily("vanc311_release", "The release that is served.", value=names)
+    for name, meaning in _OF_RELEASE.items():
+        value = about[name]
+        if isinstance(value, str):
+            name, value = f"{name}_timestamp_seconds", datetime.fromisoformat(value).timestamp()
+        yield GaugeMetricFamily(f"vanc311_release_{name}", meaning, value=value)
+    checks = GaugeMetricFamily(
+        "vanc311_release_checks", "Checks of the data by what they found before the file was made.", labels=["result"]
+    )
+    for name, times in results:
+        checks.add_metric([name], times)
+    yield checks
 
 
 def kind_of(path: str) -> str:
@@ -154,10 +154,3 @@ def kind_of(path: str) -> str:
         family = path.removeprefix(PREFIX).lstrip("/").partition("/")[0].partition(".")[0]
         return f"api/{family}" if family in _API_KINDS else "api"
     return "static" if path.startswith("/static/") else "page"
-
-
-def _labelled(name: str, meaning: str, labels: list[str], values: dict[tuple[str, ...], float]) -> Metric:
-    family = GaugeMetricFamily(name, meaning, labels=labels)
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family

@@ -61,14 +61,20 @@ class Links(Model):
 
 
 @cache
-def row_of(described: sa.Table) -> type[BaseModel]:
+def row_of(described: sa.Table) -> Any:
     """A row of a table or view."""
-    return _model(f"{_camel(described.name)}Row", {column.name: _field(column) for column in described.columns})
+    return row_with(f"{_camel(described.name)}Row", *described.columns)
 
 
 def row_with(name: str, *columns: sa.Column[Any], meaning: str | None = None) -> Any:
     """A row of columns of several tables; those that come from a joined table may be null."""
-    return create_model(name, __base__=Model, __doc__=meaning, **{column.name: _field(column) for column in columns})
+    return _model(name, {column.name: _field(column) for column in columns}, meaning)
+
+
+def _field(column: sa.Column[Any]) -> Any:
+    kind, unit = _TYPES[type(column.type)], column.info["unit"]
+    meaning = column.comment if unit == "text" else f"{column.comment} [{unit}]"
+    return (kind | None if column.nullable else kind), Field(description=meaning)
 
 
 def nullable(column: sa.Column[Any]) -> sa.Column[Any]:
@@ -76,33 +82,22 @@ def nullable(column: sa.Column[Any]) -> sa.Column[Any]:
     return sa.Column(column.name, column.type, comment=column.comment, info=column.info, nullable=True)
 
 
-def listing_of(described: sa.Table, row: type[BaseModel] | None = None) -> type[BaseModel]:
+def listing_of(described: sa.Table, row: type[BaseModel] | None = None) -> Any:
     """A page of rows: of the table or view, if it isn't said of what."""
     return _answer(row.__name__ if row else _camel(described.name), "Listing", list[row or row_of(described)])  # type: ignore[misc]
 
 
-def single(operation: str, data: Any) -> type[BaseModel]:
+def single(operation: str, data: Any) -> Any:
     """One thing, or a few of a kind, by the name of the operation that finds them."""
     return _answer(data.__name__ if isinstance(data, type) else _camel(operation), "Answer", data)
 
 
-def _answer(name: str, kind: str, data: Any) -> type[BaseModel]:
+def _answer(name: str, kind: str, data: Any) -> Any:
     return _model(name + kind, {"meta": (Meta, ...), "data": (data, ...), "links": (Links, ...)})
 
 
-def _model(name: str, fields: dict[str, Any]) -> type[BaseModel]:
-    return create_model(name, __base__=Model, **fields)
-
-
-def _field(column: sa.Column[Any]) -> Any:
-    kind: Any = _TYPES[type(column.type)]
-    return (kind | None if column.nullable else kind), Field(
-        description=_words(str(column.comment), column.info["unit"])
-    )
-
-
-def _words(meaning: str, unit: str) -> str:
-    return meaning if unit == "text" else f"{meaning} [{unit}]"
+def _model(name: str, fields: dict[str, Any], meaning: str | None = None) -> Any:
+    return create_model(name, __base__=Model, __doc__=meaning, **fields)
 
 
 def _camel(name: str) -> str:

@@ -8,23 +8,24 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 JSON, CSV, GEOJSON, PROBLEM = "application/json", "text/csv", "application/geo+json", "application/problem+json"
 HTML = "text/html"
+GZIP_LEVEL = 5
 
 
 def prefers_csv(accept: str) -> bool:
     """Whether CSV is asked for, and more than JSON."""
-    wanted = _weights(accept)
-    return wanted.get(CSV, 0.0) > wanted.get(JSON, 0.0)
+    weights = _weights(accept)
+    return weights.get(CSV, 0.0) > weights.get(JSON, 0.0)
 
 
 def prefers_html(accept: str) -> bool:
     """Whether a page is asked for, and more than JSON: by a browser, of whatever its reader follows or types."""
-    wanted = _weights(accept)
-    return wanted.get(HTML, 0.0) > max(wanted.get(JSON, 0.0), wanted.get(PROBLEM, 0.0))
+    weights = _weights(accept)
+    return weights.get(HTML, 0.0) > max(weights.get(JSON, 0.0), weights.get(PROBLEM, 0.0))
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    wanted = _weights(accept_encoding)
-    return wanted.get("gzip", wanted.get("*", 0.0)) > 0
+    weights = _weights(accept_encoding)
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
 def not_modified(etag: str, last_modified: datetime | None, if_none_match: str, if_modified_since: str) -> bool:

@@ -3,12 +3,11 @@
 Belongs here: every kind of problem, and which error of ours is which. Does not belong here: the errors themselves.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -43,7 +42,6 @@ KINDS = {
     "not-published": (503, "There is no published file to answer from"),
 }
 _OURS: Mapping[type[Exception], str] = {
-    UnknownName: "unknown-name",
     NoSuchGroup: "no-such-group",
     NoSuchPage: "no-such-page",
     OtherRelease: "other-release",
@@ -83,61 +81,67 @@ class ProblemDetails(BaseModel):
 class Problem(Exception):
     """Ends a request with problem details."""
 
-    def __init__(self, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, kind: str, detail: str, errors: Sequence[Wrong] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
-        self.kind, self.detail, self.headers = kind, detail, headers
+        status, title = KINDS[kind]
+        self._headers = {**(headers or {}), **_HEADERS.get(kind, {})}
+        self._details = ProblemDetails(
+            type=f"{PREFIX}/problems#{kind}", title=title, status=status, detail=detail, errors=list(errors)
+        )
+
+    def response(self) -> Response:
+        body = self._details.model_dump_json(exclude_none=True)
+        return Response(body, self._details.status, self._headers, PROBLEM)
 
 
-def problem(kind: str, detail: str, errors: Sequence[Wrong] = (), headers: Mapping[str, str] | None = None) -> Response:
-    """The response for a problem."""
-    status, title = KINDS[kind]
-    details = ProblemDetails(
-        type=f"{PREFIX}/problems#{kind}", title=title, status=status, detail=detail, errors=list(errors)
-    )
-    body = json.dumps(details.model_dump(exclude_none=True), ensure_ascii=False)
-    return Response(body, status, {**(headers or {}), **_HEADERS.get(kind, {})}, PROBLEM)
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These problems, as OpenAPI has them."""
+def documented(meaning: str, good: dict[str, Any], *statuses: int) -> dict[str, Any]:
+    """What a route says of itself: what a good answer is, and which problems there may be beside those of every route."""
     schema = {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}
-    return {
+    problems = {
         status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM: {"schema": schema}}}
-        for status in statuses
+        for status in (405, 409, 422, 500, 503, *statuses)
     }
-
-
-def handle_problems(app: FastAPI) -> None:
-    """Make every refusal a problem."""
-    refused: list[int | type[Exception]] = [Problem, RequestValidationError, HTTPStatus.NOT_FOUND, *_OURS]
-    for error in refused:
-        app.add_exception_handler(error, _refuse)
+    unchanged = {"description": "Nothing is new since the answer with this ETag, or since this date."}
+    answers = {200: {"description": "The answer.", **good}, 304: unchanged}
+    return {"description": meaning, "responses": answers | problems}
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
+    return _problem_of(request, error).response()
+
+
+def _problem_of(request: Request, error: Exception) -> Problem:
     match error:
         case Problem():
-            return problem(error.kind, error.detail, headers=error.headers)
+            return error
         case RequestValidationError():
             # What is optional may also be None, which nobody can write in an address: that it isn't is no news.
             errors = [_wrong(request, each) for each in error.errors() if each["type"] != "none_required"]
-            return problem(
-                "invalid-parameters", " ".join(f"{each.parameter}: {each.message}." for each in errors), errors
-            )
+            detail = " ".join(f"{each.parameter}: {each.message}." for each in errors)
+            return Problem("invalid-parameters", detail, errors)
         case HTTPException():
             of_api = request.url.path.startswith(PREFIX)
-            return problem("not-found", _NOT_IN_API if of_api else "Check the address, or begin at the first page.")
+            return Problem("not-found", _NOT_IN_API if of_api else "Check the address, or begin at the first page.")
         case UnknownName(kind=parameter, known=allowed, suggestions=suggestions):
             wrong = Wrong(parameter=parameter, message="unknown", allowed=allowed, suggestions=suggestions or None)
-            return problem("unknown-name", str(error), [wrong])
-    return problem(next(kind for type_, kind in _OURS.items() if isinstance(error, type_)), str(error))
+            return Problem("unknown-name", str(error), [wrong])
+    return Problem(next(kind for type_, kind in _OURS.items() if isinstance(error, type_)), str(error))
+
+
+HANDLERS: dict[int | type[Exception], Any] = dict.fromkeys(
+    (Problem, RequestValidationError, HTTPStatus.NOT_FOUND, UnknownName, *_OURS), _refuse
+)
+"""Every refusal is a problem."""
 
 
 def _wrong(request: Request, error: Mapping[str, Any]) -> Wrong:
     name = str(error["loc"][1])
     match error["type"]:
         case "extra_forbidden":
-            message, allowed = "there is no such parameter here", sorted(_parameters_of(request))
+            [asked] = request.scope["route"].dependant.query_params
+            message, allowed = "there is no such parameter here", sorted(asked.field_info.annotation.model_fields)
             suggestions = nearest(name, allowed)
         case "literal_error":
             allowed = [each.strip(" '") for each in str(error["ctx"]["expected"]).replace(" or ", ", ").split(",")]
@@ -145,12 +149,3 @@ def _wrong(request: Request, error: Mapping[str, Any]) -> Wrong:
         case _:
             return Wrong(parameter=name, message=str(error["msg"]).removeprefix("Value error, "))
     return Wrong(parameter=name, message=message, allowed=allowed, suggestions=suggestions or None)
-
-
-def _parameters_of(request: Request) -> set[str]:
-    """The query parameters that the route of a request takes."""
-    return {
-        name
-        for field in request.scope["route"].dependant.query_params
-        for name in getattr(field.field_info.annotation, "model_fields", {field.name: None})
-    }

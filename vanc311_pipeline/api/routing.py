@@ -20,12 +20,14 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from vanc311_pipeline.api.listing import Selection, answered, documented_answer, documented_table, listed
+from vanc311_pipeline.api import models
+from vanc311_pipeline.api.listing import Selection, answered, listed
+from vanc311_pipeline.api.negotiation import CSV
 from vanc311_pipeline.api.parameters import IN_PATH, Asked, AskedTable
-from vanc311_pipeline.api.problems import Problem
+from vanc311_pipeline.api.problems import Problem, documented
 from vanc311_pipeline.reading.pages import Listing, OtherRelease, all_rows
 from vanc311_pipeline.reading.release import Release, TookTooLong, statement_budget
 
@@ -40,10 +42,11 @@ class Queue:
         self._threads = anyio.CapacityLimiter(threads)
 
     async def run(self, request: Request, answer: Callable[[], Response]) -> Response:
-        """The answer, made in a thread; nothing if the client went while it waited for one.
+        """The answer, made in a thread.
 
         Raises:
             Problem: the queue is full, so that whoever comes now would wait in vain.
+            ClientDisconnect: the client went while it waited.
         """
         if self._places.statistics().tasks_waiting >= self._waiting:
             raise Problem(
@@ -51,15 +54,8 @@ class Queue:
             )
         async with self._places:
             if await request.is_disconnected():
-                return _Nothing()
+                raise ClientDisconnect
             return await anyio.to_thread.run_sync(answer, limiter=self._threads)
-
-
-class _Nothing(Response):
-    """For nobody."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        pass
 
 
 class Questions(APIRouter):
@@ -76,22 +72,20 @@ class Questions(APIRouter):
         super().__init__(**named)
         self._quick = quick
 
-    def add_api_route(
+    def answer(
         self,
         path: str,
-        endpoint: Callable[..., Any],
-        *,
+        question: Question,
+        respond: Callable[[Request, Any, Any], Response] = lambda _, __, response: response,
         parameters: type[Asked] = Asked,
-        respond: Callable[[Request, Any, Any], Response] | None = None,
         **named: Any,
-    ) -> None:
+    ) -> Question:
         """Answer at this path with what the function returns, or with the response that is made of it."""
-        taken = inspect.signature(endpoint).parameters
+        taken = inspect.signature(question).parameters
 
         def answer(request: Request, asked: Asked, **names: str) -> Response:
             offered = {"request": request, "release": _current(request, asked), "asked": asked, **names}
-            found = endpoint(**{name: value for name, value in offered.items() if name in taken})
-            return respond(request, asked, found) if respond else found
+            return respond(request, asked, question(**{name: offered[name] for name in taken if name in offered}))
 
         async def run(request: Request, **asked: Any) -> Response:
             _forbid_repetition(request)
@@ -108,7 +102,8 @@ class Questions(APIRouter):
         kinds |= {name: IN_PATH[name] for name in re.findall(r"{(\w+)", path)}
         by_name = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in kinds.items()]
         run.__signature__ = Signature(by_name)  # type: ignore[attr-defined]
-        super().add_api_route(path, run, **{"name": endpoint.__name__, **named})
+        self.add_api_route(path, run, **{"name": question.__name__, **named})
+        return question
 
     def lists(
         self,
@@ -117,31 +112,22 @@ class Questions(APIRouter):
         table: sa.Table,
         parameters: type[AskedTable] = AskedTable,
         *,
-        tag: str,
-        name: str | None = None,
         row: type[BaseModel] | None = None,
         headers: Mapping[str, str] | None = None,
+        **named: Any,
     ) -> Callable[[Question], Question]:
         """Answer at this path with the rows of a table that the function selects.
 
         Args:
             row: what such a row is, if it isn't one of the table's.
         """
-
-        def register(question: Question) -> Question:
-            self.add_api_route(
-                path,
-                question,
-                parameters=parameters,
-                respond=partial(listed, table=table, headers=headers),
-                name=name or question.__name__,
-                summary=summary,
-                tags=[tag],
-                **documented_table(table, row),
-            )
-            return question
-
-        return register
+        respond = partial(listed, table=table, headers=headers)
+        as_csv = {
+            "schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}
+        }
+        good = {"model": models.listing_of(table, row), "content": {CSV: as_csv}}
+        named |= {"summary": summary, **documented(str(table.comment), good, 404)}
+        return lambda question: self.answer(path, question, respond, parameters, **named)
 
     def lists_all(
         self,
@@ -151,35 +137,29 @@ class Questions(APIRouter):
         table: sa.Table,
         tag: str,
         listing: Listing | None = None,
-        row: type[BaseModel] | None = None,
+        **named: Any,
     ) -> None:
         """Answer at this path with a table as it is, or with a listing that says more of it."""
         selection = Selection(listing or all_rows(table))
-        self.lists(path, summary, table, tag=tag, name=name, row=row)(lambda: selection)
+        self.lists(path, summary, table, name=name, tags=[tag], **named)(lambda: selection)
 
-    def answers(
+    def finds(
         self,
         path: str,
         summary: str,
         meaning: str,
         data: Any,
         *,
-        tag: str,
         table: sa.Table | None = None,
         headers: Mapping[str, str] | None = None,
+        **named: Any,
     ) -> Callable[[Question], Question]:
         """Answer at this path with the one thing that the function finds, which is as `data` says."""
 
         def register(question: Question) -> Question:
-            self.add_api_route(
-                path,
-                question,
-                respond=partial(answered, table=table, headers=headers),
-                summary=summary,
-                tags=[tag],
-                **documented_answer(question.__name__, data, meaning),
-            )
-            return question
+            about = documented(meaning, {"model": models.single(question.__name__, data)}, 404)
+            respond = partial(answered, table=table, headers=headers)
+            return self.answer(path, question, respond, summary=summary, **about, **named)
 
         return register
 

@@ -50,7 +50,11 @@ def site() -> FastAPI:
     if settings.log_format == "json":  # who collects wants a line per answer; who looks on doesn't
         logging.getLogger("vanc311_pipeline").setLevel(logging.INFO)
     return create_app(
-        settings, routers=[dashboard()], problem_page=problem_page, warmed_by=_WARMED_BY, on_ready=_keep_nobody_waiting
+        settings.published_path,
+        routers=[dashboard()],
+        problem_page=problem_page,
+        warmed_by=_WARMED_BY,
+        on_ready=_keep_nobody_waiting,
     )
 
 

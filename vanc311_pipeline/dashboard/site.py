@@ -19,7 +19,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vanc311_pipeline import registry, schema
-from vanc311_pipeline.api.problems import problem
+from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import theme, words
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
@@ -127,7 +127,7 @@ def dashboard() -> APIRouter:
             try:
                 return await (request.app.state.drawing.run(request, make) if drawn else anyio.to_thread.run_sync(make))
             except NotDrawn as error:
-                return problem("not-drawn", str(error))
+                raise Problem("not-drawn", str(error)) from error
 
         router.add_route(path, answer, methods=["GET"])
 
@@ -237,7 +237,7 @@ def _figure_file(name: str, kind: str, request: Request) -> Response:
     view = known_view(release, _asked(request))
     figure = draw(release, view, name)
     if figure is None:
-        return problem("no-such-group", f"{view.group_name}: there are no rows to draw the figure {name} from.")
+        raise Problem("no-such-group", f"{view.group_name}: there are no rows to draw the figure {name} from.")
     contents: dict[str, Callable[[], str | bytes]] = {
         "svg": lambda: figure.svg(mode),
         "png": lambda: figure.png(mode),

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from vanc311_pipeline.orchestration.operations.webserver_guard import Guard
-from vanc311_pipeline_tests.integration.dashboard.conftest import serving
+from vanc311_pipeline_tests.integration.api.conftest import site_of
 
 MUTATION = 'mutation {setConcurrencyLimit(concurrencyKey: "key", limit: 7)}'
 JSON = {"content-type": "application/json"}
@@ -28,7 +28,7 @@ def url(instance):
     """Dagster's webserver, guarded, as it is behind a proxy."""
     with WorkspaceProcessContext(instance, None) as context:
         app = create_app_from_workspace_process_context(context)
-        with serving(Guard(app, host="0.0.0.0", ui_url="https://dagster.example")) as address:
+        with site_of(Guard(app, host="0.0.0.0", ui_url="https://dagster.example")) as address:
             yield address
 
 

@@ -16,7 +16,7 @@ from vanc311_pipeline.api import PREFIX, models
 from vanc311_pipeline.api.listing import etag_of, streamed
 from vanc311_pipeline.api.negotiation import JSON
 from vanc311_pipeline.api.problems import Problem, documented
-from vanc311_pipeline.api.routing import Questions
+from vanc311_pipeline.api.routing import Question, Questions
 from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, beside, digests
 from vanc311_pipeline.reading.release import Release
 
@@ -48,7 +48,7 @@ class Download(models.Model):
     sha256: str | None = Field(description="its digest, hex; null of the checksums")
 
 
-@router.answers("", "Files to download", "Every file, its size and its SHA-256.", list[Download], tag="downloads")
+@router.finds("", "Files to download", "Every file, its size and its SHA-256.", list[Download], tags=["downloads"])
 def downloads(release: Release) -> list[dict[str, Any]]:
     sums = digests(release)
     return [
@@ -64,53 +64,44 @@ def downloads(release: Release) -> list[dict[str, Any]]:
     ]
 
 
+def _at(name: str, *, in_parts: bool = False) -> Callable[[Question], Question]:
+    """The file at its address, whole, or also the part that is asked for."""
+    media_type, meaning = MEDIA_TYPES[name].split(";")[0], MEANINGS[name]
+    binary = {"type": "string", "contentEncoding": "binary"}
+    content = {"content": {media_type: {"schema": {"type": "object"} if media_type == JSON else binary}}}
+    described = documented(meaning, content)
+    if in_parts:
+        described = documented("Whole, or the part that the header Range asks for.", content, 416)
+        described["responses"][206] = {"description": "The part that the header Range asked for.", **content}
+    return lambda send: router.answer(
+        f"/{name}",
+        send,
+        tags=["downloads"],
+        summary=meaning[0].upper() + meaning[1:],
+        response_class=type("File", (Response,), {"media_type": media_type}),
+        **described,
+    )
+
+
+@_at(SQLITE, in_parts=True)
 def sqlite_file(request: Request, release: Release) -> Response:
     return _sent(request, SQLITE, release.size, partial(_pieces_of_release, release))
 
 
+@_at(PARQUET, in_parts=True)
 def parquet_file(request: Request, release: Release) -> Response:
     path, version = beside(release, PARQUET), digests(release)[PARQUET]
     return _sent(request, PARQUET, path.stat().st_size, lambda *part: _pieces_of_file(path.open("rb"), *part), version)
 
 
+@_at(PACKAGE)
 def package_file(release: Release) -> Response:
     return Response(beside(release, PACKAGE).read_bytes(), media_type=MEDIA_TYPES[PACKAGE])
 
 
+@_at(CHECKSUMS)
 def checksums_file(release: Release) -> Response:
     return Response(beside(release, CHECKSUMS).read_bytes(), media_type=MEDIA_TYPES[CHECKSUMS])
-
-
-def _add(name: str, send: Callable[..., Response]) -> None:
-    """The file at its address; a file that is not JSON or text may be asked for in parts."""
-    in_parts = send in (sqlite_file, parquet_file)
-    media_type, meaning = MEDIA_TYPES[name].split(";")[0], MEANINGS[name]
-    binary = {"type": "string", "contentEncoding": "binary"}
-    content = {media_type: {"schema": {"type": "object"} if media_type == JSON else binary}}
-    part = {206: {"description": "The part that the header Range asked for.", "content": content}}
-    router.add_api_route(
-        f"/{name}",
-        send,
-        tags=["downloads"],
-        summary=meaning[0].upper() + meaning[1:],
-        description="Whole, or the part that the header Range asks for." if in_parts else meaning,
-        response_class=type("File", (Response,), {"media_type": media_type}),
-        responses={
-            200: {"description": "The file.", "content": content},
-            304: {"description": "Nothing is new."},
-            **(part if in_parts else {}),
-            **documented(405, 409, 422, 500, 503, *([416] if in_parts else [])),
-        },
-    )
-
-
-for name, send in (
-    (SQLITE, sqlite_file),
-    (PARQUET, parquet_file),
-    (PACKAGE, package_file),
-    (CHECKSUMS, checksums_file),
-):
-    _add(name, send)
 
 
 def _pieces_of_release(release: Release, start: int, end: int) -> Iterator[bytes]:
@@ -150,12 +141,17 @@ def _range(request: Request, part: str, size: int) -> tuple[int, int] | None:
     Raises:
         Problem: the file is shorter.
     """
-    found = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", request.headers.get("range", ""))
+    bounds = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", request.headers.get("range", ""))
     if_range = request.headers.get("if-range")
     release: Release = request.state.release
-    if not found or found[0] == "bytes=-" or request.state.head_only or if_range not in (None, etag_of(release, part)):
+    if (
+        not bounds
+        or bounds[0] == "bytes=-"
+        or request.state.head_only
+        or if_range not in (None, etag_of(release, part))
+    ):
         return None
-    first, last = found.groups()
+    first, last = bounds.groups()
     if first == "":
         start, end = max(size - int(last), 0), size
     else:
@@ -163,7 +159,6 @@ def _range(request: Request, part: str, size: int) -> tuple[int, int] | None:
     if start >= end:
         if first and last and int(last) < int(first):
             return None  # no range at all
-        raise Problem(
-            "range-not-satisfiable", f"The file has {size:,} bytes.", headers={"content-range": f"bytes */{size}"}
-        )
+        beyond = {"content-range": f"bytes */{size}"}
+        raise Problem("range-not-satisfiable", f"The file has {size:,} bytes.", headers=beyond)
     return start, end

@@ -68,12 +68,12 @@ class ProblemKind(models.Model):
     title: str = Field(description="what it means")
 
 
-@router.answers(
+@router.finds(
     "/status",
     "How fresh is it?",
     "The release and how old it is; never kept by a cache.",
     Status,
-    tag="status",
+    tags=["status"],
     table=schema.release,
     headers={"cache-control": "no-store"},
 )
@@ -87,7 +87,7 @@ def status(release: Release) -> dict[str, Any]:
     return {**release.about, "release": release.id, **age_in_words}
 
 
-@router.answers("", "Every address", "Every address of the API, and what it takes.", list[Address], tag="status")
+@router.finds("", "Every address", "Every address of the API, and what it takes.", list[Address], tags=["status"])
 def addresses(request: Request) -> list[dict[str, Any]]:
     return [
         {
@@ -100,29 +100,29 @@ def addresses(request: Request) -> list[dict[str, Any]]:
     ]
 
 
-@router.answers(
+@router.finds(
     "/problems",
     "Every kind of problem",
     "Every kind of problem that an answer may be instead.",
     list[ProblemKind],
-    tag="status",
+    tags=["status"],
 )
 def problems() -> list[dict[str, Any]]:
     return [{"kind": kind, "status": status, "title": title} for kind, (status, title) in KINDS.items()]
 
 
-@router.answers(
+@router.finds(
     "/integrity",
     "Is the copy what the city has?",
     "Months in step with the portal, months held back, losses accepted, months read again.",
     Integrity,
-    tag="integrity",
+    tags=["integrity"],
 )
 def integrity_summary(release: Release) -> dict[str, Any]:
     return integrity.summary(release)
 
 
-@router.lists("/integrity/months", "Month by month against the portal", schema.convergence, tag="integrity")
+@router.lists("/integrity/months", "Month by month against the portal", schema.convergence, tags=["integrity"])
 def integrity_months() -> Selection:
     return Selection(integrity.months())
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
+from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import SAMPLE_NOTE, Selection
 from vanc311_pipeline.api.negotiation import GEOJSON
@@ -16,28 +17,18 @@ from vanc311_pipeline.reading.names import known
 from vanc311_pipeline.reading.pages import all_rows
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import FAMILIES
-from vanc311_pipeline.schema import (
-    dictionary,
-    local_areas,
-    metric_definitions,
-    metrics_by_issue,
-    metrics_by_neighbourhood,
-    metrics_citywide,
-    periods,
-    time_to_close,
-)
 from vanc311_pipeline.schema.columns import integer
 
 router = Questions()
 
 _located = integer("located", "of these, with a local area", "requests")
-_volume, _open = metrics_citywide.c.volume, metrics_citywide.c.open_requests
+_volume, _open = schema.metrics_citywide.c.volume, schema.metrics_citywide.c.open_requests
 
-Area = models.row_with(
-    "AreaRow", local_areas.c.local_area, _volume, _open, local_areas.c.latitude, local_areas.c.longitude
-)
-Issue = models.row_with("IssueRow", metrics_by_issue.c.issue_type, _volume, _located, _open)
-Department = models.row_with("DepartmentRow", time_to_close.c.department, _volume, _located, _open)
+_areas = schema.local_areas.c
+
+Area = models.row_with("AreaRow", _areas.local_area, _volume, _open, _areas.latitude, _areas.longitude)
+Issue = models.row_with("IssueRow", schema.metrics_by_issue.c.issue_type, _volume, _located, _open)
+Department = models.row_with("DepartmentRow", schema.time_to_close.c.department, _volume, _located, _open)
 
 
 class GeoJson(JSONResponse):
@@ -48,7 +39,7 @@ class Feature(models.Model):
     """An area as GeoJSON has it."""
 
     type: Literal["Feature"]
-    geometry: dict[str, Any] = Field(description=str(local_areas.c.boundary.comment))
+    geometry: dict[str, Any] = Field(description=str(_areas.boundary.comment))
     properties: Area  # type: ignore[valid-type]
 
 
@@ -74,21 +65,37 @@ class Explained(models.Model):
     details: list[str] = Field(description="the rules that decide the last digit")
 
 
-class Definition(models.row_of(metric_definitions)):  # type: ignore[misc]
+class Definition(models.row_of(schema.metric_definitions)):  # type: ignore[misc]
     """A statistic's definition."""
 
     family: Explained | None = Field(description="what it belongs to")
 
 
 for path, name, summary, table, tag, listing, row in (
-    ("/areas", "areas", "The local areas", metrics_by_neighbourhood, "names", places.areas(), Area),
-    ("/issues", "issues", "The issue types", metrics_by_issue, "names", places.issues(), Issue),
-    ("/departments", "departments", "The city's departments", time_to_close, "names", places.departments(), Department),
-    ("/periods", "periods_of_opening", "The periods of opening", periods, "names", None, None),
-    ("/definitions", "definitions", "Every statistic's definition", metric_definitions, "definitions", None, None),
-    ("/dictionary", "columns", "What every column means", dictionary, "definitions", None, None),
+    ("/areas", "areas", "The local areas", schema.metrics_by_neighbourhood, "names", places.areas(), Area),
+    ("/issues", "issues", "The issue types", schema.metrics_by_issue, "names", places.issues(), Issue),
+    (
+        "/departments",
+        "departments",
+        "The city's departments",
+        schema.time_to_close,
+        "names",
+        places.departments(),
+        Department,
+    ),
+    ("/periods", "periods_of_opening", "The periods of opening", schema.periods, "names", None, None),
+    (
+        "/definitions",
+        "definitions",
+        "Every statistic's definition",
+        schema.metric_definitions,
+        "definitions",
+        None,
+        None,
+    ),
+    ("/dictionary", "columns", "What every column means", schema.dictionary, "definitions", None, None),
 ):
-    router.lists_all(path, name, summary, table, tag, listing, row)
+    router.lists_all(path, name, summary, table, tag, listing, row=row)
 
 
 def areas_geojson(release: Release) -> Response:
@@ -100,38 +107,33 @@ def areas_geojson(release: Release) -> Response:
     return GeoJson({"type": "FeatureCollection", "release": release.id, **about, **note, "features": features})
 
 
-router.add_api_route(
+router.answer(
     "/areas.geojson",
     areas_geojson,
     tags=["names"],
     summary="The local areas and their outlines",
-    description="The city's 22 local areas as GeoJSON, with their counts.",
     response_class=GeoJson,
-    responses={
-        200: {"description": "The areas.", "model": FeatureCollection},
-        304: {"description": "Nothing is new."},
-        **documented(405, 409, 422, 500, 503),
-    },
+    **documented("The city's 22 local areas as GeoJSON, with their counts.", {"model": FeatureCollection}),
 )
 
 
-@router.answers(
+@router.finds(
     "/definitions/{metric}",
     "A statistic's definition, reasons and limits",
     "What a statistic says, how it is computed, why so, and what it can't say.",
     Definition,
-    tag="definitions",
-    table=metric_definitions,
+    tags=["definitions"],
+    table=schema.metric_definitions,
 )
 def definition(release: Release, metric: str) -> dict[str, Any]:
     metric = known(release, "metric", metric)
-    words = release.row(sa.select(metric_definitions).where(metric_definitions.c.metric == metric)) or {}
+    words = release.row(sa.select(schema.metric_definitions).where(schema.metric_definitions.c.metric == metric)) or {}
     return {**words, "family": _explained(metric)}
 
 
-@router.lists("/dictionary/{table}", "What the columns of a table mean", dictionary, tag="definitions")
+@router.lists("/dictionary/{table}", "What the columns of a table mean", schema.dictionary, tags=["definitions"])
 def columns_of_table(release: Release, table: str) -> Selection:
-    return Selection(all_rows(dictionary, dictionary.c.table_name == known(release, "table", table)))
+    return Selection(all_rows(schema.dictionary, schema.dictionary.c.table_name == known(release, "table", table)))
 
 
 def _explained(metric: str) -> dict[str, Any] | None:

@@ -3,14 +3,14 @@
 Some addresses are in the city's data, so search engines are asked to leave these answers out of their indexes.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import Selection
-from vanc311_pipeline.api.parameters import AskedAnyRequests, AskedChanges, AskedRequests
+from vanc311_pipeline.api.parameters import AREA, AskedSingly, AskedTable, Day, Moment, Name, asked_with
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import requests
@@ -48,43 +48,74 @@ class RememberedRequest(models.Model):
     )
 
 
-@router.lists(
-    "/requests",
-    "Requests, filtered",
-    schema.service_requests,
-    AskedAnyRequests,
-    tag="requests",
-    headers=NOT_INDEXED,
+_of = schema.service_requests.c
+_open = asked_with(
+    AskedSingly,
+    *(_of.issue_type, _of.department, _of.channel),
+    area=(Name, AREA),
+    opened_from=(Day, "opened on this Vancouver date or later"),
+    opened_to=(Day, "opened on this Vancouver date or earlier"),
+    located=(Literal["yes", "no"], "with a local area, or without"),
+    count=(Literal["yes"], "also say in `meta.total` how many there are in all pages"),
 )
-def filtered_requests(release: Release, asked: AskedAnyRequests) -> Selection:
-    return _covered(release, asked, requests.requests(release, asked.filters(), oldest_first=asked.order == "oldest"))
+_any = asked_with(
+    _open,
+    _of.status,
+    closure_reason=(Name, "why it was closed, as the city says it; N/A stands for closed without a reason"),
+    outcome=(Name, "closed, and for a reason of this outcome group"),
+    closed_from=(Day, "closed on this Vancouver date or later"),
+    closed_to=(Day, "closed on this Vancouver date or earlier"),
+    order=(
+        Literal["newest", "oldest"],
+        "by day of opening, or of closing if closed_from or closed_to is given; newest first if this is not given",
+    ),
+)
+_moved = schema.request_changes.c
+_changes = asked_with(
+    AskedSingly,
+    *(_moved.kind, _moved.issue_type, _moved.department),
+    since=(Moment, "seen at this UTC instant or day, or later, such as 2026-01-12T00:00:00Z"),
+)
+
+
+@router.lists("/requests", "Requests, filtered", schema.service_requests, _any, tags=["requests"], headers=NOT_INDEXED)
+def filtered_requests(release: Release, asked: AskedTable) -> Selection:
+    filters = asked.narrowing()
+    oldest_first = filters.pop("order", "newest") == "oldest"
+    return _covered(release, filters, requests.requests(release, _filters(filters), oldest_first=oldest_first))
 
 
 @router.lists(
     "/requests/open",
     "Open requests, longest open first, and where each stands",
     schema.open_request_standing,
-    AskedRequests,
-    tag="requests",
+    _open,
+    tags=["requests"],
     row=OpenRequest,
     headers=NOT_INDEXED,
 )
-def open_requests(release: Release, asked: AskedRequests) -> Selection:
-    return _covered(release, asked, requests.open_requests(release, asked.filters()))
+def open_requests(release: Release, asked: AskedTable) -> Selection:
+    filters = asked.narrowing()
+    return _covered(release, filters, requests.open_requests(release, _filters(filters)))
 
 
-def _covered(release: Release, asked: AskedRequests, listing: Listing) -> Selection:
+def _filters(asked: dict[str, Any]) -> requests.Filters:
+    return requests.Filters(**asked | ({"located": asked["located"] == "yes"} if "located" in asked else {}))
+
+
+def _covered(release: Release, asked: dict[str, Any], listing: Listing) -> Selection:
     """Of what the filters name alone: the issue type, else the department, else the city."""
-    group = group_of(release, issue=asked.issue, department=None if asked.issue else asked.department)
+    issue = asked.get("issue")
+    group = group_of(release, issue=issue, department=None if issue else asked.get("department"))
     return Selection(listing, coverage(release, group))
 
 
-@router.answers(
+@router.finds(
     "/requests/{request_id}",
     "A request and its history",
     "One request by an id that it has or had, with every change that we saw.",
     RememberedRequest,
-    tag="requests",
+    tags=["requests"],
     table=schema.service_requests,
     headers=NOT_INDEXED,
 )
@@ -95,8 +126,8 @@ def one_request(release: Release, request_id: str) -> dict[str, Any]:
     return remembered
 
 
-@router.lists("/changes", "What moved since", schema.request_changes, AskedChanges, tag="changes", headers=NOT_INDEXED)
-def changes(release: Release, asked: AskedChanges) -> Selection:
+@router.lists("/changes", "What moved since", schema.request_changes, _changes, tags=["changes"], headers=NOT_INDEXED)
+def changes(release: Release, asked: Any) -> Selection:
     return Selection(
         requests.changes(release, asked.since, kind=asked.kind, issue=asked.issue, department=asked.department)
     )

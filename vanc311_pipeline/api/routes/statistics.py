@@ -3,26 +3,15 @@ comparison, quality. Closed does not mean fixed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.api.listing import Selection
-from vanc311_pipeline.api.parameters import (
-    AskedComparison,
-    AskedDays,
-    AskedGroups,
-    AskedMix,
-    AskedMonths,
-    AskedOutcomes,
-    AskedPeriods,
-    AskedQuality,
-    AskedReasons,
-    AskedTable,
-)
+from vanc311_pipeline.api.parameters import AREA, AskedTable, Day, Month, Name, asked_with
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.reading.groups import COLUMNS, coverage, group_of, of_group
+from vanc311_pipeline.reading.groups import COLUMNS, LEVELS, coverage, group_of, of_group
 from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import all_rows
 from vanc311_pipeline.reading.release import Release
@@ -31,6 +20,33 @@ from vanc311_pipeline.registry import State
 router = Questions()
 
 LAST_YEAR = "last_12_months"  # the period that the comparison is about, to within the 30 days that requests mature
+
+
+_period, _outcome = schema.time_to_close.c.period, schema.outcomes.c.outcome
+# The names given make the level: none the city, area and issue the area's requests of that type.
+_groups = asked_with(
+    AskedTable,
+    schema.time_to_close.c.scope,
+    level=(Literal[*LEVELS], "all groups of a level; where the names given make another level than the one wanted"),
+    area=(Name, AREA),
+    issue=(Name, "an issue type"),
+    department=(Name, "a city department"),
+)
+_periods = asked_with(_groups, _period)
+_outcomes = asked_with(_periods, _outcome)
+_months = asked_with(_groups, month_from=(Month, "first month"), month_to=(Month, "last month"))
+_days = asked_with(_groups, day_from=(Day, "first day"), day_to=(Day, "last day"))
+_reasons = asked_with(
+    AskedTable, _period, schema.closure_reasons.c.department, schema.closure_reasons.c.closure_reason, _outcome
+)
+_comparison = asked_with(AskedTable, *(schema.area_comparison.c[name] for name in ("measure", "local_area", "finding")))
+_mix = asked_with(AskedTable, *(schema.area_issue_mix.c[name] for name in ("local_area", "issue_type", "finding")))
+_quality = asked_with(
+    AskedTable,
+    schema.quality_ledger.c.department,
+    month_from=(Month, "first month of opening"),
+    month_to=(Month, "last month of opening"),
+)
 
 
 def _question(
@@ -86,32 +102,32 @@ for path, name, summary, table in (
     ("/issues/{issue:path}", "metrics_of_issue", "An issue type", schema.metrics_by_issue),
 ):  # fmt: skip
     question = _question(table, if_empty=State.NO_REQUESTS)
-    router.lists(f"/metrics{path}", summary, table, tag="metrics", name=name)(question)
+    router.lists(f"/metrics{path}", summary, table, tags=["metrics"], name=name)(question)
 
-for path, name, summary, table, parameters, tag in (
-    ("/time-to-close", "times_to_close", "How long until it is closed?", schema.time_to_close, AskedPeriods, "time to close"),
-    ("/time-to-close/curve", "curves", "The share still open, day by day", schema.time_to_close_curves, AskedPeriods, "time to close"),
-    ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, AskedPeriods, "time to close"),
-    ("/trends", "trends", "Month by month", schema.monthly_series, AskedMonths, "trends"),
-    ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, AskedGroups, "backlog"),
-    ("/backlog/daily", "backlog_by_day", "What was open, day by day", schema.backlog_daily, AskedDays, "backlog"),
-    ("/backlog/flow", "backlog_flow", "Is it growing?", schema.flow, AskedGroups, "backlog"),
-    ("/outcomes", "outcome_groups", "How it was closed, in groups", schema.outcomes, AskedOutcomes, "outcomes"),
-    ("/outcomes/incidence", "incidence", "How soon it was closed in each way", schema.outcome_incidence, AskedOutcomes, "outcomes"),
+for path, name, summary, table, asked, tag in (
+    ("/time-to-close", "times_to_close", "How long until it is closed?", schema.time_to_close, _periods, "time to close"),
+    ("/time-to-close/curve", "curves", "The share still open, day by day", schema.time_to_close_curves, _periods, "time to close"),
+    ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, _periods, "time to close"),
+    ("/trends", "trends", "Month by month", schema.monthly_series, _months, "trends"),
+    ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, _groups, "backlog"),
+    ("/backlog/daily", "backlog_by_day", "What was open, day by day", schema.backlog_daily, _days, "backlog"),
+    ("/backlog/flow", "backlog_flow", "Is it growing?", schema.flow, _groups, "backlog"),
+    ("/outcomes", "outcome_groups", "How it was closed, in groups", schema.outcomes, _outcomes, "outcomes"),
+    ("/outcomes/incidence", "incidence", "How soon it was closed in each way", schema.outcome_incidence, _outcomes, "outcomes"),
 ):  # fmt: skip
     question = _question(table, otherwise="issue" if table is schema.waiting_times else "citywide")
-    router.lists(path, summary, table, parameters, tag=tag, name=name)(question)
+    router.lists(path, summary, table, asked, tags=[tag], name=name)(question)
 
-for path, name, summary, table, parameters, tag, period in (
-    ("/comparison", "comparison", "Areas against the city's rates", schema.area_comparison, AskedComparison, "comparison", LAST_YEAR),
-    ("/comparison/mix", "mix", "What an area reports more or less often", schema.area_issue_mix, AskedMix, "comparison", LAST_YEAR),
-    ("/quality", "quality", "What is missing or odd", schema.quality_ledger, AskedQuality, "quality", None),
+for path, name, summary, table, asked, tag, period in (
+    ("/comparison", "comparison", "Areas against the city's rates", schema.area_comparison, _comparison, "comparison", LAST_YEAR),
+    ("/comparison/mix", "mix", "What an area reports more or less often", schema.area_issue_mix, _mix, "comparison", LAST_YEAR),
+    ("/quality", "quality", "What is missing or odd", schema.quality_ledger, _quality, "quality", None),
 ):  # fmt: skip
-    router.lists(path, summary, table, parameters, tag=tag, name=name)(_question(table, period=period))
+    router.lists(path, summary, table, asked, tags=[tag], name=name)(_question(table, period=period))
 
 router.lists_all("/outcomes/mapping", "mapping", "Which reason is in which group", schema.outcome_mapping, "outcomes")
 
 
-@router.lists("/outcomes/reasons", "The city's closure reasons", schema.closure_reasons, AskedReasons, tag="outcomes")
+@router.lists("/outcomes/reasons", "The city's closure reasons", schema.closure_reasons, _reasons, tags=["outcomes"])
 def reasons(release: Release, asked: AskedTable) -> Selection:
     return Selection(all_rows(schema.closure_reasons, *_conditions(schema.closure_reasons, _filters(release, asked))))

@@ -12,13 +12,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import uvicorn
+from starlette.types import ASGIApp
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.settings import Settings
@@ -32,7 +33,7 @@ class Api:
 
     url: str
     file: Path
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session
 
     def get(self, path: str, headers: dict[str, str] | None = None, **asked: Any) -> requests.Response:
         address = path if path.startswith("/api") else f"/api/v1{path}"
@@ -68,28 +69,33 @@ class Api:
 
 
 @contextmanager
-def serving(file: Path, protocol: type[asyncio.Protocol] | None = None) -> Iterator[Api]:
-    """Serve a published file from a thread, by uvicorn, on a port of its own."""
+def site_of(app: ASGIApp, protocol: type[asyncio.Protocol] | None = None) -> Iterator[str]:
+    """Serve an application from a thread, by uvicorn, on a port of its own; its address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()  # who comes before the server is ready waits
-        server = uvicorn.Server(uvicorn.Config(create_app(file), http=protocol or "auto", log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app, http=protocol or "auto", log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            api = Api(f"http://127.0.0.1:{listening.getsockname()[1]}", file)
-            with api.session:
-                yield api
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
 
 
+@contextmanager
+def serving(file: Path, protocol: type[asyncio.Protocol] | None = None) -> Iterator[Api]:
+    """Serve a published file."""
+    with site_of(create_app(file), protocol) as url, requests.Session() as session:
+        yield Api(url, file, session)
+
+
 @pytest.fixture(scope="session")
 def api(synced: Settings) -> Iterator[Api]:
     """The API of the bundled sample's release."""
-    with serving(synced.published_path) as made:
-        yield made
+    with serving(synced.published_path) as served:
+        yield served
 
 
 @pytest.fixture

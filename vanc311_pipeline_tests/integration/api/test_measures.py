@@ -58,16 +58,16 @@ def test_every_answer_is_counted_by_kind_and_status(api: Api) -> None:
 
 
 def test_what_is_served_is_told(api: Api) -> None:
-    found, about = measured(api.file), api.select("SELECT * FROM release")[0]
-    assert value(found, "release_served") == 1
+    samples, about = measured(api.file), api.select("SELECT * FROM release")[0]
+    assert value(samples, "release_served") == 1
     labels = {name: about[name] for name in ("as_of", "source", "complete")}
-    assert value(found, "release_info", **labels) == 1
-    assert value(found, "release_rows_stored") == about["rows_stored"]
-    assert value(found, "release_data_processed_timestamp_seconds") == api.value(
+    assert value(samples, "release_info", **labels) == 1
+    assert value(samples, "release_rows_stored") == about["rows_stored"]
+    assert value(samples, "release_data_processed_timestamp_seconds") == api.value(
         "SELECT CAST(strftime('%s', data_processed) AS INTEGER) FROM release"
     )
     for row in api.select("SELECT result, count(*) AS checks FROM check_results GROUP BY result"):
-        assert value(found, "release_checks", result=row["result"]) == row["checks"]
+        assert value(samples, "release_checks", result=row["result"]) == row["checks"]
 
 
 def test_a_release_that_takes_its_place_is_told_at_once(own_file: Path, serve: Callable[[Path], Api]) -> None:
@@ -77,9 +77,9 @@ def test_a_release_that_takes_its_place_is_told_at_once(own_file: Path, serve: C
 
 
 def test_that_nothing_is_served_is_told(tmp_path: Path, serve: Callable[[Path], Api]) -> None:
-    found = measured(serve(tmp_path / "none.sqlite").file)
-    assert value(found, "release_served") == 0
-    assert value(found, "release_rows_stored") is None
+    samples = measured(serve(tmp_path / "none.sqlite").file)
+    assert value(samples, "release_served") == 0
+    assert value(samples, "release_rows_stored") is None
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_several_processes_count_together_and_the_pipelines_file_is_passed_on(sy
     with started(synced.changed(metrics_address=f"127.0.0.1:{port}"), "--workers", "2") as (process, url):
         for _ in range(20):  # a connection each, so that both are asked
             requests.get(f"{url}/metrics/citywide", timeout=30)
-        found = read(port)
+        samples = read(port)
         process.terminate()
         process.communicate(timeout=30)
-    assert answers(found, "api/metrics", 200) == 20
-    assert value(found, "pipeline_sync_succeeded") == 1
-    assert value(found, "pipeline_live_rows", where="here") == value(found, "pipeline_live_rows", where="portal")
+    assert answers(samples, "api/metrics", 200) == 20
+    assert value(samples, "pipeline_sync_succeeded") == 1
+    assert value(samples, "pipeline_live_rows", where="here") == value(samples, "pipeline_live_rows", where="portal")
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,14 @@ def test_for_collectors_each_answer_is_a_line_without_what_was_asked_about(synce
     with started(synced.changed(log_format="json"), "--workers", "1") as (process, url):
         requests.get(f"{url}/requests?issue=SOMEBODYS+ST", timeout=30)
         process.terminate()
-        said, _ = process.communicate(timeout=30)
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    mine = next(line for line in lines if line.get("path") == "/api/v1/requests")
-    assert (mine["event"], mine["level"], mine["method"], mine["status"]) == ("answered", "info", "GET", 404)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", mine["timestamp"])
-    assert "SOMEBODYS" not in said
+        output, _ = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    answered = next(line for line in lines if line.get("path") == "/api/v1/requests")
+    assert (answered["event"], answered["level"], answered["method"], answered["status"]) == (
+        "answered",
+        "info",
+        "GET",
+        404,
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", answered["timestamp"])
+    assert "SOMEBODYS" not in output

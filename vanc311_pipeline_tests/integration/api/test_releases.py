@@ -14,8 +14,6 @@ from urllib.parse import quote
 import pytest
 import requests
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.published import PublishedFile
@@ -296,42 +294,6 @@ def test_a_hostile_name_is_data_and_nothing_else(own_file: Path, serve: Serve, n
     refused = api.get("/requests", area=f"no {name}")
     assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
     assert hashlib.sha256(own_file.read_bytes()).hexdigest() == digest
-
-
-ADDRESSES = st.sampled_from(
-    [
-        "/requests",
-        "/requests/open",
-        "/time-to-close",
-        "/trends",
-        "/metrics",
-        "/changes",
-        "/backlog/daily",
-        "/quality",
-        "/comparison/mix",
-    ]
-)
-PARAMETERS = st.sampled_from(
-    ["area", "issue", "department", "cursor", "limit", "period", "since", "format", "as_of", "level", "x"]
-)
-VALUES = st.one_of(st.text(max_size=30), st.sampled_from([*HOSTILE, "Kitsilano", "csv", "2025-01-01", "all"]))
-
-
-@settings(max_examples=settings().max_examples * 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    path=st.one_of(ADDRESSES, st.text(max_size=20).map(lambda text: f"/metrics/issues/{quote(text, safe='')}")),
-    asked=st.dictionaries(PARAMETERS, VALUES, max_size=3),
-)
-def test_whatever_is_asked_is_answered_or_refused_in_words_and_nothing_is_written(
-    api: Api, path: str, asked: dict[str, str]
-) -> None:
-    before = api.file.stat()
-    response = api.get(path, **asked)
-    assert response.status_code in (200, 404, 409, 422)
-    if response.status_code != 200:
-        assert response.json()["detail"]
-    after = api.file.stat()
-    assert (after.st_mtime_ns, after.st_size, after.st_ino) == (before.st_mtime_ns, before.st_size, before.st_ino)
 
 
 def test_reading_leaves_no_trace_beside_the_file(own_file: Path, serve: Serve) -> None:

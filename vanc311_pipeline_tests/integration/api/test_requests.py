@@ -31,23 +31,18 @@ PASSES: dict[str, Callable[[Row, Any], bool]] = {
     "located": lambda row, located: (row["local_area"] is not None) == (located == "yes"),
 }
 days = st.dates(min_value=date(2023, 11, 1), max_value=date(2026, 1, 31)).map(str)
-filters = st.fixed_dictionaries(
-    {},
-    optional={
-        "area": st.sampled_from(AREAS),
-        "issue": st.sampled_from(ISSUES),
-        "department": st.sampled_from(["ENG - Sanitation Services", "311 Contact Centre"]),
-        "status": st.sampled_from(["Open", "Close"]),
-        "channel": st.sampled_from(["WEB", "Phone", "Mail Out"]),
-        "closure_reason": st.sampled_from(["Service provided", "N/A", "Insufficient info"]),
-        "outcome": st.sampled_from(["Service recorded as provided", "No service or no action recorded"]),
-        "opened_from": days,
-        "opened_to": days,
-        "closed_from": days,
-        "closed_to": days,
-        "located": st.sampled_from(["yes", "no"]),
-    },
-)
+VALUES = {
+    "area": st.sampled_from(AREAS),
+    "issue": st.sampled_from(ISSUES),
+    "department": st.sampled_from(["ENG - Sanitation Services", "311 Contact Centre"]),
+    "status": st.sampled_from(["Open", "Close"]),
+    "channel": st.sampled_from(["WEB", "Phone", "Mail Out"]),
+    "closure_reason": st.sampled_from(["Service provided", "N/A", "Insufficient info"]),
+    "outcome": st.sampled_from(["Service recorded as provided", "No service or no action recorded"]),
+    **dict.fromkeys(("opened_from", "opened_to", "closed_from", "closed_to"), days),
+    "located": st.sampled_from(["yes", "no"]),
+}
+filters = st.fixed_dictionaries({}, optional=VALUES)
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +76,6 @@ def test_csv_and_the_count_are_of_the_same_requests(api: Api, stored: list[Row],
     expected = passing(stored, asked)
     assert api.csv_rows("/requests", order="oldest", **asked) == as_csv(expected)
     assert api.answer("/requests", count="yes", limit=1, **asked)["meta"]["total"] == len(expected)
-
-
-def test_small_pages_hold_every_request_too(api: Api, stored: list[Row]) -> None:
-    asked = {"area": "Arbutus Ridge", "opened_from": "2024-06-01"}
-    assert api.rows("/requests", limit=1, order="oldest", **asked) == passing(stored, asked)
 
 
 def test_the_csv_of_any_page_is_of_all_rows(api: Api) -> None:
@@ -129,11 +119,11 @@ def test_what_was_opened_since_has_been_open_for_no_days(own_file: Path, serve: 
 
 def test_a_request_comes_with_its_standing(api: Api) -> None:
     one = api.rows("/requests/open", limit=1000)[-1]
-    found = api.answer(f"/requests/{one['request_id']}")["data"]
-    assert found["state"] == "present"
-    assert found["request"]["opened_at"] == one["opened_at"]
-    assert found["standing"]["followed"] == one["followed"]
-    assert found["history"] == []
+    request = api.answer(f"/requests/{one['request_id']}")["data"]
+    assert request["state"] == "present"
+    assert request["request"]["opened_at"] == one["opened_at"]
+    assert request["standing"]["followed"] == one["followed"]
+    assert request["history"] == []
 
 
 CHANGE = """
@@ -145,19 +135,19 @@ CHANGE = """
 
 
 def changed(number: int, kind: str, **values: Any) -> str:
-    given = {
+    defaults = {
         "id": "request_id", "previous": "NULL", "thread": "request_id", "sharing": 1, "before": "NULL", "after": "NULL",
         "seen": "2026-01-13T15:00:00Z",
     }  # fmt: skip
-    return CHANGE.format(number=number, kind=kind, **given | values)
+    return CHANGE.format(number=number, kind=kind, **defaults | values)
 
 
 def test_which_of_several_that_share_their_log_was_renamed_is_not_guessed(own_file, serve) -> None:
     old = "a" * 64
     change(own_file, changed(1, "relabelled", previous=f"'{old}'", sharing=2, after="""'{"issue_type":"x"}'"""))
-    found = serve(own_file).answer(f"/requests/{old}")["data"]
-    assert (found["state"], found["renamed_to"]) == ("gone", None)
-    assert [line["kind"] for line in found["history"]] == ["relabelled"]
+    request = serve(own_file).answer(f"/requests/{old}")["data"]
+    assert (request["state"], request["renamed_to"]) == ("gone", None)
+    assert [line["kind"] for line in request["history"]] == ["relabelled"]
 
 
 def test_a_request_is_found_by_an_id_that_it_had_and_the_feed_goes_on_where_it_ended(own_file, serve) -> None:

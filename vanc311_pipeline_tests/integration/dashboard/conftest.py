@@ -1,19 +1,16 @@
 """What the tests of the dashboard share: the site over HTTP, in front of a published file that a test may replace, and a real Chromium."""
 
 import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
-from starlette.types import ASGIApp
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.dashboard.site import dashboard, problem_page
+from vanc311_pipeline_tests.integration.api.conftest import site_of
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -23,23 +20,7 @@ FLAGS = [
 
 def served(published: Path) -> AbstractContextManager[str]:
     """The whole site, in front of a published file; its address."""
-    return serving(create_app(published, routers=[dashboard()], problem_page=problem_page))
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """An application over HTTP; its address."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()  # who comes before the server is ready waits
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    return site_of(create_app(published, routers=[dashboard()], problem_page=problem_page))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.dashboard.site import POLICY
 from vanc311_pipeline.logs import Sparing
-from vanc311_pipeline_tests.integration.dashboard.conftest import served, serving
+from vanc311_pipeline_tests.integration.api.conftest import site_of
+from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 REFUSED = [
@@ -87,7 +88,7 @@ def test_a_fault_in_saying_what_is_wrong_is_one_of_ours_too(own_file, faults):
     def fail(release, problem):
         raise ValueError("no page")
 
-    with serving(create_app(own_file, problem_page=fail)) as address:
+    with site_of(create_app(own_file, problem_page=fail)) as address:
         answer = requests.get(f"{address}/nowhere", headers=BROWSER, timeout=60)
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, PROBLEM)
     [line] = faults()
