@@ -31,6 +31,11 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
         alt.Color("which:N", sort=["opened", "closed"], title=None),
         tooltip=[tip("month:T", "%B %Y"), "which:N", tip("requests:Q", ",")],
     )
+    # A layer without rows would make Vega complain.
+    layers = [base.transform_filter(alt.datum.provisional == "no").mark_line()] * bool(len(complete))
+    if len(complete) < len(rows):
+        hollow = base.transform_filter(alt.datum.provisional == "yes").mark_point(filled=False, fill=None, size=30)
+        layers = [base.mark_line(strokeDash=_DASHED, strokeWidth=1.5), *layers, hollow]
     finding = "No whole month is settled yet."
     if len(complete):
         last = complete.iloc[-1]
@@ -42,11 +47,7 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}. Opened and closed in a month are different requests. {words.as_of(rows)}",
         f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
-        alt.layer(
-            base.mark_line(strokeDash=_DASHED, strokeWidth=1.5),
-            base.transform_filter(alt.datum.provisional == "no").mark_line(),
-            base.transform_filter(alt.datum.provisional == "yes").mark_point(filled=False, fill=None, size=30),
-        ),
+        alt.layer(*layers),
         notes=(PROVISIONAL,) if len(complete) < len(rows) else (),
     )
 
