@@ -32,6 +32,13 @@ def checks(release: Release) -> list[Row]:
     ]
 
 
+def newest_change(release: Release) -> str | None:
+    """When a request was last changed, by the release; what bears a later instant can't be right."""
+    question = sa.select(sa.func.max(convergence.c.latest_change))
+    [newest] = release.scalars(question.where(convergence.c.latest_change <= release.about["data_processed"]))
+    return newest and str(newest)
+
+
 def months(release: Release) -> list[Row]:
     """Month by month, the portal's counts and ours; those out of step first."""
     question = sa.select(convergence).order_by(convergence.c.in_step, convergence.c.partition_month.desc())

@@ -198,6 +198,7 @@ def _quality(request: Request) -> Response:
         by_department=quality.by_department(release),
         by_month=quality.by_month(release),
         months=quality.months(release),
+        newest_change=quality.newest_change(release),
         quarantine=quality.quarantine(release),
     )
 

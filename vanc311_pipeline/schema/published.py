@@ -38,7 +38,11 @@ release = _published(
     "release",
     "Which release of the portal this file holds, and how it was made. One row.",
     key("source", "portal, or sample: the bundled sample, not the city's statistics"),
-    text("as_of", "the last whole local day in the portal's release", "Vancouver date"),
+    text(
+        "as_of",
+        "the last whole local day in here: the day before the release's, or of the newest change if that is earlier",
+        "Vancouver date",
+    ),
     instant("data_processed", "when the city published the newest release in here"),
     integer("records_count", "rows that the portal said it had in that release (2022 on)"),
     integer("rows_landed", "rows that the portal served to us"),

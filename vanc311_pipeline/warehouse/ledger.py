@@ -6,7 +6,7 @@ judgement about what to load (`vanc311_pipeline.plan`). Callers pass the connect
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -14,7 +14,14 @@ import sqlalchemy as sa
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.requests.cleaning import local_day
-from vanc311_pipeline.schema import month_ledger, portal_months, portal_releases, publications, shipments
+from vanc311_pipeline.schema import (
+    month_ledger,
+    portal_months,
+    portal_releases,
+    publications,
+    service_requests,
+    shipments,
+)
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
@@ -157,11 +164,31 @@ def note_shipment(connection: sa.Connection, target: str, sha256: str, run_id: s
 
 
 def as_of(connection: sa.Connection) -> str:
-    """The last whole local day in the release that rows came with last: its local date minus one day.
+    """The last whole local day in the record: the one before the release's, or that of the newest change if that is earlier.
 
-    Source: docs/methods.md. The day of the release itself is incomplete. Last is what was written last: one wrong instant
-    among the portal's releases would outlive it.
+    Source: docs/methods.md. The day of the release itself is incomplete, and a release that brought nothing new tells of no
+    further day. What bears an instant after the release is left out: it can't be right.
     """
+    last = released_on(connection) - timedelta(days=1)
+    newest = newest_change(connection)
+    return str(min(last, local_day(newest)) if newest else last)
+
+
+def released_on(connection: sa.Connection) -> date:
+    """The local day of the release that rows came with last."""
+    return local_day(_released_at(connection))
+
+
+def newest_change(connection: sa.Connection) -> str | None:
+    """When a request was last opened or changed, by the release that rows came with last; None if there is none."""
+    released = _released_at(connection)
+    columns = service_requests.c
+    newest = (sa.func.max(column).filter(column <= released) for column in (columns.modified_at, columns.opened_at))
+    return max(filter(None, connection.execute(sa.select(*newest)).one()), default=None)
+
+
+def _released_at(connection: sa.Connection) -> str:
+    """Last is what was written last: one wrong instant among the portal's releases would outlive it."""
     newest = connection.scalar(
         sa.select(portal_releases.c.data_processed)
         .where(portal_releases.c.dataset == LIVE, portal_releases.c.state != "held")
@@ -170,4 +197,4 @@ def as_of(connection: sa.Connection) -> str:
     ) or connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed)))
     if newest is None:
         raise LookupError("The ledger knows no release yet: nothing was loaded.")
-    return str(local_day(newest) - timedelta(days=1))
+    return str(newest)

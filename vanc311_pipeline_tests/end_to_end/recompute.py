@@ -44,10 +44,14 @@ UNMAPPED = ("Unmapped", 7)
 GROUP = ("level", "scope", "local_area", "issue_type", "department")
 
 
+def local_date(instant: str) -> date:
+    return datetime.fromisoformat(instant).astimezone(VANCOUVER).date()
+
+
 class Request:
     """One service request, and what the definitions say of it as of as_of."""
 
-    def __init__(self, row: Row, as_of: date) -> None:
+    def __init__(self, row: Row, as_of: date, released_on: date) -> None:
         self.id, self.department, self.issue_type = row["request_id"], row["department"], row["issue_type"]
         self.local_area, self.occurrence = row["local_area"], row["occurrence"]
         self.has_point = row["latitude"] is not None and row["longitude"] is not None
@@ -57,7 +61,6 @@ class Request:
         self.opened = opened_at.astimezone(VANCOUVER).date()
         self.month = f"{self.opened:%Y-%m}"
         self.is_open, self.is_closed = row["status"] == "Open", row["status"] == "Close"
-        released_on = as_of + timedelta(1)
         if modified_at and modified_at.astimezone(VANCOUVER).date() > released_on and self.seconds_to_update > 0:
             self.seconds_to_update = None
         self.closed_on = date.fromisoformat(row["closed_on"]) if self.is_closed and row["closed_on"] else None
@@ -110,8 +113,12 @@ class Record:
     """What one published file holds, before any statistic."""
 
     def __init__(self, path: str | Path) -> None:
-        self.as_of = date.fromisoformat(table(path, "release")[0]["as_of"])
-        self.requests = [Request(row, self.as_of) for row in table(path, "service_requests")]
+        released_at, rows = table(path, "release")[0]["data_processed"], table(path, "service_requests")
+        released_on = local_date(released_at)
+        instants = [row[name] for row in rows for name in ("opened_at", "modified_at")]
+        newest = max(local_date(instant) for instant in instants if instant is not None and instant <= released_at)
+        self.as_of = min(released_on - timedelta(1), newest)
+        self.requests = [Request(row, self.as_of, released_on) for row in rows]
         self.areas = [row["local_area"] for row in table(path, "local_areas")]
         self.quarantined = Counter(
             (row["partition_month"], json.loads(row["raw_row"]).get("department") or "unknown")

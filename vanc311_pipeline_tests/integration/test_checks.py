@@ -287,6 +287,25 @@ CASES = [
         },
     ),
     Case(
+        "newest_change_is_recent",
+        sql("UPDATE portal_releases SET data_processed = '2026-01-17T14:06:58Z'"),
+        "The newest change in the record is of 2026-01-12T22:43:51Z: 4 days before 2026-01-16",
+    ),
+    Case(
+        "newest_change_is_recent",
+        sql("UPDATE portal_releases SET data_processed = '2026-01-16T14:06:58Z'"),
+        "3 days before 2026-01-15",
+        WARN,
+    ),
+    Case(  # a part that was asked for by itself
+        "newest_change_is_recent",
+        sql(
+            "UPDATE portal_releases SET data_processed = '2026-02-17T14:06:58Z', records_count = records_count + 1, state = 'loading'"
+        ),
+        "35 days before 2026-02-16",
+        WARN,
+    ),
+    Case(
         "fingerprints_show_every_change",
         sql(
             "INSERT INTO deep_readings (read_at, partition_month, rows, changes_found, data_processed, run_id) "

@@ -289,6 +289,28 @@ def test_as_of_goes_by_the_release_that_was_dealt_with_last_however_late_another
         assert ledger.as_of(connection) == "2026-01-08"
 
 
+@pytest.mark.parametrize(
+    ("newest", "as_of"),
+    [
+        ("2026-01-07T05:51:00+00:00", "2026-01-06"),  # 21:51 on the evening before the release: that day was whole
+        ("2026-01-07T12:00:00+00:00", "2026-01-06"),  # on the day of the release, which is not whole
+        ("2026-01-06T05:51:00+00:00", "2026-01-05"),  # published again, and nothing had changed
+        ("2026-01-03T20:00:00+00:00", "2026-01-03"),
+        ("2027-01-01T00:00:00+00:00", "2025-08-27"),  # after the release: it can't be right
+    ],
+)
+def test_as_of_is_the_day_before_the_release_or_that_of_the_newest_change(load, warehouse, newest, as_of):
+    load({}, {"last_modified_timestamp": newest})
+    with warehouse.read() as connection:
+        assert ledger.as_of(connection) == as_of
+
+
+def test_an_opening_is_a_change_too(load, warehouse):
+    load({"last_modified_timestamp": None})
+    with warehouse.read() as connection:
+        assert ledger.newest_change(connection) == "2025-08-25T15:03:00Z"
+
+
 # -- what no text is ---------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -31,6 +31,9 @@ from vanc311_pipeline.warehouse.audits.questions import (
 )
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.rows import months_of, rows_by_month
+
+IDLE_DAYS = 3
+"""For so many days the city's record may stand still before we stop to publish from it."""
 
 
 @audit("local_areas", "there_are_22_areas")
@@ -210,6 +213,29 @@ def plausible_times(connection: sa.Connection, months: Months) -> Finding:
         release=release,
         day=str(local_day(release)),
     )
+
+
+@audit("service_requests", "newest_change_is_recent")
+def recent_change(connection: sa.Connection) -> Finding:
+    """The newest change in the record is of the last day before the portal's release (warns), or at most three days older.
+
+    A part of the record that was asked for by itself may have older ones, and is never blocked.
+    """
+    newest = ledger.newest_change(connection)
+    if newest is None:
+        return Finding()
+    last = ledger.released_on(connection) - timedelta(days=1)
+    behind = (last - local_day(newest)).days
+    message = (
+        f"The newest change in the record is of {newest}: {behind} days before {last}, the last day before the portal's release. "
+        "Nothing is known of the days since: the statistics stop there."
+    )
+    live = ledger.last_release(connection, LIVE)
+    whole = live is not None and ledger.rows_landed(connection, LIVE) == live.records_count
+    counts = {"newest change": newest}
+    if whole and behind > IDLE_DAYS:
+        return Finding([message], counts=counts)
+    return Finding(notes=[message] if behind > 0 else [], counts=counts)
 
 
 @audit("service_requests", "fingerprints_show_every_change", blocking=False)

@@ -194,7 +194,7 @@ def test_the_ledger_of_quality_tells_both(stored):
         "n_twins": 1,
         "n_repeats": 1,
         "n_quarantined": 1,
-        "as_of": "2026-01-06",
+        "as_of": "2025-08-27",
     }
 
 
