@@ -1,18 +1,22 @@
-"""Claims about publishing: what is held, damaged or different takes nobody's place."""
+"""Claims about publishing: what is held, damaged or different takes nobody's place, and what the file says of itself is so."""
 
+import resource
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import IntegrityFailed
-from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline.errors import IntegrityFailed, StorageRefused
+from vanc311_pipeline.registry import METRICS
+from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import holds
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.publishing import publish
+from vanc311_pipeline.warehouse.publishing import differences, faults, publish, release_row
 
 
 def refused(settings: Settings, warehouse: Warehouse, reason: str) -> None:
@@ -28,9 +32,13 @@ def everything_in(folder: Path) -> dict[Path, str]:
     return {path: file_digest(path) if path.is_file() else "" for path in folder.rglob("*")}
 
 
-def publications(settings: Settings) -> list[tuple[str, ...]]:
-    with closing(sqlite3.connect(settings.data_dir / "warehouse.sqlite")) as connection:
-        return connection.execute("SELECT published_at, sha256 FROM publications").fetchall()
+def publications(settings: Settings) -> list[tuple[Any, ...]]:
+    return rows(settings.data_dir / "warehouse.sqlite", "SELECT published_at, sha256 FROM publications")
+
+
+def rows(file: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        return connection.execute(query, values).fetchall()
 
 
 @pytest.mark.parametrize("month", ["2024-01", holds.WHOLE])
@@ -97,3 +105,129 @@ def test_a_new_file_that_the_disk_spoils_is_thrown_away(
 
     monkeypatch.setattr(warehouse.store, "copy_to", spoiled)
     refused(copied, warehouse, f"(?s)is not what the warehouse holds.*{reason}.*thrown away")
+
+
+CHECK = {
+    "check_name": "a check", "asset": "a table", "claim": "it is so", "blocking": "yes", "result": "passed", "found": None,
+    "evaluated_at": "2026-01-13T14:06:58Z", "run_id": "a run",
+}  # fmt: skip
+
+
+def test_a_file_says_what_it_is_and_what_is_in_it(copied: Settings) -> None:
+    warehouse, file = copied.data_dir / "warehouse.sqlite", copied.published_path
+    rows(warehouse, "UPDATE portal_releases SET state = 'loading'")
+    said = publish(Warehouse.of(copied), file, "a run", [LIVE], [CHECK])
+    [(dataset, processed, count, state)] = rows(
+        warehouse, "SELECT dataset, data_processed, records_count, state FROM portal_releases"
+    )
+    assert (dataset, state) == (LIVE, "settled")
+    about = release_row(file)
+    assert said == about | {"sha256": file_digest(file), "bytes": file.stat().st_size}
+    assert (about["data_processed"], about["records_count"], about["complete"]) == (processed, count, "yes")
+    assert (about["run_id"], about["licence"]) == ("a run", LICENCE)
+    columns = ("rows_landed", "rows_stored", "rows_quarantined", "first_month", "last_month", "months")
+    sums = "sum(rows_landed), sum(rows_stored), sum(rows_quarantined)"
+    dated = "min(partition_month), max(partition_month), count(DISTINCT partition_month)"
+    [of_ledger] = rows(warehouse, f"SELECT {sums}, {dated} FROM month_ledger WHERE partition_month <> ?", UNDATED)
+    assert tuple(about[name] for name in columns) == of_ledger
+
+    assert rows(file, f"SELECT {', '.join(CHECK)} FROM check_results") == [tuple(CHECK.values())]
+    assert {name for (name,) in rows(file, "SELECT metric FROM metric_definitions")} == set(METRICS)
+    named = set(rows(file, "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+    assert {("index", index.name) for index in schema.PUBLISHED_INDEXES} <= named
+    assert {("view", view.name) for view in schema.VIEWS} == {pair for pair in named if pair[0] == "view"}
+    # SQLite before 3.37 can't open a file with it; the warehouse has it.
+    strict = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND sql LIKE '%STRICT%'"
+    assert rows(file, strict) == [(0,)] < rows(warehouse, strict)
+    there = {
+        (name, column)
+        for kind, name in named
+        if kind in ("table", "view")
+        for column in ["*", *(line[1] for line in rows(file, f"PRAGMA table_info({name})"))]
+    }
+    assert set(rows(file, "SELECT table_name, column_name FROM dictionary")) == there
+    for column in ("status", "channel", "closure_reason"):
+        counted = rows(file, "SELECT value, requests FROM request_values WHERE column_name = ? ORDER BY 1", column)
+        of = f"FROM service_requests WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
+        assert counted == rows(file, f"SELECT {column}, count(*) {of}")
+
+
+@pytest.mark.parametrize("rows_more", [-1, 1])
+def test_a_file_with_other_rows_than_the_portal_said_is_not_complete(copied: Settings, rows_more: int) -> None:
+    warehouse = copied.data_dir / "warehouse.sqlite"
+    rows(warehouse, "UPDATE portal_releases SET records_count = records_count - ?", rows_more)
+    assert publish(Warehouse.of(copied), copied.published_path, "a run", [])["complete"] == "no"
+
+
+def test_rows_without_an_instant_are_of_no_month(copied: Settings) -> None:
+    warehouse = copied.data_dir / "warehouse.sqlite"
+    [(before,)] = rows(warehouse, "SELECT max(partition_month) FROM month_ledger WHERE partition_month <> ?", UNDATED)
+    rows(warehouse, "UPDATE OR REPLACE month_ledger SET partition_month = ? WHERE partition_month = ?", UNDATED, before)
+    about = publish(Warehouse.of(copied), copied.published_path, "a run", [])
+    [(last, count)] = rows(
+        warehouse,
+        "SELECT max(partition_month), count(DISTINCT partition_month) FROM month_ledger WHERE partition_month <> ?",
+        UNDATED,
+    )
+    assert (about["last_month"], about["months"]) == (last, count)
+
+
+def test_of_the_archive_alone_the_newest_release_counts(copied: Settings) -> None:
+    """A warehouse that never had the live dataset; with no dated month it names none."""
+    warehouse = copied.data_dir / "warehouse.sqlite"
+    rows(warehouse, "DELETE FROM portal_releases")
+    rows(warehouse, "DELETE FROM month_ledger WHERE rowid > 1")
+    rows(warehouse, "UPDATE month_ledger SET dataset = 'archive', partition_month = ?", UNDATED)
+    [(newest,)] = rows(warehouse, "SELECT data_processed FROM month_ledger")
+    about = publish(Warehouse.of(copied), copied.published_path, "a run", [LIVE])
+    assert (about["data_processed"], about["records_count"], about["complete"]) == (newest, 0, "yes")
+    assert (about["first_month"], about["last_month"], about["months"]) == (None, None, 0)
+
+
+def test_a_full_disk_is_no_damage(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy fits, what describes it does not: the file is not called broken, the disk is called full."""
+    warehouse, before = Warehouse.of(copied), file_digest(copied.published_path)
+    copy, (_, most) = warehouse.store.copy_to, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def copied_to_the_last_byte(file: Path) -> None:
+        copy(file)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, most))
+
+    monkeypatch.setattr(warehouse.store, "copy_to", copied_to_the_last_byte)
+    try:
+        with pytest.raises(StorageRefused):
+            publish(warehouse, copied.published_path, "a run", [LIVE])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert file_digest(copied.published_path) == before
+
+
+def test_a_file_from_elsewhere_is_taken_only_for_what_it_is(copied: Settings) -> None:
+    file = copied.published_path
+    about = release_row(file)
+    assert faults(file, about) == []
+    assert faults(file, about | {"as_of": "2026-01-01"}) == faults(file, about | {"as_of": "9999-01-01"})
+    assert faults(file, about | {"as_of": "2026-01-01"}) == [
+        "its table release says something else than what came with it"
+    ]
+    rows(file, "DROP TABLE backlog_daily")
+    assert faults(file, about) == ["there is no table backlog_daily"]
+
+
+def test_what_differs_is_said_by_table_month_and_side(copied: Settings) -> None:
+    file, warehouse = copied.published_path, Warehouse.of(copied)
+    [(month,)] = rows(file, "SELECT min(partition_month) FROM service_requests")
+    rows(
+        file,
+        "UPDATE service_requests SET latitude = 49.2 WHERE rowid = (SELECT min(rowid) FROM service_requests WHERE partition_month = ?)",
+        month,
+    )
+    sides = [f"service_requests {month}: 1 rows are only in {side}" for side in ("the warehouse", "the file")]
+    assert differences(warehouse, file, months=None) == sides
+    assert differences(warehouse, file, months=()) == []
+    [(number,)] = rows(file, "SELECT count(*) FROM service_requests WHERE partition_month = ?", month)
+    rows(file, "DELETE FROM service_requests WHERE partition_month = ?", month)
+    counts = f"service_requests {month}: {number:,} rows in the warehouse, 0 in the file"
+    assert differences(warehouse, file, months=()) == [counts]
+    rows(copied.data_dir / "warehouse.sqlite", "DELETE FROM service_requests WHERE partition_month = ?", month)
+    assert differences(warehouse, file, months=[month]) == []

@@ -20,7 +20,7 @@ from vanc311_pipeline.standin import Fault
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
-from vanc311_pipeline.warehouse.holds import Hold
+from vanc311_pipeline.warehouse.holds import NAMED, Hold
 from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 from vanc311_pipeline.warehouse.restraint import shrank, shrinkage
@@ -178,6 +178,14 @@ def test_a_release_that_was_begun_and_not_finished_is_looked_at_again(plan_of, r
     assert list(plan_of(others, replace(last, state="loading")).stale) == [first]
 
 
+def test_what_the_archive_holds_is_nothing_that_the_live_dataset_lost(portal, plan_of, records):
+    portal.publish_edit(None)
+    first = min(records)
+    both = records | {replace(first, dataset=name, month="2009-06"): records[first] for name in (ARCHIVE, "z", "a")}
+    planned = plan_of(both)
+    assert (planned.stale, set(planned.answers)) == ({}, set(records))
+
+
 def test_the_archive_is_asked_only_if_it_is_wanted(portal, plan_of):
     plan_of(datasets=(LIVE, ARCHIVE))
     assert asked(portal) == [LIVE, ARCHIVE, f"{LIVE}/exports/json", f"{ARCHIVE}/exports/json"]
@@ -217,6 +225,23 @@ def test_a_release_has_the_months_read_longest_ago_read_again_a_few_at_a_time(re
     assert sorted(planned.reread) == windows[-ceil(len(windows) / 21) :]
     assert set(planned.stale) == planned.reread
     assert f"with no month changed; {len(planned.reread)} unchanged" in planned.why
+
+
+@pytest.mark.parametrize(
+    ("overdue", "words"),
+    [
+        (1, "; 1 unchanged month read longest ago is read again."),
+        (2, "; 2 unchanged months read longest ago are read again."),
+    ],
+)
+def test_what_is_read_again_is_counted(reread, records, overdue, words):
+    assert reread([40] * overdue + [1] * (len(records) - overdue)).why.endswith(words)
+
+
+@pytest.mark.parametrize(("lost", "words"), [(1, ": 1 stale month of "), (2, ": 2 stale months of ")])
+def test_what_is_stale_is_counted(portal, plan_of, records, lost, words):
+    portal.publish_edit(None)
+    assert words in plan_of({window: records[window] for window in sorted(records)[lost:]}).why
 
 
 def test_a_dataset_that_takes_no_part_makes_no_share_larger(records):
@@ -330,6 +355,14 @@ def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_
     assert "2024-06: rows 100 → 3" in planned.why
     assert planned.why.endswith(advice)
     assert asked(portal) == [LIVE]
+
+
+@pytest.mark.parametrize(("holds", "more"), [(NAMED - 1, False), (NAMED, False), (NAMED + 1, True)])
+def test_of_many_holds_the_first_are_named(plan_of, last, holds, more):
+    last = replace(last, state="held", seen_at=utc_now())
+    why = plan_of(last=last, held=[a_hold(month) for month in months_between("2020-01", "2025-12")[:holds]]).why
+    assert why.count("rows 100 → 3") == min(holds, NAMED)
+    assert (" …." in why) == more
 
 
 def test_a_day_later_a_held_release_is_looked_at_again_and_its_months_are_fetched_anew(plan_of, records, last):

@@ -209,17 +209,33 @@ def test_a_relabelling_is_recognised_and_nothing_vanishes():
     assert changes[0].request_id == request_id(*RENAMED, rows[0]["opened_at"], 0)
 
 
-def test_a_request_that_is_renamed_and_closed_in_one_release_is_both():
-    rows = [row(opened_at=f"2025-08-{day:02d}T08:00:00Z") for day in range(1, 4)]
+@pytest.mark.parametrize(("was", "is_", "kind"), [({}, CLOSED, "closed"), (CLOSED, {}, "reopened")])
+def test_a_request_that_is_renamed_and_changed_in_one_release_is_both(was, is_, kind):
+    """That its id moved with the label is said once."""
+    rows = [row(opened_at=f"2025-08-{day:02d}T08:00:00Z", **was) for day in range(1, 4)]
     renamed = [{**fields, "issue_type": RENAMED[1]} for fields in rows]
-    renamed[1] |= {**CLOSED, "modified_at": "2025-08-27T10:00:00Z"}
-    kinds = Counter(change.kind for change in compare(state(*rows), state(*renamed)))
-    assert kinds == {"relabelled": 3, "closed": 1}
+    renamed[1] |= {**row(**is_), "issue_type": RENAMED[1], "opened_at": rows[1]["opened_at"]}
+    renamed[1] |= {"modified_at": "2025-08-27T10:00:00Z"}
+    changes = compare(state(*rows), state(*renamed))
+    assert Counter(change.kind for change in changes) == {"relabelled": 3, kind: 1}
+    assert {change.kind for change in changes if change.previous_request_id} == {"relabelled"}
 
 
 def test_without_a_row_that_proves_a_renaming_a_changed_row_under_another_label_is_another_request():
     before, after = row(), row(label=LIGHTS, modified_at="2025-08-27T10:00:00Z")
     assert {change.kind for change in compare(state(before), state(after))} == {"vanished", "opened"}
+
+
+@pytest.mark.parametrize("other", [LIGHTS, ("A department", "A type"), ("ZZ department", "ZZ type")])
+def test_a_renaming_says_nothing_of_rows_under_a_third_label(other):
+    """One row proves the renaming; neither what came under a third label, nor what went from one, is part of it."""
+    proof, changed = row(opened_at="2025-08-01T08:00:00Z"), row(opened_at="2025-08-02T08:00:00Z", **CLOSED)
+    renamed = {**proof, "issue_type": RENAMED[1]}
+    for gone, come in ((SANITATION, other), (other, RENAMED)):
+        was = row(label=gone, opened_at="2025-08-02T08:00:00Z")
+        is_ = {**changed, "department": come[0], "issue_type": come[1]}
+        kinds = Counter(change.kind for change in compare(state(proof, was), state(renamed, is_)))
+        assert kinds == {"relabelled": 1, "vanished": 1, "opened": 1}
 
 
 def test_one_request_that_the_city_sorts_anew_is_relabelled_with_its_department():

@@ -1,6 +1,7 @@
 """Claims about restraint's measure: what the city does day by day is never held, and what a broken portal does always is."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 
@@ -221,6 +222,95 @@ def test_a_month_comes_to_no_more_rows_than_are_plausible():
 )
 def test_a_month_may_lose_25_rows_or_2_per_cent_and_no_more(before, now, why):
     assert excesses(Profile(stored=before), Profile(stored=now), limit(before, MAY_MOVE_SHARE)) == why
+
+
+def counted(stored=100, **counts):
+    """A month of 60 closed and 40 open requests in five areas, of which 20 each lack an address, a last change and a day of closing."""
+    areas = Counter({("local_area", name): 20 for name in "ABCDE"})
+    usual = {
+        "statuses": Counter(Close=60, Open=40), "nulls": Counter(address=20, days_to_update=20), "names": areas,
+        "lacking": Counter(closed_on=20), "quarantined": 20, "twice": 20, "outside": 20,
+    }  # fmt: skip
+    return Profile(stored, **usual | counts)
+
+
+MOVES = {
+    "rows went": (counted(stored=90), ["rows 120 → 110"]),
+    "rows can't be used": (
+        counted(stored=90, quarantined=30),
+        ["rows that can be used 100 → 90", "in quarantine 17 % → 25 % of the rows"],
+    ),
+    "opened elsewhen": (counted(moved=10), ["rows that were opened at another instant 0 → 10"]),
+    "in quarantine": (counted(quarantined=30), ["in quarantine 17 % → 23 % of the rows"]),
+    "twice": (counted(twice=30), ["rows that stand there twice 20 → 30"]),
+    "outside": (counted(outside=30), ["points outside the city 20 → 30"]),
+    "reopened": (counted(statuses=Counter(Close=50, Open=50)), ["Close 60 % → 50 %"]),
+    "all reopened": (counted(statuses=Counter(Open=100)), ["Close 60 % → 0 %"]),
+    "a new status": (counted(statuses=Counter(Close=60, Open=30, Odd=10)), ["unknown status 'Odd' 0 % → 10 %"]),
+    "emptied": (counted(nulls=Counter(address=30, days_to_update=20)), ["address 20 % → 30 % null"]),
+    "filled": (counted(nulls=Counter(address=10, days_to_update=20)), ["address 20 % → 10 % null"]),
+    "without duration": (counted(nulls=Counter(address=20, days_to_update=30)), ["days_to_update 20 % → 30 % null"]),
+    "without a day": (counted(lacking=Counter(closed_on=30)), ["closed without closed_on 20 → 30"]),
+    "three of five names went": (
+        counted(names=Counter({("local_area", "A"): 94, ("local_area", "B"): 4})),
+        ["different values of local_area 5 → 2"],
+    ),
+}
+"""What moved, each by 10 rows or by 60, and what is said of it."""
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_each_measure_may_move_by_so_many_rows_and_no_more(move):
+    after, lines = MOVES[move]
+    by = {"all reopened": 60, "three of five names went": 60}.get(move, 10)
+    assert excesses(counted(), after, may_move=by) == []
+    assert excesses(counted(), after, may_move=by - 1) == lines
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (counted(), counted(stored=110, outside=30)),
+        (counted(), counted(stored=110, nulls=Counter(address=30, days_to_update=30))),
+        (counted(), counted(stored=110, lacking=Counter(closed_on=30))),
+        (counted(), counted(nulls=Counter(address=20, days_to_update=10))),
+        (counted(), counted(twice=10, outside=10, lacking=Counter(closed_on=10))),
+        (counted(), counted(statuses=Counter(Close=70, Open=30))),
+        (counted(), counted(names=Counter({("local_area", name): 20 for name in "ABC"}))),
+        (Profile(), counted(quarantined=0, twice=0, nulls=Counter(), outside=100)),
+        (Profile(stored=4, names=Counter({("channel", n): 1 for n in "abcd"})),
+         Profile(stored=4, names=Counter({("channel", n): 2 for n in "ab"}))),
+    ],
+    ids=["new points outside", "new ones without address", "new closings without a day", "first changes", "mended",
+         "closed", "two of five names went", "first rows", "half of the names went"],
+)  # fmt: skip
+def test_what_comes_with_new_rows_or_is_mended_may_be_any_number(before, after):
+    assert excesses(before, after, may_move=0) == []
+
+
+def test_what_goes_with_rows_that_went_is_not_counted_again():
+    after = counted(90, statuses=Counter(Close=50, Open=40), nulls=Counter(address=10, days_to_update=10), moved=10)
+    assert excesses(counted(), after, may_move=0) == ["rows 120 → 110"]
+
+
+USELESS = {
+    "address is null in every row": lambda rows, lacking: Profile(rows, nulls=Counter(address=lacking)),
+    "closed_on is null in every closed row": lambda rows, lacking: Profile(
+        rows + 1, statuses=Counter(Close=rows), lacking=Counter(closed_on=lacking)
+    ),
+    "every point lies outside the city": lambda rows, lacking: Profile(
+        rows + 5, nulls=Counter(latitude=5), outside=lacking
+    ),
+}
+
+
+@pytest.mark.parametrize("words", USELESS)
+def test_a_first_load_may_lack_a_field_everywhere_in_25_rows_and_no_more(words):
+    of = USELESS[words]
+    assert list(without_worth(Profile(), of(25, 25))) == []
+    assert list(without_worth(Profile(), of(26, 26))) == [words]
+    assert list(without_worth(Profile(), of(27, 26))) == []
+    assert list(without_worth(Profile(stored=1), of(26, 26))) == []
 
 
 @pytest.mark.parametrize("rows", [1, 3, 30])

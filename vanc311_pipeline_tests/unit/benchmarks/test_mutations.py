@@ -1,0 +1,32 @@
+"""Claims about planted faults: every module that decides what people read is tried, with tests that are there."""
+
+from benchmarks.mutations import COVERED, ROOT, SURVIVORS, Mutant, chosen, places
+
+
+def test_every_module_has_its_tests_and_they_are_there() -> None:
+    package = ROOT / "vanc311_pipeline"
+    modules = [*(package / "requests").glob("*.py"), *(package / "dashboard").glob("*.py")]
+    modules += [package / "plan.py", package / "warehouse" / "publishing.py"]
+    assert {str(path.relative_to(ROOT)) for path in modules if path.name != "__init__.py"} == COVERED.keys()
+    assert all((ROOT / test).is_file() for tests in COVERED.values() for test in tests)
+
+
+def test_what_is_excused_is_in_the_code() -> None:
+    assert SURVIVORS.keys() <= COVERED.keys()
+    for file, excuses in SURVIVORS.items():
+        lines = {line.strip() for line in (ROOT / file).read_text().splitlines()}
+        for change in excuses:
+            assert any(change.startswith(f"- {line} ") for line in lines if line), change
+
+
+def test_the_faults_are_drawn_by_the_seed_and_change_one_line_each() -> None:
+    file = "vanc311_pipeline/requests/identity.py"
+    first, again = (chosen([file], 0, seed=311) for _ in range(2))
+    assert first == again
+    assert 0 < len(first) <= len(places(file))
+    for mutant in first:
+        assert isinstance(mutant, Mutant)
+        before, after = ((ROOT / file).read_text().splitlines(), mutant.source.splitlines())
+        assert [number for number, pair in enumerate(zip(before, after, strict=True), 1) if pair[0] != pair[1]] == [
+            mutant.line
+        ]
