@@ -42,7 +42,8 @@ from cosmic_ray.plugins import get_operator, operator_names
 ROOT = Path(__file__).parent.parent
 AIM = 0.9
 UNIT, INTEGRATION = "vanc311_pipeline_tests/unit", "vanc311_pipeline_tests/integration"
-PAGES = [f"{INTEGRATION}/dashboard/test_{name}.py" for name in ("numbers", "pages", "problems", "views")]
+PAGES = [f"{UNIT}/dashboard/test_words.py"]
+PAGES += [f"{INTEGRATION}/dashboard/test_{name}.py" for name in ("numbers", "pages", "problems", "views")]
 COVERED = {
     "vanc311_pipeline/requests/changes.py": [f"{UNIT}/requests/test_changes.py"],
     "vanc311_pipeline/requests/cleaning.py": [f"{UNIT}/requests/test_cleaning.py", f"{UNIT}/requests/test_profile.py"],

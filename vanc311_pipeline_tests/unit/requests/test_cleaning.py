@@ -265,6 +265,18 @@ def test_half_a_point_is_none(one, name):
     assert one(**{name: "200"})[["latitude", "longitude"]].isna().all()
 
 
+def test_of_values_that_cant_be_used_three_are_told(cleaned):
+    values = ["5 north", "1 north", "3 north", "2 north", "1 north"]
+    lost = cleaned(*({"latitude": value} for value in values)).unusable["latitude"]
+    assert (lost.rows, lost.examples) == (5, ["1 north", "2 north", "3 north"])
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(90.0, 180.0), (-90.0, -180.0)])
+def test_the_ends_of_the_earth_are_on_it(one, latitude, longitude):
+    row = one(latitude=str(latitude), longitude=str(longitude))
+    assert (row["latitude"], row["longitude"]) == (latitude, longitude)
+
+
 def test_the_area_and_the_fields_of_a_quarantined_row_are_not_counted(cleaned):
     result = cleaned({}, {"local_area": "Atlantis", "latitude": "north", "department": None})
     assert (result.unknown_areas, result.unusable) == ({}, {})

@@ -203,7 +203,7 @@ def test_a_month_comes_to_no_more_rows_than_are_plausible():
     def grown(rows, most=1_100):
         return excesses(Profile(stored=1_000), Profile(stored=rows), limit(1_000, MAY_MOVE_SHARE), most)
 
-    assert grown(1_100) == []
+    assert grown(1_000) == grown(1_100) == []
     assert grown(1_101) == ["rows 1,000 → 1,101, more than the 1,100 that are plausible"]
     assert grown(10_000, None) == []
 
@@ -286,6 +286,10 @@ def test_each_measure_may_move_by_so_many_rows_and_no_more(move):
 )  # fmt: skip
 def test_what_comes_with_new_rows_or_is_mended_may_be_any_number(before, after):
     assert excesses(before, after, may_move=0) == []
+
+
+def test_what_moved_is_no_part_of_what_a_month_is():
+    assert counted(moved=10) == counted()
 
 
 def test_what_goes_with_rows_that_went_is_not_counted_again():
