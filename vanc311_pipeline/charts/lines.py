@@ -191,12 +191,14 @@ def time_to_close(summary: Mapping[str, Any]) -> str:
     """The median and p90 in one sentence, or why there is none."""
     state = summary["median_state"]
     if state == State.TOO_FEW:
-        return f"Fewer than {MINIMUM_N} requests (n = {words.whole(summary['n'])}): no statistic is given."
+        return f"Too few requests (n = {words.whole(summary['n'])}): no statistic is given."
     if state == State.NOT_REACHED:
         return f"More than half are still open; they were followed for up to {words.days(summary['followed_days'])}."
     if state != State.OK:
         return STATES[State(state)]
     half = f"Half are closed within {words.days(summary['median_days'])}"
+    if summary["p90_state"] == State.TOO_FEW:
+        return f"{half}, counting those still open; n = {words.whole(summary['n'])} are too few to say when nine in ten are."
     if summary["p90_state"] != State.OK:
         return f"{half}; more than a tenth are still open after {words.days(summary['followed_days'])}, the longest followed."
     return f"{half}, nine in ten within {words.days(summary['p90_days'])}, counting those still open."

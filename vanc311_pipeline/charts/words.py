@@ -14,7 +14,7 @@ NOTHING = "–"
 WITHHELD = {
     State.NO_REQUESTS: "no requests",
     State.NO_USABLE_TIMING: "no usable dates",
-    State.TOO_FEW: "fewer than 30",
+    State.TOO_FEW: "too few",
     State.NOT_REACHED: "not yet reached",
     State.IMMATURE: "too young",
 }

@@ -11,13 +11,13 @@ from vanc311_pipeline.metrics.facts import (
     Floats,
     Ints,
     Mask,
+    Texts,
     first_days,
     month_numbers,
     month_texts,
 )
 from vanc311_pipeline.metrics.groups import Grouping
-from vanc311_pipeline.metrics.survival import days_until
-from vanc311_pipeline.metrics.time_to_close import QUANTILES, curves_by_parts, days_columns
+from vanc311_pipeline.metrics.time_to_close import curves_by_parts, quantile, quantile_columns
 from vanc311_pipeline.registry import MINIMUM_N
 
 WITHIN = (7, 30, 90)
@@ -45,15 +45,14 @@ def monthly_series(grouping: Grouping) -> pd.DataFrame:
     opened = grouping.count_by(np.ones(len(facts), dtype=bool), month, size)
     closed_in = grouping.count_by(facts.closed_with_date, left, size)
     n = grouping.count_by(facts.used, month, size)
-    medians = _medians(grouping, month, n)
+    medians, states = _medians(grouping, month, n)
     columns: dict[str, np.ndarray] = {
         "opened": opened,
         "closed_in": closed_in,
         "open_at_end": _open_at_end(grouping, record, last_day),
         "n": n,
         "closed": grouping.count_by(facts.used & facts.event, month, size),
-        **days_columns("median", medians),
-        "median_state": timing_state(opened, n, medians[0]),
+        **quantile_columns("median", medians, np.where(n < MINIMUM_N, timing_state(opened, n), states)),
     }
     for days in WITHIN:
         old_enough = facts.used & (facts.opened <= facts.as_of - days)
@@ -88,22 +87,23 @@ def _open_at_end(grouping: Grouping, record: Ints, last_day: Ints) -> Floats:
     return np.where(first_days(record) <= facts.as_of, level, np.nan)
 
 
-def _medians(grouping: Grouping, month: Ints, n: Ints) -> Floats:
-    """The median of each group and month with its limits, three by groups by months."""
+def _medians(grouping: Grouping, month: Ints, n: Ints) -> tuple[Floats, Texts]:
+    """The median of each group and month with its limits, three by groups by months, and its state where n ≥ 30."""
     facts, used = grouping.facts, grouping.where(grouping.facts.used)
     cells = used.code.astype(np.int64) * n.shape[1] + month[used.rows]
     days, event = facts.days[used.rows], facts.event[used.rows]
-    medians = np.full((3, n.size), np.nan)
+    medians, states = np.full((3, n.size), np.nan), np.full(n.size, None, dtype=object)
     enough = np.flatnonzero(n.ravel() >= MINIMUM_N)
-    _fill(medians, enough, cells, np.minimum(days, np.int32(SHORT_DAYS)), event & (days < SHORT_DAYS))
-    _fill(medians, enough[np.isnan(medians[:, enough]).any(axis=0)], cells, days, event)
-    return medians.reshape(3, *n.shape)
+    _fill(medians, states, enough, cells, np.minimum(days, np.int32(SHORT_DAYS)), event & (days < SHORT_DAYS))
+    _fill(medians, states, enough[np.isnan(medians[:, enough]).any(axis=0)], cells, days, event)
+    return medians.reshape(3, *n.shape), states.reshape(n.shape)
 
 
-def _fill(medians: Floats, chosen: Ints, cells: Ints, days: Codes, event: Mask) -> None:
+def _fill(medians: Floats, states: Texts, chosen: Ints, cells: Ints, days: Codes, event: Mask) -> None:
     """Write the medians of the chosen cells, from the cell of each request and from when it was closed or last seen open."""
     place = np.full(medians.shape[1], NONE, dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     rows = np.flatnonzero(place[cells] != NONE)
     for first, _, curves in curves_by_parts(place[cells[rows]], days[rows], event[rows], len(chosen)):
-        medians[:, chosen[first : first + len(curves.at_risk)]] = days_until(curves, QUANTILES["median"])
+        part = chosen[first : first + len(curves.at_risk)]
+        medians[:, part], states[part] = quantile(curves, "median")

@@ -14,9 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vanc311_pipeline.metrics.facts import Floats, Ints
+from vanc311_pipeline.metrics.facts import Floats, Ints, Mask
 
 Z_95 = 1.959963984540054
+BEYOND = 0.025
+"""The probability that a 95 % interval leaves out on each side."""
+STILL_OPEN = 10
+"""A quantile is read where at least so many requests are followed, and only if so many may be expected beyond it."""
 TOLERANCE = 1e-9
 """Products of fractions miss 0.5, 0.25 and 0.1 by a rounding where the curve lands on them exactly."""
 
@@ -33,7 +37,7 @@ class Curves:
     """S(t), the share still open after the day; `1 - open_share` is the share closed within t days."""
     low: Floats
     high: Floats
-    """95 % log-log interval of `open_share`; equal to it where it is 0 or 1."""
+    """95 % log-log interval of `open_share`; where that is 0 or 1, the exact limit of nobody, or of all, among those followed."""
 
 
 def kaplan_meier(closed: Ints, censored: Ints) -> Curves:
@@ -41,7 +45,11 @@ def kaplan_meier(closed: Ints, censored: Ints) -> Curves:
     that were followed for so many days: they are at risk on that day, too.
     """
     leaving = closed + censored
-    at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
+    return product_limit(np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1], closed)
+
+
+def product_limit(at_risk: Ints, closed: Ints) -> Curves:
+    """The curves of several groups (rows) from those at risk on each day (columns) and those closed on it."""
     followed = np.maximum(at_risk, 1)
     share: Floats = np.cumprod(1.0 - closed / followed, axis=1, dtype=np.float64)
     # A group that is closed to the last request has no spread left; its term would be a division by zero.
@@ -51,17 +59,36 @@ def kaplan_meier(closed: Ints, censored: Ints) -> Curves:
     deviation = np.sqrt(np.cumsum(terms, axis=1))
     log_share = np.log(share, out=np.full(share.shape, -1.0), where=inner)
     spread = Z_95 * deviation / np.abs(log_share)
-    low = np.where(inner, np.exp(log_share * np.exp(spread)), share)
-    high = np.where(inner, np.exp(log_share * np.exp(-spread)), share)
+    of_all = np.where(at_risk > 0, BEYOND ** (1 / followed), 1.0)
+    low = np.where(inner, np.exp(log_share * np.exp(spread)), np.where(share > 0, of_all, 0.0))
+    high = np.where(inner, np.exp(log_share * np.exp(-spread)), np.where(share > 0, 1.0, _of_nobody(at_risk, share)))
     return Curves(at_risk, closed, share, low, high)
 
 
-def days_until(curves: Curves, closed_share: float) -> Floats:
-    """How many days it took until so large a share was closed (0.5 for the median, 0.9 for p90), with the 95 % limits: three rows.
-
-    NaN where it is not reached by anybody followed so far.
+def _of_nobody(at_risk: Ints, share: Floats) -> Floats:
+    """The upper limit of a share of 0, a column: on the day that the curve fell to it, as many stand behind it as were followed
+    then, over the share that was open before.
     """
-    return np.stack([first_day(curve, 1.0 - closed_share) for curve in (curves.open_share, curves.low, curves.high)])
+    last = np.argmax(share <= 0, axis=1)
+    rows = np.arange(len(share))
+    before = np.where(last > 0, share[rows, np.maximum(last - 1, 0)], 1.0)
+    return (1 - BEYOND ** (before / np.maximum(at_risk[rows, last], 1)))[:, None]
+
+
+def days_until(curves: Curves, closed_share: float) -> tuple[Floats, Mask]:
+    """How many days it took until so large a share was closed (0.5 for the median, 0.9 for p90), with the 95 % limits: three rows,
+    NaN where it is not reached by anybody followed so far. And whether it may be read: 10 requests are expected beyond it, and 10 are
+    followed to the day on which it is reached.
+    """
+    days = np.stack([first_day(curve, 1.0 - closed_share) for curve in (curves.open_share, curves.low, curves.high)])
+    n, read = curves.at_risk[:, 0], np.nan_to_num(days[0]).astype(np.int64)
+    beyond = n * (1 - closed_share) >= STILL_OPEN - TOLERANCE
+    return days, beyond & (np.isnan(days[0]) | (curves.at_risk[np.arange(len(n)), read] >= STILL_OPEN))
+
+
+def after(curves: Curves, waited: int) -> Curves:
+    """The curves of the requests still open at the end of a day, on the days from the next one on."""
+    return product_limit(curves.at_risk[:, waited + 1 :], curves.closed[:, waited + 1 :])
 
 
 def first_day(curve: Floats, open_share: float | Floats) -> Floats:

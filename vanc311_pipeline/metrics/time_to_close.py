@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.estimates import only, share, timing_state
-from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Unused
+from vanc311_pipeline.metrics.estimates import enough_state, only, share, timing_state
+from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Texts, Unused
 from vanc311_pipeline.metrics.groups import Grouping, tally
 from vanc311_pipeline.metrics.survival import Curves, days_until, kaplan_meier, mean_days_within, median_of_closed
 from vanc311_pipeline.registry import MINIMUM_N
@@ -89,6 +89,8 @@ def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFram
     total = np.bincount(ended.code, weights=facts.days[ended.rows], minlength=size)
     longest = pd.Series(facts.days[used.rows]).groupby(used.code).max()
     read = pd.concat([_read_off(some.curves).set_index(some.groups) for some in followed]).reindex(np.arange(size))
+    for name in QUANTILES:
+        read[f"{name}_state"] = np.where(n < MINIMUM_N, timing_state(volume, n), read[f"{name}_state"])
     return cohort.table(
         np.arange(size),
         volume=volume,
@@ -101,24 +103,28 @@ def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFram
         n_closed_without_date=by_use[:, Unused.WITHOUT_DATE],
         followed_days=longest.reindex(np.arange(size)).to_numpy(dtype=np.float64),
         **{str(name): column.to_numpy() for name, column in read.items()},
-        **{f"{name}_state": timing_state(volume, n, read[f"{name}_days"].to_numpy()) for name in QUANTILES},
         mean_closed_only=only(timing_state(volume, n), share(total, ended.volume)),
     )
 
 
 def _read_off(curves: Curves) -> pd.DataFrame:
     """What a curve says by itself."""
-    columns: dict[str, Floats] = {}
-    for name, closed_share in QUANTILES.items():
-        columns |= days_columns(name, days_until(curves, closed_share))
+    columns: dict[str, Floats | Texts] = {}
+    for name in QUANTILES:
+        columns |= quantile_columns(name, *quantile(curves, name))
     for days in RESTRICTED:
         columns[f"mean_within_{days}"] = mean_days_within(curves, days)
     return pd.DataFrame({**columns, "median_closed_only": median_of_closed(curves)})
 
 
-def days_columns(name: str, days: Floats) -> dict[str, Floats]:
-    """The columns of a quantile and its limits."""
-    return {f"{name}_{of}": values for of, values in zip(("days", "low", "high"), days, strict=True)}
+def quantile(curves: Curves, name: str) -> tuple[Floats, Texts]:
+    """A quantile and its limits, three rows, and its state; NaN where too few requests stand behind it."""
+    days, enough = days_until(curves, QUANTILES[name])
+    return np.where(enough, days, np.nan), enough_state(enough, days[0])
+
+
+def quantile_columns(name: str, days: Floats, state: Texts) -> dict[str, Floats | Texts]:
+    return {**dict(zip((f"{name}_days", f"{name}_low", f"{name}_high"), days, strict=True)), f"{name}_state": state}
 
 
 def time_to_close_curves(some: Followed) -> pd.DataFrame:

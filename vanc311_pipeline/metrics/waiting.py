@@ -11,7 +11,7 @@ import pandas as pd
 from vanc311_pipeline.metrics.estimates import enough_state, only
 from vanc311_pipeline.metrics.facts import Facts, Ints
 from vanc311_pipeline.metrics.groups import ALL, LAST_12_MONTHS, tally
-from vanc311_pipeline.metrics.survival import first_day
+from vanc311_pipeline.metrics.survival import STILL_OPEN, after, days_until, first_day
 from vanc311_pipeline.metrics.time_to_close import QUANTILES, Followed
 from vanc311_pipeline.registry import MINIMUM_N
 
@@ -27,14 +27,18 @@ def waiting_times(some: Followed) -> pd.DataFrame:
 def _after(some: Followed, waited: int) -> pd.DataFrame:
     followed = some.curves.at_risk[:, waited + 1]
     groups = np.flatnonzero(followed > 0)
-    followed, curve = followed[groups], some.curves.open_share[groups]
+    followed, still_open = followed[groups], after(some.curves, waited)
     columns: dict[str, np.ndarray] = {}
     for name, closed_share in QUANTILES.items():
-        further = first_day(curve, (1 - closed_share) * curve[:, [waited]]) - waited
-        state = enough_state(followed >= MINIMUM_N, further)
-        columns |= {f"further_{name}": only(state, further), f"further_{name}_state": state}
+        (further, *_), enough = days_until(still_open, closed_share)
+        state = enough_state((followed >= MINIMUM_N) & enough[groups], further[groups])
+        columns |= {f"further_{name}": only(state, further[groups] + 1), f"further_{name}_state": state}
     return some.cohort.table(
-        some.groups[groups], waited_days=waited, followed=followed, open_share=curve[:, waited], **columns
+        some.groups[groups],
+        waited_days=waited,
+        followed=followed,
+        open_share=some.curves.open_share[groups, waited],
+        **columns,
     )
 
 
@@ -49,8 +53,8 @@ def open_request_standing(facts: Facts, followed: Sequence[Followed]) -> pd.Data
     )
     use_recent = (recent["followed"] >= MINIMUM_N).to_numpy()
     chosen = pd.DataFrame({name: np.where(use_recent, recent[name], ever[name]) for name in recent})
-    state = enough_state((chosen["followed"] >= MINIMUM_N).to_numpy(), chosen["further_median"].to_numpy())
-    return chosen.assign(
+    state = enough_state(chosen["enough"].to_numpy(), chosen["further_median"].to_numpy())
+    return chosen.drop(columns="enough").assign(
         row=rows,
         days_open=facts.as_of - facts.opened[rows],
         period=np.where(use_recent, LAST_12_MONTHS, ALL),
@@ -75,10 +79,12 @@ def _against(facts: Facts, rows: Ints, followed: Sequence[Followed]) -> pd.DataF
             day = waited[waiting]
             sooner[waiting] = np.where(at_risk[issues[group], day] > 0, 1 - curve[day], np.nan)
             further[waiting] = first_day(curve[None, :], 0.5 * curve[day, None]) - day
+    beyond, on_the_day = (at_risk[issue, waited + np.nan_to_num(days).astype(np.int64)] for days in (1, further))
     return pd.DataFrame(
         {
             "n": at_risk[issue, 0],
-            "followed": at_risk[issue, waited + 1],
+            "followed": beyond,
+            "enough": (beyond >= MINIMUM_N) & (np.isnan(further) | (on_the_day >= STILL_OPEN)),
             "closed_sooner_share": sooner,
             "further_median": further,
         }

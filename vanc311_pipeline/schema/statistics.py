@@ -85,7 +85,7 @@ def _quantile(name: str) -> list[Column]:
 
 def _further(quantile: str) -> list[Column]:
     name = f"further_{quantile}"
-    return [metric(name, sa.INTEGER), _state(name, f"{name}_state", "; too_few if followed < 30")]
+    return [metric(name, sa.INTEGER), _state(name, f"{name}_state", "; too_few also if followed < 30")]
 
 
 periods = table(
@@ -154,7 +154,7 @@ open_request_standing = table(
     count("followed", "of these, followed beyond days_open and still open at its end"),
     metric("closed_sooner_share"),
     metric("further_median", sa.INTEGER),
-    _state("further_median", more="; too_few if followed < 30"),
+    _state("further_median", more="; too_few also if followed < 30"),
     as_of(),
 )
 

@@ -35,6 +35,7 @@ EXAMPLES = 3
 Z_95 = 1.959963984540054
 Z_998 = 3.090232306167813
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
+LEAST_OF = {"median": 30, "p75": 40, "p90": 100}
 UNUSED = ("n_static", "n_after_as_of", "n_negative", "n_closed_without_date")
 CURVE_DAYS = [*range(15), 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 540, 730, 1095, 1460]
 WAITED_DAYS = [0, 1, 3, 7, 14, 30, 60, 90, 180, 365]
@@ -275,52 +276,59 @@ def metric_aggregates(record: Record) -> list[Row]:
 
 
 class Curve:
-    """The Kaplan–Meier curve of some usable requests, day by day, with its log-log limits."""
+    """The Kaplan–Meier curve of some usable requests, day by day, with its log-log limits.
 
-    def __init__(self, requests: Sequence[Request]) -> None:
+    Args:
+        waited: of those only that were open at the end of this day, from the next day on.
+    """
+
+    def __init__(self, requests: Sequence[Request], waited: int = -1) -> None:
+        self.first, requests = waited + 1, [r for r in requests if r.followed > waited]
         self.n = len(requests)
         self.last = max(r.followed for r in requests)
         self.closings = Counter(r.followed for r in requests if r.closed)
-        self.at_risk, self.share, self.low, self.high = [], [], [], []
+        nothing = [math.nan] * self.first
+        self.at_risk, self.share, self.low, self.high = list(nothing), list(nothing), list(nothing), list(nothing)
         ends = Counter(r.followed for r in requests)
-        at_risk, still_open, greenwood = self.n, 1.0, 0.0
-        for day in range(self.last + 1):
+        at_risk, still_open, greenwood, behind_zero = self.n, 1.0, 0.0, 0.0
+        for day in range(self.first, self.last + 1):
             closed = self.closings[day]
+            if closed == at_risk:
+                behind_zero = at_risk / still_open
             still_open *= 1 - closed / at_risk
             if closed < at_risk:
                 greenwood += closed / (at_risk * (at_risk - closed))
-            low, high = log_log(still_open, greenwood)
+            if still_open == 1:
+                low, high = 0.025 ** (1 / at_risk), 1.0
+            elif still_open == 0:
+                low, high = 0.0, 1 - 0.025 ** (1 / behind_zero)
+            else:
+                low, high = log_log(still_open, greenwood)
             self.at_risk.append(at_risk)
             self.share.append(still_open)
             self.low.append(low)
             self.high.append(high)
             at_risk -= ends[day]
 
-    def quantiles(self, name: str) -> tuple[int | None, ...]:
-        """The day of the quantile, and those of the lower and the upper limit."""
-        return tuple(first_day(values, 1 - QUANTILES[name]) for values in (self.share, self.low, self.high))
-
-    def further(self, name: str, waited: int, followed: int) -> tuple[int | None, str]:
-        """Further days until this share of those still open after the days waited were closed; and the state."""
-        if followed < LEAST_N:
-            return None, "too_few"
-        day = first_day(self.share, (1 - QUANTILES[name]) * self.share[waited], waited + 1)
-        return (None, "not_reached") if day is None else (day - waited, "ok")
+    def quantiles(self, name: str) -> tuple[tuple[int | None, ...], str]:
+        """The day of the quantile, and those of the lower and the upper limit; and the state."""
+        days = tuple(first_day(values, 1 - QUANTILES[name]) for values in (self.share, self.low, self.high))
+        if self.n < LEAST_OF[name] or (days[0] is not None and self.at_risk[days[0]] < 10):
+            return (None, None, None), "too_few"
+        return days, "not_reached" if days[0] is None else "ok"
 
     def mean_within(self, days: int) -> float | None:
         return math.fsum(self.share[:days]) if self.last >= days else None
 
 
 def log_log(still_open: float, greenwood: float) -> tuple[float, float]:
-    if still_open in (0.0, 1.0):
-        return still_open, still_open
     width = Z_95 * math.sqrt(greenwood) / abs(math.log(still_open))
     return still_open ** math.exp(width), still_open ** math.exp(-width)
 
 
-def first_day(values: Sequence[float], level: float, start: int = 0) -> int | None:
-    """The first day from start on which the value is down to the level."""
-    return next((day for day in range(start, len(values)) if values[day] <= level + TOLERANCE), None)
+def first_day(values: Sequence[float], level: float) -> int | None:
+    """The first day on which the value is down to the level."""
+    return next((day for day, value in enumerate(values) if value <= level + TOLERANCE), None)
 
 
 def timing_state(volume: int, n: int) -> str:
@@ -334,9 +342,7 @@ def timing_state(volume: int, n: int) -> str:
 
 def quantile_cells(name: str, curve: Curve | None, state: str) -> Row:
     """A quantile with its limits and state, under the names that the tables use."""
-    day, low, high = curve.quantiles(name) if curve else (None, None, None)
-    if curve:
-        state = "not_reached" if day is None else "ok"
+    (day, low, high), state = curve.quantiles(name) if curve else ((None, None, None), state)
     return {f"{name}_days": day, f"{name}_low": low, f"{name}_high": high, f"{name}_state": state}
 
 
@@ -387,12 +393,18 @@ def waiting_times(record: Record) -> list[Row]:
         if curve is None or (cohort.group.level, cohort.group.scope, cohort.period) not in shown:
             continue
         for waited in (day for day in WAITED_DAYS if day < curve.last):
-            followed = sum(r.followed > waited for r in cohort.used)
+            followed, after = sum(r.followed > waited for r in cohort.used), Curve(cohort.used, waited)
             row = cohort.key | {"waited_days": waited, "followed": followed, "open_share": curve.share[waited]}
             for name in QUANTILES:
-                row[f"further_{name}"], row[f"further_{name}_state"] = curve.further(name, waited, followed)
+                row[f"further_{name}"], row[f"further_{name}_state"] = further(after, name)
             rows.append(row)
     return rows
+
+
+def further(after: Curve, name: str) -> tuple[int | None, str]:
+    """Further days until this share of those that the curve is of, who waited before it, were closed; and the state."""
+    (day, _, _), state = after.quantiles(name) if after.n >= LEAST_N else ((None, None, None), "too_few")
+    return day and day - after.first + 1, state
 
 
 def open_request_standing(record: Record) -> list[Row]:
@@ -403,6 +415,7 @@ def open_request_standing(record: Record) -> list[Row]:
         if (cohort.group.level, cohort.group.scope) == ("issue", "all")
     }
     curves = {key: Curve(used) for key, used in of_type.items() if used}
+    later: dict[tuple[str, str, int], Curve] = {}
     rows = []
     for request in (r for r in record.requests if r.is_open and not r.unused):
         waited = (record.as_of - request.opened).days
@@ -413,7 +426,11 @@ def open_request_standing(record: Record) -> list[Row]:
         curve = curves[request.issue_type, period]
         row = {"request_id": request.id, "days_open": waited, "period": period, "n": curve.n, "followed": followed}
         row["closed_sooner_share"] = 1 - curve.share[waited] if curve.n >= LEAST_N else None
-        row["further_median"], row["state"] = curve.further("median", waited, followed)
+        row["further_median"], row["state"] = None, "too_few"
+        if followed >= LEAST_N:
+            key = (request.issue_type, period, waited)
+            later[key] = later.get(key) or Curve(of_type[key[:2]], waited)
+            row["further_median"], row["state"] = further(later[key], "median")
         rows.append(row)
     return rows
 

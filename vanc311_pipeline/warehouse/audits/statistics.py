@@ -76,12 +76,13 @@ def timing(connection: sa.Connection) -> Finding:
 
 @audit("time_to_close_curves", "curves_agree_with_quantiles")
 def curves_agree(connection: sa.Connection) -> Finding:
-    """A median is the first day on which the curve is at one half; curves only fall."""
+    """A median is the first day on which the curve is at one half, unless too few stand behind it; curves only fall."""
     laws = {
         f"{name} against its curve": f"""
-            (WITH q AS MATERIALIZED (SELECT {GROUP} AS its_group, {name} FROM time_to_close),
+            (WITH q AS MATERIALIZED (
+                SELECT {GROUP} AS its_group, {name} FROM time_to_close WHERE {name[:-5]}_state <> '{State.TOO_FEW}'),
                   c AS MATERIALIZED (SELECT {GROUP} AS its_group, day, open_share FROM time_to_close_curves)
-             SELECT * FROM c LEFT JOIN q USING (its_group)) AS joined
+             SELECT * FROM c JOIN q USING (its_group)) AS joined
             WHERE coalesce(day >= {name}, false) <> (open_share <= {share + TOLERANCE})"""
         for name, share in QUANTILES.items()
     }

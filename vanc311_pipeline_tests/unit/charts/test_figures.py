@@ -178,7 +178,7 @@ def test_the_curve_ends_after_a_year_and_says_what_it_could_not_use():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"median_state": "too_few", "n": 12}, "Fewer than 30 requests (n = 12): no statistic is given."),
+        ({"median_state": "too_few", "n": 12}, "Too few requests (n = 12): no statistic is given."),
         ({"median_state": "not_reached"}, "More than half are still open; they were followed for up to 730 days."),
         ({"median_state": "no_requests"}, "No request at all, in a period that the record covers."),
         ({"median_days": 1, "p90_state": "not_reached"},

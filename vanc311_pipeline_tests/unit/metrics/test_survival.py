@@ -42,7 +42,7 @@ def test_the_worked_example_is_met_in_every_figure(golden):
 
 
 def test_the_worked_examples_quantiles_say_what_is_not_reached(golden):
-    found = {share: days_until(golden, share) for share in (0.5, 0.75, 0.9)}
+    found = {share: days_until(golden, share)[0] for share in (0.5, 0.75, 0.9)}
     quantiles = {share: tuple(days[:, 0].tolist()) for share, days in found.items()}
     assert quantiles[0.5] == (3, 1, 7)
     assert quantiles[0.75] == pytest.approx((14, 7, np.nan), nan_ok=True)
@@ -67,22 +67,52 @@ def test_any_counts_give_the_curve_the_interval_and_the_restricted_mean_of_lifel
     frame = pd.concat([fit.survival_function_, fit.confidence_interval_], axis=1)
     curve, low, high = frame.reindex(range(max(days) + 1), method="ffill").to_numpy().T
     assert curves.open_share[0] == pytest.approx(curve, abs=1e-9)
-    inside = (curve > 1e-9) & (curve < 1 - 1e-9)  # elsewhere there is no spread
+    inside = (curve > 1e-9) & (curve < 1 - 1e-9)  # elsewhere lifelines gives an interval without width
     assert curves.low[0, inside] == pytest.approx(low[inside], abs=1e-9)
     assert curves.high[0, inside] == pytest.approx(high[inside], abs=1e-9)
-    assert (curves.low == curves.open_share)[0, ~inside].all()
-    assert (curves.high == curves.open_share)[0, ~inside].all()
     for tau in range(max(days) + 1):
         assert mean_days_within(curves, tau)[0] == pytest.approx(restricted_mean_survival_time(fit, t=tau), abs=1e-9)
     for closed_share in (0.5, 0.75, 0.9):
         if np.abs(curve - (1 - closed_share)).min() > 1e-9:  # a tie is decided by a rounding there
             expected = qth_survival_time(1 - closed_share, pd.Series(curve))
-            quantile = days_until(curves, closed_share)[0, 0]
+            quantile = days_until(curves, closed_share)[0][0, 0]
             assert quantile == expected or (np.isnan(quantile) and np.isinf(expected))
+
+
+def test_where_all_are_open_or_all_closed_the_interval_is_that_of_none_among_those_followed():
+    found = kaplan_meier(*counts({2: 10, 4: 15}, {3: 5}))
+    assert found.low[0, :2] == pytest.approx(0.025 ** (1 / 30))
+    assert found.high[0, :2].tolist() == [1, 1]
+    # Of 30, 20 were open after day 2, so S = 2/3; 15 were followed to day 4, who stand for 22.5, and none is left.
+    assert (found.open_share[0, 4], found.low[0, 4]) == (0, 0)
+    assert found.high[0, 4] == pytest.approx(1 - 0.025 ** (1 / 22.5))
+    assert kaplan_meier(*counts({0: 30}, {}, days=3)).high[0] == pytest.approx([1 - 0.025 ** (1 / 30)] * 3)
+
+
+def test_nineteen_in_twenty_intervals_hold_the_truth_where_a_service_is_so_quick_or_so_slow_that_few_groups_say_otherwise():
+    rng, groups, n = np.random.default_rng(311), 2_000, 30
+    for truth in (0.98, 0.05, 0.02):  # open after day 0; the intervals without width covered 45 to 79 % of these
+        closed = rng.binomial(n, 1 - truth, groups)[:, None]
+        found = kaplan_meier(np.hstack([closed, np.zeros_like(closed)]), np.hstack([np.zeros_like(closed), n - closed]))
+        covered = np.mean((found.low[:, 0] <= truth) & (truth <= found.high[:, 0]))
+        assert covered >= 0.90, truth
+
+
+@pytest.mark.parametrize(("closed_share", "n"), [(0.5, 20), (0.75, 40), (0.9, 100)])
+def test_a_quantile_needs_ten_requests_expected_beyond_it(closed_share, n):
+    enough, fewer = (days_until(kaplan_meier(*counts({3: size}, {})), closed_share) for size in (n, n - 1))
+    assert (enough[0][0, 0], fewer[0][0, 0]) == (3, 3)
+    assert (enough[1].tolist(), fewer[1].tolist()) == ([True], [False])
+
+
+def test_and_ten_followed_to_the_day_on_which_it_is_reached():
+    ten, nine = (days_until(kaplan_meier(*counts({5: 8}, {1: 90, 5: left})), 0.5) for left in (2, 1))
+    assert (ten[0][0, 0], nine[0][0, 0]) == (5, 5)
+    assert (ten[1].tolist(), nine[1].tolist()) == ([True], [False])
 
 
 def test_nobody_at_all_is_a_curve_that_says_nothing():
     found = kaplan_meier(*counts({}, {}, days=3))
     assert found.at_risk.tolist() == [[0, 0, 0]]
-    assert np.isnan(days_until(found, 0.5)[0, 0])
+    assert np.isnan(days_until(found, 0.5)[0]).all()
     assert np.isnan(mean_days_within(found, 2)[0])

@@ -65,8 +65,19 @@ def test_areas_without_a_request_or_without_usable_dates_say_so(facts, timed, ro
 
 def test_a_quantile_is_not_reached_while_too_many_are_open_and_so_may_be_only_its_limits(facts, timed, rows_of):
     made = facts({"ago": 40, "took": 2, "times": 24}, {"ago": 40, "times": 16})
-    assert rows_of(timed(made), *QUANTILES, "p75_days", "p75_low", "p75_state", "p90_state") == [
-        (2, 2, None, "ok", None, 2, "not_reached", "not_reached")
+    assert rows_of(timed(made), *QUANTILES, "p75_days", "p75_low", "p75_state") == [
+        (2, 2, None, "ok", None, 2, "not_reached")
+    ]
+
+
+def test_three_quarters_need_40_requests_and_nine_in_ten_need_100(facts, timed, rows_of):
+    states = ["median_state", "p75_state", "p75_days", "p90_state", "p90_days", "p90_high"]
+    row = {"ago": 90, "took": 3}
+    assert [rows_of(timed(facts(row | {"times": n})), *states)[0] for n in (30, 40, 99, 100)] == [
+        ("ok", "too_few", None, "too_few", None, None),
+        ("ok", "ok", 3, "too_few", None, None),
+        ("ok", "ok", 3, "too_few", None, None),
+        ("ok", "ok", 3, "ok", 3, 3),
     ]
 
 
@@ -93,7 +104,7 @@ def test_where_nothing_is_open_a_quantile_is_the_nearest_rank_and_so_is_the_medi
 ):
     ordered = sorted(took)
     half, three, nine = (ordered[-(-len(took) * of // 20) - 1] for of in (10, 15, 18))
-    made = facts(*({"ago": 30, "took": days, "times": 30} for days in took))
+    made = facts(*({"ago": 30, "took": days, "times": 100} for days in took))
     columns = ["median_days", "median_closed_only", "p75_days", "p90_days", "mean_closed_only"]
     assert rows_of(timed(made), *columns) == [(half, half, three, nine, pytest.approx(sum(took) / len(took)))]
 
@@ -144,7 +155,7 @@ def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_w
         *((day, 10, 20, 0.5) for day in (13, 14, 21)),
     ]
     limits = points.set_index("day")[["open_share_low", "open_share_high"]]
-    assert limits.loc[1].tolist() == [1, 1]
+    assert limits.loc[1].tolist() == pytest.approx([0.025 ** (1 / 40), 1])
     assert limits.loc[2].tolist() == pytest.approx([some.curves.low[0, 2], some.curves.high[0, 2]])
 
 

@@ -47,10 +47,17 @@ def test_the_longer_a_request_has_waited_the_fewer_it_is_held_against(facts, wai
     ]
     further = ["further_p75", "further_p75_state", "further_p90", "further_p90_state"]
     assert rows_of(waited(made), *further)[:3] == [
-        (20, "ok", None, "not_reached"),
-        (19, "ok", None, "not_reached"),
-        (None, "not_reached", None, "not_reached"),
+        (20, "ok", None, "too_few"),
+        (19, "ok", None, "too_few"),
+        (None, "too_few", None, "too_few"),
     ]
+
+
+def test_what_is_still_open_is_asked_of_enough_or_not_at_all(facts, waited, rows_of):
+    columns = ["followed", "further_median_state", "further_p75_state", "further_p90_state"]
+    for n, states in ((99, ("ok", "ok", "too_few")), (100, ("ok", "ok", "ok")), (39, ("ok", "too_few", "too_few"))):
+        made = facts({"ago": 50, "took": 0, "times": 60}, {"ago": 50, "took": 9, "times": n})
+        assert rows_of(waited(made), *columns)[0] == (n, *states)
 
 
 def test_waiting_times_go_on_while_anybody_was_followed_beyond_the_days_waited(facts, waited, rows_of):
