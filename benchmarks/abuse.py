@@ -1,10 +1,8 @@
 """The site under load and abuse: `vanc311 serve` as a process, and readers that mean ill, each kind against a fresh server.
 
-What belongs here: the scenarios, each a function whose docstring is what is printed of it, and the limits. What does not: the server
-(`site`), a question and its answer (`clients`), and what others wait meanwhile (`probe`). Nothing leaves this machine.
+Each scenario is a function whose docstring is what is printed of it. Nothing leaves this machine. Beside it stand the server
+(`site`), a question and its answer (`clients`), and what others wait meanwhile (`probe`).
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
@@ -14,15 +12,15 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count, cycle, product, takewhile
+from itertools import cycle, product, takewhile
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from benchmarks import load, topology
 from benchmarks.clients import Sent, get, hold, links, read_slowly, stream
-from benchmarks.places import workplace
+from benchmarks.places import command_line, in_background, workplace
 from benchmarks.probe import Waits, probing
 from benchmarks.site import (
     API,
@@ -87,9 +85,8 @@ def unknown_parameters(site: Site) -> None:
     area, issue = quote(site.names.areas[0]), quote(site.names.issues[0], safe="")
     paths = ["/?n={}", "/?fbclid={}", f"/areas/{area}?utm_source={{}}", f"/issues/{issue}?mode={{}}"]
     paths += [f"{links(site.page('/'))[0].partition('?')[0]}?mode=anything{{}}", f"{API}/requests?n={{}}"]
-    site.flood(
-        (get(paths[each % len(paths)].format(each)) for each in count()), good=[301, 302, 307, 308, 400, 404, 422]
-    )
+    asked = (get(path.format(number)) for number, path in enumerate(cycle(paths)))
+    site.flood(asked, good=[301, 302, 307, 308, 400, 404, 422])
 
 
 def request_pages(site: Site) -> None:
@@ -97,13 +94,10 @@ def request_pages(site: Site) -> None:
     asked = load.questions(site.published)[-1].ours
     site.flood(map(get, asked[:100]), good=[200, 503])
     served = load.load(site.server.url, asked[100:], 64, max(2, round(site.seconds)))
-    site.notes.append(
-        f"p50 {served.p50:.0f} ms, p99 {served.p99:.0f} ms, {served.rate:,.0f} answers/s, {served.failed} refused"
-    )
+    waited = f"p50 {served.p50:.0f} ms, p99 {served.p99:.0f} ms, {served.rate:,.0f} answers/s, {served.failed} refused"
+    site.notes.append(waited)
     if served.p99 > REQUESTS_P99_MS or served.failed:
-        site.late.append(
-            f"p99 of the pages of requests is {served.p99:,.0f} ms, not {REQUESTS_P99_MS}; {served.failed} were refused"
-        )
+        site.late.append(f"pages of requests: {waited}; the p99 may be {REQUESTS_P99_MS} ms, and none refused")
 
 
 def filters(site: Site) -> None:
@@ -113,9 +107,9 @@ def filters(site: Site) -> None:
         dice = site.random
         while True:
             name = dice.choice([*site.names.others, "closed_from", "closed_to"])
-            given = {name: dice.choice(site.names.others.get(name, [site.day()]))}
-            given |= {"order": dice.choice(["newest", "oldest"])} | ({"count": "yes"} if dice.random() < 0.2 else {})
-            yield get(f"{API}/requests?{urlencode(given)}")
+            narrowed = {name: dice.choice(site.names.others.get(name, [site.day()]))}
+            narrowed |= {"order": dice.choice(["newest", "oldest"])} | ({"count": "yes"} if dice.random() < 0.2 else {})
+            yield get(f"{API}/requests?{urlencode(narrowed)}")
 
     site.flood(asked(), connections=16, good=[200, 503])
 
@@ -213,15 +207,11 @@ def headers(site: Site) -> None:
         "Cookie": ["=" * 5_000],
     }  # fmt: skip
     paths = ["/", "/methods", f"{API}/requests?limit=1", f"{API}/downloads/vanc311.sqlite", "/static/style.css"]
-    site.flood(
-        (get(path, headers={name: value}) for path in paths for name, values in odd.items() for value in values),
-        connections=8,
-        may_be_cut=True,
-    )
+    fields = [{name: value} for name, values in odd.items() for value in values]
+    site.flood((get(path, headers=each) for path, each in product(paths, fields)), connections=8, may_be_cut=True)
     noise = (Sent(site.random.randbytes(200) + b"\r\n\r\n") for _ in range(200))
-    smuggled = Sent(
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /"
-    )
+    lengths = b"Content-Length: 4\r\nTransfer-Encoding: chunked"
+    smuggled = Sent(b"POST / HTTP/1.1\r\nHost: x\r\n" + lengths + b"\r\n\r\n0\r\n\r\nGET /")
     site.flood([*noise, smuggled, Sent(b"\x16\x03\x01\x02\x00\r\n\r\n"), Sent(b"\r\n" * 500)], 8, may_be_cut=True)
 
 
@@ -241,15 +231,7 @@ def paths(site: Site) -> None:
 def methods(site: Site) -> None:
     """HEAD, OPTIONS, and methods that nobody knows"""
     known = ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "get", "PROPFIND"]
-    to = [
-        "/",
-        "/methods",
-        CALL,
-        f"{API}/downloads/vanc311.sqlite",
-        f"{API}/requests?format=csv",
-        "/static/style.css",
-        "*",
-    ]
+    to = ["/", PAGE, CALL, f"{API}/downloads/vanc311.sqlite", f"{API}/requests?format=csv", "/static/style.css", "*"]
     for reply in site.flood((get(path, method) for method, path in product(known, to)), connections=8, may_be_cut=True):
         if reply.status == 200 and reply.sent.line.startswith("HEAD") and reply.body:
             site.fail("HEAD is answered with a body")
@@ -269,13 +251,12 @@ def cursors(site: Site) -> None:
     area, other = (urlencode({"area": name}) for name in site.names.areas[:2])
     listings = [f"requests?{area}", f"requests?{other}", f"requests?{area}&order=oldest", f"requests/open?{area}", "changes?",
                 "changes?kind=closed", f"requests?{area}&status=Open"]  # fmt: skip
-    given = {listing: site.page(f"{API}/{listing}&limit=1").json["links"].get("next", "") for listing in listings}
-    given = {listing: link.partition("cursor=")[2].partition("&")[0] for listing, link in given.items() if link}
-    asked = (get(f"{API}/{one}&limit=2&cursor={given[two]}") for one in listings for two in given if one != two)
-    site.flood(asked, good=[400, 404, 409, 422])
-    site.flood(
-        (get(f"{API}/changes?cursor={site.random.randbytes(30).hex()}") for _ in range(500)), good=[400, 404, 409, 422]
-    )
+    following = {listing: site.page(f"{API}/{listing}&limit=1").json["links"].get("next", "") for listing in listings}
+    cursors = {listing: link.partition("cursor=")[2].partition("&")[0] for listing, link in following.items() if link}
+    mixed = (get(f"{API}/{one}&limit=2&cursor={cursors[two]}") for one in listings for two in cursors if one != two)
+    unknown = (get(f"{API}/changes?cursor={site.random.randbytes(30).hex()}") for _ in range(500))
+    for asked in (mixed, unknown):
+        site.flood(asked, good=[400, 404, 409, 422])
 
 
 def header_trickle(site: Site) -> None:
@@ -294,19 +275,15 @@ def idle(site: Site) -> None:
 
 def header_flood(site: Site) -> None:
     """headers and bodies without an end, from 64 clients"""
-    beginnings = [
-        b"GET / HTTP/1.1\r\nX-Long: ",
-        b"GET / HTTP/1.1\r\n",
-        b"GET /",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+    endless = [
+        (b"GET / HTTP/1.1\r\nX-Long: ", b"x" * 60_000),
+        (b"GET / HTTP/1.1\r\n", b"X-Many: x\r\n" * 6_000),
+        (b"GET /", b"x" * 60_000),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b"x" * 60_000),
     ]
-    pieces = [b"x" * 60_000, b"X-Many: x\r\n" * 6_000, b"x" * 60_000, b"x" * 60_000]
 
     async def all_at_once() -> list[int]:
-        streams = [stream(site.server.url, *each, 50_000_000) for each in zip(beginnings, pieces, strict=True)]
-        return await asyncio.gather(
-            *streams, *(stream(site.server.url, beginnings[n % 4], pieces[n % 4], 50_000_000) for n in range(60))
-        )
+        return await asyncio.gather(*(stream(site.server.url, *each, 50_000_000) for each in endless * 16))
 
     taken = asyncio.run(all_at_once())
     site.notes.append(f"{max(taken) / 1e6:.1f} MB taken of one at most")
@@ -336,16 +313,16 @@ def replica(site: Site) -> None:
     garbage.write_bytes(site.random.randbytes(1_000_000))
     endless.touch()
     os.truncate(endless, 1 << 40)
-    files = (
-        (older, file_digest(older), release_row(older)),
-        (garbage, file_digest(garbage), good.about),
-        (endless, "0" * 64, good.about),
-    )
-    shipments = []
-    for file, digest, about in files:
-        size = good.size if file == endless else file.stat().st_size
-        shipments.append(good.model_copy(update={"sha256": digest, "size": size, "about": about}))
-        file.replace(site.store / shipments[-1].name)
+    shipments = [
+        good.model_copy(update={"sha256": digest, "size": size, "about": about})
+        for digest, size, about in (
+            (file_digest(older), older.stat().st_size, release_row(older)),
+            (file_digest(garbage), garbage.stat().st_size, good.about),
+            ("0" * 64, good.size, good.about),
+        )
+    ]
+    for file, shipment in zip((older, garbage, endless), shipments, strict=True):
+        file.replace(site.store / shipment.name)
     pointers = [b"\xff{", b"null", b"[" * 100_000, b'{"sha256": {}, "size": "x"}', b"x" * 50_000_000]
     for pointer in (*pointers, *(shipment.write() for shipment in shipments)):
         (site.store / LATEST).write_bytes(pointer)
@@ -387,7 +364,8 @@ def play(name: str, big: Path, small: Path, options: argparse.Namespace, limit: 
         dice = random.Random(f"{options.seed} {name}")
         site = Site(server, published, small, Path(folder, "store"), names_in(published), options.seconds, dice)
         asked = {"call": server.url + CALL, "page": server.url + PAGE}
-        with Watch(server, Path(folder, "tmp")) as watch, probing(asked) as waits:
+        watch = Watch(server, Path(folder, "tmp"))
+        with in_background(0.1, watch.look), probing(asked) as waits:
             workers, (ran, waited) = answering(server), watch.processor()
             try:
                 scenario(site)
@@ -431,33 +409,28 @@ def broken(site: Site, waits: dict[str, Waits], untimed: bool) -> Iterator[str]:
             yield f"p99 of the cheap {name} is {late:,.0f} ms, over {limit} ms beyond the floor's {floor:,.0f} ms"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Play the scenarios, print a line for each, and end with 1 and every limit that was broken."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.abuse", description="Mistreat the site.")
-    parser.add_argument("--rows", type=int, default=1_300_000, help="requests in the file")
+    parser = command_line("abuse", "Mistreat the site.", rows=1_300_000, seed=311)
     parser.add_argument("--seconds", type=float, default=8, help="how long a scenario asks")
     parser.add_argument("--untimed", action="store_true", help="print how long others wait, but set no limit to it")
-    parser.add_argument("--only", choices=list(SCENARIOS), action="append", help="this scenario alone; may be repeated")
-    parser.add_argument("--seed", type=int, default=311)
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="make the files here, or use those of the last time")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--only", choices=SCENARIOS, action="append", help="this scenario alone; may be repeated")
+    options = parser.parse_args()
     site = topology.read({"VANC311_POSTGRES_PASSWORD": "x"})["services"]["site"]
     limit = int(site["mem_limit"].removesuffix("g")) << 30
     problems: list[str] = []
     with workplace("abuse", options.keep) as folder:
-        small = made(folder / str(SMALL_ROWS), SMALL_ROWS)
-        big = made(folder / str(options.rows), options.rows)
-        print(
-            f"{options.rows:,} requests, {big.stat().st_size / 1e6:,.0f} MB, {WORKERS} workers, {os.cpu_count()} processors;"
-        )
-        print(
-            "waits in ms; cpu: the server's seconds; share: how much of the time in which it wanted a processor it had one"
-        )
+        small, big = (made(folder / str(rows), rows) for rows in (SMALL_ROWS, options.rows))
+        size = f"{options.rows:,} requests, {big.stat().st_size / 1e6:,.0f} MB"
+        print(f"{size}, {WORKERS} workers, {os.cpu_count()} processors; waits in ms; cpu: the server's seconds;")
+        print("share: how much of the time in which it wanted a processor it had one")
         print(f"{'':19}    call     p99    page     p99   floor     p99     cpu  share      MB  answers")
         for name in options.only or SCENARIOS:
             problems += play(name, big, small, options, limit)
-    print("\n".join(["", *(f"Broken: {problem}" for problem in problems)]) if problems else "\nEvery limit holds.")
-    sys.exit(1 if problems else 0)
+    print("", *(f"Broken: {problem}" for problem in problems), sep="\n")
+    if problems:
+        sys.exit(1)
+    print("Every limit holds.")
 
 
 if __name__ == "__main__":

@@ -1,44 +1,29 @@
 """The benchmark: every stage, the whole, and a change of one month, side by side with what the machine can do at all.
 
-What belongs here: starting each measurement in a process of its own, reading its time and its peak memory, and the
-printed table. What does not: what a stage does (`stages`). This process stays small, because a child's peak memory
-begins with its parent's.
+Each measurement is a process of its own (`stages` has what a stage does). This one stays small, because a child's peak
+memory begins with its parent's.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import markdown
-from benchmarks.places import workplace
+from benchmarks.places import command_line, running, workplace
 from vanc311_pipeline.settings import Settings
 
 RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 3.0, 700, 10.0, 15.0
 RELEASED, RELEASED_LATER = "2026-09-28T14:06:58Z", "2026-09-29T14:06:58Z"
 CHANGES = 600_000  # a log of some years
 STAGE_NAMES = ("land", "floor", "clean", "store", "statistics", "publish")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a process took."""
-
-    output: str
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
 
 
 @dataclass(frozen=True)
@@ -52,27 +37,26 @@ class Line:
     peak_mb: float | None
 
 
-def measure(command: Sequence[str], environment: dict[str, str] | None = None, log: Path | None = None) -> Measured:
-    """Run a command to its end; its output, its seconds on the wall and on the processors, and its peak memory."""
-    with tempfile.TemporaryFile("w+") if log is None else log.open("w+") as output:
+def measure(what: str, command: Sequence[str], log: Path, environment: Mapping[str, str] = {}) -> Line:
+    """Run a command to its end: its seconds on the wall and on the processors, and its peak memory; what it prints is in the log."""
+    with log.open("w") as output:
         began = time.perf_counter()
-        process = subprocess.Popen(command, env=os.environ | (environment or {}), stdout=output)
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=output)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        printed = output.read()
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{printed[-2_000:]}")
-    return Measured(printed, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1_024)
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{log.read_text()[-2_000:]}")
+    return Line(what, 0, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1_024)
 
 
 def stage(name: str, folder: Path, url: str = "", rows: int = 0, first_month: str = "2022-01") -> Line:
     """Run one stage in a process of its own; its seconds are those after the imports."""
     arguments = ["--dir", str(folder), "--url", url, "--rows", str(rows), "--first-month", first_month]
-    measured = measure([sys.executable, "-m", "benchmarks.stages", name, *arguments])
-    result = json.loads(measured.output.splitlines()[-1])
-    return Line(name, result["rows"], result["seconds"], measured.cpu_seconds, measured.peak_mb)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{name}.log"
+    line = measure(name, [sys.executable, "-m", "benchmarks.stages", name, *arguments], log)
+    return replace(line, **json.loads(log.read_text().splitlines()[-1]))
 
 
 def command(*words: str) -> list[str]:
@@ -81,40 +65,30 @@ def command(*words: str) -> list[str]:
 
 @contextmanager
 def stand_in(data: Path, released_at: str, log: Path, *options: str) -> Iterator[str]:
-    """The stand-in in a process of its own; its address."""
+    """The stand-in in a process of its own; its address, which is in its opening line."""
+
+    def address() -> str:
+        found = re.search(r"http://[\w.:]+\d", log.read_text())
+        return found.group() if found else ""
+
     words = command("standin", "--port", "0", "--data", str(data), "--released-at", released_at, *options)
-    with log.open("w+") as output:
-        process = subprocess.Popen(words, stdout=output, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-        try:
-            yield wait_for_address(process, log)
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The address in the stand-in's opening line."""
-    for _ in range(600):
-        if found := re.search(r"http://[\w.:]+\d", log.read_text()):
-            return found.group()
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise SystemExit(f"The stand-in did not start:\n{log.read_text()}")
+    with running(words, log, address, {"PYTHONUNBUFFERED": "1"}) as (_, url):
+        yield url
 
 
 def sync(what: str, folder: Path, url: str, rows: int, *options: str) -> Line:
     """`vanc311 sync` from its start to its exit."""
     settings = Settings(portal_url=url, data_dir=folder / "data", dagster_home=folder / "dagster")
     environment = settings.to_environment() | {"NO_PROGRESS": "1"}
-    measured = measure(command("sync", *options), environment, folder / f"{what.replace(' ', '-')}.log")
-    return Line(what, rows, measured.seconds, measured.cpu_seconds, measured.peak_mb)
+    log = folder / f"{what.replace(' ', '-')}.log"
+    return replace(measure(what, command("sync", *options), log, environment), rows=rows)
 
 
 def compare(source: Path, published: Path) -> str:
     """Every row and field of the source against the published file; ends the benchmark on a difference."""
     words = [sys.executable, "-m", "benchmarks.compare", "--source", str(source), "--published", str(published)]
-    return measure(words).output.strip()
+    measure("compare", words, log := source.with_name("compare.log"))
+    return log.read_text().strip()
 
 
 def run(rows: int, folder: Path) -> tuple[list[Line], list[str]]:
@@ -162,9 +136,8 @@ def with_store_alone(lines: Sequence[Line]) -> list[Line]:
     by_name = {line.what: line for line in lines}
     store, clean = by_name["store"], by_name["clean"]
     alone = Line("store, without its cleaning", store.rows, max(store.seconds - clean.seconds, 0.001), None, None)
-    renamed = [replace(each, what="store, cleaning included") if each is store else each for each in lines]
-    place = renamed.index(next(each for each in renamed if each.what.startswith("store"))) + 1
-    return [*renamed[:place], alone, *renamed[place:]]
+    place = [line.what for line in lines].index("store")
+    return [*lines[:place], replace(store, what="store, cleaning included"), alone, *lines[place + 1 :]]
 
 
 def verdict(lines: Sequence[Line]) -> list[str]:
@@ -189,20 +162,13 @@ def verdict(lines: Sequence[Line]) -> list[str]:
     ]
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Measure, compare and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bench", description="Measure every stage and the whole."
-    )
-    parser.add_argument("--rows", type=int, default=1_300_000)
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
-    options = parser.parse_args(arguments)
+    options = command_line("bench", "Measure every stage and the whole.", rows=1_300_000).parse_args()
     with workplace("bench", options.keep) as folder:
         lines, comparisons = run(options.rows, folder)
     print(table(with_store_alone(lines)))
-    print()
-    for line in (*comparisons, *verdict(lines)):
-        print(line)
+    print("", *comparisons, *verdict(lines), sep="\n")
 
 
 if __name__ == "__main__":

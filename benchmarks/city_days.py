@@ -1,10 +1,7 @@
 """What the city does on the days of a simulated week: its releases, and the troubles of its portal.
 
-What belongs here: the edits of a day, how much of them, and when the portal is in trouble. What does not: who looks on
-(`clockwork`), and what must hold then (`week`).
+Who looks on is in `clockwork`, and what must hold then in `week`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass

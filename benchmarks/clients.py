@@ -1,10 +1,7 @@
 """Clients that ask in raw bytes, well or ill: a question with its whole answer, connections that are held, readers who hardly read.
 
-What belongs here: one connection and what came over it. What does not: what is asked, and what is wrong with an answer (`abuse`).
 Each question has a connection of its own, so that whichever process takes it has taken that one alone.
 """
-
-from __future__ import annotations
 
 import asyncio
 import json
@@ -43,8 +40,8 @@ def get(
     path: str, method: str = "GET", *, headers: Mapping[str, str] = {}, follow: bool = False, version: str = "1.1"
 ) -> Sent:
     """A question for a path."""
-    given = {"Host": "127.0.0.1", "Connection": "close", **headers}
-    lines = [f"{method} {path} HTTP/{version}", *(f"{name}: {value}" for name, value in given.items())]
+    fields = {"Host": "127.0.0.1", "Connection": "close", **headers}
+    lines = [f"{method} {path} HTTP/{version}", *(f"{name}: {value}" for name, value in fields.items())]
     return Sent("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"), follow)
 
 
@@ -95,7 +92,7 @@ async def exchange(url: str, sent: Sent, kept: int = KEPT_BYTES, patience: float
     status, head, body, length, writer = CUT, "", b"", 0, None
     try:
         async with asyncio.timeout(patience):
-            reader, writer = await asyncio.open_connection(*_place(url), limit=PIECE)
+            reader, writer = await asyncio.open_connection(*place_of(url), limit=PIECE)
             writer.write(sent.raw)
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status = int(head.split(" ", 2)[1])
@@ -125,7 +122,7 @@ async def hold(url: str, connections: int, beginning: bytes, piece: bytes, secon
 
     async def client() -> bool:
         try:
-            reader, writer = await asyncio.open_connection(*_place(url))
+            reader, writer = await asyncio.open_connection(*place_of(url))
             until = time.monotonic() + seconds
             writer.write(beginning)
             ended = _end_of(reader)
@@ -147,7 +144,7 @@ async def stream(url: str, beginning: bytes, piece: bytes, at_most: int) -> int:
     taken, writer = 0, None
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS):
-            reader, writer = await asyncio.open_connection(*_place(url))
+            reader, writer = await asyncio.open_connection(*place_of(url))
             ended = _end_of(reader)
             for each in (beginning, *repeat(piece, at_most // len(piece))):
                 if ended.done():
@@ -167,7 +164,7 @@ async def read_slowly(url: str, sent: Sent, seconds: float) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         connection.setblocking(False)
         async with asyncio.timeout(seconds):
-            await loop.sock_connect(connection, _place(url))
+            await loop.sock_connect(connection, place_of(url))
             await loop.sock_sendall(connection, sent.raw)
             while await loop.sock_recv(connection, 1_000):
                 await asyncio.sleep(0.2)
@@ -180,6 +177,6 @@ def _end_of(reader: asyncio.StreamReader) -> asyncio.Task[bytes]:
     return ended
 
 
-def _place(url: str) -> tuple[str, int]:
+def place_of(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return str(parts.hostname), int(parts.port or 80)

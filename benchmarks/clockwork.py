@@ -1,15 +1,10 @@
 """Dagster's own scheduler, run queue and launcher under a simulated clock.
 
-What belongs here: starting the code location as the daemon does, letting one heartbeat happen at a given instant, and
-what became of it. What does not: what the portal does meanwhile, and what must hold of it (`week`).
-
 Real: `workspace.yaml`, the code server in a process of its own, the instance in DAGSTER_HOME with the project's
 `dagster.yaml`, the scheduler's iteration, the queue's iteration, the launcher, and each run in a process of its own.
 Simulated: the instant that scheduler and queue take for now; it stands still while a run is at work. The code server and
 the runs see the computer's clock, so a simulated day must lie in the past.
 """
-
-from __future__ import annotations
 
 import logging
 import os
@@ -74,9 +69,7 @@ class Beat:
 class Clockwork:
     """The daemon's work, one heartbeat at a time. Use it as a context manager.
 
-    Args:
-        requests: counts the requests that the portal has had so far.
-        log: takes what the code server and the runs print.
+    `requests` counts those that the portal has had so far; the log takes what the code server and the runs print.
     """
 
     def __init__(self, settings: Settings, requests: Callable[[], int], log: Path) -> None:

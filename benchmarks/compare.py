@@ -1,10 +1,8 @@
 """Compare a portal file with a published database, row by row and field by field.
 
-What belongs here: what every stored field must be, written down again without the pipeline's cleaning, and the counting
-of differences. Rows are compared as multisets, month by month, so that equal rows must occur equally often.
+What every stored field must be is written down again, without the pipeline's cleaning. Rows are compared as multisets,
+month by month, so that equal rows must occur equally often.
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
@@ -54,21 +52,21 @@ def differences(source: Path, published: Path, shown: int = 3) -> list[str]:
     """Where the two differ, in words; empty if nowhere."""
     table = pq.read_table(source, columns=list(SERVED.values()))
     months = pc.strftime(table[SERVED["opened_at"]], format="%Y-%m")
-    found: list[str] = []
+    problems: list[str] = []
     with closing(sqlite3.connect(sqlite_uri(published, mode="ro"), uri=True)) as connection:
         stored = dict(connection.execute("SELECT partition_month, count(*) FROM service_requests GROUP BY 1"))
         total = sum(stored.values())
         if total != table.num_rows:
-            found.append(f"{source.name} has {table.num_rows:,} rows, {published.name} has {total:,}")
+            problems.append(f"{source.name} has {table.num_rows:,} rows, {published.name} has {total:,}")
         for month in sorted({*months.unique().to_pylist(), *stored}):
             expected = Counter(expected_rows(table.filter(pc.equal(months, month))))
             query = f"SELECT {', '.join(COLUMNS)} FROM service_requests WHERE partition_month = ?"
             actual = Counter(connection.execute(query, (month,)))
             for side, rows in (("source", expected - actual), ("published", actual - expected)):
                 if rows:
-                    found.append(f"{month}: {rows.total():,} rows only in the {side}, such as {list(rows)[:shown]}")
-            found += [f"{month}: {problem}" for problem in identity_problems(connection, month)]
-    return found
+                    problems.append(f"{month}: {rows.total():,} rows only in the {side}, such as {list(rows)[:shown]}")
+            problems += [f"{month}: {problem}" for problem in identity_problems(connection, month)]
+    return problems
 
 
 def expected_rows(table: pa.Table) -> Iterator[Row]:
@@ -125,19 +123,14 @@ def identity_problems(connection: sqlite3.Connection, month: str) -> list[str]:
     return problems + ([f"{gaps:,} keys whose occurrences have gaps"] if gaps else [])
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Say whether the two are equal; exit with 1 if they are not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare", description="Compare source and published file."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=differences.__doc__)
     parser.add_argument("--source", type=Path, required=True, help="Parquet file in the portal's layout")
     parser.add_argument("--published", type=Path, required=True, help="SQLite file")
-    options = parser.parse_args(arguments)
-    found = differences(options.source, options.published)
-    for line in found:
-        print(line)
-    if found:
-        sys.exit(1)
+    options = parser.parse_args()
+    if problems := differences(options.source, options.published):
+        sys.exit("\n".join(problems))
     rows = pq.read_metadata(options.source).num_rows
     print(f"Equal: {rows:,} rows, {len(COLUMNS)} fields each, ids and occurrences recomputed.")
 

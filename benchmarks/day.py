@@ -1,22 +1,15 @@
 """A rehearsed day of the containers: all services of docker-compose.yml as processes, with a portal that changes and things that break.
 
-What belongs here: what happens when, who brings services back, who looks on, and the printed account. What does not: the
-processes (`topology`), PostgreSQL (`postgres`), and when a published file is right (`rig`).
-
 A day has 29 slots of 50 minutes; here a slot takes a minute (`day_location`), everything else is as it will be. A service that
 ends is started again, as `restart: unless-stopped` says. Two look on all the time: one opens the published file five times a
 second, and holds every new one against the releases of the portal, row by row; one asks the site.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +17,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.places import workplace
+from benchmarks.places import command_line, in_background, workplace
 from benchmarks.postgres import Postgres, running_postgres
 from benchmarks.rig import City, damage, disagreement, edited, strangeness
 from benchmarks.topology import ROOT, Topology, topology
@@ -40,6 +33,8 @@ BACK_WITHIN_SECONDS = 120.0
 RUN_BEGINS_WITHIN_SECONDS = 150.0
 SETTLES_WITHIN_SLOTS = 6
 ANSWERS_WITHIN_ATTEMPTS = 60
+RUNS = '{runsOrError(filter: {pipelineName: "sync"}) {... on Runs {results {runId status tags {key value}}}}}'
+FAILED, HELD = " of sync failed", "newly held"  # as alerts put it
 
 
 # -- those who look on -------------------------------------------------------------------------------------------------
@@ -66,51 +61,27 @@ class Account:
         self.say(f"VIOLATED: {what}")
 
 
-class Receiver:
-    """The webhook's receiver: keeps what it is told."""
+class Receiver(ThreadingHTTPServer):
+    """The webhook's receiver: keeps the alerts that arrive."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.told.append(str(json.loads(body)["text"]))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/services/rehearsal"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.alerts: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}/services/rehearsal"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
-@contextmanager
-def in_background(*works: Callable[[], None]) -> Iterator[None]:
-    """Do each again and again until the block ends."""
-    stop = threading.Event()
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
 
-    def again(work: Callable[[], None]) -> None:
-        while not stop.is_set():
-            work()
-            stop.wait(0.2)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.alerts.append(str(json.loads(body)["text"]))
+        self.send_response(200)
+        self.end_headers()
 
-    threads = [threading.Thread(target=again, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 class Watcher:
@@ -205,18 +176,12 @@ class Day:
         """Of the newest release, as the portal says it."""
         return f"{self.city.released_at:%Y-%m-%dT%H:%M:%SZ}"
 
-    def graphql(self, question: str) -> Any:
-        with requests.post(f"{self.made.url('webserver')}/graphql", json={"query": question}, timeout=30) as answer:
-            return answer.json()["data"]
-
     def runs(self) -> list[dict[str, Any]]:
         """The runs of sync, newest first. Asked again if need be: Dagster's first answer after its database was away may be an error."""
         for _ in range(ANSWERS_WITHIN_ATTEMPTS):
             try:
-                found = self.graphql(
-                    '{runsOrError(filter: {pipelineName: "sync"}) {... on Runs {results {runId status tags {key value}}}}}'
-                )
-                return list(found["runsOrError"]["results"])
+                with requests.post(f"{self.made.url('webserver')}/graphql", json={"query": RUNS}, timeout=30) as answer:
+                    return list(answer.json()["data"]["runsOrError"]["results"])
             except (requests.RequestException, KeyError, TypeError, ValueError):
                 time.sleep(1.0)
         self.account.violated("Dagster can't be asked for its runs")
@@ -250,10 +215,10 @@ class Day:
         """Whether what is served is the city's newest release."""
         try:
             with requests.get(f"{self.made.url('site')}/api/v1/status", timeout=10) as answer:
-                said = answer.json()["data"]
+                served = answer.json()["data"]["data_processed"]
         except (requests.RequestException, KeyError, ValueError):
             return False
-        return bool(said["data_processed"] == self.data_processed)
+        return bool(served == self.data_processed)
 
     def follows(self) -> None:
         """Until the city's newest release is what the site serves."""
@@ -264,7 +229,7 @@ class Day:
         self.wait_for(f"{name} is healthy again", lambda: self.made.is_healthy(name), BACK_WITHIN_SECONDS)
 
     def alerts(self, word: str) -> int:
-        return sum(text.count(word) for text in self.receiver.told)
+        return sum(text.count(word) for text in self.receiver.alerts)
 
 
 def quiet_slot(day: Day) -> None:
@@ -280,32 +245,31 @@ def ordinary_release(day: Day) -> None:
     day.follows()
 
 
+def killed(day: Day, name: str, what: str) -> None:
+    """A service dies, and all that it started; somebody brings it back."""
+    day.account.say(what)
+    day.made.kill_and_leave(name)
+    day.comes_back(name)
+
+
 def webserver_killed(day: Day) -> None:
-    day.account.say("the webserver is killed")
-    day.made.kill_and_leave("webserver")
-    day.comes_back("webserver")
+    killed(day, "webserver", "the webserver is killed")
 
 
 def daemon_killed_in_mid_run(day: Day) -> None:
     day.release()
     day.run_at_work()
-    day.account.say("the daemon is killed in mid-run")
-    day.made.kill_and_leave("daemon")
-    day.comes_back("daemon")
+    killed(day, "daemon", "the daemon is killed in mid-run")
     day.follows()
 
 
 def code_server_killed_in_mid_run(day: Day) -> None:
-    told = day.alerts(" of sync failed")
+    before = day.alerts(FAILED)
     day.release()
     day.run_at_work()
-    day.account.say("the code server is killed in mid-run, and the run with it")
-    day.made.kill_and_leave("code")
-    day.comes_back("code")
+    killed(day, "code", "the code server is killed in mid-run, and the run with it")
     day.follows()
-    day.wait_for(
-        "the alert of the lost run arrived", lambda: day.alerts(" of sync failed") > told, 2 * 60 + SLOT_SECONDS
-    )
+    day.wait_for("the alert of the lost run arrived", lambda: day.alerts(FAILED) > before, 2 * 60 + SLOT_SECONDS)
 
 
 def code_server_dies_alone(day: Day) -> None:
@@ -319,12 +283,7 @@ def code_server_dies_alone(day: Day) -> None:
 
 
 def database_restarts(day: Day) -> None:
-    day.account.say("PostgreSQL goes down at once, and comes up again")
-    day.postgres.stop()
-    time.sleep(5)
-    day.postgres.start()
-    for name in LASTING:
-        day.comes_back(name)
+    database_goes_down(day, "PostgreSQL goes down at once, and comes up again")
     day.release()
     day.follows()
 
@@ -332,13 +291,17 @@ def database_restarts(day: Day) -> None:
 def database_restarts_in_mid_run(day: Day) -> None:
     day.release()
     day.run_at_work()
-    day.account.say("PostgreSQL goes down in mid-run, and comes up again")
+    database_goes_down(day, "PostgreSQL goes down in mid-run, and comes up again")
+    day.follows()
+
+
+def database_goes_down(day: Day, what: str) -> None:
+    day.account.say(what)
     day.postgres.stop()
-    time.sleep(3)
+    time.sleep(5)
     day.postgres.start()
     for name in LASTING:
         day.comes_back(name)
-    day.follows()
 
 
 def portal_down(day: Day) -> None:
@@ -353,12 +316,12 @@ def portal_down(day: Day) -> None:
 
 
 def month_held_and_recovered(day: Day) -> None:
-    told, whole = day.alerts("newly held"), day.city.frame
+    before, whole = day.alerts(HELD), day.city.frame
     months = whole["service_request_open_timestamp"].dt.strftime("%Y-%m").value_counts()
     # The largest whose loss is not one of the whole portal, which would be held before anything is fetched.
     month = str(months[months < len(whole) * MAY_MOVE_SHARE].idxmax())
     day.release(EDITS["empty_month"].function(whole, month=month))
-    day.wait_for("the alert of the held month arrived", lambda: day.alerts("newly held") > told, 4 * SLOT_SECONDS)
+    day.wait_for("the alert of the held month arrived", lambda: day.alerts(HELD) > before, 4 * SLOT_SECONDS)
     if day.is_published():
         day.account.violated("a month that was lost at the portal was lost here, too")
     day.release(whole)
@@ -393,7 +356,7 @@ def live_through(day: Day, slots: int) -> None:
         if not day.made.is_healthy(name):
             day.account.violated(f"{name} is not healthy at the end of the day")
     ended = {status: sum(run["status"] == status for run in day.runs()) for status in ("SUCCESS", "FAILURE")}
-    failed_told = day.alerts(" of sync failed")
+    failed_told = day.alerts(FAILED)
     if failed_told != ended["FAILURE"]:
         day.account.violated(f"{ended['FAILURE']} runs failed, {failed_told} alerts arrived")
     day.account.say(
@@ -428,30 +391,26 @@ def run_day(folder: Path, slots: int, seed: int) -> Account:
             watcher = Watcher(folder / "data" / "published" / "vanc311.sqlite", city, account)
             keeper = Keeper(made, account)
             day = Day(made, postgres, city, receiver, asker, account, seed)
-            with in_background(watcher.look, asker.ask, keeper.keep):
+            with in_background(0.2, watcher.look, asker.ask, keeper.keep):
                 live_through(day, slots)
             account.say(
                 f"{account.looks:,} looks at the published file, {account.files} different ones, each compared with the city's "
                 f"releases; {account.asked:,} questions to the site, {account.unanswered} unanswered; {keeper.restarts} restarts"
             )
-    receiver.stop()
+    receiver.shutdown()
+    receiver.server_close()
     return account
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Rehearse the day and print it; exit with 1 if something did not hold."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.day", description="A rehearsed day of the containers.")
-    parser.add_argument("--slots", type=int, default=SLOTS, help="slots of a minute each")
-    parser.add_argument("--seed", type=int, default=311)
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
-    options = parser.parse_args(arguments)
+    options = command_line("day", "A rehearsed day of the containers.", slots=SLOTS, seed=311).parse_args()
     with workplace("day", options.keep) as folder:
         account = run_day(folder, options.slots, options.seed)
     for at, what in account.lines:
         print(f"{int(at) // 60:3d}:{int(at) % 60:02d}  {what}")
     print(f"{len(account.violations)} violations")
-    if account.violations:
-        sys.exit(1)
+    sys.exit(bool(account.violations))
 
 
 if __name__ == "__main__":

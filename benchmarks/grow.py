@@ -1,11 +1,9 @@
 """Grow the bundled real sample to a table of any size, for benchmarks and load tests.
 
-What belongs here: drawing real rows again on other days, and the oddities of the real data that a plain
-resampling loses (twins, colliding keys, open cases, late changes, bulk closings). Rows are drawn whole: department,
-type, reason, durations, channel, area, address and coordinates stay together.
+Real rows are drawn again on other days, whole: department, type, reason, durations, channel, area, address and coordinates
+stay together. The oddities of the real data that a plain resampling loses are put in again: twins, colliding keys, open
+cases, late changes, bulk closings.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
@@ -69,18 +67,8 @@ class Rows:
     reason: Int
 
 
-def grow(
-    rows: int = 1_300_000, *, first_month: str = "2022-01", last_day: date = date(2026, 9, 27), seed: int = 311
-) -> pd.DataFrame:
-    """The sample grown to `rows` rows, with the columns and types of the sample, ordered by open timestamp."""
-    frame: pd.DataFrame = grow_table(rows, first_month=first_month, last_day=last_day, seed=seed).to_pandas()
-    return frame
-
-
-def grow_table(
-    rows: int = 1_300_000, *, first_month: str = "2022-01", last_day: date = date(2026, 9, 27), seed: int = 311
-) -> pa.Table:
-    """The same as an Arrow table with exactly the schema of the sample."""
+def grow(rows: int, *, first_month: str = "2022-01", last_day: date = date(2026, 9, 27), seed: int = 311) -> pa.Table:
+    """The sample grown to `rows` rows, with exactly the schema of the sample, ordered by open timestamp."""
     if rows < 1:
         raise ValueError(f"rows must be at least 1, not {rows}")
     rng = np.random.default_rng(seed)
@@ -96,7 +84,7 @@ def grow_table(
     leave_open(source, made, horizon, rng)
     reopen(source, made, horizon, rng)
     add_twins(source, made, horizon, rng)
-    return to_table(source, made, utc_clock(calendar))
+    return to_table(source, made)
 
 
 def read_source() -> Source:
@@ -296,29 +284,25 @@ def add_twins(source: Source, made: Rows, horizon: int, rng: np.random.Generator
         made.changed[twin] = made.changed[base[member]] + place * step[member]
 
 
-def utc_clock(calendar: npt.NDArray[np.datetime64]) -> tuple[Int, Int]:
-    """The zone's offset changes in these years: UTC seconds of each change, and the offsets before and after them."""
-    hours = pd.date_range(calendar[0] - 2, calendar[-1] + 2, freq="h", tz="UTC")
-    utc = hours.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-    offsets = local_seconds(hours.to_series()) - utc
-    changes = np.flatnonzero(np.diff(offsets)) + 1
-    return utc[changes], offsets[np.append(0, changes)]
-
-
-def to_utc(wall: Int, second_time: Bool, clock: tuple[Int, Int]) -> Int:
+def to_utc(wall: Int, second_time: Bool) -> Int:
     """UTC seconds of local ones; `second_time` picks the later of the two hours when the clock is set back."""
-    changes, offsets = clock
-    ahead, behind = np.maximum(offsets[1:], offsets[:-1]), np.minimum(offsets[1:], offsets[:-1])
-    first = offsets[np.searchsorted(changes + ahead, wall, "right")]
-    second = offsets[np.searchsorted(changes + behind, wall, "right")]
-    return wall - np.where(second_time, second, first)
+    first = wall.min() // HOUR
+    hours = pd.DatetimeIndex(np.arange(first, wall.max() // HOUR + 1).astype("datetime64[h]").astype("datetime64[s]"))
+
+    def utc(earlier: bool) -> Int:
+        instants = hours.tz_localize(VANCOUVER, np.full(hours.size, earlier), nonexistent=pd.Timedelta(hours=1))
+        return np.asarray(instants.tz_convert(None), dtype="datetime64[s]").astype(np.int64)
+
+    hour = wall // HOUR - first
+    began: Int = np.where(second_time, utc(False)[hour], utc(True)[hour])
+    return began + wall % HOUR
 
 
-def to_table(source: Source, made: Rows, clock: tuple[Int, Int]) -> pa.Table:
+def to_table(source: Source, made: Rows) -> pa.Table:
     """The Arrow table, sorted by opening, with no two rows equal in every field."""
     second_time = made.opened // MINUTE % 2 == 1  # the same choice for all rows that share an opening
-    opened = to_utc(made.opened, second_time, clock)
-    changed = np.maximum(to_utc(made.changed, second_time, clock), opened)
+    opened = to_utc(made.opened, second_time)
+    changed = np.maximum(to_utc(made.changed, second_time), opened)
     while (equal := repeats(source.content[made.pick], opened, changed)).any():
         changed[equal] += 1
 
@@ -328,9 +312,9 @@ def to_table(source: Source, made: Rows, clock: tuple[Int, Int]) -> pa.Table:
     made_columns = {
         "status": pa.array(["Close", "Open"]).take(pa.array(made.is_open[order].astype(np.int8))),
         "closure_reason": reasons.take(pa.array(made.reason[order])),
-        "service_request_open_timestamp": timestamps(opened[order]),
+        "service_request_open_timestamp": instants(opened[order]),
         "service_request_close_date": closed,
-        "last_modified_timestamp": timestamps(changed[order]),
+        "last_modified_timestamp": instants(changed[order]),
     }
     pick = pa.array(made.pick[order])
     columns = [
@@ -340,6 +324,5 @@ def to_table(source: Source, made: Rows, clock: tuple[Int, Int]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=source.table.schema)
 
 
-def timestamps(utc_seconds: Int) -> pa.Array:
-    """Arrow instants of UTC seconds."""
+def instants(utc_seconds: Int) -> pa.Array:
     return pa.array(utc_seconds.astype("datetime64[s]").astype("datetime64[ms]")).cast(pa.timestamp("ms", tz="UTC"))

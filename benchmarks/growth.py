@@ -1,12 +1,8 @@
 """Growth: what a quiet slot and a change of one month cost in a small, a large and the largest database.
 
-What belongs here: the three sizes, months of equal size in each, and the comparison of the same work between them. What
-does not: how a measurement is made (`bench`) and what a stage does (`stages`). The largest holds the archive, too.
+The months have equal sizes in each; the largest holds the archive, too. How a measurement is made is in `bench`.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +12,7 @@ import dagster as dg
 
 from benchmarks import markdown
 from benchmarks.bench import RELEASED, RELEASED_LATER, Line, stage, stand_in, sync
-from benchmarks.places import workplace
+from benchmarks.places import command_line, workplace
 
 ARCHIVE_ROWS = 2_083_091
 MONTH_STEPS = ("raw_service_requests", "service_requests", "check_raw_service_requests", "check_service_requests",
@@ -65,7 +61,6 @@ class Result:
 
 def run(size: Size, folder: Path) -> Result:
     """Load a database of one size, then sync it without a change and with one."""
-    folder.mkdir(parents=True, exist_ok=True)
     stage("grow", folder, rows=size.rows, first_month=size.first_month)
     archive: tuple[str, ...] = ()
     if size.archive_rows:
@@ -120,18 +115,14 @@ def table(results: Sequence[Result]) -> str:
     return markdown.table(head, ((what, *cells) for what, cells in lines.items()))
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Measure each size and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="Measure the cost of growth.")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
-    parser.add_argument("--only", type=int, choices=range(len(SIZES)), nargs="*", help="only these sizes, by number")
-    options = parser.parse_args(arguments)
+    options = command_line("growth", "Measure the cost of growth.").parse_args()
     results = []
     with workplace("growth", options.keep) as folder:
         for number, size in enumerate(SIZES):
-            if options.only is None or number in options.only:
-                results.append(run(size, folder / str(number)))
-                print(table(results[-1:]), flush=True)
+            results.append(run(size, folder / str(number)))
+            print(table(results[-1:]), flush=True)
     print(table(results))
 
 

@@ -1,17 +1,13 @@
 """History: how much Dagster's own storage grows in a year, table by table, and what of that pruning leaves.
 
-What belongs here: some ordinary days through Dagster's scheduler, the tables counted before and after, and the printed
-table. What does not: how a day is lived through (`week`, `clockwork`) and what is pruned (`orchestration.operations.pruning`).
-
+Some ordinary days are lived through as in `week`, and the tables counted before and after.
 Not counted are the ticks of schedules and sensors: the daemon keeps them for as long as `dagster.yaml` says.
 """
 
 from __future__ import annotations
 
-import argparse
 import sqlite3
 import sys
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +18,7 @@ from dagster._daemon.freshness import FreshnessDaemon
 
 from benchmarks import markdown
 from benchmarks.city_days import ORDINARY
-from benchmarks.places import workplace
+from benchmarks.places import command_line, workplace
 from benchmarks.week import before_first_day, say
 from vanc311_pipeline.orchestration.operations.pruning import delete_runs_before
 
@@ -38,15 +34,16 @@ class Size:
     rows: float = 0
     size: float = 0
 
+    @property
+    def texts(self) -> tuple[str, str]:
+        return f"{self.rows:,.0f}", f"{self.size / 1e6:,.1f}"
+
     def a_year(self, before: Size, days: int) -> Size:
         factor = DAYS_A_YEAR / days
         return Size((self.rows - before.rows) * factor, (self.size - before.size) * factor)
 
 
-Sizes = Mapping[str, Size]
-
-
-def sizes(home: Path) -> Sizes:
+def sizes(home: Path) -> dict[str, Size]:
     """What a Dagster home in SQLite holds: each table, and the files."""
     history = home / "history"
     shards = [file for file in (history / "runs").glob("*.db") if file.name != "index.db"]
@@ -75,7 +72,7 @@ def _table(connection: sqlite3.Connection, name: str, where: str = "") -> Size:
     return Size(*connection.execute(f"SELECT count(*), coalesce(sum({lengths}), 0) FROM {name} {where}").fetchone())
 
 
-def table(before: Sizes, after: Sizes, pruned: Sizes, days: int) -> str:
+def table(before: dict[str, Size], after: dict[str, Size], pruned: dict[str, Size], days: int) -> str:
     """What a year adds, as a Markdown table; what adds nothing is left out."""
     growth = {name: [sizes[name].a_year(before[name], days) for sizes in (after, pruned)] for name in sorted(after)}
     growth = {name: each for name, each in growth.items() if any(size.rows for size in each)}
@@ -84,11 +81,9 @@ def table(before: Sizes, after: Sizes, pruned: Sizes, days: int) -> str:
         for column in zip(*growth.values(), strict=True)
     ]
     head = ("", "rows a year", "MB a year", "of these after pruning: rows", "MB")
-    rows = (
-        (name, *(text for size in each for text in (f"{size.rows:,.0f}", f"{size.size / 1e6:,.1f}")))
-        for name, each in growth.items()
+    return markdown.table(
+        head, ((name, *(text for size in each for text in size.texts)) for name, each in growth.items())
     )
-    return markdown.table(head, rows)
 
 
 def live(folder: Path, rows: int, days: int, seed: int) -> str:
@@ -115,14 +110,11 @@ def _prune(instance: dg.DagsterInstance) -> None:
     delete_runs_before(instance, datetime.now(UTC) + timedelta(days=1))
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Live through the days and print what a year of them would add."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description="What Dagster keeps, a year.")
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--days", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=311)
-    options = parser.parse_args(arguments)
-    with workplace("history") as folder:
+    parser = command_line("history", "What Dagster keeps, a year.", rows=20_000, days=2, seed=311)
+    options = parser.parse_args()
+    with workplace("history", options.keep) as folder:
         print(live(folder, options.rows, options.days, options.seed))
 
 

@@ -1,74 +1,48 @@
 """The API under load: `vanc311 serve` at 64 connections, side by side with Datasette on the same file, on loopback.
 
-What belongs here: the questions, the two servers, and the printed table. What does not: making the file (any sync, or `bench
---keep DIR`, whose file has a log of 600,000 changes).
-The load comes from `wrk` if it is installed, else from a generator in Python, which takes more of the processors itself.
-
-Metrics are asked for again and again, as a dashboard does; pages of requests are all different, so that none is answered from
-what was kept of an earlier one.
+The file is of any sync, or of `bench --keep DIR`, which has a log of 600,000 changes. The load comes from this process,
+which takes a part of the processors itself. Metrics are asked for again and again, as a dashboard does; pages of requests
+are all different, so that none is answered from what was kept of an earlier one.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
 import json
 import os
 import random
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import quote, urlencode
 from urllib.request import urlopen
 
-from benchmarks.places import free_port
+from benchmarks.clients import place_of
+from benchmarks.places import command_line, free_port, running, workplace
 from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.settings import Settings
 
 METRICS_RATE_AIM, METRICS_P99_AIM_MS, PAGES_P99_AIM_MS = 1_500, 60, 100
 PAGE_ROWS = 50
 DIFFERENT_PAGES = 60_000  # more than any server answers in the time
-HEADERS = {"Accept-Encoding": "identity", "User-Agent": "load"}
-
-SCRIPT = """
-local paths = {}
-for line in io.lines(os.getenv("LOAD_PATHS")) do paths[#paths + 1] = line end
-local at = 0
-function request()
-  at = at % #paths + 1
-  return wrk.format("GET", paths[at])
-end
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format('{"requests": %d, "seconds": %f, "p50": %f, "p99": %f, "failed": %d}\\n', summary.requests,
-    summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
-    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
-end
-"""
+HEADERS = "Host: 127.0.0.1\r\nAccept-Encoding: identity\r\nUser-Agent: load"
 
 
 @dataclass(frozen=True)
 class Served:
     """What a server did under one kind of questions."""
 
-    requests: int
-    seconds: float
+    rate: float
     p50: float
     p99: float
     failed: int
-
-    @property
-    def rate(self) -> float:
-        return self.requests / self.seconds
 
 
 @dataclass(frozen=True)
@@ -93,7 +67,6 @@ def questions(file: Path) -> list[Questions]:
         )
         first, last = connection.execute("SELECT opened_from, opened_to FROM periods WHERE period = 'all'").fetchone()
     dice = random.Random(311)
-    kinds = [_metrics(areas, issues)]
     narrowed = {
         "pages of an area": [{"local_area": area} for area in areas],
         "pages by area, type, department or status": [
@@ -103,15 +76,15 @@ def questions(file: Path) -> list[Questions]:
             *({"status": "Open", "local_area": area} for area in areas),
         ],
     }
+    kinds = [_metrics(areas, issues)]
     days = (date.fromisoformat(last) - date.fromisoformat(first)).days
     for name, filters in narrowed.items():
-        chosen = []
+        kinds.append(Questions(name, [], []))
         for _ in range(DIFFERENT_PAGES):
             start = date.fromisoformat(first) + timedelta(dice.randrange(days))
-            chosen.append((dice.choice(filters), start, start + timedelta(dice.randrange(30, 400))))
-        kinds.append(
-            Questions(name, [_our_page(*each) for each in chosen], [_datasettes_page(*each) for each in chosen])
-        )
+            chosen = dice.choice(filters), start, start + timedelta(dice.randrange(30, 400))
+            kinds[-1].ours.append(_our_page(*chosen))
+            kinds[-1].datasettes.append(_datasettes_page(*chosen))
     return kinds
 
 
@@ -119,23 +92,24 @@ def _metrics(areas: list[str], issues: list[str]) -> Questions:
     ours = ["/metrics/citywide", "/metrics/areas", *(f"/metrics/areas/{quote(area)}" for area in areas)]
     ours += [f"/metrics/issues/{quote(issue, safe='')}" for issue in issues]
     ours += [f"/time-to-close?{urlencode({'area': area})}" for area in areas]
-    theirs = ["metrics_citywide.json?_shape=objects", "metrics_by_neighbourhood.json?_shape=objects"]
-    theirs += [f"metrics_by_neighbourhood.json?{urlencode({'local_area': area})}&_shape=objects" for area in areas]
-    theirs += [f"metrics_by_issue.json?{urlencode({'issue_type': issue})}&_shape=objects" for issue in issues]
-    theirs += [
-        f"time_to_close.json?{urlencode({'local_area': area, 'level': 'neighbourhood'})}&_shape=objects"
-        for area in areas
-    ]
-    return Questions("metrics", [f"/api/v1{path}" for path in ours], [f"/vanc311/{path}" for path in theirs])
+    asked: list[tuple[str, dict[str, str]]] = [("metrics_citywide", {}), ("metrics_by_neighbourhood", {})]
+    asked += [("metrics_by_neighbourhood", {"local_area": area}) for area in areas]
+    asked += [("metrics_by_issue", {"issue_type": issue}) for issue in issues]
+    asked += [("time_to_close", {"local_area": area, "level": "neighbourhood"}) for area in areas]
+    return Questions(
+        "metrics",
+        [f"/api/v1{path}" for path in ours],
+        [f"/vanc311/{table}.json?{urlencode({**named, '_shape': 'objects'})}" for table, named in asked],
+    )
 
 
 OUR_NAMES = {"local_area": "area", "issue_type": "issue"}
 
 
 def _our_page(filters: dict[str, str], start: date, end: date) -> str:
-    asked = {OUR_NAMES.get(column, column): value for column, value in filters.items()}
+    named = {OUR_NAMES.get(column, column): value for column, value in filters.items()}
     days = {"opened_from": start.isoformat(), "opened_to": end.isoformat()}
-    return f"/api/v1/requests?{urlencode(asked | days | {'limit': str(PAGE_ROWS)})}"
+    return f"/api/v1/requests?{urlencode(named | days | {'limit': str(PAGE_ROWS)})}"
 
 
 def _datasettes_page(filters: dict[str, str], start: date, end: date) -> str:
@@ -152,7 +126,7 @@ class Server:
     """A server that answers."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    pid: int
     log: Path
     """What it prints."""
 
@@ -168,89 +142,53 @@ def ours(file: Path, workers: int) -> Iterator[Server]:
             yield server
 
 
-@contextmanager
-def serving(data: Path, *words: str, **environment: str) -> Iterator[Server]:
+def serving(data: Path, *words: str, **environment: str) -> AbstractContextManager[Server]:
     """`vanc311 serve` on a data directory, as a process."""
-    port = free_port()
-    command = [sys.executable, "-m", "vanc311_pipeline", "serve", "--port", str(port), *words]
-    environment |= {"VANC311_DATA_DIR": str(data)}
-    with _running(command, f"http://127.0.0.1:{port}", "/api/v1/status", environment) as server:
-        yield server
+    command = ["vanc311_pipeline", "serve", *words]
+    return _server(command, "/api/v1/status", data / "server.log", VANC311_DATA_DIR=str(data), **environment)
 
 
-@contextmanager
-def datasette(file: Path) -> Iterator[Server]:
+def datasette(file: Path) -> AbstractContextManager[Server]:
     """Datasette on the same file, as a process."""
-    port = free_port()
-    command = [sys.executable, "-m", "datasette", "serve", "--immutable", str(file), "--host", "127.0.0.1", "--port", str(port),
-               "--setting", "default_facet_size", "0", "--setting", "suggest_facets", "0"]  # fmt: skip
-    with _running(command, f"http://127.0.0.1:{port}", f"/{file.stem}/metrics_citywide.json") as server:
-        yield server
+    command = ["datasette", "serve", "--immutable", str(file), "--host", "127.0.0.1", "--setting", "default_facet_size", "0",
+               "--setting", "suggest_facets", "0"]  # fmt: skip
+    return _server(command, f"/{file.stem}/metrics_citywide.json", file.with_suffix(".log"))
 
 
 @contextmanager
-def _running(command: list[str], url: str, path: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
-    with tempfile.NamedTemporaryFile(prefix="load-", suffix=".log") as log:
-        process = subprocess.Popen(command, env=os.environ | (environment or {}), stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    with urlopen(url + path, timeout=60):
-                        break
-                except OSError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise SystemExit(f"{command[0]} does not answer:\n{Path(log.name).read_text()}") from None
-                    time.sleep(0.2)
-            yield Server(url, process, Path(log.name))
-        finally:
-            process.terminate()
-            process.wait()
+def _server(command: Sequence[str], path: str, log: Path, **environment: str) -> Iterator[Server]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        with suppress(OSError), urlopen(url + path, timeout=60):
+            return True
+        return False
+
+    with running([sys.executable, "-m", *command, "--port", str(port)], log, answers, environment) as (process, _):
+        yield Server(url, process.pid, log)
 
 
 # -- the load ----------------------------------------------------------------------------------------------------------
 
 
-def _generator() -> str:
-    return "wrk" if shutil.which("wrk") else "Python (install wrk for a fairer one)"
-
-
-def load(url: str, paths: Sequence[str], connections: int, seconds: int) -> Served:
+def load(url: str, paths: Sequence[str], connections: int, seconds: float) -> Served:
     """Ask for these paths in turn, over so many connections at once, for so long."""
-    if wrk := shutil.which("wrk"):
-        return _by_wrk(wrk, url, paths, connections, seconds)
-    return asyncio.run(_by_ourselves(url, paths, connections, seconds))
+    return asyncio.run(_load(url, paths, connections, seconds))
 
 
-def _by_wrk(wrk: str, url: str, paths: Sequence[str], connections: int, seconds: int) -> Served:
-    with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        listed, script = Path(folder, "paths"), Path(folder, "load.lua")
-        listed.write_text("\n".join(paths))
-        script.write_text(SCRIPT)
-        command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s", "-s", str(script)]
-        for name, value in HEADERS.items():
-            command += ["-H", f"{name}: {value}"]
-        ended = subprocess.run(
-            [*command, url], env=os.environ | {"LOAD_PATHS": str(listed)}, check=True, capture_output=True, text=True
-        )
-    return Served(**json.loads(ended.stdout.splitlines()[-1]))
-
-
-async def _by_ourselves(url: str, paths: Sequence[str], connections: int, seconds: int) -> Served:
-    host, port = url.removeprefix("http://").split(":")
-    more = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+async def _load(url: str, paths: Sequence[str], connections: int, seconds: float) -> Served:
     began = time.perf_counter()
     waited: list[float] = []
     failed = 0
-    turns = iter(range(sys.maxsize))
+    turns = cycle(paths)
 
     async def client() -> None:
         nonlocal failed
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(*place_of(url))
         while time.perf_counter() - began < seconds:
             asked = time.perf_counter()
-            path = paths[next(turns) % len(paths)]
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode())
+            writer.write(f"GET {next(turns)} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             length = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
             await reader.readexactly(length)
@@ -260,7 +198,7 @@ async def _by_ourselves(url: str, paths: Sequence[str], connections: int, second
 
     await asyncio.gather(*(client() for _ in range(connections)))
     cuts = statistics.quantiles(waited, n=100)
-    return Served(len(waited), time.perf_counter() - began, cuts[49], cuts[98], failed)
+    return Served(len(waited) / (time.perf_counter() - began), cuts[49], cuts[98], failed)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -271,45 +209,38 @@ def same_rows(our_url: str, their_url: str, kinds: Sequence[Questions]) -> None:
     for kind in kinds:
         for our_path, their_path in list(zip(kind.ours, kind.datasettes, strict=True))[:5]:
             with urlopen(our_url + our_path) as answer, urlopen(their_url + their_path) as other:
-                mine, theirs = len(json.load(answer)["data"]), len(json.load(other)["rows"])
-            if mine != theirs:
-                raise SystemExit(f"{our_path} has {mine} rows, {their_path} has {theirs}")
+                rows = len(json.load(answer)["data"]), len(json.load(other)["rows"])
+            if rows[0] != rows[1]:
+                raise SystemExit(f"{our_path} has {rows[0]} rows, {their_path} has {rows[1]}")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Measure, print, and end with 1 if an aim is missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description="The API under load.")
+    parser = command_line("load", "The API under load.", connections=64, seconds=8, workers=2)
     parser.add_argument("--published", type=Path, default=Settings.from_environment().published_path, help="the file")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
-    parser.add_argument("--workers", type=int, default=2, help="processes of our server")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     if not options.published.is_file():
         raise SystemExit(f"There is no file {options.published}. Run `make sync` first, or give --published.")
     kinds = questions(options.published)
-    print(
-        f"{options.connections} connections for {options.seconds} s each, from {_generator()}, on {os.cpu_count()} processors;"
-    )
-    print(
-        f"{options.published.stat().st_size / 1e6:,.0f} MB; {options.workers} workers of ours, Datasette's one process."
-    )
-    with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        file = Path(folder, "vanc311.sqlite")
+    print(f"{options.connections} connections for {options.seconds} s each, on {os.cpu_count()} processors;")
+    size = options.published.stat().st_size / 1e6
+    print(f"{size:,.0f} MB; {options.workers} workers of ours, Datasette's one process.")
+    with workplace("load", options.keep) as folder:
+        file = folder / "vanc311.sqlite"
         file.symlink_to(options.published.absolute())
         with ours(file, options.workers) as server:
             measured = {kind.name: _measured(server.url, kind.ours, options) for kind in kinds}
         with datasette(file) as server:
-            theirs = {kind.name: _measured(server.url, kind.datasettes, options) for kind in kinds}
+            others = {kind.name: _measured(server.url, kind.datasettes, options) for kind in kinds}
             with ours(file, 1) as our_server:
                 same_rows(our_server.url, server.url, kinds)
     print(f"{'':45} {'server':10} {'answers/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7}")
     for name, served in measured.items():
-        for name_of, what in (("ours", served), ("Datasette", theirs[name])):
-            print(f"{name:45} {name_of:10} {what.rate:10,.0f} {what.p50:8.1f} {what.p99:8.1f} {what.failed:7}")
+        for who, what in (("ours", served), ("Datasette", others[name])):
+            print(f"{name:45} {who:10} {what.rate:10,.0f} {what.p50:8.1f} {what.p99:8.1f} {what.failed:7}")
     missed = list(_missed(measured))
     print("\n".join(f"Missed: {each}" for each in missed) or "Every aim is met.")
-    if missed:
-        sys.exit(1)
+    sys.exit(bool(missed))
 
 
 def _measured(url: str, paths: Sequence[str], options: argparse.Namespace) -> Served:
@@ -323,13 +254,11 @@ def _missed(measured: dict[str, Served]) -> Iterator[str]:
     for name, served in measured.items():
         if served.failed:
             yield f"{name}: {served.failed} requests failed"
-        if name == "metrics":
-            if served.rate < METRICS_RATE_AIM:
-                yield f"{name}: {served.rate:,.0f} answers/s, not {METRICS_RATE_AIM:,}"
-            if served.p99 > METRICS_P99_AIM_MS:
-                yield f"{name}: p99 {served.p99:.0f} ms, not {METRICS_P99_AIM_MS}"
-        elif served.p99 > PAGES_P99_AIM_MS:
-            yield f"{name}: p99 {served.p99:.0f} ms, not {PAGES_P99_AIM_MS}"
+        if name == "metrics" and served.rate < METRICS_RATE_AIM:
+            yield f"{name}: {served.rate:,.0f} answers/s, not {METRICS_RATE_AIM:,}"
+        aim = METRICS_P99_AIM_MS if name == "metrics" else PAGES_P99_AIM_MS
+        if served.p99 > aim:
+            yield f"{name}: p99 {served.p99:.0f} ms, not {aim}"
 
 
 if __name__ == "__main__":

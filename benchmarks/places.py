@@ -1,10 +1,27 @@
-"""Where a benchmark works: a directory, and a port that nobody listens on."""
+"""Where and how a benchmark works: its options, its directory, a port that nobody listens on, a process for a while."""
 
+import argparse
+import os
 import socket
+import subprocess
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+
+def command_line(name: str, description: str, **numbers: int) -> argparse.ArgumentParser:
+    """The options of a benchmark: its whole numbers with their defaults, and the directory that is kept."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    for number, default in numbers.items():
+        parser.add_argument(f"--{number}", type=int, default=default, help=f"{default} if not given")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
+    return parser
 
 
 @contextmanager
@@ -20,3 +37,43 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: Sequence[str], log: Path, answer: Callable[[], Answer | None], environment: Mapping[str, str] = {}
+) -> Iterator[tuple[subprocess.Popen[bytes], Answer]]:
+    """A process that prints to a log, from its first answer to the end of the block."""
+    with log.open("w+") as output:
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
+        try:
+            deadline = time.monotonic() + 60
+            while not (answered := answer()):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"{' '.join(command)} does not answer:\n{log.read_text()}")
+                time.sleep(0.1)
+            yield process, answered
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@contextmanager
+def in_background(seconds: float, *works: Callable[[], None]) -> Iterator[None]:
+    """Do each again and again, with so much time between, until the block ends."""
+    stop = threading.Event()
+
+    def again(work: Callable[[], None]) -> None:
+        while not stop.is_set():
+            work()
+            stop.wait(seconds)
+
+    threads = [threading.Thread(target=again, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -1,7 +1,6 @@
 """A real PostgreSQL for tests and rehearsals: Debian's server in a directory of its own, on loopback, ended with the block.
 
-What belongs here: finding, starting, stopping. What does not: what is kept in it. PostgreSQL refuses to run as root, so
-root's tests run it as the user that Debian's package makes.
+PostgreSQL refuses to run as root, so root's tests run it as the user that Debian's package makes.
 """
 
 import os
@@ -57,7 +56,7 @@ class Postgres:
             f"[databases]\n* = host=127.0.0.1 port={self.port} user={USER} password='{PASSWORD}'\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
         )
-        command = [str(_found("pgbouncer")), "pgbouncer.ini"]
+        command = [str(_program("pgbouncer")), "pgbouncer.ini"]
         with subprocess.Popen(
             command, cwd=self.folder, stderr=subprocess.PIPE, text=True, **_unprivileged()
         ) as process:
@@ -80,7 +79,7 @@ class Postgres:
         log = self.folder / f"{program}.log"
         with log.open("w") as output:
             done = subprocess.run(
-                [str(_found(program)), *arguments],
+                [str(_program(program)), *arguments],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -95,22 +94,18 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def _found(program: str) -> Path:
+def _program(name: str) -> Path:
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        if (folder / program).exists():
-            return folder / program
-    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
-    assert found, "This needs a PostgreSQL server and its pooler: apt-get install postgresql pgbouncer"
-    return Path(found)
+        if (folder / name).exists():
+            return folder / name
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    assert path, "This needs a PostgreSQL server and its pooler: apt-get install postgresql pgbouncer"
+    return Path(path)
 
 
 @contextmanager
 def running_postgres(options: str = CAREFREE) -> Iterator[Postgres]:
-    """A server with nothing in it.
-
-    Args:
-        options: of the server; none means as PostgreSQL comes, which waits for the disk.
-    """
+    """A server with nothing in it. Without options it is as PostgreSQL comes, which waits for the disk."""
     with tempfile.TemporaryDirectory(prefix="vanc311-postgres-") as folder:
         os.chmod(folder, 0o755)
         server = Postgres(Path(folder), options)

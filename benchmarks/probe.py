@@ -1,13 +1,11 @@
 """What others wait meanwhile: addresses asked at an even pace by a process of its own, until its input ends.
 
-What belongs here: asking, the waits, and the server that does nothing, whose waits are the machine's own. What does not:
-what happens meanwhile (`abuse`). It imports little, so that it starts at once and takes little of the processors.
+A server that does nothing is asked, too: its waits are the machine's own. It imports little, so that it starts at once and
+takes little of the processors.
 
     python -m benchmarks.probe NAME=http://127.0.0.1:PORT/PATH …     prints {"NAME": {"waits": [ms, …], "failed": {…}}, …}
     python -m benchmarks.probe --floor                               prints its address, and answers
 """
-
-from __future__ import annotations
 
 import asyncio
 import json

@@ -1,7 +1,6 @@
 """The pipeline under mistreatment: a portal that remembers its releases, and `vanc311 sync` as a process of its own.
 
-What belongs here: starting, watching and killing that process, and the proofs that what it left is whole, written down
-again without the pipeline's help. What does not: what is done to it (`faults`).
+The proofs that what it left is whole are written down again, without the pipeline's help. What is done to it is in `faults`.
 """
 
 from __future__ import annotations
@@ -147,10 +146,10 @@ class Ended:
 def phase(printed: str) -> str:
     """How far a sync had come, by what it had printed."""
     for name in ("Done in", "publishing", "statistics"):
-        if f"{name}" in printed:
+        if name in printed:
             return "done" if name == "Done in" else name
-    if found := re.search(r"(\d+) stale month", printed):
-        return "storing" if printed.count(" landed: ") >= int(found.group(1)) else "landing"
+    if stale := re.search(r"(\d+) stale month", printed):
+        return "storing" if printed.count(" landed: ") >= int(stale.group(1)) else "landing"
     return "planning" if "Portal: " in printed else "starting"
 
 
@@ -161,9 +160,7 @@ class Sync:
         self._began = time.monotonic()
         log = Path(tempfile.mkdtemp(prefix="log-", dir=home.folder))
         self._out, self._err = log / "out", log / "err"
-        command = [sys.executable, "-m", "vanc311_pipeline", "sync", *words]
-        if confined:
-            command = [sys.executable, "-m", "benchmarks.confine", *confined, "--", *command]
+        command = [*confined, sys.executable, "-m", "vanc311_pipeline", "sync", *words]
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=home.environment, stdout=out, stderr=err, start_new_session=True
@@ -187,29 +184,20 @@ class Sync:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def kill_after(self, seconds: float) -> Ended:
-        return self.end(seconds)
-
-    def told_to_end(self, number: signal.Signals, when: Callable[[str], bool]) -> Ended:
-        """Send a signal, as Ctrl-C and `docker stop` do, as soon as `when` says so of what was printed."""
-        self._wait_until(when)
-        self.process.send_signal(number)
-        return self.end()
-
-    def kill_when(self, seen: Callable[[str], bool]) -> Ended:
-        """Kill it as soon as `seen` says so; it may have ended by itself before."""
-        self._wait_until(seen)
-        self.kill()
-        return self.end()
-
-    def _wait_until(self, seen: Callable[[str], bool]) -> None:
-        while self.process.poll() is None and not seen(self.printed):
+    def ended_by(self, number: signal.Signals, when: Callable[[str], bool]) -> Ended:
+        """Send a signal as soon as `when` says so of what was printed; it may have ended by itself before."""
+        while self.process.poll() is None and not when(self.printed):
             time.sleep(0.002)
+        if number == signal.SIGKILL:
+            self.kill()
+        else:  # as Ctrl-C and `docker stop` do
+            self.process.send_signal(number)
+        return self.end()
 
 
 @dataclass
 class Home:
-    """A data directory and a Dagster home, and the portal that they follow."""
+    """A data directory and a Dagster home, and the portal that they follow. `confined` is a command that runs another one."""
 
     folder: Path
     url: str
@@ -225,9 +213,9 @@ class Home:
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = Settings(portal_url=self.url, data_dir=self.data, dagster_home=self.dagster, retry_wait_seconds=0.01)
+        places = Settings(portal_url=self.url, data_dir=self.data, dagster_home=self.dagster, retry_wait_seconds=0.01)
         quiet = {"NO_PROGRESS": "1", "PYTHONUNBUFFERED": "1"}
-        return os.environ | ours.to_environment() | quiet | self.settings
+        return os.environ | places.to_environment() | quiet | self.settings
 
     def start(self, *words: str, confined: Sequence[str] = ()) -> Sync:
         return Sync(self, words, confined)
@@ -263,10 +251,8 @@ class Rig:
     def seed(self) -> int:
         return int(self.random.integers(1 << 31))
 
-    @contextmanager
-    def city(self, on_question: Callable[[City], None] | None = None) -> Iterator[City]:
-        with City(self.source, on_question) as city:
-            yield city
+    def city(self, on_question: Callable[[City], None] | None = None) -> City:
+        return City(self.source, on_question)
 
     @contextmanager
     def home(self, city: City, *, loaded: bool) -> Iterator[Home]:
@@ -275,6 +261,14 @@ class Rig:
             if loaded:
                 shutil.copytree(self._loaded(), folder, dirs_exist_ok=True)
             yield Home(Path(folder), city.url, here=self.here)
+
+    @contextmanager
+    def scene(
+        self, tally: Tally, *, loaded: bool, on_question: Callable[[City], None] | None = None
+    ) -> Iterator[Scene]:
+        """A city, and a home of its own that follows it."""
+        with self.city(on_question) as city, self.home(city, loaded=loaded) as home:
+            yield Scene(self, tally, city, home)
 
     def _loaded(self) -> Path:
         if self.loaded is None:
@@ -294,14 +288,14 @@ def digest_of(file: Path) -> str | None:
     return file_digest(file) if file.exists() else None
 
 
-def damage(file: Path) -> list[str]:
+def damage(file: Path, mode: str = "ro", check: str = "integrity_check") -> list[str]:
     """What SQLite finds wrong with a file, its indexes included."""
     try:
-        with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as connection:
-            found = [line for (line,) in connection.execute("PRAGMA integrity_check(3)")]
+        with closing(sqlite3.connect(sqlite_uri(file, mode=mode), uri=True)) as connection:
+            lines = [line for (line,) in connection.execute(f"PRAGMA {check}(3)")]
     except sqlite3.Error as error:
-        found = [str(error)]
-    return [f"{file.name} is damaged: {line}" for line in found if line != "ok"]
+        lines = [str(error)]
+    return [f"{file.name} is damaged: {line}" for line in lines if line != "ok"]
 
 
 def published_problems(home: Home, before: str | None, releases: Sequence[Contents]) -> list[str]:
@@ -316,22 +310,22 @@ def published_problems(home: Home, before: str | None, releases: Sequence[Conten
 
 def strangeness(file: Path, releases: Sequence[Contents]) -> list[str]:
     """Whether a file holds something else than one of the releases."""
-    found = stored(file)
-    if found in releases:
+    contents = stored(file)
+    if contents in releases:
         return []
-    what = "a mix of releases" if found.is_mix_of(releases) else "rows that were never released"
-    return [f"{file.name} holds {what} ({found.rows:,} rows; {len(releases)} releases may be in it)"]
+    what = "a mix of releases" if contents.is_mix_of(releases) else "rows that were never released"
+    return [f"{file.name} holds {what} ({contents.rows:,} rows; {len(releases)} releases may be in it)"]
 
 
 def disagreement(file: Path) -> list[str]:
     """Whether the tables of a published file tell different numbers of requests."""
     with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as connection:
-        told = connection.execute(
+        numbers = connection.execute(
             "SELECT (SELECT count(*) FROM service_requests), (SELECT rows_stored FROM release),"
             " (SELECT sum(rows_stored) FROM month_ledger), (SELECT sum(volume) FROM metrics_hyper_local)"
             " + (SELECT sum(volume) FROM metrics_unlocated)"
         ).fetchone()
-    return [] if len({number or 0 for number in told}) == 1 else [f"the tables of {file.name} disagree: {told}"]
+    return [] if len({each or 0 for each in numbers}) == 1 else [f"the tables of {file.name} disagree: {numbers}"]
 
 
 def warehouse_problems(home: Home, releases: Sequence[Contents]) -> list[str]:
@@ -343,14 +337,12 @@ def warehouse_problems(home: Home, releases: Sequence[Contents]) -> list[str]:
         copy = Path(scratch) / home.warehouse.name
         if not copy.exists():
             return []
-        try:
-            with closing(sqlite3.connect(copy)) as connection:
-                found = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
-                tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        except sqlite3.Error as error:
-            found, tables = [str(error)], set()
-        if found or "quarantined_requests" not in tables or "service_requests" not in tables:
-            return [f"the warehouse is damaged: {line}" for line in found]
+        if problems := damage(copy, "rw", "quick_check"):
+            return problems
+        with closing(sqlite3.connect(copy)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if not {"quarantined_requests", "service_requests"} <= tables:
+            return []
         return [] if stored(copy).is_mix_of(releases) else ["a month of the warehouse is of no release"]
 
 
@@ -409,17 +401,52 @@ class Tally:
     figures: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
-    def begin_round(self) -> None:
-        self.rounds += 1
-        print(f"  {self.scenario}, round {self.rounds}", file=sys.stderr, flush=True)
-
     def note(self, what: str, problems: Iterable[str]) -> None:
         """Remember problems, with the round in which they came."""
-        found = [f"{self.scenario}, round {self.rounds}, {what}: {problem}" for problem in problems]
-        for line in found:
+        lines = [f"{self.scenario}, round {self.rounds}, {what}: {problem}" for problem in problems]
+        for line in lines:
             print(f"  VIOLATED {line}", file=sys.stderr, flush=True)
-        self.problems += found
+        self.problems += lines
 
-    def converge(self, what: str, home: Home, city: City, *words: str) -> None:
-        self.convergences += 1
-        self.note(f"after {what}", converged(home, city, *words))
+
+@dataclass
+class Scene:
+    """Where rounds are played: each begins with a release, and asks in its end what became of the home."""
+
+    rig: Rig
+    tally: Tally
+    city: City
+    home: Home
+    before: str | None = None
+    """The published file when the round began."""
+
+    def begin_round(self) -> None:
+        self.tally.rounds += 1
+        print(f"  {self.tally.scenario}, round {self.tally.rounds}", file=sys.stderr, flush=True)
+        self.before = digest_of(self.home.published)
+
+    def publish(self, frame: pd.DataFrame | None = None) -> None:
+        """The city publishes these rows, or the last ones after a day's work."""
+        self.city.publish(edited(self.city.frame, self.rig.seed()) if frame is None else frame)
+
+    def begin_with_release(self, frame: pd.DataFrame | None = None) -> None:
+        self.begin_round()
+        self.publish(frame)
+
+    def replaced(self) -> list[str]:
+        return [] if digest_of(self.home.published) == self.before else ["the published file is another one"]
+
+    def failed_clearly(self, what: str, ended: Ended, codes: Sequence[int], words: str) -> None:
+        """A sync that failed says so, and leaves alone what was published unless it had come to publishing."""
+        if ended.code:
+            self.tally.note(what, unclear(ended, codes, words))
+            if ended.phase not in ("publishing", "done"):
+                self.tally.note(what, self.replaced())
+
+    def left_whole(self, what: str) -> None:
+        self.tally.note(what, whole(self.home, self.before, self.city))
+
+    def converge(self, what: str, *words: str) -> None:
+        """The next sync is undisturbed."""
+        self.tally.convergences += 1
+        self.tally.note(f"after {what}", converged(self.home, self.city, *words))

@@ -1,16 +1,13 @@
 """The site that is mistreated: its files, its server, what that answered, and what its processes took.
 
-What belongs here: making them, asking, and taking down. What does not: what is asked (`abuse`), and how (`clients`).
+What is asked is in `abuse`, and how in `clients`.
 """
-
-from __future__ import annotations
 
 import asyncio
 import os
 import random
 import shutil
 import sqlite3
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -124,13 +121,13 @@ class Site:
 
 def family(server: load.Server) -> list[psutil.Process]:
     """The server's processes: the one that watches, those that answer, and theirs."""
-    watching = psutil.Process(server.process.pid)
+    watching = psutil.Process(server.pid)
     return [watching, *watching.children(recursive=True)]
 
 
 def answering(server: load.Server) -> set[psutil.Process]:
     """Its processes that answer."""
-    return set(psutil.Process(server.process.pid).children())
+    return set(psutil.Process(server.pid).children())
 
 
 def deleted_bytes(server: load.Server) -> int:
@@ -144,38 +141,28 @@ def deleted_bytes(server: load.Server) -> int:
     return sum(held.values())
 
 
+@dataclass
 class Watch:
     """What the server's processes take, in bytes, at most: their memory, and their files in /tmp, which is memory in the container."""
 
-    def __init__(self, server: load.Server, scratch: Path) -> None:
-        self.peak = 0
-        self._server, self._scratch = server, scratch
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look_on)
+    server: load.Server
+    scratch: Path
+    peak: int = 0
 
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look_on(self) -> None:
-        while not self._stop.wait(0.1):
-            taken = 0
-            for process in family(self._server):
-                with suppress(psutil.NoSuchProcess):
-                    taken += process.memory_info().rss
-            for path in self._scratch.rglob("*"):
-                with suppress(FileNotFoundError):
-                    taken += path.stat().st_size
-            self.peak = max(self.peak, taken)
+    def look(self) -> None:
+        taken = 0
+        for process in family(self.server):
+            with suppress(psutil.NoSuchProcess):
+                taken += process.memory_info().rss
+        for path in self.scratch.rglob("*"):
+            with suppress(FileNotFoundError):
+                taken += path.stat().st_size
+        self.peak = max(self.peak, taken)
 
     def processor(self) -> tuple[float, float]:
         """Seconds that its threads ran so far, and seconds that they waited for a processor."""
         ran = waited = 0
-        for process in family(self._server):
+        for process in family(self.server):
             for thread in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
                 with suppress(OSError):  # it ended just now
                     each = thread.read_text().split()

@@ -1,10 +1,7 @@
 """The stages that the benchmark measures, each run alone: `python -m benchmarks.stages NAME --dir DIR --url URL`.
 
-What belongs here: one function for each stage, which calls the pipeline as the pipeline calls itself, and prints one
-line of JSON with the rows it handled and its seconds without imports. What does not: tables and ratios (`bench`).
+Each calls the pipeline as the pipeline calls itself. One line of JSON says the rows it handled and its seconds without imports.
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
@@ -25,6 +22,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
+from benchmarks.grow import grow
 from vanc311_pipeline import schema
 from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.portal.client import Portal
@@ -74,24 +72,20 @@ def landed(folder: Path) -> Iterator[tuple[str, tuple[Landed, pd.DataFrame]]]:
 
 def stage_land(asked: Asked) -> int:
     """Ask for every month over HTTP and keep it as a landed file, with the proof that it is whole."""
-    rows = 0
     with open_portal(asked.url) as portal:
         release = portal.release(LIVE)
-        for month in sorted(fingerprints(portal.cells(LIVE), release.last_month)):
-            rows += land(portal, release, Window(LIVE, month), asked.folder / "raw").rows
-    return rows
+        months = sorted(fingerprints(portal.cells(LIVE), release.last_month))
+        return sum(land(portal, release, Window(LIVE, month), asked.folder / "raw").rows for month in months)
 
 
 def stage_floor(asked: Asked) -> int:
     """What no pipeline on this machine can do without: read the landed rows, digest each, insert them all."""
-    target = asked.folder / "floor.sqlite"
     table = schema.service_requests
     marks = ", ".join("?" * len(table.columns))
     rows = 0
-    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    with closing(sqlite3.connect(asked.folder / "floor.sqlite", isolation_level=None)) as connection:
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", f"cache_size = -{CACHE_KIB}"):
+            connection.execute(f"PRAGMA {setting}")
         connection.execute(str(CreateTable(table).compile(dialect=sa.create_engine("sqlite://").dialect)))
         connection.execute("BEGIN IMMEDIATE")
         for month in landed_months(asked.folder / "raw", LIVE):
@@ -111,10 +105,9 @@ def floor_rows(path: Path, month: str) -> list[tuple[object, ...]]:
     texts = map("\x1f".join, zip(columns["department"], columns["issue_type"], served[OPENED], strict=True))
     digest = hashlib.sha256
     columns["request_id"] = [digest(f"{text}\x1f{place}".encode()).hexdigest() for place, text in enumerate(texts)]
-    columns["opened_on"], columns["open_month"] = columns["opened_at"], columns["opened_at"]
-    size = len(columns["request_id"])
-    columns |= {name: [None] * size for name in ("days_to_close", "days_to_update")}
-    columns |= {"occurrence": [0] * size, "partition_month": [month] * size}
+    columns |= dict.fromkeys(("opened_on", "open_month"), columns["opened_at"])
+    fixed = {"days_to_close": None, "days_to_update": None, "occurrence": 0, "partition_month": month}
+    columns |= {name: [value] * len(columns["request_id"]) for name, value in fixed.items()}
     return list(zip(*(columns[column.name] for column in schema.service_requests.columns), strict=True))
 
 
@@ -122,9 +115,8 @@ def stage_clean(asked: Asked) -> int:
     """Clean every landed file and give its rows their ids; nothing is written."""
     with open_portal(asked.url) as portal:
         areas = [area.name for area in portal.areas()]
-    return sum(
-        len(month_rows(month, clean_month(month, [part], areas)).requests) for month, part in landed(asked.folder)
-    )
+    cleaned = (month_rows(month, clean_month(month, [part], areas)) for month, part in landed(asked.folder))
+    return sum(len(rows.requests) for rows in cleaned)
 
 
 def stage_store(asked: Asked) -> int:
@@ -179,9 +171,7 @@ def stored_rows(warehouse: Warehouse) -> int:
 
 def stage_grow(asked: Asked) -> int:
     """Write the data that the stand-in serves, and the same data with edits in one month."""
-    from benchmarks.grow import grow_table
-
-    table = grow_table(asked.rows, first_month=asked.first_month)
+    table = grow(asked.rows, first_month=asked.first_month)
     pq.write_table(table, asked.folder / "source.parquet")
     frame = table.to_pandas()
     months = frame[OPENED].dt.strftime("%Y-%m")
@@ -196,9 +186,7 @@ def stage_grow(asked: Asked) -> int:
 
 def stage_grow_archive(asked: Asked) -> int:
     """Write rows of the archive's years, from its first month to the end of 2021."""
-    from benchmarks.grow import grow_table
-
-    table = grow_table(asked.rows, first_month=FIRST_MONTH, last_day=date(2021, 12, 31))
+    table = grow(asked.rows, first_month=FIRST_MONTH, last_day=date(2021, 12, 31))
     pq.write_table(table, asked.folder / "archive.parquet")
     return asked.rows
 
@@ -239,13 +227,6 @@ def stage_to_published(asked: Asked) -> int:
     return round((published - (record.start_time or 0.0)) * 1_000)
 
 
-def clear(folder: Path) -> None:
-    """Remove what an earlier benchmark left, but for the landed files."""
-    for path in (*folder.glob("warehouse.sqlite*"), *folder.glob("floor.sqlite*")):
-        path.unlink()
-    shutil.rmtree(folder / "published", ignore_errors=True)
-
-
 STAGES: dict[str, Callable[[Asked], int]] = {
     stage.__name__.removeprefix("stage_"): stage
     for stage in (
@@ -264,9 +245,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--first-month", default=FIRST_LIVE_MONTH)
     options = parser.parse_args()
-    options.dir.mkdir(parents=True, exist_ok=True)
-    if options.name == "store":
-        clear(options.dir)
+    if options.name == "store":  # what an earlier benchmark left goes, but for the landed files
+        for path in (*options.dir.glob("warehouse.sqlite*"), *options.dir.glob("floor.sqlite*")):
+            path.unlink()
+        shutil.rmtree(options.dir / "published", ignore_errors=True)
     began = time.perf_counter()
     rows = STAGES[options.name](Asked(options.dir, options.url, options.rows, options.first_month))
     print(json.dumps({"rows": rows, "seconds": time.perf_counter() - began}))

@@ -1,19 +1,15 @@
 """The warehouse in SQLite and in PostgreSQL, side by side: what storing, counting, publishing and checking cost in either.
 
-What belongs here: the same stages over the same landed files, each in a process of its own, and the printed table. What does
-not: the stages themselves (`stages`). PostgreSQL runs as it comes, waiting for the disk; its server's own memory and
-processor time are not in the figures.
+The same stages over the same landed files, each in a process of its own. PostgreSQL runs as it comes, waiting for the disk;
+its server's own memory and processor time are not in the figures.
 """
 
-from __future__ import annotations
-
-import argparse
 import os
 from pathlib import Path
 
 from benchmarks import markdown
 from benchmarks.bench import RELEASED, Line, compare, say, stage, stand_in
-from benchmarks.places import workplace
+from benchmarks.places import command_line, workplace
 from benchmarks.postgres import running_postgres
 
 STAGES = ("store", "statistics", "publish", "check")
@@ -41,14 +37,10 @@ def table(lines: dict[str, list[Line]]) -> str:
     return markdown.table(("what", "SQLite, s", "PostgreSQL, s", "ratio", "peak memory"), rows)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Measure, compare and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.stores", description="SQLite and PostgreSQL, side by side."
-    )
-    parser.add_argument("--rows", type=int, default=1_300_000)
-    options = parser.parse_args(arguments)
-    with workplace("stores") as folder:
+    options = command_line("stores", "SQLite and PostgreSQL, side by side.", rows=1_300_000).parse_args()
+    with workplace("stores", options.keep) as folder:
         lines, comparison = run(options.rows, folder)
     print(table(lines))
     print(f"{options.rows:,} rows; {comparison}")

@@ -1,10 +1,7 @@
 """What the tests cost: processor seconds of each test, of each file and of the whole, printed after the run.
 
-What belongs here: measuring a run of pytest. What does not: which tests there are, and what they may cost.
 Arguments are pytest's: `python -m benchmarks.suite` runs what `make test` runs, `python -m benchmarks.suite -n 0 FILE` one file.
 """
-
-from __future__ import annotations
 
 import os
 import resource
@@ -12,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -25,38 +22,35 @@ def processor_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-class Measured:
-    """As a plugin of pytest, in each of its processes: the processor seconds of each test, with the fixtures made for it."""
+tests: dict[str, dict[str, float]] = defaultdict(dict)
+"""The processor seconds of each test by phase: with the fixtures made for it."""
 
-    def __init__(self) -> None:
-        self.tests: dict[str, dict[str, float]] = defaultdict(dict)
 
-    def _measure(self, item: pytest.Item, phase: str) -> Iterator[None]:
+def measured(phase: str) -> Callable[[pytest.Item], Iterator[None]]:
+    """A hook, in each of pytest's processes, around a phase of a test."""
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def hook(item: pytest.Item) -> Iterator[None]:
         before = processor_seconds()
         yield
         item.user_properties.append((f"processor seconds {phase}", processor_seconds() - before))
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
-        yield from self._measure(item, "setup")
+    return hook
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
-        yield from self._measure(item, "call")
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
-        yield from self._measure(item, "teardown")
+pytest_runtest_setup, pytest_runtest_call, pytest_runtest_teardown = map(measured, ("setup", "call", "teardown"))
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "teardown":
-            for name, value in report.user_properties:
-                if name.startswith("processor seconds "):
-                    self.tests[report.nodeid][name.rsplit(" ", 1)[-1]] = float(str(value))
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        for line in table(self.tests):
-            terminalreporter.write_line(line)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        for name, value in report.user_properties:
+            if name.startswith("processor seconds "):
+                tests[report.nodeid][name.rsplit(" ", 1)[-1]] = float(str(value))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in table(tests):
+        terminalreporter.write_line(line)
 
 
 def table(tests: dict[str, dict[str, float]]) -> Iterable[str]:
@@ -74,10 +68,6 @@ def table(tests: dict[str, dict[str, float]]) -> Iterable[str]:
         yield f"{setup + call + teardown:11.2f}   {setup:11.2f}   {call:6.2f}   {teardown:5.2f}   {test}"
     whole = sum(cost for costs in files.values() for cost in costs)
     yield f"\nAll {len(tests):,} tests: {whole:,.1f} processor seconds"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Measured())
 
 
 def main() -> int:

@@ -1,10 +1,7 @@
 """The services of docker-compose.yml as processes of this machine: the very commands, environments and health checks.
 
-What belongs here: reading the file, putting places of this machine where the containers' are, starting, asking after health,
-ending. What does not: what is then done to them (`day`, the tests). PostgreSQL is whatever server the caller has.
+Places of this machine are put where the containers' are. PostgreSQL is whatever server the caller has.
 """
-
-from __future__ import annotations
 
 import os
 import re
@@ -15,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,11 +29,7 @@ HEALTHY_SECONDS = 120.0
 
 
 def read(environment: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
-    """The file as compose reads it: anchors merged, variables put in.
-
-    Raises:
-        LookupError: a variable without a default is not set.
-    """
+    """The file as compose reads it: anchors merged, variables put in. One without a default must be set."""
 
     def value_of(found: re.Match[str]) -> str:
         name, otherwise = found["name"], found["otherwise"] or ""
@@ -62,11 +56,9 @@ def read(environment: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
 class Service:
     """One service, with places of this machine."""
 
-    name: str
     command: list[str]
     environment: dict[str, str]
     health: list[str] | None
-    restarts: bool
     grace_seconds: float
 
 
@@ -74,12 +66,8 @@ class Topology:
     """The services that are our own, each to be started as one process."""
 
     def __init__(self, folder: Path, postgres: str, environment: Mapping[str, str]) -> None:
-        """
-        Args:
-            folder: stands where the volumes stand.
-            postgres: the address of Dagster's database.
-            environment: what the user sets. Of the settings each service gets those that its own environment names.
-        """
+        """The folder stands where the volumes stand, and `environment` is what the user sets: of the settings each service
+        gets those that its own environment names. `postgres` is the address of Dagster's database."""
         # Who was started in the background has SIGINT ignored; these processes would inherit that, and Dagster's then ignore SIGTERM.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = folder
@@ -92,20 +80,18 @@ class Topology:
         compose = read({"VANC311_POSTGRES_PASSWORD": unquote(address.password or ""), **environment})
         self._workspace = folder / "workspace.grpc.yaml"
         text = (ROOT / "workspace.grpc.yaml").read_text()
-        self._workspace.write_text(
-            text.replace("host: code", "host: 127.0.0.1").replace("4000", str(self.ports["code"]))
-        )
+        text = text.replace("host: code", "host: 127.0.0.1").replace("4000", str(self.ports["code"]))
+        self._workspace.write_text(text)
         for volume in ("data", "dagster"):
             (folder / volume).mkdir(exist_ok=True)
-        self.services = {
-            name: self._service(name, described, environment)
-            for name, described in compose["services"].items()
-            if name != "postgres"
-        }
-        self.order = _order(compose["services"])
+        described = compose["services"]
+        self.services = {name: self._service(described[name], environment) for name in described if name != "postgres"}
+        needs = {name: each.get("depends_on", {}) for name, each in described.items()}
+        self.order = list(TopologicalSorter(needs).static_order())
+        """Each comes after those that it depends on."""
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def _service(self, name: str, described: dict[str, Any], environment: Mapping[str, str]) -> Service:
+    def _service(self, described: dict[str, Any], environment: Mapping[str, str]) -> Service:
         values = {
             key: environment.get(key) if value is None else value for key, value in described["environment"].items()
         }
@@ -113,11 +99,9 @@ class Topology:
             values["VANC311_DAGSTER_DATABASE_URL"] = self._postgres
         check = described.get("healthcheck", {}).get("test")
         return Service(
-            name,
             [self._here(word) for word in described["command"]],
             {key: self._here(value) for key, value in values.items() if value is not None},
             [self._here(word) for word in check[1:]] if check else None,
-            described["restart"] == "unless-stopped",
             float(described["stop_grace_period"].removesuffix("s")),
         )
 
@@ -139,21 +123,16 @@ class Topology:
     def start(self, name: str) -> subprocess.Popen[bytes]:
         """Start a service; what it prints goes to a file named after it."""
         service = self.services[name]
-        command = list(service.command)
-        if name == "site":
-            command += ["--port", str(self.ports["site"])]
+        words = [*service.command, *(["--port", str(self.ports["site"])] if name == "site" else [])]
         with self.log(name).open("ab") as log:
-            process = subprocess.Popen(
-                [_executable(command[0]), *command[1:]],
-                env=self._process_environment(service),
-                cwd=self.folder,
+            self.running[name] = subprocess.Popen(
+                **self._process(service, words),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self.running[name] = process
-        return process
+        return self.running[name]
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -167,21 +146,10 @@ class Topology:
     def is_healthy(self, name: str) -> bool:
         service = self.services[name]
         assert service.health, f"{name} has no health check"
-        asked = subprocess.run(
-            [_executable(service.health[0]), *service.health[1:]],
-            env=self._process_environment(service),
-            cwd=self.folder,
-            capture_output=True,
-            check=False,
-        )
-        return asked.returncode == 0
+        return not subprocess.run(**self._process(service, service.health), capture_output=True, check=False).returncode
 
     def wait_until_healthy(self, name: str, seconds: float = HEALTHY_SECONDS) -> float:
-        """Ask the service's own health check until it passes; how long that took.
-
-        Raises:
-            TimeoutError: it does not pass in time, or the process has ended.
-        """
+        """Ask the service's own health check until it passes; how long that took."""
         began = time.monotonic()
         while not self.is_healthy(name):
             ended = self.running[name].poll()
@@ -234,10 +202,13 @@ class Topology:
                     child.kill()
         os.killpg(process.pid, signal.SIGKILL)
 
-    def _process_environment(self, service: Service) -> dict[str, str]:
+    def _process(self, service: Service, words: list[str]) -> dict[str, Any]:
+        """How a command of a service is run: a program of this environment (`python` is this very one), where, and with what."""
+        program = sys.executable if words[0] == "python" else str(Path(sys.executable).with_name(words[0]))
         bare = {name: os.environ[name] for name in ("HOME", "LANG", "PYTHONPATH") if name in os.environ}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {**bare, "PATH": path, "PYTHONUNBUFFERED": "1", **self._environment, **service.environment}
+        environment = {**bare, "PATH": path, "PYTHONUNBUFFERED": "1", **self._environment, **service.environment}
+        return {"args": [program, *words[1:]], "env": environment, "cwd": self.folder}
 
     def end(self) -> None:
         """End whatever still runs."""
@@ -253,23 +224,3 @@ def topology(folder: Path, postgres: str, environment: Mapping[str, str]) -> Ite
         yield made
     finally:
         made.end()
-
-
-def _order(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The services in an order in which each comes after those that it depends on."""
-    order: list[str] = []
-
-    def add(name: str) -> None:
-        for needed in services[name].get("depends_on", {}):
-            add(needed)
-        if name not in order:
-            order.append(name)
-
-    for name in services:
-        add(name)
-    return order
-
-
-def _executable(name: str) -> str:
-    """A program of this environment; `python` is this very one."""
-    return sys.executable if name == "python" else str(Path(sys.executable).with_name(name))

@@ -1,19 +1,15 @@
 """A week of daily releases through Dagster's own scheduler, with the requests of each slot counted at the portal.
 
-What belongs here: letting the days happen heartbeat by heartbeat, what must hold of each slot and each day, and the
-printed table. What does not: what the city does (`city_days`), how a heartbeat is made to happen (`clockwork`), and when
-a published file is right (`compare`).
+The days happen heartbeat by heartbeat. What the city does is in `city_days`, how a heartbeat is made to happen in
+`clockwork`, and when a published file is right in `compare`.
 """
 
-from __future__ import annotations
-
-import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -23,10 +19,10 @@ from rich.console import Console
 
 from benchmarks import markdown
 from benchmarks.city_days import RELEASE_TIME, WEEK, City, Day
-from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
+from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork, Run
 from benchmarks.compare import differences
-from benchmarks.grow import grow_table
-from benchmarks.places import workplace
+from benchmarks.grow import grow
+from benchmarks.places import command_line, workplace
 from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.orchestration.schedules import slot_name, slot_of
 from vanc311_pipeline.settings import SLOT_SECONDS, Settings
@@ -48,8 +44,8 @@ class Chronicle:
     problems: list[str] = field(default_factory=list)
 
     @property
-    def runs(self) -> list[Beat]:
-        return [beat for beat in self.beats if beat.run]
+    def runs(self) -> list[tuple[Beat, Run]]:
+        return runs_of(self.beats)
 
 
 class Witness:
@@ -132,15 +128,28 @@ def all_beats(chronicles: Sequence[Chronicle]) -> list[Beat]:
 def broken_slots(beats: Sequence[Beat]) -> list[str]:
     """What is wrong with the requests of the slots, and with what came after a failure."""
     problems = []
-    for slot, members in groupby(beats, key=lambda beat: slot_of(beat.at)):
-        problems += [f"slot {slot_name(slot)}: {problem}" for problem in broken_slot(list(members))]
+    for slot in slots_of(beats):
+        problems += [f"slot {slot_name(slot_of(slot[0].at))}: {problem}" for problem in broken_slot(slot)]
     for beat, following in pairwise(beats):
         if beat.failed and not following.requests:
             problems.append(f"{beat.at:%a %H:%M}: failed, but the next heartbeat did not ask again")
-    for beat, following in pairwise([beat for beat in beats if beat.run]):
-        if beat.run and following.run and not beat.run.succeeded and not beat.run.stale <= following.run.stale:
+    for (_, run), (following, next_run) in pairwise(runs_of(beats)):
+        if not run.succeeded and not run.stale <= next_run.stale:
             problems.append(f"{following.at:%a %H:%M}: leaves months alone that the failed run before it left stale")
     return problems
+
+
+def runs_of(beats: Iterable[Beat]) -> list[tuple[Beat, Run]]:
+    """The heartbeats that launched a run, with the run."""
+    return [(beat, beat.run) for beat in beats if beat.run]
+
+
+def slots_of(beats: Iterable[Beat]) -> list[list[Beat]]:
+    return [list(members) for _, members in groupby(beats, key=lambda beat: slot_of(beat.at))]
+
+
+def is_quiet(slot: Iterable[Beat]) -> bool:
+    return not any(beat.run or beat.failed or QUOTA_SAYS in beat.said for beat in slot)
 
 
 def broken_slot(beats: Sequence[Beat]) -> Iterator[str]:
@@ -153,13 +162,12 @@ def broken_slot(beats: Sequence[Beat]) -> Iterator[str]:
             yield f"a failed question cost {beat.requests} requests"
         if beat.failed and "TickFailed: Slot" not in beat.said.splitlines()[0]:
             yield f"a failure begins {beat.said.splitlines()[0]!r}"
-        if beat.run and beat.run.succeeded and beat.requests > price(beat, ALLOWED):
+        if beat.run and beat.run.succeeded and beat.requests > price(beat.run):
             yield f"cost {beat.requests} requests for {len(beat.run.stale)} stale months"
         if not beat.run and not beat.failed and beat.requests > 1:
             yield f"a quiet heartbeat cost {beat.requests} requests"
-    quiet = not any(beat.run or beat.failed or QUOTA_SAYS in beat.said for beat in beats)
-    if quiet and sum(beat.requests for beat in beats) != 1:
-        yield f"was quiet and cost {sum(beat.requests for beat in beats)} requests"
+    if is_quiet(beats) and (cost := sum(beat.requests for beat in beats)) != 1:
+        yield f"was quiet and cost {cost} requests"
 
 
 def broken_promises(chronicle: Chronicle, in_step: bool) -> Iterator[str]:
@@ -168,16 +176,16 @@ def broken_promises(chronicle: Chronicle, in_step: bool) -> Iterator[str]:
     if in_step != day.ends_in_step:
         yield f"{chronicle.date:%a}: ends {'in' if in_step else 'out of'} step with the portal"
     settled = day.settled_by(chronicle.date)
-    taken = [beat.at for beat in chronicle.runs if beat.run and beat.run.succeeded and settled and beat.at >= settled]
+    taken = [beat.at for beat, run in chronicle.runs if run.succeeded and settled and beat.at >= settled]
     if settled and in_step and not (taken and taken[0] < settled + timedelta(seconds=SLOT_SECONDS) + HEARTBEAT):
         yield f"{chronicle.date:%a}: the release could be had at {settled:%H:%M}, but was not taken in the next slot"
     if day.cuts and not any("Held:" in beat.said for beat in chronicle.beats):
         yield f"{chronicle.date:%a}: no tick says that the release is held"
 
 
-def price(beat: Beat, terms: tuple[int, int]) -> int:
-    """What a heartbeat with a run may cost."""
-    return terms[0] + terms[1] * len(beat.run.stale) if beat.run else 0
+def price(run: Run) -> int:
+    """The requests that a heartbeat with this run may cost."""
+    return ALLOWED[0] + ALLOWED[1] * len(run.stale)
 
 
 # -- what is printed -------------------------------------------------------------------------------------------------
@@ -185,53 +193,40 @@ def price(beat: Beat, terms: tuple[int, int]) -> int:
 
 def decision(chronicle: Chronicle) -> str:
     """What the schedule decided on a day."""
-    said = [
-        f"{beat.at:%H:%M} {'loaded' if beat.run.succeeded else 'failed or held'} {len(beat.run.stale)}"
-        for beat in chronicle.runs
-        if beat.run
+    decided = [
+        f"{beat.at:%H:%M} {'loaded' if run.succeeded else 'failed or held'} {len(run.stale)}"
+        for beat, run in chronicle.runs
     ]
-    failed = sum(beat.failed for beat in chronicle.beats)
-    held = sum("Held:" in beat.said for beat in chronicle.beats if beat.requests)
-    quota = sum(QUOTA_SAYS in beat.said for beat in chronicle.beats)
-    said += [f"{failed} failed ticks"] if failed else []
-    said += [f"held in {held} slots"] if held else []
-    said += [f"{quota} beats without quota"] if quota else []
-    return ", ".join(said) or "nothing to do"
+    for number, what in (
+        (sum(beat.failed for beat in chronicle.beats), "{} failed ticks"),
+        (sum("Held:" in beat.said for beat in chronicle.beats if beat.requests), "held in {} slots"),
+        (sum(QUOTA_SAYS in beat.said for beat in chronicle.beats), "{} beats without quota"),
+    ):
+        decided += [what.format(number)] if number else []
+    return ", ".join(decided) or "nothing to do"
 
 
 def requests_of(chronicle: Chronicle) -> str:
     """The requests of a day: of its ticks without a run, and of each run."""
-    quiet = sum(beat.requests for beat in chronicle.beats if not beat.run)
-    runs = [
-        f"{beat.requests}{exceeded(beat)}" if beat.run.succeeded else f"{beat.requests} (failed)"
-        for beat in chronicle.runs
-        if beat.run
-    ]
-    return " + ".join([f"{quiet}", *runs])
-
-
-def exceeded(beat: Beat) -> str:
-    return f" (allowed {price(beat, ALLOWED)})" if beat.requests > price(beat, ALLOWED) else ""
-
-
-def agreement(chronicle: Chronicle) -> str:
-    if chronicle.problems:
-        return "**no**"
-    return "rows equal" if chronicle.compared else "file untouched"
+    costs = [f"{sum(beat.requests for beat in chronicle.beats if not beat.run)}"]
+    for beat, run in chronicle.runs:
+        exceeded = f" (allowed {price(run)})" if beat.requests > price(run) else ""
+        costs.append(f"{beat.requests}{exceeded if run.succeeded else ' (failed)'}")
+    return " + ".join(costs)
 
 
 def line(chronicle: Chronicle) -> tuple[str, ...]:
     """A day as a line of the table."""
-    stale = sum(len(beat.run.stale) for beat in chronicle.runs if beat.run)
-    seconds = sum(beat.run.seconds for beat in chronicle.runs if beat.run)
+    runs = [run for _, run in chronicle.runs]
+    published = "rows equal" if chronicle.compared else "file untouched"
     return (
         f"{chronicle.date:%a %d %b}",
         chronicle.day.name,
         decision(chronicle),
-        f"{stale}",
+        f"{sum(len(run.stale) for run in runs)}",
         requests_of(chronicle),
-        f"{seconds:,.0f}",
-        agreement(chronicle),
+        f"{sum(run.seconds for run in runs):,.0f}",
+        "**no**" if chronicle.problems else published,
     )
 
 
@@ -252,16 +247,15 @@ def table(chronicles: Sequence[Chronicle]) -> str:
 def totals(chronicles: Sequence[Chronicle], seconds: float) -> list[str]:
     """The week in four lines."""
     beats = all_beats(chronicles)
-    runs = [beat for beat in beats if beat.run]
-    done = [beat for beat in runs if beat.run and beat.run.succeeded]
-    by_slot = [list(members) for _, members in groupby(beats, key=lambda beat: slot_of(beat.at))]
-    quiet = [slot for slot in by_slot if not any(b.run or b.failed or QUOTA_SAYS in b.said for b in slot)]
-    over = sum(beat.requests > price(beat, ALLOWED) for beat in done)
+    runs, slots = runs_of(beats), slots_of(beats)
+    done = [(beat, run) for beat, run in runs if run.succeeded]
+    quiet = [slot for slot in slots if is_quiet(slot)]
+    over = sum(beat.requests > price(run) for beat, run in done)
     return [
-        f"{len(beats):,} heartbeats in {len(by_slot)} slots, {sum(beat.failed for beat in beats)} of them failed; {seconds:,.0f} s",
+        f"{len(beats):,} heartbeats in {len(slots)} slots, {sum(beat.failed for beat in beats)} of them failed; {seconds:,.0f} s",
         f"{len(quiet)} quiet slots: {sum(beat.requests for slot in quiet for beat in slot)} requests",
-        f"{len(runs)} runs, {len(done)} successful: {sum(beat.requests for beat in done)} requests for "
-        f"{sum(len(beat.run.stale) for beat in done if beat.run)} stale months; {over} above "
+        f"{len(runs)} runs, {len(done)} successful: {sum(beat.requests for beat, _ in done)} requests for "
+        f"{sum(len(run.stale) for _, run in done)} stale months; {over} above "
         f"{ALLOWED[0]} + {ALLOWED[1]} per stale month",
         f"{sum(beat.requests for beat in beats):,} requests in all",
     ]
@@ -276,15 +270,10 @@ def before_first_day(
 ) -> Iterator[tuple[Clockwork, Callable[..., Chronicle]]]:
     """A pipeline that holds the grown data, its clock a minute before the first day; and `live_through` its days."""
     source = folder / "source.parquet"
-    pq.write_table(grow_table(rows, last_day=began.date() - timedelta(days=1), seed=seed), source)
+    pq.write_table(grow(rows, last_day=began.date() - timedelta(days=1), seed=seed), source)
     with StandIn(source, released_at=datetime.combine(began, RELEASE_TIME, UTC) - timedelta(days=1)) as portal:
-        settings = replace(
-            Settings.from_environment({}),
-            portal_url=portal.url,
-            data_dir=folder / "data",
-            dagster_home=folder / "dagster",
-            retry_wait_seconds=0.05,
-        )
+        places = {"data_dir": folder / "data", "dagster_home": folder / "dagster"}
+        settings = Settings.from_environment({}).changed(portal_url=portal.url, retry_wait_seconds=0.05, **places)
         say("loading everything once")
         run_sync(settings, Console(quiet=True))
         city, witness = City(portal, seed), Witness(settings.published_path, portal, folder)
@@ -293,9 +282,10 @@ def before_first_day(
             yield clockwork, partial(live_through, city=city, clockwork=clockwork, witness=witness)
 
 
-def run_week(folder: Path, rows: int, days: int, seed: int, first: date) -> list[Chronicle]:
-    """Load the grown data once, then live through the days."""
-    began = datetime(first.year, first.month, first.day, tzinfo=UTC)
+def run_week(folder: Path, rows: int, days: int, seed: int) -> list[Chronicle]:
+    """Load the grown data once, then live through the latest days that are over and have a month's turn in their middle."""
+    latest = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    began = (latest + timedelta(days=3)).replace(day=1) - timedelta(days=3)
     chronicles = []
     with before_first_day(folder, rows, seed, began) as (_, live):
         for number in range(days):
@@ -308,31 +298,17 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def first_day(days: int, today: date | None = None) -> date:
-    """The first day of the latest such week that is over and has a month's turn in its middle."""
-    latest = (today or datetime.now(UTC).date()) - timedelta(days=days)
-    return (latest + timedelta(days=3)).replace(day=1) - timedelta(days=3)
-
-
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Live through the week and print it; exit with 1 if something did not hold."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.week", description="A simulated week of releases.")
-    parser.add_argument("--rows", type=int, default=1_300_000)
-    parser.add_argument("--days", type=int, default=len(WEEK))
-    parser.add_argument("--seed", type=int, default=311)
-    parser.add_argument("--first-day", type=date.fromisoformat, metavar="DATE", help="a day whose week is over")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave everything for a look")
-    options = parser.parse_args(arguments)
+    parser = command_line("week", "A simulated week of releases.", rows=1_300_000, days=len(WEEK), seed=311)
+    options = parser.parse_args()
     began = time.monotonic()
     with workplace("week", options.keep) as folder:
-        first = options.first_day or first_day(options.days)
-        chronicles = run_week(folder, options.rows, options.days, options.seed, first)
+        chronicles = run_week(folder, options.rows, options.days, options.seed)
     print(table(chronicles))
     problems = violations(chronicles)
-    for text in ("", *totals(chronicles, time.monotonic() - began), *(f"VIOLATED: {problem}" for problem in problems)):
-        print(text)
-    if problems:
-        sys.exit(1)
+    print("", *totals(chronicles, time.monotonic() - began), *(f"VIOLATED: {each}" for each in problems), sep="\n")
+    sys.exit(bool(problems))
 
 
 if __name__ == "__main__":

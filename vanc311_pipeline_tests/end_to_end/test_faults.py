@@ -28,14 +28,14 @@ def rig(city, loaded, tmp_path) -> Rig:
 
 @pytest.mark.rehearsal
 def test_killed_at_any_moment_it_leaves_a_whole_file_and_the_next_sync_mends_everything(rig):
-    tally = kills(rig, count=4, every=4)
+    tally = kills(rig, count=4)
     assert tally.problems == []
     assert (tally.rounds, tally.convergences) == (4, 1)
 
 
 @pytest.mark.rehearsal
 def test_killed_in_its_first_load_it_begins_again_without_help(rig):
-    tally = kills_by_phase(rig, 1, ["a first month was ever stored"])
+    tally = kills_by_phase(rig, ["a first month was ever stored"])
     assert tally.problems == []
     assert tally.figures["killed"] == 1
 
@@ -56,7 +56,7 @@ def test_a_place_that_may_not_be_written_is_one_clear_message_and_nothing_is_los
 
 @pytest.mark.rehearsal
 def test_syncs_started_together_wait_for_each_other_and_fetch_nothing_twice(rig):
-    assert at_once(rig, [2], loaded=[False], homes=["a home each"]).problems == []
+    assert at_once(rig, [(2, False, True)]).problems == []
 
 
 @pytest.mark.rehearsal
@@ -80,7 +80,7 @@ def test_a_release_that_comes_at_any_question_is_followed(rig):
 
 def test_ctrl_c_ends_it_with_one_sentence_and_nothing_is_lost(rig):
     with rig.city() as city, rig.home(city, loaded=False) as home:
-        ended = home.start().told_to_end(signal.SIGINT, when=lambda said: " stored: " in said)
+        ended = home.start().ended_by(signal.SIGINT, when=lambda printed: " stored: " in printed)
         assert ended.code in (0, 130), ended.err  # 0: it was done before the signal reached it
         assert "Traceback" not in ended.err
         assert converged(home, city) == []

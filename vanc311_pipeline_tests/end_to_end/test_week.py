@@ -8,14 +8,14 @@ happens.
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import pandas as pd
 import pytest
 
 from benchmarks.city_days import CUT, RECOVERY, City, Trouble
 from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
-from benchmarks.week import ALLOWED, Chronicle, Witness, broken_slot, heartbeats, live_through, price, violations
+from benchmarks.week import Chronicle, Witness, broken_slot, heartbeats, live_through, price, slots_of, violations
 from vanc311_pipeline.orchestration.schedules import slot_of
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.standin import StandIn
@@ -40,7 +40,7 @@ class Lived:
         return self.chronicle.beats
 
     def slots(self) -> list[list[Beat]]:
-        return [list(members) for _, members in groupby(self.beats, key=lambda beat: slot_of(beat.at))]
+        return slots_of(self.beats)
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +137,7 @@ def test_the_portals_recovery_is_followed_row_by_row(days):
 def test_a_busy_slot_costs_no_more_than_its_stale_months_explain(days):
     [busy] = [beat for day in days for beat in day.beats if beat.run and beat.run.succeeded]
     assert busy.run.stale
-    assert busy.requests <= price(busy, ALLOWED)
+    assert busy.requests <= price(busy.run)
 
 
 # -- the harness itself -------------------------------------------------------------------------------------------------
