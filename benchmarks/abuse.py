@@ -1,13 +1,12 @@
 """The site under load and abuse: `vanc311 serve` as a process, and readers that mean ill, each kind against a fresh server.
 
 Each scenario is a function whose docstring is what is printed of it. Nothing leaves this machine. Beside it stand the server
-(`site`), a question and its answer (`clients`), and what others wait meanwhile (`probe`).
+(`site`), and a question, its answer and what others wait meanwhile (`clients`).
 """
 
 import argparse
 import asyncio
 import os
-import random
 import shutil
 import sys
 import tempfile
@@ -19,24 +18,10 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from benchmarks import load, topology
-from benchmarks.clients import Sent, get, hold, links, read_slowly, stream
+from benchmarks.clients import Sent, Waits, get, hold, links, probing, read_slowly, stream
 from benchmarks.places import command_line, in_background, workplace
-from benchmarks.probe import Waits, probing
-from benchmarks.site import (
-    API,
-    REPLICA_SECONDS,
-    WORKERS,
-    Site,
-    Watch,
-    another_release,
-    answering,
-    deleted_bytes,
-    made,
-    names_in,
-    served,
-)  # fmt: skip
+from benchmarks.site import API, REPLICA_SECONDS, WORKERS, Site, Watch, another_release, deleted_bytes, made, served
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import LATEST, ObjectStore
 from vanc311_pipeline.warehouse.publishing import release_row
 
@@ -350,30 +335,24 @@ SCENARIOS: dict[str, Callable[[Site], None]] = {
 }  # fmt: skip
 
 
-# -- playing -----------------------------------------------------------------------------------------------------------
-
-
 def play(name: str, big: Path, small: Path, options: argparse.Namespace, limit: int) -> list[str]:
     """Play one scenario, print its line and its notes, and say which limits it broke."""
-    scenario = SCENARIOS[name]
     with (
         tempfile.TemporaryDirectory(prefix="vanc311-abuse-") as folder,
-        served(Path(folder), name, big, small) as server,
+        served(Path(folder), name, big, small, options.seconds, options.seed) as site,
     ):
-        published = Settings(data_dir=Path(folder, "data")).published_path
-        dice = random.Random(f"{options.seed} {name}")
-        site = Site(server, published, small, Path(folder, "store"), names_in(published), options.seconds, dice)
+        server = site.server
         asked = {"call": server.url + CALL, "page": server.url + PAGE}
         watch = Watch(server, Path(folder, "tmp"))
         with in_background(0.1, watch.look), probing(asked) as waits:
-            workers, (ran, waited) = answering(server), watch.processor()
+            workers, (ran, waited) = site.workers(), watch.processor()
             try:
-                scenario(site)
+                SCENARIOS[name](site)
                 time.sleep(1)  # others ask on
             except Exception as error:
                 site.fail(f"the scenario ended with {type(error).__name__}: {error}")
             seconds = tuple(now - before for now, before in zip(watch.processor(), (ran, waited), strict=True))
-            if answering(server) != workers:
+            if site.workers() != workers:
                 site.fail("a process that answers died")
         if (size := server.log.stat().st_size) > LOG_BYTES:
             site.fail(f"it printed {size / 1e6:.1f} MB")

@@ -86,7 +86,7 @@ def sync(what: str, folder: Path, url: str, rows: int, *options: str) -> Line:
 
 def compare(source: Path, published: Path) -> str:
     """Every row and field of the source against the published file; ends the benchmark on a difference."""
-    words = [sys.executable, "-m", "benchmarks.compare", "--source", str(source), "--published", str(published)]
+    words = [sys.executable, "-m", "benchmarks.compare", str(source), str(published)]
     measure("compare", words, log := source.with_name("compare.log"))
     return log.read_text().strip()
 
@@ -163,7 +163,6 @@ def verdict(lines: Sequence[Line]) -> list[str]:
 
 
 def main() -> None:
-    """Measure, compare and print."""
     options = command_line("bench", "Measure every stage and the whole.", rows=1_300_000).parse_args()
     with workplace("bench", options.keep) as folder:
         lines, comparisons = run(options.rows, folder)

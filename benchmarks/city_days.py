@@ -29,9 +29,6 @@ class Trouble:
     def at(self, moment: datetime) -> bool:
         return self.begins <= moment.time() < self.ends
 
-    def fault(self) -> Fault:
-        return Fault(self.kind, on=self.on, times=None)
-
 
 Truth = Callable[[pd.DataFrame, datetime, int], pd.DataFrame]
 
@@ -135,4 +132,4 @@ class City:
         self.portal.clear_faults()
         for trouble in day.troubles:
             if trouble.at(at):
-                self.portal.play(trouble.fault())
+                self.portal.play(Fault(trouble.kind, on=trouble.on, times=None))

@@ -57,7 +57,7 @@ class Beat:
 
     at: datetime
     outcome: str
-    said: str
+    reason: str
     run: Run | None
     requests: int
 
@@ -109,8 +109,8 @@ class Clockwork:
         tick = self._tick(at)
         self._dequeue(at + LATE)
         run = self._ended(tick.run_ids[0], began) if tick.run_ids else None
-        said = tick.error.to_string() if tick.error else tick.skip_reason or ""
-        return Beat(at, tick.status.value, said, run, self._requests() - before)
+        reason = tick.error.to_string() if tick.error else tick.skip_reason or ""
+        return Beat(at, tick.status.value, reason, run, self._requests() - before)
 
     def _iterate(self, now: datetime) -> None:
         with freeze_time(now):

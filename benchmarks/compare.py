@@ -1,10 +1,9 @@
-"""Compare a portal file with a published database, row by row and field by field.
+"""Compare a portal file with a published database, row by row: `python -m benchmarks.compare SOURCE PUBLISHED`.
 
 What every stored field must be is written down again, without the pipeline's cleaning. Rows are compared as multisets,
 month by month, so that equal rows must occur equally often.
 """
 
-import argparse
 import hashlib
 import sqlite3
 import sys
@@ -123,17 +122,13 @@ def identity_problems(connection: sqlite3.Connection, month: str) -> list[str]:
     return problems + ([f"{gaps:,} keys whose occurrences have gaps"] if gaps else [])
 
 
-def main() -> None:
+def main(source: Path, published: Path) -> None:
     """Say whether the two are equal; exit with 1 if they are not."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=differences.__doc__)
-    parser.add_argument("--source", type=Path, required=True, help="Parquet file in the portal's layout")
-    parser.add_argument("--published", type=Path, required=True, help="SQLite file")
-    options = parser.parse_args()
-    if problems := differences(options.source, options.published):
+    if problems := differences(source, published):
         sys.exit("\n".join(problems))
-    rows = pq.read_metadata(options.source).num_rows
+    rows = pq.read_metadata(source).num_rows
     print(f"Equal: {rows:,} rows, {len(COLUMNS)} fields each, ids and occurrences recomputed.")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ import requests
 from benchmarks.places import command_line, in_background, workplace
 from benchmarks.postgres import Postgres, running_postgres
 from benchmarks.rig import City, damage, disagreement, edited, strangeness
-from benchmarks.topology import ROOT, Topology, topology
+from benchmarks.topology import ROOT, Topology
 from vanc311_pipeline.orchestration.schedules import SLOT_TAG
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.settings import MAY_MOVE_SHARE
@@ -35,9 +36,6 @@ SETTLES_WITHIN_SLOTS = 6
 ANSWERS_WITHIN_ATTEMPTS = 60
 RUNS = '{runsOrError(filter: {pipelineName: "sync"}) {... on Runs {results {runId status tags {key value}}}}}'
 FAILED, HELD = " of sync failed", "newly held"  # as alerts put it
-
-
-# -- those who look on -------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -84,80 +82,81 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@dataclass
 class Watcher:
     """Whoever reads the published file."""
 
-    def __init__(self, file: Path, city: City, account: Account) -> None:
-        self._file, self._city, self._account = file, city, account
-        self._seen: tuple[int, int] | None = None
+    file: Path
+    city: City
+    account: Account
+    seen: tuple[int, int] | None = None
 
     def look(self) -> None:
-        self._account.looks += 1
+        self.account.looks += 1
         try:
-            stat = self._file.stat()
+            stat = self.file.stat()
         except FileNotFoundError:
-            self._account.violated("the published file was absent")
+            self.account.violated("the published file was absent")
             return
-        if (stat.st_ino, stat.st_mtime_ns) == self._seen:
+        if (stat.st_ino, stat.st_mtime_ns) == self.seen:
             return
-        self._seen = (stat.st_ino, stat.st_mtime_ns)
-        held = self._file.with_name("held-by-the-watcher.sqlite")
+        self.seen = (stat.st_ino, stat.st_mtime_ns)
+        held = self.file.with_name("held-by-the-watcher.sqlite")
         held.unlink(missing_ok=True)
-        held.hardlink_to(self._file)  # so that it is one file for as long as we look
+        held.hardlink_to(self.file)  # so that it is one file for as long as we look
         try:
-            problems = damage(held) or [*disagreement(held), *strangeness(held, list(self._city.releases))]
+            problems = damage(held) or [*disagreement(held), *strangeness(held, list(self.city.releases))]
         finally:
             held.unlink()
-        self._account.files += 1
+        self.account.files += 1
         for problem in problems:
-            self._account.violated(problem)
+            self.account.violated(problem)
 
 
+@dataclass
 class Asker:
     """Whoever asks the site. It may be away only while it is being brought back."""
 
-    def __init__(self, url: str, account: Account) -> None:
-        self._url, self._account = url, account
-        self.may_be_away = False
+    url: str
+    account: Account
+    may_be_away: bool = False
 
     def ask(self) -> None:
-        self._account.asked += 1
+        self.account.asked += 1
         try:
-            with requests.get(f"{self._url}/api/v1/metrics/citywide", timeout=30) as answer:
+            with requests.get(f"{self.url}/api/v1/metrics/citywide", timeout=30) as answer:
                 answered = answer.status_code
         except requests.RequestException:
             answered = 0
         if answered != 200:
-            self._account.unanswered += 1
+            self.account.unanswered += 1
             if not self.may_be_away:
-                self._account.violated(f"the site answered with {answered or 'nothing'}")
+                self.account.violated(f"the site answered with {answered or 'nothing'}")
 
 
+@dataclass
 class Keeper:
     """Docker's part: a service that ended is started again."""
 
-    def __init__(self, made: Topology, account: Account) -> None:
-        self._made, self._account = made, account
-        self.restarts = 0
+    services: Topology
+    account: Account
+    restarts: int = 0
 
     def keep(self) -> None:
         for name in LASTING:
-            process = self._made.running.get(name)
+            process = self.services.running.get(name)
             if process is not None and process.poll() is not None:
-                self._account.say(f"{name} ended with {process.returncode} and is started again")
-                self._made.end_rest(name)
-                self._made.start(name)
+                self.account.say(f"{name} ended with {process.returncode} and is started again")
+                self.services.kill_and_leave(name)
+                self.services.start(name)
                 self.restarts += 1
-
-
-# -- the day -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Day:
     """All that plays a part."""
 
-    made: Topology
+    services: Topology
     postgres: Postgres
     city: City
     receiver: Receiver
@@ -180,7 +179,9 @@ class Day:
         """The runs of sync, newest first. Asked again if need be: Dagster's first answer after its database was away may be an error."""
         for _ in range(ANSWERS_WITHIN_ATTEMPTS):
             try:
-                with requests.post(f"{self.made.url('webserver')}/graphql", json={"query": RUNS}, timeout=30) as answer:
+                with requests.post(
+                    f"{self.services.url('webserver')}/graphql", json={"query": RUNS}, timeout=30
+                ) as answer:
                     return list(answer.json()["data"]["runsOrError"]["results"])
             except (requests.RequestException, KeyError, TypeError, ValueError):
                 time.sleep(1.0)
@@ -214,7 +215,7 @@ class Day:
     def is_published(self) -> bool:
         """Whether what is served is the city's newest release."""
         try:
-            with requests.get(f"{self.made.url('site')}/api/v1/status", timeout=10) as answer:
+            with requests.get(f"{self.services.url('site')}/api/v1/status", timeout=10) as answer:
                 served = answer.json()["data"]["data_processed"]
         except (requests.RequestException, KeyError, ValueError):
             return False
@@ -226,7 +227,7 @@ class Day:
 
     def comes_back(self, name: str) -> None:
         """Until a service is healthy again by its own health check."""
-        self.wait_for(f"{name} is healthy again", lambda: self.made.is_healthy(name), BACK_WITHIN_SECONDS)
+        self.wait_for(f"{name} is healthy again", lambda: self.services.is_healthy(name), BACK_WITHIN_SECONDS)
 
     def alerts(self, word: str) -> int:
         return sum(text.count(word) for text in self.receiver.alerts)
@@ -248,7 +249,7 @@ def ordinary_release(day: Day) -> None:
 def killed(day: Day, name: str, what: str) -> None:
     """A service dies, and all that it started; somebody brings it back."""
     day.account.say(what)
-    day.made.kill_and_leave(name)
+    day.services.kill_and_leave(name)
     day.comes_back(name)
 
 
@@ -274,9 +275,9 @@ def code_server_killed_in_mid_run(day: Day) -> None:
 
 def code_server_dies_alone(day: Day) -> None:
     day.account.say("the process that answers for the code is killed, and nothing else")
-    restarted = day.made.running["code"]
-    day.made.kill_worker("code", "grpc")
-    day.wait_for("it is started again", lambda: day.made.running["code"] is not restarted, BACK_WITHIN_SECONDS)
+    restarted = day.services.running["code"]
+    day.services.kill_worker("code", "grpc")
+    day.wait_for("it is started again", lambda: day.services.running["code"] is not restarted, BACK_WITHIN_SECONDS)
     day.comes_back("code")
     day.release()
     day.follows()
@@ -331,10 +332,10 @@ def month_held_and_recovered(day: Day) -> None:
 def site_replaced(day: Day) -> None:
     day.asker.may_be_away = True
     day.account.say("the site is asked to end, as when a new version comes")
-    code = day.made.stop("site")
+    code = day.services.stop("site")
     if code not in (0, -15, 143):
         day.account.violated(f"the site ended with {code}")
-    day.made.start("site")
+    day.services.start("site")
     day.comes_back("site")
     day.asker.may_be_away = False
 
@@ -353,7 +354,7 @@ def live_through(day: Day, slots: int) -> None:
     while time.monotonic() - day.account.began < slots * SLOT_SECONDS:
         quiet_slot(day)
     for name in LASTING:
-        if not day.made.is_healthy(name):
+        if not day.services.is_healthy(name):
             day.account.violated(f"{name} is not healthy at the end of the day")
     ended = {status: sum(run["status"] == status for run in day.runs()) for status in ("SUCCESS", "FAILURE")}
     failed_told = day.alerts(FAILED)
@@ -376,21 +377,21 @@ def run_day(folder: Path, slots: int, seed: int) -> Account:
             "PYTHONWARNINGS": "ignore", "VANC311_RETRY_WAIT_SECONDS": "0.5",
         }  # fmt: skip
         url = postgres.url(postgres.make("dagster"), "postgresql+psycopg2")
-        with topology(folder, url, environment) as made:
-            made.replace_word("code", "vanc311_pipeline.definitions", "benchmarks.day_location")
-            for name in made.order:
+        with closing(Topology(folder, url, environment)) as services:
+            services.replace_word("code", "vanc311_pipeline.definitions", "benchmarks.day_location")
+            for name in services.order:
                 if name in ("init", "seed"):
-                    if made.run(name):
-                        raise SystemExit(f"{name} failed:\n{made.log(name).read_text()[-3_000:]}")
+                    if services.run(name):
+                        raise SystemExit(f"{name} failed:\n{services.log(name).read_text()[-3_000:]}")
                 elif name in LASTING:
-                    made.start(name)
-                    made.wait_until_healthy(name)
+                    services.start(name)
+                    services.wait_until_healthy(name)
             account = Account()
             account.say("all services are healthy; the day begins")
-            asker = Asker(made.url("site"), account)
+            asker = Asker(services.url("site"), account)
             watcher = Watcher(folder / "data" / "published" / "vanc311.sqlite", city, account)
-            keeper = Keeper(made, account)
-            day = Day(made, postgres, city, receiver, asker, account, seed)
+            keeper = Keeper(services, account)
+            day = Day(services, postgres, city, receiver, asker, account, seed)
             with in_background(0.2, watcher.look, asker.ask, keeper.keep):
                 live_through(day, slots)
             account.say(

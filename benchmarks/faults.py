@@ -1,6 +1,6 @@
 """The fault harness: real `vanc311 sync` processes that are killed, starved, locked out, doubled and lied to.
 
-Each scenario is a function that mistreats the pipeline so many times and returns a tally. After every mistreatment the
+Each scenario is a function that mistreats the pipeline so many times and keeps a tally. After every mistreatment the
 published file must be the one from before or a whole new one, and the next undisturbed sync must bring everything into
 step: `rig` has the proofs. Everything random follows from one seed.
 """
@@ -29,7 +29,7 @@ import pandas as pd
 from benchmarks import markdown
 from benchmarks.grow import grow
 from benchmarks.places import command_line, workplace
-from benchmarks.rig import OPENED, City, Home, Rig, Scene, Tally, converged, digest_of, edited, phase, unclear, whole
+from benchmarks.rig import OPENED, City, Home, Rig, Scene, Tally, converged, digest_of, edited, phase, unclear
 from vanc311_pipeline.shipping import KEPT, LATEST
 from vanc311_pipeline.standin import EDITS, Fault
 from vanc311_pipeline.standin.faults import KINDS
@@ -51,28 +51,26 @@ OBEYING_MODES = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_overrid
 # -- kills -------------------------------------------------------------------------------------------------------------
 
 
-def kills(rig: Rig, count: int) -> Tally:
+def kills(rig: Rig, count: int) -> None:
     """SIGKILL at moments spread evenly over a load; after each batch of kills an undisturbed sync.
 
     Every second batch begins with an empty directory. Before each kill the portal publishes a new release in which every
     month was edited.
     """
-    tally = Tally("kills")
     lengths: dict[bool, float] = {}
     spread = rig.random.permutation(count) + rig.random.random(count)
     for first in range(0, count, KILLS_AT_A_TIME):
         loaded = (first // KILLS_AT_A_TIME) % 2 == 0
         lengths[loaded] = lengths.get(loaded) or _undisturbed(rig, loaded)
-        with rig.scene(tally, loaded=loaded) as scene:
+        with rig.scene(loaded=loaded) as scene:
             for moment in spread[first : first + KILLS_AT_A_TIME]:
                 _kill_once(scene, float(moment) / count * lengths[loaded])
             scene.converge("the kills")
-    return tally
 
 
 def _undisturbed(rig: Rig, loaded: bool) -> float:
     """The seconds of a sync that is left alone."""
-    with rig.scene(Tally("undisturbed"), loaded=loaded) as scene:
+    with rig.scene(loaded=loaded) as scene:
         if loaded:
             scene.publish()
         ended = scene.home.start().end()
@@ -113,29 +111,25 @@ SIGHTS: dict[str, tuple[bool, Sight]] = {
 }
 
 
-def kills_by_phase(rig: Rig, names: Sequence[str] = tuple(SIGHTS)) -> Tally:
+def kills_by_phase(rig: Rig, names: Sequence[str] = tuple(SIGHTS)) -> None:
     """SIGKILL as soon as a phase is seen; an undisturbed sync after each."""
-    tally = Tally("kills by phase")
     for name in names:
         loaded, seen = SIGHTS[name]
-        with rig.scene(tally, loaded=loaded) as scene:
+        with rig.scene(loaded=loaded) as scene:
             scene.begin_with_release()
             ended = scene.home.start().ended_by(signal.SIGKILL, partial(seen, scene.home))
-            tally.figures["killed" if ended.code < 0 else "ended before its kill"] += 1
+            rig.tally.figures["killed" if ended.code < 0 else "ended before its kill"] += 1
             scene.left_whole(f"a kill when {name}")
             scene.converge(f"a kill when {name}")
-    return tally
 
 
-def interrupts(rig: Rig, count: int) -> Tally:
+def interrupts(rig: Rig, count: int) -> None:
     """SIGINT and SIGTERM by turns at random moments: a sync that has begun its work ends without a traceback."""
-    tally = Tally("interrupts")
     length = _undisturbed(rig, False)
     for number in range(count):
         seconds = (number + float(rig.random.random())) / count * length
-        with rig.scene(tally, loaded=False) as scene:
+        with rig.scene(loaded=False) as scene:
             _interrupt_once(scene, signal.SIGTERM if number % 2 else signal.SIGINT, seconds)
-    return tally
 
 
 def _interrupt_once(scene: Scene, number: signal.Signals, seconds: float) -> None:
@@ -179,43 +173,39 @@ def _mount(*words: str) -> None:
     subprocess.run(["mount", *words], check=True, capture_output=True)
 
 
-def full_disk(rig: Rig, sizes: int, where: str = "data") -> Tally:
+def full_disk(rig: Rig, sizes: int, where: str = "data") -> None:
     """The data directory (or Dagster's) on a disk with less and less room; after each failure there is room again."""
-    tally = Tally(f"full disk: {where}")
     try:
         with disk_of_its_own(rig.folder / "probe"):
             pass
     except (subprocess.CalledProcessError, OSError):
-        tally.figures["no round: a tmpfs can't be mounted here, see `file limit`"] = 0
-        return tally
+        rig.tally.figures["no round: a tmpfs can't be mounted here, see `file limit`"] = 0
+        return
     steps = (sizes + 1) // 2
     for step, loaded in product(range(steps), (True, False)):
         share = (step + float(rig.random.random())) / steps
-        with rig.scene(tally, loaded=True) as scene:  # a load needs about what is there once more
+        with rig.scene(loaded=True) as scene:  # a load needs about what is there once more
             files = (scene.home.folder / where).rglob("*")
             free = int(share * sum(file.stat().st_size for file in files if file.is_file()))
-        with rig.scene(tally, loaded=loaded) as scene, disk_of_its_own(disk := scene.home.folder / where):
+        with rig.scene(loaded=loaded) as scene, disk_of_its_own(disk := scene.home.folder / where):
             leave_free(disk, free)
             what = f"{free / 1e6:.1f} MB free"
             _starve(scene, what, [])
             leave_free(disk, 1 << 31)
             scene.converge(what)
-    return tally
 
 
-def file_limit(rig: Rig, sizes: int) -> Tally:
+def file_limit(rig: Rig, sizes: int) -> None:
     """No file may grow beyond a size: what a full disk does, where no disk can be mounted."""
-    tally = Tally("file limit")
-    with rig.scene(tally, loaded=True) as scene:
+    with rig.scene(loaded=True) as scene:
         largest = scene.home.warehouse.stat().st_size
     for number in range(sizes):
         share = (number + float(rig.random.random())) / sizes
-        with rig.scene(tally, loaded=number % 2 == 0) as scene:
+        with rig.scene(loaded=number % 2 == 0) as scene:
             size = max(65_536, int(share * largest))
             what = f"files up to {size / 1e6:.1f} MB"
             _starve(scene, what, up_to(size))
             scene.converge(what)
-    return tally
 
 
 def _starve(scene: Scene, what: str, confined: Sequence[str]) -> None:
@@ -223,11 +213,8 @@ def _starve(scene: Scene, what: str, confined: Sequence[str]) -> None:
     scene.begin_with_release()
     ended = scene.home.sync(confined=confined)
     scene.tally.figures[f"full in {ended.phase}" if ended.code else "room enough"] += 1
-    scene.failed_clearly(what, ended, (1, 2), r"disk|space|too large")
-    scene.left_whole(what)
+    scene.judge(what, ended, (1, 2), r"disk|space|too large")
 
-
-# -- no permission -----------------------------------------------------------------------------------------------------
 
 LOCKED: dict[str, tuple[bool, str, int]] = {
     "an empty data directory": (False, "data", 0o555),
@@ -247,23 +234,20 @@ LOCKED: dict[str, tuple[bool, str, int]] = {
 }
 
 
-def no_permission(rig: Rig, names: Sequence[str] = tuple(LOCKED)) -> Tally:
+def no_permission(rig: Rig, names: Sequence[str] = tuple(LOCKED)) -> None:
     """The right to write, or even to read, is taken away from one place after another, and given back."""
-    tally = Tally("no permission")
     for name in names:
         loaded, path, mode = LOCKED[name]
-        with rig.scene(tally, loaded=loaded) as scene:
+        with rig.scene(loaded=loaded) as scene:
             place = scene.home.folder / path.format(month=f"{rig.source[OPENED].min():%Y-%m}")
             if not loaded:
                 place.mkdir(parents=True)
             scene.begin_with_release()
             with _mode(place, mode):
                 ended = scene.home.sync(confined=OBEYING_MODES)
-            tally.figures["refused" if ended.code else "not needed"] += 1
-            scene.failed_clearly(name, ended, (1, 2), r"permission|read-?only|denied|can't be (written|read)")
-            scene.left_whole(name)
+            rig.tally.figures["refused" if ended.code else "not needed"] += 1
+            scene.judge(name, ended, (1, 2), r"permission|read-?only|denied|can't be (written|read)")
             scene.converge(name)
-    return tally
 
 
 @contextmanager
@@ -276,18 +260,14 @@ def _mode(place: Path, mode: int) -> Iterator[None]:
         place.chmod(old)
 
 
-# -- several at once ---------------------------------------------------------------------------------------------------
-
 RACES = tuple(product((2, 3), (True, False), (False, True)))
 
 
-def at_once(rig: Rig, races: Sequence[tuple[int, bool, bool]] = RACES) -> Tally:
+def at_once(rig: Rig, races: Sequence[tuple[int, bool, bool]] = RACES) -> None:
     """Several syncs started together on one data directory: how many, whether it is loaded, whether each has a Dagster home."""
-    tally = Tally("several at once")
     for count, loaded, apart in races:
-        with rig.scene(tally, loaded=loaded) as scene:
+        with rig.scene(loaded=loaded) as scene:
             _race(scene, count, apart)
-    return tally
 
 
 def _race(scene: Scene, count: int, apart: bool) -> None:
@@ -356,10 +336,9 @@ DETAILS: dict[str, Callable[[Rig], dict[str, Any]]] = {
 }
 
 
-def random_faults(rig: Rig, rounds: int) -> Tally:
+def random_faults(rig: Rig, rounds: int) -> None:
     """A random edit, and a sync into random faults of the contract; then the faults are over."""
-    tally = Tally("faults at random")
-    with rig.scene(tally, loaded=True) as scene:
+    with rig.scene(loaded=True) as scene:
         for _ in range(rounds):
             drawn = _draw(rig, scene.city.frame)
             _play_round(scene, drawn)
@@ -368,7 +347,6 @@ def random_faults(rig: Rig, rounds: int) -> Tally:
             if drawn.held:
                 scene.publish(rig.source)
                 scene.converge(f"{drawn.edit}, taken back")
-    return tally
 
 
 def _draw(rig: Rig, frame: pd.DataFrame) -> Draw:
@@ -404,11 +382,7 @@ def _play_round(scene: Scene, drawn: Draw) -> None:
         scene.city.play(fault)
     ended = replace(scene.home, settings=IMPATIENT).sync(*drawn.words)
     scene.tally.figures[f"exit code {ended.code}"] += 1
-    scene.failed_clearly(f"{drawn}", ended, (1, 3), ".")
-    problems = whole(scene.home, scene.before, scene.city)
-    if drawn.spoilt:  # what was garbled waits in quarantine, so the rows are those of no release
-        problems = [line for line in problems if "never released" not in line and "of no release" not in line]
-    scene.tally.note(f"{drawn}", problems)
+    scene.judge(f"{drawn}", ended, (1, 3), ".", drawn.spoilt)
 
 
 def _follow(scene: Scene, drawn: Draw) -> None:
@@ -424,39 +398,32 @@ def _follow(scene: Scene, drawn: Draw) -> None:
     scene.converge(f"{drawn}", *words)
 
 
-# -- answers without bounds --------------------------------------------------------------------------------------------
-
 UNBOUNDED = ("gzip_bomb", "odd_429", "endless", "malformed", "redirect", "dripping_headers")
 MOST_MEMORY = 1_000_000  # kB; a load of these cities takes half of it
 
 
-def unbounded_answers(rig: Rig) -> Tally:
+def unbounded_answers(rig: Rig) -> None:
     """Every answer to one kind of question has no end, or no sense: that is said, and neither disk nor memory fills up."""
-    tally = Tally("answers without bounds")
     for kind, on in product(UNBOUNDED, ("export", "metadata", "grouped")):
-        with rig.scene(tally, loaded=True) as scene:
+        with rig.scene(loaded=True) as scene:
             scene.begin_with_release()
             scene.city.play(Fault(kind, on=on, times=None))
             ended = replace(scene.home, settings=IMPATIENT).sync(confined=up_to(100_000_000))
             what = f"{kind} on {on}"
-            tally.figures[f"exit code {ended.code}"] += 1
-            tally.note(what, [*unclear(ended, (3,), "stays"), *scene.replaced()])
+            rig.tally.figures[f"exit code {ended.code}"] += 1
+            rig.tally.note(what, [*unclear(ended, (3,), "stays"), *scene.replaced()])
             memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-            tally.note(what, [f"it took {memory:,} kB of memory"] if memory > MOST_MEMORY else [])
+            rig.tally.note(what, [f"it took {memory:,} kB of memory"] if memory > MOST_MEMORY else [])
             scene.city.clear_faults()
             scene.converge(what)
-    return tally
 
-
-# -- odd names ---------------------------------------------------------------------------------------------------------
 
 ODD_NAME = "50%25 #1? it's & more"
 
 
-def odd_names(rig: Rig) -> Tally:
+def odd_names(rig: Rig) -> None:
     """The data is in a directory with signs that mean something in addresses: it is used itself, and nothing is written beside it."""
-    tally = Tally("odd names")
-    with rig.scene(tally, loaded=False) as scene:
+    with rig.scene(loaded=False) as scene:
         home = scene.home
         scene.home = replace(home, folder=home.folder / ODD_NAME, settings={"DAGSTER_HOME": str(home.dagster)})
         scene.begin_round()
@@ -464,11 +431,8 @@ def odd_names(rig: Rig) -> Tally:
         scene.publish()
         scene.converge("a new release")
         strays = {*os.listdir(home.folder)} - {ODD_NAME, home.dagster.name}
-        tally.note("both", [f"{name} was written beside the directory" for name in strays])
-    return tally
+        rig.tally.note("both", [f"{name} was written beside the directory" for name in strays])
 
-
-# -- a shared bucket ---------------------------------------------------------------------------------------------------
 
 FOREIGN = (
     "elsewhere.sqlite",
@@ -478,10 +442,9 @@ FOREIGN = (
 )
 
 
-def shared_bucket(rig: Rig) -> Tally:
+def shared_bucket(rig: Rig) -> None:
     """Others keep files and folders where the published file is shipped to: each release arrives, and theirs stay as they are."""
-    tally = Tally("a shared bucket")
-    with rig.scene(tally, loaded=False) as scene:
+    with rig.scene(loaded=False) as scene:
         store = scene.home.folder / "store"
         scene.home = replace(scene.home, settings={"VANC311_SHIP_URL": f"file://{store}"})
         for name in FOREIGN:
@@ -491,72 +454,62 @@ def shared_bucket(rig: Rig) -> Tally:
             scene.begin_round()
             scene.converge(f"release {number}")
             if json.loads((store / LATEST).read_text())["sha256"] != digest_of(scene.home.published):
-                tally.note(f"release {number}", ["another file was shipped than was published"])
+                rig.tally.note(f"release {number}", ["another file was shipped than was published"])
             scene.publish()
         kept = sum(each.is_file() for each in (store / "releases").glob("*.sqlite"))
-        tally.note("the end", [] if kept == KEPT else [f"{kept} releases are kept"])
+        rig.tally.note("the end", [] if kept == KEPT else [f"{kept} releases are kept"])
         touched = [name for name in FOREIGN if (store / name).read_text() != "not ours"]
-        tally.note("the end", [f"{name} was touched" for name in touched])
-    return tally
+        rig.tally.note("the end", [f"{name} was touched" for name in touched])
 
 
-# -- a release that moves ----------------------------------------------------------------------------------------------
-
-
-def moving_release(rig: Rig, rounds: int) -> Tally:
+def moving_release(rig: Rig, rounds: int) -> None:
     """The city publishes edited rows at one or more random questions of a sync: it ends well or says so, and recovers."""
-    tally = Tally("release moves mid-run")
-    with rig.scene(tally, loaded=True) as scene:
+    with rig.scene(loaded=True) as scene:
         scene.publish()
         scene.city.clear_log()
-        tally.note("before the rounds", converged(scene.home, scene.city))
+        rig.tally.note("before the rounds", converged(scene.home, scene.city))
         questions = len(scene.city.requests_log)
     for _ in range(rounds):
-        _move(rig, tally, {*map(int, 1 + rig.random.integers(questions, size=int(rig.random.integers(1, 4))))})
-    return tally
+        _move(rig, {*map(int, 1 + rig.random.integers(questions, size=int(rig.random.integers(1, 4))))})
 
 
-def _move(rig: Rig, tally: Tally, moments: set[int]) -> None:
+def _move(rig: Rig, moments: set[int]) -> None:
     armed = False
 
     def publish_now(city: City) -> None:
         if armed and len(city.requests_log) in moments:
             city.publish(edited(city.frame, rig.seed()))
 
-    with rig.scene(tally, loaded=bool((tally.rounds + 1) % 4), on_question=publish_now) as scene:
+    with rig.scene(loaded=bool((rig.tally.rounds + 1) % 4), on_question=publish_now) as scene:
         scene.begin_with_release()
         armed = True
         ended = scene.home.sync()
         armed = False
         what = f"a release at question {', '.join(map(str, sorted(moments)))} of the portal"
-        tally.figures[f"exit code {ended.code}"] += 1
-        tally.figures["planned again"] += ended.out.count("Planning again")
-        scene.failed_clearly(what, ended, (1,), "published")
+        rig.tally.figures[f"exit code {ended.code}"] += 1
+        rig.tally.figures["planned again"] += ended.out.count("Planning again")
+        scene.judge(what, ended, (1,), "published")
         if not ended.code and not scene.replaced():
-            tally.note(what, ["it ended well, but nothing new was published"])
-        scene.left_whole(what)
+            rig.tally.note(what, ["it ended well, but nothing new was published"])
         scene.converge(what)
 
 
-# -- all of it ---------------------------------------------------------------------------------------------------------
-
-
-def scenarios(kill_count: int, rounds: int) -> dict[str, Callable[[Rig], Tally]]:
-    """Every scenario by the name that `--only` takes."""
+def scenarios(kill_count: int, rounds: int) -> dict[str, tuple[str, Callable[[Rig], None]]]:
+    """Every scenario by the name that `--only` takes: its title, and how it is played."""
     return {
-        "kills": partial(kills, count=kill_count),
-        "phases": kills_by_phase,
-        "interrupts": partial(interrupts, count=rounds),
-        "disk": partial(full_disk, sizes=rounds),
-        "dagster-disk": partial(full_disk, sizes=rounds, where="dagster"),
-        "file-limit": partial(file_limit, sizes=rounds),
-        "permission": no_permission,
-        "at-once": at_once,
-        "random": partial(random_faults, rounds=2 * rounds),
-        "unbounded": unbounded_answers,
-        "names": odd_names,
-        "bucket": shared_bucket,
-        "moving": partial(moving_release, rounds=rounds),
+        "kills": ("kills", partial(kills, count=kill_count)),
+        "phases": ("kills by phase", kills_by_phase),
+        "interrupts": ("interrupts", partial(interrupts, count=rounds)),
+        "disk": ("full disk: data", partial(full_disk, sizes=rounds)),
+        "dagster-disk": ("full disk: dagster", partial(full_disk, sizes=rounds, where="dagster")),
+        "file-limit": ("file limit", partial(file_limit, sizes=rounds)),
+        "permission": ("no permission", no_permission),
+        "at-once": ("several at once", at_once),
+        "random": ("faults at random", partial(random_faults, rounds=2 * rounds)),
+        "unbounded": ("answers without bounds", unbounded_answers),
+        "names": ("odd names", odd_names),
+        "bucket": ("a shared bucket", shared_bucket),
+        "moving": ("release moves mid-run", partial(moving_release, rounds=rounds)),
     }
 
 
@@ -580,14 +533,15 @@ def main() -> None:
     with workplace("faults", options.keep) as folder:
         source = grow(options.rows, first_month=MONTHS_FROM, last_day=MONTHS_TO).to_pandas()
         rig = Rig(source, folder, np.random.default_rng(options.seed))
-        for number, (name, play) in enumerate(scenarios(options.kills, options.rounds).items()):
+        for number, (name, (title, play)) in enumerate(scenarios(options.kills, options.rounds).items()):
             if options.only and name not in options.only:
                 continue
             print(f"{name} …", file=sys.stderr, flush=True)
             began = time.monotonic()
             # A generator for each, so that a scenario alone does what it does among the others.
-            rig.random = np.random.default_rng([options.seed, number])
-            tallies.append(play(rig))
+            rig.random, rig.tally = np.random.default_rng([options.seed, number]), Tally(title)
+            play(rig)
+            tallies.append(rig.tally)
             seconds.append(time.monotonic() - began)
             print(table(tallies[-1:], seconds[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(tallies, seconds))

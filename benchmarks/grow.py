@@ -198,10 +198,7 @@ def repeats(*keys: Int) -> Bool:
 
 
 def choose_slots(opened: Int, weight: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> Int:
-    """First rows of `count` separate runs of four neighbours within one month, drawn by weight (0 means never).
-
-    Rows entered to the minute are preferred, as in the real groups.
-    """
+    """First rows of separate runs of four neighbours in a month, drawn by weight (0: never); those on a minute are preferred."""
     starts = np.arange(0, opened.size - 3, 4)
     month = (opened // DAY).astype("datetime64[D]").astype("datetime64[M]")
     chance = np.where(month[starts] == month[starts + 3], weight[starts], 0.0)

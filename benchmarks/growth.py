@@ -116,7 +116,6 @@ def table(results: Sequence[Result]) -> str:
 
 
 def main() -> None:
-    """Measure each size and print the table."""
     options = command_line("growth", "Measure the cost of growth.").parse_args()
     results = []
     with workplace("growth", options.keep) as folder:

@@ -47,23 +47,23 @@ def sizes(home: Path) -> dict[str, Size]:
     """What a Dagster home in SQLite holds: each table, and the files."""
     history = home / "history"
     shards = [file for file in (history / "runs").glob("*.db") if file.name != "index.db"]
-    found = {**_tables(history / "runs.db"), **_tables(history / "runs" / "index.db")}
+    counted = {**_tables(history / "runs.db"), **_tables(history / "runs" / "index.db")}
     for file in shards:  # the events of each run, once more and all of them
         of_run = _tables(file).get(OF_RUNS, Size())
-        found[OF_RUNS] = Size(found[OF_RUNS].rows + of_run.rows, found[OF_RUNS].size + of_run.size)
+        counted[OF_RUNS] = Size(counted[OF_RUNS].rows + of_run.rows, counted[OF_RUNS].size + of_run.size)
     printed = [file for file in (home / "storage").rglob("*") if file.is_file()]
-    found[PRINTED] = Size(len(printed), sum(file.stat().st_size for file in printed))
-    return found
+    counted[PRINTED] = Size(len(printed), sum(file.stat().st_size for file in printed))
+    return counted
 
 
 def _tables(file: Path) -> dict[str, Size]:
     with closing(sqlite3.connect(file)) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        found = {name: _table(connection, name) for name in names if name not in NOT_GROWING}
-        if found.pop("event_logs", None):
-            found[OF_RUNS] = _table(connection, "event_logs", "WHERE run_id <> ''")
-            found[WITHOUT_RUN] = _table(connection, "event_logs", "WHERE run_id = ''")
-        return found
+        counted = {name: _table(connection, name) for name in names if name not in NOT_GROWING}
+        if counted.pop("event_logs", None):
+            counted[OF_RUNS] = _table(connection, "event_logs", "WHERE run_id <> ''")
+            counted[WITHOUT_RUN] = _table(connection, "event_logs", "WHERE run_id = ''")
+        return counted
 
 
 def _table(connection: sqlite3.Connection, name: str, where: str = "") -> Size:
@@ -111,7 +111,6 @@ def _prune(instance: dg.DagsterInstance) -> None:
 
 
 def main() -> None:
-    """Live through the days and print what a year of them would add."""
     parser = command_line("history", "What Dagster keeps, a year.", rows=20_000, days=2, seed=311)
     options = parser.parse_args()
     with workplace("history", options.keep) as folder:

@@ -160,16 +160,13 @@ def _server(command: Sequence[str], path: str, log: Path, **environment: str) ->
     port = free_port()
     url = f"http://127.0.0.1:{port}"
 
-    def answers() -> bool:
+    def answer() -> str:
         with suppress(OSError), urlopen(url + path, timeout=60):
-            return True
-        return False
+            return url
+        return ""
 
-    with running([sys.executable, "-m", *command, "--port", str(port)], log, answers, environment) as (process, _):
+    with running([sys.executable, "-m", *command, "--port", str(port)], log, answer, environment) as (process, _):
         yield Server(url, process.pid, log)
-
-
-# -- the load ----------------------------------------------------------------------------------------------------------
 
 
 def load(url: str, paths: Sequence[str], connections: int, seconds: float) -> Served:
@@ -199,9 +196,6 @@ async def _load(url: str, paths: Sequence[str], connections: int, seconds: float
     await asyncio.gather(*(client() for _ in range(connections)))
     cuts = statistics.quantiles(waited, n=100)
     return Served(len(waited) / (time.perf_counter() - began), cuts[49], cuts[98], failed)
-
-
-# -- the table ---------------------------------------------------------------------------------------------------------
 
 
 def same_rows(our_url: str, their_url: str, kinds: Sequence[Questions]) -> None:

@@ -10,9 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
-
-Answer = TypeVar("Answer")
 
 
 def command_line(name: str, description: str, **numbers: int) -> argparse.ArgumentParser:
@@ -41,8 +38,8 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, answer: Callable[[], Answer | None], environment: Mapping[str, str] = {}
-) -> Iterator[tuple[subprocess.Popen[bytes], Answer]]:
+    command: Sequence[str], log: Path, answer: Callable[[], str], environment: Mapping[str, str] = {}
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A process that prints to a log, from its first answer to the end of the block."""
     with log.open("w+") as output:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)

@@ -44,9 +44,6 @@ FIRST_YEAR = "2009"  # rows opened earlier can't be keyed
 HANGS_SECONDS = 600  # far beyond any sync of these sizes: only a process that hangs meets it
 
 
-# -- what was released, and what is stored -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Contents:
     """The rows of a release, or of a file: a digest for each UTC month, and how many rows can't be keyed."""
@@ -117,13 +114,11 @@ class City(StandIn):
 
 def edited(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     """A day's work in every month: requests closed, edited, joined by a twin, and a few removed."""
-    rows = max(12, len(frame) // 300)
-    frame = EDITS["edit_with_modified"].function(frame, rows=rows, seed=seed)
-    frame = EDITS["touch"].function(frame, rows=rows, seed=seed + 1)
-    frame = EDITS["close"].function(frame, rows=3, seed=seed)
-    frame = EDITS["reopen"].function(frame, rows=3, seed=seed)
-    frame = EDITS["add_twin"].function(frame, rows=4, seed=seed)
-    return EDITS["delete"].function(frame, rows=4, seed=seed)
+    many = max(12, len(frame) // 300)
+    work = {"edit_with_modified": many, "touch": many, "close": 3, "reopen": 3, "add_twin": 4, "delete": 4}
+    for number, (name, rows) in enumerate(work.items()):
+        frame = EDITS[name].function(frame, rows=rows, seed=seed + number)
+    return frame
 
 
 # -- the process -------------------------------------------------------------------------------------------------------
@@ -237,6 +232,24 @@ def run_here(home: Home, words: Sequence[str]) -> Ended:
 
 
 @dataclass
+class Tally:
+    """What a scenario did, and what it found wrong."""
+
+    scenario: str
+    rounds: int = 0
+    convergences: int = 0
+    figures: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def note(self, what: str, problems: Iterable[str]) -> None:
+        """Remember problems, with the round in which they came."""
+        lines = [f"{self.scenario}, round {self.rounds}, {what}: {problem}" for problem in problems]
+        for line in lines:
+            print(f"  VIOLATED {line}", file=sys.stderr, flush=True)
+        self.problems += lines
+
+
+@dataclass
 class Rig:
     """Makes portals and homes, each to be used for a while and thrown away."""
 
@@ -247,6 +260,7 @@ class Rig:
     """A home into which the source was loaded, to be copied."""
     here: bool = False
     """Whether syncs that are not killed may run in this process."""
+    tally: Tally = field(default_factory=lambda: Tally("a scenario"))
 
     def seed(self) -> int:
         return int(self.random.integers(1 << 31))
@@ -263,12 +277,10 @@ class Rig:
             yield Home(Path(folder), city.url, here=self.here)
 
     @contextmanager
-    def scene(
-        self, tally: Tally, *, loaded: bool, on_question: Callable[[City], None] | None = None
-    ) -> Iterator[Scene]:
+    def scene(self, *, loaded: bool, on_question: Callable[[City], None] | None = None) -> Iterator[Scene]:
         """A city, and a home of its own that follows it."""
         with self.city(on_question) as city, self.home(city, loaded=loaded) as home:
-            yield Scene(self, tally, city, home)
+            yield Scene(self, self.tally, city, home)
 
     def _loaded(self) -> Path:
         if self.loaded is None:
@@ -392,24 +404,6 @@ def unclear(ended: Ended, codes: Sequence[int], words: str) -> list[str]:
 
 
 @dataclass
-class Tally:
-    """What a scenario did, and what it found wrong."""
-
-    scenario: str
-    rounds: int = 0
-    convergences: int = 0
-    figures: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-
-    def note(self, what: str, problems: Iterable[str]) -> None:
-        """Remember problems, with the round in which they came."""
-        lines = [f"{self.scenario}, round {self.rounds}, {what}: {problem}" for problem in problems]
-        for line in lines:
-            print(f"  VIOLATED {line}", file=sys.stderr, flush=True)
-        self.problems += lines
-
-
-@dataclass
 class Scene:
     """Where rounds are played: each begins with a release, and asks in its end what became of the home."""
 
@@ -436,15 +430,19 @@ class Scene:
     def replaced(self) -> list[str]:
         return [] if digest_of(self.home.published) == self.before else ["the published file is another one"]
 
-    def failed_clearly(self, what: str, ended: Ended, codes: Sequence[int], words: str) -> None:
-        """A sync that failed says so, and leaves alone what was published unless it had come to publishing."""
+    def judge(self, what: str, ended: Ended, codes: Sequence[int], words: str, spoilt: bool = False) -> None:
+        """All is whole; a sync that failed says so, and leaves alone what was published unless it had come to publishing."""
         if ended.code:
             self.tally.note(what, unclear(ended, codes, words))
             if ended.phase not in ("publishing", "done"):
                 self.tally.note(what, self.replaced())
+        self.left_whole(what, spoilt)
 
-    def left_whole(self, what: str) -> None:
-        self.tally.note(what, whole(self.home, self.before, self.city))
+    def left_whole(self, what: str, spoilt: bool = False) -> None:
+        """What a sync left that did not end well is whole; if rows are spoilt, they wait in quarantine: it is of no release."""
+        problems = whole(self.home, self.before, self.city)
+        excused = ("never released", "of no release") if spoilt else ()
+        self.tally.note(what, [line for line in problems if not any(words in line for words in excused)])
 
     def converge(self, what: str, *words: str) -> None:
         """The next sync is undisturbed."""

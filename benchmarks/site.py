@@ -106,6 +106,10 @@ class Site:
             chosen = {"area": dice.choice(self.names.areas), "issue": dice.choice(self.names.issues)}
             yield {name: value for name, value in chosen.items() if dice.random() < 0.7}
 
+    def workers(self) -> set[psutil.Process]:
+        """The processes that answer."""
+        return set(psutil.Process(self.server.pid).children())
+
     def day(self) -> str:
         return str(self.names.first + timedelta(self.random.randrange((self.names.last - self.names.first).days)))
 
@@ -123,11 +127,6 @@ def family(server: load.Server) -> list[psutil.Process]:
     """The server's processes: the one that watches, those that answer, and theirs."""
     watching = psutil.Process(server.pid)
     return [watching, *watching.children(recursive=True)]
-
-
-def answering(server: load.Server) -> set[psutil.Process]:
-    """Its processes that answer."""
-    return set(psutil.Process(server.pid).children())
 
 
 def deleted_bytes(server: load.Server) -> int:
@@ -171,8 +170,8 @@ class Watch:
 
 
 @contextmanager
-def served(folder: Path, name: str, big: Path, small: Path) -> Iterator[load.Server]:
-    """A server for a scenario, which may replace the file that it serves."""
+def served(folder: Path, name: str, big: Path, small: Path, seconds: float, seed: int) -> Iterator[Site]:
+    """A site for a scenario, which may replace the file that it serves."""
     published, store, scratch = Settings(data_dir=folder / "data").published_path, folder / "store", folder / "tmp"
     for directory in (published.parent, store, scratch):
         directory.mkdir(parents=True)
@@ -185,7 +184,7 @@ def served(folder: Path, name: str, big: Path, small: Path) -> Iterator[load.Ser
         published.symlink_to(big)
         folder_of(published, "").symlink_to(folder_of(big, ""))
     with load.serving(folder / "data", *words, **environment) as server:
-        yield server
+        yield Site(server, published, small, store, names_in(published), seconds, random.Random(f"{seed} {name}"))
 
 
 def made(folder: Path, rows: int) -> Path:

@@ -228,16 +228,11 @@ def stage_to_published(asked: Asked) -> int:
 
 
 STAGES: dict[str, Callable[[Asked], int]] = {
-    stage.__name__.removeprefix("stage_"): stage
-    for stage in (
-        stage_land, stage_floor, stage_clean, stage_store, stage_statistics, stage_publish, stage_check, stage_to_published,
-        stage_grow, stage_grow_archive, stage_log,
-    )
-}  # fmt: skip
+    name.removeprefix("stage_"): stage for name, stage in globals().items() if name.startswith("stage_")
+}
 
 
 def main() -> None:
-    """Run one stage and print what it did as a line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stages", description="Run one stage of the benchmark.")
     parser.add_argument("name", choices=STAGES)
     parser.add_argument("--dir", type=Path, required=True)

@@ -38,7 +38,6 @@ def table(lines: dict[str, list[Line]]) -> str:
 
 
 def main() -> None:
-    """Measure, compare and print."""
     options = command_line("stores", "SQLite and PostgreSQL, side by side.", rows=1_300_000).parse_args()
     with workplace("stores", options.keep) as folder:
         lines, comparison = run(options.rows, folder)

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -159,23 +159,28 @@ class Topology:
 
     def stop(self, name: str) -> int:
         """SIGTERM, as compose sends it; the exit code. One that outlives its grace is killed, and that shows in the code."""
-        process = self.running.pop(name)
+        process = self.running[name]
         process.terminate()
         try:
-            return process.wait(self.services[name].grace_seconds)
+            process.wait(self.services[name].grace_seconds)
         except subprocess.TimeoutExpired:
-            self._kill(process)
-            return process.wait()
+            self.kill_and_leave(name)
+        return self.running.pop(name).wait()
 
     def kill(self, name: str) -> None:
         """SIGKILL to the service and all that it started, as when a container dies."""
-        process = self.running.pop(name)
-        self._kill(process)
-        process.wait()
+        self.kill_and_leave(name)
+        self.running.pop(name).wait()
 
     def kill_and_leave(self, name: str) -> None:
-        """SIGKILL to the service and all that it started; whoever watches over it finds it dead."""
-        self._kill(self.running[name])
+        """SIGKILL to the service and all that it started, dead or not; whoever watches over it finds it dead."""
+        process = self.running[name]
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def kill_worker(self, name: str, word: str) -> None:
         """SIGKILL to the one process of a service whose command has the word, be it the service itself or what it started."""
@@ -185,22 +190,10 @@ class Topology:
                 if word in process.cmdline():
                     process.kill()
 
-    def end_rest(self, name: str) -> None:
-        """End what a dead service may have left running, as a container's end does."""
-        with suppress(ProcessLookupError):
-            self._kill(self.running[name])
-
     def replace_word(self, name: str, word: str, other: str) -> None:
         """Have a service started with another word in its command."""
         service = self.services[name]
         self.services[name] = replace(service, command=[other if each == word else each for each in service.command])
-
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(process.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
-        os.killpg(process.pid, signal.SIGKILL)
 
     def _process(self, service: Service, words: list[str]) -> dict[str, Any]:
         """How a command of a service is run: a program of this environment (`python` is this very one), where, and with what."""
@@ -210,17 +203,7 @@ class Topology:
         environment = {**bare, "PATH": path, "PYTHONUNBUFFERED": "1", **self._environment, **service.environment}
         return {"args": [program, *words[1:]], "env": environment, "cwd": self.folder}
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End whatever still runs."""
         for name in list(self.running):
             self.kill(name)
-
-
-@contextmanager
-def topology(folder: Path, postgres: str, environment: Mapping[str, str]) -> Iterator[Topology]:
-    """The services, none of them started; whatever runs at the end is ended."""
-    made = Topology(folder, postgres, environment)
-    try:
-        yield made
-    finally:
-        made.end()

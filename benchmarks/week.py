@@ -149,7 +149,7 @@ def slots_of(beats: Iterable[Beat]) -> list[list[Beat]]:
 
 
 def is_quiet(slot: Iterable[Beat]) -> bool:
-    return not any(beat.run or beat.failed or QUOTA_SAYS in beat.said for beat in slot)
+    return not any(beat.run or beat.failed or QUOTA_SAYS in beat.reason for beat in slot)
 
 
 def broken_slot(beats: Sequence[Beat]) -> Iterator[str]:
@@ -160,8 +160,8 @@ def broken_slot(beats: Sequence[Beat]) -> Iterator[str]:
     for beat in beats:
         if beat.failed and beat.requests > 1:
             yield f"a failed question cost {beat.requests} requests"
-        if beat.failed and "TickFailed: Slot" not in beat.said.splitlines()[0]:
-            yield f"a failure begins {beat.said.splitlines()[0]!r}"
+        if beat.failed and "TickFailed: Slot" not in beat.reason.splitlines()[0]:
+            yield f"a failure begins {beat.reason.splitlines()[0]!r}"
         if beat.run and beat.run.succeeded and beat.requests > price(beat.run):
             yield f"cost {beat.requests} requests for {len(beat.run.stale)} stale months"
         if not beat.run and not beat.failed and beat.requests > 1:
@@ -179,16 +179,13 @@ def broken_promises(chronicle: Chronicle, in_step: bool) -> Iterator[str]:
     taken = [beat.at for beat, run in chronicle.runs if run.succeeded and settled and beat.at >= settled]
     if settled and in_step and not (taken and taken[0] < settled + timedelta(seconds=SLOT_SECONDS) + HEARTBEAT):
         yield f"{chronicle.date:%a}: the release could be had at {settled:%H:%M}, but was not taken in the next slot"
-    if day.cuts and not any("Held:" in beat.said for beat in chronicle.beats):
+    if day.cuts and not any("Held:" in beat.reason for beat in chronicle.beats):
         yield f"{chronicle.date:%a}: no tick says that the release is held"
 
 
 def price(run: Run) -> int:
     """The requests that a heartbeat with this run may cost."""
     return ALLOWED[0] + ALLOWED[1] * len(run.stale)
-
-
-# -- what is printed -------------------------------------------------------------------------------------------------
 
 
 def decision(chronicle: Chronicle) -> str:
@@ -199,8 +196,8 @@ def decision(chronicle: Chronicle) -> str:
     ]
     for number, what in (
         (sum(beat.failed for beat in chronicle.beats), "{} failed ticks"),
-        (sum("Held:" in beat.said for beat in chronicle.beats if beat.requests), "held in {} slots"),
-        (sum(QUOTA_SAYS in beat.said for beat in chronicle.beats), "{} beats without quota"),
+        (sum("Held:" in beat.reason for beat in chronicle.beats if beat.requests), "held in {} slots"),
+        (sum(QUOTA_SAYS in beat.reason for beat in chronicle.beats), "{} beats without quota"),
     ):
         decided += [what.format(number)] if number else []
     return ", ".join(decided) or "nothing to do"
@@ -259,9 +256,6 @@ def totals(chronicles: Sequence[Chronicle], seconds: float) -> list[str]:
         f"{ALLOWED[0]} + {ALLOWED[1]} per stale month",
         f"{sum(beat.requests for beat in beats):,} requests in all",
     ]
-
-
-# -- the week --------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+from contextlib import closing
 from importlib.metadata import version
 
 import pytest
@@ -17,7 +18,7 @@ import yaml
 from sqlalchemy import make_url
 
 from benchmarks.postgres import PASSWORD, running_postgres
-from benchmarks.topology import ROOT, read, topology
+from benchmarks.topology import ROOT, Topology, read
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import StandIn
 
@@ -178,7 +179,9 @@ def composed(tmp_path_factory):
     with running_postgres() as postgres, StandIn() as portal:
         folder = tmp_path_factory.mktemp("volumes")
         environment = {"VANC311_PORTAL_URL": portal.url, "PYTHONWARNINGS": "ignore"}
-        with topology(folder, postgres.url(postgres.make("dagster"), "postgresql+psycopg2"), environment) as services:
+        with closing(
+            Topology(folder, postgres.url(postgres.make("dagster"), "postgresql+psycopg2"), environment)
+        ) as services:
             for name in services.order:
                 if name in ("init", "seed"):
                     assert services.run(name) == 0, services.log(name).read_text()

@@ -92,10 +92,10 @@ def test_a_portal_that_is_down_fails_each_tick_in_one_sentence_until_it_answers(
     down = [beat for day in days for beat in day.beats if beat.failed]
     assert [f"{beat.at:%d. %H:%M}" for beat in down] == ["14. 14:30", "14. 14:40", "14. 14:50", "14. 15:00"]
     for beat in down:
-        first_line = beat.said.splitlines()[0]
+        first_line = beat.reason.splitlines()[0]
         assert "TickFailed: Slot 2026-01-14T14:30Z: " in first_line
         assert first_line.endswith("Asking again in ten minutes.")
-        assert "caused by" not in beat.said
+        assert "caused by" not in beat.reason
         assert beat.requests == 1
 
 
@@ -113,7 +113,7 @@ def test_a_release_that_lost_too_much_is_held_and_the_published_file_stays(days,
     assert held.run.stale == frozenset()
     later = [beat for beat in days[0].beats if beat.at > held.at and beat.requests]
     assert later
-    assert all("Held: the release of 2026-01-14T14:06:58Z" in beat.said for beat in later)
+    assert all("Held: the release of 2026-01-14T14:06:58Z" in beat.reason for beat in later)
     assert days[0].file == settings_in(loaded, "").published_path.read_bytes()
     assert len(days[0].frame) < len(days[0].rows)
 
@@ -143,8 +143,8 @@ def test_a_busy_slot_costs_no_more_than_its_stale_months_explain(days):
 # -- the harness itself -------------------------------------------------------------------------------------------------
 
 
-def made(*requests: int, outcome: str = "SKIPPED", said: str = "Nothing changed") -> list[Beat]:
-    return [Beat(FIRST + HEARTBEAT * number, outcome, said, None, count) for number, count in enumerate(requests)]
+def made(*requests: int, outcome: str = "SKIPPED", reason: str = "Nothing changed") -> list[Beat]:
+    return [Beat(FIRST + HEARTBEAT * number, outcome, reason, None, count) for number, count in enumerate(requests)]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def made(*requests: int, outcome: str = "SKIPPED", said: str = "Nothing changed"
         (made(0, 0), ["was quiet and cost 0 requests"]),
         (made(1, 1), ["asked 2 times although it was answered", "was quiet and cost 2 requests"]),
         (made(2), ["a quiet heartbeat cost 2 requests", "was quiet and cost 2 requests"]),
-        (made(1, outcome="FAILURE", said="x.TickFailed: Slot y: down."), []),
-        (made(1, outcome="FAILURE", said="Error occurred"), ["a failure begins 'Error occurred'"]),
+        (made(1, outcome="FAILURE", reason="x.TickFailed: Slot y: down."), []),
+        (made(1, outcome="FAILURE", reason="Error occurred"), ["a failure begins 'Error occurred'"]),
     ],
 )
 def test_a_slot_that_costs_too_much_is_a_violation(beats, wrong):

@@ -91,7 +91,7 @@ def test_a_service_that_ends_is_started_again_and_one_that_was_stopped_is_not():
             self.started.append(name)
             self.running[name] = subprocess.Popen(["sleep", "60"])
 
-        def end_rest(self, name):
+        def kill_and_leave(self, name):
             pass
 
     made, account = Topology(), Account()
