@@ -301,10 +301,17 @@ def test_a_date_after_the_day_of_the_release_is_kept_and_gives_no_duration(clean
 
 
 @pytest.mark.parametrize(
-    "row", [{CLOSED: "2026-01-07"}, {MODIFIED: "2026-01-08T07:59:59+00:00"}, {"status": "Open", CLOSED: "9999-12-31"}]
+    ("row", "duration"),
+    [
+        ({CLOSED: "2026-01-07"}, "days_to_close"),
+        ({MODIFIED: "2026-01-08T07:59:59+00:00"}, "days_to_update"),
+        ({"status": "Open", CLOSED: "9999-12-31"}, "days_to_update"),
+    ],
 )
-def test_what_lies_within_the_day_of_the_release_is_not_ahead(cleaned, row):
-    assert cleaned(row).dates_ahead is None
+def test_what_lies_within_the_day_of_the_release_is_not_ahead(cleaned, row, duration):
+    result = cleaned(row)
+    assert result.dates_ahead is None
+    assert result.requests[duration].notna().all()
 
 
 def test_a_row_that_no_month_can_hold_is_quarantined_as_such(reason):
@@ -316,10 +323,12 @@ def test_the_first_thing_wrong_is_the_reason(reason):
 
 
 def test_a_quarantined_row_is_kept_exactly_as_served(served, areas, released_on):
-    frame = served({"department": None, "address": " spaces  kept ", "closure_reason": "N/A"})
-    raw = json.loads(clean(frame, "2025-08", areas, released_on).quarantined["raw_row"].item())
+    frame = served({"department": None, "address": " spaces  kept é ", "closure_reason": "N/A"})
+    text = clean(frame, "2025-08", areas, released_on).quarantined["raw_row"].item()
+    raw = json.loads(text)
+    assert " spaces  kept é " in text
     assert raw == {name: None if pd.isna(value) else value for name, value in frame.iloc[0].items()}
-    assert (raw["department"], raw["address"], raw["closure_reason"]) == (None, " spaces  kept ", "N/A")
+    assert (raw["department"], raw["address"], raw["closure_reason"]) == (None, " spaces  kept é ", "N/A")
 
 
 anything = (
