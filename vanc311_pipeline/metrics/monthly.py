@@ -36,7 +36,7 @@ def months(facts: Facts) -> Ints:
 
 
 def monthly_series(grouping: Grouping) -> pd.DataFrame:
-    """The table `monthly_series`, of one grouping."""
+    """The table `monthly_series`, of one grouping: every month of the record, those in which nothing came or went, too."""
     facts = grouping.facts
     record = months(facts)
     size = len(record)
@@ -61,10 +61,7 @@ def monthly_series(grouping: Grouping) -> pd.DataFrame:
         state = maturing_state(opened, n, matured, np.broadcast_to(last_day <= facts.as_of - days, opened.shape))
         columns |= {f"n_{days}": matured, f"within_{days}": within, f"share_{days}_state": state}
         columns |= with_limits(f"share_{days}", state, share(within, matured), *wilson(within, matured))
-    shown = np.ones(opened.shape, dtype=bool)
-    if grouping.level == "hyper_local":
-        shown = (opened > 0) | (closed_in > 0) | (np.nan_to_num(columns["open_at_end"]) > 0)
-    group, place = np.nonzero(shown)
+    group, place = np.indices(opened.shape).reshape(2, -1)
     provisional = np.where(last_day > facts.as_of - PROVISIONAL_DAYS, "yes", "no").astype(object)
     return grouping.table(
         group,

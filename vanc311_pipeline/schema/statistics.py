@@ -171,7 +171,7 @@ def _within(days: int) -> list[Column]:
 monthly_series = _by_group(
     "monthly_series",
     "Month by month: opened, closed, open at its end, and how fast those opened in it were closed. Every month of the record "
-    "for each group; of hyper_local groups only months with a request.",
+    "for each group, those without a request, too.",
     text("month", "the month", "Vancouver month"),
     metric("opened", sa.INTEGER, nullable=False),
     metric("closed_in", sa.INTEGER, nullable=False),

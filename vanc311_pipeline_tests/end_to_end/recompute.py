@@ -484,7 +484,7 @@ def month_cells(requests: Sequence[Request], month_end: date, record: Record) ->
 
 
 def monthly_series(record: Record) -> list[Row]:
-    """Every month of the record for each group; of hyper_local groups only months with a request."""
+    """Every month of the record for each group."""
     months, rows = list(months_of(record)), []
     for group in record.groups:
         opened = by(group.requests, lambda r: r.month)
@@ -493,9 +493,8 @@ def monthly_series(record: Record) -> list[Row]:
             members, pile = opened.get(name, []), None
             if start <= record.as_of:
                 pile = pile_at(group.requests, min(end, record.as_of))
-            if group.level != "hyper_local" or members or closed_in[name] or pile:
-                row = {"month": name, "opened": len(members), "closed_in": closed_in[name], "open_at_end": pile}
-                rows.append(group.key | row | month_cells(members, end, record))
+            row = {"month": name, "opened": len(members), "closed_in": closed_in[name], "open_at_end": pile}
+            rows.append(group.key | row | month_cells(members, end, record))
     return rows
 
 

@@ -92,20 +92,20 @@ def test_what_is_open_at_the_end_of_a_month_is_a_plain_count(facts, series, rows
         assert line["open_at_end"] == pytest.approx(expected if begun else float("nan"), nan_ok=True)
 
 
-def test_a_small_group_has_the_months_in_which_something_came_or_went_or_was_left(facts, series, rows_of):
+def test_every_group_has_every_month_of_the_record_those_in_which_nothing_came_or_went_too(facts, series, rows_of):
     made = facts(
         {"opened": "2025-01-10", "closed": "2025-03-01"},
         {"opened": "2025-05-10", "status": Status.OTHER},
         {"opened": "2025-01-10", "issue": "Noise", "closed": "2025-01-10"},
     )
-    assert rows_of(series(made, "hyper_local", "located"), "issue_type", "month") == [
-        ("Graffiti", "2025-01"),
-        ("Graffiti", "2025-02"),
-        ("Graffiti", "2025-03"),
-        ("Graffiti", "2025-05"),
-        ("Noise", "2025-01"),
-    ]
-    assert len(series(made, "issue", "all")) == 2 * 6
+    columns = ["month", "opened", "closed_in", "open_at_end", "share_7_state"]
+    for which in (("hyper_local", "located"), ("issue", "all")):
+        found = series(made, *which)
+        assert rows_of(found[found["issue_type"] == "Noise"], *columns) == [
+            ("2025-01", 1, 1, 0, "too_few"),
+            *((f"2025-0{month}", 0, 0, 0, "no_requests") for month in range(2, 7)),
+        ]
+        assert len(found) == 2 * 6
 
 
 def test_a_share_is_withheld_until_the_months_last_day_is_old_enough_but_its_counts_are_given(facts, series, rows_of):
