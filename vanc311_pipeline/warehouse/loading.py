@@ -207,6 +207,9 @@ def _mark(change: Change) -> tuple[object, ...]:
 
 def _replace_requests(connection: sa.Connection, stored: set[Row], rows: list[Row]) -> tuple[int, int, int]:
     """Write what differs; how many rows were added, changed and removed."""
+    if not stored:  # nothing to look up in what isn't there
+        insert(connection, service_requests, rows)
+        return len(rows), 0, 0
     stored_ids = {row[0] for row in stored}
     moved = [row for row in rows if row not in stored]
     added = [row for row in moved if row[0] not in stored_ids]

@@ -104,6 +104,9 @@ class PostgresStore:
                 for index in table.indexes - set(schema.PUBLISHED_INDEXES):
                     target.execute(CreateIndex(index))
 
+    def attach_to(self, connection: sa.Connection) -> None:
+        """SQLite can't read it beside a file."""
+
     @contextmanager
     def _connected(self, locked: sa.Connection | None = None, **options: Any) -> Iterator[sa.Connection]:
         with self._refusals(), ExitStack() as stack:

@@ -89,6 +89,11 @@ class SQLiteStore:
         with open_new(file) as connection:
             schema.work_metadata.drop_all(connection)
 
+    def attach_to(self, connection: sa.Connection) -> str:
+        """Let a connection to another file of ours read the warehouse, too; the schema that it finds it under."""
+        connection.exec_driver_sql("ATTACH ? AS warehouse", (sqlite_uri(self.path, mode="ro"),))
+        return "warehouse"
+
     def take_lock(self) -> ExitStack | None:
         """The lock of who works on the warehouse, to be closed; None if another process has it, of this machine: a file's lock
         says nothing to others, and SQLite's files are not for several.

@@ -214,6 +214,19 @@ def test_a_file_from_elsewhere_is_taken_only_for_what_it_is(copied: Settings) ->
     assert faults(file, about) == ["there is no table backlog_daily"]
 
 
+def test_rows_are_compared_in_every_field_whatever_their_numbers_are(copied: Settings) -> None:
+    file, warehouse = copied.published_path, Warehouse.of(copied)
+    [(month, number)] = rows(file, "SELECT partition_month, min(rowid) FROM service_requests")
+    for column in [each.name for each in schema.service_requests.columns]:
+        [(value,)] = rows(file, f"SELECT {column} FROM service_requests WHERE rowid = ?", number)
+        rows(file, f"UPDATE service_requests SET {column} = coalesce({column}, 0) || '1' WHERE rowid = ?", number)
+        assert differences(warehouse, file, months=[month]), column
+        rows(file, f"UPDATE service_requests SET {column} = ? WHERE rowid = ?", value, number)
+    rows(file, "UPDATE service_requests SET rowid = rowid + 1000000")
+    rows(file, "UPDATE open_request_standing SET rowid = rowid + 1000000")
+    assert differences(warehouse, file, months=None) == []
+
+
 def test_what_differs_is_said_by_table_month_and_side(copied: Settings) -> None:
     file, warehouse = copied.published_path, Warehouse.of(copied)
     [(month,)] = rows(file, "SELECT min(partition_month) FROM service_requests")
