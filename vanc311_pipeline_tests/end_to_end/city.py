@@ -77,8 +77,8 @@ class Pipeline:
     def status(self) -> Outcome:
         return self._outcome(run_status)
 
-    def verify(self, **options) -> Outcome:
-        return self._outcome(run_verify, **options)
+    def verify(self, deep: bool = False, months: str | None = None) -> Outcome:
+        return self._outcome(run_verify, deep=deep, months=months)
 
     def query(self, sql: str) -> list[tuple]:
         with closing(sqlite3.connect(sqlite_uri(self.settings.published_path, mode="ro"), uri=True)) as connection:

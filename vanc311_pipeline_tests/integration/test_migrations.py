@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +28,8 @@ RELEASES = ["release_0_1_0.sql", "release_0_2_0.sql"]
 FOR_READERS = {
     index.name for index in (*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES)
 }  # made by the first publication
+RELEASED_AT = datetime(2024, 10, 19, 14, 6, 58, tzinfo=UTC)
+"""Of the first release in the snapshots: the day after the newest change in it."""
 CANT_BE_FETCHED_AGAIN = ["request_changes", "accepted_losses", "deep_readings"]
 
 
@@ -134,7 +137,7 @@ def test_the_next_sync_cleans_its_months_by_the_present_rules_and_goes_on_with_i
 ):
     log = rows(released, "request_changes")
     first, second, now = city()
-    with StandIn(requests=first) as portal:
+    with StandIn(requests=first, released_at=RELEASED_AT) as portal:
         portal.publish(second)
         portal.publish(now)
         pipeline = Pipeline(released.changed(portal_url=portal.url))
@@ -152,7 +155,7 @@ def test_the_next_sync_cleans_its_months_by_the_present_rules_and_goes_on_with_i
 
 def test_a_file_that_an_older_version_published_is_made_again(tmp_path):
     first, _, _ = city()
-    with StandIn(requests=first) as portal:
+    with StandIn(requests=first, released_at=RELEASED_AT) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
         pipeline.sync()
         with closing(sqlite3.connect(pipeline.settings.published_path)) as connection, connection:
@@ -165,7 +168,7 @@ def test_a_file_that_an_older_version_published_is_made_again(tmp_path):
 
 def test_a_published_file_that_cant_be_read_is_made_again(tmp_path):
     first, _, _ = city()
-    with StandIn(requests=first) as portal:
+    with StandIn(requests=first, released_at=RELEASED_AT) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
         pipeline.sync()
         pipeline.settings.published_path.write_bytes(b"not a database" * 100)

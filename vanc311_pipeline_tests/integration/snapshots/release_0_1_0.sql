@@ -526,8 +526,8 @@ CREATE TABLE month_ledger (
  STRICT
 
 ;
-INSERT INTO "month_ledger" VALUES('3-1-1-service-requests','2024-05',9,9,0,9,'2024-10-18T21:20:05Z',0,'{}','bc6310f1346214cc8a853507ad883239','46e7ca3eb017510b4226b1d7b538771eda39c35031c43d666714b305d7511978','2026-01-14T14:06:58Z','1','2026-11-27T16:55:47Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f',NULL,NULL,NULL);
-INSERT INTO "month_ledger" VALUES('3-1-1-service-requests','2024-06',8,8,0,8,'2024-10-18T23:20:05Z',0,'{}','e3595a4840234433c50e8d4d30dcd0cc','22c2d32c46e7af3f864b72706ed6dcbcb8c4371b4e2db94e699931f65d5aa1ec','2026-01-15T14:06:58Z','1','2026-11-27T16:55:49Z','64af497d-78cc-4cc9-ad61-ad0afc028580',NULL,NULL,NULL);
+INSERT INTO "month_ledger" VALUES('3-1-1-service-requests','2024-05',9,9,0,9,'2024-10-18T21:20:05Z',0,'{}','bc6310f1346214cc8a853507ad883239','46e7ca3eb017510b4226b1d7b538771eda39c35031c43d666714b305d7511978','2024-10-20T14:06:58Z','1','2026-11-27T16:55:47Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f',NULL,NULL,NULL);
+INSERT INTO "month_ledger" VALUES('3-1-1-service-requests','2024-06',8,8,0,8,'2024-10-18T23:20:05Z',0,'{}','e3595a4840234433c50e8d4d30dcd0cc','22c2d32c46e7af3f864b72706ed6dcbcb8c4371b4e2db94e699931f65d5aa1ec','2024-10-21T14:06:58Z','1','2026-11-27T16:55:49Z','64af497d-78cc-4cc9-ad61-ad0afc028580',NULL,NULL,NULL);
 CREATE TABLE portal_months (
 	dataset TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 
@@ -542,8 +542,8 @@ CREATE TABLE portal_months (
  STRICT
 
 ;
-INSERT INTO "portal_months" VALUES('3-1-1-service-requests','2024-05',9,9,'2024-10-18T21:20:05Z','bc6310f1346214cc8a853507ad883239','2026-01-15T14:06:58Z','2026-11-27T16:55:48Z');
-INSERT INTO "portal_months" VALUES('3-1-1-service-requests','2024-06',8,8,'2024-10-18T23:20:05Z','e3595a4840234433c50e8d4d30dcd0cc','2026-01-15T14:06:58Z','2026-11-27T16:55:48Z');
+INSERT INTO "portal_months" VALUES('3-1-1-service-requests','2024-05',9,9,'2024-10-18T21:20:05Z','bc6310f1346214cc8a853507ad883239','2024-10-21T14:06:58Z','2026-11-27T16:55:48Z');
+INSERT INTO "portal_months" VALUES('3-1-1-service-requests','2024-06',8,8,'2024-10-18T23:20:05Z','e3595a4840234433c50e8d4d30dcd0cc','2024-10-21T14:06:58Z','2026-11-27T16:55:48Z');
 CREATE TABLE portal_releases (
 	dataset TEXT NOT NULL, 
 	data_processed TEXT NOT NULL, 
@@ -556,9 +556,9 @@ CREATE TABLE portal_releases (
  STRICT
 
 ;
-INSERT INTO "portal_releases" VALUES('3-1-1-service-requests','2026-01-13T14:06:58Z',16,'settled','2026-11-27T16:55:46Z','68dd0b42-2875-43f1-8b4e-5b3781e23dd1');
-INSERT INTO "portal_releases" VALUES('3-1-1-service-requests','2026-01-14T14:06:58Z',17,'settled','2026-11-27T16:55:48Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
-INSERT INTO "portal_releases" VALUES('3-1-1-service-requests','2026-01-15T14:06:58Z',17,'settled','2026-11-27T16:55:49Z','64af497d-78cc-4cc9-ad61-ad0afc028580');
+INSERT INTO "portal_releases" VALUES('3-1-1-service-requests','2024-10-19T14:06:58Z',16,'settled','2026-11-27T16:55:46Z','68dd0b42-2875-43f1-8b4e-5b3781e23dd1');
+INSERT INTO "portal_releases" VALUES('3-1-1-service-requests','2024-10-20T14:06:58Z',17,'settled','2026-11-27T16:55:48Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
+INSERT INTO "portal_releases" VALUES('3-1-1-service-requests','2024-10-21T14:06:58Z',17,'settled','2026-11-27T16:55:49Z','64af497d-78cc-4cc9-ad61-ad0afc028580');
 CREATE TABLE publications (
 	published_at TEXT NOT NULL, 
 	run_id TEXT NOT NULL, 
@@ -603,11 +603,11 @@ CREATE TABLE request_changes (
  STRICT
 
 ;
-INSERT INTO "request_changes" VALUES(1,'relabelled','3f3a7edcb4d1dcfeb1395e13db258996bb6a269ed6bf088885c1e39718aa41b0','301e4ea4c6fb89947e240437f4f3aa0622e577203db0d48b3a96a62365fd336c','301e4ea4c6fb89947e240437f4f3aa0622e577203db0d48b3a96a62365fd336c','2024-05','DBL - Services Centre','ZZ OLD - Building and Development Inquiry Case','2024-05-03T20:47:00Z',1,'{"issue_type": "Building and Development Inquiry Case"}','{"issue_type": "ZZ OLD - Building and Development Inquiry Case"}','2026-11-27T16:55:47Z','2026-01-14T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
-INSERT INTO "request_changes" VALUES(2,'relabelled','1d43f8749ec7bd83f1b4df5d4f80f2b1ea177b22e9beb821538979ff98c2490e','3cfe11c6199835ba938115e6e4082b9e4996acf1db43b1e687a2acbf70bcdf3f','3cfe11c6199835ba938115e6e4082b9e4996acf1db43b1e687a2acbf70bcdf3f','2024-05','DBL - Services Centre','ZZ OLD - Building and Development Inquiry Case','2024-05-03T20:48:00Z',1,'{"issue_type": "Building and Development Inquiry Case"}','{"issue_type": "ZZ OLD - Building and Development Inquiry Case"}','2026-11-27T16:55:47Z','2026-01-14T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
-INSERT INTO "request_changes" VALUES(3,'opened','4cff8e7203f5cdba5b6332823206729d4eece07f4bec8792372f603db0c1eb8e',NULL,'709603d7ed4c69db71a1747fcc5bb20e0e9b93c18277303c68f2f54edcec05c9','2024-05','ENG - Community Transportation Branch','Traffic Calming Case','2024-05-03T21:30:00Z',2,NULL,'{"address": "2300 MANITOBA ST and W 7TH AV", "channel": "WEB", "closed_on": "2024-05-17", "closure_reason": "Reviewed and no action planned", "latitude": 49.26471511944, "local_area": "Mount Pleasant", "longitude": -123.10677626987, "modified_at": "2024-05-17T16:07:13Z", "status": "Close"}','2026-11-27T16:55:47Z','2026-01-14T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
-INSERT INTO "request_changes" VALUES(4,'closed','f2a299c28f88c0c26aae6d75588d15d7a666f0a596f172fe0a60baf3a1fd3aba',NULL,'f2a299c28f88c0c26aae6d75588d15d7a666f0a596f172fe0a60baf3a1fd3aba','2024-06','311 Contact Centre','Van311 Feedback Case','2024-06-03T15:55:00Z',1,'{"closed_on": null, "closure_reason": null, "modified_at": "2024-06-03T19:44:27Z", "status": "Open"}','{"closed_on": "2024-10-18", "closure_reason": "Service provided", "modified_at": "2024-10-18T22:20:05Z", "status": "Close"}','2026-11-27T16:55:47Z','2026-01-14T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
-INSERT INTO "request_changes" VALUES(5,'edited','174e7b0e73f23d3a883d68b4e4db25c48281ba58607fa18548928317d56beaf5',NULL,'174e7b0e73f23d3a883d68b4e4db25c48281ba58607fa18548928317d56beaf5','2024-06','ENG - Parking Management','Parking Management Inquiry Case','2024-06-03T16:13:00Z',1,'{"modified_at": "2024-06-28T16:43:53Z"}','{"modified_at": "2024-10-18T23:20:05Z"}','2026-11-27T16:55:49Z','2026-01-15T14:06:58Z','64af497d-78cc-4cc9-ad61-ad0afc028580');
+INSERT INTO "request_changes" VALUES(1,'relabelled','3f3a7edcb4d1dcfeb1395e13db258996bb6a269ed6bf088885c1e39718aa41b0','301e4ea4c6fb89947e240437f4f3aa0622e577203db0d48b3a96a62365fd336c','301e4ea4c6fb89947e240437f4f3aa0622e577203db0d48b3a96a62365fd336c','2024-05','DBL - Services Centre','ZZ OLD - Building and Development Inquiry Case','2024-05-03T20:47:00Z',1,'{"issue_type": "Building and Development Inquiry Case"}','{"issue_type": "ZZ OLD - Building and Development Inquiry Case"}','2026-11-27T16:55:47Z','2024-10-20T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
+INSERT INTO "request_changes" VALUES(2,'relabelled','1d43f8749ec7bd83f1b4df5d4f80f2b1ea177b22e9beb821538979ff98c2490e','3cfe11c6199835ba938115e6e4082b9e4996acf1db43b1e687a2acbf70bcdf3f','3cfe11c6199835ba938115e6e4082b9e4996acf1db43b1e687a2acbf70bcdf3f','2024-05','DBL - Services Centre','ZZ OLD - Building and Development Inquiry Case','2024-05-03T20:48:00Z',1,'{"issue_type": "Building and Development Inquiry Case"}','{"issue_type": "ZZ OLD - Building and Development Inquiry Case"}','2026-11-27T16:55:47Z','2024-10-20T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
+INSERT INTO "request_changes" VALUES(3,'opened','4cff8e7203f5cdba5b6332823206729d4eece07f4bec8792372f603db0c1eb8e',NULL,'709603d7ed4c69db71a1747fcc5bb20e0e9b93c18277303c68f2f54edcec05c9','2024-05','ENG - Community Transportation Branch','Traffic Calming Case','2024-05-03T21:30:00Z',2,NULL,'{"address": "2300 MANITOBA ST and W 7TH AV", "channel": "WEB", "closed_on": "2024-05-17", "closure_reason": "Reviewed and no action planned", "latitude": 49.26471511944, "local_area": "Mount Pleasant", "longitude": -123.10677626987, "modified_at": "2024-05-17T16:07:13Z", "status": "Close"}','2026-11-27T16:55:47Z','2024-10-20T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
+INSERT INTO "request_changes" VALUES(4,'closed','f2a299c28f88c0c26aae6d75588d15d7a666f0a596f172fe0a60baf3a1fd3aba',NULL,'f2a299c28f88c0c26aae6d75588d15d7a666f0a596f172fe0a60baf3a1fd3aba','2024-06','311 Contact Centre','Van311 Feedback Case','2024-06-03T15:55:00Z',1,'{"closed_on": null, "closure_reason": null, "modified_at": "2024-06-03T19:44:27Z", "status": "Open"}','{"closed_on": "2024-10-18", "closure_reason": "Service provided", "modified_at": "2024-10-18T22:20:05Z", "status": "Close"}','2026-11-27T16:55:47Z','2024-10-20T14:06:58Z','10c3f1b5-386f-4bd3-9a7f-7d53401d113f');
+INSERT INTO "request_changes" VALUES(5,'edited','174e7b0e73f23d3a883d68b4e4db25c48281ba58607fa18548928317d56beaf5',NULL,'174e7b0e73f23d3a883d68b4e4db25c48281ba58607fa18548928317d56beaf5','2024-06','ENG - Parking Management','Parking Management Inquiry Case','2024-06-03T16:13:00Z',1,'{"modified_at": "2024-06-28T16:43:53Z"}','{"modified_at": "2024-10-18T23:20:05Z"}','2026-11-27T16:55:49Z','2024-10-21T14:06:58Z','64af497d-78cc-4cc9-ad61-ad0afc028580');
 CREATE TABLE service_requests (
 	request_id TEXT NOT NULL, 
 	department TEXT NOT NULL, 
