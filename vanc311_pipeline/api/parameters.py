@@ -128,5 +128,6 @@ _TYPES = {
     "kind": Literal["opened", "closed", "reopened", "edited", "relabelled", "vanished"],
     "scope": Literal["all", "located", "unlocated"],
     "measure": Literal["open_after_30_days", "closings"],
-    "finding": Literal["more", "fewer", "not distinguishable"],
+    "finding": Literal["more", "fewer", "no clear difference"],
+    "verdict": Literal["clearly more", "clearly fewer", "somewhat more", "somewhat fewer", "about the same", "unclear"],
 }

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.charts import words
@@ -16,15 +17,20 @@ from vanc311_pipeline.charts.figure import Figure, tip
 from vanc311_pipeline.registry import METRICS, State
 
 MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
-SHOWN = ["n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "finding", "state"]
+SHOWN = [
+    "n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "shrunken_ratio", "verdict", "among_areas", "state",
+]  # fmt: skip
 NOTHING_TO_COMPARE = "No area has requests enough for a comparison."
-WITHIN_CHANCE = "not distinguishable"
+STANDARDISED = ["standardised_share", "standardised_share_low", "standardised_share_high", "standardised_share_state"]
+ALIKE = ("about the same", "unclear")
+DIFFERING = ("clearly more", "clearly fewer", "somewhat more", "somewhat fewer")
+VERDICTS = (*DIFFERING, *ALIKE)
 _MEANS = {
     "open_after_30_days": (
-        "open after 30 days",
+        "Requests still open after 30 days",
         "more requests still open after 30 days than the same types of request city-wide",
     ),
-    "closings": ("closings", "faster than the same types of request city-wide"),
+    "closings": ("Closings", "faster than the same types of request city-wide"),
 }
 
 LIMITS = [0.67, 0.87, 1.15, 1.5]
@@ -38,42 +44,48 @@ MAP_HEIGHT = 330
 
 
 def comparison(rows: pd.DataFrame) -> Figure:
-    """Observed / expected of each area by one measure with its interval, by name, and the limits within which chance may move it."""
+    """Observed / expected of each area by one measure with its interval, by name, and where nearly all areas would lie."""
     rows = rows.sort_values("local_area", ignore_index=True)
     measure = str(rows["measure"].iloc[0])
     short, above = _MEANS[measure]
-    known = rows[rows["state"] == State.OK]
+    known = _with_usual_limits(rows[rows["state"] == State.OK])
     scale = alt.Scale(type="log", nice=False, clamp=True, domain=_domain(known))
     base = alt.Chart(known).encode(
         alt.Y("local_area:N", sort=list(rows["local_area"]), title=None),
         tooltip=[
             "local_area:N",
-            *(tip(f"{name}:Q", ".2f") for name in ("ratio", "ratio_low", "ratio_high")),
+            *(tip(f"{name}:Q", ".2f") for name in ("ratio", "ratio_low", "ratio_high", "shrunken_ratio")),
             tip("n:Q", ","),
-            "finding:N",
+            tip("verdict:N", title="against the city"),
+            tip("among_areas:N", title="the usual spread of areas"),
         ],
     )
     title = f"{short}: observed / expected (log scale)"
-    funnel = base.mark_bar(opacity=0.18, size=12).encode(
-        alt.X("funnel_998_low:Q", scale=scale, title=title), alt.X2("funnel_998_high:Q")
+    usual = base.mark_bar(opacity=0.18, size=12).encode(
+        alt.X("usual_low:Q", scale=scale, title=title), alt.X2("usual_high:Q")
     )
     limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("ratio_low:Q", scale=scale), alt.X2("ratio_high:Q"))
-    shapes = alt.Scale(domain=["more", "fewer", WITHIN_CHANCE], range=["triangle-right", "triangle-left", "circle"])
+    pointing = {
+        **{verdict: "triangle-right" if "more" in verdict else "triangle-left" for verdict in DIFFERING},
+        **dict.fromkeys(ALIKE, "circle"),
+    }
+    seen = {verdict: shape for verdict, shape in pointing.items() if verdict in set(known["verdict"])}
+    shapes = alt.Scale(domain=list(seen), range=list(seen.values()))
     dots = base.mark_point(filled=True, opacity=1).encode(
         alt.X("ratio:Q", scale=scale),
-        size=alt.condition(alt.datum.finding != WITHIN_CHANCE, alt.value(110), alt.value(45)),
-        shape=alt.Shape("finding:N", title=None, scale=shapes),
+        size=alt.condition("substring(datum.verdict, 0, 7) == 'clearly'", alt.value(130), alt.value(50)),
+        shape=alt.Shape("verdict:N", title=None, scale=shapes),
     )
     one = alt.Chart(pd.DataFrame({"city": [1.0]})).mark_rule(strokeDash=[4, 3]).encode(alt.X("city:Q", scale=scale))
     withheld = rows.loc[rows["state"] != State.OK, "local_area"].tolist()
     return Figure(
         f"areas-{measure.replace('_', '-')}",
-        f"{_distinct(known)} from the city, given what is reported in each." if len(known) else NOTHING_TO_COMPARE,
-        f"Ratio above 1: {above}. n = {words.requests(rows['n'].sum())} with a local area. Bars: where chance alone puts 99.8 %; "
-        f"lines: 95 % intervals. {words.as_of(rows)}",
+        finding(rows),
+        f"Ratio above 1: {above}. {_whom(rows)} Lines: 95 % intervals. Grey: where nearly all areas would lie if they differed "
+        f"only as much as areas usually do. {among_areas(rows)} {words.as_of(rows)}",
         MEANING,
         rows[["local_area", *SHOWN]],
-        alt.layer(funnel, one, limits, dots),
+        alt.layer(usual, one, limits, dots),
         height=470,
         empty=known.empty,
         notes=(f"Too few requests for a ratio: {', '.join(withheld)}.",) if withheld else (),
@@ -82,29 +94,40 @@ def comparison(rows: pd.DataFrame) -> Figure:
 
 def _domain(known: pd.DataFrame) -> list[float]:
     """From the least to the greatest limit, at least from a half to two; a limit of 0 has no place on a log scale."""
-    limits = known[["ratio_low", "ratio_high", "funnel_998_low", "funnel_998_high"]].to_numpy(dtype=float)
+    limits = known[["ratio_low", "ratio_high", "usual_low", "usual_high"]].to_numpy(dtype=float)
     limits = limits[limits > 0.05]
     return [min([0.5, *limits]), max([2.0, *limits])]
 
 
-def _distinct(known: pd.DataFrame) -> str:
-    ratios = known[known["finding"] != WITHIN_CHANCE].set_index("local_area")["ratio"]
-    names = [f"{area} ({words.ratio(ratio)})" for area, ratio in ratios.items()]
-    if not names:
-        return "No area differs distinguishably"
-    return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
+def _with_usual_limits(known: pd.DataFrame) -> pd.DataFrame:
+    """And where an area would lie nearly always that differs no more than areas usually do: by τ, and by its own chance."""
+    spread = 2 * np.sqrt(known["tau"].astype(float) ** 2 + known["se_log_ratio"].astype(float) ** 2)
+    return known.assign(usual_low=np.exp(-spread), usual_high=np.exp(spread))
 
 
-def area_map(rows: pd.DataFrame, everything: int) -> Figure:
+def _whom(rows: pd.DataFrame) -> str:
+    """Which requests are compared, whatever period the page is about."""
+    return f"Requests {words.opened_between(rows)} (whatever period is chosen), n = {words.whole(rows['n'].sum())}."
+
+
+def among_areas(rows: pd.DataFrame) -> str:
+    """How much areas usually differ, and which differ more than that."""
+    known = rows[(rows["state"] == State.OK) & rows["tau"].notna()]
+    if known.empty:
+        return "How much areas usually differ is not known."
+    outside = known.loc[known["among_areas"] == "outside", "local_area"].tolist()
+    beyond = f"outside that, chance allowed for: {words.listed(outside)}" if outside else "none is outside that"
+    return f"{words.usual_spread(float(known['tau'].iloc[0]))}; {beyond}."
+
+
+def area_map(rows: pd.DataFrame, without: float | None) -> Figure:
     """The 22 areas by observed / expected, beside bars of the requests of each; pointing at one shows the other.
 
     Args:
-        rows: those of the measure open_after_30_days, each with `volume`, `outline` (a GeoJSON geometry) and `link` of its area.
-        everything: all requests, those without a local area included.
+        rows: those of the measure open_after_30_days, each with `outline` (a GeoJSON geometry) and `link` of its area.
+        without: the share of all requests that have no local area.
     """
-    rows = rows.sort_values("volume", ascending=False, ignore_index=True)
-    located = int(rows["volume"].sum())
-    without = (everything - located) / everything if everything else None
+    rows = rows.sort_values("n", ascending=False, ignore_index=True)
     classes = pd.cut(rows["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)
     rows["class"] = classes.where(rows["state"] == State.OK, WITHHELD)
     pointed = {"param": "area", "empty": False}
@@ -112,10 +135,11 @@ def area_map(rows: pd.DataFrame, everything: int) -> Figure:
     shared: dict[str, Any] = {
         "tooltip": [
             tip("local_area:N", title="area"),
-            tip("volume:Q", ",", "requests"),
+            tip("n:Q", ",", "requests"),
             tip("ratio:Q", ".2f", "observed / expected"),
-            tip("n:Q", ",", "n"),
-            tip("finding:N", title="against the city"),
+            tip("verdict:N", title="against the city"),
+            tip("among_areas:N", title="the usual spread of areas"),
+            tip("standardised_share:Q", ".1%", "open after 30 days at the city's mix"),
         ],
         "href": "link:N",
     }
@@ -130,7 +154,7 @@ def area_map(rows: pd.DataFrame, everything: int) -> Figure:
                 legend=alt.Legend(columns=3, orient="top"),
             ),
             strokeWidth=alt.StrokeWidthValue(0.7, condition=pointed | {"value": 3}),
-            fillOpacity=alt.condition(alt.datum.finding == WITHIN_CHANCE, alt.value(0.55), alt.value(1)),
+            fillOpacity=alt.condition(alt.datum.verdict == "unclear", alt.value(0.55), alt.value(1)),
             **shared,
         )
         .project("mercator")
@@ -141,7 +165,7 @@ def area_map(rows: pd.DataFrame, everything: int) -> Figure:
         .mark_bar()
         .encode(
             alt.Y("local_area:N", sort=list(rows["local_area"]), title=None),
-            alt.X("volume:Q", title="requests", axis=alt.Axis(format="~s", tickCount=4)),
+            alt.X("n:Q", title="requests", axis=alt.Axis(format="~s", tickCount=4)),
             opacity=alt.OpacityValue(0.7, condition=pointed | {"value": 1}),
             **shared,
         )
@@ -152,35 +176,37 @@ def area_map(rows: pd.DataFrame, everything: int) -> Figure:
     return Figure(
         "map",
         finding(rows),
-        f"Colour: requests still open after 30 days by what the city's rates give for the same types; "
-        f"1 is as in the whole city, pale: within chance. Bars: requests, n = {words.whole(located)} with a local area; "
-        f"{words.percent(without)} of all requests have none and are not on the map. {words.as_of(rows)}",
+        f"Colour: of what was reported in the area, were more or fewer still open after 30 days than the same kinds of request "
+        f"in the whole city? White: about as many; pale: unclear. Bars: how many were reported. {_whom(rows)} "
+        f"{words.percent(without)} of all requests in the record have no local area and are not on the map. {among_areas(rows)} "
+        f"{words.as_of(rows)}",
         MEANING,
-        rows[["local_area", "volume", *SHOWN]],
+        rows[["local_area", *SHOWN, "supported_weight", *STANDARDISED]],
         alt.hconcat(shapes, bars, spacing=24, params=[both]),
         height=None,
     )
 
 
 def finding(rows: pd.DataFrame) -> str:
-    """Which areas differ from the city beyond chance."""
+    """Which areas are shown to differ from the city."""
     known = rows[rows["state"] == State.OK]
     if known.empty:
         return NOTHING_TO_COMPARE
-    more, fewer = (known.loc[known["finding"] == which, "local_area"].tolist() for which in ("more", "fewer"))
-    if not (more or fewer):
-        return "No area differs distinguishably from the city, given what is reported in each."
-    still_open = "requests are still open after 30 days in"
-    if more and fewer:
-        differences = f"more {still_open} {words.listed(more)}, and fewer in {words.listed(fewer)},"
-    else:
-        differences = f"{'more' if more else 'fewer'} {still_open} {words.listed(more or fewer)}"
-    return f"Given what is reported in each area, {differences} than city-wide."
+    areas = {verdict: known.loc[known["verdict"] == verdict, "local_area"].tolist() for verdict in VERDICTS}
+    differing = [verdict for verdict in DIFFERING if areas[verdict]]
+    if not differing:
+        same, unclear = (len(areas[verdict]) for verdict in ALIKE)
+        return f"No area is shown to differ from the city, given what is reported in each: {same} about the same, {unclear} unclear."
+    parts = [f"{verdict} in {words.listed(areas[verdict])}" for verdict in differing]
+    noun = _MEANS[str(rows["measure"].iloc[0])][0]
+    return f"{noun} against what the same types of request give in the whole city: {'; '.join(parts)}."
 
 
 def _features(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """GeoJSON features whose own members are the columns, as Vega-Lite reads them."""
-    members = rows[["local_area", "volume", "ratio", "n", "finding", "class", "link"]].astype(object)
+    members = rows[
+        ["local_area", "ratio", "n", "verdict", "among_areas", "standardised_share", "class", "link"]
+    ].astype(object)
     records = members.where(members.notna(), None).to_dict("records")
     return [
         {"type": "Feature", "geometry": _rounded(outline)} | {str(name): value for name, value in record.items()}

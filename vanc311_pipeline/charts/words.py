@@ -1,7 +1,9 @@
 """Numbers, dates and groups as people write them. No third-decimal theatre: means 1 decimal, shares 1, ratios 2, days whole."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -42,6 +44,31 @@ def percent(share: float | None) -> str:
 
 def ratio(number: float | None) -> str:
     return NOTHING if pd.isna(number) else f"{number:.2f}"
+
+
+def against(number: float) -> str:
+    """A ratio in words: `1.35` is 35 % more, `0.9` is 10 % fewer, 1 is as many."""
+    whole_percent = round(100 * abs(number - 1))
+    return f"{whole_percent:,} % {'more' if number > 1 else 'fewer'}" if whole_percent else "as many"
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """A ratio and its 95 % interval: 35 % more (26 % more to 45 % more)."""
+    if pd.isna(row["ratio"]):
+        return NOTHING
+    return f"{against(row['ratio'])} ({against(row['ratio_low'])} to {against(row['ratio_high'])})"
+
+
+def usual_spread(tau: float) -> str:
+    """Between which differences most areas lie."""
+    if round(100 * math.expm1(2 * tau)) == 0:
+        return "Areas differ from the city no more than by chance"
+    return f"Areas usually differ from the city by up to {against(math.exp(-2 * tau))} or {against(math.exp(2 * tau))}"
+
+
+def opened_between(rows: pd.DataFrame) -> str:
+    """The window of a comparison: opened 30 August 2025 to 29 August 2026."""
+    return f"opened {day(rows['opened_from'].iloc[0])} to {day(rows['opened_to'].iloc[0])}"
 
 
 def days(number: float | None) -> str:

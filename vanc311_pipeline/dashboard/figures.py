@@ -44,14 +44,16 @@ def _map(release: Release, view: View) -> Figure | None:
     rows = _compared(release, "open_after_30_days")
     if not rows:
         return None
-    places = {
-        about["local_area"]: {"volume": about["volume"], "outline": outline} for about, outline in outlines(release)
-    }
-    links = {area: view.but(area=area, issue=None).url for area in places}
-    joined = [row | places[row["local_area"]] | {"link": links[row["local_area"]]} for row in rows]
+    outline_of = {about["local_area"]: outline for about, outline in outlines(release)}
+    joined = [
+        row | {"outline": outline_of[area], "link": view.but(area=area, issue=None).url}
+        for row in rows
+        if (area := row["local_area"])
+    ]
     city = schema.metrics_citywide.c
-    [everything] = release.scalars(sa.select(city.volume).where(city.scope == "all"))
-    return areas.area_map(pd.DataFrame(joined), everything)
+    volume = {row["scope"]: row["volume"] for row in release.records(sa.select(city.scope, city.volume))}
+    without = 1 - volume["located"] / volume["all"] if volume["all"] else None
+    return areas.area_map(pd.DataFrame(joined), without)
 
 
 LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")

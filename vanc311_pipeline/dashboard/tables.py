@@ -20,6 +20,7 @@ from vanc311_pipeline.registry import MINIMUM_N, State
 TOP = 15
 LAST_CHANGES = 10
 FEW_REQUESTS = 4_000
+NOT_SUPPORTED = {State.TOO_FEW: "too few of the city's types"}
 MEASURES = {
     "open_after_30_days": "still open after 30 days (above 1: more)",
     "closings": "closings (above 1: faster)",
@@ -131,11 +132,29 @@ def against_the_city(release: Release, view: View) -> list[Row]:
             "measure": MEASURES[row["measure"]],
             "expected": Cell(words.mean(row["expected"])),
             "ratio": Cell(words.ratio(row["ratio"])),
-            "interval": Cell(words.NOTHING if row["ratio"] is None else _interval(row)),
-            "finding": row["finding"] or words.days_or_why(None, row["state"]),
+            "difference": words.difference(row),
+            "verdict": row["verdict"] or words.days_or_why(None, row["state"]),
+            "among_areas": _among_areas(row),
+            "standardised": _standardised(row),
         }
         for row in release.records(question)
     ]
+
+
+def _among_areas(row: Row) -> str:
+    """How much areas usually differ, and whether this one differs more than that."""
+    if row["among_areas"] is None:
+        return words.NOTHING
+    return f"{words.usual_spread(row['tau'])}: this one is {row['among_areas']} that, chance allowed for."
+
+
+def _standardised(row: Row) -> Cell:
+    """The share at the city's mix with its interval, or why there is none; nothing of a measure that has no shares."""
+    state = row["standardised_share_state"]
+    if state != State.OK:
+        return Cell(NOT_SUPPORTED.get(state, words.WITHHELD[State(state)]) if state else words.NOTHING, quiet=True)
+    share, low, high = (words.percent(row[f"standardised_share{end}"]) for end in ("", "_low", "_high"))
+    return Cell(f"{share} ({low} to {high})")
 
 
 def reported_more_or_less(release: Release, view: View) -> dict[str, list[Row]]:

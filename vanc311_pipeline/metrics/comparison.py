@@ -1,40 +1,50 @@
 """Comparison of areas: observed against expected at the city's rates for the same types of request (indirect standardisation).
 
-What belongs here: the tables `area_comparison` and `area_issue_mix`. Sources: Breslow and Day 1987; Garwood 1936; Spiegelhalter
-2005; Haberman 1973. Why no area is compared with another, and none ranked: docs/methods.md.
+What belongs here: the tables `area_comparison` and `area_issue_mix`. Sources: Breslow and Day 1987; Garwood 1936; Efron and
+Stein 1981; DerSimonian and Laird 1986. Why no area is compared with another, and none ranked: docs/methods.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from vanc311_pipeline.metrics.estimates import (
-    Z_998,
     false_discovery,
     first_that_holds,
     only,
     poisson,
+    poisson_p,
     share,
+    t_p,
     timing_state,
-    two_sided,
     with_limits,
 )
-from vanc311_pipeline.metrics.facts import Facts, Floats, Ints, Mask, Texts
+from vanc311_pipeline.metrics.facts import Codes, Facts, Floats, Ints, Mask, Texts, day_texts
 from vanc311_pipeline.metrics.groups import YEAR_DAYS, tally
-from vanc311_pipeline.metrics.survival import Z_95
 from vanc311_pipeline.registry import EXPECTED_AT_LEAST, MINIMUM_N, State
 
 LATE_AFTER_DAYS = 30
-WINSORISED_SHARE = 0.1
+MONTHS = 12
+T_95 = 2.200985160091639
+"""Of the t distribution with 11 degrees of freedom, one for each month but one."""
+LEAST_SE = 0.8
 DIFFERENT_Q = 0.05
-MORE, FEWER, SAME = "more", "fewer", "not distinguishable"
+CLEARLY_FEWER, CLEARLY_MORE = 0.91, 1.10
+SAME_FROM, SAME_TO = 0.87, 1.15
+SUPPORTED_N = 10
+SUPPORTED_WEIGHT = 0.8
+LISTED_FEWER, LISTED_MORE = 0.67, 1.5
+MORE, FEWER, NO_CLEAR_DIFFERENCE = "more", "fewer", "no clear difference"
 
 
 @dataclass(frozen=True)
 class ComparedRequests:
-    """The requests that are compared, by area, and by the pool whose rate each is held against."""
+    """The requests that are compared: the area of each, the pool whose rate it is held against, and its month of the window."""
 
     facts: Facts
     rows: Ints
@@ -43,32 +53,52 @@ class ComparedRequests:
     rare: Mask
     """Its issue type is too rare for a rate of its own."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Areas by pools."""
-        return len(self.facts.areas), int(self.pool.max(initial=-1)) + 1
+    @cached_property
+    def pools(self) -> int:
+        return int(self.pool.max(initial=-1)) + 1
 
     @cached_property
-    def n(self) -> Ints:
-        """Requests of each area in each pool."""
-        return self.count(np.ones(len(self.rows), dtype=bool))
+    def month(self) -> Ints:
+        """In which twelfth of the window it was opened, from 0."""
+        return (self.facts.opened[self.rows] - window(self.facts)[0]).astype(np.int64) * MONTHS // YEAR_DAYS
 
-    def count(self, condition: Mask) -> Ints:
-        return tally(self.area[condition], self.pool[condition], *self.shape)
+    @cached_property
+    def days(self) -> Codes:
+        return self.facts.days[self.rows]
 
-    def by_day(self, condition: Mask) -> Ints:
-        """Requests of each area and pool by the day on which following them ended."""
-        areas, pools = self.shape
-        days = self.facts.days[self.rows]
-        cell, length = self.area * pools + self.pool, int(days.max(initial=0)) + 1
-        return tally(cell[condition], days[condition], areas * pools, length).reshape(areas, pools, length)
+    @cached_property
+    def closed(self) -> Mask:
+        return self.facts.event[self.rows]
+
+    @cached_property
+    def late(self) -> Mask:
+        return ~(self.closed & (self.days <= LATE_AFTER_DAYS))
+
+    @cached_property
+    def own_share(self) -> Floats:
+        """The share of its pool that its own area supplies."""
+        cells = tally(self.area, self.pool, len(self.facts.areas), self.pools)
+        return share(cells, cells.sum(axis=0))[self.area, self.pool]
+
+    def by_area(self, values: npt.NDArray[np.float64 | np.bool_]) -> Floats:
+        """The sum over the requests of each area."""
+        return np.asarray(np.bincount(self.area, values, len(self.facts.areas)), dtype=np.float64)
+
+
+def window(facts: Facts) -> tuple[int, int]:
+    """The first and the last day of opening of what is compared: 365 days, the last of them old enough to have been late."""
+    last = facts.as_of - LATE_AFTER_DAYS
+    return last - YEAR_DAYS + 1, last
+
+
+def _inside(facts: Facts) -> Mask:
+    first, last = window(facts)
+    return facts.located & (facts.opened >= first) & (facts.opened <= last)
 
 
 def compared_requests(facts: Facts) -> ComparedRequests:
-    """The located requests of the last 365 days of opening that are old enough to have been late."""
-    last = facts.as_of - LATE_AFTER_DAYS
-    inside = facts.located & facts.used & (facts.opened <= last) & (facts.opened > last - YEAR_DAYS)
-    rows = np.flatnonzero(inside)
+    """The located requests of the window that have usable dates."""
+    rows = np.flatnonzero(_inside(facts) & facts.used)
     issue, department = facts.issue[rows].astype(np.int64), facts.department[rows].astype(np.int64)
     rare = (np.bincount(issue, minlength=1) < MINIMUM_N)[issue] if len(rows) else np.zeros(0, dtype=bool)
     together = np.bincount(department[rare], minlength=len(facts.departments) or 1)[department] >= MINIMUM_N
@@ -82,132 +112,171 @@ def area_comparison(facts: Facts) -> pd.DataFrame:
     if not len(facts):
         return pd.DataFrame()
     compared = compared_requests(facts)
-    return pd.concat([_late(compared), _closings(compared)], ignore_index=True)
+    late = _compared(compared, "open_after_30_days", compared.late, _rates).assign(**_shares(compared))
+    city, *ratios = late[["city_share", "ratio", "ratio_low", "ratio_high"]].to_numpy(dtype=float).T
+    adjusted = ("adjusted_share", "adjusted_share_low", "adjusted_share_high")
+    late = late.assign(**{name: city * ratio for name, ratio in zip(adjusted, ratios, strict=True)})
+    return pd.concat([late, _compared(compared, "closings", compared.closed, _hazards)], ignore_index=True)
 
 
-def _late(compared: ComparedRequests) -> pd.DataFrame:
-    """Requests not closed within 30 days."""
-    facts, n = compared.facts, compared.n
-    late = compared.count(~(facts.event[compared.rows] & (facts.days[compared.rows] <= LATE_AFTER_DAYS)))
-    rate = share(late.sum(axis=0), n.sum(axis=0))
-    others_n, others_late = n.sum(axis=0) - n, late.sum(axis=0) - late
-    overall = share(others_late.sum(axis=1), others_n.sum(axis=1))
-    rate_of_others = np.where(others_n > 0, share(others_late, others_n), overall[:, None])
-    return _compared(
-        compared,
-        "open_after_30_days",
-        observed=late.sum(axis=1),
-        expected=n @ rate,
-        variance=n @ (rate * (1 - rate)),
-        expected_of_others=np.where(n > 0, n * rate_of_others, 0.0).sum(
-            axis=1
-        ),  # a rate may be unknown where none is needed
-        city_share=float(share(late.sum(), n.sum())),
+Expectation = Callable[[ComparedRequests, Mask], tuple[Floats, Floats]]
+"""What each request adds to what is expected, and to its variance, if it goes as some of the requests went."""
+
+
+def _rates(compared: ComparedRequests, some: Mask) -> tuple[Floats, Floats]:
+    """By the share of its pool that was late; in a pool that has none of them, by that of them all."""
+    n, late = (np.bincount(compared.pool[which], minlength=compared.pools) for which in (some, some & compared.late))
+    rate = np.where(n > 0, share(late, n), share(late.sum(), n.sum()))[compared.pool]
+    return rate, rate * (1 - rate)
+
+
+def _hazards(compared: ComparedRequests, some: Mask) -> tuple[Floats, Floats]:
+    """By its pool's Nelson–Aalen hazard over its own follow-up; a day on which nobody is at risk adds nothing."""
+    length = int(compared.days.max(initial=0)) + 1
+    closed, ended = (
+        tally(compared.pool[which], compared.days[which], compared.pools, length)
+        for which in (some & compared.closed, some)
     )
-
-
-def _closings(compared: ComparedRequests) -> pd.DataFrame:
-    """Closings against each pool's Nelson–Aalen hazard, over all follow-up."""
-    event = compared.facts.event[compared.rows]
-    closed, ended = compared.by_day(event), compared.by_day(np.ones(len(event), dtype=bool))
-    at_risk = np.cumsum(ended[:, :, ::-1], axis=2)[:, :, ::-1]
-    expected = (ended * _hazard(closed.sum(axis=0), at_risk.sum(axis=0))).sum(axis=(1, 2))
-    others, others_at_risk = closed.sum(axis=0) - closed, at_risk.sum(axis=0) - at_risk
-    overall = _hazard(others.sum(axis=1, keepdims=True), others_at_risk.sum(axis=1, keepdims=True))
-    hazard_of_others = np.where(others_at_risk[:, :, :1] > 0, _hazard(others, others_at_risk), overall)
-    return _compared(
-        compared,
-        "closings",
-        observed=closed.sum(axis=(1, 2)),
-        expected=expected,
-        variance=expected,
-        expected_of_others=(ended * hazard_of_others).sum(axis=(1, 2)),
-        city_share=np.nan,
+    at_risk = np.cumsum(ended[:, ::-1], axis=1)[:, ::-1]
+    hazard = np.where(at_risk[:, :1] > 0, share(closed, at_risk), share(closed.sum(axis=0), at_risk.sum(axis=0)))
+    hazard = np.nan_to_num(hazard)
+    expected, variance = (
+        np.cumsum(steps, axis=1)[compared.pool, compared.days] for steps in (hazard, hazard * (1 - hazard))
     )
+    return expected, variance
 
 
-def _hazard(closed: Ints, at_risk: Ints) -> Floats:
-    """The cumulative hazard by day; a day on which nobody is at risk adds nothing."""
-    return np.cumsum(np.nan_to_num(share(closed, at_risk)), axis=-1)
-
-
-def _compared(
-    compared: ComparedRequests,
-    measure: str,
-    observed: Ints,
-    expected: Floats,
-    variance: Floats,
-    expected_of_others: Floats,
-    city_share: float,
-) -> pd.DataFrame:
-    """Ratio, interval, funnel limits and finding of each area."""
-    n = compared.n.sum(axis=1)
-    state = _state(compared, n, expected)
+def _compared(compared: ComparedRequests, measure: str, counted: Mask, expectation: Expectation) -> pd.DataFrame:
+    """Ratio, interval and verdict of each area by one measure."""
+    facts, everybody = compared.facts, np.ones(len(compared.rows), dtype=bool)
+    each, variance = expectation(compared, everybody)
+    n, observed, expected = (compared.by_area(values) for values in (everybody, counted, each))
+    without = [compared.month != month for month in range(MONTHS)]
+    log_ratio, se = jackknife(
+        np.array([observed, *(compared.by_area(counted & others) for others in without)]),
+        np.array(
+            [expected, *(compared.by_area(np.where(others, expectation(compared, others)[0], 0)) for others in without)]
+        ),
+    )
+    state = _state(facts, n, expected)
     shown = state == State.OK
-    z = np.where(shown, _z(observed, expected, variance, otherwise=np.nan), np.nan)
-    tested = ~np.isnan(z)
-    dispersion = over_dispersion(z[tested]) if tested.any() else np.nan
-    widened = z / np.sqrt(dispersion)
     q = np.full(len(n), np.nan)
-    q[tested] = false_discovery(two_sided(widened[tested]))
-    spread = np.where(tested, np.sqrt(dispersion * variance) / np.where(expected > 0, expected, np.nan), np.nan)
-    ratio = _ratio(state, observed, expected)
+    q[shown] = false_discovery(t_p(log_ratio[shown] / se[shown], MONTHS - 1))
+    tau = between_areas(log_ratio[shown], se[shown])
+    low = np.where(observed > 0, np.exp(log_ratio - T_95 * se), 0.0)
+    high = np.exp(log_ratio + T_95 * se)
+    ratio = share(observed, expected)
+    spread = np.sqrt(compared.by_area(variance * (1 - compared.own_share)))
+    by_others = [compared.by_area(expectation(compared, compared.area != a)[0])[a] for a in range(len(n))]
     return pd.DataFrame(
         {
             "measure": measure,
-            "local_area": compared.facts.areas,
-            "n": n,
-            "observed": observed,
+            "local_area": facts.areas,
+            "opened_from": day_texts(window(facts)[0]),
+            "opened_to": day_texts(window(facts)[1]),
+            "n": n.astype(np.int64),
+            "observed": observed.astype(np.int64),
             "expected": np.where(n > 0, expected, np.nan),
-            **ratio,
+            **with_limits("ratio", state, ratio, low, high),
             "state": state,
-            "city_share": city_share,
-            "adjusted_share": ratio["ratio"] * city_share,
-            "z": z,
-            "dispersion": np.where(tested, dispersion, np.nan),
-            "funnel_95_low": np.maximum(0, 1 - Z_95 * spread),
-            "funnel_95_high": 1 + Z_95 * spread,
-            "funnel_998_low": np.maximum(0, 1 - Z_998 * spread),
-            "funnel_998_high": 1 + Z_998 * spread,
+            "se_log_ratio": only(state, se),
             "q_value": q,
-            "finding": _finding(shown, (np.abs(widened) > Z_998) | (q <= DIFFERENT_Q), observed > expected),
-            "pooled_share": share(np.bincount(compared.area[compared.rare], minlength=len(n)), n),
-            "ratio_without_own": only(state, share(observed, expected_of_others)),
+            "verdict": _verdict(shown, q, ratio, low, high),
+            "tau": np.where(shown, tau, np.nan),
+            "shrunken_ratio": only(state, np.exp(log_ratio * share(tau**2, tau**2 + se**2))),
+            "among_areas": first_that_holds(
+                (~shown | np.isnan(tau), None),
+                (np.abs(log_ratio) <= 2 * np.sqrt(tau**2 + se**2), "within"),
+                otherwise="outside",
+            ),
+            "z": only(state, share(observed - expected, spread)),
+            "pooled_share": share(compared.by_area(compared.rare), n),
+            "ratio_without_own": only(state, share(observed, by_others)),
         }
     )
 
 
-def _state(compared: ComparedRequests, n: Ints, expected: Floats) -> Texts:
+def jackknife(observed: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    """ln(O / E) of each area (column) and its standard error, from the whole (first row) and from all but one month each.
+
+    Where O is 0, in the whole or in all but one month, the logarithm is of (O + ½) / (E + ½). The standard error is at least
+    0.8 / √E: twelve months may be alike by chance.
+    """
+    more = np.where((observed == 0).any(axis=0), 0.5, 0.0)
+    log_ratio, *without = np.log(share(observed + more, expected + more))
+    months = len(without)
+    squares = (np.array(without) - np.mean(without, axis=0)) ** 2
+    se = np.sqrt((months - 1) / months * squares.sum(axis=0))
+    return log_ratio, np.fmax(se, share(LEAST_SE, np.sqrt(expected[0])))
+
+
+def between_areas(log_ratio: Floats, se: Floats) -> float:
+    """τ: the standard deviation of the areas' own ln(ratio), without what chance adds; NaN of fewer than two areas."""
+    if len(se) < 2:
+        return np.nan
+    weight = se**-2.0
+    q = np.sum(weight * (log_ratio - np.average(log_ratio, weights=weight)) ** 2)
+    return float(np.sqrt(max(0.0, (q - len(se) + 1) / (weight.sum() - (weight**2).sum() / weight.sum()))))
+
+
+def _state(facts: Facts, n: Floats, expected: Floats) -> Texts:
     """The state of a ratio: too_few also where too little is expected."""
-    facts = compared.facts
-    last = facts.as_of - LATE_AFTER_DAYS
-    inside = facts.located & (facts.opened <= last) & (facts.opened > last - YEAR_DAYS)
-    state = timing_state(np.bincount(facts.area[inside], minlength=len(n)), n)
+    state = timing_state(np.bincount(facts.area[_inside(facts)], minlength=len(n)), n.astype(np.int64))
     state[(state == State.OK) & (expected < EXPECTED_AT_LEAST)] = str(State.TOO_FEW)
     return state
 
 
-def over_dispersion(z: Floats) -> float:
-    """φ: the mean of z², the outermost tenth on each side brought in to its neighbour; at least 1."""
-    cut = int(WINSORISED_SHARE * len(z))
-    ordered = np.sort(z)
-    inner = np.clip(z, ordered[cut], ordered[len(z) - 1 - cut])
-    return max(1.0, float(np.mean(inner**2)))
+def _verdict(shown: Mask, q: Floats, ratio: Floats, low: Floats, high: Floats) -> Texts:
+    """Whether an area differs from the city: beyond a margin of indifference, at all, not so that it matters, or not known."""
+    different = q <= DIFFERENT_Q
+    return first_that_holds(
+        (~shown, None),
+        (different & (low > CLEARLY_MORE), "clearly more"),
+        (different & (high < CLEARLY_FEWER), "clearly fewer"),
+        (different & (ratio > 1), "somewhat more"),
+        (different, "somewhat fewer"),
+        ((low >= SAME_FROM) & (high <= SAME_TO), "about the same"),
+        otherwise="unclear",
+    )
 
 
-def _z(observed: Ints, expected: Floats, variance: Floats, otherwise: float) -> Floats:
-    """How many standard deviations lie between the two; `otherwise` where nothing varies."""
-    spread = np.sqrt(np.maximum(variance, 0))
-    return np.divide(observed - expected, spread, out=np.full(expected.shape, otherwise), where=spread > 0)
+def _shares(compared: ComparedRequests) -> dict[str, Any]:
+    """The city's share of late requests, and each area's if it had the city's mix of types (direct standardisation).
 
+    Over the pools of which the area has enough requests; with all but one month each for its standard error, which is at least
+    that of requests that go their own ways at the city's rates.
+    """
+    areas, pools = len(compared.facts.areas), compared.pools
+    cell = compared.area * pools + compared.pool
+    by_month, late_by_month = (
+        tally(cell[some], compared.month[some], areas * pools, MONTHS).reshape(areas, pools, MONTHS)
+        for some in (np.ones(len(cell), dtype=bool), compared.late)
+    )
+    n, late = by_month.sum(axis=2), late_by_month.sum(axis=2)
+    supported = n >= SUPPORTED_N
+    city, rate = share(n.sum(axis=0), n.sum()), share(late.sum(axis=0), n.sum(axis=0))
+    weight = np.where(supported, city, 0.0)
+    supported_weight = weight.sum(axis=1)
 
-def _ratio(state: Texts, observed: Ints, expected: Floats) -> dict[str, Floats]:
-    """The columns of observed / expected and its limits."""
-    return with_limits("ratio", state, *(share(count, expected) for count in (observed, *poisson(observed))))
+    def standardised(late: Ints, n: Ints) -> Floats:
+        used = np.where(n > 0, weight, 0.0)
+        return share((used * np.nan_to_num(share(late, n))).sum(axis=1), used.sum(axis=1))
 
-
-def _finding(shown: Mask, different: Mask, more: Mask) -> Texts:
-    return first_that_holds((~shown, None), (~different, SAME), (more, MORE), otherwise=FEWER)
+    value = standardised(late, n)
+    without = np.array([standardised(late - late_by_month[:, :, m], n - by_month[:, :, m]) for m in range(MONTHS)])
+    squares = (without - np.mean(without, axis=0)) ** 2
+    independent = np.sum(np.where(supported, share(weight**2 * rate * (1 - rate), n), 0.0), axis=1)
+    se = np.sqrt(np.maximum((MONTHS - 1) / MONTHS * squares.sum(axis=0), share(independent, supported_weight**2)))
+    inside = _inside(compared.facts)
+    state = timing_state(np.bincount(compared.facts.area[inside], minlength=areas), n.sum(axis=1))
+    state[(state == State.OK) & (supported_weight < SUPPORTED_WEIGHT)] = str(State.TOO_FEW)
+    low, high = np.maximum(value - T_95 * se, 0), np.minimum(value + T_95 * se, 1)
+    return {
+        "city_share": float(share(late.sum(), n.sum())),
+        "supported_weight": supported_weight,
+        **with_limits("standardised_share", state, value, low, high),
+        "standardised_share_state": state,
+    }
 
 
 def area_issue_mix(facts: Facts) -> pd.DataFrame:
@@ -220,10 +289,11 @@ def area_issue_mix(facts: Facts) -> pd.DataFrame:
     n_area, n_issue, total = observed.sum(axis=1), observed.sum(axis=0), observed.sum()
     expected = np.outer(n_area, n_issue) / total
     shown = (n_area[:, None] >= MINIMUM_N) & (expected >= EXPECTED_AT_LEAST)
-    variance = expected * np.outer(1 - n_area / total, 1 - n_issue / total)
     q = np.full(observed.shape, np.nan)
-    q[shown] = false_discovery(two_sided(_z(observed, expected, variance, otherwise=0.0)[shown]))
+    q[shown] = false_discovery(poisson_p(observed[shown], expected[shown]))
     state = np.where(shown, str(State.OK), str(State.TOO_FEW)).astype(object)
+    ratio, low, high = (share(count, expected) for count in (observed, *poisson(observed)))
+    different = q <= DIFFERENT_Q
     area, place = np.indices(observed.shape)
     columns = {
         "local_area": np.array(facts.areas, dtype=object)[area],
@@ -231,9 +301,14 @@ def area_issue_mix(facts: Facts) -> pd.DataFrame:
         "observed": observed,
         "n": n_area[area],
         "expected": expected,
-        **_ratio(state, observed, expected),
+        **with_limits("ratio", state, ratio, low, high),
         "q_value": q,
-        "finding": _finding(shown, q <= DIFFERENT_Q, observed > expected),
+        "finding": first_that_holds(
+            (~shown, None),
+            (different & (ratio >= LISTED_MORE), MORE),
+            (different & (ratio <= LISTED_FEWER), FEWER),
+            otherwise=NO_CLEAR_DIFFERENCE,
+        ),
         "state": state,
     }
     return pd.DataFrame({name: values.ravel() for name, values in columns.items()})

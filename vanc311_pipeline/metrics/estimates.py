@@ -4,13 +4,11 @@ whether it is given, or by which rule of the registry it is withheld. Null is ne
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincinv, ndtr
+from scipy.special import gammainc, gammaincc, gammaincinv, stdtr
 
 from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts
 from vanc311_pipeline.metrics.survival import Z_95
 from vanc311_pipeline.registry import MINIMUM_N, State
-
-Z_998 = 3.090232306167813
 
 
 def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
@@ -42,9 +40,16 @@ def poisson(observed: npt.ArrayLike) -> tuple[Floats, Floats]:
     return np.where(count > 0, gammaincinv(np.maximum(count, 1), 0.025), 0.0), gammaincinv(count + 1, 0.975)
 
 
-def two_sided(z: npt.ArrayLike) -> Floats:
-    """The probability of so large a |z| by chance alone."""
-    return np.asarray(2 * ndtr(-np.abs(np.asarray(z, dtype=np.float64))))
+def poisson_p(observed: npt.ArrayLike, expected: npt.ArrayLike) -> Floats:
+    """The exact two-sided probability of so rare a count: twice the smaller tail of the Poisson distribution, at most 1."""
+    count, mean = np.asarray(observed, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+    at_least = np.where(count > 0, gammainc(np.maximum(count, 1), mean), 1.0)
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(at_least, gammaincc(count + 1, mean))))
+
+
+def t_p(t: npt.ArrayLike, degrees_of_freedom: int) -> Floats:
+    """The two-sided probability of so large a |t|."""
+    return np.asarray(2 * stdtr(degrees_of_freedom, -np.abs(np.asarray(t, dtype=np.float64))))
 
 
 def false_discovery(p: Floats) -> Floats:

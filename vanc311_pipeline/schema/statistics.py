@@ -286,24 +286,39 @@ area_comparison = table(
         "open_after_30_days (ratio above 1: slower) or closings (ratio above 1: faster; all follow-up, open requests included)",
     ),
     text("local_area", "one of the city's 22 local areas"),
-    count("n", "located requests of the last 365 matured days"),
+    text("opened_from", "first day of opening of what is compared", "Vancouver date"),
+    text("opened_to", "last day of opening of what is compared: as_of - 30", "Vancouver date"),
+    count("n", "located requests opened in the window that have usable dates"),
     count("observed", "O: requests open after 30 days, or closings"),
     real("expected", "E: what the city's rates for the same types give", "requests"),
     *_with_limits("ratio"),
     _state("ratio", more="; too_few also if expected < 5"),
     real("city_share", "share of all these requests that were open after 30 days; null for closings", SHARE),
-    metric("adjusted_share"),
-    real("z", "(O - E) / √V, before widening", "ratio"),
-    real("dispersion", "φ: how much more areas differ than chance alone would make them; at least 1", "ratio"),
-    real("funnel_95_low", "lower 95 % funnel limit of ratio around 1", "ratio"),
-    real("funnel_95_high", "upper 95 % funnel limit", "ratio"),
-    real("funnel_998_low", "lower 99.8 % funnel limit", "ratio"),
-    real("funnel_998_high", "upper 99.8 % funnel limit", "ratio"),
+    *_with_limits("adjusted_share"),
+    real("supported_weight", "share of the city's mix whose rates the area supports: ≥ 10 requests", SHARE),
+    *_with_limits("standardised_share"),
+    text(
+        "standardised_share_state",
+        f"of standardised_share: {STATES_MEANING}; too_few if supported_weight < 0.8; null for closings",
+        nullable=True,
+    ),
+    real("se_log_ratio", "standard error of ln(ratio): delete-one-month jackknife, at least 0.8 / √E", "ratio"),
     real("q_value", "Benjamini–Hochberg q of the difference from 1, over the areas shown", "probability"),
     text(
-        "finding",
-        "more, fewer (beyond the 99.8 % limits, or q ≤ 0.05) or not distinguishable; null if suppressed",
+        "verdict",
+        "is it different from the city? clearly more, clearly fewer, somewhat more, somewhat fewer, about the same or unclear; "
+        "null if suppressed",
         nullable=True,
+    ),
+    metric("tau"),
+    metric("shrunken_ratio"),
+    text(
+        "among_areas",
+        "is it unusual among areas? outside if |ln(ratio)| > 2 √(tau² + se_log_ratio²), else within; null if suppressed",
+        nullable=True,
+    ),
+    real(
+        "z", "(O - E) / √V: the difference if every request went its own way; the verdict goes by se_log_ratio", "ratio"
     ),
     real(
         "pooled_share", "share of the area's requests whose type is rare: rate from the department or the city", SHARE
@@ -322,7 +337,11 @@ area_issue_mix = table(
     real("expected", "E: n · (the type's requests in all areas / all located requests)", "requests", nullable=False),
     *_with_limits("ratio"),
     real("q_value", "Benjamini–Hochberg q of the difference from 1, over all cells shown", "probability"),
-    text("finding", "more, fewer (q ≤ 0.05) or not distinguishable; null if suppressed", nullable=True),
+    text(
+        "finding",
+        "more (q ≤ 0.05 and ratio ≥ 1.5), fewer (q ≤ 0.05 and ratio ≤ 0.67) or no clear difference; null if suppressed",
+        nullable=True,
+    ),
     text("state", "ok, or too_few: n < 30 or expected < 5"),
     as_of(),
 )

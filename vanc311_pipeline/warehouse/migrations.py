@@ -54,8 +54,9 @@ MIGRATIONS = (
     ),
     Migration(
         3,
-        "The headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them.",
-        ("DROP TABLE IF EXISTS metric_cells",),
+        "The headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them. "
+        "Areas are compared in other columns; the next sync fills the table anew.",
+        ("DROP TABLE IF EXISTS metric_cells", "DROP TABLE IF EXISTS area_comparison"),
     ),
 )
 

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, poisson
+from scipy.stats import t as student
 
 Row = dict[str, object]
 
@@ -33,7 +34,7 @@ LEAST_EXPECTED = 5
 TOLERANCE = 1e-9
 EXAMPLES = 3
 Z_95 = 1.959963984540054
-Z_998 = 3.090232306167813
+T_11 = 2.200985160091639
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
 LEAST_OF = {"median": 30, "p75": 40, "p90": 100}
 UNUSED = ("n_static", "n_after_as_of", "n_negative", "n_closed_without_date")
@@ -640,21 +641,8 @@ def outcome_incidence(record: Record) -> list[Row]:
 # --- Fair comparison of areas ----------------------------------------------------------------------------------------
 
 
-def ratio_cells(observed: int, expected: float) -> Row:
-    """The ratio with its exact Poisson 95 % limits."""
-    low = chi2.ppf(0.025, 2 * observed) / 2 / expected if observed else 0.0
-    high = chi2.ppf(0.975, 2 * observed + 2) / 2 / expected
-    return {"ratio": observed / expected, "ratio_low": float(low), "ratio_high": float(high)}
-
-
-def standardised(difference: float, variance: float) -> float:
-    """The difference in standard errors; without variance there is no difference, but for rounding."""
-    return difference / math.sqrt(variance) if variance > 0 else 0.0
-
-
-def q_values(z_values: Sequence[float]) -> list[float]:
-    """Benjamini and Hochberg's q of each two-sided normal p."""
-    p_values = [float(2 * norm.sf(abs(z))) for z in z_values]
+def q_values(p_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's q of each p."""
     values, least = [0.0] * len(p_values), 1.0
     ranked = sorted(range(len(p_values)), key=p_values.__getitem__)
     for rank in range(len(ranked), 0, -1):
@@ -663,17 +651,17 @@ def q_values(z_values: Sequence[float]) -> list[float]:
     return values
 
 
-def dispersion(z_values: Sequence[float]) -> float:
-    """φ, with the outermost tenth of the areas on each side set to its next neighbour."""
-    ranked, cut = sorted(z_values), len(z_values) // 10
-    if not ranked:
-        return 1.0
-    low, high = ranked[cut], ranked[-1 - cut]
-    return max(1.0, sum(min(max(z, low), high) ** 2 for z in ranked) / len(ranked))
+def jackknifed(replicates: Sequence[float]) -> float:
+    """The standard error that all but one month each give."""
+    mean = math.fsum(replicates) / len(replicates)
+    return math.sqrt((len(replicates) - 1) / len(replicates) * math.fsum((x - mean) ** 2 for x in replicates))
 
 
-def finding(ratio: float, certain: bool) -> str:
-    return ("more" if ratio > 1 else "fewer") if certain else "not distinguishable"
+def verdict(row: Row) -> str:
+    if row["q_value"] <= 0.05:
+        clearly = row["ratio_low"] > 1.1 or row["ratio_high"] < 0.91
+        return f"{'clearly' if clearly else 'somewhat'} {'more' if row['ratio'] > 1 else 'fewer'}"
+    return "about the same" if row["ratio_low"] >= 0.87 and row["ratio_high"] <= 1.15 else "unclear"
 
 
 def pools_of(requests: Sequence[Request]) -> dict[Request, tuple[str, ...]]:
@@ -691,70 +679,149 @@ def open_after_30(request: Request) -> bool:
     return not (request.closed and request.followed <= 30)
 
 
-def rate_of(requests: Sequence[Request]) -> Callable[[Request], float]:
-    """What a request of this pool adds to the expected number that are open after 30 days."""
+def rate_of(requests: Sequence[Request]) -> Callable[[Request], list[float]]:
+    """What a request of this pool adds to the expected number that are open after 30 days, in one step."""
     rate = sum(map(open_after_30, requests)) / len(requests)
-    return lambda request: rate
+    return lambda request: [rate]
 
 
-def hazard_of(requests: Sequence[Request]) -> Callable[[Request], float]:
-    """What a request of this pool adds to the expected closings: Nelson–Aalen up to the day it was followed to."""
+def hazard_of(requests: Sequence[Request]) -> Callable[[Request], list[float]]:
+    """What a request of this pool adds to the expected closings, day by day, up to the day it was followed to."""
     ends, closings = Counter(r.followed for r in requests), Counter(r.followed for r in requests if r.closed)
-    at_risk, total, hazard = len(requests), 0.0, []
+    at_risk, hazard = len(requests), []
     for day in range(max(ends) + 1):
-        total += closings[day] / at_risk
-        hazard.append(total)
+        hazard.append(closings[day] / at_risk)
         at_risk -= ends[day]
-    return lambda request: hazard[min(request.followed, len(hazard) - 1)]
+    return lambda request: hazard[: request.followed + 1]
 
 
 MEASURES = {"open_after_30_days": (open_after_30, rate_of), "closings": (lambda r: r.closed, hazard_of)}
 SUPPRESSED = (
-    "ratio", "ratio_low", "ratio_high", "adjusted_share", "z", "dispersion", "funnel_95_low", "funnel_95_high",
-    "funnel_998_low", "funnel_998_high", "q_value", "finding", "ratio_without_own",
+    "ratio", "ratio_low", "ratio_high", "adjusted_share", "adjusted_share_low", "adjusted_share_high", "se_log_ratio", "q_value",
+    "verdict", "tau", "shrunken_ratio", "among_areas", "z", "ratio_without_own",
 )  # fmt: skip
 
 
-def area_cells(measure: str, area: str, volume: int, used: Sequence[Request], pools: dict) -> Row:
-    """Observed and expected of one area, and its variance."""
-    counts, expectation = MEASURES[measure]
-    own, others = ([r for r in used if (r.local_area == area) == wanted] for wanted in (True, False))
-    city = {pool: expectation(members) for pool, members in by(used, pools.get).items()}
-    elsewhere = {pool: expectation(members) for pool, members in by(others, pools.get).items()}
-    each = [city[pools[r]](r) for r in own]
-    observed, expected = sum(map(counts, own)), math.fsum(each)
+class Compared(NamedTuple):
+    """What is compared: requests by area, the pool of each, and the twelfth of the window that each was opened in."""
+
+    areas: list[str]
+    used: list[Request]
+    pools: dict[Request, tuple[str, ...]]
+    month: dict[Request, int]
+
+
+def steps_by(some: Sequence[Request], compared: Compared, expectation: Callable) -> Callable[[Request], list[float]]:
+    """The steps of the pools of some requests; a pool without any takes those of them all."""
+    by_pool = {pool: expectation(members) for pool, members in by(some, compared.pools.get).items()}
+    anywhere = expectation(some) if some else lambda request: []
+    return lambda request: by_pool.get(compared.pools[request], anywhere)(request)
+
+
+def sums(requests: Iterable[Request], counts: Callable, steps: Callable, areas: Sequence[str]) -> dict[str, tuple]:
+    """Observed and expected of each area."""
+    observed, expected = Counter(), Counter()
+    for r in requests:
+        observed[r.local_area] += counts(r)
+        expected[r.local_area] += math.fsum(steps(r))
+    return {area: (observed[area], expected[area]) for area in areas}
+
+
+def area_cells(area: str, measure: str, volume: int, compared: Compared, months: Sequence[dict[str, tuple]]) -> Row:
+    """One area by one measure. `months`: observed and expected of the whole, then without each month."""
+    _, expectation = MEASURES[measure]
+    own, others = ([r for r in compared.used if (r.local_area == area) == wanted] for wanted in (True, False))
+    observed, expected = months[0][area]
     state = timing_state(volume, len(own))
     row = {"measure": measure, "local_area": area, "n": len(own), "observed": observed}
-    row["expected"] = expected if own else None
-    row |= {"pooled_share": share(sum(pools[r][0] != "type" for r in own), len(own))} | dict.fromkeys(SUPPRESSED)
-    row["state"] = "too_few" if state == "ok" and expected < LEAST_EXPECTED else state
+    row |= {
+        "expected": expected if own else None,
+        "pooled_share": share(sum(compared.pools[r][0] != "type" for r in own), len(own)),
+    }
+    row |= dict.fromkeys(SUPPRESSED) | {"state": "too_few" if state == "ok" and expected < LEAST_EXPECTED else state}
     if row["state"] == "ok":
-        row |= ratio_cells(observed, expected)
-        row["variance"] = math.fsum(e * (1 - e) for e in each) if measure == "open_after_30_days" else expected
-        row["z"] = standardised(observed - expected, row["variance"])
-        anywhere = expectation(others) if others else lambda request: 0.0
-        without = math.fsum(elsewhere.get(pools[r], anywhere)(r) for r in own)
-        row["ratio_without_own"] = share(observed, without)
+        more = 0.5 if any(each[area][0] == 0 for each in months) else 0
+        log_ratio, *without = (
+            math.log((o + more) / (e + more)) if e + more else math.nan for o, e in (m[area] for m in months)
+        )
+        se = max(jackknifed(without), 0.8 / math.sqrt(expected))
+        low = math.exp(log_ratio - T_11 * se) if observed else 0.0
+        row |= {"ratio": observed / expected, "ratio_low": low, "ratio_high": math.exp(log_ratio + T_11 * se)}
+        row |= {"se_log_ratio": se, "log_ratio": log_ratio}
+        city, size = steps_by(compared.used, compared, expectation), Counter(map(compared.pools.get, compared.used))
+        its = Counter(map(compared.pools.get, own))
+        share_of_pool = {pool: its[pool] / size[pool] for pool in its}
+        variance = math.fsum((1 - share_of_pool[compared.pools[r]]) * sum(h * (1 - h) for h in city(r)) for r in own)
+        row["z"] = (observed - expected) / math.sqrt(variance) if variance > 0 else None
+        elsewhere = steps_by(others, compared, expectation)
+        row["ratio_without_own"] = share(observed, math.fsum(h for r in own for h in elsewhere(r)))
+    return row
+
+
+def between(shown: Sequence[Row]) -> float | None:
+    """DerSimonian and Laird's τ."""
+    if len(shown) < 2:
+        return None
+    weights, logs = [row["se_log_ratio"] ** -2 for row in shown], [row["log_ratio"] for row in shown]
+    whole = sum(weights)
+    mean = sum(w * x for w, x in zip(weights, logs, strict=True)) / whole
+    q = sum(w * (x - mean) ** 2 for w, x in zip(weights, logs, strict=True))
+    return math.sqrt(max(0.0, (q - len(shown) + 1) / (whole - sum(w * w for w in weights) / whole)))
+
+
+def standardised(area: str, volume: int, compared: Compared) -> Row:
+    """The share open after 30 days at the city's mix."""
+    size, late = Counter(map(compared.pools.get, compared.used)), Counter()
+    late.update(compared.pools[r] for r in compared.used if open_after_30(r))
+    own = by((r for r in compared.used if r.local_area == area), compared.pools.get)
+    weight = {pool: size[pool] / len(compared.used) for pool, members in own.items() if len(members) >= 10}
+
+    def mixed(month: int | None = None) -> float:
+        left = {pool: [r for r in own[pool] if compared.month[r] != month] for pool in weight}
+        whole = sum(weight[pool] for pool, members in left.items() if members)
+        rates = ((pool, sum(map(open_after_30, members)) / len(members)) for pool, members in left.items() if members)
+        return sum(weight[pool] * rate for pool, rate in rates) / whole if whole else math.nan
+
+    supported, n = sum(weight.values()), sum(map(len, own.values()))
+    state = timing_state(volume, n)
+    names = ("standardised_share", "standardised_share_low", "standardised_share_high")
+    row = {"supported_weight": supported, **dict.fromkeys(names)}
+    row["standardised_share_state"] = "too_few" if state == "ok" and supported < 0.8 else state
+    if row["standardised_share_state"] == "ok":
+        rate = {pool: late[pool] / size[pool] for pool in weight}
+        least = sum(w**2 * rate[p] * (1 - rate[p]) / len(own[p]) for p, w in weight.items()) / supported**2
+        value, margin = mixed(), T_11 * max(jackknifed([mixed(month) for month in range(12)]), math.sqrt(least))
+        row |= dict(zip(names, (value, max(0.0, value - margin), min(1.0, value + margin)), strict=True))
     return row
 
 
 def area_comparison(record: Record) -> list[Row]:
-    window = within(record.located, record.days_ago(394), record.days_ago(30))
+    first, last = record.days_ago(394), record.days_ago(30)
+    window = within(record.located, first, last)
     volume, used = Counter(r.local_area for r in window), usable(window)
-    pools, rows = pools_of(used), []
-    for measure in MEASURES:
-        areas = [area_cells(measure, area, volume[area], used, pools) for area in record.areas]
-        city_share = share(sum(map(open_after_30, used)), len(used)) if measure == "open_after_30_days" else None
+    compared = Compared(record.areas, used, pools_of(used), {r: 12 * (r.opened - first).days // 365 for r in used})
+    about, rows = {"opened_from": first.isoformat(), "opened_to": last.isoformat()}, []
+    for measure, (counts, expectation) in MEASURES.items():
+        samples = [used, *([r for r in used if compared.month[r] != month] for month in range(12))]
+        months = [sums(some, counts, steps_by(some, compared, expectation), record.areas) for some in samples]
+        areas = [area_cells(area, measure, volume[area], compared, months) for area in record.areas]
         shown = [row for row in areas if row["state"] == "ok"]
-        phi = dispersion([row["z"] for row in shown])
-        for row, q in zip(shown, q_values([row["z"] / math.sqrt(phi) for row in shown]), strict=True):
-            unit = math.sqrt(phi * row.pop("variance")) / row["expected"]
-            for name, z in (("funnel_95", Z_95), ("funnel_998", Z_998)):
-                row |= {f"{name}_low": max(0.0, 1 - z * unit), f"{name}_high": 1 + z * unit}
-            row |= {"dispersion": phi, "q_value": q}
-            row["finding"] = finding(row["ratio"], q <= 0.05 or abs(row["ratio"] - 1) > Z_998 * unit)
-            row["adjusted_share"] = None if city_share is None else row["ratio"] * city_share
-        rows += [row | {"city_share": city_share} for row in areas]
+        tau = between(shown)
+        q = q_values([2 * float(student.sf(abs(row["log_ratio"]) / row["se_log_ratio"], 11)) for row in shown])
+        late = measure == "open_after_30_days"
+        city_share = share(sum(map(open_after_30, used)), len(used)) if late else None
+        for row, row["q_value"] in zip(shown, q, strict=True):
+            log_ratio, se = row.pop("log_ratio"), row["se_log_ratio"]
+            row["verdict"] = verdict(row)
+            if tau is not None:
+                row |= {"tau": tau, "shrunken_ratio": math.exp(log_ratio * tau**2 / (tau**2 + se**2))}
+                row["among_areas"] = "within" if abs(log_ratio) <= 2 * math.hypot(tau, se) else "outside"
+            if late:
+                row |= {f"adjusted_share{end}": city_share * row[f"ratio{end}"] for end in ("", "_low", "_high")}
+        shares = dict.fromkeys(standardised(record.areas[0], 0, compared))
+        for row in areas:
+            own = standardised(row["local_area"], volume[row["local_area"]], compared) if late else shares
+            rows.append(row | about | {"city_share": city_share} | own)
     return rows
 
 
@@ -763,19 +830,23 @@ def area_issue_mix(record: Record) -> list[Row]:
     window = within(record.located, record.days_ago(364), record.as_of)
     of_area, of_type = Counter(r.local_area for r in window), Counter(r.issue_type for r in window)
     cells, total = Counter((r.local_area, r.issue_type) for r in window), len(window)
-    rows, shown, z_values = [], [], []
+    rows, shown, p_values = [], [], []
     for area, issue in ((area, issue) for area in record.areas for issue in of_type):
         observed, n, of_issue = cells[area, issue], of_area[area], of_type[issue]
         expected = n * of_issue / total
         row = {"local_area": area, "issue_type": issue, "observed": observed, "n": n, "expected": expected}
         row |= dict.fromkeys(("ratio", "ratio_low", "ratio_high", "q_value", "finding")) | {"state": "too_few"}
         if n >= LEAST_N and expected >= LEAST_EXPECTED:
-            row |= ratio_cells(observed, expected) | {"state": "ok"}
-            z_values.append(standardised(observed - expected, expected * (1 - n / total) * (1 - of_issue / total)))
+            low = chi2.ppf(0.025, 2 * observed) / 2 / expected if observed else 0.0
+            high = chi2.ppf(0.975, 2 * observed + 2) / 2 / expected
+            row |= {"ratio": observed / expected, "ratio_low": float(low), "ratio_high": float(high), "state": "ok"}
+            tails = poisson.cdf(observed, expected), poisson.sf(observed - 1, expected)
+            p_values.append(min(1.0, 2 * float(min(tails))))
             shown.append(row)
         rows.append(row)
-    for row, q in zip(shown, q_values(z_values), strict=True):
-        row |= {"q_value": q, "finding": finding(row["ratio"], q <= 0.05)}
+    for row, row["q_value"] in zip(shown, q_values(p_values), strict=True):
+        listed = row["q_value"] <= 0.05 and (row["ratio"] >= 1.5 or row["ratio"] <= 0.67)
+        row["finding"] = ("more" if row["ratio"] > 1 else "fewer") if listed else "no clear difference"
     return rows
 
 

@@ -74,7 +74,7 @@ def test_the_odd_city_meets_the_rules_that_it_is_made_for(odd):
 PLANTED = {
     "time_to_close": "UPDATE time_to_close SET p75_days = p75_days + 1 WHERE rowid = (SELECT min(rowid) FROM time_to_close)",
     "flow": "DELETE FROM flow WHERE rowid = 1",
-    "area_comparison": "UPDATE area_comparison SET funnel_95_low = funnel_95_low + 1e-8 WHERE funnel_95_low > 0",
+    "area_comparison": "UPDATE area_comparison SET se_log_ratio = se_log_ratio + 1e-8 WHERE se_log_ratio > 0",
 }
 
 

@@ -39,7 +39,7 @@ _days = asked_with(_groups, day_from=(Day, "first day"), day_to=(Day, "last day"
 _reasons = asked_with(
     AskedTable, _period, schema.closure_reasons.c.department, schema.closure_reasons.c.closure_reason, _outcome
 )
-_comparison = asked_with(AskedTable, *(schema.area_comparison.c[name] for name in ("measure", "local_area", "finding")))
+_comparison = asked_with(AskedTable, *(schema.area_comparison.c[name] for name in ("measure", "local_area", "verdict")))
 _mix = asked_with(AskedTable, *(schema.area_issue_mix.c[name] for name in ("local_area", "issue_type", "finding")))
 _quality = asked_with(
     AskedTable,

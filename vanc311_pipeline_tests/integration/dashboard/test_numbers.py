@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -73,7 +74,8 @@ def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
             connection.execute(
                 """
                 UPDATE area_comparison SET observed = rowid * 10 + ?, expected = rowid + 0.5, n = rowid * 100 + ?, ratio = ? + rowid / 100.0,
-                       ratio_low = 0.1, ratio_high = 9.0, state = 'ok', finding = 'more' WHERE measure = ?
+                       ratio_low = 0.1, ratio_high = 9.0, state = 'ok', verdict = 'clearly more', tau = 0.15, se_log_ratio = 0.1,
+                       among_areas = 'outside' WHERE measure = ?
                 """,
                 (number, number, number, measure),
             )
@@ -222,7 +224,19 @@ def test_each_line_of_an_areas_comparison_is_of_the_measure_that_it_names(site: 
         [(observed, ratio, n)] = ask(
             "SELECT observed, ratio, n FROM area_comparison WHERE measure = ? AND local_area = ?", measure, AREA
         )
-        assert (line[1], line[3], line[6]) == (f"{observed:,}", f"{ratio:.2f}", f"{n:,}")
+        assert (line[1], line[3], line[5]) == (f"{observed:,}", f"{ratio:.2f}", f"{n:,}")
+        assert line[4] == f"{round(100 * (ratio - 1)):,} % more (90 % fewer to 800 % more)"
+        usual = "Areas usually differ from the city by up to 26 % fewer or 35 % more: this one is outside that, chance allowed for."
+        assert line[6:8] == ["clearly more", usual]
+
+
+@pytest.mark.parametrize("period", ["last_12_months", "2024"])
+def test_the_areas_comparison_names_its_own_window_whatever_period_is_chosen(site: str, ask: Ask, period: str) -> None:
+    [window] = ask("SELECT DISTINCT opened_from, opened_to FROM area_comparison")
+    first, last = (f"{day.day} {day:%B %Y}" for day in map(date.fromisoformat, window))
+    [(n,)] = ask("SELECT sum(n) FROM area_comparison WHERE measure = 'closings'")
+    assert f"opened {first} to {last}, whatever period is chosen" in page(site, area=AREA, period=period)
+    assert f"opened {first} to {last} (whatever period is chosen), n = {n:,}." in page(site, period=period)
 
 
 @pytest.mark.parametrize("name", ["area", "issue", "both"])

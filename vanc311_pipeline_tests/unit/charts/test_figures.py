@@ -1,11 +1,12 @@
 """Claims about the figures: what they draw is what their rows say, and they say n, as_of and what is left out."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.charts import areas, bars, lines, theme
+from vanc311_pipeline.charts import areas, bars, lines, theme, words
 from vanc311_pipeline.settings import LICENCE
 
 AS_OF = "2026-01-12"
@@ -61,20 +62,28 @@ SUMMARY = {
     "median_days": 3, "median_state": "ok", "p90_days": 18, "p90_state": "ok",
     "n_static": 0, "n_after_as_of": 0, "n_negative": 2, "n_closed_without_date": 0,
 }  # fmt: skip
+COMPARED = {
+    "measure": "closings", "opened_from": "2024-12-14", "opened_to": "2025-12-13", "as_of": AS_OF, "tau": 0.15, "se_log_ratio": 0.05,
+    "standardised_share": 0.1, "standardised_share_low": 0.05, "standardised_share_high": 0.15, "standardised_share_state": "ok",
+    "supported_weight": 0.9,
+}  # fmt: skip
 AREAS = pd.DataFrame(
     [
-        {"measure": "closings", "local_area": area, "n": 100, "observed": 90, "expected": 90 / ratio, "ratio": ratio, "ratio_low": ratio * 0.8,
-         "ratio_high": ratio * 1.2, "funnel_998_low": 0.0, "funnel_998_high": 1.4, "finding": finding, "state": "ok", "as_of": AS_OF}
-        for area, ratio, finding in [("Sunset", 1.0, "not distinguishable"), ("Marpole", 1.75, "more")]
+        COMPARED | {"local_area": area, "n": n, "observed": 90, "expected": 90 / ratio, "ratio": ratio, "ratio_low": ratio * 0.8,
+         "ratio_high": ratio * 1.2, "shrunken_ratio": ratio**0.9, "verdict": verdict, "among_areas": among, "state": "ok"}
+        for area, n, ratio, verdict, among in [
+            ("Sunset", 100, 1.0, "about the same", "within"), ("Marpole", 120, 1.75, "clearly more", "outside"),
+        ]
     ]
-    + [{"measure": "closings", "local_area": "Strathcona", "n": 4, "observed": 1, "expected": 2.0, "state": "too_few", "as_of": AS_OF}]
+    + [{**dict.fromkeys(COMPARED), "measure": "closings", "local_area": "Strathcona", "n": 4, "observed": 1, "expected": 2.0, "state": "too_few",
+        "opened_from": "2024-12-14", "opened_to": "2025-12-13", "as_of": AS_OF}]
 )  # fmt: skip
 
 SQUARE = {
     "type": "Polygon",
     "coordinates": [[[-123.1, 49.2], [-123.0, 49.2], [-123.0, 49.3], [-123.1, 49.3], [-123.1, 49.2]]],
 }
-MAPPED = AREAS.assign(volume=[40, 90, 10], outline=[SQUARE] * 3, link="/areas/" + AREAS["local_area"])
+MAPPED = AREAS.assign(measure="open_after_30_days", outline=[SQUARE] * 3, link="/areas/" + AREAS["local_area"])
 
 FIGURES = [
     lines.opened_and_closed(MONTHS, "Kitsilano"),
@@ -84,7 +93,7 @@ FIGURES = [
     bars.outcomes(OUTCOMES, "Kitsilano"),
     lines.curve(CURVE, SUMMARY, "Kitsilano"),
     areas.comparison(AREAS),
-    areas.area_map(MAPPED, 200),
+    areas.area_map(MAPPED, 0.3),
 ]
 each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
@@ -192,18 +201,35 @@ def test_a_curve_without_a_quantile_says_why(change, sentence):
 def test_areas_are_drawn_by_name_and_those_withheld_are_named():
     figure = FIGURES[6]
     assert [row["local_area"] for row in drawn(figure) if "local_area" in row] == ["Marpole", "Sunset"]
-    assert figure.finding == "Marpole (1.75) differs from the city, given what is reported in each."
+    assert (
+        figure.finding
+        == "Closings against what the same types of request give in the whole city: clearly more in Marpole."
+    )
     assert figure.notes == ("Too few requests for a ratio: Strathcona.",)
     assert "faster than the same types of request city-wide" in figure.note
 
 
-def test_without_an_area_that_can_be_compared_the_figure_says_so():
-    figure = areas.comparison(
-        AREAS[2:].assign(
-            **dict.fromkeys(["ratio", "ratio_low", "ratio_high", "funnel_998_low", "funnel_998_high", "finding"])
-        )
+def test_grey_bars_are_where_nearly_all_areas_would_lie_that_differ_as_areas_usually_do():
+    bars = {row["local_area"]: (row["usual_low"], row["usual_high"]) for row in drawn(FIGURES[6]) if "usual_low" in row}
+    assert bars["Sunset"] == pytest.approx(
+        (math.exp(-2 * math.hypot(0.15, 0.05)), math.exp(2 * math.hypot(0.15, 0.05)))
     )
+    assert "if they differed only as much as areas usually do" in FIGURES[6].note
+    assert (
+        "usually differ from the city by up to 26 % fewer or 35 % more; outside that, chance allowed for: Marpole."
+        in FIGURES[6].note
+    )
+
+
+@pytest.mark.parametrize("figure", FIGURES[6:], ids=lambda figure: figure.name)
+def test_what_is_compared_has_its_own_window_and_n_whatever_period_is_chosen(figure):
+    assert "opened 14 December 2024 to 13 December 2025 (whatever period is chosen), n = 224." in figure.note
+
+
+def test_without_an_area_that_can_be_compared_the_figure_says_so():
+    figure = areas.comparison(AREAS[2:])
     assert figure.finding == "No area has requests enough for a comparison."
+    assert "How much areas usually differ is not known." in figure.note
     assert figure.png().startswith(b"\x89PNG")
 
 
@@ -235,15 +261,10 @@ def test_the_map_shows_ratios_and_the_bars_requests_and_what_is_on_neither_is_sa
     assert [(shape["local_area"], shape["class"], shape["link"]) for shape in shapes] == [
         ("Marpole", "above 1.5", "/areas/Marpole"), ("Sunset", "0.87 to 1.15", "/areas/Sunset"), ("Strathcona", "too few", "/areas/Strathcona"),
     ]  # fmt: skip
-    assert [(row["local_area"], row["volume"]) for row in bars] == [
-        ("Marpole", 90),
-        ("Sunset", 40),
-        ("Strathcona", 10),
-    ]
-    assert "30.0 % of all requests have none and are not on the map" in figure.note
+    assert [(row["local_area"], row["n"]) for row in bars] == [("Marpole", 120), ("Sunset", 100), ("Strathcona", 4)]
+    assert "30.0 % of all requests in the record have no local area and are not on the map" in figure.note
     assert (
-        figure.finding
-        == "Given what is reported in each area, more requests are still open after 30 days in Marpole than city-wide."
+        "still open after 30 days than the same kinds of request in the whole city? White: about as many" in figure.note
     )
 
 
@@ -253,14 +274,31 @@ def test_the_outlines_are_wound_as_a_map_wants_them_or_an_area_would_be_the_rest
 
 
 @pytest.mark.parametrize(
-    ("findings", "sentence"),
+    ("verdicts", "sentence"),
     [
-        ({"A": "fewer"}, "Given what is reported in each area, fewer requests are still open after 30 days in A than city-wide."),
-        ({"A": "more", "B": "fewer", "C": "more"},
-         "Given what is reported in each area, more requests are still open after 30 days in A and C, and fewer in B, than city-wide."),
-        ({"A": "not distinguishable"}, "No area differs distinguishably from the city, given what is reported in each."),
+        ({"A": "somewhat fewer"}, "somewhat fewer in A."),
+        ({"A": "clearly more", "B": "clearly fewer", "C": "clearly more", "D": "unclear", "E": "somewhat more"},
+         "clearly more in A and C; clearly fewer in B; somewhat more in E."),
+        ({"A": "about the same", "B": "unclear", "C": "unclear"},
+         "No area is shown to differ from the city, given what is reported in each: 1 about the same, 2 unclear."),
     ],
 )  # fmt: skip
-def test_the_maps_sentence_names_the_areas_that_differ(findings, sentence):
-    rows = pd.DataFrame([{"local_area": area, "finding": finding, "state": "ok"} for area, finding in findings.items()])
-    assert areas.finding(rows) == sentence
+def test_the_sentence_names_the_areas_that_differ_and_how_surely(verdicts, sentence):
+    rows = pd.DataFrame(
+        [
+            {"local_area": area, "verdict": verdict, "state": "ok", "measure": "open_after_30_days"}
+            for area, verdict in verdicts.items()
+        ]
+    )
+    assert areas.finding(rows).endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(1.354, "35 % more"), (0.9, "10 % fewer"), (1.004, "as many"), (0, "100 % fewer")]
+)
+def test_a_ratio_in_words(ratio, said):
+    assert words.against(ratio) == said
+
+
+def test_without_a_spread_between_areas_nothing_is_said_of_up_to_0_percent():
+    assert words.usual_spread(0.0) == "Areas differ from the city no more than by chance"

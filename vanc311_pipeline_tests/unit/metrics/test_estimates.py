@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vanc311_pipeline.metrics.estimates import (
-    Z_998,
     enough_state,
     false_discovery,
     maturing_state,
     only,
     poisson,
+    poisson_p,
     share,
     share_state,
+    t_p,
     timing_state,
-    two_sided,
     wilson,
 )
 from vanc311_pipeline.metrics.survival import Z_95
@@ -49,9 +49,18 @@ def test_the_interval_of_any_count_is_that_of_the_chi_squared_distribution(count
     assert poisson(count) == pytest.approx((low, high), rel=1e-9)
 
 
-def test_z_values_and_two_sided_probabilities_are_those_of_the_normal_distribution():
-    assert pytest.approx(tuple(stats.norm.ppf([0.975, 0.999])), abs=1e-14) == (Z_95, Z_998)
-    assert two_sided([0, 1.5, -1.5, 9]) == pytest.approx(2 * stats.norm.sf([0, 1.5, 1.5, 9]), rel=1e-12)
+def test_the_normal_quantile_and_the_two_sided_probabilities_are_those_of_scipys_distributions():
+    assert stats.norm.ppf(0.975) == pytest.approx(Z_95, abs=1e-14)
+    assert t_p([0, 1.5, -1.5, 9], 11) == pytest.approx(2 * stats.t.sf([0, 1.5, 1.5, 9], 11), rel=1e-12)
+
+
+@given(count=st.integers(0, 500), mean=st.floats(0.01, 500))
+def test_the_probability_of_a_count_is_twice_the_smaller_tail_and_agrees_with_the_interval(count, mean):
+    tails = stats.poisson.cdf(count, mean), stats.poisson.sf(count - 1, mean)
+    assert poisson_p(count, mean) == pytest.approx(min(1, 2 * min(tails)), rel=1e-9, abs=1e-300)
+    low, high = poisson(count)
+    if not np.isclose(mean, [low, high], rtol=1e-9).any():
+        assert (poisson_p(count, mean) > 0.05) == (low < mean < high)
 
 
 @given(p=st.lists(st.floats(0, 1), max_size=30).map(np.array))

@@ -124,11 +124,12 @@ def test_a_statistic_is_null_exactly_where_its_state_is_not_ok(written):
         ("open_request_standing", "further_median", "state"),
         ("outcomes", "outcome_share", "state"),
         ("area_comparison", "ratio", "state"),
+        ("area_comparison", "standardised_share", "standardised_share_state"),
         ("area_issue_mix", "ratio", "state"),
     ):
         frame = tables[name]
         assert (frame[column].notna() == (frame[state] == "ok")).all(), (name, column)
-        checked.update(frame[state])
+        checked.update(frame[state].dropna())
     assert checked.keys() == {"ok", "no_requests", "too_few", "not_reached", "immature"}
 
 
