@@ -74,7 +74,7 @@ class Clockwork:
 
     def __init__(self, settings: Settings, requests: Callable[[], int], log: Path) -> None:
         self._settings, self._requests, self._log = settings, requests, log
-        self._warehouse = Warehouse.of(settings)
+        self._warehouse = Warehouse(settings)
         self._stack = ExitStack()
         self._times: dict[str, ScheduleIterationTimes] = {}
         self._logger = logging.getLogger("dagster.daemon.clockwork")

@@ -6,7 +6,6 @@ Each calls the pipeline as the pipeline calls itself. One line of JSON says the 
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 import sys
@@ -24,7 +23,6 @@ from sqlalchemy.schema import CreateTable
 
 from benchmarks.grow import grow
 from vanc311_pipeline import schema
-from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
@@ -58,7 +56,7 @@ def open_portal(url: str) -> Portal:
 
 
 def warehouse_in(folder: Path) -> Warehouse:
-    return Warehouse(os.environ.get("VANC311_DATABASE_URL") or sqlite_url(folder / "warehouse.sqlite"), "portal")
+    return Warehouse(Settings.from_environment().changed(data_dir=folder))
 
 
 def landed(folder: Path) -> Iterator[tuple[str, tuple[Landed, pd.DataFrame]]]:
@@ -150,14 +148,13 @@ def stage_check(asked: Asked) -> int:
     """Ask every check about everything that is stored, as `vanc311 verify` does, but for what only the portal can answer."""
     from vanc311_pipeline.orchestration.asset_checks import audits_for
     from vanc311_pipeline.warehouse.audits.questions import AuditContext
-    from vanc311_pipeline.warehouse.places import Places
 
     warehouse = warehouse_in(asked.folder)
     settings = Settings(data_dir=asked.folder)
     for check in audits_for(settings):
         began = time.perf_counter()
         with warehouse.read() as connection:
-            problems = check(AuditContext(Places.of(settings), connection)).problems
+            problems = check(AuditContext(Warehouse(settings), connection)).problems
         if problems and check.name not in ("months_equal_portal", "stored_total_equals_portal_total"):
             raise SystemExit(f"{check.name}: {problems[0]}")
         print(f"    {check.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)

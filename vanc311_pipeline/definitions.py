@@ -10,7 +10,7 @@ from vanc311_pipeline.orchestration.metadata import presented
 from vanc311_pipeline.orchestration.operations.logs import set_up_location_logs
 from vanc311_pipeline.orchestration.operations.pruning import prune, prune_every_day
 from vanc311_pipeline.orchestration.partitions import EVERY, LIVE_ONLY, has_archive
-from vanc311_pipeline.orchestration.resources import places_resource
+from vanc311_pipeline.orchestration.resources import warehouse_resource
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
 from vanc311_pipeline.orchestration.sensors import alerts_sensor, measures
 from vanc311_pipeline.progress import Progress
@@ -35,7 +35,7 @@ def build_definitions(
         sensors=[alerts_sensor(settings), measures],
         resources={
             "settings": settings,
-            "places": places_resource(settings),
+            "warehouse": warehouse_resource(settings),
             "progress": progress or Progress(),
         },
         executor=dg.in_process_executor,

@@ -1,9 +1,10 @@
 """The pipeline, without Dagster: the whole way from the portal to the published file, in plain functions.
 
-    places = Places.of(settings)
+    warehouse = Warehouse(settings)
+    warehouse.create()
     with open_portal(settings) as client:
-        run = Run("a run's id", plan(client, places))          # or Run("…", months=["2025-06"]): what it is told, whatever moved
-        sync(client, places, run)
+        run = Run("a run's id", plan(client, warehouse))          # or Run("…", months=["2025-06"]): what it is told, whatever moved
+        sync(client, warehouse, run)
 
 `sync` is all of it, one pipeline at a time; each step can be called alone, in this order: `plan`, `land`, `load_areas`, `load`, `compute`,
 `audit`, `publish`, `ship`. Dagster's assets and checks call the same functions, and add reports, retries and the UI: what is true of
@@ -36,7 +37,7 @@ from vanc311_pipeline.portal.landing import land as land_window
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, PORTAL_ATTEMPTS, UNDATED, Settings, revealed
-from vanc311_pipeline.shipping import Shipment, without_secrets
+from vanc311_pipeline.shipping import ObjectStore, Shipment, without_secrets
 from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.audits import AUDITS
@@ -45,7 +46,6 @@ from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.loading import Comparison, MonthLoad, compare_month, load_month
 from vanc311_pipeline.warehouse.lock import turn
-from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge, shrinkage
 from vanc311_pipeline.warehouse.sqlite import open_read_only
@@ -103,34 +103,34 @@ def open_portal(settings: Settings, attempts: int = PORTAL_ATTEMPTS, seconds: fl
     )
 
 
-def sync(client: Portal, places: Places, run: Run, progress: Progress | None = None) -> dict[str, Any]:
+def sync(client: Portal, warehouse: Warehouse, run: Run, progress: Progress | None = None) -> dict[str, Any]:
     """The whole way; what the published file's `release` table says.
 
     Raises:
         IntegrityFailed: a check that blocks found a problem; what was published before stays.
     """
     progress = progress or Progress()
-    with turn(places.open(), "pipeline.sync", run.run_id, lambda other: LOG.info("Waiting: at work is %s.", other)):
-        land(client, places, run, progress)
-        checks = _passed(client, places, run, ["raw_service_requests"])
-        load_areas(client, places, anew=run.plan is None)
-        checks += _passed(client, places, run, ["local_areas"])
-        list(load(places, run, progress))
-        checks += _passed(client, places, run, ["service_requests"])
-        compute(places, progress)
+    with turn(warehouse, "pipeline.sync", run.run_id, lambda other: LOG.info("Waiting: at work is %s.", other)):
+        land(client, warehouse, run, progress)
+        checks = _passed(client, warehouse, run, ["raw_service_requests"])
+        load_areas(client, warehouse, anew=run.plan is None)
+        checks += _passed(client, warehouse, run, ["local_areas"])
+        list(load(warehouse, run, progress))
+        checks += _passed(client, warehouse, run, ["service_requests"])
+        compute(warehouse, progress)
         audited = {*AFTER_PUBLICATION, *(check["asset"] for check in checks)}
-        checks += _passed(client, places, run, {each.asset for each in AUDITS} - audited)
-        about = publish(places, run, checks, progress)
-        _passed(client, places, run, ["published_database"])
-        if places.ship_url:
-            ship(places, run)
-            _passed(client, places, run, ["shipped_database"])
+        checks += _passed(client, warehouse, run, {each.asset for each in AUDITS} - audited)
+        about = publish(warehouse, run, checks, progress)
+        _passed(client, warehouse, run, ["published_database"])
+        if warehouse.settings.ship_url:
+            ship(warehouse, run)
+            _passed(client, warehouse, run, ["shipped_database"])
     return about
 
 
-def _passed(client: Portal, places: Places, run: Run, assets: Collection[str]) -> list[publishing.CheckResult]:
+def _passed(client: Portal, warehouse: Warehouse, run: Run, assets: Collection[str]) -> list[publishing.CheckResult]:
     """Audit some assets; what was found. A problem ends the run if its audit blocks."""
-    findings = list(audit(client, places, run, [each for each in AUDITS if each.asset in assets]))
+    findings = list(audit(client, warehouse, run, [each for each in AUDITS if each.asset in assets]))
     wrong = [(each, finding) for each, finding in findings if each.blocking and finding.problems]
     if wrong:
         lines = [f"  {each.asset} · {each.name}: {finding.sentence}" for each, finding in wrong]
@@ -143,7 +143,7 @@ def _passed(client: Portal, places: Places, run: Run, assets: Collection[str]) -
 
 def plan(
     client: Portal,
-    places: Places,
+    warehouse: Warehouse,
     datasets: Sequence[str] = (LIVE,),
     consent: Collection[str] = (),
     preview: bool = False,
@@ -151,20 +151,20 @@ def plan(
     """What to do about the portal's present state: which months to load, or only to publish again, or nothing. What the portal says is
     written down, unless it is only a preview.
     """
-    with places.warehouse.read() as connection:
+    with warehouse.read() as connection:
         records = ledger.months(connection)
         last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
         held = [line for line in holds.held(connection) if line.dataset in datasets]
     present = make_plan(client, records, last_releases, CODE_VERSION, datasets, held, consent)
     if present.answers and not preview:
-        note_answers(places.warehouse, present.releases, present.answers)
-    why = why_publish_again(places) if present.action == "skip" and not present.held else None
+        note_answers(warehouse, present.releases, present.answers)
+    why = why_publish_again(warehouse) if present.action == "skip" and not present.held else None
     return replace(present, action="load", why=f"{present.why} But {why}.") if why else present
 
 
-def why_publish_again(places: Places) -> str | None:
+def why_publish_again(warehouse: Warehouse) -> str | None:
     """What is wrong with the published file, though the warehouse has all that the portal has; None if nothing is."""
-    file = places.published_path
+    file = warehouse.settings.published_path
     if not file.exists():
         return f"{file} is gone: making it again"
     try:
@@ -177,41 +177,42 @@ def why_publish_again(places: Places) -> str | None:
         return f"the published file was made by version {made_by} of this program: making it again"
     if not are_in_place(file):
         return f"the files beside {file} are gone: making all of them again"
-    with places.warehouse.read() as connection:
+    with warehouse.read() as connection:
         behind = published_months != ledger.months(connection)
     if behind:
         return f"{file} lacks what was stored since, by another pipeline or without publishing it: making it again"
-    return None if is_shipped(places.warehouse, places.ship_url) else "the published file was not shipped: trying again"
+    return None if is_shipped(warehouse) else "the published file was not shipped: trying again"
 
 
-def is_shipped(warehouse: Warehouse, ship_url: str | None) -> bool:
+def is_shipped(warehouse: Warehouse) -> bool:
     """Whether what was published last is where it is to be shipped, if anywhere."""
-    if not ship_url:
+    store = warehouse.settings.store_address
+    if not store:
         return True
     with warehouse.read() as connection:
-        return ledger.is_shipped(connection, without_secrets(ship_url))
+        return ledger.is_shipped(connection, without_secrets(store))
 
 
 # -- land ----------------------------------------------------------------------------------------------------------------
 
 
-def land(client: Portal, places: Places, run: Run, progress: Progress, log: logging.Logger = LOG) -> Landing:
+def land(client: Portal, warehouse: Warehouse, run: Run, progress: Progress, log: logging.Logger = LOG) -> Landing:
     """Fetch the run's months, each as the portal serves it, into files. A dataset that lost too much is held and not fetched."""
-    warehouse, actions = places.open(), dict[Window, str]()
+    raw_dir, actions = warehouse.settings.raw_dir, dict[Window, str]()
     stale = run.plan.stale if run.plan else dict.fromkeys(windows_of(run.months), "")
-    with on_disk(places.raw_dir):
+    with on_disk(raw_dir):
         named = run.plan.releases if run.plan else [client.release(name) for name in _datasets(run.months, warehouse)]
         releases = _begin(client, named, warehouse, run, log)
         chosen = [window for window in stale if window.dataset in releases]
         with warehouse.read() as connection:
             answers = ledger.portal_answers(connection, releases.values()) if run.plan else {}
-            others = missing_parts(places.raw_dir, chosen, ledger.months(connection))
+            others = missing_parts(raw_dir, chosen, ledger.months(connection))
         unasked = sorted({window.dataset for window in others} - releases.keys())
         releases |= _begin(client, [client.release(name) for name in unasked], warehouse, run, log)
         for window in [*chosen, *(window for window in others if window.dataset in releases)]:
             release, digest = releases[window.dataset], stale.get(window)
             # An earlier run may have broken off after fetching what this one is to fetch.
-            about = describe_landed(landed_path(places.raw_dir, window)) if digest else None
+            about = describe_landed(landed_path(raw_dir, window)) if digest else None
             if (
                 digest
                 and about
@@ -219,7 +220,7 @@ def land(client: Portal, places: Places, run: Run, progress: Progress, log: logg
             ):
                 actions[window] = "landed before"
             else:
-                about = land_window(client, release, window, places.raw_dir, answers.get(window))
+                about = land_window(client, release, window, raw_dir, answers.get(window))
                 actions[window] = "fetched"
             log.info(f"{window.dataset} {window.month}: {about.rows:,} rows {actions[window]}")
             progress.landed(window.month, about.rows)
@@ -282,9 +283,8 @@ def missing_parts(
     return missing
 
 
-def load_areas(client: Portal, places: Places, *, anew: bool) -> int:
+def load_areas(client: Portal, warehouse: Warehouse, *, anew: bool) -> int:
     """Fetch and store the local areas; how many there are. They are unchanged since 2023: unless `anew`, only if there are none."""
-    warehouse = places.open()
     with warehouse.read() as connection:
         present = len(area_names(connection))
     return present if present and not anew else replace_areas(warehouse, client.areas())
@@ -293,12 +293,11 @@ def load_areas(client: Portal, places: Places, *, anew: bool) -> int:
 # -- load ----------------------------------------------------------------------------------------------------------------
 
 
-def load(places: Places, run: Run, progress: Progress) -> Iterator[MonthLoad]:
+def load(warehouse: Warehouse, run: Run, progress: Progress) -> Iterator[MonthLoad]:
     """Clean and store the run's landed months, each in one transaction, after which it is yielded. If what can be used changed beyond
     its limits, nothing of the run is stored, and what is held is written down.
     """
-    warehouse = places.open()
-    landed = {month: parts for month in run.to_load if (parts := _parts(places.raw_dir, month))}
+    landed = {month: parts for month in run.to_load if (parts := _parts(warehouse.settings.raw_dir, month))}
     with warehouse.read() as connection:
         areas = area_names(connection)
         records = ledger.months(connection)
@@ -344,30 +343,30 @@ def _conclude(warehouse: Warehouse, verdict: Verdict, run: Run) -> None:
 # -- compute and audit ---------------------------------------------------------------------------------------------------
 
 
-def compute(places: Places, progress: Progress) -> dict[str, int]:
+def compute(warehouse: Warehouse, progress: Progress) -> dict[str, int]:
     """Compute all numbers anew, from one reading, in one transaction; the rows of each table."""
     progress.working("statistics")
-    return replace_statistics(places.open())
+    return replace_statistics(warehouse)
 
 
-def audit_context(places: Places, connection: sa.Connection, run: Run | None) -> AuditContext:
+def audit_context(warehouse: Warehouse, connection: sa.Connection, run: Run | None) -> AuditContext:
     """What the audits look at: the months that the run loaded, and those that an earlier run loaded but didn't publish, because a
     check failed, or it broke off. Everything, if there is no run.
     """
     if run is None:
-        return AuditContext(places, connection)
+        return AuditContext(warehouse, connection)
     months = sorted({*run.to_load} | ledger.unpublished_months(connection))
-    return AuditContext(places, connection, months, run.plan is not None)
+    return AuditContext(warehouse, connection, months, run.plan is not None)
 
 
 def audit(
-    client: Portal, places: Places, run: Run | None, audits: Sequence[Audit] = AUDITS
+    client: Portal, warehouse: Warehouse, run: Run | None, audits: Sequence[Audit] = AUDITS
 ) -> Iterator[tuple[Audit, Finding]]:
     """What each audit finds. The portal is asked what it has now, unless the run's plan has just done so."""
     if (run is None or run.plan is None) and any(each.asks_portal for each in audits):
-        ask_anew(client, places.open())
-    with places.open().read() as connection:
-        context = audit_context(places, connection, run)
+        ask_anew(client, warehouse)
+    with warehouse.read() as connection:
+        context = audit_context(warehouse, connection, run)
         yield from ((each, each(context)) for each in audits)
 
 
@@ -396,12 +395,13 @@ def failed_in_words(lines: Sequence[str], assets: Collection[str]) -> str:
 # -- publish and ship ----------------------------------------------------------------------------------------------------
 
 
-def publish(places: Places, run: Run, checks: Sequence[publishing.CheckResult], progress: Progress) -> dict[str, Any]:
+def publish(
+    warehouse: Warehouse, run: Run, checks: Sequence[publishing.CheckResult], progress: Progress
+) -> dict[str, Any]:
     """Make the published file; what its `release` table says. The datasets that the run took over wholly are complete after that."""
     progress.working("publishing")
-    warehouse = places.open()
     complete = complete_datasets(warehouse, run.plan)
-    return publishing.publish(warehouse, places.published_path, run.run_id, complete, checks)
+    return publishing.publish(warehouse, warehouse.settings.published_path, run.run_id, complete, checks)
 
 
 def complete_datasets(warehouse: Warehouse, plan: Plan | None) -> list[str]:
@@ -419,26 +419,26 @@ def complete_datasets(warehouse: Warehouse, plan: Plan | None) -> list[str]:
     return [release.dataset for release in plan.releases if release.dataset not in behind]
 
 
-def ship(places: Places, run: Run) -> tuple[Shipment, Mapping[str, Any]] | None:
+def ship(warehouse: Warehouse, run: Run) -> tuple[Shipment, Mapping[str, Any]] | None:
     """Put the published file into the object store, read it back, and only then name it as the one that counts; with what its
     `release` table says. None if nothing was published yet.
 
     Raises:
         IntegrityFailed: the file is not the one that was published last.
     """
-    warehouse, objects = places.open(), places.ships_to
+    file, objects = warehouse.settings.published_path, ObjectStore.of(warehouse.settings)
     with warehouse.read() as connection:
         published = ledger.last_publication(connection)
     if published is None:
         return None
-    if not places.published_path.exists() or file_digest(places.published_path) != published.sha256:
+    if not file.exists() or file_digest(file) != published.sha256:
         raise IntegrityFailed(
-            f"{places.published_path} is not the file that was published at {published.published_at}: somebody else wrote there, "
+            f"{file} is not the file that was published at {published.published_at}: somebody else wrote there, "
             "or another pipeline published since. It was not shipped, and what counted in the object store still counts. "
             "`vanc311 sync --months` of any month publishes anew."
         )
-    about = publishing.release_row(places.published_path)
-    shipment = objects.ship(places.published_path, published.sha256, about)
+    about = publishing.release_row(file)
+    shipment = objects.ship(file, published.sha256, about)
     with warehouse.write() as connection:
         ledger.note_shipment(connection, objects.address, shipment.sha256, run.run_id)
     return shipment, about
@@ -447,9 +447,8 @@ def ship(places: Places, run: Run) -> tuple[Shipment, Mapping[str, Any]] | None:
 # -- compare -------------------------------------------------------------------------------------------------------------
 
 
-def compare(client: Portal, places: Places, months: Sequence[str] = ()) -> Iterator[Comparison]:
+def compare(client: Portal, warehouse: Warehouse, months: Sequence[str] = ()) -> Iterator[Comparison]:
     """Read months from the portal again and compare them with what is stored, row by row; all that are stored if none is named."""
-    warehouse = places.open()
     with warehouse.read() as connection:
         windows = sorted(ledger.months(connection), key=lambda window: (window.month, window.dataset))
         areas = area_names(connection)

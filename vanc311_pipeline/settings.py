@@ -344,9 +344,14 @@ class Settings(BaseSettings):
         return self.changed(ui_url=self.ui_url or ui_url, site_url=self.site_url or site_url)
 
     @property
+    def asks_city(self) -> bool:
+        """Whether the portal is the city's own, not a stand-in."""
+        return urlsplit(self.portal_url).hostname == CITY_PORTAL
+
+    @property
     def lacks_sample(self) -> bool:
         """Whether the sample is wanted, but of the city's portal, which doesn't have it."""
-        return self.source == "sample" and urlsplit(self.portal_url).hostname == CITY_PORTAL
+        return self.source == "sample" and self.asks_city
 
     @property
     def warehouse_url(self) -> str:

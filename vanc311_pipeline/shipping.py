@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from vanc311_pipeline.disk import file_digest, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
+from vanc311_pipeline.settings import Settings, revealed
 
 LATEST = "latest.json"
 KEPT = 3  # releases that stay: who began to fetch one can finish
@@ -82,6 +83,15 @@ class ObjectStore:
                 "an address such as s3://bucket/folder, and install the store's driver: pip install 'vanc311_pipeline[s3]'."
             ) from error
         self._root = root.rstrip("/")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ObjectStore":
+        if not settings.store_address:
+            raise SettingsError(
+                "VANC311_SHIP_URL isn't set, so there is no object store. Nothing was started. Set it to the address to which the "
+                "pipeline ships, or leave out --replica."
+            )
+        return cls(settings.store_address, revealed(settings.ship_key))
 
     def latest(self) -> Shipment | None:
         """The shipment that counts, signed with the key if there is one; None if nothing was shipped yet."""

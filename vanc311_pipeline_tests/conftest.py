@@ -209,7 +209,7 @@ def warehouse_url(store_kind: str, tmp_path: Path, request: pytest.FixtureReques
 @pytest.fixture
 def warehouse(warehouse_url: str) -> Warehouse:
     """An empty warehouse of its own."""
-    warehouse = Warehouse(warehouse_url, "portal")
+    warehouse = Warehouse(Settings(database_url=warehouse_url))
     warehouse.create()
     return warehouse
 

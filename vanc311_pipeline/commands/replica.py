@@ -18,12 +18,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline.disk import file_digest, on_disk
-from vanc311_pipeline.errors import IntegrityFailed, PipelineError, SettingsError, StorageRefused
+from vanc311_pipeline.errors import IntegrityFailed, PipelineError, StorageRefused
 from vanc311_pipeline.reading.release import Identity, identity_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore, Shipment
 from vanc311_pipeline.warehouse.downloads import are_in_place, make_downloads_apart, put_in_place
-from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.publishing import faults, release_row
 
 log = logging.getLogger(__name__)
@@ -109,15 +108,9 @@ def _published(about: Mapping[str, Any]) -> datetime:
 @contextmanager
 def following(settings: Settings) -> Iterator[Replica]:
     """Follow the store that is set for as long as the block lasts: at once, then every so many seconds."""
-    if not settings.ship_url:
-        raise SettingsError(
-            "A replica serves from an object store, but VANC311_SHIP_URL isn't set. Nothing was started. Set it to the address to "
-            "which the pipeline ships, or leave out --replica."
-        )
     from vanc311_pipeline.api.measures import REPLICA_LOOKED  # begins to measure when it is imported
 
-    store = Places.of(settings).ships_to
-    replica, stop = Replica(store, settings.published_path), threading.Event()
+    replica, stop = Replica(ObjectStore.of(settings), settings.published_path), threading.Event()
 
     def follow_on() -> None:
         while not stop.is_set():

@@ -42,7 +42,7 @@ _CHANGES = sa.select(request_changes.c.kind, sa.func.count()).group_by(request_c
 
 def run_status(settings: Settings, console: Console) -> None:
     """Print the state."""
-    with Warehouse.of(settings).read() as connection:
+    with Warehouse(settings).read() as connection:
         release = ledger.last_release(connection, LIVE)
         read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
         held = holds.held(connection)
@@ -90,7 +90,7 @@ def print_summary(settings: Settings, console: Console) -> None:
         months, changes = published.execute(
             "SELECT count(*), coalesce(sum(changes_found), 0) FROM deep_readings WHERE run_id = ?", (release["run_id"],)
         ).fetchone()
-    with Warehouse.of(settings).read() as connection:
+    with Warehouse(settings).read() as connection:
         held = dict.fromkeys(line.month for line in holds.held(connection))
     table = Table.grid(padding=(0, 2))
     if release["source"] == "sample":

@@ -35,7 +35,6 @@ from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, 
 from vanc311_pipeline.warehouse import changelog
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
-from vanc311_pipeline.warehouse.places import Places
 
 REPLANS = 3
 _INTERRUPTIONS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
@@ -76,7 +75,7 @@ def run_sync(
         raise SettingsError(
             "--months and --archive exclude each other: --months names the months, --archive asks for all of 2009 to 2021."
         )
-    warehouse = Warehouse.of(settings)
+    warehouse = Warehouse(settings)
     warehouse.create()
     began = utc_now()
     console.print(f"Portal: {settings.portal_url}{'  (the bundled sample)' if settings.source == 'sample' else ''}")
@@ -86,7 +85,7 @@ def run_sync(
         stack.enter_context(at_work(warehouse, instance, "`vanc311 sync`", None, waiting))
         stack.callback(write_measures, instance, settings)
         for attempt in range(REPLANS):
-            work = _of_months(span, months) if span else _plan(settings, warehouse, archive, consent)
+            work = _of_months(span, months) if span else _plan(warehouse, archive, consent)
             console.print(work.why)
             if not work.tags:
                 break
@@ -122,10 +121,10 @@ def _of_months(months: list[str], name: str | None) -> Work:
     return Work(range_tags(months[0], months[-1]), len(months), None, why, months[0] < FIRST_LIVE_MONTH)
 
 
-def _plan(settings: Settings, warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
+def _plan(warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
     datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
-    with pipeline.open_portal(settings) as client:
-        plan = pipeline.plan(client, Places.of(settings), datasets, consent)
+    with pipeline.open_portal(warehouse.settings) as client:
+        plan = pipeline.plan(client, warehouse, datasets, consent)
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)
     if plan.action == "skip":

@@ -24,12 +24,12 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 
-def run_verify(settings: Settings, console: Console, *, deep: bool, months: str | None) -> None:
+def run_verify(settings: Settings, console: Console, *, deep: bool = False, months: str | None = None) -> None:
     """Audit everything; print each check's verdict, and with `deep` each month's."""
     if months is not None and not deep:
         raise SettingsError("--months names the months to compare row by row: it goes with --deep.")
     span = [] if months is None else parse_months(months)
-    warehouse = Warehouse.of(settings)
+    warehouse = Warehouse(settings)
     with warehouse.read() as connection:
         stored = {window.month for window in ledger.months(connection)}
     if not stored:

@@ -16,13 +16,13 @@ import dagster as dg
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
 from vanc311_pipeline.orchestration.failures import portal_of
-from vanc311_pipeline.orchestration.resources import PlacesParam, SettingsParam
+from vanc311_pipeline.orchestration.resources import WarehouseParam
 from vanc311_pipeline.orchestration.tags import plan_of
 from vanc311_pipeline.pipeline import AFTER_PUBLICATION, Run, check_result
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Audit, Finding
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import CheckResult
 
 SHOWN = 100  # problems in its table
@@ -66,10 +66,10 @@ def _table(name: str, lines: Sequence[Mapping[str, int | str]]) -> dict[str, dg.
     return {name: dg.MetadataValue.table(records)} if records else {}
 
 
-def _run_of(context: dg.AssetCheckExecutionContext, places: Places) -> Run | None:
+def _run_of(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Run | None:
     """The run whose months are checked; None, which means all, when a check was launched alone."""
     step = context.op_execution_context
-    if plan := plan_of(context.run, places.open()):
+    if plan := plan_of(context.run, warehouse):
         return Run(context.run.run_id, plan)
     if step.has_partition_key or step.has_partition_key_range:
         return Run(context.run.run_id, months=step.partition_keys)
@@ -82,13 +82,11 @@ def checks_of(step: str, audits: Sequence[Audit]) -> dg.AssetChecksDefinition:
     """
 
     @dg.multi_asset_check(name=f"check_{step}", specs=[spec_of(audit) for audit in audits], can_subset=True)
-    def run_checks(
-        context: dg.AssetCheckExecutionContext, settings: SettingsParam, places: PlacesParam
-    ) -> Iterator[dg.AssetCheckResult]:
+    def run_checks(context: dg.AssetCheckExecutionContext, warehouse: WarehouseParam) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name for key in context.selected_asset_check_keys}
         chosen = [audit for audit in audits if audit.name in selected]
-        with portal_of(context.op_execution_context, settings) as client:
-            for audit, finding in pipeline.audit(client, places, _run_of(context, places), chosen):
+        with portal_of(context.op_execution_context, warehouse.settings) as client:
+            for audit, finding in pipeline.audit(client, warehouse, _run_of(context, warehouse), chosen):
                 yield result(audit, finding)
 
     return run_checks

@@ -11,7 +11,7 @@ from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.orchestration.assets.ingestion import service_requests
 from vanc311_pipeline.orchestration.failures import in_our_words
-from vanc311_pipeline.orchestration.resources import PlacesParam, ProgressParam, SettingsParam
+from vanc311_pipeline.orchestration.resources import ProgressParam, WarehouseParam
 from vanc311_pipeline.orchestration.tags import SYNC
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.warehouse.loading import Comparison
@@ -42,13 +42,12 @@ class Months(dg.Config):
 def compare_with_portal(
     context: dg.OpExecutionContext,
     config: Months,
-    settings: SettingsParam,
-    places: PlacesParam,
+    warehouse: WarehouseParam,
     progress: ProgressParam,
 ) -> None:
     differing = []
-    with in_our_words(), pipeline.open_portal(settings) as client:
-        for comparison in pipeline.compare(client, places, config.months):
+    with in_our_words(), pipeline.open_portal(warehouse.settings) as client:
+        for comparison in pipeline.compare(client, warehouse, config.months):
             progress.landed(comparison.month, comparison.rows_served)
             context.log_event(_observed(comparison))
             if not comparison.equal:

@@ -26,7 +26,7 @@ from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import FINISHED, sync
 from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
-from vanc311_pipeline.orchestration.resources import PlacesParam, SettingsParam
+from vanc311_pipeline.orchestration.resources import WarehouseParam
 from vanc311_pipeline.orchestration.tags import keep_plan, live_release, release_name
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import (
@@ -35,10 +35,8 @@ from vanc311_pipeline.settings import (
     SLOT_SECONDS,
     TICK_READ_TIMEOUT_SECONDS,
     TICK_SECONDS,
-    Settings,
 )
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 
 SLOT_TAG = "vanc311/slot"
@@ -63,15 +61,13 @@ class TickFailed(dg.DagsterError):
     description="A true 50 minutes: a heartbeat every ten, one question to the portal per 50-minute slot, and a run only "
     "if the portal has something new. Skips say why.",
 )
-def every_50_minutes(
-    context: dg.ScheduleEvaluationContext, settings: SettingsParam, places: PlacesParam
-) -> dg.RunRequest | dg.SkipReason:
+def every_50_minutes(context: dg.ScheduleEvaluationContext, warehouse: WarehouseParam) -> dg.RunRequest | dg.SkipReason:
     now = context.scheduled_execution_time
     slot = slot_of(now)
     try:
         if now > datetime.now(UTC) + CLOCKS_DIFFER:
-            return _preview(slot, settings, places)
-        return _tick(context.instance, slot, now, settings, places)
+            return _preview(slot, warehouse)
+        return _tick(context.instance, slot, now, warehouse)
     except PipelineError as error:
         # Without the advice that the client adds for people at a terminal: the schedule tries again by itself.
         reason = error.__cause__ if isinstance(error.__cause__, PipelineError) else error
@@ -79,17 +75,17 @@ def every_50_minutes(
 
 
 def _tick(
-    instance: dg.DagsterInstance, slot: datetime, now: datetime, settings: Settings, places: Places
+    instance: dg.DagsterInstance, slot: datetime, now: datetime, warehouse: Warehouse
 ) -> dg.RunRequest | dg.SkipReason:
     name, following = slot_name(slot), f"The next slot begins at {slot_name(next_slot(slot))}."
-    waits = _why_wait(instance, places.warehouse)
+    waits = _why_wait(instance, warehouse)
     if done := _how_done(instance, slot, now):
         return dg.SkipReason(f"Slot {name} is done: {done} {following}")
     if waits:
         return dg.SkipReason(f"Slot {name} waits: {waits} Asking again in ten minutes.")
-    warehouse = places.open()
+    warehouse.create()
     try:
-        plan = _ask(settings, places)
+        plan = _ask(warehouse)
     except QuotaExceeded as error:
         until = {"until": error.until.isoformat()} if error.until else {}
         _remember(instance, slot, "quota", str(error), until)
@@ -100,23 +96,23 @@ def _tick(
     return dg.RunRequest(run_key=name, tags={**keep_plan(warehouse, plan), SLOT_TAG: name})
 
 
-def _preview(slot: datetime, settings: Settings, places: Places) -> dg.RunRequest | dg.SkipReason:
+def _preview(slot: datetime, warehouse: Warehouse) -> dg.RunRequest | dg.SkipReason:
     """What a slot to come would do if it were now: Dagster's UI lets people ask. Nothing is written, and a run that is launched
     from there is no slot's: it plans for itself.
     """
-    plan = _ask(settings, places, preview=True)
+    plan = _ask(warehouse, preview=True)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {slot_name(slot)}, if it were now: {plan.why}")
     return dg.RunRequest()
 
 
-def _ask(settings: Settings, places: Places, preview: bool = False) -> Plan:
+def _ask(warehouse: Warehouse, preview: bool = False) -> Plan:
     """One question, one attempt: the next heartbeat is the retry."""
-    settings = settings.changed(read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS)
+    settings = warehouse.settings.changed(read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS)
 
     def ask() -> Plan:
         with pipeline.open_portal(settings, attempts=1, seconds=TICK_SECONDS) as client:
-            return pipeline.plan(client, places, preview=preview)
+            return pipeline.plan(client, warehouse, preview=preview)
 
     return within(TICK_SECONDS, ask, PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."))
 

@@ -21,7 +21,6 @@ from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, LIVE, UNDATED
 from vanc311_pipeline.warehouse import plans
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 
 SYNC = "sync"
@@ -81,18 +80,17 @@ def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
 
 
 def plan_for(
-    run: dg.DagsterRun, instance: dg.DagsterInstance, client: Portal, places: Places, consent: Collection[str]
+    run: dg.DagsterRun, instance: dg.DagsterInstance, client: Portal, warehouse: Warehouse, consent: Collection[str]
 ) -> Plan | None:
     """The plan that a run goes by, made now if there is none, because it was launched by hand; None of a manual run.
 
     Raises:
         IntegrityFailed: the portal's release is held.
     """
-    warehouse = places.open()
     plan = plan_of(run, warehouse)
     if plan or not is_planned(run):
         return plan
-    plan = pipeline.plan(client, places, consent=consent)
+    plan = pipeline.plan(client, warehouse, consent=consent)
     if plan.held:
         raise IntegrityFailed(plan.why)
     tags = keep_plan(warehouse, plan)

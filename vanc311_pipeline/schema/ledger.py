@@ -75,7 +75,7 @@ data_origin = table(
 schema_versions = table(
     "schema_versions",
     "The versions that the warehouse's tables have had.",
-    integer("version", "version of the tables; see warehouse/migrations.py", "ordinal", primary_key=True),
+    integer("version", "version of the tables; see warehouse/engine.py", "ordinal", primary_key=True),
     instant("upgraded_at", "when they were made, or brought up to it"),
     text("pipeline_version", "version of the program that did"),
 )

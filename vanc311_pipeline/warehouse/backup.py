@@ -71,7 +71,7 @@ class Header:
 def write_backup(warehouse: Warehouse, target: Path) -> Header:
     """Write the log to a file, whole or not at all; a file that holds what the log doesn't stays."""
     with warehouse.read() as connection, on_disk(target):
-        header = Header(warehouse.source, utc_now(), _counts(connection))
+        header = Header(warehouse.settings.source, utc_now(), _counts(connection))
         if target.exists():
             _refuse_to_lose(connection, header, target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,9 +130,9 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
     """Add what a backup holds and the log lacks, in one transaction; how many rows of each table were added."""
     with on_disk(path):
         header = check_backup(path)
-    if header.source != warehouse.source:
+    if header.source != warehouse.settings.source:
         raise SettingsError(
-            f"{path} is a backup of the {header.source}'s log, not of the {warehouse.source}'s; the two are never mixed. Nothing was "
+            f"{path} is a backup of the {header.source}'s log, not of the {warehouse.settings.source}'s; the two are never mixed. Nothing was "
             f"changed. Set VANC311_SOURCE={header.source} and VANC311_DATA_DIR to that data's directory."
         )
     warehouse.create()

@@ -2,10 +2,16 @@
 
 What belongs here: what is the same in SQLite and in PostgreSQL. What does not: how either is reached (`warehouse.sqlite`,
 `warehouse.postgres`), and any row. Nothing is opened at import, and no connection outlives its `with` block.
+
+The first released version of the tables was 0 and said so nowhere; each later one is an entry of `MIGRATIONS`. Whatever a version
+only adds is made by `Warehouse.create`, so an entry says what else is to be done: a column added to a table that keeps what can't be
+fetched again, a table replaced that the next sync fills anew. All of it happens in one transaction, or not at all, and an entry is
+never changed once released.
 """
 
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,8 +21,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import refusal
 from vanc311_pipeline.errors import SettingsError, StorageRefused
-from vanc311_pipeline.settings import Settings, Source
-from vanc311_pipeline.warehouse.migrations import VERSION, migrate, note_version, stored_version
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -27,56 +32,49 @@ Store: TypeAlias = "SQLiteStore | PostgresStore"
 
 
 class Warehouse:
-    """One warehouse. `write` and `read` give a connection in a transaction."""
+    """The warehouse of some settings, beside which a pipeline has its files."""
 
-    def __init__(self, url: str, source: Source) -> None:
-        self.url = url
-        self.store = _store(sa.make_url(url))
-        self.source = source
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Warehouse":
-        return cls(settings.warehouse_url, settings.source)
-
-    def exists(self) -> bool:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = _store(sa.make_url(settings.warehouse_url))
+        self.exists = self.store.exists
         """Whether anything was ever stored."""
-        return self.store.exists()
+        self.write = self.store.write
+        """A connection in one transaction, during which nobody else writes; an exception rolls it back."""
+        self.read = self.store.read
+        """A read-only connection that sees one unchanging state; `NoWarehouse` is raised if there is none yet."""
 
     def create(self) -> None:
         """Make the tables if they are not there yet, upgrade older ones, and make sure that they are ours and can be written."""
+        ours = self.settings.source
         try:
             with self.write() as connection:
-                if (version := stored_version(connection)) != VERSION:
-                    migrate(connection, version)
+                if (present := stored_version(connection)) != VERSION:
+                    migrate(connection, present)
                     for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables):
                         connection.execute(CreateTable(table, if_not_exists=True))
                         for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
                             connection.execute(CreateIndex(index, if_not_exists=True))
                     self.store.complete(connection)
-                    note_version(connection, utc_now())
+                    line = {
+                        "version": VERSION,
+                        "upgraded_at": utc_now(),
+                        "pipeline_version": version("vanc311_pipeline"),
+                    }
+                    connection.execute(sa.insert(schema.schema_versions), line)
                 source = connection.scalar(sa.select(schema.data_origin.c.source))
                 if source is None:
-                    connection.execute(sa.insert(schema.data_origin).values(source=self.source, created_at=utc_now()))
+                    connection.execute(sa.insert(schema.data_origin).values(source=ours, created_at=utc_now()))
         except (OSError, StorageRefused, sa.exc.DatabaseError) as error:
             raise SettingsError(
                 f"The warehouse {self.store} can't be opened for writing ({refusal(error) or getattr(error, 'orig', error)}). "
                 f"Nothing was changed. {self.store.advice}"
             ) from error
-        if source not in (None, self.source):
+        if source not in (None, ours):
             raise SettingsError(
-                f"{self.store} holds data from the {source}, not from the {self.source}; the two are never mixed. "
+                f"{self.store} holds data from the {source}, not from the {ours}; the two are never mixed. "
                 "Set VANC311_DATA_DIR to another directory."
             )
-
-    def write(self) -> AbstractContextManager[sa.Connection]:
-        """A connection in one transaction, during which nobody else writes: committed at the end of the block, rolled back
-        by an exception.
-        """
-        return self.store.write()
-
-    def read(self) -> AbstractContextManager[sa.Connection]:
-        """A read-only connection that sees one unchanging state; `NoWarehouse` is raised if there is none yet."""
-        return self.store.read()
 
 
 def _store(url: sa.URL) -> Store:
@@ -94,3 +92,74 @@ def _store(url: sa.URL) -> Store:
 
 def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The way from the version before to this one."""
+
+    version: int
+    what: str
+    statements: tuple[str, ...] = ()
+
+
+MIGRATIONS = (
+    Migration(
+        1,
+        "The statistics and the shipments are new. Indexes that only readers need are in the published file alone.",
+        (
+            "DROP INDEX IF EXISTS service_requests_by_area_and_issue",
+            "DROP INDEX IF EXISTS service_requests_by_issue_and_day",
+            "DROP INDEX IF EXISTS service_requests_by_day",
+        ),
+    ),
+    Migration(
+        2,
+        "What the pipeline needs while it works is new, and is never published. What is held has a table of its own, and is judged "
+        "again by the present rules; when a release was first settled, and why something was accepted, is kept. What of a "
+        "month's rows could not be used is counted, and when a date that lies ahead will count.",
+        (
+            "ALTER TABLE month_ledger DROP COLUMN held_rows",
+            "ALTER TABLE month_ledger DROP COLUMN held_fingerprint",
+            "ALTER TABLE month_ledger DROP COLUMN held_since",
+            "ALTER TABLE month_ledger ADD COLUMN unusable_fields TEXT",
+            "ALTER TABLE month_ledger ADD COLUMN dates_ahead TEXT",
+            "ALTER TABLE portal_releases ADD COLUMN settled_at TEXT",
+            "UPDATE portal_releases SET settled_at = seen_at WHERE state = 'settled'",
+            "UPDATE portal_releases SET state = 'loading' WHERE state = 'held'",
+            "ALTER TABLE accepted_losses ADD COLUMN why TEXT",
+            "DROP INDEX IF EXISTS service_requests_by_area_issue_and_day",  # made again, without those that have no area
+        ),
+    ),
+    Migration(
+        3,
+        "The headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them. "
+        "Areas are compared in other columns; the next sync fills the table anew.",
+        ("DROP TABLE IF EXISTS metric_cells", "DROP TABLE IF EXISTS area_comparison"),
+    ),
+)
+
+VERSION = MIGRATIONS[-1].version
+
+
+def stored_version(connection: sa.Connection) -> int | None:
+    """The version of a warehouse's tables; None if there are none yet."""
+    inspector = sa.inspect(connection)
+    if inspector.has_table(schema.schema_versions.name):
+        return int(connection.scalar(sa.select(sa.func.max(schema.schema_versions.c.version))) or 0)
+    return 0 if inspector.has_table("data_origin") else None
+
+
+def migrate(connection: sa.Connection, present: int | None, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+    """Bring older tables up to this version. New tables, and the note that it was done, come after it."""
+    newest = migrations[-1].version
+    if present is not None and present > newest:
+        raise SettingsError(
+            f"The warehouse was made by a newer version of vanc311_pipeline: its tables are of version {present}, and this program "
+            f"({version('vanc311_pipeline')}) knows them up to {newest}. Nothing was changed. Install the newer version again, or "
+            "set VANC311_DATA_DIR to another directory."
+        )
+    for migration in migrations:
+        if present is not None and migration.version > present:
+            for statement in migration.statements:
+                connection.exec_driver_sql(statement)

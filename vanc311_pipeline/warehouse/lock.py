@@ -57,7 +57,7 @@ def turn(warehouse: Warehouse, job: str, run_id: str | None, waiting: Callable[[
     Args:
         waiting: is told who is at work, when the wait begins and every minute after that.
     """
-    if (number := _own.get(warehouse.url)) is not None:
+    if (number := _own.get(warehouse.settings.warehouse_url)) is not None:
         with warehouse.write() as connection:
             connection.execute(sa.update(turns).where(turns.c.number == number).values(job=job, run_id=run_id))
         yield
@@ -68,17 +68,17 @@ def turn(warehouse: Warehouse, job: str, run_id: str | None, waiting: Callable[[
             number = (connection.scalar(sa.select(sa.func.max(turns.c.number))) or 0) + 1
             line = Turn(number, job, run_id, socket.gethostname(), os.getpid(), utc_now())
             connection.execute(sa.insert(turns).values(vars(line)))
-        _own[warehouse.url] = number
+        _own[warehouse.settings.warehouse_url] = number
         try:
             yield
         finally:
-            del _own[warehouse.url]
+            del _own[warehouse.settings.warehouse_url]
             forget(warehouse, number)
 
 
 def look(warehouse: Warehouse) -> Turns:
     """Who is at work on a warehouse now, without waiting; if nobody is, its tables are made if need be."""
-    lock = None if warehouse.url in _own else warehouse.store.take_lock()
+    lock = None if warehouse.settings.warehouse_url in _own else warehouse.store.take_lock()
     with lock or nullcontext():
         if lock:
             warehouse.create()

@@ -103,7 +103,7 @@ def _thrown_away(target: Path, problems: Sequence[str]) -> IntegrityFailed:
 def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[CheckResult]) -> dict[str, Any]:
     """Write the dictionary, the release table, the results of the checks and the views into the new file."""
     with warehouse.read() as connection:
-        about = _release_row(connection, warehouse.source, run_id)
+        about = _release_row(connection, warehouse.settings.source, run_id)
     with open_new(file) as connection:
         schema.published_metadata.create_all(connection)
         for index in schema.PUBLISHED_INDEXES:

@@ -20,7 +20,7 @@ from vanc311_pipeline.errors import IntegrityFailed, PipelineError, ReleaseMoved
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 
 OPENED, MODIFIED = "service_request_open_timestamp", "last_modified_timestamp"
 COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on, modified_at, address, local_area, channel, latitude, longitude"
@@ -106,13 +106,13 @@ def sync_directly(
     accept_shrink: Sequence[str] = (),
 ) -> None:
     """As `vanc311 sync` goes it: plan, do it, plan again if the city publishes meanwhile, sum it up."""
-    places, datasets = Places.of(settings), (LIVE, ARCHIVE) if archive else (LIVE,)
-    places.open()
+    warehouse, datasets = Warehouse(settings), (LIVE, ARCHIVE) if archive else (LIVE,)
+    warehouse.create()
     for attempt in range(REPLANS):
         with pipeline.open_portal(settings) as client:
             run = Run(uuid4().hex, None, parse_months(months) if months else [], accept_shrink)
             if not months:
-                plan = pipeline.plan(client, places, datasets, accept_shrink)
+                plan = pipeline.plan(client, warehouse, datasets, accept_shrink)
                 console.print(plan.why)
                 if plan.action == "skip":
                     if plan.held:
@@ -120,7 +120,7 @@ def sync_directly(
                     break
                 run = Run(run.run_id, plan, consent=accept_shrink)
             try:
-                pipeline.sync(client, places, run)
+                pipeline.sync(client, warehouse, run)
             except ReleaseMoved:
                 if attempt == REPLANS - 1:
                     raise

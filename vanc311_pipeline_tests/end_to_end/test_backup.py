@@ -51,7 +51,7 @@ def place(home: Path, source="portal") -> Settings:
 
 
 def write(settings: Settings, *statements: str) -> None:
-    warehouse = Warehouse.of(settings)
+    warehouse = Warehouse(settings)
     warehouse.create()
     with closing(sqlite3.connect(warehouse.store.path)) as raw, raw:
         for statement in statements:
@@ -59,7 +59,7 @@ def write(settings: Settings, *statements: str) -> None:
 
 
 def log(settings: Settings) -> dict[str, list[tuple]]:
-    with Warehouse.of(settings).read() as connection:
+    with Warehouse(settings).read() as connection:
         return {
             table.name: [
                 tuple(row) for row in connection.execute(sa.select(table).order_by(sa.literal_column("rowid")))
@@ -69,7 +69,7 @@ def log(settings: Settings) -> dict[str, list[tuple]]:
 
 
 def kept(settings: Settings) -> bytes:
-    return Warehouse.of(settings).store.path.read_bytes()
+    return Warehouse(settings).store.path.read_bytes()
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_more_rows_than_are_read_at_once_come_back(run, here, new, file):
     assert run(here, "backup", file)[0] == 0
     assert run(new, "restore", file)[0] == 0
     assert log(new) == log(here)
-    assert file.stat().st_size < Warehouse.of(here).store.path.stat().st_size / 10
+    assert file.stat().st_size < Warehouse(here).store.path.stat().st_size / 10
 
 
 def test_anybody_can_read_and_check_it(run, here, file):
@@ -272,7 +272,7 @@ def test_a_backup_that_somebody_edited_is_refused(run, here, new, file, change):
     rewritten(file, change)
     code, words = run(new, "restore", file)
     assert (code, "is damaged" in words) == (1, True)
-    assert not Warehouse.of(new).exists()
+    assert not Warehouse(new).exists()
 
 
 def test_a_backup_of_the_sample_is_not_restored_into_the_portals_data_nor_replaced_by_it(run, here, tmp_path, file):
@@ -312,7 +312,7 @@ def test_a_backup_of_version_1_which_knew_no_reasons_of_consent_comes_back_witho
     rewritten(file, as_version_1, prove=True)
     code, words = run(new, "restore", file)
     assert (code, "1 in accepted_losses" in words) == (0, True), words
-    with Warehouse.of(new).read() as connection:
+    with Warehouse(new).read() as connection:
         assert connection.exec_driver_sql("SELECT rows_before, why FROM accepted_losses").all() == [(100, None)]
 
 

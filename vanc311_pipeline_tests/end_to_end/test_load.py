@@ -135,7 +135,7 @@ def test_verify_and_status_say_what_is_there(pipeline, run):
 
 @pytest.mark.parametrize("options", [{}, {"deep": True}])
 def test_with_nothing_stored_verify_blames_no_check_and_passes_no_comparison(empty, portal, options):
-    Warehouse.of(empty.settings).create()
+    Warehouse(empty.settings).create()
     done = empty.verify(**options)
     assert (done.exit_code, "nothing to verify" in done.said) == (EXIT_USAGE, True)
     portal.play(Fault("server_500", times=None))

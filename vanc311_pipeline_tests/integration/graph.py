@@ -17,8 +17,7 @@ import dagster as dg
 
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.migrations import VERSION
+from vanc311_pipeline.warehouse.engine import VERSION, Warehouse
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 TABLES = Path(__file__).with_name("snapshots") / "tables.sql"
@@ -99,7 +98,7 @@ def _readable(parts: dict[str, dict[str, Any]]) -> str:
 def tables() -> str:
     """The warehouse's tables as they are made, and their version: a change of the one without the other would lose data."""
     with TemporaryDirectory() as folder:
-        warehouse = Warehouse(f"sqlite:///{folder}/warehouse.sqlite", "portal")
+        warehouse = Warehouse(Settings(database_url=f"sqlite:///{folder}/warehouse.sqlite"))
         warehouse.create()
         with closing(sqlite3.connect(warehouse.store.path)) as connection:
             statements = connection.execute(

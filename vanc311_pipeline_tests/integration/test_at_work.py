@@ -24,9 +24,10 @@ from vanc311_pipeline.warehouse.rows import batches
 RUN = "0123456789abcdef"
 WORKING = """
 import sys
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.lock import turn
-with turn(Warehouse(sys.argv[1], "portal"), "sync", sys.argv[2], lambda turn: print("waits for", turn, flush=True)):
+with turn(Warehouse(Settings(database_url=sys.argv[1])), "sync", sys.argv[2], lambda turn: print("waits for", turn, flush=True)):
     print("at work", flush=True)
     sys.stdin.read()
 """

@@ -19,12 +19,12 @@ from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.orchestration.asset_checks import audits_for, result, spec_of
 from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse import audits
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Audit, AuditContext
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
-from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.publishing import publish
 from vanc311_pipeline.warehouse.rows import rows_by_month
 from vanc311_pipeline.warehouse.statistics import replace_statistics
@@ -59,9 +59,9 @@ def store_kind(request):
 
 def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetCheckResult:
     """A check over everything that is stored."""
-    places = Places.of(settings)
-    with places.open().read() as connection:
-        return result(BY_NAME[name], BY_NAME[name](AuditContext(places, connection, None, planned)))
+    warehouse = Warehouse(settings)
+    with warehouse.read() as connection:
+        return result(BY_NAME[name], BY_NAME[name](AuditContext(warehouse, connection, None, planned)))
 
 
 # -- the violations --------------------------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ def test_a_real_run_evaluates_every_check_once_and_finds_only_what_is_odd_in_the
 
 def test_the_offending_requests_are_shown_with_their_ids(copied):
     changed = "SELECT request_id FROM service_requests WHERE status = 'Close' AND closed_on IS NOT NULL ORDER BY rowid LIMIT 7"
-    with Warehouse.of(copied).read() as connection:
+    with Warehouse(copied).read() as connection:
         ids = set(connection.scalars(sa.text(changed)))
     sql(f"UPDATE service_requests SET closed_on = NULL WHERE request_id IN ({changed})")(copied)
     evaluated = run_check(copied, "status_and_close_date_agree").metadata["offending"]
@@ -413,7 +413,7 @@ def test_the_points_outside_are_shown_with_where_they_are(unchanged):
 def test_the_comparison_with_the_portal_is_shown_month_by_month(copied):
     sql(f"UPDATE portal_months SET rows = rows + 1 WHERE partition_month = '{MONTH}'")(copied)
     shown = [line.data for line in run_check(copied, "months_equal_portal").metadata["compared"].records]
-    with Warehouse.of(copied).read() as connection:
+    with Warehouse(copied).read() as connection:
         stored = rows_by_month(connection, schema.service_requests)
     newest = sorted(stored, reverse=True)[:36]
     assert [line["month"] for line in shown] == [MONTH, *(month for month in newest if month != MONTH)]
@@ -426,7 +426,7 @@ def test_an_object_store_that_serves_another_file_fails_its_check(copied, tmp_pa
     settings = copied.changed(ship_url=f"file://{tmp_path}/store")
     digest = file_digest(settings.published_path)
     assert f"serves nothing, published was {digest}" in run_check(settings, IN_A_STORE).description
-    store = Places.of(settings).ships_to
+    store = ObjectStore.of(settings)
     other = tmp_path / "other.sqlite"
     other.write_bytes(b"another file")
     store.ship(other, file_digest(other), {})

@@ -23,10 +23,11 @@ from vanc311_pipeline.errors import PipelineError
 from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.statistics import replace_statistics
 from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
 
@@ -48,24 +49,23 @@ class Mirror:
     """A pipeline of its own, without its audits and its lock: another test's claims, and many sequences are to be tried."""
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
-        warehouse_url = url or f"sqlite:///{folder / 'warehouse.sqlite'}"
-        self.places = Places(folder / "raw", warehouse_url, folder / "published.sqlite", "portal", "")
-        self.warehouse = self.places.open()
+        self.warehouse = Warehouse(Settings(data_dir=folder, database_url=url))
+        self.warehouse.create()
 
     def sync(self, portal: StandIn, everything: bool = False) -> None:
         """Follow the portal, whatever it lost; with `everything`, read each month again."""
         with Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
-            plan = pipeline.plan(client, self.places, consent=["all"])
+            plan = pipeline.plan(client, self.warehouse, consent=["all"])
             if everything:
                 with self.warehouse.read() as connection:
                     plan = replace(plan, stale=dict.fromkeys([*plan.stale, *ledger.months(connection)], ""))
             elif plan.action == "skip":
                 return
             run, progress = Run("a run", plan, consent=["all"]), Progress()
-            pipeline.land(client, self.places, run, progress)
-            pipeline.load_areas(client, self.places, anew=False)
-            list(pipeline.load(self.places, run, progress))
-            pipeline.publish(self.places, run, [], progress)
+            pipeline.land(client, self.warehouse, run, progress)
+            pipeline.load_areas(client, self.warehouse, anew=False)
+            list(pipeline.load(self.warehouse, run, progress))
+            pipeline.publish(self.warehouse, run, [], progress)
 
     def contents(self) -> dict[str, list]:
         """Every table apart from bookkeeping, with all numbers of the present rows, in an order of its own."""
@@ -211,6 +211,6 @@ def test_a_month_that_came_in_while_the_portals_clock_was_ahead_is_moved_to_wher
         mirror.sync(portal)
         fresh.sync(portal)
         assert mirror.contents() == fresh.contents()
-        assert pipeline.plan(ask(portal), mirror.places).action == "skip"
+        assert pipeline.plan(ask(portal), mirror.warehouse).action == "skip"
     log = mirror.rows("SELECT kind, partition_month FROM request_changes ORDER BY change_id")
     assert log == [("opened", f"{ahead:%Y-%m}"), ("vanished", f"{ahead:%Y-%m}")]

@@ -387,9 +387,10 @@ KILLED = """
 import os, signal, sys
 import sqlalchemy as sa
 from vanc311_pipeline import schema
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 
-with Warehouse(sys.argv[1], "portal").write() as connection:
+with Warehouse(Settings(database_url=sys.argv[1])).write() as connection:
     connection.execute(sa.delete(schema.service_requests))
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -411,10 +412,11 @@ import sys
 import sqlalchemy as sa
 from vanc311_pipeline.schema import portal_releases
 from vanc311_pipeline.warehouse import ledger, loading
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 url, who = sys.argv[1:]
-warehouse = Warehouse(url, "portal")
+warehouse = Warehouse(Settings(database_url=url))
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(25):

@@ -85,7 +85,7 @@ def test_before_there_is_a_warehouse_only_the_runs_are_told(tmp_path):
     with dg.instance_for_test() as instance:
         write_measures(instance, settings)
     assert list(told(settings)) == [("measured_timestamp_seconds",)]
-    assert not Warehouse.of(settings).exists()
+    assert not Warehouse(settings).exists()
 
 
 def test_dagster_has_the_sensor_on():

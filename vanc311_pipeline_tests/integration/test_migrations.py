@@ -14,12 +14,11 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.requests.profile import Profile, profile_of
-from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import holds, ledger, restraint
-from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.migrations import MIGRATIONS, VERSION, Migration, migrate, stored_version
+from vanc311_pipeline.warehouse.engine import MIGRATIONS, VERSION, Migration, Warehouse, migrate, stored_version
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 from vanc311_pipeline_tests.integration.graph import TABLES, tables
 
@@ -79,10 +78,10 @@ def test_the_tables_change_only_with_their_version():
 def test_after_the_upgrade_the_tables_are_those_of_a_new_warehouse_and_every_row_is_still_there(released, tmp_path):
     before = {table: rows(released, table) for table in [*CANT_BE_FETCHED_AGAIN, "service_requests", "month_ledger"]}
     assert before["request_changes"]
-    Warehouse.of(released).create()
-    fresh = Warehouse(f"sqlite:///{tmp_path}/fresh.sqlite", "portal")
+    Warehouse(released).create()
+    fresh = Warehouse(Settings(database_url=f"sqlite:///{tmp_path}/fresh.sqlite"))
     fresh.create()
-    assert schema_of(Warehouse.of(released).store.path) == schema_of(fresh.store.path)
+    assert schema_of(Warehouse(released).store.path) == schema_of(fresh.store.path)
     for table, lines in before.items():
         for was, is_ in zip(lines, rows(released, table), strict=True):
             assert {name: was[name] for name in was.keys() & is_} == {name: is_[name] for name in was.keys() & is_}
@@ -95,7 +94,7 @@ def test_after_the_upgrade_it_is_known_what_was_whole_and_what_was_held_is_judge
             (LIVE,),
         )
         connection.execute("UPDATE month_ledger SET held_rows = 3, held_since = '2026-02-01T15:00:00Z'")
-    warehouse = Warehouse.of(released)
+    warehouse = Warehouse(released)
     warehouse.create()
     with warehouse.read() as connection:
         assert ledger.once_whole(connection) == {LIVE}
@@ -104,7 +103,7 @@ def test_after_the_upgrade_it_is_known_what_was_whole_and_what_was_held_is_judge
 
 
 def test_after_the_upgrade_months_are_compared_with_the_rows_that_are_stored(released):
-    warehouse = Warehouse.of(released)
+    warehouse = Warehouse(released)
     warehouse.create()
     with warehouse.read() as connection:
         stored = [profile_of(*restraint.stored_rows(connection, month)) for month in ("2024-05", "2024-06")]
@@ -196,7 +195,7 @@ def test_no_statement_of_a_migration_relies_on_what_a_user_may_have_removed_or_m
 
 
 def test_an_upgrade_that_breaks_off_changes_nothing(released, monkeypatch):
-    warehouse = Warehouse.of(released)
+    warehouse = Warehouse(released)
     before = schema_of(warehouse.store.path)
     broken = (*MIGRATIONS, Migration(VERSION + 1, "breaks", ("ALTER TABLE request_changes ADD note TEXT", "NONSENSE")))
     with pytest.raises(sa.exc.OperationalError), warehouse.write() as connection:

@@ -103,7 +103,7 @@ def test_a_run_that_was_told_nothing_plans_for_itself_and_reports_the_months_tha
     assert "2 stale months" in run.tags[WHY_TAG]
     for asset in ("raw_service_requests", "service_requests"):
         assert months_reported(instance, asset) == {"2024-02", "2024-06"}, asset
-    with Warehouse.of(copied).read() as connection:
+    with Warehouse(copied).read() as connection:
         assert plans.find(connection, run.tags[PLAN_TAG]).months == ["2024-02", "2024-06"]
         assert ledger.last_release(connection, LIVE).state == "settled"
         months = ledger.months(connection)
@@ -152,7 +152,7 @@ def test_a_preview_shows_the_newest_rows_once_a_run(synced):
     previews = [
         metadata["preview"] for event in events if "preview" in (metadata := event.asset_materialization.metadata)
     ]
-    with Warehouse.of(synced).read() as connection:
+    with Warehouse(synced).read() as connection:
         newest = connection.scalars(
             sa.text("SELECT opened_at FROM service_requests ORDER BY opened_at DESC LIMIT 5")
         ).all()

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.postgres import PASSWORD, USER, Postgres
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError, StorageRefused
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 TABLES = len([*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables])
@@ -34,7 +35,7 @@ def command(postgres: Postgres, database: str, statement: str) -> None:
 
 
 def opened(url: str) -> Warehouse:
-    warehouse = Warehouse(url, "portal")
+    warehouse = Warehouse(Settings(database_url=url))
     warehouse.create()
     with warehouse.read() as connection:
         assert connection.exec_driver_sql("SELECT source FROM data_origin").scalar() == "portal"
@@ -46,7 +47,7 @@ def test_a_database_that_cant_hold_every_text_is_refused(postgres, encoding):
     name = f"encoded_{uuid4().hex}"
     postgres.make(name, "template0", f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")
     with pytest.raises(SettingsError, match=f"encoded in {encoding}.*ENCODING 'UTF8'") as error:
-        Warehouse(postgres.warehouse_url(name), "portal").create()
+        Warehouse(Settings(database_url=postgres.warehouse_url(name))).create()
     assert error.value.exit_code == EXIT_USAGE
 
 
@@ -54,7 +55,7 @@ def test_a_pooler_is_refused_because_its_sessions_hold_no_lock(postgres, databas
     with postgres.pooled() as port:
         pooled = f"postgresql+psycopg://{USER}@127.0.0.1:{port}/{database}"
         with pytest.raises(SettingsError, match=r"connection pooler.*Name the server's own address") as error:
-            Warehouse(pooled, "portal").create()
+            Warehouse(Settings(database_url=pooled)).create()
     assert error.value.exit_code == EXIT_USAGE
     assert tables_in(postgres, database, "public") == 0
 
@@ -100,6 +101,6 @@ def test_a_service_file_leads_there(postgres, database, tmp_path, monkeypatch):
 )
 def test_a_refused_address_is_told_in_a_sentence_without_its_secrets(postgres, database, given):
     with pytest.raises(StorageRefused, match=f"PostgreSQL refused at 127.0.0.1/{database}: ") as error:
-        Warehouse(f"postgresql+psycopg://127.0.0.1:{postgres.port}/{database}?{given}", "portal").exists()
+        Warehouse(Settings(database_url=f"postgresql+psycopg://127.0.0.1:{postgres.port}/{database}?{given}")).exists()
     assert "hunter2" not in str(error.value)
     assert error.value.exit_code == EXIT_USAGE

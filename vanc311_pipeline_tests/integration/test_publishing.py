@@ -43,7 +43,7 @@ def rows(file: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("month", ["2024-01", holds.WHOLE])
 def test_while_anything_is_held_nothing_is_published(copied: Settings, month: str) -> None:
-    warehouse = Warehouse.of(copied)
+    warehouse = Warehouse(copied)
     held = holds.Hold(LIVE, month, 100, 50, "50 rows fewer", "2026-01-13T14:06:58Z")
     with warehouse.write() as connection:
         holds.hold(connection, [held])
@@ -96,7 +96,7 @@ def mistyped(file: Path) -> None:
 def test_a_new_file_that_the_disk_spoils_is_thrown_away(
     copied: Settings, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], None], reason: str
 ) -> None:
-    warehouse = Warehouse.of(copied)
+    warehouse = Warehouse(copied)
     copy = warehouse.store.copy_to
 
     def spoiled(file: Path) -> None:

@@ -36,7 +36,6 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import plans
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.lock import turn
-from vanc311_pipeline.warehouse.places import Places
 
 SLOT = slot_of(datetime(2026, 1, 14, tzinfo=UTC))  # any slot will do
 BEAT = timedelta(minutes=10)
@@ -87,7 +86,7 @@ def tick(instance, portal, copied):
 
     def evaluate(at=SLOT, settings=copied):
         settings = settings.changed(portal_url=portal.url, retry_wait_seconds=0.001)
-        resources = {"settings": settings, "places": Places.of(settings)}
+        resources = {"warehouse": Warehouse(settings)}
         with dg.build_schedule_context(instance=instance, scheduled_execution_time=at, resources=resources) as context:
             return every_50_minutes.evaluate_tick(context)
 
@@ -134,7 +133,7 @@ def test_a_skip_is_shown_on_the_portals_asset(tick, instance, portal):
 
 
 def planned(settings, request):
-    with Warehouse.of(settings).read() as connection:
+    with Warehouse(settings).read() as connection:
         return plans.find(connection, request.tags[PLAN_TAG])
 
 
@@ -289,7 +288,7 @@ def test_a_run_whose_process_is_gone_is_ended_and_holds_up_one_heartbeat_only(ti
     add_run(instance, "STARTED")
     [run] = instance.get_runs()
     values = (1, "sync", run.run_id, "a host", 1, "2026-01-14T00:00:00Z")
-    with Warehouse.of(copied).write() as connection:  # as a killed process leaves it, and nobody has the lock
+    with Warehouse(copied).write() as connection:  # as a killed process leaves it, and nobody has the lock
         connection.execute(sa.insert(schema.turns).values(values))
     assert "the process of run 01234567 is gone, so the run was ended as failed" in tick(settings=copied).skip_message
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
@@ -299,7 +298,7 @@ def test_a_run_whose_process_is_gone_is_ended_and_holds_up_one_heartbeat_only(ti
 
 
 def test_whoever_is_at_work_on_the_warehouse_is_waited_for_and_named(tick, portal, copied):
-    with turn(Warehouse.of(copied), "`vanc311 sync`", "fedcba98-7654", str):
+    with turn(Warehouse(copied), "`vanc311 sync`", "fedcba98-7654", str):
         answer = tick(settings=copied)
     assert f"waits: at work is `vanc311 sync` (run fedcba98) on {os.uname().nodename} since 20" in answer.skip_message
     assert asked(portal) == 0
@@ -329,7 +328,7 @@ def test_an_empty_warehouse_is_filled_by_the_first_tick(tick, portal, copied, tm
 
 
 def stored(settings):
-    with Warehouse.of(settings).read() as connection:
+    with Warehouse(settings).read() as connection:
         return {
             table.name: connection.execute(sa.select(table).order_by(*table.columns)).all()
             for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables)

@@ -23,7 +23,7 @@ from vanc311_pipeline.orchestration.assets.publication import published_database
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, Shipment, without_secrets
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 
 ABOUT = {"as_of": "2026-01-12", "source": "sample"}
 BUCKET = "open-data"
@@ -239,6 +239,6 @@ def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is
         dg.materialize(
             [published_database, shipped_database],
             selection=["shipped_database"],
-            resources={"places": Places.of(settings), "progress": Progress()},
+            resources={"warehouse": Warehouse(settings), "progress": Progress()},
         )
     assert ObjectStore(url).latest() == shipped

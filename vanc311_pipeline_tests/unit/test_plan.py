@@ -21,7 +21,6 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import NAMED, Hold
-from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.plans import Plan
 from vanc311_pipeline.warehouse.restraint import shrank, shrinkage
 
@@ -38,20 +37,20 @@ def portal(open_portal):
 @pytest.fixture
 def plan(portal, ask, copied):
     """Plans against a warehouse that is in step with the portal."""
-    return lambda **options: pipeline.plan(ask(portal), Places.of(copied), **options)
+    return lambda **options: pipeline.plan(ask(portal), Warehouse(copied), **options)
 
 
 @pytest.fixture
 def records(synced):
     """The ledger."""
-    with Warehouse.of(synced).read() as connection:
+    with Warehouse(synced).read() as connection:
         return ledger.months(connection)
 
 
 @pytest.fixture
 def last(synced):
     """The release that we dealt with last."""
-    with Warehouse.of(synced).read() as connection:
+    with Warehouse(synced).read() as connection:
         return ledger.last_release(connection, LIVE)
 
 
@@ -287,7 +286,7 @@ def test_a_quiet_portal_has_nothing_read_again(portal, plan_of, records):
 def test_what_the_portal_answered_is_written_down(portal, plan, copied):
     portal.publish_edit("delete")
     planned = plan()
-    with Warehouse.of(copied).read() as connection:
+    with Warehouse(copied).read() as connection:
         assert ledger.portal_answers(connection, planned.releases) == planned.answers
     assert sum(answer.rows for answer in planned.answers.values()) == len(portal.frame)
 

@@ -3,7 +3,7 @@
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.pipeline import open_portal
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 
 SECRET = "hunter2"
 
@@ -19,6 +19,6 @@ def test_no_settings_client_or_resource_shows_a_secret():
     with open_portal(settings) as portal:
         session = vars(portal)["_session"]
         resources = build_definitions(settings).resources
-        carriers = [settings, portal, session, session.auth, Places.of(settings), *resources.values()]
+        carriers = [settings, portal, session, session.auth, Warehouse(settings), *resources.values()]
         for carrier in carriers:
             assert SECRET not in f"{carrier!r} {carrier}", type(carrier)

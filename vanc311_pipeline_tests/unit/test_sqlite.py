@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from vanc311_pipeline.errors import NoWarehouse, SettingsError
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 
@@ -16,7 +17,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def warehouse(file):
-    return Warehouse(f"sqlite:///{file}", "portal")
+    return Warehouse(Settings(database_url=f"sqlite:///{file}"))
 
 
 def without_tables(file):

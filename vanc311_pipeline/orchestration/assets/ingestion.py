@@ -19,7 +19,7 @@ from vanc311_pipeline.orchestration import metadata
 from vanc311_pipeline.orchestration.dagster_private import DATA_VERSION_TAG, EXTERNALLY_MANAGED_ASSETS_TAG
 from vanc311_pipeline.orchestration.failures import in_our_words, portal_of
 from vanc311_pipeline.orchestration.partitions import EVERY, ONE_RUN
-from vanc311_pipeline.orchestration.resources import PlacesParam, ProgressParam, SettingsParam
+from vanc311_pipeline.orchestration.resources import ProgressParam, WarehouseParam
 from vanc311_pipeline.orchestration.tags import is_planned, plan_for, plan_of, release_name
 from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.portal.contract import Window
@@ -67,8 +67,7 @@ PORTAL_DATASETS = [
 def raw_service_requests(
     context: dg.AssetExecutionContext,
     config: Consent,
-    settings: SettingsParam,
-    places: PlacesParam,
+    warehouse: WarehouseParam,
     progress: ProgressParam,
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Each UTC month exactly as the portal served it, every column that came, as text, in one Parquet file.
@@ -76,18 +75,18 @@ def raw_service_requests(
     A month counts only if its rows equal the portal's own count before and after, while the release stood still;
     else the file that was there stays.
     """
-    with portal_of(context.op_execution_context, settings) as client:
-        plan = plan_for(context.run, context.instance, client, places, config.accept_shrink)
+    with portal_of(context.op_execution_context, warehouse.settings) as client:
+        plan = plan_for(context.run, context.instance, client, warehouse, config.accept_shrink)
         run = Run(context.run.run_id, plan, context.partition_keys, config.accept_shrink)
-        landing = pipeline.land(client, places, run, progress, context.log)
+        landing = pipeline.land(client, warehouse, run, progress, context.log)
     for month in sorted(landing.months) if plan else context.partition_keys:
-        _report_month(context, month, _raw_metadata(places.raw_dir, month, landing.actions))
+        _report_month(context, month, _raw_metadata(warehouse.settings.raw_dir, month, landing.actions))
     result = dg.MaterializeResult[None](
         data_version=dg.DataVersion(context.run.run_id),  # else it would be that of the code, whatever was fetched
         metadata={
             "windows fetched": sum(action == "fetched" for action in landing.actions.values()),
             "release": ", ".join(release_name(release) for release in landing.releases.values()) or "held",
-            "dagster/uri": str(places.raw_dir),
+            "dagster/uri": str(warehouse.settings.raw_dir),
         },
     )
     yield from _reported(context, result, landing.months)
@@ -112,15 +111,13 @@ def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> d
     kinds={"python", "sqlite"},
     metadata=metadata.table_metadata(schema.local_areas, (portal_key(AREAS), ("name", "geo_point_2d", "geom"))),
 )
-def local_areas(
-    context: dg.AssetExecutionContext, settings: SettingsParam, places: PlacesParam
-) -> dg.MaterializeResult[None]:
+def local_areas(context: dg.AssetExecutionContext, warehouse: WarehouseParam) -> dg.MaterializeResult[None]:
     """The city's 22 local areas with their outlines. Unchanged since 2023: a planned run asks only if there are none."""
-    with portal_of(context.op_execution_context, settings) as client:
-        areas = pipeline.load_areas(client, places, anew=not is_planned(context.run))
+    with portal_of(context.op_execution_context, warehouse.settings) as client:
+        areas = pipeline.load_areas(client, warehouse, anew=not is_planned(context.run))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(context.run.run_id),
-        metadata={"dagster/row_count": areas, "preview": metadata.preview(places.warehouse, schema.local_areas)},
+        metadata={"dagster/row_count": areas, "preview": metadata.preview(warehouse, schema.local_areas)},
     )
 
 
@@ -133,7 +130,7 @@ def local_areas(
     metadata=metadata.table_metadata(schema.service_requests, (raw_service_requests.key, schema.PORTAL_FIELDS)),
 )
 def service_requests(
-    context: dg.AssetExecutionContext, config: Consent, places: PlacesParam, progress: ProgressParam
+    context: dg.AssetExecutionContext, config: Consent, warehouse: WarehouseParam, progress: ProgressParam
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Every request, cleaned, typed and with an id of its own; each month in one transaction.
 
@@ -142,11 +139,10 @@ def service_requests(
     If what can be used of a month, or of all months together, changed beyond its limits, nothing of the run is stored: the
     old rows stay, and a blocking check says so.
     """
-    warehouse = places.open()
     run = Run(context.run.run_id, plan_of(context.run, warehouse), context.partition_keys, config.accept_shrink)
     loads = []
     with in_our_words():
-        for load in pipeline.load(places, run, progress):
+        for load in pipeline.load(warehouse, run, progress):
             loads.append(load)
             if load.action == "loaded" or load.month in context.partition_keys:
                 about = {"dagster/partition_row_count": load.rows_stored, **asdict(load)}

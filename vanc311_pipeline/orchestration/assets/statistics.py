@@ -9,7 +9,7 @@ from vanc311_pipeline.metrics.headline import WIDE
 from vanc311_pipeline.orchestration import metadata
 from vanc311_pipeline.orchestration.assets.ingestion import local_areas, service_requests
 from vanc311_pipeline.orchestration.metadata import FRESH
-from vanc311_pipeline.orchestration.resources import PlacesParam, ProgressParam
+from vanc311_pipeline.orchestration.resources import ProgressParam, WarehouseParam
 from vanc311_pipeline.registry import FAMILIES, HEADLINE, Family
 
 STATISTICS = {name: family for family in FAMILIES for name in family.tables}
@@ -36,9 +36,9 @@ def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
 
 
 @dg.multi_asset(name="statistics", specs=[statistic_spec(name, family) for name, family in STATISTICS.items()])
-def statistics(places: PlacesParam, progress: ProgressParam) -> Iterator[dg.MaterializeResult[None]]:
+def statistics(warehouse: WarehouseParam, progress: ProgressParam) -> Iterator[dg.MaterializeResult[None]]:
     """Every statistic of docs/methods.md, computed anew from all requests."""
-    rows = pipeline.compute(places, progress)
+    rows = pipeline.compute(warehouse, progress)
     for name in STATISTICS:
-        preview = metadata.preview(places.warehouse, schema.metadata.tables[name])
+        preview = metadata.preview(warehouse, schema.metadata.tables[name])
         yield dg.MaterializeResult(asset_key=name, metadata={"dagster/row_count": rows[name], "preview": preview})

@@ -71,7 +71,7 @@ def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -
     now = time.time()
     before = AlertCursor.model_validate_json(cursor) if cursor else AlertCursor(last_failure=_newest_failure(instance))
     failures, last_failure = _failures(instance, before.last_failure, settings.ui_url)
-    held, failing = _held(Warehouse.of(settings)), _failing(instance)
+    held, failing = _held(Warehouse(settings)), _failing(instance)
     newly_held = [line for since, line in held.items() if since not in before.held]
     # A slot of the schedule leaves an observation when the portal answered, be it a refusal.
     answers = instance.fetch_observations(portal_key(LIVE), limit=1).records

@@ -42,8 +42,8 @@ def write_measures(instance: dg.DagsterInstance, settings: Settings) -> None:
     Raises:
         StorageRefused: the disk refuses.
     """
-    warehouse, registry = Warehouse.of(settings), CollectorRegistry()
-    measures = _of_runs(instance) | (_of_data(warehouse, settings.store_address) if warehouse.exists() else {})
+    warehouse, registry = Warehouse(settings), CollectorRegistry()
+    measures = _of_runs(instance) | (_of_data(warehouse) if warehouse.exists() else {})
     for name, value in measures.items():
         gauge = Gauge(f"vanc311_pipeline_{name}", MEANINGS[name], LABELS.get(name, []), registry=registry)
         if isinstance(value, Mapping):
@@ -72,7 +72,7 @@ def _of_runs(instance: dg.DagsterInstance) -> Measures:
     return measures
 
 
-def _of_data(warehouse: Warehouse, ship_url: str | None) -> Measures:
+def _of_data(warehouse: Warehouse) -> Measures:
     with warehouse.read() as connection:
         months, held = ledger.months(connection), len(holds.held(connection))
         release = ledger.last_release(connection, LIVE)
@@ -82,7 +82,7 @@ def _of_data(warehouse: Warehouse, ship_url: str | None) -> Measures:
         "live_rows": live_rows | ({"portal": release.records_count} if release else {}),
         "months_held": held,
         "rows_quarantined": sum(record.rows_quarantined for record in months.values()),
-        "shipment_waiting": not is_shipped(warehouse, ship_url),
+        "shipment_waiting": not is_shipped(warehouse),
     }
     if published:
         measures["published_timestamp_seconds"] = datetime.fromisoformat(published.published_at).timestamp()

@@ -12,18 +12,19 @@ from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed, describe_landed, landed_months, landed_path
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import ARCHIVE, LIVE
+from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, audit
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import damage, differences
 from vanc311_pipeline.warehouse.restraint import shrank
 
 
 @audit("raw_service_requests", "raw_count_equals_portal_count")
-def raw_counts(places: Places, months: Months) -> Finding:
+def raw_counts(warehouse: Warehouse, months: Months) -> Finding:
     """Every landed file holds as many rows as the portal counted before and after the export."""
     problems, files, rows = [], 0, 0
-    for path, about in _landed(places, months):
+    for path, about in _landed(warehouse, months):
         rows_found = pq.read_metadata(path).num_rows
         files, rows = files + 1, rows + rows_found
         if not rows_found == about.rows == about.total_count_before == about.total_count_after:
@@ -54,10 +55,10 @@ def portal_size(connection: sa.Connection) -> Finding:
 
 
 @audit("raw_service_requests", "portal_fields_are_known", blocking=False)
-def raw_fields(places: Places, months: Months) -> Finding:
+def raw_fields(warehouse: Warehouse, months: Months) -> Finding:
     """The portal serves the fields that we know, in the order that we know (warns)."""
     notes = set()
-    for _, about in _landed(places, months):
+    for _, about in _landed(warehouse, months):
         new = [name for name in about.columns if name not in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)]
         notes |= {f"{about.dataset} has the new field {name}" for name in new}
         if [name for name in about.columns if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
@@ -65,19 +66,19 @@ def raw_fields(places: Places, months: Months) -> Finding:
     return Finding(notes=sorted(notes))
 
 
-def _landed(places: Places, months: Months) -> Iterator[tuple[Path, Landed]]:
+def _landed(warehouse: Warehouse, months: Months) -> Iterator[tuple[Path, Landed]]:
     """The landed files of the months, and what each says of itself."""
     for dataset in (ARCHIVE, LIVE):
-        for month in landed_months(places.raw_dir, dataset):
-            path = landed_path(places.raw_dir, Window(dataset, month))
+        for month in landed_months(warehouse.settings.raw_dir, dataset):
+            path = landed_path(warehouse.settings.raw_dir, Window(dataset, month))
             if (months is None or month in months) and (about := describe_landed(path)):
                 yield path, about
 
 
 @audit("published_database", "published_file_is_whole")
-def published_whole(connection: sa.Connection, places: Places) -> Finding:
+def published_whole(connection: sa.Connection, warehouse: Warehouse) -> Finding:
     """The published file is the one that was written, and undamaged."""
-    path = places.published_path
+    path = warehouse.settings.published_path
     if not path.exists():
         return Finding([f"{path} does not exist"])
     last, digest = ledger.last_publication(connection), file_digest(path)
@@ -91,22 +92,22 @@ def published_whole(connection: sa.Connection, places: Places) -> Finding:
 
 
 @audit("published_database", "published_file_equals_warehouse")
-def published_equal(places: Places, months: Months) -> Finding:
+def published_equal(warehouse: Warehouse, months: Months) -> Finding:
     """The published file holds what the warehouse holds."""
-    path = places.published_path
+    path = warehouse.settings.published_path
     if not path.exists():
         return Finding([f"{path} does not exist"])
     try:
-        problems = differences(places.warehouse, path, months)
+        problems = differences(warehouse, path, months)
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
         problems = [f"{path} can't be compared: {getattr(error, 'orig', error)}"]
     return Finding(problems, counts={"months compared row by row": "all" if months is None else len(months)})
 
 
 @audit("shipped_database", "shipped_file_is_the_published_file")
-def shipped_equal(connection: sa.Connection, places: Places) -> Finding:
+def shipped_equal(connection: sa.Connection, warehouse: Warehouse) -> Finding:
     """The object store names the file that was published last."""
-    store, last = places.ships_to, ledger.last_publication(connection)
+    store, last = ObjectStore.of(warehouse.settings), ledger.last_publication(connection)
     shipped = store.latest()
     if last is None:
         return Finding(counts={"object store": store.address})

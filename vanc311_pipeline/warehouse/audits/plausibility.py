@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.warehouse.audits.questions import Finding, audit, count
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 
 COMPARED_MONTHS, NEEDED_MONTHS = 12, 6
 MONTH_AT_LEAST = 100
@@ -121,13 +121,13 @@ _YEAR = "FROM service_requests WHERE opened_on BETWEEN '2025-01-01' AND '2025-12
 
 
 @audit("quality_ledger", "published_2025_figures_are_near", blocking=False)
-def published_2025(connection: sa.Connection, places: Places) -> Finding:
+def published_2025(connection: sa.Connection, warehouse: Warehouse) -> Finding:
     """Our figures of 2025 are near those published elsewhere; of the city's own portal only (warns)."""
     held = count(
         connection,
         "SELECT count(DISTINCT partition_month) FROM month_ledger WHERE partition_month BETWEEN '2025-01' AND '2026-01'",
     )
-    if not places.is_city_portal or held < 13:
+    if warehouse.settings.source == "sample" or not warehouse.settings.asks_city or held < 13:
         return Finding(counts={"compared": 0})
     counted = connection.execute(sa.text(f"SELECT {', '.join(anchor.counted for anchor in ANCHORS)} {_YEAR}")).one()
     figures = {anchor: value or 0 for anchor, value in zip(ANCHORS, counted, strict=True)}

@@ -21,7 +21,7 @@ from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.schema import month_ledger, service_requests
 from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse.areas import areas_of_points
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
 
 Months = Collection[str] | None
@@ -188,7 +188,7 @@ def locate(connection: sa.Connection, months: Months) -> Points:
 class AuditContext:
     """What an audit may look at. Its function takes what it needs of it, as parameters of these names."""
 
-    places: Places
+    warehouse: Warehouse
     connection: sa.Connection
     months: Months = None
     """UTC months; None means all."""

@@ -29,7 +29,7 @@ from vanc311_pipeline.warehouse.audits.questions import (
     noted,
     request_rows,
 )
-from vanc311_pipeline.warehouse.places import Places
+from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.rows import months_of, rows_by_month
 
 IDLE_DAYS = 3
@@ -51,7 +51,7 @@ def all_areas(connection: sa.Connection) -> Finding:
 
 
 @audit("service_requests", "every_row_is_accounted_for")
-def accounting(connection: sa.Connection, places: Places, months: Months) -> Finding:
+def accounting(connection: sa.Connection, warehouse: Warehouse, months: Months) -> Finding:
     """landed = stored + quarantined, month by month, by files, ledger and tables."""
     stored, quarantined = (
         Counter(rows_by_month(connection, table)) for table in (service_requests, quarantined_requests)
@@ -60,7 +60,9 @@ def accounting(connection: sa.Connection, places: Places, months: Months) -> Fin
     for window, record in ledger.months(connection).items():
         landed[window.month] += record.rows_landed
         about = (
-            describe_landed(landed_path(places.raw_dir, window)) if months is None or window.month in months else None
+            describe_landed(landed_path(warehouse.settings.raw_dir, window))
+            if months is None or window.month in months
+            else None
         )
         if about and about.body_sha256 == record.landed_sha256 and about.rows != record.rows_landed:
             problems.append(

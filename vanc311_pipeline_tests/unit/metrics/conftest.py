@@ -15,12 +15,12 @@ from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.documents import Area
 from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
-from vanc311_pipeline.warehouse.places import Places
 from vanc311_pipeline.warehouse.statistics import read_facts
 
 AS_OF = "2025-06-30"  # a Monday
@@ -33,7 +33,7 @@ def headline(landed, stored_areas, areas, tmp_path_factory):
 
     @cache
     def warehouse_of(month: str) -> Warehouse:
-        warehouse = Warehouse(f"sqlite:///{root / f'{month}.sqlite'}", "portal")
+        warehouse = Warehouse(Settings(database_url=f"sqlite:///{root / f'{month}.sqlite'}"))
         warehouse.create()
         stored_areas(warehouse)
         return warehouse
@@ -162,14 +162,13 @@ class Sample:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory) -> Sample:
     """The bundled sample, fetched from the stand-in, cleaned and stored by the steps of the real load."""
-    root = tmp_path_factory.mktemp("sample")
-    places = Places(root, f"sqlite:///{root / 'warehouse.sqlite'}", root / "published.sqlite", "portal", "")
-    warehouse = places.open()
+    warehouse = Warehouse(Settings(data_dir=tmp_path_factory.mktemp("sample")))
+    warehouse.create()
     with StandIn() as portal, Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
-        run = Run("a run", pipeline.plan(client, places))
-        pipeline.land(client, places, run, Progress())
-        pipeline.load_areas(client, places, anew=True)
-        list(pipeline.load(places, run, Progress()))
+        run = Run("a run", pipeline.plan(client, warehouse))
+        pipeline.land(client, warehouse, run, Progress())
+        pipeline.load_areas(client, warehouse, anew=True)
+        list(pipeline.load(warehouse, run, Progress()))
     with warehouse.read() as connection:
         as_of = ledger.as_of(connection)
         stored = pd.read_sql("SELECT * FROM service_requests ORDER BY rowid", connection)
