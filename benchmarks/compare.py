@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vanc311_pipeline.addresses import sqlite_uri
+from vanc311_pipeline.disk import sqlite_uri
 
 ABSENT = (None, "", "N/A")  # how the city says that there is nothing
 OLD_SPELLINGS = {"Arbutus-Ridge": "Arbutus Ridge"}

@@ -26,7 +26,7 @@ from urllib.request import urlopen
 
 from benchmarks.clients import place_of
 from benchmarks.places import command_line, free_port, running, workplace
-from vanc311_pipeline.addresses import sqlite_uri
+from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.settings import Settings
 
 METRICS_RATE_AIM, METRICS_P99_AIM_MS, PAGES_P99_AIM_MS = 1_500, 60, 100

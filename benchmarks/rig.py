@@ -29,9 +29,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from benchmarks.compare import COLUMNS, Row, expected_rows
-from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.cli import vanc311
-from vanc311_pipeline.disk import file_digest
+from vanc311_pipeline.disk import file_digest, sqlite_uri
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import EDITS, StandIn

@@ -7,12 +7,13 @@ from vanc311_pipeline.orchestration.asset_checks import asset_checks
 from vanc311_pipeline.orchestration.assets.publication import assets
 from vanc311_pipeline.orchestration.jobs import sync, verify, verify_deep
 from vanc311_pipeline.orchestration.metadata import presented
+from vanc311_pipeline.orchestration.operations.alerts import alerts_sensor
 from vanc311_pipeline.orchestration.operations.logs import set_up_location_logs
+from vanc311_pipeline.orchestration.operations.prometheus import measures
 from vanc311_pipeline.orchestration.operations.pruning import prune, prune_every_day
 from vanc311_pipeline.orchestration.partitions import EVERY, LIVE_ONLY, has_archive
 from vanc311_pipeline.orchestration.resources import warehouse_resource
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
-from vanc311_pipeline.orchestration.sensors import alerts_sensor, measures
 from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 

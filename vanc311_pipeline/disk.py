@@ -1,5 +1,5 @@
 """The disk: its refusals as one error of ours (it is full, may not be written, or fails), small files that are whole or not there, and
-what is in a file as a digest.
+what is in a file as a digest; and addresses of SQLite files, made in one place, so that each leads to its file whatever signs the path has.
 
 What belongs here: telling such a refusal from every other error, whether the operating system, Arrow or SQLite says it.
 What does not: waiting, retrying or tidying up; the transactions and renames that were under way see to that.
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 
@@ -34,6 +35,16 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sqlite_url(path: Path) -> str:
+    """SQLAlchemy's address of a file."""
+    return sa.URL.create("sqlite", database=str(path.absolute())).render_as_string()
+
+
+def sqlite_uri(path: Path, **options: str) -> str:
+    """SQLite's own address of a file, with its options, such as mode="ro"."""
+    return f"{path.absolute().as_uri()}?{urlencode(options)}"
 
 
 @contextmanager

@@ -199,14 +199,17 @@ def is_shipped(warehouse: Warehouse) -> bool:
 def land(client: Portal, warehouse: Warehouse, run: Run, progress: Progress, log: logging.Logger = LOG) -> Landing:
     """Fetch the run's months, each as the portal serves it, into files. A dataset that lost too much is held and not fetched."""
     raw_dir, actions = warehouse.settings.raw_dir, dict[Window, str]()
-    stale = run.plan.stale if run.plan else dict.fromkeys(windows_of(run.months), "")
+    with warehouse.read() as connection:
+        records = ledger.months(connection)
+    stale = run.plan.stale if run.plan else dict.fromkeys(windows_of(run.months, records), "")
     with on_disk(raw_dir):
-        named = run.plan.releases if run.plan else [client.release(name) for name in _datasets(run.months, warehouse)]
+        datasets = sorted({window.dataset for window in stale})
+        named = run.plan.releases if run.plan else [client.release(dataset) for dataset in datasets]
         releases = _begin(client, named, warehouse, run, log)
         chosen = [window for window in stale if window.dataset in releases]
         with warehouse.read() as connection:
             answers = ledger.portal_answers(connection, releases.values()) if run.plan else {}
-            others = missing_parts(raw_dir, chosen, ledger.months(connection))
+        others = missing_parts(raw_dir, chosen, records)
         unasked = sorted({window.dataset for window in others} - releases.keys())
         releases |= _begin(client, [client.release(name) for name in unasked], warehouse, run, log)
         for window in [*chosen, *(window for window in others if window.dataset in releases)]:
@@ -252,20 +255,16 @@ def _begin(
     return releases
 
 
-def _datasets(months: Sequence[str], warehouse: Warehouse) -> list[str]:
-    chosen = {dataset for month in months for dataset in datasets_that_may_hold(month)}
-    if ARCHIVE in chosen and all(month >= FIRST_LIVE_MONTH for month in months):
-        # The later of the overlap months: the archive takes part only where it was loaded before.
-        with warehouse.read() as connection:
-            if not any(window.dataset == ARCHIVE for window in ledger.months(connection)):
-                chosen.discard(ARCHIVE)
-    return sorted(chosen)
-
-
-def windows_of(months: Sequence[str]) -> list[Window]:
-    """All that months can have rows in, and what no month can hold."""
-    dated = [Window(dataset, month) for month in months for dataset in datasets_that_may_hold(month)]
-    return [*dated, Window(ARCHIVE, UNDATED), Window(LIVE, UNDATED)]
+def windows_of(months: Sequence[str], records: Collection[Window]) -> list[Window]:
+    """All that months can have rows in, and what no month can hold. Where the later of the overlap months is the earliest, the archive
+    takes part only if it was loaded before.
+    """
+    parts = {month: datasets_that_may_hold(month) for month in months}
+    datasets = {dataset for of_month in parts.values() for dataset in of_month}
+    if all(month >= FIRST_LIVE_MONTH for month in months) and not any(window.dataset == ARCHIVE for window in records):
+        datasets.discard(ARCHIVE)
+    parts[UNDATED] = [ARCHIVE, LIVE]
+    return [Window(dataset, month) for month, of_month in parts.items() for dataset in of_month if dataset in datasets]
 
 
 def missing_parts(
@@ -349,24 +348,18 @@ def compute(warehouse: Warehouse, progress: Progress) -> dict[str, int]:
     return replace_statistics(warehouse)
 
 
-def audit_context(warehouse: Warehouse, connection: sa.Connection, run: Run | None) -> AuditContext:
-    """What the audits look at: the months that the run loaded, and those that an earlier run loaded but didn't publish, because a
-    check failed, or it broke off. Everything, if there is no run.
-    """
-    if run is None:
-        return AuditContext(warehouse, connection)
-    months = sorted({*run.to_load} | ledger.unpublished_months(connection))
-    return AuditContext(warehouse, connection, months, run.plan is not None)
-
-
 def audit(
     client: Portal, warehouse: Warehouse, run: Run | None, audits: Sequence[Audit] = AUDITS
 ) -> Iterator[tuple[Audit, Finding]]:
-    """What each audit finds. The portal is asked what it has now, unless the run's plan has just done so."""
+    """What each audit finds, in the months that the run loaded, and those that an earlier run loaded but didn't publish, because a check
+    failed, or it broke off; in everything, if there is no run. The portal is asked what it has now, unless the run's plan has just
+    done so.
+    """
     if (run is None or run.plan is None) and any(each.asks_portal for each in audits):
         ask_anew(client, warehouse)
     with warehouse.read() as connection:
-        context = audit_context(warehouse, connection, run)
+        months = sorted({*run.to_load} | ledger.unpublished_months(connection)) if run else None
+        context = AuditContext(warehouse, connection, months, run is not None and run.plan is not None)
         yield from ((each, each(context)) for each in audits)
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from vanc311_pipeline.addresses import sqlite_url
+from vanc311_pipeline.disk import sqlite_url
 from vanc311_pipeline.errors import SettingsError
 
 LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."

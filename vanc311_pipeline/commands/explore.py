@@ -18,8 +18,8 @@ from typing import Any
 import click
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.commands.http import refuse_taken_port
+from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.registry import FAMILIES, METRICS

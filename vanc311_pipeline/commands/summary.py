@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.commands.instance import open_instance
+from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import sync as sync_job

@@ -15,16 +15,14 @@ import dagster as dg
 from rich import progress as rich
 from rich.console import Console
 
-from vanc311_pipeline import errors, pipeline
+from vanc311_pipeline import pipeline
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.commands.summary import print_summary
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.disk import in_words, is_refusal
 from vanc311_pipeline.entry import asked_to_end
-from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, SettingsError, StorageRefused
+from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, SettingsError
 from vanc311_pipeline.months import parse_months
-from vanc311_pipeline.orchestration.dagster_private import SerializableErrorInfo
-from vanc311_pipeline.orchestration.failures import failed_checks, words_of_checks
+from vanc311_pipeline.orchestration.failures import Failed, reason_of_failure
 from vanc311_pipeline.orchestration.jobs import sync as sync_job
 from vanc311_pipeline.orchestration.operations.logs import without_lost_events
 from vanc311_pipeline.orchestration.operations.prometheus import write_measures
@@ -37,16 +35,6 @@ from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.holds import WHOLE
 
 REPLANS = 3
-_INTERRUPTIONS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
-
-
-class Failed(PipelineError):
-    """A run that ended badly, with the exit code of what ended it."""
-
-    def __init__(self, message: str, exit_code: int, kind: str = "") -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -139,7 +127,7 @@ def _run(settings: Settings, instance: dg.DagsterInstance, console: Console, wor
         config = {name: {"accept_shrink": consent} for name in ("raw_service_requests", "service_requests")}
         result = in_process(job, instance, work.tags, config if consent else None)
     if not result.success:
-        raise reason_of_failure(result)
+        raise reason_of_failure(result.all_events)
 
 
 def in_process(
@@ -162,34 +150,6 @@ def in_process(
             )
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
         raise Interrupted from error
-
-
-def reason_of_failure(result: dg.ExecuteInProcessResult) -> Failed:
-    """The reason of a failed run: the error of ours that a step raised, else the failed blocking checks."""
-    errors_raised = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    for error in errors_raised:
-        if reason := _reason(error):
-            return reason
-    if wrong := failed_checks(result.get_asset_check_evaluations()):
-        return Failed(words_of_checks(wrong), EXIT_INTEGRITY)
-    raise RuntimeError(
-        "The run broke off unexpectedly:\n" + "\n".join(error.to_string() for error in errors_raised if error)
-    )
-
-
-def _reason(error: SerializableErrorInfo | None) -> Failed | None:
-    """The error of ours, or the disk's refusal, behind what a step or a check raised: Dagster keeps names and words."""
-    while error is not None:
-        name, message = error.cls_name or "", error.message.strip().partition(": ")[2]
-        kind = getattr(errors, name, None)
-        if isinstance(kind, type) and issubclass(kind, PipelineError):
-            return Failed(message, kind.exit_code, name)
-        if name in _INTERRUPTIONS:
-            return Failed(str(Interrupted()), Interrupted.exit_code)
-        if is_refusal(name, message):
-            return Failed(in_words(message), StorageRefused.exit_code, StorageRefused.__name__)
-        error = error.cause
-    return None
 
 
 def _go_on() -> None:

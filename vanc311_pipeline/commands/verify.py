@@ -10,11 +10,11 @@ import dagster as dg
 from rich.console import Console
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.commands.sync import ProgressBars, in_process, reason_of_failure
+from vanc311_pipeline.commands.sync import ProgressBars, in_process
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.months import parse_months
-from vanc311_pipeline.orchestration.failures import failed_checks
+from vanc311_pipeline.orchestration.failures import failed_checks, reason_of_failure
 from vanc311_pipeline.orchestration.jobs import compare_with_portal, verify_deep
 from vanc311_pipeline.orchestration.jobs import verify as verify_job
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
@@ -49,7 +49,7 @@ def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -
     result = in_process(build_definitions(settings).resolve_job_def(verify_job.name), instance, {})
     checks = result.get_asset_check_evaluations()
     if not checks:
-        raise reason_of_failure(result)
+        raise reason_of_failure(result.all_events)
     for check in checks:
         verdict = "passed" if check.passed else "warns " if check.severity == dg.AssetCheckSeverity.WARN else "FAILED"
         words = f": {check.description}" if check.description else ""
@@ -60,7 +60,7 @@ def _audit(settings: Settings, instance: dg.DagsterInstance, console: Console) -
             "`vanc311 sync --months FROM..TO`; the raw files and the published file are untouched by this command."
         )
     if not result.success:
-        raise reason_of_failure(result)
+        raise reason_of_failure(result.all_events)
     console.print(f"All {len(checks)} checks hold.")
 
 
@@ -72,7 +72,7 @@ def _compare(
         job = build_definitions(settings, bars).resolve_job_def(verify_deep.name)
         result = in_process(job, instance, {}, {compare_with_portal.name: {"months": months}})
     if not result.success:
-        raise reason_of_failure(result)
+        raise reason_of_failure(result.all_events)
     console.print(
         f"Read from the portal again, and every row equal in every field: {', '.join(months) or 'every month'}."
     )

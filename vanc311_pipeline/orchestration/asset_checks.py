@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from vanc311_pipeline import pipeline
-from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
 from vanc311_pipeline.orchestration.failures import portal_of
+from vanc311_pipeline.orchestration.metadata import STATISTICS
 from vanc311_pipeline.orchestration.resources import WarehouseParam
 from vanc311_pipeline.orchestration.tags import plan_of
 from vanc311_pipeline.pipeline import AFTER_PUBLICATION, Run, check_result

@@ -1,15 +1,19 @@
-"""Failures: an error of ours in Dagster's terms, with the words for the user and the exit code for the command line."""
+"""Failures: an error of ours in Dagster's terms, and back: with the words for the user and the exit code for the command line."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
 
-from vanc311_pipeline.errors import PipelineError, PortalUnavailable
+from vanc311_pipeline import errors
+from vanc311_pipeline.disk import in_words, is_refusal
+from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, PortalUnavailable, StorageRefused
+from vanc311_pipeline.orchestration.dagster_private import SerializableErrorInfo
 from vanc311_pipeline.pipeline import failed_in_words, open_portal
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import Settings
 
+_INTERRUPTIONS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 STEP_RETRIES = 1
 """The portal answers slowly or not at all now and then: after the client gave up, the step is tried once more."""
 
@@ -41,13 +45,31 @@ def portal_of(context: dg.OpExecutionContext, settings: Settings) -> Iterator[Po
             raise dg.RetryRequested(STEP_RETRIES, 2 * settings.retry_wait_seconds) from error
 
 
-def words_of_failure(logs: Sequence[dg.EventLogEntry], failed: dg.EventLogEntry) -> str:
-    """Why a run failed, in the words of whoever knows best: its failed checks, else its steps' errors, else Dagster."""
-    events = [entry.dagster_event for entry in logs if entry.dagster_event]
+class Failed(PipelineError):
+    """A run that ended badly, with the exit code of what ended it."""
+
+    def __init__(self, message: str, exit_code: int, kind: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.kind = kind
+
+
+def reason_of_failure(events: Sequence[dg.DagsterEvent]) -> Failed | RuntimeError:
+    """Why a run failed: the error of ours that a step raised, else its failed checks; else every other error, with all that is known of
+    it as a note.
+    """
+    raised = [(event.step_key, event.step_failure_data.error) for event in events if event.is_step_failure]
+    for _, error in raised:
+        if reason := _reason(error):
+            return reason
     checks = [event.event_specific_data for event in events]
     if wrong := failed_checks([check for check in checks if isinstance(check, dg.AssetCheckEvaluation)]):
-        return words_of_checks(wrong)
-    return "\n".join(_words_of_step(event) for event in events if event.is_step_failure) or failed.message
+        lines = [f"  {check.asset_key.to_user_string()} · {check.check_name}: {check.description}" for check in wrong]
+        return Failed(failed_in_words(lines, {check.asset_key.to_user_string() for check in wrong}), EXIT_INTEGRITY)
+    causes = {step: error.cause or error for step, error in raised if error}
+    unexpected = RuntimeError("\n".join(f"{step}: {error.message.strip()}" for step, error in causes.items()))
+    unexpected.add_note("\n".join(error.to_string() for _, error in raised if error))
+    return unexpected
 
 
 def failed_checks(checks: Sequence[dg.AssetCheckEvaluation]) -> list[dg.AssetCheckEvaluation]:
@@ -55,16 +77,16 @@ def failed_checks(checks: Sequence[dg.AssetCheckEvaluation]) -> list[dg.AssetChe
     return [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
 
 
-def words_of_checks(wrong: Sequence[dg.AssetCheckEvaluation]) -> str:
-    """What failed checks found, and what that means for the data."""
-    lines = [f"  {check.asset_key.to_user_string()} · {check.check_name}: {check.description}" for check in wrong]
-    return failed_in_words(lines, {check.asset_key.to_user_string() for check in wrong})
-
-
-def _words_of_step(event: dg.DagsterEvent) -> str:
-    """A failed step's error: ours as we said it, any other by its name and its message."""
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error.cause if data.error and data.error.cause else data.error
-    return f"{event.step_key}: {error.message.strip() if error else event.message}"
+def _reason(error: SerializableErrorInfo | None) -> Failed | None:
+    """The error of ours, or the disk's refusal, behind what a step or a check raised: Dagster keeps names and words."""
+    while error is not None:
+        name, message = error.cls_name or "", error.message.strip().partition(": ")[2]
+        kind = getattr(errors, name, None)
+        if isinstance(kind, type) and issubclass(kind, PipelineError):
+            return Failed(message, kind.exit_code, name)
+        if name in _INTERRUPTIONS:
+            return Failed(str(Interrupted()), Interrupted.exit_code)
+        if is_refusal(name, message):
+            return Failed(in_words(message), StorageRefused.exit_code, StorageRefused.__name__)
+        error = error.cause
+    return None

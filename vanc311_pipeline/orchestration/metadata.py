@@ -51,7 +51,8 @@ _PAGES = {
     "shipped_database": "data",
 }
 """Where the dashboard shows an asset, if not at its top; the figures bear the names that `charts` gives them."""
-_FIRST_METRICS = {table: family.metrics[0].name for family in FAMILIES for table in family.tables if family.metrics}
+STATISTICS = {name: family for family in FAMILIES for name in family.tables}
+"""Every table of numbers, and the family of definitions that it belongs to."""
 _NEWEST_FIRST = {
     "service_requests": ("partition_month", "opened_at"),  # the first by an index
     "monthly_series": ("month",),
@@ -137,8 +138,8 @@ def _presented(spec: dg.AssetSpec, settings: Settings, months: dg.PartitionsDefi
         spec = spec.replace_attributes(code_version=_code_version(spec))
     if group != "portal" and site:
         links["dashboard"] = dg.MetadataValue.url(f"{site}/{_PAGES.get(name, '')}")
-    if name in _FIRST_METRICS and site:
-        links["definitions"] = dg.MetadataValue.url(f"{site}/methods#{_FIRST_METRICS[name]}")
+    if name in STATISTICS and (defined := STATISTICS[name].metrics) and site:
+        links["definitions"] = dg.MetadataValue.url(f"{site}/methods#{defined[0].name}")
     return spec.merge_attributes(metadata=links, tags={"layer": LAYERS[group]}, owners=OWNERS)
 
 

@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.addresses import sqlite_uri
+from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.errors import PipelineError, SettingsError
 
 CONNECTIONS = 8

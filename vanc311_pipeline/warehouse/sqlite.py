@@ -17,8 +17,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.schema import CreateIndex
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.addresses import sqlite_uri
-from vanc311_pipeline.disk import on_disk
+from vanc311_pipeline.disk import on_disk, sqlite_uri
 from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageRefused
 
 BUSY_TIMEOUT_SECONDS = 30

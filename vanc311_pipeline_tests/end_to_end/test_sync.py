@@ -24,8 +24,9 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from vanc311_pipeline.commands.sync import in_process, reason_of_failure
+from vanc311_pipeline.commands.sync import in_process
 from vanc311_pipeline.errors import Interrupted, SettingsError
+from vanc311_pipeline.orchestration.failures import reason_of_failure
 from vanc311_pipeline.reading.downloads import digests
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LICENCE, LIVE, Settings
@@ -310,7 +311,7 @@ def fills_its_disk():
 def test_a_refusal_of_the_disk_that_ends_a_step_is_told_as_one():
     job = dg.GraphDefinition("job", node_defs=[fills_its_disk]).to_job()
     with dg.DagsterInstance.ephemeral() as instance:
-        reason = reason_of_failure(in_process(job, instance, {}))
+        reason = reason_of_failure(in_process(job, instance, {}).all_events)
     assert (reason.exit_code, reason.kind) == (2, "StorageRefused")
     assert "database or disk is full" in str(reason)
 

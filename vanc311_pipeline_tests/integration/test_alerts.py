@@ -27,8 +27,7 @@ from vanc311_pipeline.errors import PipelineError, PortalRefused
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.failures import in_our_words
 from vanc311_pipeline.orchestration.operations import alerts
-from vanc311_pipeline.orchestration.operations.alerts import AlertCursor, NotDelivered
-from vanc311_pipeline.orchestration.sensors import alerts_sensor
+from vanc311_pipeline.orchestration.operations.alerts import AlertCursor, NotDelivered, alerts_sensor
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline_tests.integration.planting import MONTH, hold, sql
 

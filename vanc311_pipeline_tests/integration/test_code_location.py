@@ -11,8 +11,7 @@ from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFi
 from vanc311_pipeline.definitions import build_definitions, defs
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.assets.publication import assets
-from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
-from vanc311_pipeline.orchestration.metadata import LAYERS
+from vanc311_pipeline.orchestration.metadata import LAYERS, STATISTICS
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import landed_path
 from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings

@@ -9,8 +9,7 @@ from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import PortalUnavailable
 from vanc311_pipeline.orchestration.operations import prometheus as module
-from vanc311_pipeline.orchestration.operations.prometheus import write_measures
-from vanc311_pipeline.orchestration.sensors import measures
+from vanc311_pipeline.orchestration.operations.prometheus import measures, write_measures
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.integration.planting import hold, sql

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vanc311_pipeline.addresses import sqlite_uri
 from vanc311_pipeline.commands.summary import QUERIES, print_summary
+from vanc311_pipeline.disk import sqlite_uri
 
 
 def test_the_printed_queries_run_as_they_stand_there(copied, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from vanc311_pipeline import schema
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.assets.publication import assets
-from vanc311_pipeline.orchestration.assets.statistics import STATISTICS
+from vanc311_pipeline.orchestration.metadata import STATISTICS
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, Settings
 from vanc311_pipeline.warehouse.publishing import dictionary_rows
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from vanc311_pipeline.addresses import sqlite_url
 from vanc311_pipeline.commands.http import address
+from vanc311_pipeline.disk import sqlite_url
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
 from vanc311_pipeline.settings import Settings
 

@@ -17,7 +17,7 @@ import requests
 from pydantic import BaseModel, Field
 
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
-from vanc311_pipeline.orchestration.failures import words_of_failure
+from vanc311_pipeline.orchestration.failures import reason_of_failure
 from vanc311_pipeline.orchestration.jobs import sync
 from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.pruning import prune
@@ -35,6 +35,28 @@ LOOKED_AT = 10  # of the newest ticks; more failures in a row are as bad
 GAP_SECONDS = 1_800
 LISTED = 12  # held months named in one message; all are counted
 LONGEST = 1_500  # characters of one run's reason
+
+
+def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor `alerts`; it is on from the start if there is a webhook, else off."""
+    on = dg.DefaultSensorStatus.RUNNING if settings.alert_webhook else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=60,
+        default_status=on,
+        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune, every newly held month, ticks that fail one after the "
+        "other and a schedule that has asked the portal nothing for a day, once. What can't be delivered is tried again a minute later.",
+    )
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason | dg.SensorResult:
+        if not settings.alert_webhook:
+            return dg.SkipReason(
+                "VANC311_ALERT_WEBHOOK isn't set, so nobody is told of anything. Set it and start Dagster again."
+            )
+        reason, cursor = tell(context.cursor, context.instance, settings)
+        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
+
+    return alerts
 
 
 class NotDelivered(dg.DagsterError):
@@ -119,7 +141,8 @@ def _failures(instance: dg.DagsterInstance, after: int, ui_url: str | None) -> t
 
 def _failure_in_words(instance: dg.DagsterInstance, failed: dg.EventLogEntry, ui_url: str | None) -> str:
     run_id = failed.run_id
-    reason = words_of_failure(instance.all_logs(run_id), failed)
+    events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
+    reason = str(reason_of_failure(events)) or failed.message
     short = reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} … (all of it is with the run)"
     link = f"\n{ui_url}/runs/{run_id}" if ui_url else ""
     return f"vanc311: run {run_id} of {failed.job_name} failed.\n{short}{link}"

@@ -12,6 +12,7 @@ from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import FINISHED, sync
 from vanc311_pipeline.orchestration.operations.alerts import failed_ticks
+from vanc311_pipeline.orchestration.resources import SettingsParam
 from vanc311_pipeline.pipeline import is_shipped
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import holds, ledger
@@ -34,6 +35,17 @@ LABELS = {"failed_ticks": ["of"], "live_rows": ["where"]}
 """Of the measures that have a value for each of several things, what tells them apart."""
 
 Measures = dict[str, float | Mapping[str, float]]
+
+
+@dg.sensor(
+    name="measures",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes measures.prom in the data directory once a minute, which the site passes on to Prometheus. Launches nothing.",
+)
+def measures(context: dg.SensorEvaluationContext, settings: SettingsParam) -> dg.SkipReason:
+    write_measures(context.instance, settings)
+    return dg.SkipReason("Measured. Nothing is ever launched from here.")
 
 
 def write_measures(instance: dg.DagsterInstance, settings: Settings) -> None:
