@@ -21,11 +21,8 @@ from vanc311_pipeline.settings import Settings
 def build_definitions(
     settings: Settings, progress: Progress | None = None, archive: bool | None = None
 ) -> dg.Definitions:
-    """Fresh definitions, for the code location, the command line and the tests.
-
-    Args:
-        progress: who is told of each month; nobody by default.
-        archive: whether the months before 2022 are partitions, too; by default if the archive was landed here.
+    """Fresh definitions, for the code location, the command line and the tests. The months before 2022 are partitions, too, if the
+    archive is asked for or was landed here.
     """
     months = EVERY if archive or (archive is None and has_archive(settings)) else LIVE_ONLY
     return dg.Definitions(

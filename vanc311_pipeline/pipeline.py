@@ -104,11 +104,7 @@ def open_portal(settings: Settings, attempts: int = PORTAL_ATTEMPTS, seconds: fl
 
 
 def sync(client: Portal, warehouse: Warehouse, run: Run, progress: Progress | None = None) -> dict[str, Any]:
-    """The whole way; what the published file's `release` table says.
-
-    Raises:
-        IntegrityFailed: a check that blocks found a problem; what was published before stays.
-    """
+    """The whole way; what the published file's `release` table says. A check that blocks and finds a problem ends it."""
     progress = progress or Progress()
     with turn(warehouse, "pipeline.sync", run.run_id, lambda other: LOG.info("Waiting: at work is %s.", other)):
         land(client, warehouse, run, progress)
@@ -415,9 +411,6 @@ def complete_datasets(warehouse: Warehouse, plan: Plan | None) -> list[str]:
 def ship(warehouse: Warehouse, run: Run) -> tuple[Shipment, Mapping[str, Any]] | None:
     """Put the published file into the object store, read it back, and only then name it as the one that counts; with what its
     `release` table says. None if nothing was published yet.
-
-    Raises:
-        IntegrityFailed: the file is not the one that was published last.
     """
     file, objects = warehouse.settings.published_path, ObjectStore.of(warehouse.settings)
     with warehouse.read() as connection:

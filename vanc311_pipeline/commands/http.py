@@ -46,8 +46,6 @@ def answer(
     """Answer until we are asked to stop; uvicorn then raises the signal once more, for whoever handled it before.
 
     Args:
-        make: makes the application.
-        protocol: how a connection is spoken with; uvicorn chooses if not given.
         shared: whether several processes do so. Each has a socket of its own then, among which the system spreads connections.
             Of one that uvicorn's own workers share, the first to wake takes all that wait: of two, one was seen with 63 of 64.
     """

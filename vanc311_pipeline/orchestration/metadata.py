@@ -67,10 +67,8 @@ Described = tuple[dg.TableColumn, Sequence[dg.TableColumnDep]]
 
 
 def table_metadata(table: sa.Table, *origins: tuple[dg.AssetKey, Collection[str]]) -> dict[str, Any]:
-    """What every table asset says of itself: name, columns with meaning and unit, and where each column comes from.
-
-    Args:
-        origins: the assets that it is made from, and their columns; which of them, the schema says (`schema.lineage`).
+    """What every table asset says of itself: name, columns with meaning and unit, and where each column comes from: of the columns of its
+    origins, from those that the schema names (`schema.lineage`).
     """
     described: list[Described] = []
     for column in table.columns:

@@ -82,11 +82,7 @@ def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
 def plan_for(
     run: dg.DagsterRun, instance: dg.DagsterInstance, client: Portal, warehouse: Warehouse, consent: Collection[str]
 ) -> Plan | None:
-    """The plan that a run goes by, made now if there is none, because it was launched by hand; None of a manual run.
-
-    Raises:
-        IntegrityFailed: the portal's release is held.
-    """
+    """The plan that a run goes by, made now if there is none, because it was launched by hand; None of a manual run."""
     plan = plan_of(run, warehouse)
     if plan or not is_planned(run):
         return plan

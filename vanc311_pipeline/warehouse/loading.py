@@ -73,12 +73,7 @@ class Comparison:
 def load_month(
     warehouse: Warehouse, month: str, landed: Parts, areas: Sequence[str], run_id: str, accepted: Hold | None = None
 ) -> MonthLoad:
-    """Make the warehouse's month equal to its landed files.
-
-    Args:
-        areas: the names of the 22 local areas.
-        accepted: why the month would be held, had nobody agreed to follow it.
-    """
+    """Make the warehouse's month equal to its landed files; `accepted` is why it would be held, had nobody agreed to follow it."""
     cleaned = clean_month(month, landed, areas)
     rows, files = month_rows(month, cleaned), [about for about, _ in landed]
     with warehouse.write() as connection:

@@ -53,15 +53,8 @@ CheckResult = Mapping[str, str | None]
 def publish(
     warehouse: Warehouse, target: Path, run_id: str, settled: Sequence[str], checks: Sequence[CheckResult] = ()
 ) -> dict[str, Any]:
-    """Make the published file from the warehouse and put it in place; what its `release` table says.
-
-    Args:
-        settled: the datasets of which the warehouse holds all of the present release, so that it is done with.
-        checks: what the checks of the warehouse found; the file carries it.
-
-    Raises:
-        IntegrityFailed: a month is held, or the new file is damaged or differs; the predecessor stays.
-        StorageRefused: the disk is full or may not be written; the predecessor stays.
+    """Make the published file from the warehouse and put it in place; what its `release` table says. Whatever goes wrong, its predecessor
+    stays. The warehouse holds all of the present release of the datasets in `settled`, so that it is done with.
     """
     with warehouse.read() as connection:
         held = holds.held(connection)

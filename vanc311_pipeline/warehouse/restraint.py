@@ -59,10 +59,8 @@ def shrinkage(
     answers: Mapping[Window, Fingerprint],
     consent: Collection[str],
 ) -> list[Hold]:
-    """What a dataset lost beyond what we follow, by month if few months explain it; nothing if somebody agreed to it.
-
-    Args:
-        answers: what the portal says of each window, as far as it was asked.
+    """What a dataset lost beyond what we follow, by month if few months explain it; nothing if somebody agreed to it. The portal need not
+    have been asked about each window.
     """
     before = {window: record.rows_landed for window, record in records.items() if window.dataset == release.dataset}
     now = {window: answers[window].rows for window in before.keys() & answers.keys()}
@@ -104,10 +102,8 @@ def judge(
     consent: Collection[str],
     planned: bool = True,
 ) -> Verdict:
-    """Compare what is about to be loaded with what is stored.
-
-    Args:
-        planned: these are all the months that differ; else what is held of the same release stays held.
+    """Compare what is about to be loaded with what is stored. Unless it is planned, and so all that differs, what is held of the same
+    release stays held.
     """
     records, whole = ledger.months(connection), ledger.once_whole(connection)
     # What somebody agreed to lose may come back.

@@ -20,11 +20,7 @@ _numbers = count()
 
 
 def batches(connection: sa.Connection, query: str | sa.Select[Any], **values: Any) -> Iterator[list[Row]]:
-    """A query's answer, some thousands of rows at a time.
-
-    Args:
-        values: what `:name` stands for in the query; a list where it follows IN.
-    """
+    """A query's answer, some thousands of rows at a time; `:name` stands for a value, which is a list where it follows IN."""
     cursor = _cursor(connection, query, values)
     try:
         while rows := cursor.fetchmany(ROWS_AT_ONCE):

@@ -85,11 +85,7 @@ class AlertCursor(BaseModel):
 
 
 def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -> tuple[str, str]:
-    """Tell the webhook what is new since the cursor was written: what was told, in words, and the next cursor.
-
-    Raises:
-        NotDelivered: the receiver did not take it; the cursor stays.
-    """
+    """Tell the webhook what is new since the cursor was written: what was told, in words, and the next cursor."""
     now = time.time()
     before = AlertCursor.model_validate_json(cursor) if cursor else AlertCursor(last_failure=_newest_failure(instance))
     failures, last_failure = _failures(instance, before.last_failure, settings.ui_url)
@@ -212,11 +208,7 @@ def _number(count: int, of: str) -> str:
 
 
 def post(url: str, text: str) -> None:
-    """Deliver a message.
-
-    Raises:
-        NotDelivered: the receiver did not take it, in time or at all.
-    """
+    """Deliver a message, or raise NotDelivered."""
     status = within(ALERT_SECONDS, lambda: _post(url, text), NotDelivered(f"no answer in {ALERT_SECONDS:g} s"))
     if not 200 <= status < 300:
         raise NotDelivered(f"status {status}")

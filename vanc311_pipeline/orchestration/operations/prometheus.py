@@ -49,11 +49,7 @@ def measures(context: dg.SensorEvaluationContext, settings: SettingsParam) -> dg
 
 
 def write_measures(instance: dg.DagsterInstance, settings: Settings) -> None:
-    """Measure now, and put the file in its predecessor's place at once.
-
-    Raises:
-        StorageRefused: the disk refuses.
-    """
+    """Measure now, and put the file in its predecessor's place at once."""
     warehouse, registry = Warehouse(settings), CollectorRegistry()
     measures = _of_runs(instance) | (_of_data(warehouse) if warehouse.exists() else {})
     for name, value in measures.items():

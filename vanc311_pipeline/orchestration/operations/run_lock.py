@@ -24,11 +24,7 @@ LAST_WORDS = "Its process ended without a word: it was killed, or the machine st
 def at_work(
     warehouse: Warehouse, instance: dg.DagsterInstance, job: str, run_id: str | None, waiting: Callable[[str], None]
 ) -> Iterator[None]:
-    """Work on the warehouse alone; runs of this Dagster that died at it are ended first.
-
-    Args:
-        waiting: is told who is at work, when the wait begins and every minute after that.
-    """
+    """Work on the warehouse alone, as `lock.turn`; runs of this Dagster that died at it are ended first."""
     with lock.turn(warehouse, job, run_id, lambda turn: waiting(f"Waiting: at work on this warehouse is {turn}.")):
         end_dead_runs(instance, warehouse)
         yield
