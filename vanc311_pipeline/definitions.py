@@ -14,7 +14,7 @@ from vanc311_pipeline.orchestration.operations.pruning import prune, prune_every
 from vanc311_pipeline.orchestration.partitions import EVERY, LIVE_ONLY, has_archive
 from vanc311_pipeline.orchestration.resources import warehouse_resource
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
-from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.pipeline import Progress
 from vanc311_pipeline.settings import Settings
 
 

@@ -34,7 +34,6 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_landed
 from vanc311_pipeline.portal.landing import land as land_window
-from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, PORTAL_ATTEMPTS, UNDATED, Settings, revealed
 from vanc311_pipeline.shipping import ObjectStore, Shipment, without_secrets
@@ -58,6 +57,19 @@ AFTER_PUBLICATION = {
     "published_database": "The file was published, but it is not what was written. Don't use it; check the disk, then sync again.",
     "shipped_database": "The file was published here, but the object store doesn't serve it. Check the store, then sync again.",
 }
+
+
+class Progress:
+    """What a watcher is told of the long steps. The command line watches; this one doesn't look."""
+
+    def landed(self, month: str, rows: int) -> None:
+        """A month was fetched and proven whole."""
+
+    def stored(self, month: str, rows: int) -> None:
+        """A month is in the warehouse, or was left as it is."""
+
+    def working(self, what: str) -> None:
+        """Something without months has begun, such as publishing."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +194,7 @@ def why_publish_again(warehouse: Warehouse) -> str | None:
 
 def is_shipped(warehouse: Warehouse) -> bool:
     """Whether what was published last is where it is to be shipped, if anywhere."""
-    store = warehouse.settings.store_address
-    if not store:
+    if (store := revealed(warehouse.settings.ship_url)) is None:
         return True
     with warehouse.read() as connection:
         return ledger.is_shipped(connection, without_secrets(store))

@@ -359,11 +359,6 @@ class Settings(BaseSettings):
         return revealed(self.database_url) or sqlite_url(self.data_dir / "warehouse.sqlite")
 
     @property
-    def store_address(self) -> str | None:
-        """Where published files are shipped to; it may hold a secret."""
-        return revealed(self.ship_url)
-
-    @property
     def raw_dir(self) -> Path:
         return self.data_dir / "raw"
 

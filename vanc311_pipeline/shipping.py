@@ -86,12 +86,12 @@ class ObjectStore:
 
     @classmethod
     def of(cls, settings: Settings) -> "ObjectStore":
-        if not settings.store_address:
+        if settings.ship_url is None:
             raise SettingsError(
                 "VANC311_SHIP_URL isn't set, so there is no object store. Nothing was started. Set it to the address to which the "
                 "pipeline ships, or leave out --replica."
             )
-        return cls(settings.store_address, revealed(settings.ship_key))
+        return cls(settings.ship_url.get_secret_value(), revealed(settings.ship_key))
 
     def latest(self) -> Shipment | None:
         """The shipment that counts, signed with the key if there is one; None if nothing was shipped yet."""

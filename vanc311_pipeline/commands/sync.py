@@ -28,7 +28,7 @@ from vanc311_pipeline.orchestration.operations.logs import without_lost_events
 from vanc311_pipeline.orchestration.operations.prometheus import write_measures
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
 from vanc311_pipeline.orchestration.tags import keep_plan, range_tags
-from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.pipeline import Progress
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import changelog
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now

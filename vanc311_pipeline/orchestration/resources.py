@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
-from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.pipeline import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 

@@ -20,9 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vanc311_pipeline import pipeline, schema
 from vanc311_pipeline.errors import PipelineError
-from vanc311_pipeline.pipeline import Run
+from vanc311_pipeline.pipeline import Progress, Run
 from vanc311_pipeline.portal.client import Portal
-from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS

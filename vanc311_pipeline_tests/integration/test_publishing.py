@@ -116,7 +116,7 @@ CHECK = {
 def test_a_file_says_what_it_is_and_what_is_in_it(copied: Settings) -> None:
     warehouse, file = copied.data_dir / "warehouse.sqlite", copied.published_path
     rows(warehouse, "UPDATE portal_releases SET state = 'loading'")
-    said = publish(Warehouse.of(copied), file, "a run", [LIVE], [CHECK])
+    said = publish(Warehouse(copied), file, "a run", [LIVE], [CHECK])
     [(dataset, processed, count, state)] = rows(
         warehouse, "SELECT dataset, data_processed, records_count, state FROM portal_releases"
     )
@@ -156,14 +156,14 @@ def test_a_file_says_what_it_is_and_what_is_in_it(copied: Settings) -> None:
 def test_a_file_with_other_rows_than_the_portal_said_is_not_complete(copied: Settings, rows_more: int) -> None:
     warehouse = copied.data_dir / "warehouse.sqlite"
     rows(warehouse, "UPDATE portal_releases SET records_count = records_count - ?", rows_more)
-    assert publish(Warehouse.of(copied), copied.published_path, "a run", [])["complete"] == "no"
+    assert publish(Warehouse(copied), copied.published_path, "a run", [])["complete"] == "no"
 
 
 def test_rows_without_an_instant_are_of_no_month(copied: Settings) -> None:
     warehouse = copied.data_dir / "warehouse.sqlite"
     [(before,)] = rows(warehouse, "SELECT max(partition_month) FROM month_ledger WHERE partition_month <> ?", UNDATED)
     rows(warehouse, "UPDATE OR REPLACE month_ledger SET partition_month = ? WHERE partition_month = ?", UNDATED, before)
-    about = publish(Warehouse.of(copied), copied.published_path, "a run", [])
+    about = publish(Warehouse(copied), copied.published_path, "a run", [])
     [(last, count)] = rows(
         warehouse,
         "SELECT max(partition_month), count(DISTINCT partition_month) FROM month_ledger WHERE partition_month <> ?",
@@ -179,14 +179,14 @@ def test_of_the_archive_alone_the_newest_release_counts(copied: Settings) -> Non
     rows(warehouse, "DELETE FROM month_ledger WHERE rowid > 1")
     rows(warehouse, "UPDATE month_ledger SET dataset = 'archive', partition_month = ?", UNDATED)
     [(newest,)] = rows(warehouse, "SELECT data_processed FROM month_ledger")
-    about = publish(Warehouse.of(copied), copied.published_path, "a run", [LIVE])
+    about = publish(Warehouse(copied), copied.published_path, "a run", [LIVE])
     assert (about["data_processed"], about["records_count"], about["complete"]) == (newest, 0, "yes")
     assert (about["first_month"], about["last_month"], about["months"]) == (None, None, 0)
 
 
 def test_a_full_disk_is_no_damage(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy fits, what describes it does not: the file is not called broken, the disk is called full."""
-    warehouse, before = Warehouse.of(copied), file_digest(copied.published_path)
+    warehouse, before = Warehouse(copied), file_digest(copied.published_path)
     copy, (_, most) = warehouse.store.copy_to, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def copied_to_the_last_byte(file: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_file_from_elsewhere_is_taken_only_for_what_it_is(copied: Settings) ->
 
 
 def test_rows_are_compared_in_every_field_whatever_their_numbers_are(copied: Settings) -> None:
-    file, warehouse = copied.published_path, Warehouse.of(copied)
+    file, warehouse = copied.published_path, Warehouse(copied)
     [(month, number)] = rows(file, "SELECT partition_month, min(rowid) FROM service_requests")
     for column in [each.name for each in schema.service_requests.columns]:
         [(value,)] = rows(file, f"SELECT {column} FROM service_requests WHERE rowid = ?", number)
@@ -228,7 +228,7 @@ def test_rows_are_compared_in_every_field_whatever_their_numbers_are(copied: Set
 
 
 def test_what_differs_is_said_by_table_month_and_side(copied: Settings) -> None:
-    file, warehouse = copied.published_path, Warehouse.of(copied)
+    file, warehouse = copied.published_path, Warehouse(copied)
     [(month,)] = rows(file, "SELECT min(partition_month) FROM service_requests")
     rows(
         file,

@@ -20,7 +20,7 @@ from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, SettingsError, StorageRefused
 from vanc311_pipeline.orchestration.assets.publication import published_database, shipped_database
-from vanc311_pipeline.progress import Progress
+from vanc311_pipeline.pipeline import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, Shipment, without_secrets
 from vanc311_pipeline.warehouse.engine import Warehouse

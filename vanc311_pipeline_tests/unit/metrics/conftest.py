@@ -11,10 +11,9 @@ from vanc311_pipeline import pipeline
 from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
 from vanc311_pipeline.metrics.groups import groupings, periods
 from vanc311_pipeline.metrics.headline import WIDE, headline_metrics
-from vanc311_pipeline.pipeline import Run
+from vanc311_pipeline.pipeline import Progress, Run
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.documents import Area
-from vanc311_pipeline.progress import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import ledger
