@@ -15,7 +15,7 @@ from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.registry import MINIMUM_N, State
+from vanc311_pipeline.registry import METRICS, State
 
 TOP = 15
 LAST_CHANGES = 10
@@ -100,24 +100,28 @@ def _timed(rows: Iterable[Row]) -> list[Row]:
 
 
 def waiting(release: Release, view: View) -> list[Row]:
-    """How long should mine take? For an issue type: in an area, or in the last 12 months, if enough waited as long there."""
+    """How long should mine take? For an issue type, from one group in all rows: the nearest that has enough for nine in ten."""
     if view.issue is None:
         return []
     places = [(view, LAST_12_MONTHS)] * bool(view.area)
     places += [(view.but(area=None), period) for period in (LAST_12_MONTHS, EVER)]
-    nearest: dict[int, Row] = {}
+    rows: list[Row] = []
     for place, period in places:
         opened = f"{words.period(period)}, {place.area or 'all of Vancouver'}"
-        for row in records_of(release, place.but(scope="all", period=period), schema.waiting_times):
-            if nearest.get(row["waited_days"], {"followed": 0})["followed"] < MINIMUM_N:
-                nearest[row["waited_days"]] = row | {"opened": opened}
+        found = records_of(release, place.but(scope="all", period=period), schema.waiting_times)
+        rows = [row | {"opened": opened} for row in found]
+        if any(row["followed"] >= METRICS["further_p90"].minimum_n for row in rows):
+            break
     further = ("further_median", "further_p75", "further_p90")
     return [
         row
         | {column: _days(row[column], row[f"{column}_state"]) for column in further}
-        | {"waited": words.days(waited) if waited else "opened today"}
-        for waited, row in sorted(nearest.items())
+        | {"waited": _WAITED.get(row["waited_days"]) or f"still open after {words.days(row['waited_days'])}"}
+        for row in sorted(rows, key=lambda row: row["waited_days"])
     ]
+
+
+_WAITED = {-1: "opened just now", 0: "still open at the end of the first day"}
 
 
 def against_the_city(release: Release, view: View) -> list[Row]:

@@ -119,8 +119,9 @@ def closure_reasons(facts: Facts, spans: Sequence[Period]) -> pd.DataFrame:
 def outcome_incidence(some: Followed, codes: Codes) -> pd.DataFrame:
     """The table `outcome_incidence`, of some groups: never a curve of its own for an outcome, for open requests have none."""
     days = np.array([day for day in INCIDENCE_DAYS if day < some.length])
-    shares = cumulative_incidence(some.curves, some.closed_by(codes, _shown(some.cohort.facts, codes)))[:, :, days]
-    followed = np.broadcast_to(some.curves.at_risk[:, days] > 0, shares.shape)
+    estimates = cumulative_incidence(some.curves, some.closed_by(codes, _shown(some.cohort.facts, codes)))
+    share, low, high = (each[:, :, days] for each in estimates)
+    followed = np.broadcast_to(some.curves.at_risk[:, days] > 0, share.shape)
     group, place, day = np.nonzero(followed.swapaxes(0, 1))
     return some.cohort.table(
         some.groups[group],
@@ -128,5 +129,7 @@ def outcome_incidence(some: Followed, codes: Codes) -> pd.DataFrame:
         outcome_order=place + 1,
         day=days[day],
         n=some.curves.at_risk[group, 0],
-        closed_share=shares[place, group, day],
+        closed_share=share[place, group, day],
+        closed_share_low=low[place, group, day],
+        closed_share_high=high[place, group, day],
     )

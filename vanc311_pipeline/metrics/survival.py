@@ -52,17 +52,20 @@ def product_limit(at_risk: Ints, closed: Ints) -> Curves:
     """The curves of several groups (rows) from those at risk on each day (columns) and those closed on it."""
     followed = np.maximum(at_risk, 1)
     share: Floats = np.cumprod(1.0 - closed / followed, axis=1, dtype=np.float64)
-    # A group that is closed to the last request has no spread left; its term would be a division by zero.
-    staying = at_risk - closed
-    terms = np.divide(closed, followed * staying, out=np.zeros(closed.shape), where=staying > 0)
     inner = (share > 0) & (share < 1)
-    deviation = np.sqrt(np.cumsum(terms, axis=1))
+    deviation = np.sqrt(np.cumsum(_greenwood(at_risk, closed), axis=1))
     log_share = np.log(share, out=np.full(share.shape, -1.0), where=inner)
     spread = Z_95 * deviation / np.abs(log_share)
     of_all = np.where(at_risk > 0, BEYOND ** (1 / followed), 1.0)
     low = np.where(inner, np.exp(log_share * np.exp(spread)), np.where(share > 0, of_all, 0.0))
     high = np.where(inner, np.exp(log_share * np.exp(-spread)), np.where(share > 0, 1.0, _of_nobody(at_risk, share)))
     return Curves(at_risk, closed, share, low, high)
+
+
+def _greenwood(at_risk: Ints, closed: Ints) -> Floats:
+    """What each day adds to Greenwood's sum. A group that is closed to the last request has no spread left: nothing is added."""
+    staying = at_risk - closed
+    return np.divide(closed, np.maximum(at_risk, 1) * staying, out=np.zeros(closed.shape), where=staying > 0)
 
 
 def _of_nobody(at_risk: Ints, share: Floats) -> Floats:
@@ -98,10 +101,20 @@ def first_day(curve: Floats, open_share: float | Floats) -> Floats:
 
 
 def mean_days_within(curves: Curves, days: int) -> Floats:
-    """The restricted mean: how many of the first days a request was open, on average; NaN if nobody was followed that long."""
+    """The restricted mean: how many of the first days a request was open, on average, with its 95 % limits: three rows; NaN if nobody
+    was followed that long. Where nobody differs from another, the limits are those of the curve, summed.
+    """
     if days >= curves.at_risk.shape[1]:
-        return np.full(len(curves.at_risk), np.nan)
-    return np.where(curves.at_risk[:, days] > 0, curves.open_share[:, :days].sum(axis=1), np.nan)
+        return np.full((3, len(curves.at_risk)), np.nan)
+    share, low, high = (curve[:, :days] for curve in (curves.open_share, curves.low, curves.high))
+    later = np.cumsum(share[:, ::-1], axis=1)[:, ::-1]
+    variance = (later**2 * _greenwood(curves.at_risk[:, :days], curves.closed[:, :days])).sum(axis=1)
+    mean, spread = share.sum(axis=1), Z_95 * np.sqrt(variance)
+    limits = (
+        np.where(variance > 0, np.maximum(mean - spread, 0), low.sum(axis=1)),
+        np.where(variance > 0, np.minimum(mean + spread, days), high.sum(axis=1)),
+    )
+    return np.where(curves.at_risk[:, days] > 0, np.stack([mean, *limits]), np.nan)
 
 
 def median_of_closed(curves: Curves) -> Floats:
@@ -111,9 +124,31 @@ def median_of_closed(curves: Curves) -> Floats:
     return np.where(by_then[:, -1] > 0, half.argmax(axis=1), np.nan)
 
 
-def cumulative_incidence(curves: Curves, closed_as: Ints) -> Floats:
-    """The share closed in one way by each day, from the closings in that way: never a curve of its own, since open requests have no
-    outcome. Over all ways, which may be the first axis of `closed_as`, it adds up to `1 - open_share`.
+def cumulative_incidence(curves: Curves, closed_as: Ints) -> tuple[Floats, Floats, Floats]:
+    """The share closed in one way by each day, from the closings in that way, with its 95 % log-log limits: never a curve of its own,
+    since open requests have no outcome. Over all ways, which may be the first axis of `closed_as`, it adds up to `1 - open_share`.
+
+    The variance is that of Aalen and Johansen; limits of 0 and 1 are those of nobody and of all, as of a curve.
     """
     before = np.pad(curves.open_share[:, :-1], ((0, 0), (1, 0)), constant_values=1)
-    return np.cumsum(before * closed_as / np.maximum(curves.at_risk, 1), axis=-1)
+    followed = np.maximum(curves.at_risk, 1)
+    gain = before * closed_as / followed
+    share = np.cumsum(gain, axis=-1)
+    # Σ (F(t) − F(s))² g(s) + Σ gain² (1/d − 1/n) − 2 Σ (F(t) − F(s)) gain / n, each power of F(t) by itself.
+    g = _greenwood(curves.at_risk, curves.closed)
+    squares, mixed, constant = (
+        np.cumsum(each, axis=-1)
+        for each in (
+            np.broadcast_to(g, share.shape),
+            share * g + gain / followed,
+            share**2 * g + before * gain * (followed - closed_as) / followed**2 + 2 * share * gain / followed,
+        )
+    )
+    variance = np.maximum(share**2 * squares - 2 * share * mixed + constant, 0)
+    inner = (share > TOLERANCE) & (share < 1 - TOLERANCE)
+    log_share = np.log(share, out=np.full(share.shape, -1.0), where=inner)
+    spread = Z_95 * np.sqrt(variance) / np.abs(share * log_share, out=np.ones(share.shape), where=inner)
+    nobody = share <= TOLERANCE
+    low = np.where(inner, np.exp(log_share * np.exp(spread)), np.where(nobody, 0.0, 1 - curves.high))
+    high = np.where(inner, np.exp(log_share * np.exp(-spread)), np.where(nobody, 1 - BEYOND ** (1 / followed), 1.0))
+    return share, low, high

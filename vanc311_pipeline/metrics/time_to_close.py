@@ -113,7 +113,8 @@ def _read_off(curves: Curves) -> pd.DataFrame:
     for name in QUANTILES:
         columns |= quantile_columns(name, *quantile(curves, name))
     for days in RESTRICTED:
-        columns[f"mean_within_{days}"] = mean_days_within(curves, days)
+        name = f"mean_within_{days}"
+        columns |= dict(zip((name, f"{name}_low", f"{name}_high"), mean_days_within(curves, days), strict=True))
     return pd.DataFrame({**columns, "median_closed_only": median_of_closed(curves)})
 
 

@@ -15,7 +15,8 @@ from vanc311_pipeline.metrics.survival import STILL_OPEN, after, days_until, fir
 from vanc311_pipeline.metrics.time_to_close import QUANTILES, Followed
 from vanc311_pipeline.registry import MINIMUM_N
 
-WAITED_DAYS = (0, 1, 3, 7, 14, 30, 60, 90, 180, 365)
+JUST_OPENED = -1
+WAITED_DAYS = (JUST_OPENED, 0, 1, 3, 7, 14, 30, 60, 90, 180, 365)
 
 
 def waiting_times(some: Followed) -> pd.DataFrame:
@@ -30,14 +31,16 @@ def _after(some: Followed, waited: int) -> pd.DataFrame:
     followed, still_open = followed[groups], after(some.curves, waited)
     columns: dict[str, np.ndarray] = {}
     for name, closed_share in QUANTILES.items():
-        (further, *_), enough = days_until(still_open, closed_share)
-        state = enough_state((followed >= MINIMUM_N) & enough[groups], further[groups])
-        columns |= {f"further_{name}": only(state, further[groups] + 1), f"further_{name}_state": state}
+        days, enough = days_until(still_open, closed_share)
+        enough = (followed >= MINIMUM_N) & enough[groups]
+        further, low, high = np.where(enough, days[:, groups] + (waited != JUST_OPENED), np.nan)
+        columns |= {f"further_{name}": further, f"further_{name}_low": low, f"further_{name}_high": high}
+        columns[f"further_{name}_state"] = enough_state(enough, further)
     return some.cohort.table(
         some.groups[groups],
         waited_days=waited,
         followed=followed,
-        open_share=some.curves.open_share[groups, waited],
+        open_share=1.0 if waited == JUST_OPENED else some.curves.open_share[groups, waited],
         **columns,
     )
 

@@ -85,7 +85,11 @@ def _quantile(name: str) -> list[Column]:
 
 def _further(quantile: str) -> list[Column]:
     name = f"further_{quantile}"
-    return [metric(name, sa.INTEGER), _state(name, f"{name}_state", "; too_few also if followed < 30")]
+    limits = [
+        integer(f"{name}_{side}", f"{word} 95 % limit of {name}; null if not reached", DAYS, nullable=True)
+        for side, word in (("low", "lower"), ("high", "upper"))
+    ]
+    return [metric(name, sa.INTEGER), *limits, _state(name, f"{name}_state", "; too_few also if followed < 30")]
 
 
 periods = table(
@@ -113,8 +117,8 @@ time_to_close = _by_group(
     *_quantile("median"),
     *_quantile("p75"),
     *_quantile("p90"),
-    metric("mean_within_30"),
-    metric("mean_within_90"),
+    *_with_limits("mean_within_30"),
+    *_with_limits("mean_within_90"),
     metric("mean_closed_only"),
     metric("median_closed_only", sa.INTEGER),
     looked_up_by=("period",),
@@ -135,7 +139,7 @@ waiting_times = _by_group(
     "waiting_times",
     "If a request has waited so long already, how much longer? By issue type, and by area and issue type for last_12_months.",
     _period(),
-    integer("waited_days", "days that the request has waited: open at the end of this day after opening", DAYS),
+    integer("waited_days", "open at the end of this day after opening; -1 = just opened: of all requests", DAYS),
     count("followed", "requests that were followed beyond this day, still open at its end"),
     metric("open_share", nullable=False),
     *_further("median"),
@@ -274,7 +278,7 @@ outcome_incidence = _by_group(
     integer("outcome_order", "1 to 6; 7 = unmapped", "ordinal"),
     integer("day", "days after opening", DAYS),
     count("n", "requests behind it"),
-    metric("closed_share", nullable=False),
+    *_with_limits("closed_share", nullable=False),
     looked_up_by=("period",),
 )
 

@@ -39,7 +39,7 @@ QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
 LEAST_OF = {"median": 30, "p75": 40, "p90": 100}
 UNUSED = ("n_static", "n_after_as_of", "n_negative", "n_closed_without_date")
 CURVE_DAYS = [*range(15), 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 540, 730, 1095, 1460]
-WAITED_DAYS = [0, 1, 3, 7, 14, 30, 60, 90, 180, 365]
+WAITED_DAYS = [-1, 0, 1, 3, 7, 14, 30, 60, 90, 180, 365]
 AGE_BANDS = {"0-7": (0, 7), "8-30": (8, 30), "31-90": (31, 90), "91-365": (91, 365)}
 AGE_BANDS |= {"over 365": (366, math.inf), "opened after as_of": (-math.inf, -1)}
 UNMAPPED = ("Unmapped", 7)
@@ -318,8 +318,18 @@ class Curve:
             return (None, None, None), "too_few"
         return days, "not_reached" if days[0] is None else "ok"
 
-    def mean_within(self, days: int) -> float | None:
-        return math.fsum(self.share[:days]) if self.last >= days else None
+    def mean_within(self, days: int) -> tuple[float | None, ...]:
+        """The restricted mean with its limits."""
+        if self.last < days:
+            return None, None, None
+        mean, variance = math.fsum(self.share[:days]), 0.0
+        for day in range(days):
+            n, d = self.at_risk[day], self.closings[day]
+            variance += math.fsum(self.share[day:days]) ** 2 * d / (n * (n - d)) if d < n else 0.0
+        if variance == 0:
+            return mean, math.fsum(self.low[:days]), math.fsum(self.high[:days])
+        width = Z_95 * math.sqrt(variance)
+        return mean, max(0.0, mean - width), min(float(days), mean + width)
 
 
 def log_log(still_open: float, greenwood: float) -> tuple[float, float]:
@@ -362,8 +372,9 @@ def time_to_close(record: Record) -> list[Row]:
         row["followed_days"] = max((r.followed for r in used), default=None)
         for name in QUANTILES:
             row |= quantile_cells(name, curve, timing_state(len(cohort.requests), len(used)))
-        row["mean_within_30"] = curve and curve.mean_within(30)
-        row["mean_within_90"] = curve and curve.mean_within(90)
+        for tau in (30, 90):
+            names = (f"mean_within_{tau}", f"mean_within_{tau}_low", f"mean_within_{tau}_high")
+            row |= zip(names, curve.mean_within(tau) if curve else (None, None, None), strict=True)
         row["mean_closed_only"] = share(sum(days), len(days)) if curve else None
         row["median_closed_only"] = days[(len(days) + 1) // 2 - 1] if curve and days else None
         rows.append(row)
@@ -395,17 +406,20 @@ def waiting_times(record: Record) -> list[Row]:
             continue
         for waited in (day for day in WAITED_DAYS if day < curve.last):
             followed, after = sum(r.followed > waited for r in cohort.used), Curve(cohort.used, waited)
-            row = cohort.key | {"waited_days": waited, "followed": followed, "open_share": curve.share[waited]}
+            row = cohort.key | {"waited_days": waited, "followed": followed}
+            row["open_share"] = curve.share[waited] if waited >= 0 else 1.0
             for name in QUANTILES:
-                row[f"further_{name}"], row[f"further_{name}_state"] = further(after, name)
+                (day, low, high), row[f"further_{name}_state"] = further(after, name)
+                row |= {f"further_{name}": day, f"further_{name}_low": low, f"further_{name}_high": high}
             rows.append(row)
     return rows
 
 
-def further(after: Curve, name: str) -> tuple[int | None, str]:
-    """Further days until this share of those that the curve is of, who waited before it, were closed; and the state."""
-    (day, _, _), state = after.quantiles(name) if after.n >= LEAST_N else ((None, None, None), "too_few")
-    return day and day - after.first + 1, state
+def further(after: Curve, name: str) -> tuple[tuple[int | None, ...], str]:
+    """Further days until this share of those that the curve is of, who waited before it, were closed; limits; and the state."""
+    days, state = after.quantiles(name) if after.n >= LEAST_N else ((None, None, None), "too_few")
+    waited = max(after.first - 1, 0)
+    return tuple(None if day is None else day - waited for day in days), state
 
 
 def open_request_standing(record: Record) -> list[Row]:
@@ -431,7 +445,7 @@ def open_request_standing(record: Record) -> list[Row]:
         if followed >= LEAST_N:
             key = (request.issue_type, period, waited)
             later[key] = later.get(key) or Curve(of_type[key[:2]], waited)
-            row["further_median"], row["state"] = further(later[key], "median")
+            (row["further_median"], _, _), row["state"] = further(later[key], "median")
         rows.append(row)
     return rows
 
@@ -633,9 +647,26 @@ def outcome_incidence(record: Record) -> list[Row]:
             steps = (open_before[day] * days[day] / curve.at_risk[day] for day in range(curve.last + 1))
             closed_share = list(accumulate(steps))
             key = cohort.key | {"outcome": outcome[0], "outcome_order": outcome[1], "n": curve.n}
-            grid = [day for day in WAITED_DAYS if day <= curve.last]
-            rows += [key | {"day": day, "closed_share": closed_share[day]} for day in grid]
+            for day in (day for day in WAITED_DAYS if 0 <= day <= curve.last):
+                row = {"day": day, "closed_share": closed_share[day]}
+                row["closed_share_low"], row["closed_share_high"] = incidence_limits(curve, closed_share, days, day)
+                rows.append(key | row)
     return rows
+
+
+def incidence_limits(curve: Curve, incidence: Sequence[float], days: Counter, until: int) -> tuple[float, float]:
+    """The log-log limits of the share closed in one way, with Aalen and Johansen's variance."""
+    total, variance, before = incidence[until], 0.0, [1.0, *curve.share]
+    if total <= TOLERANCE:
+        return 0.0, 1 - 0.025 ** (1 / curve.at_risk[until])
+    if total >= 1 - TOLERANCE:
+        return 1 - curve.high[until], 1.0
+    for day in (day for day in curve.closings if day <= until):
+        n, closed, own, later = curve.at_risk[day], curve.closings[day], days[day], total - incidence[day]
+        variance += later**2 * closed / (n * (n - closed)) if closed < n else 0.0
+        variance += before[day] ** 2 * own * (n - own) / n**3 - 2 * later * before[day] * own / n**2
+    width = Z_95 * math.sqrt(max(variance, 0.0)) / abs(total * math.log(total))
+    return total ** math.exp(width), total ** math.exp(-width)
 
 
 # --- Fair comparison of areas ----------------------------------------------------------------------------------------

@@ -357,6 +357,8 @@ CREATE TABLE outcome_incidence (
 	day INTEGER NOT NULL, 
 	n INTEGER NOT NULL, 
 	closed_share REAL NOT NULL, 
+	closed_share_low REAL, 
+	closed_share_high REAL, 
 	as_of TEXT NOT NULL
 )
  STRICT;
@@ -546,7 +548,11 @@ CREATE TABLE time_to_close (
 	p90_high INTEGER, 
 	p90_state TEXT NOT NULL, 
 	mean_within_30 REAL, 
+	mean_within_30_low REAL, 
+	mean_within_30_high REAL, 
 	mean_within_90 REAL, 
+	mean_within_90_low REAL, 
+	mean_within_90_high REAL, 
 	mean_closed_only REAL, 
 	median_closed_only INTEGER, 
 	as_of TEXT NOT NULL
@@ -589,10 +595,16 @@ CREATE TABLE waiting_times (
 	followed INTEGER NOT NULL, 
 	open_share REAL NOT NULL, 
 	further_median INTEGER, 
+	further_median_low INTEGER, 
+	further_median_high INTEGER, 
 	further_median_state TEXT NOT NULL, 
 	further_p75 INTEGER, 
+	further_p75_low INTEGER, 
+	further_p75_high INTEGER, 
 	further_p75_state TEXT NOT NULL, 
 	further_p90 INTEGER, 
+	further_p90_low INTEGER, 
+	further_p90_high INTEGER, 
 	further_p90_state TEXT NOT NULL, 
 	as_of TEXT NOT NULL
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 from lifelines.utils import qth_survival_time, restricted_mean_survival_time
 
-from vanc311_pipeline.metrics.survival import days_until, kaplan_meier, mean_days_within
+from vanc311_pipeline.metrics.survival import cumulative_incidence, days_until, kaplan_meier, mean_days_within
 
 # Day: at risk, closed, censored, S(t), lower and upper limit; n = 62, of which 47 closed.
 GOLDEN = {
@@ -50,9 +50,47 @@ def test_the_worked_examples_quantiles_say_what_is_not_reached(golden):
 
 
 def test_the_worked_examples_restricted_means(golden):
-    assert mean_days_within(golden, 7)[0] == pytest.approx(3.305339265851, abs=1e-12)
-    assert mean_days_within(golden, 30)[0] == pytest.approx(8.648776418242, abs=1e-12)
-    assert np.isnan(mean_days_within(golden, 31)[0])  # nobody was followed so long
+    """The standard errors are those of R 4.2, survival 3.5: `summary(survfit(Surv(t, e) ~ 1), rmean = 7)`."""
+    for days, mean, error in ((7, 3.305339265850945, 0.405992933551355), (30, 8.64877641824249, 1.55109485186602)):
+        spread = 1.959963984540054 * error
+        assert mean_days_within(golden, days)[:, 0] == pytest.approx([mean, mean - spread, mean + spread], abs=1e-12)
+    assert np.isnan(mean_days_within(golden, 31)).all()  # nobody was followed so long
+
+
+def test_the_worked_examples_share_closed_in_one_way_is_that_of_r(golden):
+    """R 4.2, survival 3.5: `survfit(Surv(t + 1, factor(e)) ~ 1, conf.type = "log-log")`, of a part of each day's closings."""
+    provided, _ = counts({0: 12, 1: 3, 3: 4, 7: 1, 14: 2}, {}, days=31)
+    found = np.stack(cumulative_incidence(golden, provided))[:, 0, [0, 1, 3, 7, 14, 30]]
+    assert found[0] == pytest.approx(
+        [
+            0.193548387096774,
+            0.244354838709677,
+            0.314432703003337,
+            0.331952169076752,
+            0.375750834260289,
+            0.375750834260289,
+        ]
+    )
+    assert found[1] == pytest.approx(
+        [
+            0.106703614878458,
+            0.145692384753364,
+            0.202310624732841,
+            0.217006133676406,
+            0.252257168364777,
+            0.252257168364777,
+        ]
+    )
+    assert found[2] == pytest.approx(
+        [
+            0.299627299923983,
+            0.356708202367912,
+            0.432701567067146,
+            0.451148514790755,
+            0.498756234878422,
+            0.498756234878422,
+        ]
+    )
 
 
 days_and_counts = st.dictionaries(st.integers(0, 12), st.integers(1, 9), max_size=8)
@@ -71,7 +109,7 @@ def test_any_counts_give_the_curve_the_interval_and_the_restricted_mean_of_lifel
     assert curves.low[0, inside] == pytest.approx(low[inside], abs=1e-9)
     assert curves.high[0, inside] == pytest.approx(high[inside], abs=1e-9)
     for tau in range(max(days) + 1):
-        assert mean_days_within(curves, tau)[0] == pytest.approx(restricted_mean_survival_time(fit, t=tau), abs=1e-9)
+        assert mean_days_within(curves, tau)[0, 0] == pytest.approx(restricted_mean_survival_time(fit, t=tau), abs=1e-9)
     for closed_share in (0.5, 0.75, 0.9):
         if np.abs(curve - (1 - closed_share)).min() > 1e-9:  # a tie is decided by a rounding there
             expected = qth_survival_time(1 - closed_share, pd.Series(curve))
@@ -115,4 +153,4 @@ def test_nobody_at_all_is_a_curve_that_says_nothing():
     found = kaplan_meier(*counts({}, {}, days=3))
     assert found.at_risk.tolist() == [[0, 0, 0]]
     assert np.isnan(days_until(found, 0.5)[0]).all()
-    assert np.isnan(mean_days_within(found, 2)[0])
+    assert np.isnan(mean_days_within(found, 2)).all()

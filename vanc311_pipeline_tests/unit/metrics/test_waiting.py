@@ -38,6 +38,7 @@ def test_the_longer_a_request_has_waited_the_fewer_it_is_held_against(facts, wai
         {"ago": 50, "times": 15},
     )
     assert rows_of(waited(made), *COLUMNS) == [
+        (-1, 120, 1, 0, "ok"),  # just opened: half of all were closed on the same day
         (0, 60, 0.5, 3, "ok"),  # of the 60 still open, half by day 3
         (1, 60, 0.5, 2, "ok"),
         (3, 30, 0.25, 17, "ok"),
@@ -46,7 +47,7 @@ def test_the_longer_a_request_has_waited_the_fewer_it_is_held_against(facts, wai
         (30, 15, 0.125, None, "too_few"),
     ]
     further = ["further_p75", "further_p75_state", "further_p90", "further_p90_state"]
-    assert rows_of(waited(made), *further)[:3] == [
+    assert rows_of(waited(made), *further)[1:4] == [
         (20, "ok", None, "too_few"),
         (19, "ok", None, "too_few"),
         (None, "too_few", None, "too_few"),
@@ -57,16 +58,24 @@ def test_what_is_still_open_is_asked_of_enough_or_not_at_all(facts, waited, rows
     columns = ["followed", "further_median_state", "further_p75_state", "further_p90_state"]
     for n, states in ((99, ("ok", "ok", "too_few")), (100, ("ok", "ok", "ok")), (39, ("ok", "too_few", "too_few"))):
         made = facts({"ago": 50, "took": 0, "times": 60}, {"ago": 50, "took": 9, "times": n})
-        assert rows_of(waited(made), *columns)[0] == (n, *states)
+        assert rows_of(waited(made), *columns)[1] == (n, *states)
+
+
+def test_an_answer_has_the_limits_of_those_who_waited_as_long(facts, waited, rows_of):
+    made = facts({"ago": 50, "took": 0, "times": 60}, *({"ago": 50, "took": days} for days in range(1, 41)))
+    columns = ["waited_days", "further_median", "further_median_low", "further_median_high"]
+    alone = facts(*({"ago": 50, "took": days - 1} for days in range(1, 41)))  # as if they had been opened a day later
+    assert rows_of(waited(made), *columns)[:2] == [(-1, 0, 0, 0), (0, 20, 14, 26)]
+    assert rows_of(waited(alone), *columns)[0] == (-1, 19, 13, 25)
 
 
 def test_waiting_times_go_on_while_anybody_was_followed_beyond_the_days_waited(facts, waited, rows_of):
     made = facts({"ago": 50, "took": 5, "times": 30}, {"ago": 8, "times": 1})
-    assert rows_of(waited(made), "waited_days", "followed") == [(0, 31), (1, 31), (3, 31), (7, 1)]
+    assert rows_of(waited(made), "waited_days", "followed") == [(-1, 31), (0, 31), (1, 31), (3, 31), (7, 1)]
 
 
-def test_if_all_were_closed_on_the_day_of_opening_there_is_nobody_to_wait_with(facts, waited):
-    assert len(waited(facts({"ago": 50, "took": 0, "times": 30}))) == 0
+def test_if_all_were_closed_on_the_day_of_opening_there_is_nobody_to_wait_with(facts, waited, rows_of):
+    assert rows_of(waited(facts({"ago": 50, "took": 0, "times": 30})), *COLUMNS) == [(-1, 30, 1, 0, "ok")]
 
 
 LONG_AGO = {"opened": "2023-06-01"}
