@@ -28,6 +28,7 @@ class State(StrEnum):
     TOO_FEW = "too_few"
     NOT_REACHED = "not_reached"
     IMMATURE = "immature"
+    TOO_SHORT = "too_short"
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -14,6 +14,7 @@ from vanc311_pipeline.registry import METRICS, MINIMUM_N, STATES, State
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
 YEAR_DAYS = 365
+SAME_WEEKDAY_DAYS = 364
 THIN_BELOW = 10
 _DASHED = [3, 3]
 _LABELS = 8
@@ -119,7 +120,7 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
     return Figure(
         "backlog",
         _growth(known),
-        f"{group}. {METRICS['backlog'].definition}",
+        f"{group}. {METRICS['backlog'].definition} {words.as_of(rows)}",
         METRICS["backlog"].definition,
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
         alt.layer(
@@ -134,14 +135,20 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
 def _growth(known: pd.DataFrame) -> str:
     if known.empty:
         return "The record is too short for a backlog."
-    last = known.iloc[-1]
-    now = f"{words.requests(last['backlog'])} were open at the end of {words.day(last['day'])}"
-    if len(known) <= YEAR_DAYS:
+    settled = known[known["provisional"] == "no"]
+    if settled.empty:
+        return f"No day of the backlog is settled yet: the last seven days up to {words.day(known.iloc[-1]['day'])} may still change."
+    last = settled.iloc[-1]
+    open_then = int(last["backlog"])
+    now = (
+        f"{words.requests(open_then)} {words.be(open_then, 'was', 'were')} open at the end of {words.day(last['day'])}"
+    )
+    if len(settled) <= SAME_WEEKDAY_DAYS:
         return f"{now}."
-    more = last["backlog"] - known.iloc[-1 - YEAR_DAYS]["backlog"]
+    more = open_then - settled.iloc[-1 - SAME_WEEKDAY_DAYS]["backlog"]
     if not more:
-        return f"{now}, as a year before."
-    return f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than a year before."
+        return f"{now}, as 52 weeks before."
+    return f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than 52 weeks before."
 
 
 def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:

@@ -19,6 +19,7 @@ WITHHELD = {
     State.TOO_FEW: "too few",
     State.NOT_REACHED: "not yet reached",
     State.IMMATURE: "too young",
+    State.TOO_SHORT: "record too short",
 }
 """Why there is no number, in the place of the number."""
 
@@ -83,6 +84,11 @@ def days_or_why(number: float | None, state: str) -> str:
 
 def requests(number: float) -> str:
     return f"{number:,.0f} {'request' if number == 1 else 'requests'}"
+
+
+def be(number: float, one: str = "is", more: str = "are") -> str:
+    """The verb after a number: 1 request is, 2 requests are."""
+    return one if number == 1 else more
 
 
 def day(text: str) -> str:

@@ -19,6 +19,7 @@ from vanc311_pipeline.schema import flow, service_requests
 
 PROVISIONAL_DAYS = 7
 CARD_DAYS = 30
+HALF = 0.5
 
 Days = tuple[date, date]
 """The first and the last of some days."""
@@ -117,38 +118,63 @@ def _count(release: Release, view: View, *conditions: sa.ColumnElement[bool], **
 
 
 def lead(release: Release, view: View) -> str:
-    """One sentence: what stands out, and as of when."""
+    """What stands out, and as of when: how many are open, and what became of them in 13 and in 52 weeks."""
     as_of = words.day(release.about["as_of"])
     rows = records_of(release, view, flow) if view.level != "hyper_local" else []
     if not rows:
         return f"As of {as_of}. {time_to_close(summary_of(release, view))}"
     [row] = rows
-    moved = (
-        f"in the 13 weeks to {words.day(row['weeks_to'])}, {words.whole(row['opened'])} requests were opened and "
-        f"{words.whole(row['closed_in'])} closed"
-    )
-    if row["flow"] == State.TOO_FEW:
-        return f"As of {as_of}: {moved}, too few for a trend."
-    net, before = words.change(row["net"]), words.change(row["net_year_before"])
+    waiting = _count(release, view, status="Open")
     return (
-        f"As of {as_of}, {PILE[row['flow']]}: {moved} (net {net}; in the same weeks a year before {before})."
-        f"{_most(release, view, row['flow'])}"
+        f"As of {as_of}, {words.requests(waiting)} {words.be(waiting)} open. {since_a_year_before(row)}{in_13_weeks(row)}"
+        f"{_largest_part(release, view, row)}"
     )
 
 
-PILE = {
-    "growing": "the backlog is growing",
-    "shrinking": "the backlog is shrinking",
-    "stable": "the backlog shows no trend beyond chance",
-}
-
-
-def _most(release: Release, view: View, label: str) -> str:
-    """Which issue types move the city's pile most."""
-    if view.level != "citywide" or label == "stable":
+def since_a_year_before(row: dict[str, Any]) -> str:
+    if row["backlog_year_before"] is None:
         return ""
-    order = flow.c.net.desc() if label == "growing" else flow.c.net
-    question = sa.select(flow).where(flow.c.level == "issue", flow.c.scope == view.counted, flow.c.flow == label)
-    rows = release.records(question.order_by(order, flow.c.issue_type).limit(2))
-    issues = [f"{row['issue_type']} ({words.change(row['net'])})" for row in rows]
-    return f" Most of it: {words.listed(issues)}." if issues else ""
+    more = row["backlog_end"] - row["backlog_year_before"]
+    than = f"{words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than" if more else "as many as"
+    return f"On {words.day(row['weeks_to'])} there were {than} 52 weeks before. "
+
+
+def in_13_weeks(row: dict[str, Any]) -> str:
+    weeks, net, start = f"In the 13 weeks to {words.day(row['weeks_to'])}", row["net"], row["backlog_start"]
+    if row["flow"] == State.TOO_FEW:
+        opened = row["opened"]
+        return (
+            f"{weeks}, {words.requests(opened)} {words.be(opened, 'was', 'were')} opened and {words.whole(row['closed_in'])} "
+            "closed, too few for a trend."
+        )
+    share = f" ({words.percent(abs(net) / start)})" if net and start else ""
+    moved = f"{'rose' if net > 0 else 'fell'} by {words.whole(abs(net))}{share}" if net else "did not change"
+    if row["flow"] == State.TOO_SHORT:
+        return f"{weeks} their number {moved}; the record is too short to say whether that is usual."
+    low, high = row["net_low"], row["net_high"]
+    years = "in the same weeks a year before" if row["years"] == 1 else "in the same weeks of earlier years"
+    between = words.change(low) if low == high else f"{words.change(low)} to {words.change(high)}"
+    return f"{weeks} their number {moved}; {years} it moved by {between}, {_judgement(row)}."
+
+
+def _judgement(row: dict[str, Any]) -> str:
+    """The label in words, and how often the rule gives one."""
+    if row["flow"] == "stable":
+        inside = row["net_low"] <= row["net"] <= row["net_high"]
+        return "so this is ordinary" if inside else "and years commonly differ by as much"
+    rose = "more" if row["flow"] == "growing" else "less"
+    often = f"{words.percent(row['labels_in_backtest'])} of the last {row['weeks_in_backtest']} weeks"
+    return f"so this is {rose} than the season explains: the backlog is {row['flow']} (as this rule said in {often})"
+
+
+def _largest_part(release: Release, view: View, row: dict[str, Any]) -> str:
+    """The issue type that moved the city's pile most in the direction in which it went."""
+    if view.level != "citywide" or not row["net"]:
+        return ""
+    order = flow.c.net.desc() if row["net"] > 0 else flow.c.net
+    question = sa.select(flow.c.issue_type, flow.c.net).where(flow.c.level == "issue", flow.c.scope == view.counted)
+    part = release.row(question.order_by(order, flow.c.issue_type).limit(1))
+    if part is None or part["net"] * row["net"] <= 0:
+        return ""
+    most = "Most of it" if part["net"] / row["net"] >= HALF else "The largest part"
+    return f" {most}: {part['issue_type']} ({words.change(part['net'])} of {words.change(row['net'])})."

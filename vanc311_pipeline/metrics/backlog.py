@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.estimates import first_that_holds, share
+from vanc311_pipeline.metrics.estimates import first_that_holds, robust_deviation, share
 from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts, day_number, day_texts
-from vanc311_pipeline.metrics.groups import Grouping
+from vanc311_pipeline.metrics.groups import YEAR_DAYS, Grouping
 from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
 from vanc311_pipeline.registry import MINIMUM_N
 
@@ -14,11 +14,13 @@ _LAST_DAYS = np.array([7, 30, 90, 365])
 UNDERSTATED_BEFORE = "2023-08-17"
 """One year after the first request that the portal still refreshes; 0.4 % of closed requests took longer than 500 days."""
 
-WEEKS = 13
-WEEK_DAYS = 7
-YEAR_OF_WEEKS_DAYS = 364
-T_LIMIT = 2.179
-GROWTH_AT_LEAST, GROWTH_SHARE = 10, 0.05
+WEEK_DAYS, WEEKS, YEAR_WEEKS = 7, 13, 52
+EARLIER_YEARS = 3
+SCALE_WEEKS = 26
+"""So many differences from a year before are needed to say how large they usually are."""
+Z_LIMIT = 2.6
+CHANGE_AT_LEAST, CHANGE_SHARE = 10, 0.05
+BACKTEST_WEEKS = 104
 WITHOUT_SPREAD = 1e9
 
 
@@ -69,9 +71,9 @@ def backlog_daily(grouping: Grouping) -> pd.DataFrame:
     )
 
 
-def last_sunday(as_of: int) -> int:
-    """The last day of the last complete ISO week. Day 3 (1970-01-04) was a Sunday."""
-    return as_of - (as_of - 3) % WEEK_DAYS
+def last_sunday(day: int) -> int:
+    """The last day of the last ISO week that ended by a day. Day 3 (1970-01-04) was a Sunday."""
+    return day - (day - 3) % WEEK_DAYS
 
 
 def flow(grouping: Grouping) -> pd.DataFrame:
@@ -79,41 +81,75 @@ def flow(grouping: Grouping) -> pd.DataFrame:
     facts = grouping.facts
     if not len(facts):
         return pd.DataFrame()
-    last = last_sunday(facts.as_of)
-    before = last - WEEKS * WEEK_DAYS
-    first = min(int(facts.opened.min()), before - YEAR_OF_WEEKS_DAYS)
-    came, went = _flows(grouping.where(~facts.static), first)
-    weeks = slice(before + 1 - first, last + 1 - first)
-    year_before = slice(weeks.start - YEAR_OF_WEEKS_DAYS, weeks.stop - YEAR_OF_WEEKS_DAYS)
-    daily = came - went
-    opened, closed, net = (days[:, weeks].sum(axis=1) for days in (came, went, daily))
-    start, t = (
-        daily[:, : weeks.start].sum(axis=1),
-        _t_statistic(daily[:, weeks].reshape(-1, WEEKS, WEEK_DAYS).sum(axis=2)),
-    )
-    enough = opened + closed >= MINIMUM_N
+    last = last_sunday(facts.as_of - PROVISIONAL_DAYS)
+    begin = max(day_number(UNDERSTATED_BEFORE), int(facts.opened.min()) + YEAR_DAYS)
+    sundays = np.arange(last, min(begin, last - YEAR_WEEKS * WEEK_DAYS + 1) - 1, -WEEK_DAYS)[::-1]
+    first = min(int(facts.opened.min()), int(sundays[0]))
+    came, went = (np.cumsum(days, axis=1)[:, sundays - first] for days in _flows(grouping.where(~facts.static), first))
+    known = sundays >= begin
+    opened, closed = (until[:, -1] - until[:, -1 - WEEKS] for until in (came, went))
+    pile = came - went
     return grouping.table(
         np.arange(len(grouping)),
-        weeks_from=day_texts([before + 1])[0],
+        weeks_from=day_texts([last - WEEKS * WEEK_DAYS + 1])[0],
         weeks_to=day_texts([last])[0],
         opened=opened,
         closed_in=closed,
-        net=net,
-        backlog_start=start,
-        backlog_end=start + net,
-        t_statistic=np.where(enough, t, np.nan),
-        flow=_label(net, start, t, enough),
-        net_year_before=daily[:, year_before].sum(axis=1),
+        net=opened - closed,
+        backlog_start=pile[:, -1 - WEEKS],
+        backlog_end=pile[:, -1],
+        backlog_year_before=pile[:, -1 - YEAR_WEEKS] if known[-1 - YEAR_WEEKS :].all() else None,
+        **_against_the_season(pile[:, known], (came + went)[:, known], opened + closed >= MINIMUM_N),
     )
 
 
-def _t_statistic(weekly: Ints) -> Floats:
-    mean, spread = weekly.mean(axis=1), weekly.std(axis=1, ddof=1)
-    without = np.sign(mean) * WITHOUT_SPREAD
-    return np.asarray(np.divide(mean, spread / np.sqrt(WEEKS), out=without, where=spread > 0))
+def _against_the_season(pile: Ints, moved: Ints, enough: Mask) -> dict[str, object]:
+    """What the last 13 weeks did to each group's pile, against the same weeks of earlier years; and how often that rule gives
+    a label. Of the end of each week: the pile, and all that was ever opened and closed.
+    """
+    level = np.log(pile + 1)
+    change = level[:, WEEKS:] - level[:, :-WEEKS]
+    now = change.shape[1] - 1
+    looks = range(max(now + 1 - BACKTEST_WEEKS, YEAR_WEEKS + SCALE_WEEKS - 1), now + 1)
+    if not looks:
+        too_short = np.where(enough, "too_short", "too_few").astype(object)
+        return {"flow": too_short, "years": 0, "weeks_in_backtest": 0} | dict.fromkeys(_OF_A_LOOK)
+    usual, z = _usual(change, now)
+    nets = (pile[:, WEEKS:] - pile[:, :-WEEKS])[:, now - YEAR_WEEKS :: -YEAR_WEEKS][:, :EARLIER_YEARS]
+    labels = np.array([_label(pile[:, WEEKS + look], change[:, look], *_usual(change, look)) for look in looks])
+    busy = np.array([moved[:, WEEKS + look] - moved[:, look] for look in looks]) >= MINIMUM_N
+    return {
+        "flow": np.where(enough, labels[-1], "too_few").astype(object),
+        "years": nets.shape[1],
+        "net_low": nets.min(axis=1),
+        "net_high": nets.max(axis=1),
+        "usual_change": np.expm1(usual),
+        "change_beyond_usual": np.expm1(change[:, now] - usual),
+        "distance_from_usual": np.where(enough, z, np.nan),
+        "labels_in_backtest": (busy & (labels != "stable")).mean(axis=0),
+        "weeks_in_backtest": len(looks),
+    }
 
 
-def _label(net: Ints, start: Ints, t: Floats, enough: Mask) -> Texts:
-    least = np.maximum(GROWTH_AT_LEAST, GROWTH_SHARE * start)
-    growing, shrinking = (net >= least) & (t >= T_LIMIT), (net <= -least) & (t <= -T_LIMIT)
-    return first_that_holds((~enough, "too_few"), (growing, "growing"), (shrinking, "shrinking"), otherwise="stable")
+_OF_A_LOOK = ("net_low", "net_high", "usual_change", "change_beyond_usual", "distance_from_usual", "labels_in_backtest")
+
+
+def _usual(change: Floats, look: int) -> tuple[Floats, Floats]:
+    """The mean change in the same weeks of up to three earlier years, and how far this one is from it, in robust standard deviations
+    of such a difference, as they were known in the week of the look.
+    """
+    earlier = change[:, look - YEAR_WEEKS :: -YEAR_WEEKS][:, :EARLIER_YEARS]
+    usual = earlier.mean(axis=1)
+    from_year_before = change[:, YEAR_WEEKS : look + 1] - change[:, : look + 1 - YEAR_WEEKS]
+    scale = robust_deviation(from_year_before) / np.sqrt(2) * np.sqrt(1 + 1 / earlier.shape[1])
+    beyond = change[:, look] - usual
+    return usual, np.divide(beyond, scale, out=np.sign(beyond) * WITHOUT_SPREAD, where=scale > 0)
+
+
+def _label(pile: Ints, change: Floats, usual: Floats, z: Floats) -> Texts:
+    """Growing or shrinking only if surely, by a share and by a number of requests beyond what is usual at the season."""
+    beyond = change - usual
+    share, requests = np.expm1(beyond), (pile + 1) * -np.expm1(-beyond)
+    growing = (z >= Z_LIMIT) & (share >= CHANGE_SHARE) & (requests >= CHANGE_AT_LEAST)
+    shrinking = (z <= -Z_LIMIT) & (share <= -CHANGE_SHARE) & (requests <= -CHANGE_AT_LEAST)
+    return first_that_holds((growing, "growing"), (shrinking, "shrinking"), otherwise="stable")

@@ -10,6 +10,9 @@ from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts
 from vanc311_pipeline.metrics.survival import Z_95
 from vanc311_pipeline.registry import MINIMUM_N, State
 
+NORMAL_MAD = 1.4826
+"""A normal distribution's standard deviation is so many times its median absolute deviation."""
+
 
 def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
     """part / whole; NaN of nothing."""
@@ -50,6 +53,12 @@ def poisson_p(observed: npt.ArrayLike, expected: npt.ArrayLike) -> Floats:
 def t_p(t: npt.ArrayLike, degrees_of_freedom: int) -> Floats:
     """The two-sided probability of so large a |t|."""
     return np.asarray(2 * stdtr(degrees_of_freedom, -np.abs(np.asarray(t, dtype=np.float64))))
+
+
+def robust_deviation(values: Floats) -> Floats:
+    """The standard deviation of each row, by the median absolute deviation from its median: a few odd weeks don't move it."""
+    distance = np.abs(values - np.median(values, axis=1, keepdims=True))
+    return np.asarray(NORMAL_MAD * np.median(distance, axis=1))
 
 
 def false_discovery(p: Floats) -> Floats:

@@ -221,17 +221,29 @@ backlog_daily = _by_group(
 
 flow = _by_group(
     "flow",
-    "Is the backlog growing? The last 13 complete weeks of requests opened from 2022-08-17.",
+    "Is the backlog growing, more than the season makes it grow? Of requests opened from 2022-08-17: the last 13 settled weeks, "
+    "against the same weeks of up to three earlier years.",
     text("weeks_from", "Monday of the first week", "Vancouver date"),
-    text("weeks_to", "Sunday of the last week", "Vancouver date"),
+    text(
+        "weeks_to",
+        "Sunday of the last week: the last one that ended at least seven days before as_of",
+        "Vancouver date",
+    ),
     count("opened", "requests opened in the 13 weeks"),
     count("closed_in", "requests closed in them"),
     count("net", "opened - closed_in"),
     count("backlog_start", "open at the end of the day before the first week"),
     count("backlog_end", "open at the end of the last week"),
-    metric("t_statistic"),
+    count("backlog_year_before", "open 52 weeks before that; null if the record is too short", nullable=True),
+    integer("years", "earlier years that it is compared with; 0 = the record is too short", "years"),
+    count("net_low", "smallest net of the same weeks of these years; null if there are none", nullable=True),
+    count("net_high", "largest net of the same weeks of these years", nullable=True),
+    metric("usual_change"),
+    metric("change_beyond_usual"),
+    metric("distance_from_usual"),
     metric("flow", sa.TEXT, nullable=False),
-    count("net_year_before", "net of the 13 weeks that ended 52 weeks earlier"),
+    metric("labels_in_backtest"),
+    integer("weeks_in_backtest", "weeks behind labels_in_backtest", "weeks"),
 )
 
 outcome_mapping = table(

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import sqlite3
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -18,6 +19,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -549,46 +551,76 @@ def backlog_daily(record: Record) -> list[Row]:
     return rows
 
 
-def thirteen_weeks(requests: Iterable[Request], sunday: date) -> list[tuple[int, int]]:
-    """Opened and closed in each of the 13 weeks that end with this Sunday."""
-    opened = Counter((sunday - r.opened).days // 7 for r in requests)
-    closed = Counter((sunday - r.leaves_pile).days // 7 for r in requests if r.leaves_pile)
-    return [(opened[week], closed[week]) for week in range(13)]
+def median_distance(numbers: Sequence[float]) -> float:
+    return median(abs(number - median(numbers)) for number in numbers)
 
 
-def t_statistic(nets: Sequence[int]) -> float:
-    mean = sum(nets) / len(nets)
-    deviation = math.sqrt(sum((net - mean) ** 2 for net in nets) / (len(nets) - 1))
-    if deviation == 0:
-        return math.copysign(1e9, mean) if mean else 0.0
-    return mean / (deviation / math.sqrt(len(nets)))
+def beyond_the_usual(changes: Sequence[float]) -> tuple[float, float, int]:
+    """Of the last of some weekly changes: what was usual, how far it is from that, and the years that say so."""
+    earlier = [changes[-1 - 52 * years] for years in (1, 2, 3) if 52 * years < len(changes)]
+    usual = sum(earlier) / len(earlier)
+    years_apart = [changes[week] - changes[week - 52] for week in range(52, len(changes))]
+    scale = 1.4826 * median_distance(years_apart) / math.sqrt(2) * math.sqrt(1 + 1 / len(earlier))
+    beyond = changes[-1] - usual
+    z = beyond / scale if scale else math.copysign(1e9, beyond) if beyond else 0.0
+    return usual, z, len(earlier)
 
 
-def flow_label(net: int, backlog_start: int, t: float | None) -> str:
-    if t is None:
-        return "too_few"
-    least = max(10, 0.05 * backlog_start)
-    if net >= least and t >= 2.179:
+def flow_label(pile: int, change: float, usual: float, z: float) -> str:
+    requests = (pile + 1) - (pile + 1) / math.exp(change - usual)
+    share_beyond = math.exp(change - usual) - 1
+    if z >= 2.6 and share_beyond >= 0.05 and requests >= 10:
         return "growing"
-    return "shrinking" if net <= -least and t <= -2.179 else "stable"
+    return "shrinking" if z <= -2.6 and share_beyond <= -0.05 and requests <= -10 else "stable"
 
 
 def flow(record: Record) -> list[Row]:
-    sunday = record.days_ago(record.as_of.isoweekday() % 7)
-    before, year_before, rows = sunday - timedelta(91), sunday - timedelta(364), []
+    sunday = record.days_ago(7 + (record.as_of - timedelta(7)).isoweekday() % 7)
+    begin, rows = max(UNDERSTATED_UNTIL, record.first + timedelta(365)), []
+    sundays = [sunday - timedelta(7 * week) for week in range(400) if sunday - timedelta(7 * week) >= begin][::-1]
     for group in record.large_groups:
         requests = [r for r in group.requests if r.in_pile and not r.is_static]
-        weeks = thirteen_weeks(requests, sunday)
-        opened, closed = (sum(numbers) for numbers in zip(*weeks, strict=True))
-        t = t_statistic([o - c for o, c in weeks]) if opened + closed >= LEAST_N else None
-        start = pile_at(requests, before)
-        row = {"weeks_from": (before + timedelta(1)).isoformat(), "weeks_to": sunday.isoformat()}
-        row |= {"opened": opened, "closed_in": closed, "net": opened - closed, "backlog_start": start}
-        row |= {"backlog_end": pile_at(requests, sunday), "t_statistic": t}
-        row["flow"] = flow_label(opened - closed, start, t)
-        row["net_year_before"] = sum(o - c for o, c in thirteen_weeks(requests, year_before))
-        rows.append(group.key | row)
+        came, went = sorted(r.opened for r in requests), sorted(r.leaves_pile for r in requests if r.leaves_pile)
+
+        def until(day: date, came: list[date] = came, went: list[date] = went) -> tuple[int, int]:
+            return bisect_right(came, day), bisect_right(went, day)
+
+        (opened, closed), (opened_before, closed_before) = until(sunday), until(sunday - timedelta(91))
+        row: Row = {"weeks_from": (sunday - timedelta(90)).isoformat(), "weeks_to": sunday.isoformat()}
+        row |= {"opened": opened - opened_before, "closed_in": closed - closed_before}
+        row |= {"net": row["opened"] - row["closed_in"], "backlog_start": pile_at(requests, sunday - timedelta(91))}
+        row |= {"backlog_end": pile_at(requests, sunday), "backlog_year_before": None}
+        if sunday - timedelta(364) >= begin:
+            row["backlog_year_before"] = pile_at(requests, sunday - timedelta(364))
+        rows.append(group.key | row | season_of([until(day) for day in sundays], row["opened"] + row["closed_in"]))
     return rows
+
+
+def season_of(until: Sequence[tuple[int, int]], handled: int) -> Row:
+    """The label and what it rests on, of what had come and gone by each Sunday that the record knows."""
+    row: Row = dict.fromkeys(
+        ("net_low", "net_high", "usual_change", "change_beyond_usual", "distance_from_usual", "labels_in_backtest")
+    )
+    row |= {"years": 0, "weeks_in_backtest": 0, "flow": "too_short" if handled >= LEAST_N else "too_few"}
+    piles = [came - went for came, went in until]
+    changes = [math.log((piles[week] + 1) / (piles[week - 13] + 1)) for week in range(13, len(piles))]
+    looks = [look for look in range(len(changes)) if look >= 52 + 25][-104:]
+    if not looks:
+        return row
+    labels = []
+    for look in looks:
+        usual, z, years = beyond_the_usual(changes[: look + 1])
+        busy = sum(until[look + 13]) - sum(until[look]) >= LEAST_N
+        labels.append(flow_label(piles[look + 13], changes[look], usual, z) if busy else "too_few")
+    nets = [piles[-1 - 52 * year] - piles[-14 - 52 * year] for year in range(1, years + 1)]
+    row |= {"years": years, "net_low": min(nets), "net_high": max(nets), "usual_change": math.exp(usual) - 1}
+    row |= {
+        "change_beyond_usual": math.exp(changes[-1] - usual) - 1,
+        "distance_from_usual": z if handled >= LEAST_N else None,
+    }
+    row |= {"flow": labels[-1], "weeks_in_backtest": len(looks)}
+    row["labels_in_backtest"] = sum(label in ("growing", "shrinking") for label in labels) / len(looks)
+    return row
 
 
 # --- Outcomes --------------------------------------------------------------------------------------------------------

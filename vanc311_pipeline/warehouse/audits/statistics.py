@@ -49,7 +49,7 @@ BY_AGE = Additive(
 )
 DAILY = Additive("backlog_daily", ("opened", "closed_in", "backlog"), ("day",), DAILY_KINDS)
 FLOW = Additive(
-    "flow", ("opened", "closed_in", "net", "backlog_start", "backlog_end", "net_year_before"), (), NOT_HYPER_LOCAL
+    "flow", ("opened", "closed_in", "net", "backlog_start", "backlog_end", "backlog_year_before"), (), NOT_HYPER_LOCAL
 )
 OUTCOMES = Additive(
     "outcomes",

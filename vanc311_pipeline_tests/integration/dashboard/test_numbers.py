@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
+from vanc311_pipeline.dashboard.numbers import in_13_weeks, since_a_year_before
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
 from vanc311_pipeline_tests.integration.dashboard.test_pages import cells_of
@@ -79,6 +80,14 @@ def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 """,
                 (number, number, number, measure),
             )
+        connection.execute(
+            "UPDATE flow SET net = 419, flow = 'growing', weeks_to = '2025-02-02', backlog_start = 12873, "
+            f"backlog_end = 13292, years = 3, backlog_year_before = 11101, net_low = -20, "
+            f"net_high = 30, labels_in_backtest = 0.02, weeks_in_backtest = 98 WHERE {GROUPS['city']}"
+        )
+        connection.execute(
+            "UPDATE flow SET net = CASE issue_type WHEN ? THEN 99 ELSE 1 END WHERE level = 'issue'", (ISSUE,)
+        )
     return file
 
 
@@ -252,3 +261,48 @@ def test_the_newest_changes_of_the_view_come_first(site: str, ask: Ask, name: st
     )
     assert len(newest) > 5
     assert [(line[0], line[3].partition(" → ")[2]) for line in lines] == newest
+
+
+# -- the sentence at the head of a page --------------------------------------------------------------------------------
+
+
+def test_the_sentence_says_the_level_and_what_became_of_it_in_52_and_in_13_weeks(site: str, ask: Ask) -> None:
+    [(waiting,)] = ask("SELECT count(*) FROM service_requests WHERE status = 'Open'")
+    assert (
+        f"As of 10 February 2025, {waiting:,} requests are open. On 2 February 2025 there were 2,191 more than 52 weeks before. "
+        "In the 13 weeks to 2 February 2025 their number rose by 419 (3.3 %); in the same weeks of earlier years it moved by "
+        "−20 to +30, so this is more than the season explains: the backlog is growing (as this rule said in 2.0 % of the last "
+        f"98 weeks). The largest part: {ISSUE} (+99 of +419)."
+    ) in html.unescape(page(site))
+
+
+FLOW = {
+    "flow": "stable", "weeks_to": "2026-09-20", "net": 419, "net_low": -300, "net_high": 500, "years": 3, "backlog_start": 12873,
+    "backlog_end": 13292, "backlog_year_before": 13292, "opened": 1, "closed_in": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({}, "rose by 419 (3.3 %); in the same weeks of earlier years it moved by −300 to +500, so this is ordinary."),
+        ({"net": -600}, "fell by 600 (4.7 %); in the same weeks of earlier years it moved by −300 to +500, and years commonly"),
+        ({"net": 0, "net_low": 5, "net_high": 5, "years": 1}, "did not change; in the same weeks a year before it moved by +5, and years"),
+        ({"flow": "too_short"}, "rose by 419 (3.3 %); the record is too short to say whether that is usual."),
+        ({"flow": "too_few"}, "In the 13 weeks to 20 September 2026, 1 request was opened and 4 closed, too few for a trend."),
+    ],
+)  # fmt: skip
+def test_a_change_is_said_beside_that_of_earlier_years(row: dict[str, Any], said: str) -> None:
+    assert said in in_13_weeks(FLOW | row)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (13292, "On 20 September 2026 there were as many as 52 weeks before. "),
+        (13300, "On 20 September 2026 there were 8 fewer than 52 weeks before. "),
+        (None, ""),
+    ],
+)
+def test_the_level_is_compared_with_the_same_weekday(before: int | None, said: str) -> None:
+    assert since_a_year_before(FLOW | {"backlog_year_before": before}) == said

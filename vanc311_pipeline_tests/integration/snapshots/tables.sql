@@ -125,9 +125,16 @@ CREATE TABLE flow (
 	net INTEGER NOT NULL, 
 	backlog_start INTEGER NOT NULL, 
 	backlog_end INTEGER NOT NULL, 
-	t_statistic REAL, 
+	backlog_year_before INTEGER, 
+	years INTEGER NOT NULL, 
+	net_low INTEGER, 
+	net_high INTEGER, 
+	usual_change REAL, 
+	change_beyond_usual REAL, 
+	distance_from_usual REAL, 
 	flow TEXT NOT NULL, 
-	net_year_before INTEGER NOT NULL, 
+	labels_in_backtest REAL, 
+	weeks_in_backtest INTEGER NOT NULL, 
 	as_of TEXT NOT NULL
 )
  STRICT;

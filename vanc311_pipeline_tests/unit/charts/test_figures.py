@@ -156,7 +156,7 @@ def test_without_a_mature_month_the_figure_says_so():
 def test_the_backlog_is_drawn_from_the_day_on_which_the_record_is_long_enough():
     figure = FIGURES[2]
     assert len(drawn(figure)) == (DAYS["understated"] == "no").sum() == len(figure.rows)
-    assert figure.finding == "495 requests were open at the end of 12 January 2026, 365 more than a year before."
+    assert figure.finding == "494 requests were open at the end of 11 January 2026, 364 more than 52 weeks before."
     assert "Days before 2023-08-17 are left out" in figure.notes[1]
 
 
