@@ -53,6 +53,27 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     )
 
 
+def _closed_within(rows: pd.DataFrame) -> str:
+    """Of one of the newest three months that had the time, or of the last 12 together where those are too small."""
+    if len(rows):
+        newest = (pd.Timestamp(rows["as_of"].iloc[0]) - pd.Timedelta(days=29)).to_period("M") - 1
+        known = rows[(rows["share_30_state"] == State.OK) & (rows["month"] >= str(newest - 2))]
+        if len(known):
+            last = known.iloc[-1]
+            return (
+                f"{words.percent(last['share_30'])} of the requests opened in {words.month(last['month'])} were closed within "
+                f"30 days (n = {words.whole(last['n_30'])})."
+            )
+        year = rows[rows["month"].between(str(newest - 11), str(newest))]
+        n, within = year["n_30"].sum(), year["within_30"].sum()
+        if n >= MINIMUM_N:
+            return (
+                f"Of the {words.whole(n)} requests opened in the 12 months to {words.month(str(newest))}, {words.percent(within / n)} "
+                "were closed within 30 days. The newest months are too small alone."
+            )
+    return f"Neither the last three months nor the last 12 together have {MINIMUM_N} requests that are 30 days old."
+
+
 def closed_within(rows: pd.DataFrame, group: str) -> Figure:
     """The share of each month's requests closed within 30 days, with its interval; only of months that had the time."""
     rows = rows.sort_values("month", ignore_index=True)
@@ -76,16 +97,9 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
     waiting, few = ((rows["share_30_state"] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
     notes = [f"Not shown: {waiting} months whose youngest requests are not yet 30 days old"] * bool(waiting)
     notes += [f"{few} months with fewer than {MINIMUM_N} requests"] * bool(few)
-    finding = f"No month has {MINIMUM_N} requests that are 30 days old."
-    if len(known):
-        last = known.iloc[-1]
-        finding = (
-            f"{words.percent(last['share_30'])} of the requests opened in {words.month(last['month'])} were closed within "
-            f"30 days (n = {words.whole(last['n_30'])})."
-        )
     return Figure(
         "closed-within-30-days",
-        finding,
+        _closed_within(rows),
         f"{group}, by month of opening, with 95 % intervals. {words.as_of(rows)}",
         METRICS["share_30"].definition,
         rows[["month", "n_30", "within_30", "share_30", "share_30_low", "share_30_high", "share_30_state"]],
@@ -194,6 +208,10 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:
     )
 
 
+def _within(days: int) -> str:
+    return f"within {words.days(days)}" if days else "on the day they are opened"
+
+
 def time_to_close(summary: Mapping[str, Any]) -> str:
     """The median and p90 in one sentence, or why there is none."""
     state = summary["median_state"]
@@ -203,9 +221,9 @@ def time_to_close(summary: Mapping[str, Any]) -> str:
         return f"More than half are still open; they were followed for up to {words.days(summary['followed_days'])}."
     if state != State.OK:
         return STATES[State(state)]
-    half = f"Half are closed within {words.days(summary['median_days'])}"
+    half = f"Half are closed {_within(summary['median_days'])}"
     if summary["p90_state"] == State.TOO_FEW:
         return f"{half}, counting those still open; n = {words.whole(summary['n'])} are too few to say when nine in ten are."
     if summary["p90_state"] != State.OK:
         return f"{half}; more than a tenth are still open after {words.days(summary['followed_days'])}, the longest followed."
-    return f"{half}, nine in ten within {words.days(summary['p90_days'])}, counting those still open."
+    return f"{half}, nine in ten {_within(summary['p90_days'])}, counting those still open."

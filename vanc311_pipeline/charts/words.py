@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -79,7 +79,9 @@ def days(number: float | None) -> str:
 
 def days_or_why(number: float | None, state: str) -> str:
     """A number of days, or why there is none."""
-    return days(number) if state == State.OK else WITHHELD[State(state)]
+    if state != State.OK:
+        return WITHHELD[State(state)]
+    return days(number) if number else "the same day"
 
 
 def requests(number: float) -> str:
@@ -95,6 +97,14 @@ def day(text: str) -> str:
     """`2026-01-12` is 12 January 2026."""
     on = date.fromisoformat(text)
     return f"{on.day} {on:%B %Y}"
+
+
+def last_seven_days(text: str) -> str:
+    """The seven days up to `2026-09-28`: 22 September to 28 September 2026."""
+    last = date.fromisoformat(text)
+    first = last - timedelta(days=6)
+    year = f" {first.year}" if first.year != last.year else ""
+    return f"{first.day} {first:%B}{year} to {day(text)}"
 
 
 def instant(text: str | None) -> str:

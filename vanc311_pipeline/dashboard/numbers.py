@@ -63,7 +63,7 @@ def _usual_time(label: str, name: str, summary: dict[str, Any], city: dict[str, 
 
     low, high = summary[f"{name}_low"], summary[f"{name}_high"]
     note = f"opened {words.period(summary['period'])}, n = {words.whole(summary['n'])}, still open {words.whole(summary['still_open'])}"
-    if summary[f"{name}_state"] == State.OK:
+    if summary[f"{name}_state"] == State.OK and low != high:  # days are whole: no interval is not certainty
         note += f"; 95 % interval {words.whole(low)} to {'not reached' if high is None else words.whole(high)}"
     if city:
         note += f"; city-wide: {value(city)}, n = {words.whole(city['n'])}"

@@ -73,6 +73,7 @@ def _templates() -> Environment:
     environment.filters |= {
         "whole": words.whole,
         "day": words.day,
+        "last_seven_days": words.last_seven_days,
         "in_words": words.instant,
         "listed": words.listed,
         "period": words.period,

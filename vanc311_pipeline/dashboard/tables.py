@@ -82,7 +82,7 @@ def breakdown(release: Release, view: View) -> tuple[list[Row], list[Row]]:
         return Cell(name, (view.but(area=name) if view.issue else view.but(issue=name)).url, number=False)
 
     total = summary_of(release, view)
-    rest = {column: total[column] - sum(row[column] for row in shown) for column in ("volume", "still_open")}
+    rest = {column: total[column] - sum(row[column] for row in shown) for column in ("volume", "n", "still_open")}
     totals = [dict.fromkeys(total) | rest | {"name": left_out}] if rest["volume"] else []
     totals.append(total | {"name": "all"})
     return _timed(row | {"name": linked(row)} for row in shown), _timed(totals)

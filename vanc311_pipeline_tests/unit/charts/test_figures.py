@@ -150,7 +150,19 @@ def test_an_immature_month_is_counted_in_words_and_not_drawn():
 
 
 def test_without_a_mature_month_the_figure_says_so():
-    assert lines.closed_within(MONTHS[1:], "Kitsilano").finding == "No month has 30 requests that are 30 days old."
+    found = lines.closed_within(MONTHS[1:], "Kitsilano").finding
+    assert found == "Neither the last three months nor the last 12 together have 30 requests that are 30 days old."
+
+
+def test_where_the_newest_months_are_too_small_the_last_12_are_pooled_and_an_old_month_is_not_quoted():
+    """E16: "100.0 % of the requests opened in July 2023", three years later."""
+    old, small = MONTHS[:1].assign(month="2023-07"), {"share_30_state": "too_few", "n_30": 20, "within_30": 19}
+    recent = [MONTHS[:1].assign(month=f"2025-{month:02}", **small) for month in (1, 6, 11)]
+    found = lines.closed_within(pd.concat([old, *recent]), "Kitsilano").finding
+    assert found == (
+        "Of the 60 requests opened in the 12 months to November 2025, 95.0 % were closed within 30 days. "
+        "The newest months are too small alone."
+    )
 
 
 def test_the_backlog_is_drawn_from_the_day_on_which_the_record_is_long_enough():
