@@ -153,6 +153,9 @@ def test_a_portal_that_publishes_again_and_again_ends_with_1_and_nothing_half_do
     assert "vanc311 sync" in outcome.said
     assert pipeline.file() == before
     portal.clear_faults()
+    busy = portal.frame.copy()  # days went by; a record without a change of the last three is not published from
+    busy.loc[busy.index[0], MODIFIED] = portal.released_at - timedelta(days=1)
+    portal.publish(busy, portal.released_at + timedelta(hours=1))
     pipeline.follow()
     assert pipeline.rows() == expected(portal.frame)
 
