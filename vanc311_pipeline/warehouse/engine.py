@@ -134,7 +134,8 @@ MIGRATIONS = (
     Migration(
         3,
         "The headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them. "
-        "Areas are compared in other columns, the flow is measured against the season, and statistics that had no interval have one; the next sync fills the tables anew.",
+        "Areas are compared in other columns, the flow is measured against the season, and statistics that had no interval have "
+        "one; the next sync fills the tables anew.",
         (
             "DROP TABLE IF EXISTS metric_cells",
             "DROP TABLE IF EXISTS area_comparison",

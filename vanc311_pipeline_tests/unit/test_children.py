@@ -200,6 +200,6 @@ def test_the_samples_children_know_no_address_of_the_users(tmp_path, monkeypatch
     assert Settings.from_environment(child["env"]) == sample
     # Dagster puts the variables of an `.env` in the working directory above those that it inherits.
     assert child["cwd"] == sample.dagster_home
-    resources = build_definitions(Settings.from_environment(child["env"])).resources
-    assert (resources["store"].ship_url, resources["webhook"].url, resources["portal"].api_key) == (None, None, None)
-    assert resources["store"].warehouse_url == sample.warehouse_url
+    in_dagster = build_definitions(Settings.from_environment(child["env"])).resources["settings"]
+    assert (in_dagster.ship_url, in_dagster.alert_webhook, in_dagster.api_key) == (None, None, None)
+    assert in_dagster.warehouse_url == sample.warehouse_url
