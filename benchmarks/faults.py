@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import timedelta
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -33,8 +33,9 @@ from benchmarks.rig import OPENED, City, Home, Rig, Scene, Tally, converged, dig
 from vanc311_pipeline.shipping import KEPT, LATEST
 from vanc311_pipeline.standin import EDITS, Fault
 from vanc311_pipeline.standin.faults import KINDS
+from vanc311_pipeline.standin.server import RELEASED_AT
 
-MONTHS_FROM, MONTHS_TO = "2025-01", date(2025, 6, 30)
+FIRST_MONTH, LAST_DAY = "2025-08", RELEASED_AT.date() - timedelta(days=1)
 KILLS_AT_A_TIME = 4
 IMPATIENT = {"VANC311_READ_TIMEOUT_SECONDS": "2"}
 
@@ -531,7 +532,7 @@ def main() -> None:
     options = parser.parse_args()
     tallies, seconds = [], []
     with workplace("faults", options.keep) as folder:
-        source = grow(options.rows, first_month=MONTHS_FROM, last_day=MONTHS_TO).to_pandas()
+        source = grow(options.rows, first_month=FIRST_MONTH, last_day=LAST_DAY).to_pandas()
         rig = Rig(source, folder, np.random.default_rng(options.seed))
         for number, (name, (title, play)) in enumerate(scenarios(options.kills, options.rounds).items()):
             if options.only and name not in options.only:
