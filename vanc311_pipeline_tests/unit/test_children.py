@@ -178,7 +178,7 @@ def test_a_code_server_that_answers_is_asked_again_and_again_and_never_hangs(tmp
     server.start()
     for hangs in module.hangs(tmp_path / "code"):
         assert not hangs
-        if len(asked) == 3:
+        if len(asked) >= 3:
             break
         time.sleep(0.001)  # the server answers in this process
     server.stop(None).wait()
