@@ -176,25 +176,28 @@ def as_of(connection: sa.Connection) -> str:
 
 def released_on(connection: sa.Connection) -> date:
     """The local day of the release that rows came with last."""
-    return local_day(_released_at(connection))
+    released = _released_at(connection)
+    if released is None:
+        raise LookupError("The ledger knows no release yet: nothing was loaded.")
+    return local_day(released)
 
 
 def newest_change(connection: sa.Connection) -> str | None:
     """When a request was last opened or changed, by the release that rows came with last; None if there is none."""
     released = _released_at(connection)
+    if released is None:
+        return None
     columns = service_requests.c
     newest = (sa.func.max(column).filter(column <= released) for column in (columns.modified_at, columns.opened_at))
     return max(filter(None, connection.execute(sa.select(*newest)).one()), default=None)
 
 
-def _released_at(connection: sa.Connection) -> str:
+def _released_at(connection: sa.Connection) -> str | None:
     """Last is what was written last: one wrong instant among the portal's releases would outlive it."""
-    newest = connection.scalar(
+    newest: str | None = connection.scalar(
         sa.select(portal_releases.c.data_processed)
         .where(portal_releases.c.dataset == LIVE, portal_releases.c.state != "held")
         .order_by(_NEWEST_FIRST)
         .limit(1)
     ) or connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed)))
-    if newest is None:
-        raise LookupError("The ledger knows no release yet: nothing was loaded.")
-    return str(newest)
+    return newest

@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -275,7 +276,7 @@ def test_edits_that_leave_no_trace_in_the_fingerprint_are_found_by_reading_the_m
     for seed, edit in enumerate(SILENT):
         frame = EDITS[edit].function(portal.frame, seed=seed)
         assert expected(frame) != expected(portal.frame), edit
-        portal.publish(frame)
+        portal.publish(frame, portal.released_at + timedelta(hours=1))
     assert pipeline.sync().exit_code == 0
     assert pipeline.rows() == before
     assert pipeline.sync(months="2024-05..2024-07").exit_code == 0

@@ -42,14 +42,15 @@ def test_without_dagster_the_same_city_gives_the_same_rows(pipeline, tmp_path):
         assert sorted(map(tuple, direct.table(table)), key=repr) == sorted(map(tuple, pipeline.table(table)), key=repr)
 
 
-def test_a_release_with_nothing_changed_moves_only_the_date_that_the_numbers_stand_for(pipeline, portal):
-    before = pipeline.query("SELECT as_of FROM release")
+def test_a_release_with_nothing_changed_is_named_and_tells_of_no_further_day(pipeline, portal):
+    [(as_of, processed)] = pipeline.query("SELECT as_of, data_processed FROM release")
     portal.publish(portal.frame)
     portal.clear_log()
     assert "no month changed" in pipeline.follow()
     assert "csv" not in questions(portal)
-    assert pipeline.query("SELECT as_of FROM release") > before
-    assert pipeline.query("SELECT DISTINCT as_of FROM metric_aggregates") == pipeline.query("SELECT as_of FROM release")
+    [(still, later)] = pipeline.query("SELECT as_of, data_processed FROM release")
+    assert (still, later > processed) == (as_of, True)
+    assert pipeline.query("SELECT DISTINCT as_of FROM metric_aggregates") == [(as_of,)]
 
 
 def test_months_that_were_named_are_fetched_though_nothing_changed(pipeline, portal):
