@@ -204,10 +204,14 @@ def jackknife(observed: Floats, expected: Floats) -> tuple[Floats, Floats]:
     """
     more = np.where((observed == 0).any(axis=0), 0.5, 0.0)
     log_ratio, *without = np.log(share(observed + more, expected + more))
-    months = len(without)
-    squares = (np.array(without) - np.mean(without, axis=0)) ** 2
-    se = np.sqrt((months - 1) / months * squares.sum(axis=0))
+    se = np.sqrt(jackknife_variance(np.array(without)))
     return log_ratio, np.fmax(se, share(LEAST_SE, np.sqrt(expected[0])))
+
+
+def jackknife_variance(without: Floats) -> Floats:
+    """The variance of an estimate, from the estimates (rows) that leave out one month each. Source: Efron and Stein 1981."""
+    months = len(without)
+    return np.asarray((months - 1) / months * ((without - np.mean(without, axis=0)) ** 2).sum(axis=0))
 
 
 def between_areas(log_ratio: Floats, se: Floats) -> float:
@@ -264,9 +268,8 @@ def _shares(compared: ComparedRequests) -> dict[str, Any]:
 
     value = standardised(late, n)
     without = np.array([standardised(late - late_by_month[:, :, m], n - by_month[:, :, m]) for m in range(MONTHS)])
-    squares = (without - np.mean(without, axis=0)) ** 2
     independent = np.sum(np.where(supported, share(weight**2 * rate * (1 - rate), n), 0.0), axis=1)
-    se = np.sqrt(np.maximum((MONTHS - 1) / MONTHS * squares.sum(axis=0), share(independent, supported_weight**2)))
+    se = np.sqrt(np.maximum(jackknife_variance(without), share(independent, supported_weight**2)))
     inside = _inside(compared.facts)
     state = timing_state(np.bincount(compared.facts.area[inside], minlength=areas), n.sum(axis=1))
     state[(state == State.OK) & (supported_weight < SUPPORTED_WEIGHT)] = str(State.TOO_FEW)
