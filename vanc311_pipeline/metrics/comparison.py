@@ -99,6 +99,10 @@ def _inside(facts: Facts) -> Mask:
 def compared_requests(facts: Facts) -> ComparedRequests:
     """The located requests of the window that have usable dates."""
     rows = np.flatnonzero(_inside(facts) & facts.used)
+    # In an order of what they are: a sum of fractions depends on its order, and the order of stored rows is the store's own.
+    rows = rows[
+        np.lexsort([column[rows] for column in (facts.opened, facts.days, facts.department, facts.issue, facts.area)])
+    ]
     issue, department = facts.issue[rows].astype(np.int64), facts.department[rows].astype(np.int64)
     rare = (np.bincount(issue, minlength=1) < MINIMUM_N)[issue] if len(rows) else np.zeros(0, dtype=bool)
     together = np.bincount(department[rare], minlength=len(facts.departments) or 1)[department] >= MINIMUM_N

@@ -1,6 +1,7 @@
 """Claims about all statistics together: facts are what is stored, every table is written whole, and the laws hold between them."""
 
 from collections import Counter
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -79,6 +80,23 @@ def test_every_table_that_is_described_is_made_with_its_columns(sample):
     for name, frame in made.items():
         expected = {column.name for column in TABLES[name].columns} - {"as_of", "request_id"}
         assert set(frame.columns) - {"row"} == expected, name
+
+
+def test_no_figure_depends_on_the_order_of_the_rows(sample):
+    facts = sample.facts
+    order = np.random.default_rng(1).permutation(len(facts))
+    columns = {name: value[order] for name, value in vars(facts).items() if isinstance(value, np.ndarray)}
+    shuffled = replace(
+        facts, **{name: columns[name] for name in columns.keys() & {field.name for field in fields(facts)}}
+    )
+    made, anew = statistics(facts, {}, {}), statistics(shuffled, {}, {})
+    for name, frame in made.items():
+        # The standing names requests by their place.
+        if name == "open_request_standing":
+            by_place = frame.assign(row=np.argsort(order)[frame["row"]]).sort_values("row").reset_index(drop=True)
+            pd.testing.assert_frame_equal(anew[name].sort_values("row").reset_index(drop=True), by_place)
+        else:
+            pd.testing.assert_frame_equal(anew[name], frame, check_exact=True, obj=name)
 
 
 def test_which_groups_have_rows_in_which_periods(facts):
