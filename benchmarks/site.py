@@ -21,7 +21,7 @@ import psutil
 from benchmarks import bench, load
 from benchmarks.clients import Reply, Sent, exchange, get
 from vanc311_pipeline.disk import file_digest, sqlite_uri
-from vanc311_pipeline.reading.downloads import folder_of
+from vanc311_pipeline.reading.published import folder_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse.downloads import make_downloads

@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from vanc311_pipeline.commands.sample import with_sample
+from vanc311_pipeline.commands import with_sample
 from vanc311_pipeline.errors import Interrupted, printable
 from vanc311_pipeline.settings import Settings
 

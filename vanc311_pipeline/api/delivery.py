@@ -21,8 +21,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import anyio.to_thread
-from starlette.datastructures import Headers as Lines
-from starlette.requests import ClientDisconnect
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 log.addFilter(Sparing(at_most=10))  # whoever has found a fault could fill a disk with it
 
 _WORTH_COMPRESSING = 500
-_COMPRESSIBLE = (b"application/json", b"application/geo+json", b"application/problem+json", b"image/svg+xml", b"text/")
+_COMPRESSIBLE = ("application/json", "application/geo+json", "application/problem+json", "image/svg+xml", "text/")
 
 _COMMON: Headers = [
     (b"vary", b"Accept, Accept-Encoding"),
@@ -66,7 +66,7 @@ _PREFLIGHT: Headers = [
     (b"access-control-allow-headers", b"Accept, If-Modified-Since, If-None-Match, If-Range, Range"),
     (b"access-control-max-age", b"86400"),
 ]
-_REVALIDATE = (b"cache-control", b"public, no-cache")  # may be kept, and is to be asked for again: see the ETag
+_REVALIDATE = "public, no-cache"  # may be kept, and is to be asked for again: see the ETag
 
 Page = Callable[[Release | None, dict[str, Any]], Response]
 """Makes a page of problem details, for a browser."""
@@ -147,9 +147,10 @@ class Delivery:
             if message["type"] == "http.response.start":
                 status, headers = message["status"], [*message["headers"], *headers_of(request, release)]
                 return
-            if not begun.done() and (message.get("more_body") or _has(headers, b"etag")):
+            if not begun.done() and (message.get("more_body") or "etag" in MutableHeaders(raw=headers)):
                 begun.set_result(None)
-                await send({"type": "http.response.start", "status": status, "headers": [*headers, _REVALIDATE]})
+                headers.append((b"cache-control", _REVALIDATE.encode()))
+                await send({"type": "http.response.start", "status": status, "headers": headers})
             if begun.done():
                 await send(message)
             else:
@@ -167,39 +168,40 @@ class Delivery:
     async def _compress(self, plain: Answer, _: Begun) -> Answer:
         compress = partial(gzip.compress, plain.body, negotiation.GZIP_LEVEL, mtime=0)
         body = await anyio.to_thread.run_sync(compress, limiter=self._compressing)
-        headers = [*_without(plain.headers, b"content-length"), (b"content-encoding", b"gzip"),
-                   (b"content-length", str(len(body)).encode())]  # fmt: skip
-        return Answer(plain.status, headers, body, negotiation.gzipped(plain.etag))
+        headers = MutableHeaders(raw=[*plain.headers])
+        headers.update({"content-encoding": "gzip", "content-length": str(len(body))})
+        return Answer(plain.status, headers.raw, body, negotiation.gzipped(plain.etag))
 
     async def _send_answer(self, request: "_Request", release: Release | None, answer: Answer, send: Send) -> None:
         if answer.status >= 400 and self._problem_page and negotiation.prefers_html(request.header("accept")):
             answer = _on_page(answer, self._problem_page, release)
-        status, headers, body = answer.status, answer.headers, b"" if request.is_head else answer.body
+        status, body = answer.status, b"" if request.is_head else answer.body
+        headers = MutableHeaders(raw=[*answer.headers])
         if status == 200:
             changed = release.published_at if release and answer.lasts else None
-            headers = [*headers, (b"etag", answer.etag.encode())]
-            if not _has(headers, b"cache-control"):
-                headers.append(_REVALIDATE)
+            headers["etag"] = answer.etag
+            headers.setdefault("cache-control", _REVALIDATE)
             if changed:
-                headers.append((b"last-modified", negotiation.http_date(changed).encode()))
+                headers["last-modified"] = negotiation.http_date(changed)
             if negotiation.not_modified(
                 answer.etag, changed, *map(request.header, ("if-none-match", "if-modified-since"))
             ):
-                status, headers, body = 304, _without(headers, *_OF_BODY), b""
-        await _send(send, status, headers, body)
+                status, body = 304, b""
+                for name in _OF_BODY:
+                    del headers[name]
+        await _send(send, status, headers.raw, body)
 
 
-_OF_BODY = (b"content-length", b"content-type", b"content-disposition", b"content-encoding")
+_OF_BODY = ("content-length", "content-type", "content-disposition", "content-encoding")
 
 
-class _Request:
+class _Request(Request):
     """What delivery needs to know of a request."""
 
     def __init__(self, scope: Scope) -> None:
-        self._scope, self._headers = scope, Lines(scope=scope)
+        super().__init__(scope)
         self.path: str = scope["path"]
         self._raw_path: bytes = scope.get("raw_path") or self.path.encode()
-        self.method: str = scope["method"]
         self.is_head = self.method == "HEAD"
         self.always = _OF_API if f"{self.path}/".startswith(f"{PREFIX}/") else _OF_PAGES
         self.takes_gzip = negotiation.accepts_gzip(self.header("accept-encoding"))
@@ -210,18 +212,18 @@ class _Request:
         return self._raw_path[:200].decode("latin-1").encode("unicode_escape").decode()
 
     def header(self, name: str) -> str:
-        return self._headers.get(name, "")
+        return self.headers.get(name, "")
 
     def key(self, release: Release | None, compressed: bool = False) -> Key:
         identity, wants_csv = release.identity if release else None, negotiation.prefers_csv(self.header("accept"))
-        return identity, self._raw_path, self._scope["query_string"], wants_csv, compressed
+        return identity, self._raw_path, self.scope["query_string"], wants_csv, compressed
 
     def inner_scope(self, release: Release | None) -> Scope:
         """A HEAD is answered as a GET; the slashes and percent signs within a name stay encoded."""
         segments = self._raw_path.decode("latin-1").split("/")
         path = "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in segments)
-        state = {**self._scope.get("state", {}), "release": release, "head_only": self.is_head}
-        return {**self._scope, "method": "GET", "path": path, "raw_path": self._raw_path, "state": state}
+        state = {**self.scope.get("state", {}), "release": release, "head_only": self.is_head}
+        return {**self.scope, "method": "GET", "path": path, "raw_path": self._raw_path, "state": state}
 
 
 def _whole(status: int, headers: Headers, body: bytes) -> Answer:
@@ -241,12 +243,12 @@ def _fault(request: _Request, release: Release | None, error: Exception) -> Answ
 
 def _on_page(answer: Answer, page: Page, release: Release | None) -> Answer:
     """A problem as a page."""
-    if (b"content-type", negotiation.PROBLEM.encode()) not in answer.headers:
+    headers = MutableHeaders(raw=[*answer.headers])
+    if headers["content-type"] != negotiation.PROBLEM:
         return answer
     response = page(release, {"errors": [], **json.loads(answer.body)})
-    replaced = {name for name, _ in response.raw_headers}
-    headers = [*_without(answer.headers, *replaced), *response.raw_headers]
-    return replace(answer, headers=headers, body=bytes(response.body))
+    headers.update(response.headers)
+    return replace(answer, headers=headers.raw, body=bytes(response.body))
 
 
 def headers_of(request: _Request, release: Release | None) -> Headers:
@@ -258,19 +260,8 @@ def headers_of(request: _Request, release: Release | None) -> Headers:
 
 
 def _is_worth_compressing(answer: Answer) -> bool:
-    return (
-        answer.status == 200
-        and len(answer.body) >= _WORTH_COMPRESSING
-        and any(name == b"content-type" and value.startswith(_COMPRESSIBLE) for name, value in answer.headers)
-    )
-
-
-def _has(headers: Headers, name: bytes) -> bool:
-    return any(each == name for each, _ in headers)
-
-
-def _without(headers: Headers, *names: bytes) -> Headers:
-    return [header for header in headers if header[0] not in names]
+    kind = MutableHeaders(raw=answer.headers).get("content-type", "")
+    return answer.status == 200 and len(answer.body) >= _WORTH_COMPRESSING and kind.startswith(_COMPRESSIBLE)
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
 from typing import Any
@@ -22,8 +22,8 @@ from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
 from vanc311_pipeline.api import PREFIX, negotiation
+from vanc311_pipeline.api.models import RESTS_ON, Asked, AskedTable
 from vanc311_pipeline.api.negotiation import CSV, JSON
-from vanc311_pipeline.api.parameters import Asked, AskedTable
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.reading import pages
 from vanc311_pipeline.reading.groups import Coverage
@@ -152,9 +152,8 @@ def _meta(
     about = release.about
     meta: dict[str, Any] = {
         "release": release.id,
-        **{name: about[name] for name in ("source", "as_of", "data_processed", "published_at", "complete")},
+        **{name: about[name] for name in RESTS_ON},
         "definitions_version": DEFINITIONS_VERSION,
-        "licence": about["licence"],
     }
     if release.is_sample:
         meta["note"] = SAMPLE_NOTE
@@ -163,7 +162,7 @@ def _meta(
     if defined := {name: f"{PREFIX}/definitions/{name}" for name in columns if name in METRICS}:
         meta["definitions"] = defined
     if coverage is not None:
-        meta["coverage"] = asdict(coverage) | {"located_share": coverage.located_share}
+        meta["coverage"] = coverage.model_dump()
     return meta
 
 

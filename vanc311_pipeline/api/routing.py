@@ -25,8 +25,8 @@ from starlette.responses import Response
 
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import Selection, answered, listed
+from vanc311_pipeline.api.models import IN_PATH, Asked, AskedTable
 from vanc311_pipeline.api.negotiation import CSV
-from vanc311_pipeline.api.parameters import IN_PATH, Asked, AskedTable
 from vanc311_pipeline.api.problems import Problem, documented
 from vanc311_pipeline.reading.pages import Listing, OtherRelease, all_rows
 from vanc311_pipeline.reading.release import Release, TookTooLong, statement_budget
@@ -125,7 +125,8 @@ class Questions(APIRouter):
         as_csv = {
             "schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}
         }
-        good = {"model": models.listing_of(table, row), "content": {CSV: as_csv}}
+        kind = row or models.row_of(table)
+        good = {"model": models.Answer[list[kind]], "content": {CSV: as_csv}}  # type: ignore[valid-type]
         named |= {"summary": summary, **documented(str(table.comment), good, 404)}
         return lambda question: self.answer(path, question, respond, parameters, **named)
 
@@ -157,7 +158,7 @@ class Questions(APIRouter):
         """Answer at this path with the one thing that the function finds, which is as `data` says."""
 
         def register(question: Question) -> Question:
-            about = documented(meaning, {"model": models.single(question.__name__, data)}, 404)
+            about = documented(meaning, {"model": models.Answer[data]}, 404)
             respond = partial(answered, table=table, headers=headers)
             return self.answer(path, question, respond, summary=summary, **about, **named)
 

@@ -1,22 +1,27 @@
 """The processes that `vanc311 up` and `vanc311 serve` start: watched, and ended together. What they do is not known here.
 
-Each leads a session of its own, so that Ctrl-C in a terminal reaches it through us alone, and ends when we do (`child`). None of them
-imports a module from the directory in which the command was typed.
+Each leads a session of its own, so that Ctrl-C in a terminal reaches it through us alone. None of them imports a module from the
+directory in which the command was typed. Each ends when we do: it is `python -m vanc311_pipeline.commands.children MODULE …`, whose
+standard input is a pipe that only we hold open. The pipe ends with us, even if we are killed, and on every system; what still works
+then is asked to end, with all that it started, and killed if it doesn't.
 """
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vanc311_pipeline.commands.child import GRACE_SECONDS
 from vanc311_pipeline.errors import EXIT_INTERRUPTED, HANGS_SECONDS, ProcessEnded
 from vanc311_pipeline.settings import Settings
 
+GRACE_SECONDS = 20.0
+"""How long a process that was asked to end may take."""
 ASK_SECONDS = 60.0
 YOUNG_SECONDS = 10.0
 """One that ends younger has a fault that another in its place would have, too."""
@@ -46,7 +51,7 @@ class Children:
         """Start a module with its arguments: it knows these settings alone, and works in Dagster's home if no folder is given."""
         self._began[name] = time.monotonic()
         self._running[name] = subprocess.Popen(
-            [sys.executable, "-m", "vanc311_pipeline.commands.child", *command],
+            [sys.executable, "-m", __name__, *command],
             env={**os.environ, **settings.to_environment(), "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"},
             stdin=self._pipe[0],
             cwd=folder or settings.dagster_home,
@@ -114,3 +119,22 @@ def hangs(code: Path) -> Iterator[bool]:
             again = time.monotonic() + ASK_SECONDS
             while time.monotonic() < again:
                 yield False
+
+
+def main() -> None:
+    """Run the module that the arguments name, as `python -m` would."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

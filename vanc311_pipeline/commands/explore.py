@@ -10,36 +10,23 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from sqlite3 import connect
 from typing import Any
 
 import click
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.commands.http import refuse_taken_port
-from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.registry import FAMILIES, METRICS
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LICENCE_PAGE, LIVE, Settings
-from vanc311_pipeline.warehouse.publishing import dictionary_rows
+from vanc311_pipeline.warehouse.publishing import dictionary_rows, release_row
 
 # What people narrow a table down by, most wanted first. Counting a facet reads the whole table, so each has a few at most.
 FACETS = (
-    "scope",
-    "level",
-    "status",
-    "local_area",
-    "measure",
-    "metric",
-    "kind",
-    "channel",
-    "result",
-    "dataset",
-    "reason",
-)
+    "scope", "level", "status", "local_area", "measure", "metric", "kind", "channel", "result", "dataset", "reason",
+)  # fmt: skip
 MOST_FACETS = 3
 
 # Views read every request; Datasette's own limits are made for smaller files.
@@ -74,12 +61,11 @@ def metadata(published: Path) -> dict[str, Any]:
         raise SettingsError(
             f"There is nothing to explore at {published} yet. Run `make sync` first, or set VANC311_DATA_DIR."
         )
-    with closing(connect(sqlite_uri(published, mode="ro"), uri=True)) as raw:
-        source, as_of = raw.execute("SELECT source, as_of FROM release").fetchone()
-    sample = " THE BUNDLED SAMPLE: not the city's statistics." if source == "sample" else ""
+    release = release_row(published)
+    sample = " THE BUNDLED SAMPLE: not the city's statistics." if release["source"] == "sample" else ""
     return {
         "title": f"Vancouver's 3-1-1 service requests{' (sample)' if sample else ''}",
-        "description": f"As of {as_of}.{sample} Quote a number with its n and its as_of.",
+        "description": f"As of {release['as_of']}.{sample} Quote a number with its n and its as_of.",
         "license": LICENCE,
         "license_url": LICENCE_PAGE,
         "source": "City of Vancouver's open data portal",
@@ -114,10 +100,8 @@ def _queries() -> Iterator[tuple[str, dict[str, str]]]:
     for view in schema.VIEWS:
         columns = ", ".join(view.columns.keys())
         sql = f"WITH answer ({columns}) AS ({view.info['query']}) SELECT * FROM answer"
-        yield (
-            f"sql_of_{view.name}",
-            {"title": f"{view.comment} With the SQL behind the view, to change it.", "sql": sql},
-        )
+        title = f"{view.comment} With the SQL behind the view, to change it."
+        yield f"sql_of_{view.name}", {"title": title, "sql": sql}
 
 
 def command(settings: Settings, port: int) -> list[str]:

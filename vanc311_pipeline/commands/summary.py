@@ -3,8 +3,6 @@ of `vanc311 status` also what is stored and held, and what the schedule decided 
 """
 
 import shlex
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -14,14 +12,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from vanc311_pipeline.commands.instance import open_instance
-from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import sync as sync_job
-from vanc311_pipeline.schema import request_changes
+from vanc311_pipeline.schema import deep_readings, metrics_citywide, request_changes
 from vanc311_pipeline.settings import LICENCE, LIVE, Settings
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.publishing import release_row
+from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 QUERIES = (
     (
@@ -37,7 +36,6 @@ QUERIES = (
         "SELECT days_open, issue_type, local_area FROM open_requests_oldest_first LIMIT 10",
     ),
 )
-_CHANGES = sa.select(request_changes.c.kind, sa.func.count()).group_by(request_changes.c.kind)
 
 
 def run_status(settings: Settings, console: Console) -> None:
@@ -46,7 +44,7 @@ def run_status(settings: Settings, console: Console) -> None:
         release = ledger.last_release(connection, LIVE)
         read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
         held = holds.held(connection)
-        changes = {str(kind): int(number) for kind, number in connection.execute(_CHANGES)}
+        moved = _moved(connection)
     if release:
         console.print(
             f"Portal   release of {release.data_processed} with {release.records_count:,} rows: {release.state}"
@@ -58,7 +56,6 @@ def run_status(settings: Settings, console: Console) -> None:
         console.print(f"Held     {line} (since {line.held_since})", markup=False)
     if held:
         console.print(f"         {holds.advice(held)}", markup=False)
-    moved = ", ".join(f"{number:,} {kind}" for kind, number in sorted(changes.items()))
     console.print(f"Memory   {moved or 'no change since the first load'}")
     with open_instance(settings) as instance:
         decisions = instance.fetch_observations(portal_key(LIVE), limit=1).records
@@ -79,23 +76,17 @@ def print_summary(settings: Settings, console: Console) -> None:
     file = settings.published_path
     if not file.exists():
         raise SettingsError(f"There is no published file at {file} yet. Run `vanc311 sync`.")
-    with closing(sqlite3.connect(sqlite_uri(file, mode="ro"), uri=True)) as published:
-        published.row_factory = sqlite3.Row
-        release = published.execute("SELECT * FROM release").fetchone()
-        open_requests = published.execute("SELECT open_requests FROM metrics_citywide WHERE scope = 'all'").fetchone()
-        moved = published.execute(
-            "SELECT kind, count(*) FROM request_changes WHERE run_id = ? GROUP BY kind ORDER BY kind",
-            (release["run_id"],),
-        ).fetchall()
-        months, changes = published.execute(
-            "SELECT count(*), coalesce(sum(changes_found), 0) FROM deep_readings WHERE run_id = ?", (release["run_id"],)
-        ).fetchone()
+    release, city, readings = release_row(file), metrics_citywide.c, deep_readings.c
+    again = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(readings.changes_found), 0))
+    with open_read_only(file) as published:
+        unclosed = published.scalar(sa.select(city.open_requests).where(city.scope == "all")) or 0
+        moved = _moved(published, request_changes.c.run_id == release["run_id"])
+        months, changes = published.execute(again.where(readings.run_id == release["run_id"])).one()
     with Warehouse(settings).read() as connection:
         held = dict.fromkeys(line.month for line in holds.held(connection))
     table = Table.grid(padding=(0, 2))
     if release["source"] == "sample":
         table.add_row("Source", "sample: 11,024 real requests that come with the program; not a picture of the city")
-    unclosed = open_requests[0] if open_requests else 0
     table.add_row("Requests", f"{release['rows_stored']:,}, of which {unclosed:,} are open")
     table.add_row("Months", f"{release['months']}, {release['first_month']} to {release['last_month']} (UTC)")
     table.add_row("As of", f"{release['as_of']} (portal's release of {release['data_processed']})")
@@ -105,7 +96,7 @@ def print_summary(settings: Settings, console: Console) -> None:
     quarantined = release["rows_quarantined"]
     table.add_row("Quarantined", f"{quarantined:,} rows{' (table quarantined_requests)' if quarantined else ''}")
     if moved:
-        table.add_row("Moved", ", ".join(f"{number:,} {kind}" for kind, number in moved) + " (table request_changes)")
+        table.add_row("Moved", f"{moved} (table request_changes)")
     if months:
         table.add_row("Read again", f"months whose fingerprint stood still: {months}; changes found in them: {changes}")
     table.add_row("Held back", ", ".join(held) or "no month")
@@ -116,3 +107,9 @@ def print_summary(settings: Settings, console: Console) -> None:
         console.print(f"  {question}")
         console.print(f"    {shlex.join(['sqlite3', '-box', str(file), query])}", markup=False)
     console.print(LICENCE)
+
+
+def _moved(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> str:
+    kind = request_changes.c.kind
+    counts = connection.execute(sa.select(kind, sa.func.count()).where(*where).group_by(kind).order_by(kind))
+    return ", ".join(f"{number:,} {name}" for name, number in counts)

@@ -7,23 +7,27 @@ If the portal can't be reached and there is no data yet, the same pipeline runs 
 stand-in, in a data directory and a Dagster home of its own: `sample` is never mixed with the portal's data.
 """
 
+import fcntl
 import json
+import os
 import shlex
 import socket
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from vanc311_pipeline.commands import with_sample
 from vanc311_pipeline.commands.children import Children, hangs
-from vanc311_pipeline.commands.home import owned
 from vanc311_pipeline.commands.http import address, refuse_taken_port
-from vanc311_pipeline.commands.sample import with_sample
+from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.entry import lasting
-from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded
+from vanc311_pipeline.errors import EXIT_DONE, EXIT_INTEGRITY, EXIT_PORTAL, ProcessEnded, SettingsError
 from vanc311_pipeline.settings import Settings
 
 OWNER = "`vanc311 up`"
@@ -57,6 +61,29 @@ def run_up(settings: Settings, console: Console, *, host: str, port: int, site_p
             children.end()
             _tell(settings, console, error)
             raise
+
+
+@contextmanager
+def owned(home: Path, what: str) -> Iterator[int]:
+    """Be the only one who works in a home, or raise SettingsError; the lock's descriptor, for children to hold it as long as they last."""
+    with on_disk(home):
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "owner.lock").open("a+", encoding="utf-8")
+    with lock:
+        lock.seek(0)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"{home} is in use by {lock.read().strip()}, or by processes of its that are still ending. Nothing was started: two "
+                "would do every work twice. End that one first, or set DAGSTER_HOME and VANC311_DATA_DIR to other places."
+            ) from error
+        lock.truncate(0)
+        lock.write(
+            f"{what}, process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%dT%H:%MZ}\n"
+        )
+        lock.flush()
+        yield lock.fileno()
 
 
 def _bring_in(settings: Settings, console: Console, children: Children, stack: ExitStack) -> Settings:

@@ -11,7 +11,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import areas, bars, lines
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.view import View, records_of, summary_of
-from vanc311_pipeline.reading.places import outlines
+from vanc311_pipeline.reading.names import outlines
 from vanc311_pipeline.reading.release import Release
 
 Draw = Callable[[Release, View], Figure | None]

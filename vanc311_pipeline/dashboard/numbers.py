@@ -13,7 +13,7 @@ from vanc311_pipeline.charts.lines import time_to_close
 from vanc311_pipeline.dashboard.view import EVER, View, records_of, summary_of
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.reading.requests import Filters, requests
+from vanc311_pipeline.reading.requests import requests
 from vanc311_pipeline.registry import State
 from vanc311_pipeline.schema import flow, service_requests
 
@@ -112,8 +112,8 @@ def _moved(release: Release, view: View, metric: str, days: Days) -> int:
 
 def _count(release: Release, view: View, *conditions: sa.ColumnElement[bool], **filters: Any) -> int:
     """How many of a view's requests, opened at any time, pass the filters and meet the conditions."""
-    located = True if view.has_scopes and view.scope == "located" else None
-    listing = requests(release, Filters(area=view.area, issue=view.issue, located=located, **filters))
+    located = "yes" if view.has_scopes and view.scope == "located" else None
+    listing = requests(release, {"area": view.area, "issue": view.issue, "located": located, **filters})
     return count(release, replace(listing, question=listing.question.where(*conditions)))
 
 

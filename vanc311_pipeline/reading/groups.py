@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel, Field
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading.names import known
@@ -37,20 +38,12 @@ class Group:
 
     @property
     def names(self) -> dict[str, str]:
-        names = {"area": self.area, "issue": self.issue, "department": self.department}
-        return {kind: name for kind, name in names.items() if name is not None}
+        return {kind: name for kind in COLUMNS if (name := getattr(self, kind)) is not None}
 
 
-def group_of(
-    release: Release,
-    level: str | None = None,
-    area: str | None = None,
-    issue: str | None = None,
-    department: str | None = None,
-) -> Group:
+def group_of(release: Release, level: str | None = None, **asked: str | None) -> Group:
     """The group that these names make; without a level it is the one that they name exactly, without names the city."""
-    asked = Group("", area, issue, department).names
-    names = {kind: known(release, kind, name) for kind, name in asked.items()}
+    names = {kind: known(release, kind, name) for kind, name in asked.items() if name is not None}
     if level is None:
         fitting = [each for each, kinds in LEVELS.items() if set(kinds) == set(names)]
     else:
@@ -88,18 +81,14 @@ def records_of_group(release: Release, table: sa.Table, group: Group, **values: 
         return []
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """How many of the requests of a group have a local area, and so can be compared between areas."""
+class Coverage(BaseModel, extra="forbid"):
+    """How many requests have a local area, and so can be compared between areas. Missing areas are not missing at random."""
 
-    of: str
-    period: str
-    requests: int
-    located: int
-
-    @property
-    def located_share(self) -> float | None:
-        return self.located / self.requests if self.requests else None
+    of: str = Field(description="what this is of: the city, or an issue type or department")
+    period: str = Field(description="when they were opened")
+    requests: int = Field(description="all requests")
+    located: int = Field(description="of these, with a local area")
+    located_share: float | None = Field(description="located / requests")
 
 
 def coverage(release: Release, group: Group, period: str | None = None) -> Coverage:
@@ -113,5 +102,11 @@ def coverage(release: Release, group: Group, period: str | None = None) -> Cover
         return listing.question.with_only_columns(table.c.scope, table.c.volume)
 
     volumes = dict(release.remembered(("coverage", about, period), question))
-    name = group.issue or group.department or "the city"
-    return Coverage(name, period or "all", volumes.get("all", 0), volumes.get("located", 0))
+    every, located = volumes.get("all", 0), volumes.get("located", 0)
+    return Coverage(
+        of=group.issue or group.department or "the city",
+        period=period or "all",
+        requests=every,
+        located=located,
+        located_share=located / every if every else None,
+    )

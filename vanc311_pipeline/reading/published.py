@@ -1,7 +1,7 @@
-"""The published file at its path, whichever release it is by now.
+"""The published file at its path, whichever release it is by now, and the files that were made beside it.
 
-What belongs here: noticing that the file was replaced, or overwritten, and letting those who read the old one finish. What does
-not: what one release holds (`release`).
+What belongs here: noticing that the file was replaced, or overwritten, and letting those who read the old one finish; names, places
+and digests of the other files. What does not: what one release holds (`release`), and making the files (`warehouse.downloads`).
 """
 
 import logging
@@ -24,6 +24,7 @@ _QUIET_NS = 1_000_000_000
 _UNREADABLE = (
     "The published file can't be read. Check its permissions and the disk, then run `vanc311 sync` to publish it again."
 )
+SQLITE, PARQUET, PACKAGE, CHECKSUMS = "vanc311.sqlite", "requests.parquet", "datapackage.json", "checksums.txt"
 
 
 class PublishedFile:
@@ -88,3 +89,25 @@ class PublishedFile:
         if self._current is not None:
             self._current.retire()
         self._current = None
+
+
+def folder_of(published: Path, release_id: str) -> Path:
+    """Where the files beside a published file are, once it is in its place: each release has a folder of its own."""
+    return published.parent / "downloads" / release_id
+
+
+def beside(release: Release, name: str) -> Path:
+    """A file that was made with a release."""
+    path = folder_of(release.path, release.id) / name
+    if not path.exists():
+        raise SettingsError(
+            f"{name} isn't beside the published file: an older version of this program made the release, or the file was copied "
+            "alone. Nothing is wrong with the data. Run `vanc311 sync` to publish it again."
+        )
+    return path
+
+
+def digests(release: Release) -> dict[str, str]:
+    """SHA-256 of each file of a release but that of the checksums, as hex."""
+    lines = beside(release, CHECKSUMS).read_text().splitlines()
+    return {name: digest for digest, name in (line.split("  ") for line in lines)}

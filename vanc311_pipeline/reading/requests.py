@@ -4,14 +4,13 @@ Belongs here: the filters, and the questions over service_requests and request_c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import date
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.reading.groups import COLUMNS
 from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.reading.release import Release
@@ -37,28 +36,14 @@ _IS_OPEN, _IS_CLOSED = (service_requests.c.status == sa.literal_column(f"'{statu
 _FEW = 100  # one in so many requests
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which requests; None narrows nothing. The days are Vancouver dates, both ends included."""
-
-    area: str | None = None
-    issue: str | None = None
-    department: str | None = None
-    status: str | None = None
-    channel: str | None = None
-    closure_reason: str | None = None
-    outcome: str | None = None
-    opened_from: date | None = None
-    opened_to: date | None = None
-    closed_from: date | None = None
-    closed_to: date | None = None
-    located: bool | None = None
+Filters = Mapping[str, Any]
+"""Which requests, by the names in `_CONDITIONS`; None narrows nothing. Days are Vancouver dates, both ends included."""
 
 
 def requests(release: Release, filters: Filters, *, oldest_first: bool = False) -> Listing:
     """The requests that pass the filters, newest first: by day of closing if that is asked for, else by day of opening."""
     values = _values(release, filters)
-    keys = _BY_CLOSING_DAY if filters.closed_from or filters.closed_to else _BY_DAY
+    keys = _BY_CLOSING_DAY if values.keys() & {"closed_from", "closed_to"} else _BY_DAY
     return Listing(_filtered(*_conditions(values)), keys, not oldest_first, values)
 
 
@@ -68,13 +53,10 @@ def open_requests(release: Release, filters: Filters) -> Listing:
     return Listing(_open(*_conditions(values)), _BY_DAY, values=values | {"as_of": release.about["as_of"]})
 
 
-def changes(
-    release: Release, since: str | None, *, kind: str | None, issue: str | None, department: str | None
-) -> Listing:
+def changes(since: str | None = None, **equal: str) -> Listing:
     """What moved, in the order in which we saw it, from a UTC instant or a day on."""
     columns = request_changes.c
-    equal = ((columns.kind, kind), (columns.issue_type, issue), (columns.department, department))
-    conditions = [column == value for column, value in equal if value is not None]
+    conditions = [columns[COLUMNS.get(name, name)] == value for name, value in equal.items()]
     conditions += [columns.seen_at >= since] if since is not None else []
     return Listing(sa.select(request_changes).where(*conditions), (columns.seen_at, columns.change_id))
 
@@ -118,17 +100,12 @@ def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
 
 
 def _values(release: Release, filters: Filters) -> dict[str, Any]:
-    values = {field.name: getattr(filters, field.name) for field in fields(filters)}
-    for kind in KINDS:
-        if values.get(kind) is not None:
-            values[kind] = known(release, kind, values[kind])
-    if values["outcome"] is not None and (reasons := _if_rare(release, values["outcome"])):
-        values |= {"outcome": None, "rare_reasons": reasons}
-    return {
-        name: value.isoformat() if isinstance(value, date) else value
-        for name, value in values.items()
-        if value is not None
-    }
+    values: dict[str, Any] = {name: str(value) for name, value in filters.items() if value is not None}
+    values |= {kind: known(release, kind, values[kind]) for kind in KINDS if kind in values}
+    if "outcome" in values and (reasons := _if_rare(release, values["outcome"])):
+        del values["outcome"]
+        values["rare_reasons"] = reasons
+    return values
 
 
 def _conditions(values: Mapping[str, Any]) -> list[Condition]:
@@ -205,6 +182,6 @@ _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     "opened_to": _table.opened_on <= _value("opened_to"),
     "closed_from": _table.closed_on >= _value("closed_from"),
     "closed_to": _table.closed_on <= _value("closed_to"),
-    ("located", True): _table.local_area.is_not(None),
-    ("located", False): _table.local_area.is_(None),
+    ("located", "yes"): _table.local_area.is_not(None),
+    ("located", "no"): _table.local_area.is_(None),
 }

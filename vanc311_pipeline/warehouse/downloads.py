@@ -1,7 +1,7 @@
 """The files beside the published one: its requests as Parquet, what every table is as a Frictionless data package, checksums.
 
 What belongs here: making them from a new published file that nobody reads yet, and putting all in place together. What does
-not: what is in the published file (`publishing`), and where readers look (`reading.downloads`).
+not: what is in the published file (`publishing`), and where readers look (`reading.published`).
 """
 
 import json
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest, force_to_disk
 from vanc311_pipeline.errors import StorageRefused
-from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of
+from vanc311_pipeline.reading.published import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE_PAGE, TITLE

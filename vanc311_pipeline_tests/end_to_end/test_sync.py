@@ -27,8 +27,7 @@ import sqlalchemy as sa
 from vanc311_pipeline.commands.sync import in_process
 from vanc311_pipeline.errors import Interrupted, SettingsError
 from vanc311_pipeline.orchestration.failures import reason_of_failure
-from vanc311_pipeline.reading.downloads import digests
-from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.published import PublishedFile, digests
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LICENCE, LIVE, Settings
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from vanc311_pipeline.commands import home, instance
+from vanc311_pipeline.commands import instance, up
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.settings import Settings
 
 TRY = """
 import sys
 from pathlib import Path
-from vanc311_pipeline.commands.home import owned
+from vanc311_pipeline.commands.up import owned
 from vanc311_pipeline.entry import main
 
 def work():
@@ -29,7 +29,7 @@ def try_elsewhere(folder) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_second_owner_is_refused_and_told_who_is_the_first(tmp_path):
-    with home.owned(tmp_path / "home", "`vanc311 up`"):
+    with up.owned(tmp_path / "home", "`vanc311 up`"):
         refused = try_elsewhere(tmp_path / "home")
         assert refused.returncode == 2
         assert f"`vanc311 up`, process {os.getpid()} on " in refused.stderr
@@ -39,7 +39,7 @@ def test_a_second_owner_is_refused_and_told_who_is_the_first(tmp_path):
 
 
 def test_a_home_is_owned_until_the_last_process_that_holds_it_has_ended(tmp_path):
-    with home.owned(tmp_path, "`vanc311 up`") as held:
+    with up.owned(tmp_path, "`vanc311 up`") as held:
         child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[held])
     assert "still ending" in try_elsewhere(tmp_path).stderr
     child.communicate()
@@ -59,7 +59,7 @@ def file(settings):
 @pytest.fixture
 def written(settings, file):
     """As a first start leaves it."""
-    home.configure(settings)
+    instance.configure(settings)
     return file.read_text()
 
 
@@ -67,14 +67,14 @@ def written(settings, file):
 def newer(monkeypatch):
     """Another version of this program writes another text."""
     text = "telemetry: {enabled: false}\n"
-    monkeypatch.setattr(home, "_text", lambda _: text)
+    monkeypatch.setattr(instance, "_text", lambda _: text)
     return text
 
 
 def test_what_was_written_and_not_touched_is_replaced_by_what_a_newer_version_writes(
     settings, file, written, newer, capsys
 ):
-    home.configure(settings)
+    instance.configure(settings)
     assert file.read_text() == newer != written
     assert capsys.readouterr().err == ""
 
@@ -85,8 +85,8 @@ def test_what_the_user_edited_stays_and_that_is_said_once_for_each_version(
     file.write_text(edited := written + "# mine\n")
     warnings = []
     for text in (written, newer, newer, newer + "nux: {enabled: false}\n"):
-        monkeypatch.setattr(home, "_text", lambda _, text=text: text)
-        home.configure(settings)
+        monkeypatch.setattr(instance, "_text", lambda _, text=text: text)
+        instance.configure(settings)
         warnings.append(capsys.readouterr().err)
     assert file.read_text() == edited
     assert warnings[0] == ""  # an edit is no news while our own text is the same
@@ -97,7 +97,7 @@ def test_what_the_user_edited_stays_and_that_is_said_once_for_each_version(
 
 def test_a_file_that_a_full_disk_left_empty_is_written_again(settings, file):
     file.touch()
-    home.configure(settings)
+    instance.configure(settings)
     assert "run_monitoring:" in file.read_text()
 
 
@@ -107,17 +107,17 @@ def test_a_disk_that_fills_up_at_the_first_start_leaves_no_file(settings, file, 
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        home.configure(settings)
+        instance.configure(settings)
     assert list(settings.dagster_home.iterdir()) == []
 
 
-@pytest.mark.parametrize("digest", sorted(home.WRITTEN_BEFORE))
+@pytest.mark.parametrize("digest", sorted(instance.WRITTEN_BEFORE))
 def test_the_files_of_versions_that_noted_nothing_are_known_by_their_digests(
     settings, file, digest, monkeypatch, capsys
 ):
     file.write_text("as an old version wrote it")
-    monkeypatch.setattr(home, "_digest", lambda text: digest if text == "as an old version wrote it" else "another")
-    home.configure(settings)
+    monkeypatch.setattr(instance, "_digest", lambda text: digest if text == "as an old version wrote it" else "another")
+    instance.configure(settings)
     assert "run_monitoring:" in file.read_text()
     assert capsys.readouterr().err == ""
 
@@ -125,7 +125,7 @@ def test_the_files_of_versions_that_noted_nothing_are_known_by_their_digests(
 def test_runs_that_are_kept_elsewhere_than_the_settings_say_are_not_lost_sight_of(settings, file, written):
     elsewhere = settings.changed(dagster_database_url="postgresql+psycopg2://x")
     with pytest.raises(SettingsError, match="keeps Dagster's runs in files, but VANC311_DAGSTER_DATABASE_URL is set"):
-        home.configure(elsewhere)
+        instance.configure(elsewhere)
     assert file.read_text() == written
 
 

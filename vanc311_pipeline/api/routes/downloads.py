@@ -17,24 +17,19 @@ from vanc311_pipeline.api.listing import etag_of, streamed
 from vanc311_pipeline.api.negotiation import JSON
 from vanc311_pipeline.api.problems import Problem, documented
 from vanc311_pipeline.api.routing import Question, Questions
-from vanc311_pipeline.reading.downloads import CHECKSUMS, PACKAGE, PARQUET, SQLITE, beside, digests
+from vanc311_pipeline.reading.published import CHECKSUMS, PACKAGE, PARQUET, SQLITE, beside, digests
 from vanc311_pipeline.reading.release import Release
 
 router = Questions(quick=False, prefix="/downloads")
 
 PIECE = 1 << 20
-MEDIA_TYPES = {
-    SQLITE: "application/vnd.sqlite3",
-    PARQUET: "application/vnd.apache.parquet",
-    PACKAGE: JSON,
-    CHECKSUMS: "text/plain; charset=utf-8",
+FILES = {
+    SQLITE: ("application/vnd.sqlite3", "the published file itself: everything"),
+    PARQUET: ("application/vnd.apache.parquet", "the table service_requests"),
+    PACKAGE: (JSON, "what every table and column is: a Frictionless data package"),
+    CHECKSUMS: ("text/plain", "the SHA-256 of these files, for sha256sum --check"),
 }
-MEANINGS = {
-    SQLITE: "the published file itself: everything",
-    PARQUET: "the table service_requests",
-    PACKAGE: "what every table and column is: a Frictionless data package",
-    CHECKSUMS: "the SHA-256 of these files, for sha256sum --check",
-}
+"""Each file's media type, and what is in it."""
 
 
 class Download(models.Model):
@@ -54,19 +49,19 @@ def downloads(release: Release) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "meaning": MEANINGS[name],
+            "meaning": meaning,
             "url": f"{PREFIX}/downloads/{name}",
-            "media_type": media_type.split(";")[0],
+            "media_type": media_type,
             "bytes": release.size if name == SQLITE else beside(release, name).stat().st_size,
             "sha256": sums.get(name),
         }
-        for name, media_type in MEDIA_TYPES.items()
+        for name, (media_type, meaning) in FILES.items()
     ]
 
 
 def _at(name: str, *, in_parts: bool = False) -> Callable[[Question], Question]:
     """The file at its address, whole, or also the part that is asked for."""
-    media_type, meaning = MEDIA_TYPES[name].split(";")[0], MEANINGS[name]
+    media_type, meaning = FILES[name]
     binary = {"type": "string", "contentEncoding": "binary"}
     content = {"content": {media_type: {"schema": {"type": "object"} if media_type == JSON else binary}}}
     described = documented(meaning, content)
@@ -96,12 +91,12 @@ def parquet_file(request: Request, release: Release) -> Response:
 
 @_at(PACKAGE)
 def package_file(release: Release) -> Response:
-    return Response(beside(release, PACKAGE).read_bytes(), media_type=MEDIA_TYPES[PACKAGE])
+    return Response(beside(release, PACKAGE).read_bytes(), media_type=FILES[PACKAGE][0])
 
 
 @_at(CHECKSUMS)
 def checksums_file(release: Release) -> Response:
-    return Response(beside(release, CHECKSUMS).read_bytes(), media_type=MEDIA_TYPES[CHECKSUMS])
+    return Response(beside(release, CHECKSUMS).read_bytes(), media_type=FILES[CHECKSUMS][0])
 
 
 def _pieces_of_release(release: Release, start: int, end: int) -> Iterator[bytes]:
@@ -132,7 +127,7 @@ def _sent(
     whole = (start, end) == (0, size)
     if not whole:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-    return streamed(request, lambda: pieces(start, end), headers, part, MEDIA_TYPES[name], status=200 if whole else 206)
+    return streamed(request, lambda: pieces(start, end), headers, part, FILES[name][0], status=200 if whole else 206)
 
 
 def _range(request: Request, part: str, size: int) -> tuple[int, int] | None:

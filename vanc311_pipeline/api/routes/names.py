@@ -12,8 +12,7 @@ from vanc311_pipeline.api.listing import SAMPLE_NOTE, Selection
 from vanc311_pipeline.api.negotiation import GEOJSON
 from vanc311_pipeline.api.problems import documented
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.reading import places
-from vanc311_pipeline.reading.names import known
+from vanc311_pipeline.reading import names
 from vanc311_pipeline.reading.pages import all_rows
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.registry import FAMILIES
@@ -71,36 +70,24 @@ class Definition(models.row_of(schema.metric_definitions)):  # type: ignore[misc
     family: Explained | None = Field(description="what it belongs to")
 
 
-for path, name, summary, table, tag, listing, row in (
-    ("/areas", "areas", "The local areas", schema.metrics_by_neighbourhood, "names", places.areas(), Area),
-    ("/issues", "issues", "The issue types", schema.metrics_by_issue, "names", places.issues(), Issue),
-    (
-        "/departments",
-        "departments",
-        "The city's departments",
-        schema.time_to_close,
-        "names",
-        places.departments(),
-        Department,
-    ),
-    ("/periods", "periods_of_opening", "The periods of opening", schema.periods, "names", None, None),
-    (
-        "/definitions",
-        "definitions",
-        "Every statistic's definition",
-        schema.metric_definitions,
-        "definitions",
-        None,
-        None,
-    ),
-    ("/dictionary", "columns", "What every column means", schema.dictionary, "definitions", None, None),
+for path, summary, table, listing, row in (
+    ("areas", "The local areas", schema.metrics_by_neighbourhood, names.areas(), Area),
+    ("issues", "The issue types", schema.metrics_by_issue, names.issues(), Issue),
+    ("departments", "The city's departments", schema.time_to_close, names.departments(), Department),
 ):
-    router.lists_all(path, name, summary, table, tag, listing, row=row)
+    router.lists_all(f"/{path}", path, summary, table, "names", listing, row=row)
+
+for path, name, summary, table, tag in (
+    ("/periods", "periods_of_opening", "The periods of opening", schema.periods, "names"),
+    ("/definitions", "definitions", "Every statistic's definition", schema.metric_definitions, "definitions"),
+    ("/dictionary", "columns", "What every column means", schema.dictionary, "definitions"),
+):
+    router.lists_all(path, name, summary, table, tag)
 
 
 def areas_geojson(release: Release) -> Response:
     features = [
-        {"type": "Feature", "geometry": outline, "properties": area} for area, outline in places.outlines(release)
+        {"type": "Feature", "geometry": outline, "properties": area} for area, outline in names.outlines(release)
     ]
     about = {name: release.about[name] for name in ("as_of", "source", "licence")}
     note = {"note": SAMPLE_NOTE} if release.is_sample else {}
@@ -126,14 +113,16 @@ router.answer(
     table=schema.metric_definitions,
 )
 def definition(release: Release, metric: str) -> dict[str, Any]:
-    metric = known(release, "metric", metric)
+    metric = names.known(release, "metric", metric)
     words = release.row(sa.select(schema.metric_definitions).where(schema.metric_definitions.c.metric == metric)) or {}
     return {**words, "family": _explained(metric)}
 
 
 @router.lists("/dictionary/{table}", "What the columns of a table mean", schema.dictionary, tags=["definitions"])
 def columns_of_table(release: Release, table: str) -> Selection:
-    return Selection(all_rows(schema.dictionary, schema.dictionary.c.table_name == known(release, "table", table)))
+    return Selection(
+        all_rows(schema.dictionary, schema.dictionary.c.table_name == names.known(release, "table", table))
+    )
 
 
 def _explained(metric: str) -> dict[str, Any] | None:

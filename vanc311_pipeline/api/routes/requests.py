@@ -10,7 +10,7 @@ from pydantic import Field
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import Selection
-from vanc311_pipeline.api.parameters import AREA, AskedSingly, AskedTable, Day, Moment, Name, asked_with
+from vanc311_pipeline.api.models import AREA, AskedSingly, AskedTable, Day, Moment, Name, asked_with
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import requests
@@ -82,7 +82,7 @@ _changes = asked_with(
 def filtered_requests(release: Release, asked: AskedTable) -> Selection:
     filters = asked.narrowing()
     oldest_first = filters.pop("order", "newest") == "oldest"
-    return _covered(release, filters, requests.requests(release, _filters(filters), oldest_first=oldest_first))
+    return _covered(release, filters, requests.requests(release, filters, oldest_first=oldest_first))
 
 
 @router.lists(
@@ -96,11 +96,7 @@ def filtered_requests(release: Release, asked: AskedTable) -> Selection:
 )
 def open_requests(release: Release, asked: AskedTable) -> Selection:
     filters = asked.narrowing()
-    return _covered(release, filters, requests.open_requests(release, _filters(filters)))
-
-
-def _filters(asked: dict[str, Any]) -> requests.Filters:
-    return requests.Filters(**asked | ({"located": asked["located"] == "yes"} if "located" in asked else {}))
+    return _covered(release, filters, requests.open_requests(release, filters))
 
 
 def _covered(release: Release, asked: dict[str, Any], listing: Listing) -> Selection:
@@ -127,7 +123,5 @@ def one_request(release: Release, request_id: str) -> dict[str, Any]:
 
 
 @router.lists("/changes", "What moved since", schema.request_changes, _changes, tags=["changes"], headers=NOT_INDEXED)
-def changes(release: Release, asked: Any) -> Selection:
-    return Selection(
-        requests.changes(release, asked.since, kind=asked.kind, issue=asked.issue, department=asked.department)
-    )
+def changes(asked: AskedTable) -> Selection:
+    return Selection(requests.changes(**asked.narrowing()))

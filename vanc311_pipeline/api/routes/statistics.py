@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.api.listing import Selection
-from vanc311_pipeline.api.parameters import AREA, AskedTable, Day, Month, Name, asked_with
+from vanc311_pipeline.api.models import AREA, AskedTable, Day, Month, Name, asked_with
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading.groups import COLUMNS, LEVELS, coverage, group_of, of_group
 from vanc311_pipeline.reading.names import KINDS, known
