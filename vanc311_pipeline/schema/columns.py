@@ -46,6 +46,11 @@ def integer(name: str, meaning: str, unit: str = "rows", **options: bool) -> Col
     return column(name, sa.INTEGER, meaning, unit, **options)
 
 
+def ordinal(name: str, meaning: str) -> Column:
+    """A number that is the primary key, and that we give."""
+    return integer(name, meaning, "ordinal", primary_key=True, autoincrement=False)
+
+
 def count(name: str, meaning: str, nullable: bool = False) -> Column:
     """A number of requests."""
     return integer(name, meaning, "requests", nullable=nullable)

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import instant, integer, key, table, text
+from vanc311_pipeline.schema.columns import count, instant, integer, key, ordinal, table, text
 
 work_metadata = sa.MetaData()
 """Tables of the warehouse that are never published."""
@@ -25,18 +25,8 @@ month_ledger = table(
     text("code_version", "version of the cleaning rules that made the stored rows"),
     instant("loaded_at", "when we stored it"),
     text("run_id", "the Dagster run that stored it"),
-    text(
-        "unusable_fields",
-        "columns that some stored rows came with an unusable value of, and are without; null if none",
-        "JSON object",
-        nullable=True,
-    ),
-    text(
-        "dates_ahead",
-        "the earliest closing or last change after the day of the release; it counts from a release of that day on",
-        "Vancouver date",
-        nullable=True,
-    ),
+    text("unusable_fields", "columns that rows lack because the value was unusable", "JSON object", nullable=True),
+    text("dates_ahead", "the earliest closing or change after the release's day", "Vancouver date", nullable=True),
 )
 
 holds = table(
@@ -57,9 +47,7 @@ portal_releases = table(
     key("dataset", "the portal's dataset"),
     key("data_processed", "when the city published it", "UTC instant"),
     integer("records_count", "rows that the portal says it has", primary_key=True),
-    text(
-        "state", "loading, settled (all of it is in the database and published) or held (it is not followed; see holds)"
-    ),
+    text("state", "loading, settled (all of it is published) or held (it is not followed; see holds)"),
     instant("seen_at", "when we last dealt with it"),
     text("run_id", "the Dagster run that did"),
     instant("settled_at", "when all of it was first in the database and published", nullable=True),
@@ -101,34 +89,20 @@ shipments = table(
 request_changes = table(
     "request_changes",
     "What moved between two loads of a month, newest last; append-only. The first load is the baseline and logs nothing.",
-    integer(
-        "change_id", "1, 2, 3 … in the order in which we saw them", "ordinal", primary_key=True, autoincrement=False
-    ),
-    text(
-        "kind",
-        "opened (new since the last load), closed, reopened, edited, relabelled (another department or issue type, else "
-        "equal), or vanished (no longer served, or no longer readable)",
-    ),
+    ordinal("change_id", "1, 2, 3 … in the order in which we saw them"),
+    text("kind", "opened, closed, reopened, edited, relabelled (else equal), or vanished (not served or readable)"),
     text("request_id", "the id that the request has now; of a vanished one, the id that it had", "hex"),
     text("previous_request_id", "the id that it had before, if that was another", "hex", nullable=True),
     text(
-        "thread_id",
-        "the same in all entries of one request, whatever it was renamed to: the id of occurrence 0 under its first label",
-        "hex",
+        "thread_id", "the same in all entries of a request, under any label: occurrence 0's id under the first", "hex"
     ),
     text("partition_month", "the month of opened_at", "UTC month"),
     text("department", "the city department; of a relabelled one, the new one"),
     text("issue_type", "what was asked for; of a relabelled one, the new name"),
     instant("opened_at", "when it was opened"),
-    integer(
-        "sharing",
-        "requests that share these three, and so the thread; above 1 their entries can't be told apart",
-        "requests",
-    ),
-    text(
-        "before", "the changed fields as they were; all that are not null if it vanished", "JSON object", nullable=True
-    ),
-    text("after", "the changed fields as they are; all that are not null if it is new", "JSON object", nullable=True),
+    count("sharing", "requests of one label and opening, and so one thread; above 1 they can't be told apart"),
+    text("before", "the changed fields as they were; all with a value if it vanished", "JSON object", nullable=True),
+    text("after", "the changed fields as they are; all with a value if it is new", "JSON object", nullable=True),
     instant("seen_at", "when we saw it"),
     instant("data_processed", "the portal's release that it came with: it happened before then"),
     text("run_id", "the Dagster run that saw it"),
@@ -168,9 +142,7 @@ deep_readings = table(
     instant("read_at", "when"),
     text("partition_month", "the month that was read again", "UTC month"),
     integer("rows", "rows that were compared"),
-    integer(
-        "changes_found", "of these, changes that the fingerprint could not show; they are in request_changes", "changes"
-    ),
+    integer("changes_found", "what the fingerprint did not show of them; see request_changes", "changes"),
     instant("data_processed", "the portal's release that was read"),
     text("run_id", "the Dagster run that read it"),
     sa.Index("deep_readings_by_month", "partition_month", "read_at"),
@@ -183,18 +155,14 @@ plans = table(
     instant("planned_at", "when it was made"),
     text("why", "what the portal has that we haven't, in a sentence"),
     text("releases", "the portal's releases that it is about: dataset, instant, rows", "JSON list"),
-    text(
-        "windows",
-        "what is to be loaded: dataset, month, the portal's fingerprint, whether it is only read again",
-        "JSON list",
-    ),
+    text("windows", "to be loaded: dataset, month, the portal's fingerprint, whether only read again", "JSON list"),
     kept_in=work_metadata,
 )
 
 turns = table(
     "turns",
     "Who works on the warehouse, and who died at it: whoever ends well takes the line away.",
-    integer("number", "1, 2, 3 …: the highest is whose turn it is", "ordinal", primary_key=True, autoincrement=False),
+    ordinal("number", "1, 2, 3 …: the highest is whose turn it is"),
     text("job", "what is at work: a job of Dagster's, or a command"),
     text("run_id", "its Dagster run, once there is one", nullable=True),
     text("host", "the machine that it works on"),

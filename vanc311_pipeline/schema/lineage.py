@@ -5,6 +5,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from vanc311_pipeline.schema import metrics, statistics
+from vanc311_pipeline.schema.columns import metadata
 from vanc311_pipeline.schema.requests import MODIFIED, OPENED, PORTAL_FIELDS, local_areas, service_requests
 
 
@@ -62,16 +63,13 @@ _EVERYWHERE = {
     "n_unmapped_reason": _REASON,
 }
 """What a column of this name is made from in every table of statistics."""
+_WIDE = [each for each in metadata.tables.values() if each.name.startswith("metrics_")]
 _BY_STATUS, _UNDATED = (
     dict.fromkeys(("open_requests", "closed"), "status"),
     {"n_closed_without_date": "status closed_on"},
 )
 for _table, _default, _sources in (
-    (metrics.metrics_citywide, "", _BY_STATUS | _UNDATED),
-    (metrics.metrics_by_neighbourhood, "", _BY_STATUS | _UNDATED),
-    (metrics.metrics_by_issue, "", _BY_STATUS | _UNDATED),
-    (metrics.metrics_hyper_local, "", _BY_STATUS | _UNDATED),
-    (metrics.metrics_unlocated, "", _BY_STATUS | _UNDATED),
+    *((wide, "", _BY_STATUS | _UNDATED) for wide in _WIDE),
     (statistics.periods, "opened_on", {}),
     (statistics.time_to_close, _TIMED, {"n_static": "opened_on"}),
     (statistics.time_to_close_curves, _TIMED, {"day": "opened_on"}),
@@ -85,11 +83,7 @@ for _table, _default, _sources in (
     (statistics.outcomes, _REASON, _BY_STATUS),
     (statistics.closure_reasons, _REASON, {}),
     (statistics.outcome_incidence, f"{_TIMED} closure_reason", {"day": "opened_on", "n": _TIMED}),
-    (
-        statistics.area_comparison,
-        f"{_OF_TYPE} department local_area",
-        {"observed": f"{_TIMED} local_area", "n": _AREA},
-    ),
+    (statistics.area_comparison, f"{_OF_TYPE} department local_area", {"observed": f"{_TIMED} local_area", "n": _AREA}),
     (statistics.area_issue_mix, f"{_AREA} issue_type", {"n": _AREA}),
     (statistics.quality_ledger, "", _UNDATED),
 ):

@@ -22,10 +22,7 @@ def _measures() -> list[Column]:
         integer("sum_days_to_close", "sum behind avg_ttr", "days"),
         integer("sum_seconds_to_update", "sum behind avg_ttu", "seconds"),
         count("n_negative", "closed requests whose close date lies before their opening; in no avg_ttr"),
-        count(
-            "n_closed_without_date",
-            "closed requests without a close date, or with one after the release's day; in no avg_ttr",
-        ),
+        count("n_closed_without_date", "closed without a date, or with one after the release's day; in no avg_ttr"),
         count("n_never_updated", "requests whose last change is their opening; in no avg_ttu"),
         count("n_update_negative", "requests whose last change lies before their opening; in no avg_ttu"),
         count("n_update_missing", "requests without a last change, or with one after the release's day; in no avg_ttu"),
@@ -35,43 +32,32 @@ def _measures() -> list[Column]:
 
 
 COUNTS = [column.name for column in _measures() if column.name not in ("avg_ttr", "avg_ttu", "as_of")]
-_SCOPE = "all = every request; located = those with a local area"
+_KEYS = {
+    "scope": "all = every request; located = those with a local area",
+    "local_area": "one of the city's 22 local areas",
+    "issue_type": "what was asked for",
+}
 
-metrics_citywide = table(
-    "metrics_citywide",
-    "The whole city. Quote volume and open_requests from scope all, averages from scope located.",
-    key("scope", _SCOPE),
-    *_measures(),
+
+def _wide(name: str, keys: str, meaning: str) -> sa.Table:
+    return table(name, meaning, *(key(column, _KEYS[column]) for column in keys.split()), *_measures())
+
+
+_QUOTE = "Quote volume and open_requests from scope all, averages from scope located."
+metrics_citywide = _wide("metrics_citywide", "scope", f"The whole city. {_QUOTE}")
+metrics_by_neighbourhood = _wide(
+    "metrics_by_neighbourhood", "local_area", "Each local area; requests with a confirmed area only (scope located)."
 )
-
-metrics_by_neighbourhood = table(
-    "metrics_by_neighbourhood",
-    "Each local area; requests with a confirmed area only (scope located).",
-    key("local_area", "one of the city's 22 local areas"),
-    *_measures(),
-)
-
-metrics_by_issue = table(
-    "metrics_by_issue",
-    "Each issue type. Quote volume and open_requests from scope all, averages from scope located.",
-    key("issue_type", "what was asked for"),
-    key("scope", _SCOPE),
-    *_measures(),
-)
-
-metrics_hyper_local = table(
+metrics_by_issue = _wide("metrics_by_issue", "issue_type scope", f"Each issue type. {_QUOTE}")
+metrics_hyper_local = _wide(
     "metrics_hyper_local",
+    "local_area issue_type",
     "Each issue type in each local area that has any (scope located). Most cells are small: read n.",
-    key("local_area", "one of the city's 22 local areas"),
-    key("issue_type", "what was asked for"),
-    *_measures(),
 )
-
-metrics_unlocated = table(
+metrics_unlocated = _wide(
     "metrics_unlocated",
+    "issue_type",
     "Each issue type among requests without a local area: part of the workload, never ranked with areas.",
-    key("issue_type", "what was asked for"),
-    *_measures(),
 )
 
 metric_aggregates = table(

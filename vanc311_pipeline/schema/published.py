@@ -38,11 +38,7 @@ release = _published(
     "release",
     "Which release of the portal this file holds, and how it was made. One row.",
     key("source", "portal, or sample: the bundled sample, not the city's statistics"),
-    text(
-        "as_of",
-        "the last whole local day in here: the day before the release's, or of the newest change if that is earlier",
-        "Vancouver date",
-    ),
+    text("as_of", "the last whole day in here: before the release's, at most the newest change's", "Vancouver date"),
     instant("data_processed", "when the city published the newest release in here"),
     integer("records_count", "rows that the portal said it had in that release (2022 on)"),
     integer("rows_landed", "rows that the portal served to us"),
@@ -77,7 +73,7 @@ request_values = _published(
     "The values of the columns of service_requests that have few, to choose from.",
     key("column_name", "a column of service_requests that has few values"),
     key("value", "one of them"),
-    integer("requests", "requests that have it", "requests"),
+    count("requests", "requests that have it"),
 )
 COUNTED_COLUMNS = ("status", "channel", "closure_reason")
 

@@ -25,6 +25,8 @@ PORTAL_FIELDS = {
 }
 KNOWN_EXTRA_FIELDS = ("geom",)  # latitude and longitude again
 
+_NULL = "missing, negative or after the release's day"
+
 service_requests = table(
     "service_requests",
     "Every 3-1-1 service request that the city's portal holds, cleaned, one row each; none merged, none dropped.",
@@ -32,39 +34,23 @@ service_requests = table(
     text("department", "the city department that the request went to, such as ENG - Sanitation Services"),
     text("issue_type", "what was asked for, such as Street Light Out Case; the city renames types backwards in time"),
     text("status", "Open or Close, as the city says; anything else counts in volume only", nullable=True),
-    text(
-        "closure_reason", "why it was closed; null where the city says N/A. Closed does not mean fixed", nullable=True
-    ),
+    text("closure_reason", "why it was closed; null where the city says N/A. Closed is not fixed", nullable=True),
     instant("opened_at", "when it was opened"),
     text("opened_on", "when it was opened", "Vancouver date"),
     text("open_month", "the month it was opened in", "Vancouver month"),
     text("closed_on", "when it was closed, as published; null while open", "Vancouver date", nullable=True),
     instant("modified_at", "when the record was last changed; not the first reply", nullable=True),
     text("address", "street address, block or crossing; null for two thirds of requests", nullable=True),
-    text(
-        "local_area",
-        "one of the city's 22 local areas; null where the city gives none, or a name that is not one of them",
-        nullable=True,
-    ),
+    text("local_area", "one of the city's 22 local areas; null where the city gives none of them", nullable=True),
     text("channel", "how it came in, such as Phone, WEB or Mobile App", nullable=True),
     real("latitude", "WGS 84; null for two thirds of requests", "degrees"),
     real("longitude", "WGS 84; null for two thirds of requests", "degrees"),
     integer(
-        "days_to_close",
-        "closed_on - opened_on of closed requests; 0 means the same day; null while open, without a date, negative or after the release's day",
-        "days",
-        nullable=True,
+        "days_to_close", f"closed_on - opened_on if closed; 0 = the same day; null if {_NULL}", "days", nullable=True
     ),
-    real(
-        "days_to_update",
-        "modified_at - opened_at; null when equal, missing, negative, or after the release's day",
-        "days",
-        nullable=True,
-    ),
+    real("days_to_update", f"modified_at - opened_at; null if equal, {_NULL}", "days"),
     integer("occurrence", "0, 1, 2 … among requests that share department, issue type and opened_at", "ordinal"),
-    text(
-        "partition_month", "the month of opened_at: how the pipeline stores rows, not a month to report by", "UTC month"
-    ),
+    text("partition_month", "the month of opened_at, by which rows are stored; report by open_month", "UTC month"),
 )
 
 quarantined_requests = table(

@@ -7,20 +7,10 @@ Every table with a `level` says which groups a row is about: citywide, neighbour
 import sqlalchemy as sa
 
 from vanc311_pipeline.registry import METRICS, STATES_MEANING
-from vanc311_pipeline.schema.columns import (
-    Column,
-    as_of,
-    count,
-    integer,
-    key,
-    metric,
-    real,
-    table,
-    text,
-    yes_no,
-)
+from vanc311_pipeline.schema.columns import Column, as_of, count, integer, key, metric, real, table, text, yes_no
 
 SHARE, DAYS = "share", "days"
+_OR_FOLLOWED = "; too_few also if followed < 30"
 
 LEVELS: dict[str, tuple[str, ...]] = {
     "citywide": (),
@@ -68,28 +58,18 @@ def _with_limits(name: str, nullable: bool = True) -> list[Column]:
     return [metric(name, nullable=nullable), *limits]
 
 
-def _state(of: str, name: str = "state", more: str = "") -> Column:
-    return text(name, f"of {of}: {STATES_MEANING}{more}")
+def _state(of: str, name: str = "state", more: str = "", nullable: bool = False) -> Column:
+    return text(name, f"of {of}: {STATES_MEANING}{more}", nullable=nullable)
 
 
-def _quantile(name: str) -> list[Column]:
+def _quantile(of: str, more: str = "") -> list[Column]:
     """A quantile in whole days, its limits, and why it may be missing."""
-    of = f"{name}_days"
-    return [
-        metric(of, sa.INTEGER),
-        integer(f"{name}_low", f"lower 95 % limit of {of}; null if not reached", DAYS, nullable=True),
-        integer(f"{name}_high", f"upper 95 % limit of {of}; null if not reached", DAYS, nullable=True),
-        _state(of, f"{name}_state"),
-    ]
-
-
-def _further(quantile: str) -> list[Column]:
-    name = f"further_{quantile}"
+    name = of.removesuffix("_days")
     limits = [
-        integer(f"{name}_{side}", f"{word} 95 % limit of {name}; null if not reached", DAYS, nullable=True)
+        integer(f"{name}_{side}", f"{word} 95 % limit of {of}; null if not reached", DAYS, nullable=True)
         for side, word in (("low", "lower"), ("high", "upper"))
     ]
-    return [metric(name, sa.INTEGER), *limits, _state(name, f"{name}_state", "; too_few also if followed < 30")]
+    return [metric(of, sa.INTEGER), *limits, _state(of, f"{name}_state", more)]
 
 
 periods = table(
@@ -114,9 +94,9 @@ time_to_close = _by_group(
     count("n_negative", "not used: closed before they were opened"),
     count("n_closed_without_date", "not used: closed without a close date, or with one after the release's day"),
     integer("followed_days", "the longest that anybody was followed; null if n = 0", DAYS, nullable=True),
-    *_quantile("median"),
-    *_quantile("p75"),
-    *_quantile("p90"),
+    *_quantile("median_days"),
+    *_quantile("p75_days"),
+    *_quantile("p90_days"),
     *_with_limits("mean_within_30"),
     *_with_limits("mean_within_90"),
     metric("mean_closed_only"),
@@ -142,9 +122,9 @@ waiting_times = _by_group(
     integer("waited_days", "open at the end of this day after opening; -1 = just opened: of all requests", DAYS),
     count("followed", "requests that were followed beyond this day, still open at its end"),
     metric("open_share", nullable=False),
-    *_further("median"),
-    *_further("p75"),
-    *_further("p90"),
+    *_quantile("further_median", _OR_FOLLOWED),
+    *_quantile("further_p75", _OR_FOLLOWED),
+    *_quantile("further_p90", _OR_FOLLOWED),
     looked_up_by=("period", "waited_days"),
 )
 
@@ -158,7 +138,7 @@ open_request_standing = table(
     count("followed", "of these, followed beyond days_open and still open at its end"),
     metric("closed_sooner_share"),
     metric("further_median", sa.INTEGER),
-    _state("further_median", more="; too_few also if followed < 30"),
+    _state("further_median", more=_OR_FOLLOWED),
     as_of(),
 )
 
@@ -179,20 +159,14 @@ monthly_series = _by_group(
     text("month", "the month", "Vancouver month"),
     metric("opened", sa.INTEGER, nullable=False),
     metric("closed_in", sa.INTEGER, nullable=False),
-    count(
-        "open_at_end",
-        "requests open at the month's end, or at as_of in the last one, as today's record shows it; null in a month after as_of",
-        nullable=True,
-    ),
+    count("open_at_end", "open at its end, or at as_of if earlier, by today's record; null after as_of", nullable=True),
     count("n", "requests opened in the month that have usable dates: behind the median"),
     count("closed", "of these, closed by as_of"),
-    *_quantile("median"),
+    *_quantile("median_days"),
     *_within(7),
     *_within(30),
     *_within(90),
-    yes_no(
-        "provisional", "yes if the month reaches into the seven days up to as_of, or beyond: late entries may move it"
-    ),
+    yes_no("provisional", "yes if it ends in the seven days up to as_of, or later: late entries may move it"),
     looked_up_by=("month",),
 )
 
@@ -224,11 +198,7 @@ flow = _by_group(
     "Is the backlog growing, more than the season makes it grow? Of requests opened from 2022-08-17: the last 13 settled weeks, "
     "against the same weeks of up to three earlier years.",
     text("weeks_from", "Monday of the first week", "Vancouver date"),
-    text(
-        "weeks_to",
-        "Sunday of the last week: the last one that ended at least seven days before as_of",
-        "Vancouver date",
-    ),
+    text("weeks_to", "Sunday of the last week that ended at least seven days before as_of", "Vancouver date"),
     count("opened", "requests opened in the 13 weeks"),
     count("closed_in", "requests closed in them"),
     count("net", "opened - closed_in"),
@@ -297,10 +267,7 @@ outcome_incidence = _by_group(
 area_comparison = table(
     "area_comparison",
     "Each local area against what the city's rates give for the area's own types of request. No ranks: see docs/methods.md.",
-    text(
-        "measure",
-        "open_after_30_days (ratio above 1: slower) or closings (ratio above 1: faster; all follow-up, open requests included)",
-    ),
+    text("measure", "open_after_30_days (ratio above 1: slower) or closings in all follow-up (above 1: faster)"),
     text("local_area", "one of the city's 22 local areas"),
     text("opened_from", "first day of opening of what is compared", "Vancouver date"),
     text("opened_to", "last day of opening of what is compared: as_of - 30", "Vancouver date"),
@@ -313,32 +280,21 @@ area_comparison = table(
     *_with_limits("adjusted_share"),
     real("supported_weight", "share of the city's mix whose rates the area supports: ≥ 10 requests", SHARE),
     *_with_limits("standardised_share"),
-    text(
-        "standardised_share_state",
-        f"of standardised_share: {STATES_MEANING}; too_few if supported_weight < 0.8; null for closings",
-        nullable=True,
+    _state(
+        "standardised_share", "standardised_share_state", "; too_few if supported_weight < 0.8; null for closings", True
     ),
     real("se_log_ratio", "standard error of ln(ratio): delete-one-month jackknife, at least 0.8 / √E", "ratio"),
     real("q_value", "Benjamini–Hochberg q of the difference from 1, over the areas shown", "probability"),
-    text(
-        "verdict",
-        "is it different from the city? clearly more, clearly fewer, somewhat more, somewhat fewer, about the same or unclear; "
-        "null if suppressed",
-        nullable=True,
-    ),
+    text("verdict", "clearly or somewhat more or fewer, about the same or unclear; null if suppressed", nullable=True),
     metric("tau"),
     metric("shrunken_ratio"),
     text(
         "among_areas",
-        "is it unusual among areas? outside if |ln(ratio)| > 2 √(tau² + se_log_ratio²), else within; null if suppressed",
+        "outside if |ln(ratio)| > 2 √(tau² + se_log_ratio²), else within; null if suppressed",
         nullable=True,
     ),
-    real(
-        "z", "(O - E) / √V: the difference if every request went its own way; the verdict goes by se_log_ratio", "ratio"
-    ),
-    real(
-        "pooled_share", "share of the area's requests whose type is rare: rate from the department or the city", SHARE
-    ),
+    real("z", "(O - E) / √V, as if requests were independent; the verdict goes by se_log_ratio", "ratio"),
+    real("pooled_share", "share of the area's requests of rare types: rate from the department or the city", SHARE),
     real("ratio_without_own", "ratio with rates from the other areas only", "ratio"),
     as_of(),
 )
@@ -353,11 +309,7 @@ area_issue_mix = table(
     real("expected", "E: n · (the type's requests in all areas / all located requests)", "requests", nullable=False),
     *_with_limits("ratio"),
     real("q_value", "Benjamini–Hochberg q of the difference from 1, over all cells shown", "probability"),
-    text(
-        "finding",
-        "more (q ≤ 0.05 and ratio ≥ 1.5), fewer (q ≤ 0.05 and ratio ≤ 0.67) or no clear difference; null if suppressed",
-        nullable=True,
-    ),
+    text("finding", "more (ratio ≥ 1.5) or fewer (≤ 0.67) at q ≤ 0.05, else no clear difference", nullable=True),
     text("state", "ok, or too_few: n < 30 or expected < 5"),
     as_of(),
 )
@@ -365,11 +317,7 @@ area_issue_mix = table(
 quality_ledger = table(
     "quality_ledger",
     "What is missing or odd in the record, by month of opening and department.",
-    text(
-        "open_month",
-        "month of opening; of quarantined rows the UTC month they were served in, or undated",
-        "Vancouver month",
-    ),
+    text("open_month", "month of opening; of quarantined rows their UTC month, or undated", "Vancouver month"),
     text("department", "the city department; of a quarantined row as served, or unknown"),
     count("volume", "requests"),
     metric("n_missing_area", sa.INTEGER, nullable=False),
