@@ -125,7 +125,7 @@ def stage_store(asked: Asked) -> int:
         replace_areas(warehouse, portal.areas())
         release = portal.release(LIVE)
     with warehouse.write() as connection:
-        ledger.note_release(connection, release, LIVE, "loading", RUN)
+        ledger.note_release(connection, release, "loading", RUN)
         areas = area_names(connection)
     return sum(load_month(warehouse, month, [part], areas, RUN).rows_stored for month, part in landed(asked.folder))
 

@@ -89,20 +89,6 @@ class Run:
         return self.plan.months if self.plan else [*self.months, UNDATED]
 
 
-@dataclass(frozen=True)
-class Landing:
-    """What a run fetched."""
-
-    releases: Mapping[str, Release]
-    """By dataset; without those that are held."""
-    actions: Mapping[Window, str]
-    """What was done for each month of a dataset that the run asked for."""
-
-    @property
-    def months(self) -> set[str]:
-        return {window.month for window in self.actions}
-
-
 def open_portal(settings: Settings, attempts: int = PORTAL_ATTEMPTS, seconds: float | None = None) -> Portal:
     """A client of the portal, as a context manager. It may take `seconds` altogether, if given."""
     return Portal(
@@ -203,8 +189,13 @@ def is_shipped(warehouse: Warehouse) -> bool:
 # -- land ----------------------------------------------------------------------------------------------------------------
 
 
-def land(client: Portal, warehouse: Warehouse, run: Run, progress: Progress, log: logging.Logger = LOG) -> Landing:
-    """Fetch the run's months, each as the portal serves it, into files. A dataset that lost too much is held and not fetched."""
+def land(
+    client: Portal, warehouse: Warehouse, run: Run, progress: Progress, log: logging.Logger = LOG
+) -> tuple[Collection[Release], dict[Window, str]]:
+    """Fetch the run's months, each as the portal serves it, into files: of which releases, and what was done for each window.
+
+    A dataset that lost too much is held and not fetched.
+    """
     raw_dir, actions = warehouse.settings.raw_dir, dict[Window, str]()
     with warehouse.read() as connection:
         records = ledger.months(connection)
@@ -234,7 +225,7 @@ def land(client: Portal, warehouse: Warehouse, run: Run, progress: Progress, log
                 actions[window] = "fetched"
             log.info(f"{window.dataset} {window.month}: {about.rows:,} rows {actions[window]}")
             progress.landed(window.month, about.rows)
-    return Landing(releases, actions)
+    return releases.values(), actions
 
 
 def _begin(
@@ -258,7 +249,7 @@ def _begin(
                 holds.hold(connection, losses, judged=[dataset])
             else:
                 releases[dataset] = release
-            ledger.note_release(connection, release, dataset, "held" if losses else "loading", run.run_id)
+            ledger.note_release(connection, release, "held" if losses else "loading", run.run_id)
     return releases
 
 
@@ -341,7 +332,7 @@ def _conclude(warehouse: Warehouse, verdict: Verdict, run: Run) -> None:
         holds.hold(connection, verdict.held, judged & planned)
         for dataset in {line.dataset for line in verdict.held}:
             if release := last_releases[dataset]:
-                ledger.note_release(connection, release, dataset, "held", run.run_id)
+                ledger.note_release(connection, release, "held", run.run_id)
         if whole := verdict.accepted_of(holds.WHOLE):
             changelog.log_consent(connection, whole, run.run_id)
 

@@ -71,10 +71,10 @@ def make_plan(
         for window, record in records.items()
         if record.code_version != code_version or (record.dates_ahead or "9999") <= days.get(window.dataset, "")
     }
-    states = {
-        last.state if (last := last_releases[release.dataset]) and last.identity == release.identity else "unknown"
-        for release in releases
+    known = {
+        (name, last.data_processed, last.records_count): last.state for name, last in last_releases.items() if last
     }
+    states = {known.get((release.dataset, *release.identity), "unknown") for release in releases}
     what = _names(releases)
     if states == {"settled"} and not outdated:
         return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.{odd}", releases)
@@ -137,7 +137,7 @@ def _why(
 
 def _a_day_ago(last_releases: Mapping[str, KnownRelease | None], now: datetime) -> bool:
     """Whether it is a day since we looked at what is held."""
-    looked_at = min(each.seen_at for each in last_releases.values() if each and each.state == "held")
+    looked_at: str = min(each.seen_at for each in last_releases.values() if each and each.state == "held")
     return looked_at <= f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
 
 

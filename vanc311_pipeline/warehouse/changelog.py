@@ -44,16 +44,8 @@ def log_changes(
 
 def log_consent(connection: sa.Connection, accepted: Hold, run_id: str) -> None:
     """Note that what would have been held was followed because somebody said so."""
-    line = (
-        utc_now(),
-        accepted.month,
-        accepted.rows_before,
-        accepted.rows_now,
-        accepted.data_processed,
-        run_id,
-        accepted.why,
-    )
-    rows.insert(connection, accepted_losses, [line])
+    moved = accepted.month, accepted.rows_before, accepted.rows_now, accepted.data_processed
+    rows.insert(connection, accepted_losses, [(utc_now(), *moved, run_id, accepted.why)])
 
 
 def accepted_since(connection: sa.Connection, instant: str) -> set[str]:

@@ -5,9 +5,9 @@ judgement about what to load (`vanc311_pipeline.plan`). Callers pass the connect
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
 
@@ -30,44 +30,15 @@ ReleaseState = Literal["loading", "settled", "held"]
 _NEWEST_FIRST: sa.UnaryExpression[int] = sa.literal_column("rowid").desc()
 
 
-@dataclass(frozen=True)
-class MonthRecord:
-    """One line of `month_ledger`."""
-
-    rows_landed: int
-    rows_stored: int
-    rows_quarantined: int
-    rows_closed: int
-    latest_change: str | None
-    fingerprint: str
-    landed_sha256: str
-    data_processed: str
-    code_version: str
-    loaded_at: str
-    unusable_fields: str | None
-    dates_ahead: str | None
-
-
-@dataclass(frozen=True)
-class KnownRelease:
-    """The release of a dataset that we dealt with last, and what became of it."""
-
-    data_processed: str
-    records_count: int
-    state: ReleaseState
-    seen_at: str = ""
-    """When we last dealt with it."""
-
-    @property
-    def identity(self) -> tuple[str, int]:
-        return self.data_processed, self.records_count
+MonthRecord: TypeAlias = sa.Row[Any]
+"""A line of `month_ledger`."""
+KnownRelease: TypeAlias = sa.Row[Any]
+"""A line of `portal_releases`."""
 
 
 def months(connection: sa.Connection) -> dict[Window, MonthRecord]:
     """Every line of the ledger."""
-    names = list(MonthRecord.__dataclass_fields__)
-    columns = [month_ledger.c.dataset, month_ledger.c.partition_month, *(month_ledger.c[name] for name in names)]
-    return {Window(row[0], row[1]): MonthRecord(*row[2:]) for row in connection.execute(sa.select(*columns))}
+    return {Window(line.dataset, line.partition_month): line for line in connection.execute(sa.select(month_ledger))}
 
 
 def rows_landed(connection: sa.Connection, dataset: str) -> int:
@@ -86,20 +57,8 @@ def unpublished_months(connection: sa.Connection) -> set[str]:
 def note_portal_months(connection: sa.Connection, release: Release, answers: Mapping[Window, Fingerprint]) -> None:
     """Write down what the portal says of each month of a dataset, in place of what it said before."""
     connection.execute(sa.delete(portal_months).where(portal_months.c.dataset == release.dataset))
-    asked_at = utc_now()
-    lines = [
-        (
-            window.dataset,
-            window.month,
-            answer.rows,
-            answer.closed,
-            answer.latest,
-            answer.digest,
-            release.data_processed,
-            asked_at,
-        )
-        for window, answer in answers.items()
-    ]
+    spoken = release.data_processed, utc_now()
+    lines = [(*astuple(window), *astuple(answer), *spoken) for window, answer in answers.items()]
     rows.insert(connection, portal_months, lines)
 
 
@@ -115,10 +74,8 @@ def portal_answers(connection: sa.Connection, releases: Collection[Release]) -> 
 
 def last_release(connection: sa.Connection, dataset: str) -> KnownRelease | None:
     """The release of a dataset that we dealt with last."""
-    columns = (portal_releases.c[name] for name in KnownRelease.__dataclass_fields__)
-    query = sa.select(*columns).where(portal_releases.c.dataset == dataset).order_by(_NEWEST_FIRST).limit(1)
-    row = connection.execute(query).first()
-    return KnownRelease(*row) if row else None
+    query = sa.select(portal_releases).where(portal_releases.c.dataset == dataset).order_by(_NEWEST_FIRST).limit(1)
+    return connection.execute(query).first()
 
 
 def once_whole(connection: sa.Connection) -> set[str]:
@@ -128,12 +85,10 @@ def once_whole(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(query))
 
 
-def note_release(
-    connection: sa.Connection, release: Release | KnownRelease, dataset: str, state: ReleaseState, run_id: str
-) -> None:
+def note_release(connection: sa.Connection, release: Release | KnownRelease, state: ReleaseState, run_id: str) -> None:
     """Write down what became of a release, as the newest line: `last_release` goes by the order of writing."""
     table = portal_releases
-    key = {"dataset": dataset, "data_processed": release.data_processed, "records_count": release.records_count}
+    key = {name: getattr(release, name) for name in ("dataset", "data_processed", "records_count")}
     same = sa.and_(*(table.c[name] == value for name, value in key.items()))
     now = utc_now()
     settled_at = connection.scalar(sa.select(table.c.settled_at).where(same)) or (now if state == "settled" else None)

@@ -42,14 +42,6 @@ class Turn:
         return f"{self.job}{run} on {self.host} since {self.since}"
 
 
-@dataclass(frozen=True)
-class Turns:
-    """Who works on a warehouse, and who died at it."""
-
-    at_work: Turn | None
-    dead: list[Turn]
-
-
 @contextmanager
 def turn(warehouse: Warehouse, job: str, run_id: str | None, waiting: Callable[[Turn], None]) -> Iterator[None]:
     """Work on a warehouse alone, after waiting for whoever does. The warehouse's tables are made if need be.
@@ -76,14 +68,14 @@ def turn(warehouse: Warehouse, job: str, run_id: str | None, waiting: Callable[[
             forget(warehouse, number)
 
 
-def look(warehouse: Warehouse) -> Turns:
-    """Who is at work on a warehouse now, without waiting; if nobody is, its tables are made if need be."""
+def look(warehouse: Warehouse) -> tuple[Turn | None, list[Turn]]:
+    """Who is at work on a warehouse now, and who died at it, without waiting; if nobody is, its tables are made if need be."""
     lock = None if warehouse.settings.warehouse_url in _own else warehouse.store.take_lock()
     with lock or nullcontext():
         if lock:
             warehouse.create()
         lines = _lines(warehouse)
-    return Turns(None, lines) if lock or not lines else Turns(lines[-1], lines[:-1])
+    return (None, lines) if lock or not lines else (lines[-1], lines[:-1])
 
 
 def forget(warehouse: Warehouse, number: int) -> None:
@@ -105,7 +97,7 @@ def _lines(warehouse: Warehouse) -> list[Turn]:
 def _alone(warehouse: Warehouse, waiting: Callable[[Turn], None]) -> Iterator[None]:
     tell_at = time.monotonic()
     while (lock := warehouse.store.take_lock()) is None:
-        if time.monotonic() >= tell_at and (at_work := look(warehouse).at_work):
+        if time.monotonic() >= tell_at and (at_work := look(warehouse)[0]):
             waiting(at_work)
             tell_at = time.monotonic() + TELL_SECONDS
         time.sleep(POLL_SECONDS)

@@ -82,7 +82,7 @@ def publish(
         connection.execute(sa.insert(schema.publications).values(line))
         for dataset in settled:
             if release := ledger.last_release(connection, dataset):
-                ledger.note_release(connection, release, dataset, "settled", run_id)
+                ledger.note_release(connection, release, "settled", run_id)
     return about | {"sha256": digest, "bytes": size}
 
 

@@ -151,8 +151,10 @@ def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> list[Ho
 def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole: Collection[str]) -> int | None:
     """How many rows a month may come to have; None if we hold too little to say. Of the datasets in `whole` we once held everything."""
     parts_held = [record for window, record in records.items() if window.month == month]
-    rows = sum(record.rows_landed for record in parts_held)
-    others = [record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)]
+    rows: int = sum(record.rows_landed for record in parts_held)
+    others: list[int] = [
+        record.rows_landed for window, record in records.items() if window.month not in (month, UNDATED)
+    ]
     largest = max(others, default=0)
     if parts_held and month != UNDATED:
         end = datetime.fromisoformat(f"{next_month(month)}-01").replace(tzinfo=UTC) + timedelta(days=ENDED_DAYS)

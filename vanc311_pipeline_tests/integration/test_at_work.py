@@ -68,7 +68,7 @@ def kill(process, warehouse):
     process.send_signal(signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 30
-    while (turn := lock.look(warehouse).at_work) and turn.pid == process.pid and time.monotonic() < deadline:
+    while (turn := lock.look(warehouse)[0]) and turn.pid == process.pid and time.monotonic() < deadline:
         pass
 
 
@@ -103,16 +103,16 @@ def test_a_second_one_goes_on_when_the_first_was_killed(working, start, warehous
 def test_whoever_ends_leaves_no_trace_however_that_ended(warehouse):
     with pytest.raises(ZeroDivisionError), lock.turn(warehouse, "sync", RUN, never):
         _ = 1 / 0
-    assert lock.look(warehouse) == lock.Turns(None, [])
+    assert lock.look(warehouse) == (None, [])
 
 
 def test_the_run_of_a_command_works_under_the_commands_lock(warehouse, instance):
     with at_work(warehouse, instance, "`vanc311 sync`", None, never):
-        assert lock.look(warehouse).at_work.run_id is None
+        assert lock.look(warehouse)[0].run_id is None
         with at_work(warehouse, instance, "sync", RUN, never):
-            assert lock.look(warehouse).at_work.run_id == RUN
-        assert lock.look(warehouse).at_work.run_id == RUN
-    assert lock.look(warehouse).at_work is None
+            assert lock.look(warehouse)[0].run_id == RUN
+        assert lock.look(warehouse)[0].run_id == RUN
+    assert lock.look(warehouse)[0] is None
 
 
 # -- those who died ----------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_nothing_is_written_once_the_connection_that_holds_the_lock_is_lost(ware
                 connection.execute(sa.delete(schema.turns))
         with pytest.raises(StorageRefused, match="the connection that holds the lock was lost"):
             work.close()
-    assert lock.look(warehouse).dead[0].run_id == RUN
+    assert lock.look(warehouse)[1][0].run_id == RUN
 
 
 # -- rows that nobody reads to their end ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import IntegrityFailed
+from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import ledger, loading
 from vanc311_pipeline.warehouse.holds import Hold
@@ -211,10 +212,10 @@ def test_a_month_that_appears_after_everything_was_here_is_news_whatever_became_
     warehouse, load, logged, became
 ):
     load(*many(2))
-    release = ledger.KnownRelease("2026-01-07T14:06:58Z", 2, "settled")
+    release = Release(LIVE, "2026-01-07T14:06:58Z", 2, ())
     for state in ("settled", became):
         with warehouse.write() as connection:
-            ledger.note_release(connection, release, LIVE, state, "a run")
+            ledger.note_release(connection, release, state, "a run")
     load({"service_request_open_timestamp": "2025-07-25T15:03:00+00:00"}, month="2025-07")
     assert [change.kind for change in logged()] == ["opened"]
 
@@ -274,9 +275,7 @@ def test_an_older_landed_file_puts_nothing_back(warehouse, landed, areas, logged
 @pytest.mark.parametrize(("rows", "news"), [(0, []), (2, ["opened"])])
 def test_a_portal_that_was_empty_is_no_baseline(load, logged, warehouse, rows, news):
     with warehouse.write() as connection:
-        ledger.note_release(
-            connection, ledger.KnownRelease("2026-01-06T14:06:58Z", rows, "settled"), LIVE, "settled", "a run"
-        )
+        ledger.note_release(connection, Release(LIVE, "2026-01-06T14:06:58Z", rows, ()), "settled", "a run")
     load({})
     assert [change.kind for change in logged()] == news
 
@@ -284,7 +283,7 @@ def test_a_portal_that_was_empty_is_no_baseline(load, logged, warehouse, rows, n
 def test_as_of_goes_by_the_release_that_was_dealt_with_last_however_late_another_said_it_was(warehouse):
     for instant in ("2026-01-07T14:06:58Z", "2062-01-08T14:06:58Z", "2026-01-09T14:06:58Z"):
         with warehouse.write() as connection:
-            ledger.note_release(connection, ledger.KnownRelease(instant, 2, "settled"), LIVE, "settled", "a run")
+            ledger.note_release(connection, Release(LIVE, instant, 2, ()), "settled", "a run")
     with warehouse.read() as connection:
         assert ledger.as_of(connection) == "2026-01-08"
 
@@ -410,6 +409,7 @@ def test_a_killed_process_leaves_the_month_as_it_was(load, contents, warehouse_u
 WRITER = """
 import sys
 import sqlalchemy as sa
+from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.schema import portal_releases
 from vanc311_pipeline.warehouse import ledger, loading
 from vanc311_pipeline.settings import Settings
@@ -422,8 +422,7 @@ sys.stdin.readline()
 for number in range(25):
     with warehouse.write() as connection:  # reads before it writes, which fails without a lock from the beginning
         rows = connection.scalar(sa.select(sa.func.count()).select_from(portal_releases))
-        known = ledger.KnownRelease(f"{who}-{number}", rows, "loading")
-        ledger.note_release(connection, known, "live", "loading", who)
+        ledger.note_release(connection, Release("live", f"{who}-{number}", rows, ()), "loading", who)
 """
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.pipeline import missing_parts
-from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.landing import landed_path
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import changelog, holds, ledger
@@ -119,9 +119,7 @@ def test_consent_for_a_month_is_consent_for_that_month(load, verdict, consent, h
 
 def settled(warehouse):
     with warehouse.write() as connection:
-        ledger.note_release(
-            connection, ledger.KnownRelease("2026-01-07T14:06:58Z", 1, "settled"), LIVE, "settled", "a run"
-        )
+        ledger.note_release(connection, Release(LIVE, "2026-01-07T14:06:58Z", 1, ()), "settled", "a run")
 
 
 @pytest.mark.parametrize(

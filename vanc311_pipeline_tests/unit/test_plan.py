@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -44,14 +45,14 @@ def plan(portal, ask, copied):
 def records(synced):
     """The ledger."""
     with Warehouse(synced).read() as connection:
-        return ledger.months(connection)
+        return {window: SimpleNamespace(**line._mapping) for window, line in ledger.months(connection).items()}
 
 
 @pytest.fixture
 def last(synced):
     """The release that we dealt with last."""
     with Warehouse(synced).read() as connection:
-        return ledger.last_release(connection, LIVE)
+        return SimpleNamespace(**ledger.last_release(connection, LIVE)._mapping)
 
 
 @pytest.fixture
@@ -62,6 +63,10 @@ def plan_of(portal, ask, records, last):
         return make_plan(ask(portal), months, {LIVE: last, ARCHIVE: None}, code_version, **options)
 
     return make
+
+
+def changed(line, **columns):
+    return SimpleNamespace(**vars(line) | columns)
 
 
 def asked(portal):
@@ -143,8 +148,8 @@ def test_a_month_is_read_again_when_a_date_that_lay_ahead_has_come(portal, plan_
     today = local_day(f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}")
     came, ahead, *_ = sorted(records)
     months = records | {
-        came: replace(records[came], dates_ahead=str(today)),
-        ahead: replace(records[ahead], dates_ahead=str(today + timedelta(days=1))),
+        came: changed(records[came], dates_ahead=str(today)),
+        ahead: changed(records[ahead], dates_ahead=str(today + timedelta(days=1))),
     }
     assert set(plan_of(months).stale) == {came}
 
@@ -174,7 +179,7 @@ def test_an_empty_warehouse_needs_every_month(portal, plan_of, records):
 def test_a_release_that_was_begun_and_not_finished_is_looked_at_again(plan_of, records, last):
     first = min(records)
     others = {window: record for window, record in records.items() if window != first}
-    assert list(plan_of(others, replace(last, state="loading")).stale) == [first]
+    assert list(plan_of(others, changed(last, state="loading")).stale) == [first]
 
 
 def test_what_the_archive_holds_is_nothing_that_the_live_dataset_lost(portal, plan_of, records):
@@ -198,7 +203,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 def read_days_ago(months, days):
     """The ledger, with each window last read so many days before NOW."""
     return {
-        window: replace(record, loaded_at=f"{NOW - timedelta(days=ago):%Y-%m-%dT%H:%M:%SZ}")
+        window: changed(record, loaded_at=f"{NOW - timedelta(days=ago):%Y-%m-%dT%H:%M:%SZ}")
         for (window, record), ago in zip(sorted(months.items()), days, strict=True)
     }
 
@@ -244,7 +249,7 @@ def test_what_is_stale_is_counted(portal, plan_of, records, lost, words):
 
 
 def test_a_dataset_that_takes_no_part_makes_no_share_larger(records):
-    months = {window: replace(record, loaded_at="2026-01-01T00:00:00Z") for window, record in records.items()}
+    months = {window: changed(record, loaded_at="2026-01-01T00:00:00Z") for window, record in records.items()}
     archive = {Window(ARCHIVE, f"{year}-06"): record for year in range(2009, 2022) for record in [*months.values()][:1]}
     now = datetime(2026, 1, 10, tzinfo=UTC)
     assert longest_ago(months | archive, months.keys(), now) == longest_ago(months, months.keys(), now)
@@ -260,7 +265,7 @@ def test_with_a_release_each_day_every_month_is_read_again_within_30_days(record
     ages = []
     for day in range(1, 91):
         now = NOW + timedelta(days=day)
-        aged = {w: replace(record, loaded_at=f"{read[w]:%Y-%m-%dT%H:%M:%SZ}") for w, record in months.items()}
+        aged = {w: changed(record, loaded_at=f"{read[w]:%Y-%m-%dT%H:%M:%SZ}") for w, record in months.items()}
         share = longest_ago(aged, months.keys(), now)
         assert len(share) <= ceil(len(months) / 21)
         read |= dict.fromkeys(share, now)
@@ -348,7 +353,7 @@ def a_hold(month):
 def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_on(
     portal, plan_of, last, months, advice
 ):
-    last = replace(last, state="held", seen_at=utc_now())
+    last = changed(last, state="held", seen_at=utc_now())
     planned = plan_of(last=last, held=[a_hold(month) for month in months])
     assert (planned.action, planned.held) == ("skip", True)
     assert "2024-06: rows 100 → 3" in planned.why
@@ -358,7 +363,7 @@ def test_a_held_release_is_skipped_in_words_that_say_what_is_held_and_how_to_go_
 
 @pytest.mark.parametrize(("holds", "more"), [(NAMED - 1, False), (NAMED, False), (NAMED + 1, True)])
 def test_of_many_holds_the_first_are_named(plan_of, last, holds, more):
-    last = replace(last, state="held", seen_at=utc_now())
+    last = changed(last, state="held", seen_at=utc_now())
     why = plan_of(last=last, held=[a_hold(month) for month in months_between("2020-01", "2025-12")[:holds]]).why
     assert why.count("rows 100 → 3") == min(holds, NAMED)
     assert (" …." in why) == more
@@ -366,7 +371,7 @@ def test_of_many_holds_the_first_are_named(plan_of, last, holds, more):
 
 def test_a_day_later_a_held_release_is_looked_at_again_and_its_months_are_fetched_anew(plan_of, records, last):
     seen = datetime.fromisoformat("2026-01-08T15:00:00Z")
-    last = replace(last, state="held", seen_at="2026-01-08T15:00:00Z")
+    last = changed(last, state="held", seen_at="2026-01-08T15:00:00Z")
     window = min(records)
 
     def after(hours):
@@ -387,7 +392,7 @@ def test_a_day_later_a_held_release_is_looked_at_again_and_its_months_are_fetche
 )
 def test_consent_for_a_month_covers_what_that_month_lost_and_no_more(records, consent, where):
     record = next(iter(records.values()))
-    months = {Window(LIVE, f"2024-0{n}"): replace(record, rows_landed=100) for n in (5, 6, 7)}
+    months = {Window(LIVE, f"2024-0{n}"): changed(record, rows_landed=100) for n in (5, 6, 7)}
     answers = {window: replace(EMPTY, rows=rows) for window, rows in zip(months, (100, 40, 70), strict=True)}
     lines = shrinkage(Release(LIVE, "2026-01-07T14:06:58Z", 210, ()), months, answers, consent)
     assert [(line.month, line.rows_now) for line in lines] == where
@@ -403,23 +408,23 @@ def test_consent_for_a_month_covers_what_that_month_lost_and_no_more(records, co
 def test_what_few_months_dont_explain_is_held_as_a_whole(records, months, loss, words):
     record = next(iter(records.values()))
     windows = [Window(LIVE, month) for month in months_between("2024-01", "2025-12")[:months]]
-    records = {window: replace(record, rows_landed=100) for window in windows}
+    records = {window: changed(record, rows_landed=100) for window in windows}
     answers = dict.fromkeys(windows, replace(EMPTY, rows=100 - loss))
     release = Release(LIVE, "2026-01-07T14:06:58Z", months * (100 - loss), ())
     [line] = shrinkage(release, records, answers, [])
     assert (line.month, line.why.startswith(words)) == ("all", True)
 
 
-def test_with_consent_a_held_or_shrunken_release_is_followed(portal, ask, plan_of):
+def test_with_consent_a_held_or_shrunken_release_is_followed(portal, ask, plan_of, last):
     before = portal.frame
     portal.publish_edit("truncate")
     release = ask(portal).release(LIVE)
-    held = ledger.KnownRelease(release.data_processed, release.records_count, "held")
+    held = changed(last, data_processed=release.data_processed, records_count=release.records_count, state="held")
     assert plan_of(last=held, consent=["all"]).months == edited_months(before, portal.frame)
 
 
 def test_a_new_release_after_a_held_one_is_looked_at(plan_of, last):
-    held = replace(last, data_processed="2025-01-01T00:00:00Z", state="held")
+    held = changed(last, data_processed="2025-01-01T00:00:00Z", state="held")
     assert plan_of(last=held).action == "load"
 
 

@@ -78,18 +78,19 @@ def raw_service_requests(
     with portal_of(context.op_execution_context, warehouse.settings) as client:
         plan = plan_for(context.run, context.instance, client, warehouse, config.accept_shrink)
         run = Run(context.run.run_id, plan, context.partition_keys, config.accept_shrink)
-        landing = pipeline.land(client, warehouse, run, progress, context.log)
-    for month in sorted(landing.months) if plan else context.partition_keys:
-        _report_month(context, month, _raw_metadata(warehouse.settings.raw_dir, month, landing.actions))
+        releases, actions = pipeline.land(client, warehouse, run, progress, context.log)
+    months = {window.month for window in actions}
+    for month in sorted(months) if plan else context.partition_keys:
+        _report_month(context, month, _raw_metadata(warehouse.settings.raw_dir, month, actions))
     result = dg.MaterializeResult[None](
         data_version=dg.DataVersion(context.run.run_id),  # else it would be that of the code, whatever was fetched
         metadata={
-            "windows fetched": sum(action == "fetched" for action in landing.actions.values()),
-            "release": ", ".join(release_name(release) for release in landing.releases.values()) or "held",
+            "windows fetched": sum(action == "fetched" for action in actions.values()),
+            "release": ", ".join(map(release_name, releases)) or "held",
             "dagster/uri": str(warehouse.settings.raw_dir),
         },
     )
-    yield from _reported(context, result, landing.months)
+    yield from _reported(context, result, months)
 
 
 def _raw_metadata(raw_dir: Path, month: str, actions: Mapping[Window, str]) -> dict[str, Any]:

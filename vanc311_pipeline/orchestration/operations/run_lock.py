@@ -32,9 +32,9 @@ def at_work(
 
 def end_dead_runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> tuple[Turn | None, list[str]]:
     """End the runs of this Dagster whose process is gone; who is at work now, and the runs that were ended."""
-    turns = lock.look(warehouse)
+    working, left = lock.look(warehouse)
     dead = {}
-    for turn in turns.dead:
+    for turn in left:
         run = instance.get_run_by_id(turn.run_id) if turn.run_id else None
         if run and not run.is_finished:
             dead[run.run_id] = run
@@ -44,7 +44,7 @@ def end_dead_runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> tuple[T
     dead |= {run.run_id: run for run in started if _never_began(instance, run)}
     for run in dead.values():
         instance.report_run_failed(run, LAST_WORDS)
-    return turns.at_work, list(dead)
+    return working, list(dead)
 
 
 def _never_began(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
