@@ -49,17 +49,10 @@ def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mappi
         "n_obsolete_label": obsolete[facts.issue],
         "n_unmapped_reason": facts.is_closed & (outcome_codes(facts) == len(OUTCOMES) - 1),
     }
-    first, size = int(facts.open_month.min(initial=0)), max(len(facts.departments), 1)
-    cell = (facts.open_month - first) * size + facts.department
-    present = np.flatnonzero(np.bincount(cell))
-    departments = np.array(facts.departments, dtype=object)[present % size]
-    ledger = pd.DataFrame(
-        {
-            name: np.bincount(cell[inside], minlength=present.max(initial=0) + 1)[present]
-            for name, inside in counted.items()
-        },
-        index=pd.MultiIndex.from_arrays([month_texts(first + present // size), departments], names=CELL),
-    )
+    requests = pd.DataFrame({"open_month": facts.open_month, "department": facts.department, **counted})
+    ledger = requests.groupby(CELL, as_index=False).sum()
+    departments = np.array(facts.departments, dtype=object)[ledger["department"]]
+    ledger = ledger.assign(open_month=month_texts(ledger["open_month"]), department=departments).set_index(CELL)
     beside = [
         pd.Series(list(rows.values()), pd.MultiIndex.from_tuples(rows, names=CELL), name=name, dtype="int64")
         for name, rows in (("n_repeats", repeats), ("n_quarantined", quarantined))

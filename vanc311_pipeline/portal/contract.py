@@ -3,6 +3,7 @@
 What does not belong here: the portal's documents (`documents`), HTTP (`client`), files (`landing`), the rows (`requests`).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -52,17 +53,18 @@ class Release:
                 f"The portal changed the fields of {self.dataset}: {'; '.join(wrong)}. Nothing was loaded and the published "
                 "data is as it was. Compare the portal's schema with PORTAL_FIELDS in vanc311_pipeline/schema.py and adapt it."
             )
-        notes = [
-            f"new field {name} ({kind})"
-            for name, kind in self.fields
-            if name not in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)
-        ]
-        if [name for name in kinds if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
-            notes.append("the fields come in another order")
+        notes = odd_fields(kinds)
         if abs(self.clock_ahead) > CLOCKS_MAY_DIFFER:
             where = "behind" if self.clock_ahead > timedelta() else "ahead of"
             notes.append(f"this computer's clock is {abs(self.clock_ahead)} {where} the portal's: set it right")
         return notes
+
+
+def odd_fields(names: Collection[str]) -> list[str]:
+    """What is odd but harmless in the names of a dataset's fields."""
+    notes = [f"new field {name}" for name in names if name not in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)]
+    in_order = [name for name in names if name in PORTAL_FIELDS] == list(PORTAL_FIELDS)
+    return notes if in_order else [*notes, "the fields come in another order"]
 
 
 @dataclass(frozen=True, order=True)

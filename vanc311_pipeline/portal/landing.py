@@ -11,9 +11,6 @@ predecessor in one rename, so a reader sees the old month or the new one. Bytes 
 
 import csv
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -24,7 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from vanc311_pipeline.disk import file_digest
+from vanc311_pipeline.disk import file_digest, force_to_disk, scratch_in
 from vanc311_pipeline.errors import CountMismatch, IntegrityFailed, PortalUnavailable, ReleaseMoved
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import DAMAGED, Release, Window, comparable_instant, is_instant
@@ -77,11 +74,8 @@ def land(
         PortalError: the portal can't be reached or refuses.
     """
     target = landed_path(raw_dir, window)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(".*-*"):  # by a run that was killed; no other one fetches now
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{window.month}-", dir=target.parent) as scratch:
-        body = Path(scratch) / "export.csv"
+    with scratch_in(target.parent, ".") as scratch:  # no other run fetches now
+        body, file = scratch / "export.csv", scratch / "month.parquet"
         table = portal.persist(lambda: _fetch_whole(portal, release, window, body, described))
         fingerprint = fingerprint_of(table)
         landed = Landed(
@@ -101,7 +95,9 @@ def land(
             columns=table.column_names,
             doubled=doubled(table),
         )
-        _write(table, landed, Path(scratch) / "month.parquet", target)
+        pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(asdict(landed))}), file, compression="zstd")
+        force_to_disk(file)
+        file.replace(target)
     return landed
 
 
@@ -220,11 +216,3 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     except pa.ArrowInvalid:
         values = [value and value.decode("utf-8", "replace") for value in column.to_pylist()]
         return pa.chunked_array([pa.array(values, pa.string())])
-
-
-def _write(table: pa.Table, landed: Landed, scratch: Path, target: Path) -> None:
-    """Write beside, force to disk, rename: at no time is there half a file at `target`."""
-    pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(asdict(landed))}), scratch, compression="zstd")
-    with scratch.open("rb+") as file:
-        os.fsync(file.fileno())
-    scratch.replace(target)

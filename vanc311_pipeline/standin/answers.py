@@ -24,21 +24,19 @@ from vanc311_pipeline.standin.releases import AREAS, DATETIME, SAMPLE_AREAS, TEX
 if TYPE_CHECKING:
     from vanc311_pipeline.standin.server import StandIn
 
-PAGE, WINDOW = 100, 10_000
 JSON = "application/json; charset=utf-8"
 TYPES = {"csv": "text/csv; charset=utf-8", "json": JSON, "geojson": "application/geo+json"}
 
 _ROUTE = re.compile(r"/api/explore/v2\.1/catalog/datasets/([^/]+)(?:/(?:(records)|exports/(csv|json|geojson)))?")
 _PARAMETERS = {
     "metadata": (),
-    "records": ("where", "timezone", "limit", "offset"),
+    "records": ("where", "timezone", "limit"),
     "json": ("where", "timezone", "select", "group_by"),
     "csv": ("where", "timezone", "delimiter", "with_bom", "use_labels"),
     "geojson": (),
 }
 _VALUES = {
-    "limit": (r"-1|\d\d?|100", "-1 <= limit <= 100"),
-    "offset": (r"\d+", "0 <= offset"),
+    "limit": (r"\d\d?|100", "-1 <= limit <= 100"),
     "timezone": ("UTC", "UTC"),
     "delimiter": (";", ";"),
     "with_bom": ("true|false", "true or false"),
@@ -128,14 +126,14 @@ def _off(rows: int, fault: Fault | None) -> int:
 def _rows(asked: Question, portal: "StandIn", faults: list[Fault]) -> tuple[pa.Table, int]:
     """The rows to print, and how many match; in an arbitrary order, the same each time."""
     table = seen_through(portal.datasets[asked.dataset].table, faults)
-    window = _window(asked.parameters) if asked.of == "records" else slice(None)
+    most = int(asked.parameters.get("limit", 10)) if asked.of == "records" else None
     rows = np.flatnonzero(matching(table, asked.parameters.get("where", "")))
     if group_by := asked.parameters.get("group_by"):
         table = table if len(rows) == table.num_rows else table.take(pa.array(rows))
         return grouped(table, asked.parameters.get("select", ""), group_by), len(rows)
     changes = any(fault.kind == "page_order_changes" for fault in faults)
     np.random.default_rng(None if changes else 0).shuffle(rows)
-    return table.take(pa.array(rows[window])), len(rows)
+    return table.take(pa.array(rows[:most])), len(rows)
 
 
 def _check_parameters(asked: Question) -> None:
@@ -149,15 +147,6 @@ def _check_parameters(asked: Question) -> None:
             raise bad_parameter(name, value, expected)
     if asked.parameters.get("select") and not asked.parameters.get("group_by"):
         raise malformed("The stand-in selects from groups only", "select")
-
-
-def _window(parameters: dict[str, str]) -> slice:
-    """The rows of one page."""
-    limit, offset = int(parameters.get("limit", 10)), int(parameters.get("offset", 0))
-    end = offset + (PAGE if limit == -1 else limit)
-    if end > WINDOW:
-        raise bad_parameter("sum of offset + limit", end, f"<= {WINDOW}")
-    return slice(offset, end)
 
 
 class PortalError(Exception):

@@ -8,9 +8,8 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.contract import Window, odd_fields
 from vanc311_pipeline.portal.landing import Landed, describe_landed, landed_months, landed_path
-from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.shipping import ObjectStore
 from vanc311_pipeline.warehouse import holds, ledger
@@ -57,13 +56,8 @@ def portal_size(connection: sa.Connection) -> Finding:
 @audit("raw_service_requests", "portal_fields_are_known", blocking=False)
 def raw_fields(warehouse: Warehouse, months: Months) -> Finding:
     """The portal serves the fields that we know, in the order that we know (warns)."""
-    notes = set()
-    for _, about in _landed(warehouse, months):
-        new = [name for name in about.columns if name not in (*PORTAL_FIELDS, *KNOWN_EXTRA_FIELDS)]
-        notes |= {f"{about.dataset} has the new field {name}" for name in new}
-        if [name for name in about.columns if name in PORTAL_FIELDS] != list(PORTAL_FIELDS):
-            notes.add(f"{about.dataset} serves its fields in another order")
-    return Finding(notes=sorted(notes))
+    landed = [about for _, about in _landed(warehouse, months)]
+    return Finding(notes=sorted({f"{about.dataset}: {note}" for about in landed for note in odd_fields(about.columns)}))
 
 
 def _landed(warehouse: Warehouse, months: Months) -> Iterator[tuple[Path, Landed]]:
