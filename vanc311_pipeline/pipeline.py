@@ -142,9 +142,7 @@ def plan(
     consent: Collection[str] = (),
     preview: bool = False,
 ) -> Plan:
-    """What to do about the portal's present state: which months to load, or only to publish again, or nothing. What the portal says is
-    written down, unless it is only a preview.
-    """
+    """What to do about the portal's present state. What the portal says is written down, unless it is only a preview."""
     with warehouse.read() as connection:
         records = ledger.months(connection)
         last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
@@ -192,10 +190,7 @@ def is_shipped(warehouse: Warehouse) -> bool:
 def land(
     client: Portal, warehouse: Warehouse, run: Run, progress: Progress, log: logging.Logger = LOG
 ) -> tuple[Collection[Release], dict[Window, str]]:
-    """Fetch the run's months, each as the portal serves it, into files: of which releases, and what was done for each window.
-
-    A dataset that lost too much is held and not fetched.
-    """
+    """Fetch the run's months into files: the releases, without those that are held, and what was done for each window."""
     raw_dir, actions = warehouse.settings.raw_dir, dict[Window, str]()
     with warehouse.read() as connection:
         records = ledger.months(connection)
@@ -254,9 +249,7 @@ def _begin(
 
 
 def windows_of(months: Sequence[str], records: Collection[Window]) -> list[Window]:
-    """All that months can have rows in, and what no month can hold. Where the later of the overlap months is the earliest, the archive
-    takes part only if it was loaded before.
-    """
+    """All that months can have rows in, and what no month can hold; the archive's of live months only if it was ever loaded."""
     parts = {month: datasets_that_may_hold(month) for month in months}
     datasets = {dataset for of_month in parts.values() for dataset in of_month}
     if all(month >= FIRST_LIVE_MONTH for month in months) and not any(window.dataset == ARCHIVE for window in records):
@@ -268,9 +261,7 @@ def windows_of(months: Sequence[str], records: Collection[Window]) -> list[Windo
 def missing_parts(
     raw_dir: Path, chosen: Sequence[Window], records: Mapping[Window, ledger.MonthRecord]
 ) -> list[Window]:
-    """What else must be fetched, for a month is replaced by all of its parts: the other dataset's rows of the chosen months,
-    if the landed file that they were stored from isn't here.
-    """
+    """The other dataset's parts of the chosen months whose landed files aren't here: a month is replaced by all of its parts."""
     months, missing = {window.month for window in chosen}, []
     for window, record in records.items():
         if window.month in months and window not in chosen and record.rows_landed:
@@ -291,9 +282,7 @@ def load_areas(client: Portal, warehouse: Warehouse, *, anew: bool) -> int:
 
 
 def load(warehouse: Warehouse, run: Run, progress: Progress) -> Iterator[MonthLoad]:
-    """Clean and store the run's landed months, each in one transaction, after which it is yielded. If what can be used changed beyond
-    its limits, nothing of the run is stored, and what is held is written down.
-    """
+    """Clean and store the run's landed months, each in one transaction; nothing of them, if any moved beyond its limits."""
     landed = {month: parts for month in run.to_load if (parts := _parts(warehouse.settings.raw_dir, month))}
     with warehouse.read() as connection:
         areas = area_names(connection)
@@ -349,9 +338,9 @@ def compute(warehouse: Warehouse, progress: Progress) -> dict[str, int]:
 def audit(
     client: Portal, warehouse: Warehouse, run: Run | None, audits: Sequence[Audit] = AUDITS
 ) -> Iterator[tuple[Audit, Finding]]:
-    """What each audit finds, in the months that the run loaded, and those that an earlier run loaded but didn't publish, because a check
-    failed, or it broke off; in everything, if there is no run. The portal is asked what it has now, unless the run's plan has just
-    done so.
+    """What each audit finds in the months that were loaded and not yet published; in everything, if there is no run.
+
+    The portal is asked what it has now, unless the run's plan has just done so.
     """
     if (run is None or run.plan is None) and any(each.asks_portal for each in audits):
         ask_anew(client, warehouse)
@@ -411,9 +400,7 @@ def complete_datasets(warehouse: Warehouse, plan: Plan | None) -> list[str]:
 
 
 def ship(warehouse: Warehouse, run: Run) -> tuple[Shipment, Mapping[str, Any]] | None:
-    """Put the published file into the object store, read it back, and only then name it as the one that counts; with what its
-    `release` table says. None if nothing was published yet.
-    """
+    """Put the published file into the object store; the shipment, and its `release` table. None if nothing was published yet."""
     file, objects = warehouse.settings.published_path, ObjectStore.of(warehouse.settings)
     with warehouse.read() as connection:
         published = ledger.last_publication(connection)

@@ -34,9 +34,7 @@ CELL = ["open_month", "department"]
 
 
 def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> pd.DataFrame:
-    """The table `quality_ledger`. Beside the requests stand the repeats, which equal an earlier one in everything but the last change,
-    and the rows in quarantine, as far as they state their department.
-    """
+    """The table `quality_ledger`: the requests, those of them that repeat an earlier one, and the rows in quarantine."""
     obsolete = np.array([bool(OBSOLETE.match(name)) for name in facts.issues], dtype=bool)
     counted = {
         "volume": np.ones(len(facts), dtype=bool),

@@ -33,9 +33,7 @@ def spec_of(audit: Audit) -> dg.AssetCheckSpec:
 
 
 def step_of(audit: Audit) -> str:
-    """What an audit is run with: the others of its asset, or of all statistics, which are made in one step, too; alone, if
-    it asks the portal.
-    """
+    """What an audit is run with: the others of its asset, or of all statistics; alone, if it asks the portal."""
     if audit.asks_portal:
         return audit.name
     return "statistics" if audit.asset in STATISTICS else audit.asset
@@ -77,9 +75,7 @@ def _run_of(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Run
 
 
 def checks_of(step: str, audits: Sequence[Audit]) -> dg.AssetChecksDefinition:
-    """All checks of one asset, or of all statistics, as one step with one connection. What a planned run was told by its
-    plan, the portal is not asked again.
-    """
+    """All checks of one asset, or of all statistics, as one step with one connection."""
 
     @dg.multi_asset_check(name=f"check_{step}", specs=[spec_of(audit) for audit in audits], can_subset=True)
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: WarehouseParam) -> Iterator[dg.AssetCheckResult]:

@@ -55,9 +55,7 @@ class Failed(PipelineError):
 
 
 def reason_of_failure(events: Sequence[dg.DagsterEvent]) -> Failed | RuntimeError:
-    """Why a run failed: the error of ours that a step raised, else its failed checks; else every other error, with all that is known of
-    it as a note.
-    """
+    """Why a run failed: the error of ours that a step raised, else its failed checks, else every other error, with its trace."""
     raised = [(event.step_key, event.step_failure_data.error) for event in events if event.is_step_failure]
     for _, error in raised:
         if reason := _reason(error):

@@ -40,10 +40,7 @@ class Months(dg.Config):
 
 @dg.op(description="Exports months again and compares them with the stored requests, row by row.")
 def compare_with_portal(
-    context: dg.OpExecutionContext,
-    config: Months,
-    warehouse: WarehouseParam,
-    progress: ProgressParam,
+    context: dg.OpExecutionContext, config: Months, warehouse: WarehouseParam, progress: ProgressParam
 ) -> None:
     differing = []
     with in_our_words(), pipeline.open_portal(warehouse.settings) as client:

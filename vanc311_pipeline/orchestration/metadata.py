@@ -67,9 +67,7 @@ Described = tuple[dg.TableColumn, Sequence[dg.TableColumnDep]]
 
 
 def table_metadata(table: sa.Table, *origins: tuple[dg.AssetKey, Collection[str]]) -> dict[str, Any]:
-    """What every table asset says of itself: name, columns with meaning and unit, and where each column comes from: of the columns of its
-    origins, from those that the schema names (`schema.lineage`).
-    """
+    """A table's name, and its columns with meaning, unit and those of its origins' columns that `schema.lineage` names."""
     described: list[Described] = []
     for column in table.columns:
         names, alone = column.info["from"], column.primary_key and len(table.primary_key) == 1
@@ -100,10 +98,7 @@ def _columns(described: Sequence[Described]) -> dict[str, Any]:
         words = f"{column.description}. From {origin}" if origin else column.description
         columns.append(dg.TableColumn(column.name, column.type, words, column.constraints))
     lineage = {column.name: sources for column, sources in described if sources}
-    return {
-        "dagster/column_schema": dg.TableSchema(columns),
-        "dagster/column_lineage": dg.TableColumnLineage(lineage),
-    }
+    return {"dagster/column_schema": dg.TableSchema(columns), "dagster/column_lineage": dg.TableColumnLineage(lineage)}
 
 
 def preview(warehouse: Warehouse, table: sa.Table) -> dg.TableMetadataValue:
@@ -119,7 +114,7 @@ def preview(warehouse: Warehouse, table: sa.Table) -> dg.TableMetadataValue:
 
 
 def presented(assets: Iterable[Asset], settings: Settings, months: dg.PartitionsDefinition) -> list[Asset]:
-    """The assets with owners, links to the dashboard, their definitions and the code, tags to filter by, their database, version and months."""
+    """The assets with owners, links to the dashboard, their definitions and the code, tags, database, version and months."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # references to the code: without them nothing would be lost
         referring = [each for each in dg.with_source_code_references(list(assets)) if isinstance(each, Asset)]
@@ -142,9 +137,7 @@ def _presented(spec: dg.AssetSpec, settings: Settings, months: dg.PartitionsDefi
 
 
 def _code_version(spec: dg.AssetSpec) -> str:
-    """`rules 2, definitions 1, columns 5d41402a`: the cleaning rules and the definitions that an asset is made by, and the names and
-    types of its columns; of the published file, which holds its own dictionary, that.
-    """
+    """`rules 2, definitions 1, columns 5d41402a`: what an asset is made by, and its columns or, of a file, its dictionary."""
     rules, definitions = f"rules {CODE_VERSION}", f"definitions {DEFINITIONS_VERSION}"
     made_by = {"ingestion": [], "requests": [rules]}.get(spec.group_name or "", [rules, definitions])
     table = spec.metadata.get("dagster/column_schema")

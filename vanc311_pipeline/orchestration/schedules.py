@@ -29,13 +29,7 @@ from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
 from vanc311_pipeline.orchestration.resources import WarehouseParam
 from vanc311_pipeline.orchestration.tags import keep_plan, live_release, release_name
 from vanc311_pipeline.portal.contract import instant
-from vanc311_pipeline.settings import (
-    LIVE,
-    QUOTA_SECONDS,
-    SLOT_SECONDS,
-    TICK_READ_TIMEOUT_SECONDS,
-    TICK_SECONDS,
-)
+from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.plans import Plan
 
@@ -45,11 +39,7 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 class TickFailed(dg.DagsterError):
-    """A tick that found nothing out, in one sentence.
-
-    One of Dagster's own errors, because those are shown as they are; in front of every other one Dagster puts a wrapper
-    that says only that something happened.
-    """
+    """A tick that found nothing out, in one sentence. One of Dagster's own errors: those are shown as they are."""
 
 
 @dg.schedule(
@@ -97,9 +87,7 @@ def _tick(
 
 
 def _preview(slot: datetime, warehouse: Warehouse) -> dg.RunRequest | dg.SkipReason:
-    """What a slot to come would do if it were now: Dagster's UI lets people ask. Nothing is written, and a run that is launched
-    from there is no slot's: it plans for itself.
-    """
+    """What a slot to come would do if it were now, for Dagster's UI. Nothing is written, and a run from there plans for itself."""
     plan = _ask(warehouse, preview=True)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {slot_name(slot)}, if it were now: {plan.why}")

@@ -9,9 +9,10 @@ fetched again, a table replaced that the next sync fills anew. All of it happens
 never changed once released.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -94,60 +95,43 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass(frozen=True)
-class Migration:
-    """The way from the version before to this one."""
-
-    version: int
-    what: str
-    statements: tuple[str, ...] = ()
-
-
-MIGRATIONS = (
-    Migration(
-        1,
-        "The statistics and the shipments are new. Indexes that only readers need are in the published file alone.",
-        (
-            "DROP INDEX IF EXISTS service_requests_by_area_and_issue",
-            "DROP INDEX IF EXISTS service_requests_by_issue_and_day",
-            "DROP INDEX IF EXISTS service_requests_by_day",
-        ),
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    # 1: the statistics and the shipments are new. Indexes that only readers need are in the published file alone.
+    (
+        "DROP INDEX IF EXISTS service_requests_by_area_and_issue",
+        "DROP INDEX IF EXISTS service_requests_by_issue_and_day",
+        "DROP INDEX IF EXISTS service_requests_by_day",
     ),
-    Migration(
-        2,
-        "What the pipeline needs while it works is new, and is never published. What is held has a table of its own, and is judged "
-        "again by the present rules; when a release was first settled, and why something was accepted, is kept. What of a "
-        "month's rows could not be used is counted, and when a date that lies ahead will count.",
-        (
-            "ALTER TABLE month_ledger DROP COLUMN held_rows",
-            "ALTER TABLE month_ledger DROP COLUMN held_fingerprint",
-            "ALTER TABLE month_ledger DROP COLUMN held_since",
-            "ALTER TABLE month_ledger ADD COLUMN unusable_fields TEXT",
-            "ALTER TABLE month_ledger ADD COLUMN dates_ahead TEXT",
-            "ALTER TABLE portal_releases ADD COLUMN settled_at TEXT",
-            "UPDATE portal_releases SET settled_at = seen_at WHERE state = 'settled'",
-            "UPDATE portal_releases SET state = 'loading' WHERE state = 'held'",
-            "ALTER TABLE accepted_losses ADD COLUMN why TEXT",
-            "DROP INDEX IF EXISTS service_requests_by_area_issue_and_day",  # made again, without those that have no area
-        ),
+    # 2: what the pipeline needs while it works is new, and is never published. What is held has a table of its own, and is judged
+    # again by the present rules; when a release was first settled, and why something was accepted, is kept. What of a month's
+    # rows could not be used is counted, and when a date that lies ahead will count.
+    (
+        "ALTER TABLE month_ledger DROP COLUMN held_rows",
+        "ALTER TABLE month_ledger DROP COLUMN held_fingerprint",
+        "ALTER TABLE month_ledger DROP COLUMN held_since",
+        "ALTER TABLE month_ledger ADD COLUMN unusable_fields TEXT",
+        "ALTER TABLE month_ledger ADD COLUMN dates_ahead TEXT",
+        "ALTER TABLE portal_releases ADD COLUMN settled_at TEXT",
+        "UPDATE portal_releases SET settled_at = seen_at WHERE state = 'settled'",
+        "UPDATE portal_releases SET state = 'loading' WHERE state = 'held'",
+        "ALTER TABLE accepted_losses ADD COLUMN why TEXT",
+        "DROP INDEX IF EXISTS service_requests_by_area_issue_and_day",  # made again, without those that have no area
     ),
-    Migration(
-        3,
-        "The headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them. "
-        "Areas are compared in other columns, the flow is measured against the season, and statistics that had no interval have "
-        "one; the next sync fills the tables anew.",
-        (
-            "DROP TABLE IF EXISTS metric_cells",
-            "DROP TABLE IF EXISTS area_comparison",
-            "DROP TABLE IF EXISTS time_to_close",
-            "DROP TABLE IF EXISTS waiting_times",
-            "DROP TABLE IF EXISTS outcome_incidence",
-            "DROP TABLE IF EXISTS flow",
-        ),
+    # 3: the headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them.
+    # Areas are compared in other columns, the flow is measured against the season, and statistics that had no interval have one;
+    # the next sync fills the tables anew.
+    (
+        "DROP TABLE IF EXISTS metric_cells",
+        "DROP TABLE IF EXISTS area_comparison",
+        "DROP TABLE IF EXISTS time_to_close",
+        "DROP TABLE IF EXISTS waiting_times",
+        "DROP TABLE IF EXISTS outcome_incidence",
+        "DROP TABLE IF EXISTS flow",
     ),
 )
+"""By version, from 1 on: what is to be done on the way from the version before."""
 
-VERSION = MIGRATIONS[-1].version
+VERSION = len(MIGRATIONS)
 
 
 def stored_version(connection: sa.Connection) -> int | None:
@@ -158,16 +142,16 @@ def stored_version(connection: sa.Connection) -> int | None:
     return 0 if inspector.has_table("data_origin") else None
 
 
-def migrate(connection: sa.Connection, present: int | None, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
-    """Bring older tables up to this version. New tables, and the note that it was done, come after it."""
-    newest = migrations[-1].version
-    if present is not None and present > newest:
+def migrate(connection: sa.Connection, present: int | None, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring older tables, if there are any, up to this version. New tables, and the note that it was done, come after it."""
+    newest = len(migrations)
+    if present is None:
+        return
+    if present > newest:
         raise SettingsError(
             f"The warehouse was made by a newer version of vanc311_pipeline: its tables are of version {present}, and this program "
             f"({version('vanc311_pipeline')}) knows them up to {newest}. Nothing was changed. Install the newer version again, or "
             "set VANC311_DATA_DIR to another directory."
         )
-    for migration in migrations:
-        if present is not None and migration.version > present:
-            for statement in migration.statements:
-                connection.exec_driver_sql(statement)
+    for statement in chain.from_iterable(migrations[present:]):
+        connection.exec_driver_sql(statement)

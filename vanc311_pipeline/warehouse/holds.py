@@ -64,9 +64,7 @@ def held(connection: sa.Connection) -> list[Hold]:
 
 
 def hold(connection: sa.Connection, lines: Sequence[Hold], judged: Collection[str] = ()) -> None:
-    """Note what is not followed; a hold that goes on keeps the time of its beginning. The other holds of the datasets that were
-    judged as a whole are over.
-    """
+    """Note what is not followed. A hold that goes on keeps its beginning; the others of datasets judged as a whole are over."""
     since = {line.window: line.held_since for line in held(connection)}
     last = {line.window: replace(line, held_since=since.get(line.window, utc_now())) for line in lines}
     for window in [*since]:

@@ -29,14 +29,7 @@ from vanc311_pipeline.requests.profile import (
     profile_of,
     without_worth,
 )
-from vanc311_pipeline.settings import (
-    ENDED_DAYS,
-    MAY_GROW_SHARE,
-    MAY_GROW_TIMES,
-    MAY_MOVE_ROWS,
-    MAY_MOVE_SHARE,
-    UNDATED,
-)
+from vanc311_pipeline.settings import ENDED_DAYS, MAY_GROW_SHARE, MAY_GROW_TIMES, MAY_MOVE_ROWS, MAY_MOVE_SHARE, UNDATED
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts
 from vanc311_pipeline.warehouse.ledger import MonthRecord
@@ -59,9 +52,7 @@ def shrinkage(
     answers: Mapping[Window, Fingerprint],
     consent: Collection[str],
 ) -> list[Hold]:
-    """What a dataset lost beyond what we follow, by month if few months explain it; nothing if somebody agreed to it. The portal need not
-    have been asked about each window.
-    """
+    """What a dataset lost beyond what we follow without consent, by month if few months explain it. Answers may be missing."""
     before = {window: record.rows_landed for window, record in records.items() if window.dataset == release.dataset}
     now = {window: answers[window].rows for window in before.keys() & answers.keys()}
     losses = {window: before[window] - rows for window, rows in now.items() if before[window] > rows}
@@ -102,9 +93,7 @@ def judge(
     consent: Collection[str],
     planned: bool = True,
 ) -> Verdict:
-    """Compare what is about to be loaded with what is stored. Unless it is planned, and so all that differs, what is held of the same
-    release stays held.
-    """
+    """Compare what is about to be loaded with what is stored. Unless all that differs is planned, what is held stays held."""
     records, whole = ledger.months(connection), ledger.once_whole(connection)
     # What somebody agreed to lose may come back.
     lossy = set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month)))

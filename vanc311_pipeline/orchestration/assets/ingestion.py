@@ -65,10 +65,7 @@ PORTAL_DATASETS = [
     metadata=metadata.raw_metadata(portal_key(LIVE)),
 )
 def raw_service_requests(
-    context: dg.AssetExecutionContext,
-    config: Consent,
-    warehouse: WarehouseParam,
-    progress: ProgressParam,
+    context: dg.AssetExecutionContext, config: Consent, warehouse: WarehouseParam, progress: ProgressParam
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Each UTC month exactly as the portal served it, every column that came, as text, in one Parquet file.
 

@@ -45,9 +45,7 @@ def _without_objects(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def without_lost_events() -> Iterator[None]:
-    """Leave out what Dagster writes to standard error, past every log, of each event that it could not keep: a page of SQL. If the
-    run needs the event, it ends with that very error.
-    """
+    """Leave out the page of SQL that Dagster writes to standard error of an event that it could not keep."""
     with redirect_stderr(cast(TextIO, _WithoutLostEvents(sys.stderr))):
         yield
 

@@ -74,9 +74,7 @@ _DATED = """
 
 
 def dated(connection: sa.Connection, month: str, select: str) -> Iterator[Row]:
-    """What is asked of a month's requests, the days and seconds between their instants, and whether these lie after the day of the
-    release that the rows came with.
-    """
+    """A question about a month's requests, their days and seconds, and whether these end after the day of their release."""
     newest = connection.scalar(
         sa.select(sa.func.max(month_ledger.c.data_processed)).where(month_ledger.c.partition_month == month)
     )
