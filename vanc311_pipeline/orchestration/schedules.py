@@ -1,18 +1,14 @@
 """The schedule `every_50_minutes`: asks the portal once per slot, and launches one run if it has something new.
 
-What belongs here: when to ask, where the answer is remembered, and how the decision is told. What does not: the plan
-itself (`vanc311_pipeline.plan`).
+What belongs here: when to ask, and where the answer is remembered. What does not: the plan itself (`vanc311_pipeline.plan`).
 
-Why not a sensor: it drifts and shows no next time. Why not a union of cron strings: the phase of 50 minutes repeats every
-five days, which cron can't say without a short gap each midnight. The price is that four ticks in five are skips; each
-says which slot it belongs to and when the next one begins.
+Why not a sensor: it drifts and shows no next time. Why not a union of cron strings: 50 minutes repeat every five days, which
+cron can't say without a short gap each midnight. The price is that four ticks in five are skips.
 
-Memory: a slot that launches a run is remembered by the run's tag; one that finds nothing new leaves no run, so its
-decision is an observation on the portal's asset, where a person sees it too. A question that failed leaves neither, and
-the next heartbeat asks again.
+Memory: a slot that launches a run is remembered by the run's tag; one that finds nothing new by an observation on the
+portal's asset, where a person sees it, too. A question that failed leaves neither, and the next heartbeat asks again.
 
-An evaluation goes by the instant that it was scheduled for. It takes `TICK_SECONDS` at most, whatever the portal does, because
-Dagster gives up on one after a minute and then says that the code server, not the portal, can't be reached.
+An evaluation takes `TICK_SECONDS` at most: Dagster gives up on one after a minute, and blames the code server for it.
 """
 
 from datetime import UTC, datetime, timedelta

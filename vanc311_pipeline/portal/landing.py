@@ -67,11 +67,6 @@ def land(
     Args:
         release: what the dataset's metadata said before; it must still say so after.
         described: what the portal says of the window in this release, if it was asked already.
-
-    Raises:
-        CountMismatch: the export is not what the portal counts, after every retry.
-        ReleaseMoved: the city published meanwhile.
-        PortalError: the portal can't be reached or refuses.
     """
     target = landed_path(raw_dir, window)
     with scratch_in(target.parent, ".") as scratch:  # no other run fetches now

@@ -5,9 +5,7 @@ done with a month that is held (`warehouse.restraint`). Pure functions.
 
 Natural are new requests, closings in any number, renamed issue types, and edits, deletions and late entries of some rows.
 Everything else that moves by more than the limits of `settings` is not the city's work but its portal's fault, until somebody
-says otherwise: rows that go, rows that can't be read, opening instants that move, columns that are
-emptied or filled at once or say the same everywhere, points outside the city, closings that are taken back, a status that was
-never seen, the same row twice, more rows than such a month can have.
+says otherwise (`_moves`).
 """
 
 from collections import Counter

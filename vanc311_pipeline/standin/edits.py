@@ -154,17 +154,7 @@ _MADE: dict[Any, Any] = {
 }
 """What stands in portal.toml for a value that is made."""
 
-_OWN = (
-    delete,
-    insert_old,
-    add_twin,
-    remove_twin,
-    relabel_type,
-    truncate,
-    null_key,
-    impossible_opened,
-    close_before_open,
-)
-EDITS = {function.__name__: Edit(function, function.__doc__ or "") for function in (*_OWN, empty, empty_month)}
+_OWN = (delete, insert_old, add_twin, remove_twin, relabel_type, truncate, null_key, impossible_opened)
+EDITS = {edit.__name__: Edit(edit, edit.__doc__ or "") for edit in (*_OWN, close_before_open, empty, empty_month)}
 EDITS |= {name: Edit(_giving(**details), sentence) for name, (sentence, details) in PORTAL["giving"].items()}
 EDITS |= {name: Edit(_naming(**details), sentence) for name, (sentence, details) in PORTAL["naming"].items()}

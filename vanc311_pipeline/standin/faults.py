@@ -61,9 +61,6 @@ class Fault:
         self.times = (None if usual.lasting else 1) if times == BY_KIND else times
         self._met = 0
 
-    def __repr__(self) -> str:
-        return f"Fault({self.kind!r}, on={self.on!r}, times={self.times}, after={self.after})"
-
     def strikes(self, dataset: str, on: str) -> bool:
         """Whether a request meets it; one that could is counted."""
         if self.dataset not in (None, dataset) or self.on not in ("any", on):

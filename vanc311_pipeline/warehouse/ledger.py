@@ -62,12 +62,17 @@ def note_portal_months(connection: sa.Connection, release: Release, answers: Map
     rows.insert(connection, portal_months, lines)
 
 
+def portal_lines(connection: sa.Connection) -> dict[Window, sa.Row[Any]]:
+    """Every line of `portal_months`."""
+    return {Window(line.dataset, line.partition_month): line for line in connection.execute(sa.select(portal_months))}
+
+
 def portal_answers(connection: sa.Connection, releases: Collection[Release]) -> dict[Window, Fingerprint]:
     """The portal's own answer about each window, if it spoke of these releases."""
     spoken_of = {(release.dataset, release.data_processed) for release in releases}
     return {
-        Window(line.dataset, line.partition_month): Fingerprint(*line[2:6])
-        for line in connection.execute(sa.select(portal_months))
+        window: Fingerprint(line.rows, line.closed, line.latest_change, line.fingerprint)
+        for window, line in portal_lines(connection).items()
         if (line.dataset, line.data_processed) in spoken_of
     }
 

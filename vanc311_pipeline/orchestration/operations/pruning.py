@@ -2,11 +2,8 @@
 `retention` in `dagster.yaml`.
 
 A run stays, however old, while the UI still answers from it: it made the newest materialization of an asset or of one of
-its months, the newest observation, the newest result of a check, or is its job's newest success. Without it a month that
-was loaded long ago would look as if it had never been. Runs that are queued or at work are never touched.
-
-What stays for ever, because Dagster has no way to delete it: the observations of quiet slots and the results of the checks.
-How much that is, `make history` prints.
+its months, the newest observation, the newest result of a check, or is its job's newest success. The observations of quiet
+slots and the results of checks stay for ever: Dagster can't delete them. `make history` prints how much that is.
 """
 
 from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.contract import Window
-from vanc311_pipeline.schema import month_ledger, portal_months, quarantined_requests, service_requests
+from vanc311_pipeline.schema import month_ledger, quarantined_requests, service_requests
 from vanc311_pipeline.settings import ARCHIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, audit
@@ -40,11 +40,12 @@ NOTHING = State(0, 0, None)
 def convergence(connection: sa.Connection, months: Months, planned: bool) -> Finding:
     """Month by month, rows, closed rows and latest change are what the portal says (table convergence)."""
     records = ledger.months(connection)
-    portal, release_of = _portal_states(connection)
+    lines = ledger.portal_lines(connection)
+    portal = {window: State(line.rows, line.closed, line.latest_change) for window, line in lines.items()}
     stored = {window: State(each.rows_landed, each.rows_closed, each.latest_change) for window, each in records.items()}
     problems, notes, missing = _miscounted(connection, months, stored), list[str](), list[str]()
     for window, served in sorted(portal.items()):
-        record, kept, release = records.get(window), stored.get(window, NOTHING), release_of[window]
+        record, kept, release = records.get(window), stored.get(window, NOTHING), lines[window].data_processed
         last_release = ledger.last_release(connection, window.dataset)
         state = last_release.state if last_release else None
         if served == kept or state == "held":
@@ -71,16 +72,6 @@ def convergence(connection: sa.Connection, months: Months, planned: bool) -> Fin
         notes,
         {"months compared": len(portal), "portal rows": sum(state.rows for state in portal.values())},
         _table({window: (state, stored.get(window, NOTHING)) for window, state in portal.items()}),
-    )
-
-
-def _portal_states(connection: sa.Connection) -> tuple[dict[Window, State], dict[Window, str]]:
-    """What the portal says of each month, and of which release."""
-    names = ("dataset", "partition_month", "rows", "closed", "latest_change", "data_processed")
-    lines = connection.execute(sa.select(*(portal_months.c[name] for name in names))).all()
-    return (
-        {Window(dataset, month): State(*state) for dataset, month, *state, _ in lines},
-        {Window(dataset, month): release for dataset, month, *_, release in lines},
     )
 
 

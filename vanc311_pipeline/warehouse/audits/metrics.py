@@ -24,10 +24,7 @@ CLASSES = (
 
 @audit("metric_aggregates", "levels_add_up")
 def conservation(connection: sa.Connection) -> Finding:
-    """The conservation laws hold exactly: areas and issues add up to the city.
-
-    Laws 1 to 4 of docs/methods.md.
-    """
+    """The conservation laws hold exactly: areas and issues add up to the city."""
     laws = {f"4: {classes}": f"{WIDE_ROWS} WHERE NOT ({classes})" for classes in CLASSES}
     tables = [table for table, _ in WIDE.values()]
     return Finding([*add_up(connection, HEADLINE), *broken(connection, laws)], counts=sizes(connection, *tables))

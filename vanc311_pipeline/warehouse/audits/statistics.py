@@ -63,10 +63,7 @@ OUTCOMES = Additive(
 
 @audit("time_to_close", "time_to_close_adds_up")
 def timing(connection: sa.Connection) -> Finding:
-    """Requests used and not used, closed and still open, add up over groups, and to the headline metrics.
-
-    Laws 1 to 4 of docs/methods.md.
-    """
+    """Requests used and not used, closed and still open, add up over groups, and to the headline metrics."""
     lost = "volume <> n + n_static + n_after_as_of + n_negative + n_closed_without_date OR n <> closed + still_open"
     law = {"4: time_to_close: volume = n + not used, n = closed + still_open": f"time_to_close WHERE {lost}"}
     return Finding(
@@ -149,10 +146,7 @@ def _differing(ends: Ends, curve: Mapping[int, Row]) -> list[int] | str:
 
 @audit("monthly_series", "months_add_up")
 def monthly(connection: sa.Connection) -> Finding:
-    """The months of each group add up to its volume and its closed requests, and the groups to the city.
-
-    Laws 1 to 3 and 5.
-    """
+    """The months of each group add up to its volume and its closed requests, and the groups to the city."""
     shares = [
         _quotient("monthly_series", f"share_{days}", f"within_{days}", f"n_{days}", f"share_{days}_state")
         for days in WITHIN
@@ -163,10 +157,7 @@ def monthly(connection: sa.Connection) -> Finding:
 
 @audit("backlog_daily", "backlog_adds_up")
 def backlog(connection: sa.Connection) -> Finding:
-    """Each day's backlog is the day before's plus opened minus closed; the age bands are the open requests.
-
-    Laws 1 to 3, 5 and 7.
-    """
+    """Each day's backlog is the day before's plus opened minus closed; the age bands are the open requests."""
     leap = f"""
         (SELECT opened, closed_in, backlog, coalesce(lag(backlog) OVER (
             PARTITION BY {", ".join(KEYS)} ORDER BY day), 0) AS before
@@ -198,10 +189,7 @@ def _last_level(connection: sa.Connection) -> list[str]:
 
 @audit("outcomes", "outcomes_add_up")
 def outcome_shares(connection: sa.Connection) -> Finding:
-    """The outcomes of each group are its closed requests; their incidence is the share closed.
-
-    Laws 1 to 3 and 6; over the outcomes, the incidence is 1 − S, on every day that both tables give.
-    """
+    """The outcomes of each group are its closed requests; their incidence is the share closed."""
     laws = {
         "6: Σ outcomes = closed": f"""
             (SELECT sum(closed_as) AS parts, max(closed) AS closed FROM outcomes GROUP BY {", ".join(GROUP_KEYS)}) AS sums
@@ -234,10 +222,7 @@ def _quotient(table: str, value: str, part: str, whole: str, state: str) -> tupl
 
 @audit("area_comparison", "observed_equals_expected")
 def comparison(connection: sa.Connection) -> Finding:
-    """Over all areas, what is expected adds up to what is observed.
-
-    Law 8.
-    """
+    """Over all areas, what is expected adds up to what is observed."""
     sums = {
         "area_comparison": ("area_comparison", "measure"),
         "area_issue_mix, types": ("area_issue_mix", "issue_type"),
