@@ -206,14 +206,10 @@ def land(
         unasked = sorted({window.dataset for window in others} - releases.keys())
         releases |= _begin(client, [client.release(name) for name in unasked], warehouse, run, log)
         for window in [*chosen, *(window for window in others if window.dataset in releases)]:
-            release, digest = releases[window.dataset], stale.get(window)
+            release, digest = releases[window.dataset], stale.get(window, "")
             # An earlier run may have broken off after fetching what this one is to fetch.
             about = describe_landed(landed_path(raw_dir, window)) if digest else None
-            if (
-                digest
-                and about
-                and (about.data_processed, about.fingerprint[: len(digest)]) == (release.data_processed, digest)
-            ):
+            if about and about.data_processed == release.data_processed and about.fingerprint.startswith(digest):
                 actions[window] = "landed before"
             else:
                 about = land_window(client, release, window, raw_dir, answers.get(window))

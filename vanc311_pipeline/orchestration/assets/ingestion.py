@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
 from pydantic import Field
 
 from vanc311_pipeline import pipeline, schema
@@ -25,6 +24,7 @@ from vanc311_pipeline.pipeline import Run
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import describe_landed, landed_path
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LIVE, UNDATED
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import MonthLoad
 
@@ -154,18 +154,12 @@ def service_requests(
 
 def _summary(warehouse: Warehouse, loads: list[MonthLoad]) -> dict[str, Any]:
     with warehouse.read() as connection:
-        stored, quarantined = (
-            connection.scalar(sa.select(sa.func.count()).select_from(table))
-            for table in (schema.service_requests, schema.quarantined_requests)
-        )
+        records = ledger.months(connection).values()
     return {
-        "dagster/row_count": stored,
-        "months loaded": sum(load.action == "loaded" for load in loads),
-        "months held": sum(load.action == "held" for load in loads),
-        "rows added": sum(load.added for load in loads),
-        "rows changed": sum(load.changed for load in loads),
-        "rows removed": sum(load.removed for load in loads),
-        "rows quarantined": quarantined,
+        "dagster/row_count": sum(record.rows_stored for record in records),
+        **{f"months {action}": sum(load.action == action for load in loads) for action in ("loaded", "held")},
+        **{f"rows {name}": sum(getattr(load, name) for load in loads) for name in ("added", "changed", "removed")},
+        "rows quarantined": sum(record.rows_quarantined for record in records),
     }
 
 

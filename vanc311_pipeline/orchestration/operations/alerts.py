@@ -1,5 +1,6 @@
-"""Alerts: a webhook is told, as Slack takes it, of failed runs, newly held months, ticks that fail, a silent schedule and a time in
-which nobody could be told. What belongs here: which events are told, in which words, and the memory of what was told.
+"""Alerts: a webhook is told, as Slack takes it, of failed runs, newly held months, ticks that fail, and times without an answer.
+
+What belongs here: which events are told, in which words, and the memory of what was told.
 
 Why not a `run_failure_sensor`: it moves on when its message can't be delivered, so an event would be lost with the
 receiver. Here the cursor moves only after the receiver has taken the message: all that a tick has to tell is one message,
@@ -10,7 +11,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
-from itertools import takewhile
+from itertools import chain, takewhile
 
 import dagster as dg
 import requests
@@ -95,11 +96,9 @@ def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -
     answers = instance.fetch_observations(portal_key(LIVE), limit=1).records
     asked = max(before.asked, *(answer.timestamp for answer in answers), 0.0)
     silent = now - asked > SILENT_SECONDS
-    always = {
+    news = {
         _number(len(failures), "failed run"): failures,
         _number(len(newly_held), "newly held month"): [_held_in_words(newly_held)] if newly_held else [],
-    }
-    sometimes = {
         "a silent schedule": [_silence_in_words(asked)] if silent and not before.silent else [],
         "ticks that fail": [words for name, words in failing.items() if name not in before.failing],
         "a gap": _gap_in_words(before.at, now),
@@ -107,11 +106,10 @@ def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -
     after = AlertCursor(
         last_failure=last_failure, held=list(held), asked=asked, silent=silent, failing=list(failing), at=now
     ).model_dump_json()
-    paragraphs = [words for told in (*always.values(), *sometimes.values()) for words in told]
-    if not paragraphs:
+    if not any(news.values()):
         return "Nothing to tell.", after
-    post(revealed(settings.alert_webhook) or "", "\n\n".join(paragraphs))
-    return f"Told of {' and '.join([*always, *(what for what, words in sometimes.items() if words)])}.", after
+    post(revealed(settings.alert_webhook) or "", "\n\n".join(chain.from_iterable(news.values())))
+    return f"Told of {' and '.join(what for what, words in news.items() if words)}.", after
 
 
 def _newest_failure(instance: dg.DagsterInstance) -> int:
