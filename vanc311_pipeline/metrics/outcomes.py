@@ -93,27 +93,17 @@ def outcomes(cohort: Grouping, codes: Codes) -> pd.DataFrame:
 
 def closure_reasons(facts: Facts, spans: Sequence[Period]) -> pd.DataFrame:
     """The table `closure_reasons`."""
-    reasons = (*facts.reasons, NO_REASON)
-    size = len(facts.departments) * len(reasons)
-    cell = facts.department.astype(np.int64) * len(reasons) + facts.reason % len(reasons)
-    frames = []
-    for period in spans:
-        inside = period.holds(facts)
-        closed, opened = (
-            np.bincount(cell[inside & status], minlength=size) for status in (facts.is_closed, facts.is_open)
-        )
-        present = np.flatnonzero(closed + opened)
-        names = [reasons[code] for code in present % len(reasons)]
-        columns = {
-            "period": period.name,
-            "department": [facts.departments[code] for code in present // len(reasons)],
-            "closure_reason": names,
-            "outcome": [OUTCOME_OF.get(reason, UNMAPPED) for reason in names],
-            "closed": closed[present],
-            "open_requests": opened[present],
-        }
-        frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    reasons, departments = (np.array(names, dtype=object) for names in ((*facts.reasons, NO_REASON), facts.departments))
+    codes = {"department": facts.department, "closure_reason": facts.reason % len(reasons)}
+    requests = pd.DataFrame({**codes, "closed": facts.is_closed, "open_requests": facts.is_open})
+    sums = {period.name: requests[period.holds(facts)].groupby([*codes]).sum() for period in spans}
+    if not sums:
+        return pd.DataFrame()
+    table = pd.concat(sums, names=["period"]).reset_index()
+    table = table[table["closed"] + table["open_requests"] > 0]
+    names = reasons[table["closure_reason"]]
+    outcome = [OUTCOME_OF.get(reason, UNMAPPED) for reason in names]
+    return table.assign(department=departments[table["department"]], closure_reason=names, outcome=outcome)
 
 
 def outcome_incidence(some: Followed, codes: Codes) -> pd.DataFrame:
