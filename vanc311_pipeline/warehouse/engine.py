@@ -52,11 +52,13 @@ class Warehouse:
             with self.write() as connection:
                 if (present := stored_version(connection)) != VERSION:
                     migrate(connection, present)
-                    for table in (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables):
+                    tables = (*schema.metadata.sorted_tables, *schema.work_metadata.sorted_tables)
+                    for table in tables:
                         connection.execute(CreateTable(table, if_not_exists=True))
+                    self.store.complete(connection)
+                    for table in tables:
                         for index in table.indexes - {*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES}:
                             connection.execute(CreateIndex(index, if_not_exists=True))
-                    self.store.complete(connection)
                     line = {
                         "version": VERSION,
                         "upgraded_at": utc_now(),

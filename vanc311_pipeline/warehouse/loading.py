@@ -85,7 +85,7 @@ def load_month(
         stored = _stored(connection, service_requests, month)
         news = _news(month, stored, rows, _baseline(connection, month, cleaned, before))
         _log(connection, month, news, before, files, run_id)
-        moved = _replace_requests(connection, stored, rows.requests)
+        moved = _replace_requests(warehouse, connection, stored, rows.requests)
         connection.execute(sa.delete(quarantined_requests).where(quarantined_requests.c.partition_month == month))
         insert(connection, quarantined_requests, rows.quarantined)
         for about in files:
@@ -200,7 +200,9 @@ def _mark(change: Change) -> tuple[object, ...]:
     return change.kind, change.label, change.opened_at, str(change.after)
 
 
-def _replace_requests(connection: sa.Connection, stored: set[Row], rows: list[Row]) -> tuple[int, int, int]:
+def _replace_requests(
+    warehouse: Warehouse, connection: sa.Connection, stored: set[Row], rows: list[Row]
+) -> tuple[int, int, int]:
     """Write what differs; how many rows were added, changed and removed."""
     if not stored:  # nothing to look up in what isn't there
         insert(connection, service_requests, rows)
@@ -210,6 +212,8 @@ def _replace_requests(connection: sa.Connection, stored: set[Row], rows: list[Ro
     added = [row for row in moved if row[0] not in stored_ids]
     changed = [row for row in moved if row[0] in stored_ids]
     gone = sorted(stored_ids - {row[0] for row in rows})
+    if gone or changed:
+        warehouse.store.make_key(connection)
     if gone:
         one = sa.delete(service_requests).where(service_requests.c.request_id == sa.bindparam("gone"))
         connection.execute(one, [{"gone": id_} for id_ in gone])

@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, SetColumnComment, SetTab
 from vanc311_pipeline import schema
 from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageRefused
 from vanc311_pipeline.warehouse import rows
-from vanc311_pipeline.warehouse.sqlite import has_tables, open_new
+from vanc311_pipeline.warehouse.sqlite import has_tables, make_key, open_new, put_off_key
 
 WRITER_LOCK, TURN_LOCK = 311, 312
 """Among the advisory locks of the database, that of who writes now, and that of who works on the warehouse."""
@@ -94,15 +94,21 @@ class PostgresStore:
             for column in table.columns:
                 connection.execute(SetColumnComment(column))
 
+    def make_key(self, connection: sa.Connection) -> None:
+        """The requests have theirs from the beginning."""
+
     def copy_to(self, file: Path) -> None:
         """Write everything into a new SQLite file, as one state, in the order of the rows."""
         with self.read() as source, open_new(file) as target:
             for table in schema.metadata.sorted_tables:
                 target.execute(CreateTable(table))
+                if table is schema.service_requests:
+                    put_off_key(target)
                 for batch in rows.batches(source, rows.in_order(table)):
                     rows.insert(target, table, batch)
                 for index in table.indexes - set(schema.PUBLISHED_INDEXES):
                     target.execute(CreateIndex(index))
+            make_key(target, file)
 
     def attach_to(self, connection: sa.Connection) -> None:
         """SQLite can't read it beside a file."""

@@ -14,11 +14,12 @@ from typing import Literal
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk, sqlite_uri
-from vanc311_pipeline.errors import NoWarehouse, SettingsError, StorageRefused
+from vanc311_pipeline.errors import IntegrityFailed, NoWarehouse, SettingsError, StorageRefused
 
 BUSY_TIMEOUT_SECONDS = 30
 CACHE_KIB = 64_000
@@ -27,6 +28,16 @@ _WRITER = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", f"
 _READER = ("query_only = ON",)
 _PRIVATE = ("journal_mode = DELETE", "synchronous = FULL")
 """The pragmas of a connection for a purpose."""
+
+_KEY = ", \n\tPRIMARY KEY (request_id)"
+_TABLE_WITHOUT_KEY = str(CreateTable(schema.service_requests).compile(dialect=sqlite.dialect())).replace(_KEY, "")
+# What SQLite makes of a key that stands in its table: an index of this name without words of its own.
+_INDEX_TO_KEY = (
+    "PRAGMA writable_schema = ON",
+    f"UPDATE sqlite_master SET sql = replace(sql, '\n)', '{_KEY}\n)') WHERE name = 'service_requests'",
+    "UPDATE sqlite_master SET sql = NULL, name = 'sqlite_autoindex_service_requests_1' WHERE name = 'request_key'",
+    "PRAGMA writable_schema = RESET",
+)
 
 
 class SQLiteStore:
@@ -76,11 +87,19 @@ class SQLiteStore:
             yield connection if is_warehouse else None
 
     def complete(self, connection: sa.Connection) -> None:
-        """Nothing is to be added to the tables: SQLite numbers its rows by itself."""
+        """Put off the key of the requests as long as there are none. SQLite numbers its rows by itself."""
+        if not connection.scalar(sa.select(sa.exists(schema.service_requests.select()))):
+            put_off_key(connection)
+
+    def make_key(self, connection: sa.Connection) -> None:
+        """Make the key of the requests if it was put off. An id that stands twice is refused."""
+        if not sa.inspect(connection).get_pk_constraint(schema.service_requests.name)["constrained_columns"]:
+            make_key(connection, self.path)
 
     def copy_to(self, file: Path) -> None:
         """Write everything into a new file, as one state, in the order of the rows."""
         with self.write() as connection:
+            self.make_key(connection)
             for index in schema.READER_INDEXES:
                 connection.execute(CreateIndex(index, if_not_exists=True))
         with closing(sqlite3.connect(sqlite_uri(self.path, mode="ro"), uri=True)) as raw:
@@ -107,6 +126,29 @@ class SQLiteStore:
 def has_tables(connection: sa.Connection) -> bool:
     """Whether anything was ever stored: a file, or a database, may be there with nothing in it."""
     return sa.inspect(connection).has_table(schema.data_origin.name)
+
+
+def put_off_key(connection: sa.Connection) -> None:
+    """Make the empty table of requests without its key. Ids are digests: with the key in place, each month's commit would write most of
+    its index anew, which is the largest part of a first load.
+    """
+    connection.exec_driver_sql("DROP TABLE IF EXISTS service_requests")
+    connection.exec_driver_sql(_TABLE_WITHOUT_KEY)
+
+
+def make_key(connection: sa.Connection, path: Path) -> None:
+    """Give the table its key after all, as if it had had it from the beginning."""
+    try:
+        connection.exec_driver_sql("CREATE UNIQUE INDEX request_key ON service_requests (request_id)")
+    except sa.exc.IntegrityError as error:
+        twice = sa.select(schema.service_requests.c.request_id).group_by("request_id").having(sa.func.count() > 1)
+        ids = connection.scalars(twice).all()
+        raise IntegrityFailed(
+            f"{len(ids):,} ids stand twice among the stored requests, such as {ids[0]}. Ids are digests, so the disk or somebody else "
+            f"changed them. Nothing was published. Move {path} away and run `vanc311 sync`, which loads all anew."
+        ) from error
+    for statement in _INDEX_TO_KEY:
+        connection.exec_driver_sql(statement)
 
 
 @contextmanager

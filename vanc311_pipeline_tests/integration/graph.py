@@ -100,6 +100,8 @@ def tables() -> str:
     with TemporaryDirectory() as folder:
         warehouse = Warehouse(Settings(database_url=f"sqlite:///{folder}/warehouse.sqlite"))
         warehouse.create()
+        with warehouse.write() as connection:
+            warehouse.store.make_key(connection)
         with closing(sqlite3.connect(warehouse.store.path)) as connection:
             statements = connection.execute(
                 "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name"

@@ -77,6 +77,8 @@ def test_after_the_upgrade_the_tables_are_those_of_a_new_warehouse_and_every_row
     Warehouse(released).create()
     fresh = Warehouse(Settings(database_url=f"sqlite:///{tmp_path}/fresh.sqlite"))
     fresh.create()
+    with fresh.write() as connection:
+        fresh.store.make_key(connection)
     assert schema_of(Warehouse(released).store.path) == schema_of(fresh.store.path)
     for table, lines in before.items():
         for was, is_ in zip(lines, rows(released, table), strict=True):

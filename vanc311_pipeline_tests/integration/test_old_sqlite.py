@@ -56,3 +56,11 @@ def test_an_old_library_reads_every_table_and_view(ask: Callable[[str], list[tup
 
 def test_an_old_library_finds_the_file_whole(ask):
     assert ask("PRAGMA integrity_check") == [(b"ok",)]
+
+
+def test_an_old_library_finds_a_request_by_its_key(ask):
+    [(request_id,)] = ask("SELECT request_id FROM service_requests LIMIT 1")
+    query = f"SELECT count(*) FROM service_requests WHERE request_id = '{request_id.decode()}'"
+    assert ask(query) == [(b"1",)]
+    [[*_, detail]] = ask(f"EXPLAIN QUERY PLAN {query}")
+    assert b"USING COVERING INDEX sqlite_autoindex_service_requests_1" in detail
