@@ -9,22 +9,33 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from vanc311_pipeline.metrics import backlog, comparison, groups, monthly, outcomes, quality, time_to_close, waiting
+from vanc311_pipeline.metrics import (
+    backlog,
+    comparison,
+    current_speed,
+    groups,
+    monthly,
+    outcomes,
+    quality,
+    time_to_close,
+    waiting,
+)
 from vanc311_pipeline.metrics.facts import Facts
-from vanc311_pipeline.metrics.groups import ALL, EACH_ISSUE, EACH_PAIR, KINDS, LAST_12_MONTHS
+from vanc311_pipeline.metrics.groups import ALL, EACH_ISSUE, EACH_PAIR, KINDS, LAST_12_MONTHS, WHOLE_CITY
 from vanc311_pipeline.metrics.headline import headline_metrics
 
 NOT_HYPER_LOCAL = tuple(kind for kind in KINDS if kind != EACH_PAIR)
 DAILY = KINDS[:4]
 WHOLE_RECORD = (
+    (current_speed.current_speed, KINDS),
     (monthly.monthly_series, KINDS),
     (backlog.backlog_by_age, NOT_HYPER_LOCAL),
     (backlog.backlog_daily, DAILY),
     (backlog.flow, NOT_HYPER_LOCAL),
 )
 GROUPED = (
-    "time_to_close", "time_to_close_curves", "waiting_times", "outcomes", "outcome_incidence", "monthly_series", "backlog_by_age",
-    "backlog_daily", "flow",
+    "time_to_close", "time_to_close_curves", "time_to_close_by_weekday", "current_speed", "waiting_times", "outcomes",
+    "outcome_incidence", "monthly_series", "backlog_by_age", "backlog_daily", "flow",
 )  # fmt: skip
 INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTMENT)
 
@@ -68,6 +79,8 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period]) -> dict[str, pd.Data
                 parts["time_to_close_curves"] += map(time_to_close.time_to_close_curves, followed)
             if (cohort.kind == EACH_ISSUE and not one_year) or (cohort.kind == EACH_PAIR and recent):
                 parts["waiting_times"] += map(waiting.waiting_times, followed)
+            if cohort.kind in (WHOLE_CITY, EACH_ISSUE) and recent:
+                parts["time_to_close_by_weekday"].append(time_to_close.by_weekday(cohort))
             if cohort.kind in INCIDENCE_KINDS and not one_year:
                 parts["outcome_incidence"] += [outcomes.outcome_incidence(some, codes) for some in followed]
             if cohort.kind == EACH_ISSUE and not one_year:

@@ -40,12 +40,21 @@ class Curves:
     """95 % log-log interval of `open_share`; where that is 0 or 1, the exact limit of nobody, or of all, among those followed."""
 
 
-def kaplan_meier(closed: Ints, censored: Ints) -> Curves:
+def kaplan_meier(closed: Ints, censored: Ints, entered: Ints | None = None) -> Curves:
     """The curves of several groups (rows) from the requests closed on each day after opening (columns), and from those still open
     that were followed for so many days: they are at risk on that day, too.
+
+    Args:
+        entered: how many are followed from each day on (delayed entry); without it, all are from their opening on.
     """
-    leaving = closed + censored
-    return product_limit(np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1], closed)
+    at_risk = _on_or_after(closed + censored)
+    if entered is not None:
+        at_risk -= _on_or_after(entered) - entered
+    return product_limit(at_risk, closed)
+
+
+def _on_or_after(by_day: Ints) -> Ints:
+    return np.cumsum(by_day[:, ::-1], axis=1)[:, ::-1]
 
 
 def product_limit(at_risk: Ints, closed: Ints) -> Curves:
@@ -81,12 +90,13 @@ def _of_nobody(at_risk: Ints, share: Floats) -> Floats:
 def days_until(curves: Curves, closed_share: float) -> tuple[Floats, Mask]:
     """How many days it took until so large a share was closed (0.5 for the median, 0.9 for p90), with the 95 % limits: three rows,
     NaN where it is not reached by anybody followed so far. And whether it may be read: 10 requests are expected beyond it, and 10 are
-    followed to the day on which it is reached.
+    followed on each day to the one on which it is reached.
     """
     days = np.stack([first_day(curve, 1.0 - closed_share) for curve in (curves.open_share, curves.low, curves.high)])
     n, read = curves.at_risk[:, 0], np.nan_to_num(days[0]).astype(np.int64)
     beyond = n * (1 - closed_share) >= STILL_OPEN - TOLERANCE
-    return days, beyond & (np.isnan(days[0]) | (curves.at_risk[np.arange(len(n)), read] >= STILL_OPEN))
+    least = np.minimum.accumulate(curves.at_risk, axis=1)[np.arange(len(n)), read]
+    return days, beyond & (np.isnan(days[0]) | (least >= STILL_OPEN))
 
 
 def after(curves: Curves, waited: int) -> Curves:

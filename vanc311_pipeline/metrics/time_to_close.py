@@ -1,7 +1,7 @@
 """Time to close: the curves of every group and period, and what is read off them.
 
-What belongs here: which requests a curve is made of, and the tables `time_to_close` and `time_to_close_curves`. What does not: the
-estimator (`survival`), and what a waiting request can expect (`waiting`).
+What belongs here: which requests a curve is made of, and the tables `time_to_close*`. What does not: the estimator
+(`survival`), and what a waiting request can expect (`waiting`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,17 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.estimates import enough_state, only, share, timing_state
+from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
 from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Texts, Unused
 from vanc311_pipeline.metrics.groups import Grouping, tally
 from vanc311_pipeline.metrics.survival import Curves, days_until, kaplan_meier, mean_days_within, median_of_closed
-from vanc311_pipeline.registry import MINIMUM_N
+from vanc311_pipeline.registry import MINIMUM_N, State
 
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
 RESTRICTED = (30, 90)
 CURVE_DAYS = np.array(
     [*range(15), 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 540, 730, 1095, 1460], dtype=np.int64
 )
+WEEKDAYS, FIRST_WEEKDAY = 7, 3
+"""1970-01-01 was a Thursday, three days after a Monday."""
 CELLS_AT_ONCE = 200_000
 """Groups by days that are worked out together: more is no faster and takes memory."""
 
@@ -64,10 +66,13 @@ def follow(cohort: Grouping) -> Iterator[Followed]:
         yield Followed(cohort, groups, rows[inside], code[inside] - np.int32(first), curves)
 
 
-def curves_by_parts(code: Codes | Ints, days: Codes, event: Mask, groups: int) -> Iterator[tuple[int, Mask, Curves]]:
+def curves_by_parts(
+    code: Codes | Ints, days: Codes, event: Mask, groups: int, entry: Codes | None = None
+) -> Iterator[tuple[int, Mask, Curves]]:
     """The curves of groups, as many at a time as memory allows: the first group, which requests are its and the next ones', curves.
 
-    Of each request there are its group, how long it was followed, and whether it was closed then.
+    Of each request there are its group, how long it was followed, whether it was closed then, and from which age on it was followed
+    if not from its opening.
     """
     length = int(days.max(initial=0)) + 1
     at_once = max(1, CELLS_AT_ONCE // length)
@@ -77,7 +82,8 @@ def curves_by_parts(code: Codes | Ints, days: Codes, event: Mask, groups: int) -
         closed, censored = (
             tally(code[rows] - first, days[rows], size, length) for rows in (inside & event, inside & ~event)
         )
-        yield first, inside, kaplan_meier(closed, censored)
+        entered = None if entry is None else tally(code[inside] - first, entry[inside], size, length)
+        yield first, inside, kaplan_meier(closed, censored, entered)
 
 
 def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFrame:
@@ -109,13 +115,38 @@ def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFram
 
 def _read_off(curves: Curves) -> pd.DataFrame:
     """What a curve says by itself."""
-    columns: dict[str, Floats | Texts] = {}
-    for name in QUANTILES:
-        columns |= quantile_columns(name, *quantile(curves, name))
+    columns = quantiles(curves)
     for days in RESTRICTED:
         name = f"mean_within_{days}"
         columns |= dict(zip((name, f"{name}_low", f"{name}_high"), mean_days_within(curves, days), strict=True))
     return pd.DataFrame({**columns, "median_closed_only": median_of_closed(curves)})
+
+
+def quantiles(curves: Curves) -> dict[str, Floats | Texts]:
+    """The columns of the median, the p75 and the p90."""
+    return {
+        column: values
+        for name in QUANTILES
+        for column, values in quantile_columns(name, *quantile(curves, name)).items()
+    }
+
+
+def quantiles_of(
+    code: Codes | Ints, days: Codes, event: Mask, volume: Ints, n: Ints, entry: Codes | None = None
+) -> dict[str, Floats | Texts]:
+    """The quantiles of each group, withheld where n of its `volume` requests, those followed from their opening on, are below 30; of
+    each request as in `curves_by_parts`.
+    """
+    enough = np.flatnonzero(n >= MINIMUM_N)
+    place = np.full(len(n), NONE, dtype=np.int32)
+    place[enough] = np.arange(len(enough))
+    parts = curves_by_parts(place[code], days, event, len(enough), entry)
+    read = (
+        pd.concat([pd.DataFrame(quantiles(curves)) for _, _, curves in parts]).set_index(enough).reindex(range(len(n)))
+    )
+    columns = {str(name): column.to_numpy() for name, column in read.items()}
+    too_few, withheld = n < MINIMUM_N, share_state(volume, n)
+    return columns | {f"{name}_state": np.where(too_few, withheld, columns[f"{name}_state"]) for name in QUANTILES}
 
 
 def quantile(curves: Curves, name: str) -> tuple[Floats, Texts]:
@@ -141,4 +172,28 @@ def time_to_close_curves(some: Followed) -> pd.DataFrame:
         open_share=some.curves.open_share[group, day],
         open_share_low=some.curves.low[group, day],
         open_share_high=some.curves.high[group, day],
+    )
+
+
+def by_weekday(cohort: Grouping) -> pd.DataFrame:
+    """The table `time_to_close_by_weekday`, of one cohort."""
+    facts, used, size = cohort.facts, cohort.where(cohort.facts.used), len(cohort)
+    weekday = (facts.opened[used.rows] + FIRST_WEEKDAY) % WEEKDAYS
+    cell = used.code * WEEKDAYS + weekday
+    n = np.bincount(cell, minlength=size * WEEKDAYS)
+    columns = quantiles_of(cell, facts.days[used.rows], facts.event[used.rows], n, n)
+    low, high = (
+        pd.Series(columns[f"median_{side}"])
+        .where(columns["median_state"] == State.OK)
+        .to_numpy()
+        .reshape(size, WEEKDAYS)
+        for side in ("low", "high")
+    )
+    differ = np.fmax.reduce(low, axis=1) > np.fmin.reduce(high, axis=1)
+    return cohort.table(
+        np.repeat(np.arange(size), WEEKDAYS),
+        weekday=np.tile(np.arange(WEEKDAYS) + 1, size),
+        n=n,
+        **{name: values for name, values in columns.items() if name.startswith("median")},
+        weekdays_differ=np.where(differ, "yes", "no").astype(object).repeat(WEEKDAYS),
     )

@@ -36,7 +36,9 @@ _from(
 _TIMED, _REASON, _AREA = "status opened_on closed_on", "status closure_reason", "opened_on local_area"
 _OF_TYPE = f"{_TIMED} issue_type"
 _EVERYWHERE = {
-    **dict.fromkeys(("level", "as_of", "measure", "mapping_version", "weeks_from", "weeks_to"), ""),
+    **dict.fromkeys(
+        ("level", "as_of", "measure", "mapping_version", "weeks_from", "weeks_to", "window_from", "window_to"), ""
+    ),
     **dict.fromkeys(("period", "waited_days", "days_open", "age_band", "band_order"), "opened_on"),
     **dict.fromkeys(("provisional", "understated", "n_after_as_of"), "opened_on"),
     **dict.fromkeys(("outcome", "outcome_order"), "closure_reason"),
@@ -73,6 +75,8 @@ for _table, _default, _sources in (
     (statistics.periods, "opened_on", {}),
     (statistics.time_to_close, _TIMED, {"n_static": "opened_on"}),
     (statistics.time_to_close_curves, _TIMED, {"day": "opened_on"}),
+    (statistics.time_to_close_by_weekday, _TIMED, {"weekday": "opened_on"}),
+    (statistics.current_speed, _TIMED, {}),
     (statistics.waiting_times, _TIMED, {}),
     (statistics.open_request_standing, _OF_TYPE, {"n": "opened_on issue_type"}),
     (statistics.monthly_series, _TIMED, {"opened": "opened_on"}),

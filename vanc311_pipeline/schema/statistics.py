@@ -115,6 +115,30 @@ time_to_close_curves = _by_group(
     looked_up_by=("period",),
 )
 
+time_to_close_by_weekday = _by_group(
+    "time_to_close_by_weekday",
+    "How long it takes by the weekday of opening: of the city and of each issue type, opened in the last 12 months.",
+    _period(),
+    integer("weekday", "of opening: 1 = Monday … 7 = Sunday", "ordinal"),
+    count("n", "requests with usable dates opened on this weekday"),
+    *_quantile("median_days"),
+    yes_no("weekdays_differ", "yes if the median's interval on some weekday lies above that on another"),
+)
+
+current_speed = _by_group(
+    "current_speed",
+    "How long it takes at the rates of the last 13 settled weeks, whenever a request was opened: what a change of the service "
+    "does to new and old requests shows here first.",
+    text("weeks_from", "first day of the 13 weeks", "Vancouver date"),
+    text("weeks_to", "last day of the 13 weeks, seven days before as_of", "Vancouver date"),
+    count("followed", "requests with usable dates that were open on a day of the 13 weeks"),
+    count("n", "of these, opened in the 13 weeks"),
+    count("closed", "of those followed, closed in the 13 weeks"),
+    *_quantile("median_days"),
+    *_quantile("p75_days"),
+    *_quantile("p90_days"),
+)
+
 waiting_times = _by_group(
     "waiting_times",
     "If a request has waited so long already, how much longer? By issue type, and by area and issue type for last_12_months.",

@@ -45,6 +45,7 @@ WAITED_DAYS = [-1, 0, 1, 3, 7, 14, 30, 60, 90, 180, 365]
 AGE_BANDS = {"0-7": (0, 7), "8-30": (8, 30), "31-90": (31, 90), "91-365": (91, 365)}
 AGE_BANDS |= {"over 365": (366, math.inf), "opened after as_of": (-math.inf, -1)}
 UNMAPPED = ("Unmapped", 7)
+WITH_WEEKDAYS = {("citywide", "all", "last_12_months"), ("issue", "all", "last_12_months")}
 GROUP = ("level", "scope", "local_area", "issue_type", "department")
 
 
@@ -171,7 +172,7 @@ class Record:
             for period, start, end in self.periods:
                 requests = within(group.requests, start, end)
                 used = usable(requests)
-                curve = Curve(used) if len(used) >= LEAST_N else None
+                curve = curve_of(used) if len(used) >= LEAST_N else None
                 cohorts.append(Cohort(group, period, requests, used, curve))
         return cohorts
 
@@ -279,30 +280,31 @@ def metric_aggregates(record: Record) -> list[Row]:
 
 
 class Curve:
-    """The Kaplan–Meier curve of some usable requests, day by day, with its log-log limits.
+    """The Kaplan–Meier curve of some requests, day by day, with its log-log limits.
 
     Args:
-        waited: of those only that were open at the end of this day, from the next day on.
+        followed: of each request the first and the last day of its age on which it was followed, and whether it was closed then.
+        first: the day that the curve begins with.
     """
 
-    def __init__(self, requests: Sequence[Request], waited: int = -1) -> None:
-        self.first, requests = waited + 1, [r for r in requests if r.followed > waited]
-        self.n = len(requests)
-        self.last = max(r.followed for r in requests)
-        self.closings = Counter(r.followed for r in requests if r.closed)
+    def __init__(self, followed: Sequence[tuple[int, int, bool]], first: int = 0) -> None:
+        self.first, self.n = first, sum(start == first for start, _, _ in followed)
+        self.last = max(end for _, end, _ in followed)
+        self.closings = Counter(end for _, end, closed in followed if closed)
         nothing = [math.nan] * self.first
         self.at_risk, self.share, self.low, self.high = list(nothing), list(nothing), list(nothing), list(nothing)
-        ends = Counter(r.followed for r in requests)
-        at_risk, still_open, greenwood, behind_zero = self.n, 1.0, 0.0, 0.0
+        starts, ends = Counter(start for start, _, _ in followed), Counter(end for _, end, _ in followed)
+        at_risk, still_open, greenwood, behind_zero = 0, 1.0, 0.0, math.inf
         for day in range(self.first, self.last + 1):
+            at_risk += starts[day]
             closed = self.closings[day]
-            if closed == at_risk:
+            if closed == at_risk and still_open and closed:
                 behind_zero = at_risk / still_open
-            still_open *= 1 - closed / at_risk
+            still_open *= 1 - closed / (at_risk or 1)
             if closed < at_risk:
                 greenwood += closed / (at_risk * (at_risk - closed))
             if still_open == 1:
-                low, high = 0.025 ** (1 / at_risk), 1.0
+                low, high = 0.025 ** (1 / at_risk) if at_risk else 1.0, 1.0
             elif still_open == 0:
                 low, high = 0.0, 1 - 0.025 ** (1 / behind_zero)
             else:
@@ -316,7 +318,7 @@ class Curve:
     def quantiles(self, name: str) -> tuple[tuple[int | None, ...], str]:
         """The day of the quantile, and those of the lower and the upper limit; and the state."""
         days = tuple(first_day(values, 1 - QUANTILES[name]) for values in (self.share, self.low, self.high))
-        if self.n < LEAST_OF[name] or (days[0] is not None and self.at_risk[days[0]] < 10):
+        if self.n < LEAST_OF[name] or (days[0] is not None and min(self.at_risk[self.first : days[0] + 1]) < 10):
             return (None, None, None), "too_few"
         return days, "not_reached" if days[0] is None else "ok"
 
@@ -332,6 +334,11 @@ class Curve:
             return mean, math.fsum(self.low[:days]), math.fsum(self.high[:days])
         width = Z_95 * math.sqrt(variance)
         return mean, max(0.0, mean - width), min(float(days), mean + width)
+
+
+def curve_of(requests: Iterable[Request], waited: int = -1) -> Curve:
+    """The curve of usable requests; of those only that were open at the end of a day, from the next day on."""
+    return Curve([(waited + 1, r.followed, r.closed) for r in requests if r.followed > waited], waited + 1)
 
 
 def log_log(still_open: float, greenwood: float) -> tuple[float, float]:
@@ -396,6 +403,51 @@ def time_to_close_curves(record: Record) -> list[Row]:
     return rows
 
 
+def time_to_close_by_weekday(record: Record) -> list[Row]:
+    rows = []
+    for cohort in record.cohorts:
+        if (cohort.group.level, cohort.group.scope, cohort.period) not in WITH_WEEKDAYS:
+            continue
+        of_day = [[r for r in cohort.used if r.opened.isoweekday() == weekday] for weekday in range(1, 8)]
+        curves = [curve_of(used) if len(used) >= LEAST_N else None for used in of_day]
+        medians = [curve.quantiles("median") for curve in curves if curve]
+        ok = [days for days, state in medians if state == "ok"]
+        lows, highs = [low for _, low, _ in ok if low is not None], [high for _, _, high in ok if high is not None]
+        differ = bool(lows and highs) and max(lows) > min(highs)
+        for weekday, used, curve in zip(range(1, 8), of_day, curves, strict=True):
+            row = cohort.key | {"weekday": weekday, "n": len(used), "weekdays_differ": yes(differ)}
+            rows.append(row | quantile_cells("median", curve, "too_few" if used else "no_requests"))
+    return rows
+
+
+def current_speed(record: Record) -> list[Row]:
+    """The curve of the ages that fell into the last 13 settled weeks."""
+    rows, start, end = [], record.days_ago(97), record.days_ago(7)
+    for group in record.groups:
+        seen = [r for r in usable(group.requests) if r.opened <= end and r.opened + timedelta(r.followed) >= start]
+        followed = [
+            (
+                max((start - r.opened).days, 0),
+                min(r.followed, (end - r.opened).days),
+                r.closed and r.closed_on <= end,
+            )
+            for r in seen
+        ]
+        n = sum(r.opened >= start for r in seen)
+        row = group.key | {
+            "weeks_from": start.isoformat(),
+            "weeks_to": end.isoformat(),
+            "followed": len(seen),
+            "n": n,
+        }
+        row["closed"] = sum(closed for _, _, closed in followed)
+        curve = Curve(followed) if n >= LEAST_N else None
+        for name in QUANTILES:
+            row |= quantile_cells(name, curve, "too_few" if seen else "no_requests")
+        rows.append(row)
+    return rows
+
+
 # --- How long should mine take? --------------------------------------------------------------------------------------
 
 
@@ -407,7 +459,7 @@ def waiting_times(record: Record) -> list[Row]:
         if curve is None or (cohort.group.level, cohort.group.scope, cohort.period) not in shown:
             continue
         for waited in (day for day in WAITED_DAYS if day < curve.last):
-            followed, after = sum(r.followed > waited for r in cohort.used), Curve(cohort.used, waited)
+            followed, after = sum(r.followed > waited for r in cohort.used), curve_of(cohort.used, waited)
             row = cohort.key | {"waited_days": waited, "followed": followed}
             row["open_share"] = curve.share[waited] if waited >= 0 else 1.0
             for name in QUANTILES:
@@ -431,7 +483,7 @@ def open_request_standing(record: Record) -> list[Row]:
         for cohort in record.cohorts
         if (cohort.group.level, cohort.group.scope) == ("issue", "all")
     }
-    curves = {key: Curve(used) for key, used in of_type.items() if used}
+    curves = {key: curve_of(used) for key, used in of_type.items() if used}
     later: dict[tuple[str, str, int], Curve] = {}
     rows = []
     for request in (r for r in record.requests if r.is_open and not r.unused):
@@ -446,7 +498,7 @@ def open_request_standing(record: Record) -> list[Row]:
         row["further_median"], row["state"] = None, "too_few"
         if followed >= LEAST_N:
             key = (request.issue_type, period, waited)
-            later[key] = later.get(key) or Curve(of_type[key[:2]], waited)
+            later[key] = later.get(key) or curve_of(of_type[key[:2]], waited)
             (row["further_median"], _, _), row["state"] = further(later[key], "median")
         rows.append(row)
     return rows
@@ -493,7 +545,7 @@ def month_cells(requests: Sequence[Request], month_end: date, record: Record) ->
     used = usable(requests)
     state = timing_state(len(requests), len(used))
     row = {"n": len(used), "closed": sum(r.closed for r in used)}
-    median = quantile_cells("median", Curve(used) if state == "ok" else None, state)
+    median = quantile_cells("median", curve_of(used) if state == "ok" else None, state)
     row |= median | {"provisional": yes(month_end >= record.days_ago(6))}
     for days in (7, 30, 90):
         row |= share_within(used, days, state, month_end, record)
@@ -959,6 +1011,8 @@ TABLES: dict[str, tuple[Callable[[Record], list[Row]], tuple[str, ...]]] = {
     "periods": (periods, ("period",)),
     "time_to_close": (time_to_close, (*GROUP, "period")),
     "time_to_close_curves": (time_to_close_curves, (*GROUP, "period", "day")),
+    "time_to_close_by_weekday": (time_to_close_by_weekday, (*GROUP, "period", "weekday")),
+    "current_speed": (current_speed, GROUP),
     "waiting_times": (waiting_times, (*GROUP, "period", "waited_days")),
     "open_request_standing": (open_request_standing, ("request_id",)),
     "monthly_series": (monthly_series, (*GROUP, "month")),

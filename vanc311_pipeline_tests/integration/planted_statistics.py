@@ -44,6 +44,22 @@ STATISTICS_CASES = [
         },
     ),
     *violations(
+        "weekdays_add_up",
+        {
+            "time_to_close_by_weekday: 2: city.all = Σ issues.all": sql(
+                f"UPDATE time_to_close_by_weekday SET n = n + 1 WHERE {CITY} AND weekday = 1"
+            ),
+            "Σ weekdays = n of time_to_close: fails in 1 rows": sql(
+                f"UPDATE time_to_close_by_weekday SET n = n - 1 WHERE {CITY} AND weekday = 7"
+            ),
+        },
+    ),
+    Case(
+        "current_speed_adds_up",
+        sql(f"UPDATE current_speed SET followed = followed + 1 WHERE {CITY}"),
+        "current_speed: 1: city.all = Σ neighbourhoods + unlocated",
+    ),
+    *violations(
         "curves_agree_with_quantiles",
         {
             "median_days against its curve: fails in": sql(

@@ -107,6 +107,9 @@ for path, name, summary, table in (
 for path, name, summary, table, asked, tag in (
     ("/time-to-close", "times_to_close", "How long until it is closed?", schema.time_to_close, _periods, "time to close"),
     ("/time-to-close/curve", "curves", "The share still open, day by day", schema.time_to_close_curves, _periods, "time to close"),
+    ("/time-to-close/by-weekday", "by_weekday", "Does the weekday of opening matter?", schema.time_to_close_by_weekday, _groups,
+     "time to close"),
+    ("/time-to-close/current", "current_speed", "How long at the speed of the last 13 weeks?", schema.current_speed, _groups, "time to close"),
     ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, _periods, "time to close"),
     ("/trends", "trends", "Month by month", schema.monthly_series, _months, "trends"),
     ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, _groups, "backlog"),

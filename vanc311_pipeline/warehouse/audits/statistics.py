@@ -11,7 +11,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.groups import KEYS
+from vanc311_pipeline.metrics.groups import EACH_ISSUE, KEYS, WHOLE_CITY
 from vanc311_pipeline.metrics.monthly import WITHIN
 from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
@@ -34,6 +34,8 @@ TIME_TO_CLOSE = Additive(
     headline={"volume": "volume"},
     once="period = 'all'",
 )
+SPEED = Additive("current_speed", ("followed", "n", "closed"))
+WEEKDAYS = Additive("time_to_close_by_weekday", ("n",), ("weekday",), (WHOLE_CITY, EACH_ISSUE))
 MONTHLY = Additive(
     "monthly_series",
     ("opened", "closed_in", "open_at_end", "n", "closed", *(f"{n}_{days}" for days in WITHIN for n in ("n", "within"))),
@@ -69,6 +71,30 @@ def timing(connection: sa.Connection) -> Finding:
     return Finding(
         [*add_up(connection, TIME_TO_CLOSE), *broken(connection, law)], counts=sizes(connection, "time_to_close")
     )
+
+
+@audit("current_speed", "current_speed_adds_up")
+def speed(connection: sa.Connection) -> Finding:
+    """Requests followed, opened and closed in the last 13 weeks add up over groups.
+
+    Laws 1 to 3.
+    """
+    return Finding(add_up(connection, SPEED), counts=sizes(connection, "current_speed"))
+
+
+@audit("time_to_close_by_weekday", "weekdays_add_up")
+def weekdays(connection: sa.Connection) -> Finding:
+    """The weekdays of opening add up to the requests behind the curve of the last 12 months, and the issue types to the city.
+
+    Law 2.
+    """
+    law = {
+        "Σ weekdays = n of time_to_close": f"""
+            (SELECT {GROUP} AS its_group, sum(n) AS n FROM time_to_close_by_weekday GROUP BY 1) AS sums
+            JOIN (SELECT {GROUP} AS its_group, n AS whole FROM time_to_close) AS curves USING (its_group) WHERE n <> whole"""
+    }
+    problems = [*add_up(connection, WEEKDAYS), *broken(connection, law)]
+    return Finding(problems, counts=sizes(connection, "time_to_close_by_weekday"))
 
 
 @audit("time_to_close_curves", "curves_agree_with_quantiles")

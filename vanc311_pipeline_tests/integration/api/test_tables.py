@@ -33,6 +33,8 @@ TABLES = {
 GROUPED = {
     "/time-to-close": "time_to_close",
     "/time-to-close/curve": "time_to_close_curves",
+    "/time-to-close/by-weekday": "time_to_close_by_weekday",
+    "/time-to-close/current": "current_speed",
     "/waiting-times": "waiting_times",
     "/trends": "monthly_series",
     "/backlog": "backlog_by_age",

@@ -97,6 +97,32 @@ CREATE TABLE closure_reasons (
 	as_of TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE current_speed (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	weeks_from TEXT NOT NULL, 
+	weeks_to TEXT NOT NULL, 
+	followed INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	median_days INTEGER, 
+	median_low INTEGER, 
+	median_high INTEGER, 
+	median_state TEXT NOT NULL, 
+	p75_days INTEGER, 
+	p75_low INTEGER, 
+	p75_high INTEGER, 
+	p75_state TEXT NOT NULL, 
+	p90_days INTEGER, 
+	p90_low INTEGER, 
+	p90_high INTEGER, 
+	p90_state TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE data_origin (
 	source TEXT NOT NULL, 
 	created_at TEXT NOT NULL, 
@@ -562,6 +588,23 @@ CREATE TABLE time_to_close (
 	mean_within_90_high REAL, 
 	mean_closed_only REAL, 
 	median_closed_only INTEGER, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE time_to_close_by_weekday (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	weekday INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	median_days INTEGER, 
+	median_low INTEGER, 
+	median_high INTEGER, 
+	median_state TEXT NOT NULL, 
+	weekdays_differ TEXT NOT NULL, 
 	as_of TEXT NOT NULL
 )
  STRICT;

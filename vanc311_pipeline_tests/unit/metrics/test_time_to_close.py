@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from vanc311_pipeline.metrics import time_to_close as module
 from vanc311_pipeline.metrics.facts import Status
 from vanc311_pipeline.metrics.outcomes import outcome_codes, outcome_incidence
-from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_to_close_curves
+from vanc311_pipeline.metrics.time_to_close import by_weekday, follow, time_to_close, time_to_close_curves
 
 QUANTILES = ["median_days", "median_low", "median_high", "median_state"]
 COUNTS = ["volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date"]
@@ -191,3 +191,25 @@ def test_working_groups_out_a_few_at_a_time_changes_nothing(sample, cohort_of, m
         outcome_incidence(whole[0], codes),
         check_exact=True,
     )
+
+
+MONDAY, THURSDAY = {"opened": "2025-03-03"}, {"opened": "2025-03-06"}
+
+
+@pytest.mark.parametrize(
+    ("on_thursday", "medians", "differ"),
+    [
+        ({"took": 5, "times": 30}, [2, None, None, 5, None, None, None], "yes"),
+        ({"took": 5, "times": 29}, [2, None, None, None, None, None, None], "no"),  # too few to be told
+        ({"took": 2, "times": 30}, [2, None, None, 2, None, None, None], "no"),
+    ],
+)
+def test_the_weekday_of_opening_matters_where_the_medians_are_further_apart_than_chance_makes_them(
+    facts, cohort_of, rows_of, on_thursday, medians, differ
+):
+    requests = facts(MONDAY | {"took": 2, "times": 30}, THURSDAY | on_thursday)
+    table = by_weekday(cohort_of(requests, "issue", "all", "last_12_months"))
+    assert rows_of(table, "weekday", "median_days") == list(enumerate(medians, start=1))
+    assert rows_of(table, "n")[:4] == [30, 0, 0, on_thursday["times"]]
+    assert set(table["weekdays_differ"]) == {differ}
+    assert rows_of(table, "median_state")[4] == "no_requests"

@@ -1,0 +1,41 @@
+"""Current speed: how long a request takes at the rates of the last 13 settled weeks, whenever it was opened.
+
+What belongs here: the table `current_speed`. What does not: the curves of those opened in a period (`time_to_close`). Each request
+counts on the days of its age that fell into the window (delayed entry), so that a change of the service shows within weeks, in
+the slow requests, too. Sources: Brenner and Gefeller 1996 (period analysis); Lynden-Bell 1971 (delayed entry).
+"""
+
+import numpy as np
+import pandas as pd
+
+from vanc311_pipeline.metrics.facts import day_texts
+from vanc311_pipeline.metrics.groups import Grouping
+from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
+from vanc311_pipeline.metrics.time_to_close import quantiles_of
+
+WINDOW_DAYS = 91
+
+
+def current_speed(grouping: Grouping) -> pd.DataFrame:
+    """The table `current_speed`, of one grouping."""
+    facts = grouping.facts
+    if not len(facts):
+        return pd.DataFrame()
+    last = facts.as_of - PROVISIONAL_DAYS
+    first = last - WINDOW_DAYS + 1
+    left = facts.opened + facts.days
+    followed = grouping.where(facts.used & (facts.opened <= last) & (left >= first))
+    closed = facts.event & (left <= last)
+    n = followed.count(facts.opened >= first)
+    rows, opened = followed.rows, facts.opened[followed.rows]
+    entry, age = np.maximum(first - opened, 0), np.minimum(left[rows], last) - opened
+    columns = quantiles_of(followed.code, age, closed[rows], followed.volume, n, entry)
+    return grouping.table(
+        np.arange(len(grouping)),
+        weeks_from=day_texts([first])[0],
+        weeks_to=day_texts([last])[0],
+        followed=followed.volume,
+        n=n,
+        closed=followed.count(closed),
+        **columns,
+    )
