@@ -2,7 +2,8 @@
 `time_to_close_curves`, each of one group.
 """
 
-from collections.abc import Mapping
+import calendar
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -165,9 +166,9 @@ def _growth(known: pd.DataFrame) -> str:
     return f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than 52 weeks before."
 
 
-def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:
+def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Sequence[str] = ()) -> Figure:
     """The share still open after each day, as steps with its 95 % interval; thin where fewer than 10 are followed. The summary is
-    the row of `time_to_close` of the same group and period.
+    the row of `time_to_close` of the same group and period; what stands beside it are sentences of the same group.
     """
     rows = rows[rows["day"] <= YEAR_DAYS].sort_values("day", ignore_index=True)
     base = alt.Chart(rows).encode(
@@ -204,12 +205,44 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str) -> Figure:
         f"{METRICS['open_share'].definition} Closed does not mean fixed.",
         rows[["day", "at_risk", "closed_by", "open_share", "open_share_low", "open_share_high"]],
         alt.layer(band, thin, line),
-        notes=(f"Left out: {reasons}.",) if reasons else (),
+        notes=(*beside, *([f"Left out: {reasons}."] if reasons else [])),
     )
 
 
 def _within(days: int) -> str:
     return f"within {words.days(days)}" if days else "on the day they are opened"
+
+
+def current_speed(row: Mapping[str, Any]) -> str | None:
+    """What the last 13 settled weeks say, from a row of `current_speed`; None if they say nothing."""
+    if row["median_state"] != State.OK:
+        return None
+    nine = f", nine in ten {_within(row['p90_days'])}" if row["p90_state"] == State.OK else ""
+    return (
+        f"At the speed of {words.day(row['weeks_from'])} to {words.day(row['weeks_to'])}, half are closed {_within(row['median_days'])}"
+        f"{nine}, whenever they were opened (n = {words.whole(row['followed'])})."
+    )
+
+
+def recorded_as(row: Mapping[str, Any]) -> str:
+    """How many were closed in one way within some days, from a row of `outcome_incidence`."""
+    low, high = words.percent(row["closed_share_low"]), words.percent(row["closed_share_high"])
+    return (
+        f"{row['outcome']} within {words.days(row['day'])}: {words.percent(row['closed_share'])} "
+        f"(95 % interval {low} to {high}, n = {words.whole(row['n'])}); the others are open or were closed in another way."
+    )
+
+
+def by_weekday(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The weekdays of opening with the smallest and the largest median, if they differ; from `time_to_close_by_weekday`."""
+    usable = sorted((row["median_days"], row["weekday"]) for row in rows if row["median_state"] == State.OK)
+    if not usable or rows[0]["weekdays_differ"] != "yes":
+        return None
+    (quick, on_quick), (slow, on_slow) = usable[0], usable[-1]
+    return (
+        f"Of those opened on a {calendar.day_name[on_quick - 1]}, half are closed {_within(quick)}; on a "
+        f"{calendar.day_name[on_slow - 1]}, {_within(slow)}."
+    )
 
 
 def time_to_close(summary: Mapping[str, Any]) -> str:

@@ -14,6 +14,9 @@ from vanc311_pipeline.dashboard.view import View, records_of, summary_of
 from vanc311_pipeline.reading.names import outlines
 from vanc311_pipeline.reading.release import Release
 
+PROVIDED = 1
+"""The place of `Service recorded as provided` among the outcomes."""
+
 Draw = Callable[[Release, View], Figure | None]
 """The figure of a view; None if there is nothing to draw."""
 
@@ -27,7 +30,17 @@ def _of_table(
 
 def _curve(release: Release, view: View) -> Figure | None:
     rows = records_of(release, view, schema.time_to_close_curves)
-    return lines.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name) if rows else None
+    if not rows:
+        return None
+    speed = map(lines.current_speed, records_of(release, view, schema.current_speed))
+    provided = [
+        lines.recorded_as(row)
+        for row in records_of(release, view, schema.outcome_incidence)
+        if (row["outcome_order"], row["day"]) == (PROVIDED, 30)
+    ]
+    weekday = lines.by_weekday(records_of(release, view, schema.time_to_close_by_weekday))
+    beside = [sentence for sentence in (*provided, *speed, weekday) if sentence]
+    return lines.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name, beside)
 
 
 def _compared(release: Release, measure: str) -> list[dict[str, Any]]:

@@ -210,6 +210,22 @@ def test_a_figure_of_a_period_is_of_the_view_and_the_period(site: str, ask: Ask,
     assert {outcome: closed for outcome, closed in drawn.items() if closed} == dict(counted)
 
 
+@pytest.mark.parametrize("name", [*VIEWS])
+def test_beside_the_curve_stand_the_speed_of_now_and_the_share_that_was_served(site: str, ask: Ask, name: str) -> None:
+    text = html.unescape(requests.get(f"{site}/?{urlencode(VIEWS[name][0])}", timeout=30).text)
+    speed = ask(f"SELECT followed, median_state FROM current_speed WHERE {GROUPS[name]}")
+    assert [f"whenever they were opened (n = {n:,})" in text for n, _ in speed] == [state == "ok" for _, state in speed]
+    [(served,)] = ask(
+        f"""
+        SELECT printf('Service recorded as provided within 30 days: %.1f %% (95 %% interval %.1f %% to %.1f %%, n = %,d)',
+                      100 * closed_share, 100 * closed_share_low, 100 * closed_share_high, n)
+        FROM outcome_incidence WHERE {GROUPS[name]} AND period = 'last_12_months' AND day = 30 AND outcome_order = 1
+        """
+    ) or [(None,)]
+    assert ("Service recorded as provided within 30 days" in text) == (served is not None)
+    assert served is None or served in text
+
+
 @pytest.mark.parametrize(
     ("name", "measure"),
     [("map", "open_after_30_days"), ("areas-open-after-30-days", "open_after_30_days"), ("areas-closings", "closings")],

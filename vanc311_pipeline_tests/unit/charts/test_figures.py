@@ -210,6 +210,42 @@ def test_a_curve_without_a_quantile_says_why(change, sentence):
     assert lines.time_to_close(SUMMARY | change) == sentence
 
 
+NOW = {"weeks_from": "2025-09-08", "weeks_to": "2025-12-07", "followed": 1234, "median_days": 0, "median_state": "ok",
+       "p90_days": 9, "p90_state": "ok"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({}, "half are closed on the day they are opened, nine in ten within 9 days, whenever they were opened (n = 1,234)."),
+        ({"median_days": 1, "p90_state": "too_few"}, "half are closed within 1 day, whenever they were opened (n = 1,234)."),
+    ],
+)  # fmt: skip
+def test_the_speed_of_now_names_its_weeks(change, sentence):
+    assert lines.current_speed(NOW | change) == f"At the speed of 8 September 2025 to 7 December 2025, {sentence}"
+
+
+def test_without_a_median_nothing_is_said_of_the_speed_of_now():
+    assert lines.current_speed(NOW | {"median_state": "too_few"}) is None
+
+
+def weekdays(differ, **medians):
+    names = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    return [
+        {"weekday": number, "median_days": medians.get(name), "weekdays_differ": differ,
+         "median_state": "ok" if name in medians else "too_few"}
+        for number, name in enumerate(names, start=1)
+    ]  # fmt: skip
+
+
+def test_the_quickest_and_the_slowest_weekday_of_opening_are_told_where_they_differ():
+    assert lines.by_weekday(weekdays("yes", tuesday=3, thursday=5, sunday=0)) == (
+        "Of those opened on a Sunday, half are closed on the day they are opened; on a Thursday, within 5 days."
+    )
+    assert lines.by_weekday(weekdays("no", tuesday=3, thursday=4)) is None
+    assert lines.by_weekday(weekdays("no")) is None
+
+
 def test_areas_are_drawn_by_name_and_those_withheld_are_named():
     figure = FIGURES[6]
     assert [row["local_area"] for row in drawn(figure) if "local_area" in row] == ["Marpole", "Sunset"]
