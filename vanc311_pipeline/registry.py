@@ -14,6 +14,8 @@ from pydantic.dataclasses import dataclass
 
 MINIMUM_N = 30
 EXPECTED_AT_LEAST = 5
+CHANGE_SHARE = 0.05
+"""A smaller change has no direction, however sure it is."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 _STRICT = ConfigDict(extra="forbid")

@@ -99,12 +99,16 @@ def day(text: str) -> str:
     return f"{on.day} {on:%B %Y}"
 
 
+def days_between(first: str, last: str) -> str:
+    """`2026-09-22` and `2026-09-28` are 22 September to 28 September 2026."""
+    begin = date.fromisoformat(first)
+    year = "" if first[:4] == last[:4] else f" {begin.year}"
+    return f"{begin.day} {begin:%B}{year} to {day(last)}"
+
+
 def last_seven_days(text: str) -> str:
     """The seven days up to `2026-09-28`: 22 September to 28 September 2026."""
-    last = date.fromisoformat(text)
-    first = last - timedelta(days=6)
-    year = f" {first.year}" if first.year != last.year else ""
-    return f"{first.day} {first:%B}{year} to {day(text)}"
+    return days_between(str(date.fromisoformat(text) - timedelta(days=6)), text)
 
 
 def instant(text: str | None) -> str:

@@ -1,11 +1,9 @@
 """The numbers at the head of a page, each with its n, its definition and what it may be compared with; and the one sentence."""
 
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from dateutil.relativedelta import relativedelta
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
@@ -14,15 +12,14 @@ from vanc311_pipeline.dashboard.view import EVER, View, records_of, summary_of
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import requests
-from vanc311_pipeline.registry import State
-from vanc311_pipeline.schema import flow, service_requests
+from vanc311_pipeline.registry import CHANGE_SHARE, State
+from vanc311_pipeline.schema import flow
 
-PROVISIONAL_DAYS = 7
-CARD_DAYS = 30
 HALF = 0.5
-
-Days = tuple[date, date]
-"""The first and the last of some days."""
+_NOT_COMPARED = {
+    State.TOO_SHORT: "the record is too short to say what is usual",
+    State.TOO_FEW: "too few to compare",
+}
 
 
 @dataclass(frozen=True)
@@ -37,12 +34,10 @@ class Card:
 
 
 def cards(release: Release, view: View) -> list[Card]:
-    """Open now, opened and closed in the last 30 days that late entries no longer move, and the usual time to close."""
-    last = date.fromisoformat(release.about["as_of"]) - timedelta(days=PROVISIONAL_DAYS)
-    days = last - timedelta(days=CARD_DAYS - 1), last
+    """Open now, opened and closed in the last four weeks that late entries no longer move, and the usual time to close."""
     summary, ever = summary_of(release, view), summary_of(release, view.but(period=EVER))
     city = summary_of(release, view.but(area=None)) if view.level == "hyper_local" else None
-    waiting = _count(release, view, status="Open")
+    waiting = _open_now(release, view)
     return [
         Card(
             "open now",
@@ -50,8 +45,8 @@ def cards(release: Release, view: View) -> list[Card]:
             f"of {words.whole(ever['volume'])} requests in the record",
             "open_requests",
         ),
-        _compared("opened", "opened", release, view, days),
-        _compared("closed", "closed_in", release, view, days),
+        _on_year("opened", release, view, "opened"),
+        _on_year("closed", release, view, "closed_in"),
         _usual_time("half are closed within", "median", summary, city),
         _usual_time("nine in ten are closed within", "p90", summary, city),
     ]
@@ -70,51 +65,54 @@ def _usual_time(label: str, name: str, summary: dict[str, Any], city: dict[str, 
     return Card(label, value(summary), note, f"{name}_days")
 
 
-def _compared(label: str, metric: str, release: Release, view: View, days: Days) -> Card:
-    first, last = days
-    before = first - relativedelta(years=1), last - relativedelta(years=1)
-    [begin] = release.scalars(sa.select(sa.func.min(schema.periods.c.opened_from)))
-    covered = begin is not None and begin <= before[0].isoformat()
-    now = _moved(release, view, metric, days)
-    year = f" {first.year}" if first.year != last.year else ""
+def _on_year(label: str, release: Release, view: View, measure: str) -> Card:
+    row = _year_on_year(release, view, measure)
     return Card(
-        f"{label}, {first.day} {first:%B}{year} to {last.day} {last:%B %Y}",
-        words.whole(now),
-        change(now, _moved(release, view, metric, before) if covered else None),
-        metric,
+        f"{label}, {words.days_between(row['days_from'], row['days_to'])}",
+        words.whole(row["requests"]),
+        against_a_year_before(row),
+        measure,
     )
 
 
-def change(now: int, before: int | None) -> str:
-    """More or fewer than a year before, in words and not by colour."""
+def _year_on_year(release: Release, view: View, measure: str) -> dict[str, Any]:
+    """The row of `year_on_year` of a view. A group without requests has none in the file; it is made of the city's days here."""
+    table = schema.year_on_year
+    rows = [row for row in records_of(release, view, table) if row["measure"] == measure]
+    if rows:
+        return rows[0]
+    city = table.c.level == "citywide", table.c.scope == "all", table.c.measure == measure
+    [days] = release.records(sa.select(table).where(*city))
+    known = days["requests_year_before"] is not None
+    return days | {"requests": 0, "requests_year_before": 0 if known else None, "state": State.NO_REQUESTS}
+
+
+def against_a_year_before(row: dict[str, Any]) -> str:
+    """More or fewer than a year before, in words and not by colour, and what is ordinary; or why nothing is said of it."""
+    before = row["requests_year_before"]
     if before is None:
-        return "the record does not cover the same days a year before"
-    year_before = f"{words.whole(before)} in the same days a year before"
-    if now == before:
-        return f"as many as {year_before}"
-    direction = "▲ more" if now > before else "▼ fewer"
-    share = f" by {words.percent(abs(now - before) / before)}" if before >= 30 else ""
-    return f"{direction}{share} than the {year_before}"
+        return "the record does not cover the same four weeks a year before"
+    year_before = f"{words.whole(before)} in the same four weeks a year before"
+    if row["state"] == State.NO_REQUESTS:
+        return "none in the same four weeks a year before, either"
+    if row["state"] != State.OK:
+        return f"{year_before}; {_NOT_COMPARED[row['state']]}"
+    most = 1 + row["noise_band"]
+    ordinary = (
+        f"ordinary: {words.against(min(1 / most, 1 - CHANGE_SHARE))} to {words.against(max(most, 1 + CHANGE_SHARE))}"
+    )
+    if row["verdict"] == "about as many":
+        return f"about as many as the {year_before} ({ordinary})"
+    arrow = "▲" if row["verdict"] == "more" else "▼"
+    share = "" if row["change_on_year"] is None else f"{words.percent(abs(row['change_on_year']))} "
+    return f"{arrow} {share}{row['verdict']} than the {year_before}, which is {row['verdict']} than usual ({ordinary})"
 
 
-def _moved(release: Release, view: View, metric: str, days: Days) -> int:
-    """How many were opened, or closed, in these days: one that was closed before it was opened, when it was opened."""
-    if metric == "opened":
-        return _count(release, view, opened_from=days[0], opened_to=days[1])
-    first, last = (day.isoformat() for day in days)
-    if not view.issue:
-        daily = records_of(release, view, schema.backlog_daily)
-        return sum(row["closed_in"] for row in daily if first <= row["day"] <= last)
-    columns = service_requests.c
-    closed_on = sa.func.max(columns.closed_on, columns.opened_on)  # null if one of them is
-    return _count(release, view, closed_on.between(first, last), status="Close")
-
-
-def _count(release: Release, view: View, *conditions: sa.ColumnElement[bool], **filters: Any) -> int:
-    """How many of a view's requests, opened at any time, pass the filters and meet the conditions."""
+def _open_now(release: Release, view: View) -> int:
+    """How many of a view's requests are open, opened at any time."""
     located = "yes" if view.has_scopes and view.scope == "located" else None
-    listing = requests(release, {"area": view.area, "issue": view.issue, "located": located, **filters})
-    return count(release, replace(listing, question=listing.question.where(*conditions)))
+    asked = {"area": view.area, "issue": view.issue, "located": located, "status": "Open"}
+    return count(release, requests(release, asked))
 
 
 def lead(release: Release, view: View) -> str:
@@ -124,7 +122,7 @@ def lead(release: Release, view: View) -> str:
     if not rows:
         return f"As of {as_of}. {time_to_close(summary_of(release, view))}"
     [row] = rows
-    waiting = _count(release, view, status="Open")
+    waiting = _open_now(release, view)
     return (
         f"As of {as_of}, {words.requests(waiting)} {words.be(waiting)} open. {since_a_year_before(row)}{in_13_weeks(row)}"
         f"{_largest_part(release, view, row)}"

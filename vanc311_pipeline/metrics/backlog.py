@@ -7,7 +7,7 @@ from vanc311_pipeline.metrics.estimates import first_that_holds, robust_deviatio
 from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts, day_number, day_texts
 from vanc311_pipeline.metrics.groups import YEAR_DAYS, Grouping
 from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
-from vanc311_pipeline.registry import MINIMUM_N
+from vanc311_pipeline.registry import CHANGE_SHARE, MINIMUM_N
 
 AGE_BANDS = ("0-7", "8-30", "31-90", "91-365", "over 365", "opened after as_of")
 _LAST_DAYS = np.array([7, 30, 90, 365])
@@ -19,7 +19,7 @@ EARLIER_YEARS = 3
 SCALE_WEEKS = 26
 """So many differences from a year before are needed to say how large they usually are."""
 Z_LIMIT = 2.6
-CHANGE_AT_LEAST, CHANGE_SHARE = 10, 0.05
+CHANGE_AT_LEAST = 10
 BACKTEST_WEEKS = 104
 WITHOUT_SPREAD = 1e9
 

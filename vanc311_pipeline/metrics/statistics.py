@@ -19,6 +19,7 @@ from vanc311_pipeline.metrics import (
     quality,
     time_to_close,
     waiting,
+    year_on_year,
 )
 from vanc311_pipeline.metrics.facts import Facts
 from vanc311_pipeline.metrics.groups import ALL, EACH_ISSUE, EACH_PAIR, KINDS, LAST_12_MONTHS, WHOLE_CITY
@@ -29,13 +30,14 @@ DAILY = KINDS[:4]
 WHOLE_RECORD = (
     (current_speed.current_speed, KINDS),
     (monthly.monthly_series, KINDS),
+    (year_on_year.year_on_year, KINDS),
     (backlog.backlog_by_age, NOT_HYPER_LOCAL),
     (backlog.backlog_daily, DAILY),
     (backlog.flow, NOT_HYPER_LOCAL),
 )
 GROUPED = (
     "time_to_close", "time_to_close_curves", "time_to_close_by_weekday", "current_speed", "waiting_times", "outcomes",
-    "outcome_incidence", "monthly_series", "backlog_by_age", "backlog_daily", "flow",
+    "outcome_incidence", "monthly_series", "year_on_year", "backlog_by_age", "backlog_daily", "flow",
 )  # fmt: skip
 INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTMENT)
 

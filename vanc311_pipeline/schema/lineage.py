@@ -39,6 +39,7 @@ _EVERYWHERE = {
     **dict.fromkeys(
         ("level", "as_of", "measure", "mapping_version", "weeks_from", "weeks_to", "window_from", "window_to"), ""
     ),
+    **dict.fromkeys(("days_from", "days_to", "year_before_from", "year_before_to"), ""),
     **dict.fromkeys(("period", "waited_days", "days_open", "age_band", "band_order"), "opened_on"),
     **dict.fromkeys(("provisional", "understated", "n_after_as_of"), "opened_on"),
     **dict.fromkeys(("outcome", "outcome_order"), "closure_reason"),
@@ -80,6 +81,7 @@ for _table, _default, _sources in (
     (statistics.waiting_times, _TIMED, {}),
     (statistics.open_request_standing, _OF_TYPE, {"n": "opened_on issue_type"}),
     (statistics.monthly_series, _TIMED, {"opened": "opened_on"}),
+    (statistics.year_on_year, _TIMED, {}),
     (statistics.backlog_by_age, "status opened_on", {}),
     (statistics.backlog_daily, _TIMED, {"day": "opened_on closed_on"}),
     (statistics.flow, _TIMED, {}),

@@ -194,6 +194,32 @@ monthly_series = _by_group(
     looked_up_by=("month",),
 )
 
+year_on_year = _by_group(
+    "year_on_year",
+    "More or fewer than a year before? The last four settled weeks against the same weekdays 364 days earlier.",
+    text("measure", "opened or closed_in: what is counted, as in monthly_series"),
+    text("days_from", "first day of the four weeks", "Vancouver date"),
+    text("days_to", "last day of the four weeks: as_of - 7", "Vancouver date"),
+    text("year_before_from", "days_from - 364", "Vancouver date"),
+    text("year_before_to", "days_to - 364", "Vancouver date"),
+    count("requests", "requests opened, or closed, from days_from to days_to"),
+    count(
+        "requests_year_before",
+        "the same from year_before_from to year_before_to; null if the record begins later",
+        nullable=True,
+    ),
+    metric("change_on_year"),
+    metric("noise_band"),
+    integer("blocks", "four weeks of the record that have others a year before them: behind noise_band", "four weeks"),
+    _state("noise_band", more="; too_few: fewer than 30 in both years together; too_short: blocks < 13"),
+    text(
+        "verdict",
+        "more, fewer or about as many: whether the change is larger than two years commonly differ; null if not ok",
+        nullable=True,
+    ),
+    looked_up_by=("measure",),
+)
+
 backlog_by_age = _by_group(
     "backlog_by_age",
     "The open requests by how long they have been open. The bands of a group add up to its open requests.",

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import sqlite3
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -567,6 +567,50 @@ def monthly_series(record: Record) -> list[Row]:
     return rows
 
 
+# --- More or fewer than a year before --------------------------------------------------------------------------------
+
+
+def year_on_year(record: Record) -> list[Row]:
+    """The last four settled weeks of each group against the same weekdays a year before."""
+    last, four_weeks, year = record.days_ago(7), timedelta(28), timedelta(364)
+    begins = [last + timedelta(1) - four_weeks]
+    while begins[-1] - four_weeks >= record.first:
+        begins.append(begins[-1] - four_weeks)
+    spans = [begins[0] + timedelta(27), begins[0] - year, begins[0] + timedelta(27) - year]
+    days = {"days_from": begins[0].isoformat()}
+    days |= zip(("days_to", "year_before_from", "year_before_to"), (day.isoformat() for day in spans), strict=True)
+    rows = []
+    for group in record.groups:
+        for measure, moved in (
+            ("opened", [r.opened for r in group.requests]),
+            ("closed_in", [r.leaves_pile for r in group.requests if r.leaves_pile]),
+        ):
+            moved.sort()
+            counts = [bisect_left(moved, begin + four_weeks) - bisect_left(moved, begin) for begin in begins]
+            rows.append(group.key | days | {"measure": measure} | on_year(counts))
+    return rows
+
+
+def on_year(counts: Sequence[int]) -> Row:
+    """What is said of counts in spans of four weeks, the newest first."""
+    now, before = counts[0], counts[13] if len(counts) > 13 else None
+    pairs = list(zip(counts, counts[13:], strict=False))
+    row: Row = {"requests": now, "requests_year_before": before, "blocks": len(pairs)}
+    row |= dict.fromkeys(("change_on_year", "noise_band", "verdict"))
+    if len(pairs) < 13:
+        return row | {"state": "too_short"}
+    if now + before < LEAST_N:
+        return row | {"state": "too_few" if now + before else "no_requests"}
+    changes = [math.log((c + 0.5) / (earlier + 0.5)) for c, earlier in pairs]
+    spread = 1.4826 * median_distance(changes) * (1 + 4 / len(changes))
+    band = math.exp(2 * max(spread, math.sqrt(1 / (now + 0.5) + 1 / (before + 0.5)))) - 1
+    times, least = (now + 0.5) / (before + 0.5), 0.05 * before
+    verdict = "more" if times >= 1 + band and now - before >= least else "about as many"
+    verdict = "fewer" if 1 / times >= 1 + band and before - now >= least else verdict
+    change = now / before - 1 if before else None
+    return row | {"change_on_year": change, "noise_band": band, "verdict": verdict, "state": "ok"}
+
+
 # --- Backlog and flow ------------------------------------------------------------------------------------------------
 
 
@@ -1016,6 +1060,7 @@ TABLES: dict[str, tuple[Callable[[Record], list[Row]], tuple[str, ...]]] = {
     "waiting_times": (waiting_times, (*GROUP, "period", "waited_days")),
     "open_request_standing": (open_request_standing, ("request_id",)),
     "monthly_series": (monthly_series, (*GROUP, "month")),
+    "year_on_year": (year_on_year, (*GROUP, "measure")),
     "backlog_by_age": (backlog_by_age, (*GROUP, "age_band")),
     "backlog_daily": (backlog_daily, (*GROUP, "day")),
     "flow": (flow, GROUP),

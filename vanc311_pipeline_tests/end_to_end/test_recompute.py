@@ -61,6 +61,7 @@ def test_the_odd_city_meets_the_rules_that_it_is_made_for(odd):
             "ok", "no_requests", "no_usable_timing", "too_few", "not_reached",
         }  # fmt: skip
         assert "immature" in values("SELECT share_30_state FROM monthly_series")
+        assert values("SELECT state FROM year_on_year") == {"ok", "no_requests", "too_few"}
         assert values("SELECT flow FROM flow") >= {"growing", "shrinking", "stable", "too_few"}
         states = dict(connection.execute("SELECT local_area, state FROM area_comparison WHERE measure = 'closings'"))
         assert (states[EMPTY_AREA], states[UNUSABLE_AREA], states[SMALL_AREA]) == (

@@ -105,6 +105,23 @@ STATISTICS_CASES = [
         },
     ),
     *violations(
+        "years_are_compared_rightly",
+        {
+            "year_on_year: 1: city.all = Σ neighbourhoods + unlocated": sql(
+                f"UPDATE year_on_year SET requests = requests + 1 WHERE {CITY} AND measure = 'opened'"
+            ),
+            "year_on_year: 3: neighbourhood = Σ of its issues": sql(
+                "DELETE FROM year_on_year WHERE level = 'hyper_local' AND requests > 0"
+            ),
+            "5: year_on_year: the city's closed_in is": sql(
+                f"UPDATE year_on_year SET requests_year_before = requests_year_before + 1 WHERE {CITY} AND measure = 'closed_in'"
+            ),
+            "change and verdict follow from the counts and noise_band, given only if ok: fails in 2 rows": sql(
+                f"UPDATE year_on_year SET verdict = 'fewer' WHERE {CITY}"
+            ),
+        },
+    ),
+    *violations(
         "backlog_adds_up",
         {
             "7: B(t) = B(t − 1) + opened(t) − closed(t): fails in 2 rows": sql(

@@ -113,6 +113,10 @@ def test_every_column_that_is_made_from_rows_says_from_which(name):
         "n_quarantined",
         "weeks_from",
         "weeks_to",
+        "days_from",
+        "days_to",
+        "year_before_from",
+        "year_before_to",
     }
 
 

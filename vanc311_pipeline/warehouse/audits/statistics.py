@@ -15,7 +15,7 @@ from vanc311_pipeline.metrics.groups import EACH_ISSUE, KEYS, WHOLE_CITY
 from vanc311_pipeline.metrics.monthly import WITHIN
 from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
-from vanc311_pipeline.registry import MINIMUM_N, State
+from vanc311_pipeline.registry import CHANGE_SHARE, MINIMUM_N, State
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse.audits.laws import Additive, add_up
 from vanc311_pipeline.warehouse.audits.questions import EXAMPLES, Finding, audit, broken, count, sizes
@@ -42,6 +42,7 @@ MONTHLY = Additive(
     ("month",),
     headline={"opened": "volume", "closed_in": "closed - n_closed_without_date"},
 )
+ON_YEAR = Additive("year_on_year", ("requests", "requests_year_before"), ("measure",))
 BY_AGE = Additive(
     "backlog_by_age",
     ("open_requests", "located", "n_static"),
@@ -179,6 +180,53 @@ def monthly(connection: sa.Connection) -> Finding:
     ]
     problems = [*add_up(connection, MONTHLY), *broken(connection, dict(shares))]
     return Finding(problems, counts=sizes(connection, "monthly_series"))
+
+
+@audit("year_on_year", "years_are_compared_rightly")
+def years(connection: sa.Connection) -> Finding:
+    """What was opened and closed in four weeks, and a year before, adds up over groups and is that of the requests themselves; a
+    direction is given exactly where the change is beyond what is usual.
+
+    Laws 1 to 3 and 5.
+    """
+    beyond = f"""
+        requests + 0.5 >= (1 + noise_band) * (requests_year_before + 0.5)
+        AND requests - requests_year_before >= {CHANGE_SHARE} * requests_year_before"""
+    below = f"""
+        requests_year_before + 0.5 >= (1 + noise_band) * (requests + 0.5)
+        AND requests_year_before - requests >= {CHANGE_SHARE} * requests_year_before"""
+    verdict = f"CASE WHEN {beyond} THEN 'more' WHEN {below} THEN 'fewer' ELSE 'about as many' END"
+    change = "coalesce(1.0 * requests / nullif(requests_year_before, 0) - 1, -2)"
+    right = f"verdict = {verdict} AND abs(coalesce(change_on_year, -2) - ({change})) <= {TOLERANCE}"
+    withheld = "verdict IS NULL AND change_on_year IS NULL AND noise_band IS NULL"
+    wrong = f"year_on_year WHERE NOT coalesce(CASE WHEN state = '{State.OK}' THEN {right} ELSE {withheld} END, false)"
+    law = {"year_on_year: change and verdict follow from the counts and noise_band, given only if ok": wrong}
+    problems = [*add_up(connection, ON_YEAR), *broken(connection, law), *_moved(connection)]
+    return Finding(problems, counts=sizes(connection, "year_on_year"))
+
+
+_MOVED = """
+    WITH span AS (SELECT * FROM year_on_year WHERE level = 'citywide' AND scope = 'all'),
+         moved AS (
+            SELECT 'opened' AS measure, opened_on AS day, count(*) AS requests FROM service_requests GROUP BY opened_on
+            UNION ALL
+            SELECT 'closed_in', CASE WHEN closed_on > opened_on THEN closed_on ELSE opened_on END, count(*) FROM service_requests
+            WHERE status = 'Close' AND (days_to_close IS NOT NULL OR closed_on < opened_on) GROUP BY 2
+         )
+    SELECT measure, span.requests, coalesce(sum(moved.requests) FILTER (WHERE day BETWEEN days_from AND days_to), 0),
+           requests_year_before, coalesce(sum(moved.requests) FILTER (WHERE day BETWEEN year_before_from AND year_before_to), 0)
+    FROM span LEFT JOIN moved USING (measure) GROUP BY measure, span.requests, requests_year_before
+"""
+
+
+def _moved(connection: sa.Connection) -> list[str]:
+    """The city's four weeks and those a year before against the requests themselves."""
+    return [
+        f"5: year_on_year: the city's {measure} is {stored:,}, but {counted:,} requests were"
+        for measure, now, counted_now, before, counted_before in fetch(connection, _MOVED)
+        for stored, counted in ((now, counted_now), (before, counted_before))
+        if stored not in (None, counted)
+    ]
 
 
 @audit("backlog_daily", "backlog_adds_up")

@@ -37,6 +37,7 @@ GROUPED = {
     "/time-to-close/current": "current_speed",
     "/waiting-times": "waiting_times",
     "/trends": "monthly_series",
+    "/trends/year-on-year": "year_on_year",
     "/backlog": "backlog_by_age",
     "/backlog/daily": "backlog_daily",
     "/backlog/flow": "flow",

@@ -47,10 +47,16 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture(scope="module")
 def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file as of a day in whose last 30 settled days, and in the same of the year before, much moved; and with a log."""
+    """A file whose statistics say another number of each group, and with a log."""
     file = Path(shutil.copy(synced.published_path, tmp_path_factory.mktemp("record") / "vanc311.sqlite"))
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("UPDATE release SET as_of = '2025-02-10'")  # settled are 5 January to 3 February
+        connection.execute("UPDATE release SET as_of = '2025-02-10'")
+        connection.execute(
+            """
+            UPDATE year_on_year SET requests_year_before = 1000 + rowid, state = 'ok', change_on_year = -0.5, noise_band = 0.25,
+                   verdict = 'fewer'
+            """
+        )
         connection.execute(
             """
             INSERT INTO request_changes (change_id, kind, request_id, thread_id, partition_month, department, issue_type,
@@ -62,15 +68,6 @@ def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
             """,
             (ISSUE,),
         )
-        # The city closes a few before they are opened; such a one was closed when it was opened.
-        closed = connection.execute(
-            """
-            UPDATE service_requests SET closed_on = '2023-12-31' WHERE issue_type = ? AND status = 'Close'
-                AND opened_on = closed_on AND opened_on BETWEEN '2024-01-05' AND '2024-02-03'
-            """,
-            (ISSUE,),
-        )
-        assert closed.rowcount
         for number, measure in enumerate(("open_after_30_days", "closings"), 1):
             connection.execute(
                 """
@@ -128,23 +125,32 @@ def test_the_cards_are_of_the_view(site: str, ask: Ask, name: str) -> None:
     waiting, opened, closed, half, most = cards_of(page(site, **asked, period="2024"))
     [(volume, still_open)] = ask(f"SELECT count(*), sum(status = 'Open') FROM service_requests WHERE {rows}")
     assert waiting[1:] == (f"{still_open:,}", f"of {volume:,} requests in the record")
-    for card, moved in (
-        (opened, "opened_on"),
-        (closed, "CASE WHEN status = 'Close' AND closed_on IS NOT NULL THEN max(closed_on, opened_on) END"),
+    for card, measure, moved in (
+        (opened, "opened", "opened_on"),
+        (closed, "closed_in", "CASE WHEN status = 'Close' THEN max(closed_on, opened_on) END"),
     ):
-        now, before = (
-            ask(f"SELECT count(*) FROM service_requests WHERE {rows} AND {moved} BETWEEN ? AND ?", *days)[0][0]
-            for days in (("2025-01-05", "2025-02-03"), ("2024-01-05", "2024-02-03"))
+        [(number, first, last)] = ask(
+            f"SELECT rowid, days_from, days_to FROM year_on_year WHERE {GROUPS[name]} AND measure = ?", measure
         )
-        assert before > now
-        assert card[1] == f"{now:,}"
-        assert f"than the {before:,} in the same days a year before" in card[2]
+        [(now,)] = ask(f"SELECT count(*) FROM service_requests WHERE {rows} AND {moved} BETWEEN ? AND ?", first, last)
+        assert (card[0].split(",")[0], card[1]) == (measure.removesuffix("_in"), f"{now:,}")
+        assert f"than the {1000 + number:,} in the same four weeks a year before" in card[2]
     [(n, median, p90, left)] = ask(
         f"SELECT n, median_days, p90_days, still_open FROM time_to_close WHERE {GROUPS[name]} AND period = '2024'"
     )
     for card, days in ((half, median), (most, p90)):
         assert card[1] == ("too few" if days is None else f"{days} day" if days == 1 else f"{days} days")
         assert card[2].startswith(f"opened in 2024, n = {n:,}, still open {left:,}")
+
+
+def test_a_group_that_was_never_reported_was_not_reported_a_year_before(site: str, ask: Ask) -> None:
+    [(area, issue)] = ask(
+        "SELECT local_area, issue_type FROM local_areas, (SELECT DISTINCT issue_type FROM metrics_by_issue) "
+        "EXCEPT SELECT local_area, issue_type FROM metrics_hyper_local LIMIT 1"
+    )
+    _, opened, closed, *_ = cards_of(page(site, area=area, issue=issue))
+    for card in (opened, closed):
+        assert card[1:] == ("0", "none in the same four weeks a year before, either")
 
 
 @pytest.mark.parametrize("period", PERIODS)
@@ -167,6 +173,18 @@ def test_the_table_of_what_or_where_is_of_the_view(site: str, ask: Ask, name: st
         shown = {issue: requests for issue, requests in shown.items() if not issue.endswith("other types")}
         most = ask(f"SELECT issue_type, count(*) {of} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 15")
         assert list(shown.items()) == [(issue, f"{number:,}") for issue, number in most]
+
+
+@pytest.mark.parametrize("name", ["city", "issue"])
+def test_what_is_not_closed_yet_stands_beside_the_requests_that_it_is_part_of(site: str, ask: Ask, name: str) -> None:
+    """E10: it is counted among those with usable dates, which are fewer than all requests."""
+    asked, _ = VIEWS[name]
+    text = page(site, **asked, period="all")
+    table = text[text.index("<h2>Where" if "issue" in name else "<h2>What is reported most") :].split("</table>")[0]
+    assert re.findall(r"<th[^>]*>(.*?)</th>", table)[1:4] == ["requests", "timed (n)", "of these, not closed yet"]
+    [total] = [row for row in cells_of(table) if row[0] == "all"]
+    numbers = ask(f"SELECT volume, n, still_open FROM time_to_close WHERE {GROUPS[name]} AND period = 'all'")
+    assert [tuple(int(number.replace(",", "")) for number in total[1:4])] == numbers
 
 
 def figure(site: str, name: str, **asked: str) -> list[dict[str, str]]:

@@ -78,12 +78,12 @@ def test_a_page_asks_for_nothing_from_elsewhere_and_runs_nothing_inline(site, pa
     assert all('type="application/json"' in tag or "src=" in tag for tag in re.findall(r"<script[^>]*>", answer.text))
 
 
-def test_the_days_that_are_compared_are_settled_and_a_year_apart(site, ask):
+def test_the_days_that_are_compared_are_settled_whole_weeks_and_a_year_apart(site, ask):
     page = text_of(get(f"{site}/").text)
-    assert "opened, 7 December 2025 to 5 January 2026" in page
-    [(opened,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2025-12-07' AND '2026-01-05'")
-    [(before,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2024-12-07' AND '2025-01-05'")
-    assert re.search(rf"{opened:,}\s+▲ more than the {before:,} in the same days a year before", page)
+    assert "opened, 9 December 2025 to 5 January 2026" in page
+    [(opened,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2025-12-09' AND '2026-01-05'")
+    [(before,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2024-12-10' AND '2025-01-06'")
+    assert re.search(rf"{opened:,}\s+.*the {before:,} in the same four weeks a year before", page)
 
 
 def test_how_long_mine_should_take_is_told_from_one_group_the_nearest_that_is_enough(site, ask):

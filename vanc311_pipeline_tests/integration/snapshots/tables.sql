@@ -659,6 +659,27 @@ CREATE TABLE waiting_times (
 	as_of TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE year_on_year (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	measure TEXT NOT NULL, 
+	days_from TEXT NOT NULL, 
+	days_to TEXT NOT NULL, 
+	year_before_from TEXT NOT NULL, 
+	year_before_to TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	requests_year_before INTEGER, 
+	change_on_year REAL, 
+	noise_band REAL, 
+	blocks INTEGER NOT NULL, 
+	state TEXT NOT NULL, 
+	verdict TEXT, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE INDEX deep_readings_by_month ON deep_readings (partition_month, read_at);
 CREATE INDEX request_changes_by_month ON request_changes (partition_month, kind);
 CREATE INDEX request_changes_by_request ON request_changes (request_id);

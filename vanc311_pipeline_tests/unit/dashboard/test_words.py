@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vanc311_pipeline.dashboard.numbers import change
+from vanc311_pipeline.dashboard.numbers import against_a_year_before
 from vanc311_pipeline.dashboard.site import _harmless
 from vanc311_pipeline.dashboard.tables import Cell, cell_of
 from vanc311_pipeline.dashboard.view import View, view_of
@@ -57,23 +57,36 @@ def test_an_empty_parameter_is_none(parameters: dict[str, str], view: View) -> N
     assert view_of(parameters) == view
 
 
+COMPARED = {
+    "requests_year_before": 22_438,
+    "state": "ok",
+    "change_on_year": 0.083,
+    "noise_band": 0.06,
+    "verdict": "more",
+}
+
+
 @pytest.mark.parametrize(
-    ("now", "before", "words"),
+    ("row", "words"),
     [
-        (5, None, "the record does not cover the same days a year before"),
-        (5, 5, "as many as 5 in the same days a year before"),
-        (5, 4, "▲ more than the 4 in the same days a year before"),
-        (3, 4, "▼ fewer than the 4 in the same days a year before"),
-        (0, 0, "as many as 0 in the same days a year before"),
-        (29, 29, "as many as 29 in the same days a year before"),
-        (58, 29, "▲ more than the 29 in the same days a year before"),
-        (45, 30, "▲ more by 50.0 % than the 30 in the same days a year before"),
-        (15, 30, "▼ fewer by 50.0 % than the 30 in the same days a year before"),
-        (2_000, 1_000, "▲ more by 100.0 % than the 1,000 in the same days a year before"),
+        ({"verdict": "about as many"},
+         "about as many as the 22,438 in the same four weeks a year before (ordinary: 6 % fewer to 6 % more)"),
+        ({"verdict": "about as many", "noise_band": 0.01},
+         "about as many as the 22,438 in the same four weeks a year before (ordinary: 5 % fewer to 5 % more)"),
+        ({},
+         "▲ 8.3 % more than the 22,438 in the same four weeks a year before, which is more than usual (ordinary: 6 % fewer to 6 % more)"),
+        ({"verdict": "fewer", "change_on_year": -0.5, "noise_band": 0.25},
+         "▼ 50.0 % fewer than the 22,438 in the same four weeks a year before, which is fewer than usual (ordinary: 20 % fewer to 25 % more)"),
+        ({"requests_year_before": 0, "change_on_year": None, "noise_band": 3.0},
+         "▲ more than the 0 in the same four weeks a year before, which is more than usual (ordinary: 75 % fewer to 300 % more)"),
+        ({"requests_year_before": None, "state": "too_short"}, "the record does not cover the same four weeks a year before"),
+        ({"state": "too_short"}, "22,438 in the same four weeks a year before; the record is too short to say what is usual"),
+        ({"requests_year_before": 3, "state": "too_few"}, "3 in the same four weeks a year before; too few to compare"),
+        ({"requests_year_before": 0, "state": "no_requests"}, "none in the same four weeks a year before, either"),
     ],
-)
-def test_a_share_is_said_of_30_requests_or_more(now: int, before: int | None, words: str) -> None:
-    assert change(now, before) == words
+)  # fmt: skip
+def test_a_direction_is_said_beside_what_is_ordinary_or_why_there_is_none(row: dict[str, object], words: str) -> None:
+    assert against_a_year_before(COMPARED | row) == words
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,7 @@ def test_a_statistic_is_null_exactly_where_its_state_is_not_ok(written):
         ("monthly_series", "median_days", "median_state"),
         *(("monthly_series", f"share_{days}", f"share_{days}_state") for days in (7, 30, 90)),
         *(("waiting_times", f"further_{each}", f"further_{each}_state") for each in ("median", "p75", "p90")),
+        ("year_on_year", "noise_band", "state"),
         ("open_request_standing", "further_median", "state"),
         ("outcomes", "outcome_share", "state"),
         ("area_comparison", "ratio", "state"),
@@ -167,6 +168,7 @@ def test_of_a_record_without_a_request_only_the_mapping_and_the_groups_that_are_
         "metrics_citywide": 2,
         "metric_aggregates": 12,
         "outcome_mapping": 17,
+        "year_on_year": 2 * (3 + 22),
         "backlog_by_age": 6 * (3 + 22),
     }
 

@@ -1,0 +1,181 @@
+"""Claims about four weeks against a year before: which days are compared, when a direction is given, how often it is wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number, day_texts
+from vanc311_pipeline.metrics.year_on_year import year_on_year
+
+LAST = day_number("2025-06-23")  # a week before AS_OF: a Monday
+COUNTS = ["requests", "requests_year_before"]
+
+
+@pytest.fixture(scope="module")
+def compared(grouped):
+    """The lines of one measure: `compared(facts, "issue", "all", measure="closed_in")`."""
+
+    def run(made, *kind, measure="opened"):
+        table = year_on_year(grouped(made, *kind))
+        return table[table["measure"] == measure].reset_index(drop=True)
+
+    return run
+
+
+def spans(*counts):
+    """Requests opened in spans of four weeks, the oldest first; the record begins with the first."""
+    first = LAST + 1 - 28 * len(counts)
+    return [
+        {"opened": day_texts([first + 28 * place])[0], "times": times} for place, times in enumerate(counts) if times
+    ]
+
+
+def ending(now, before):
+    """Two years of one request in all four weeks, but for the last and those a year before."""
+    return spans(*[1] * 12, before, *[1] * 12, now)
+
+
+def test_four_settled_weeks_stand_against_those_that_begin_364_days_earlier(facts, compared, rows_of):
+    found = compared(facts(*ending(1, 1)))
+    assert rows_of(found, "days_from", "days_to", "year_before_from", "year_before_to") == [
+        ("2025-05-27", "2025-06-23", "2024-05-28", "2024-06-24")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("opened", "counts"),
+    [
+        ("2025-06-24", (0, 0)),
+        ("2025-06-23", (1, 0)),
+        ("2025-05-27", (1, 0)),
+        ("2025-05-26", (0, 0)),
+        ("2024-06-25", (0, 0)),
+        ("2024-06-24", (0, 1)),
+        ("2024-05-28", (0, 1)),
+        ("2024-05-27", (0, 0)),
+    ],
+)
+def test_both_ends_of_the_days_count(facts, compared, rows_of, opened, counts):
+    made = facts({"opened": "2022-08-17", "issue": "Noise"}, {"opened": opened})
+    assert rows_of(compared(made, "issue", "all"), *COUNTS) == [counts, (0, 0)]
+
+
+def test_what_is_closed_counts_on_the_day_on_which_it_left_the_pile(facts, compared, rows_of):
+    made = facts(
+        {"opened": "2022-08-17", "closed": "2025-06-23"},
+        {"opened": "2025-06-23", "closed": "2025-06-24"},
+        {"opened": "2025-06-23", "closed": "2025-05-01"},  # closed before it was opened
+        {"opened": "2024-06-24", "closed": "2024-06-24", "times": 3},
+        {"opened": "2025-06-23", "status": Status.CLOSE},
+        {"opened": "2025-06-23", "closed": "2025-06-23", "status": Status.OTHER},
+        {"opened": "2025-06-23"},
+    )
+    assert rows_of(compared(made, measure="closed_in"), *COUNTS) == [(2, 3)]
+    assert rows_of(compared(made), *COUNTS) == [(5, 3)]
+
+
+@pytest.mark.parametrize(
+    ("number", "now", "verdict"),
+    [
+        (100, 130, "about as many"),  # by chance alone: 2 √(1/130.5 + 1/100.5) = 0.266 > ln(130.5/100.5)
+        (100, 131, "more"),
+        (100, 74, "about as many"),
+        (100, 73, "fewer"),
+        (4000, 4199, "about as many"),
+        (4000, 4200, "more"),
+        (4000, 3801, "about as many"),
+        (4000, 3800, "fewer"),
+    ],
+)
+def test_a_direction_needs_two_deviations_and_5_per_cent(facts, compared, rows_of, number, now, verdict):
+    made = facts(*ending(now, number))
+    assert rows_of(compared(made), *COUNTS, "verdict", "change_on_year") == [
+        (now, number, verdict, pytest.approx(now / number - 1))
+    ]
+
+
+def test_two_years_differ_by_what_they_did_differ_by_and_one_odd_time_is_no_matter(facts, compared, rows_of):
+    """A third of these four weeks had a tenth more than a year before, and a third had as much less."""
+    counts = [1000] * 13 + [1100, 1000, 909] * 4
+    band = pytest.approx(np.expm1(2 * 1.4826 * (1 + 4 / 13) * np.log(1.1)), rel=1e-3)  # 0.447
+    for now, verdict in ((1440, "about as many"), (1455, "more"), (9000, "more"), (690, "fewer")):
+        assert rows_of(compared(facts(*spans(*counts, now))), "verdict", "noise_band") == [(verdict, band)]
+
+
+def test_more_than_none_has_a_direction_but_no_share(facts, compared, rows_of):
+    made = facts(*ending(100, 0))
+    assert rows_of(compared(made), "verdict", "change_on_year", "state") == [("more", None, "ok")]
+
+
+@pytest.mark.parametrize(
+    ("counts", "state", "before"),
+    [
+        ([9] * 13 + [20] + [9] * 12 + [10], "ok", 20),
+        ([9] * 13 + [20] + [9] * 12 + [9], "too_few", 20),
+        ([9] * 13 + [0] + [9] * 12 + [0], "no_requests", 0),
+        ([100] * 25, "too_short", 100),
+        ([100] * 14, "too_short", 100),
+        ([100] * 13, "too_short", None),
+        ([100], "too_short", None),
+    ],
+)
+def test_what_can_not_be_compared_has_a_state_instead(facts, compared, rows_of, counts, state, before):
+    found = compared(facts(*spans(*counts)))
+    assert rows_of(found, *COUNTS, "state", "blocks") == [(counts[-1], before, state, max(len(counts) - 13, 0))]
+    assert (found[["noise_band", "verdict"]].notna() == (state == "ok")).all(axis=None)
+
+
+def test_a_record_of_some_days_is_counted_and_not_compared(facts, compared, rows_of):
+    made = facts({"opened": "2025-06-20", "times": 40})
+    assert rows_of(compared(made), *COUNTS, "blocks", "state") == [(40, None, 0, "too_short")]
+    assert rows_of(compared(facts()), *COUNTS, "blocks", "state") == [(0, None, 0, "too_short")]
+
+
+# -- known truth: what the rule says of worlds in which it is known what happens -------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def years():
+    """So many requests a week in each of some groups, with a season and weekdays; the last four weeks `times` as many.
+
+    Weeks differ among themselves by `spread`, as a standard deviation of the logarithm.
+    """
+
+    def make(a_week, groups, blocks, spread=0.0, times=1.0) -> Facts:
+        rng, size = np.random.default_rng(311), (blocks + 13) * 28
+        days = np.arange(LAST + 1 - size, LAST + 1)
+        of_weekday = np.array([0.17, 0.17, 0.07, 0.04, 0.19, 0.18, 0.18])  # from a Thursday on
+        rate = a_week * of_weekday[days % 7] * (1 + 0.15 * np.sin(2 * np.pi * days / 365.25))
+        shocks = np.repeat(rng.normal(-(spread**2) / 2, spread, (groups, size // 7)), 7, axis=1)
+        number = rng.poisson(rate * np.exp(shocks) * np.where(days > LAST - 28, times, 1))
+        area, opened = (
+            np.repeat(each, number.ravel()).astype(np.int32)
+            for each in (np.indices(number.shape)[0].ravel(), np.tile(days, groups))
+        )
+        none = np.zeros(len(opened), dtype=np.int32)
+        return Facts(
+            LAST + 7, tuple(f"Area {number}" for number in range(groups)), ("Graffiti",), ("ENG",), (), area, none, none,
+            none - 1, none + Status.OPEN, opened, none + NONE, none.astype(np.int64), none > 0, none > 0,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.mark.parametrize("spread", [0, 0.1, 0.2])
+@pytest.mark.parametrize(("a_week", "groups", "blocks"), [(26, 200, 13), (26, 100, 40), (190, 40, 13), (190, 20, 40)])
+def test_without_a_change_at_most_5_of_100_looks_give_a_direction(years, compared, a_week, groups, blocks, spread):
+    made = years(a_week, groups, blocks + 20, spread)
+    looks = [replace(made, as_of=made.as_of - 28 * back) for back in range(2, 21, 2)]
+    found = pd.concat([compared(look, "neighbourhood", "located") for look in looks])
+    assert set(found["state"]) == {"ok"}
+    assert (found["verdict"] != "about as many").mean() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("a_week", "groups", "spread", "printed"), [(190, 60, 0, 0.87), (26, 300, 0, 0.16), (190, 60, 0.1, 0.45), (26, 300, 0.1, 0.15)]
+)  # fmt: skip
+def test_a_change_of_20_per_cent_is_seen_as_often_as_the_methods_say(years, compared, a_week, groups, spread, printed):
+    found = compared(years(a_week, groups, 40, spread, times=1.2), "neighbourhood", "located")
+    assert (found["verdict"] == "more").mean() == pytest.approx(printed, abs=0.1 if a_week == 190 else 0.05)
