@@ -44,13 +44,11 @@ class CommandLine(click.Group):
             raise Interrupted from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        defaults = {
-            name: f" [default: {field.default}]" for name, field in Settings.model_fields.items() if field.default
-        }
+        fields = Settings.model_fields.items()
+        defaults = {name: f" [default: {field.default}]" for name, field in fields if field.default}
         with formatter.section("Settings, as environment variables"):
             formatter.write_dl(
-                (Settings.variable(name), f"{field.description}{defaults.get(name, '')}")
-                for name, field in Settings.model_fields.items()
+                (Settings.variable(name), f"{field.description}{defaults.get(name, '')}") for name, field in fields
             )
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -31,11 +31,7 @@ def build_definitions(
         jobs=[sync, verify, verify_deep, prune],
         schedules=[every_50_minutes, prune_every_day],
         sensors=[alerts_sensor(settings), measures],
-        resources={
-            "settings": settings,
-            "warehouse": warehouse_resource(settings),
-            "progress": progress or Progress(),
-        },
+        resources={"settings": settings, "warehouse": warehouse_resource(settings), "progress": progress or Progress()},
         executor=dg.in_process_executor,
     )
 

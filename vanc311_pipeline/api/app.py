@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
+from fastapi.openapi.constants import REF_TEMPLATE
 from pydantic.json_schema import models_json_schema
 from starlette.types import Message
 
@@ -64,9 +65,7 @@ class _Site(FastAPI):
             return self.openapi_schema
         document = super().openapi()
         document["info"]["x-definitions-version"] = DEFINITIONS_VERSION
-        _, problems = models_json_schema(
-            [(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}"
-        )
+        _, problems = models_json_schema([(ProblemDetails, "serialization")], ref_template=REF_TEMPLATE)
         document["components"]["schemas"] |= problems["$defs"]
         return document
 

@@ -1,7 +1,7 @@
 """How every answer leaves, the API's and the pages': once made, it is kept and sent again for as long as its release is current.
 
-What belongs here: the methods, HEAD, conditional requests, compression, the headers that all answers carry. What does not: making
-an answer, and keeping it (`kept`). An answer depends on the address, the format wanted and the release alone.
+What belongs here: the methods, HEAD, conditional requests, compression, the headers that all answers carry; how long an answer is kept,
+and how much of them. What does not: making one. An answer depends on the address, the format wanted and the release alone.
 
 Starlette's GZip compresses each answer anew, small ones on the event loop, and leaves the plain answer's ETag; its CORS allows only
 those who send Origin, which nothing that keeps answers would know; its file responses open a path that may lead to another release.
@@ -14,8 +14,9 @@ import gzip
 import hashlib
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -27,16 +28,24 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vanc311_pipeline.api import PREFIX, negotiation
-from vanc311_pipeline.api.kept import Answer, Begun, Headers, Kept, Key
 from vanc311_pipeline.api.problems import METHODS, Problem
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.logs import Sparing, in_a_line
 from vanc311_pipeline.reading.published import PublishedFile
-from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.reading.release import Identity, Release
 from vanc311_pipeline.settings import LICENCE_PAGE
 
 log = logging.getLogger(__name__)
 log.addFilter(Sparing(at_most=10))  # whoever has found a fault could fill a disk with it
+
+BYTES_KEPT = 64_000_000
+BYTES_KEPT_OF_ONE = 4_000_000
+_OVERHEAD = 3_000  # what keeping an answer costs beside its body and its address
+
+Headers = list[tuple[bytes, bytes]]
+
+Key = tuple[Identity | None, bytes, bytes, bool, bool]
+"""The release, the path, what stands after the question mark, whether CSV is wanted, and whether it is compressed."""
 
 _WORTH_COMPRESSING = 500
 _COMPRESSIBLE = ("application/json", "application/geo+json", "application/problem+json", "image/svg+xml", "text/")
@@ -70,6 +79,72 @@ _REVALIDATE = "public, no-cache"  # may be kept, and is to be asked for again: s
 
 Page = Callable[[Release | None, dict[str, Any]], Response]
 """Makes a page of problem details, for a browser."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    etag: str
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays the answer for as long as the release is current."""
+        return self.status == 200 and (b"cache-control", b"no-store") not in self.headers
+
+
+Begun = asyncio.Future[Answer | None]
+"""What those who ask for the same wait for: the answer, or None if it proves to be a stream, which each must have for himself."""
+
+
+class Kept:
+    """The answers made so far, the longest unused forgotten first."""
+
+    def __init__(self, bytes_at_most: int = BYTES_KEPT) -> None:
+        self._limit = bytes_at_most
+        self._bytes = 0
+        self._answers: OrderedDict[Key, Answer] = OrderedDict()
+        self._under_way: dict[Key, Begun] = {}
+
+    async def once(self, key: Key, make: Callable[[Begun], Awaitable[Answer | None]]) -> Answer | None:
+        """The answer, as it was kept, or made once for all who ask for it meanwhile; None if it was a stream, which is sent."""
+        if (answer := self.get(key)) is not None:
+            return answer
+        begun: Begun = asyncio.get_running_loop().create_future()
+        if (before := self._under_way.get(key)) is not None:
+            return await asyncio.shield(before) or await make(begun)
+        self._under_way[key] = begun
+        answer = None
+        try:
+            answer = await make(begun)
+        finally:
+            del self._under_way[key]
+            if not begun.done():
+                begun.set_result(answer)
+        if answer is not None and answer.lasts:
+            self.keep(key, answer)
+        return answer
+
+    def get(self, key: Key) -> Answer | None:
+        if (answer := self._answers.get(key)) is not None:
+            self._answers.move_to_end(key)
+        return answer
+
+    def keep(self, key: Key, answer: Answer) -> None:
+        if len(answer.body) > BYTES_KEPT_OF_ONE:
+            return
+        self._answers[key] = answer
+        self._bytes += _size(key, answer)
+        while self._bytes > self._limit:
+            self._bytes -= _size(*self._answers.popitem(last=False))
+
+
+def _size(key: Key, answer: Answer) -> int:
+    _, path, query, *_ = key
+    return len(path) + len(query) + len(answer.body) + _OVERHEAD
 
 
 class Delivery:
@@ -173,7 +248,7 @@ class Delivery:
         return Answer(plain.status, headers.raw, body, negotiation.gzipped(plain.etag))
 
     async def _send_answer(self, request: "_Request", release: Release | None, answer: Answer, send: Send) -> None:
-        if answer.status >= 400 and self._problem_page and negotiation.prefers_html(request.header("accept")):
+        if answer.status >= 400 and self._problem_page and negotiation.prefers_html(request.accept):
             answer = _on_page(answer, self._problem_page, release)
         status, body = answer.status, b"" if request.is_head else answer.body
         headers = MutableHeaders(raw=[*answer.headers])
@@ -183,9 +258,7 @@ class Delivery:
             headers.setdefault("cache-control", _REVALIDATE)
             if changed:
                 headers["last-modified"] = negotiation.http_date(changed)
-            if negotiation.not_modified(
-                answer.etag, changed, *map(request.header, ("if-none-match", "if-modified-since"))
-            ):
+            if negotiation.not_modified(answer.etag, changed, request.headers):
                 status, body = 304, b""
                 for name in _OF_BODY:
                     del headers[name]
@@ -202,21 +275,19 @@ class _Request(Request):
         super().__init__(scope)
         self.path: str = scope["path"]
         self._raw_path: bytes = scope.get("raw_path") or self.path.encode()
+        self.accept = self.headers.get("accept", "")
         self.is_head = self.method == "HEAD"
         self.always = _OF_API if f"{self.path}/".startswith(f"{PREFIX}/") else _OF_PAGES
-        self.takes_gzip = negotiation.accepts_gzip(self.header("accept-encoding"))
+        self.takes_gzip = negotiation.accepts_gzip(self.headers.get("accept-encoding", ""))
 
     @property
     def address(self) -> str:
         """As it was asked for, or its beginning; to be logged."""
         return self._raw_path[:200].decode("latin-1").encode("unicode_escape").decode()
 
-    def header(self, name: str) -> str:
-        return self.headers.get(name, "")
-
     def key(self, release: Release | None, compressed: bool = False) -> Key:
-        identity, wants_csv = release.identity if release else None, negotiation.prefers_csv(self.header("accept"))
-        return identity, self._raw_path, self.scope["query_string"], wants_csv, compressed
+        identity = release.identity if release else None
+        return identity, self._raw_path, self.scope["query_string"], negotiation.prefers_csv(self.accept), compressed
 
     def inner_scope(self, release: Release | None) -> Scope:
         """A HEAD is answered as a GET; the slashes and percent signs within a name stay encoded."""

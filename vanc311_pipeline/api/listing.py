@@ -78,7 +78,8 @@ def listed(
     page = pages.read_page(release, listing, after, asked.limit or (pages.ROWS_AT_ONCE if as_csv else asked.rows))
     following = _address(request, cursor=pages.cursor_of(release, of, page.after)) if page.after else None
     if as_csv:
-        headers = {**(headers or {}), "content-disposition": f'attachment; filename="{_file(release, table.name)}"'}
+        contents = f"{'sample-' * release.is_sample}{table.name.replace('_', '-')}-{release.about['as_of']}"
+        headers = {**(headers or {}), "content-disposition": f'attachment; filename="vanc311-{contents}.csv"'}
         lines = _lines([listing.columns, *page.rows])
         if page.after and not asked.limit:
             rest = (_lines(rows) for rows in pages.read_all(release, listing, page.after))
@@ -112,9 +113,7 @@ def streamed(
     if compressed:
         etag, headers = negotiation.gzipped(etag), {**headers, "content-encoding": "gzip"}
     validators = {"etag": etag, "last-modified": negotiation.http_date(release.published_at)}
-    if negotiation.not_modified(
-        etag, release.published_at, asked.get("if-none-match", ""), asked.get("if-modified-since", "")
-    ):
+    if negotiation.not_modified(etag, release.published_at, asked):
         return Response(status_code=304, headers=validators)
     has_length = "content-length" in headers
     if request.state.head_only:
@@ -172,11 +171,6 @@ def _address(request: Request, **changed: str | None) -> str:
     query = urlencode({name: value for name, value in asked.items() if value is not None})
     path = quote(request.scope["raw_path"].decode("latin-1"), safe="/%:@!$&'()*+,;=~")
     return f"{path}?{query}" if query else path
-
-
-def _file(release: Release, table: str) -> str:
-    sample = "sample-" if release.is_sample else ""
-    return f"vanc311-{sample}{table.replace('_', '-')}-{release.about['as_of']}.csv"
 
 
 _LINES_AT_ONCE = 100

@@ -3,6 +3,7 @@
 Belongs here: reading Accept, Accept-Encoding and the conditional headers. Does not belong here: answering.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -28,8 +29,9 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
-def not_modified(etag: str, last_modified: datetime | None, if_none_match: str, if_modified_since: str) -> bool:
-    """Whether the client has this already. An ETag is the better witness, so a date counts only without one."""
+def not_modified(etag: str, last_modified: datetime | None, asked: Mapping[str, str]) -> bool:
+    """Whether the client has this already, by its headers. An ETag is the better witness, so a date counts only without one."""
+    if_none_match, if_modified_since = asked.get("if-none-match"), asked.get("if-modified-since")
     if if_none_match:
         return if_none_match.strip() == "*" or _opaque(etag) in {_opaque(each) for each in if_none_match.split(",")}
     if last_modified is None or not if_modified_since:

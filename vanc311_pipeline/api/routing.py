@@ -42,11 +42,8 @@ class Queue:
         self._threads = anyio.CapacityLimiter(threads)
 
     async def run(self, request: Request, answer: Callable[[], Response]) -> Response:
-        """The answer, made in a thread.
-
-        Raises:
-            Problem: the queue is full, so that whoever comes now would wait in vain.
-            ClientDisconnect: the client went while it waited.
+        """The answer, made in a thread. Problem, if the queue is full: whoever comes now would wait in vain; ClientDisconnect, if the
+        client went while it waited.
         """
         if self._places.statistics().tasks_waiting >= self._waiting:
             raise Problem(
@@ -66,11 +63,12 @@ class Questions(APIRouter):
 
     Args:
         quick: whether most are answered within a millisecond; False for whole files.
+        headers: of every listing, and of every one thing that is found.
     """
 
-    def __init__(self, *, quick: bool = True, **named: Any) -> None:
+    def __init__(self, *, quick: bool = True, headers: Mapping[str, str] | None = None, **named: Any) -> None:
         super().__init__(**named)
-        self._quick = quick
+        self._quick, self._headers = quick, headers
 
     def answer(
         self,
@@ -113,15 +111,10 @@ class Questions(APIRouter):
         parameters: type[AskedTable] = AskedTable,
         *,
         row: type[BaseModel] | None = None,
-        headers: Mapping[str, str] | None = None,
         **named: Any,
     ) -> Callable[[Question], Question]:
-        """Answer at this path with the rows of a table that the function selects.
-
-        Args:
-            row: what such a row is, if it isn't one of the table's.
-        """
-        respond = partial(listed, table=table, headers=headers)
+        """Answer at this path with the rows of a table that the function selects; `row` says what one is if it isn't the table's."""
+        respond = partial(listed, table=table, headers=self._headers)
         as_csv = {
             "schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}
         }
@@ -152,25 +145,20 @@ class Questions(APIRouter):
         data: Any,
         *,
         table: sa.Table | None = None,
-        headers: Mapping[str, str] | None = None,
         **named: Any,
     ) -> Callable[[Question], Question]:
         """Answer at this path with the one thing that the function finds, which is as `data` says."""
 
         def register(question: Question) -> Question:
             about = documented(meaning, {"model": models.Answer[data]}, 404)
-            respond = partial(answered, table=table, headers=headers)
+            respond = partial(answered, table=table, headers=self._headers)
             return self.answer(path, question, respond, summary=summary, **about, **named)
 
         return register
 
 
 def _current(request: Request, asked: Asked) -> Release:
-    """The release that the request reads, if it is the one that was pinned.
-
-    Raises:
-        OtherRelease: it is another.
-    """
+    """The release that the request reads; OtherRelease, if it isn't the one that was pinned."""
     release: Release = request.state.release
     if asked.as_of is not None and asked.as_of.isoformat() != release.about["as_of"]:
         raise OtherRelease(f"The current release is as of {release.about['as_of']}, not {asked.as_of.isoformat()}.")

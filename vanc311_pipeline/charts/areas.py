@@ -4,13 +4,14 @@ A map never shows raw counts: large areas would shout. Ratios around 1 are on a 
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
+import shapely
+from shapely.geometry import mapping, shape
 
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, tip
@@ -107,7 +108,8 @@ def _with_usual_limits(known: pd.DataFrame) -> pd.DataFrame:
 
 def _whom(rows: pd.DataFrame) -> str:
     """Which requests are compared, whatever period the page is about."""
-    return f"Requests {words.opened_between(rows)} (whatever period is chosen), n = {words.whole(rows['n'].sum())}."
+    first, last = (words.day(rows[f"opened_{end}"].iloc[0]) for end in ("from", "to"))
+    return f"Requests opened {first} to {last} (whatever period is chosen), n = {words.whole(rows['n'].sum())}."
 
 
 def among_areas(rows: pd.DataFrame) -> str:
@@ -209,22 +211,12 @@ def _features(rows: pd.DataFrame) -> list[dict[str, Any]]:
     ].astype(object)
     records = members.where(members.notna(), None).to_dict("records")
     return [
-        {"type": "Feature", "geometry": _rounded(outline)} | {str(name): value for name, value in record.items()}
+        {"type": "Feature", "geometry": _wound(outline)} | {str(name): value for name, value in record.items()}
         for record, outline in zip(records, rows["outline"], strict=True)
     ]
 
 
-def _rounded(geometry: Mapping[str, Any]) -> dict[str, Any]:
+def _wound(outline: Mapping[str, Any]) -> dict[str, Any]:
     """To eleven metres, and wound as d3 wants its rings: clockwise, or the area would be the rest of the world."""
-    rings = geometry["coordinates"]
-    wound = _wound(rings) if geometry["type"] == "Polygon" else [_wound(each) for each in rings]
-    return {"type": geometry["type"], "coordinates": wound}
-
-
-def _wound(rings: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:
-    wound = []
-    for place, ring in enumerate(rings):
-        points = [[round(x, DECIMALS), round(y, DECIMALS)] for x, y, *_ in ring]
-        turn = sum((b[0] - a[0]) * (b[1] + a[1]) for a, b in pairwise(points))
-        wound.append(points if (turn > 0) == (place == 0) else points[::-1])
-    return wound
+    clockwise = shapely.orient_polygons(shape(outline), exterior_cw=True)
+    return mapping(shapely.transform(clockwise, lambda points: points.round(DECIMALS)))  # type: ignore[no-any-return]

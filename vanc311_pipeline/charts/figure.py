@@ -1,16 +1,29 @@
-"""A figure: a chart with its sentence, its note, its definition and its rows; and its specification, SVG and PNG."""
+"""A figure: a chart with its sentence, its note, its definition and its rows; its specification, SVG and PNG; and what all charts look
+like, in light and dark: colours that colour-blind readers can tell apart, and no red against green.
+
+The colours are Okabe and Ito's (2008); on white only those with a contrast of at least 3:1 are used for lines and marks.
+"""
 
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
 
-from vanc311_pipeline.charts import theme
 from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.settings import LICENCE
+
+Mode = Literal["light", "dark"]
+
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+
+# Ink, quiet ink, rules, paper, marks: blue, vermillion and purple; sky, orange and pink.
+_COLOURS = {
+    "light": ("#1b1f24", "#59636e", "#d8dee4", "#ffffff", ["#0072B2", "#B34A00", "#8F4E77"]),
+    "dark": ("#e8eaed", "#a4acb6", "#3a424c", "#12161b", ["#56B4E9", "#E69F00", "#E7A6CB"]),
+}
 
 WIDTH = 720
 LINE_CHARACTERS = 108
@@ -49,7 +62,7 @@ class Figure:
         """Of the rows as a table: each stands below its own name."""
         return {str(name): str(name) for name in self.rows.columns}
 
-    def specification(self, mode: theme.Mode | None = None) -> dict[str, Any]:
+    def specification(self, mode: Mode | None = None) -> dict[str, Any]:
         """The Vega-Lite specification: for a page, which brings the words, the width and the colours.
 
         With a mode it is that of a picture that stands alone, with its sentence, its note and the licence; it leads nowhere, since
@@ -65,18 +78,15 @@ class Figure:
             spec |= {"width": width, "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
         if mode:
             subtitle = [line for text in (self.note, *self.notes, LICENCE) for line in _lines(text)]
-            spec |= {
-                "config": theme.config(mode),
-                "title": {"text": _lines(self.finding, 0.75), "subtitle": subtitle},
-            }
+            spec |= {"config": config(mode), "title": {"text": _lines(self.finding, 0.75), "subtitle": subtitle}}
             for part in spec.get("hconcat", []):
                 part["encoding"].pop("href", None)
         return dict(_drawable(spec))
 
-    def svg(self, mode: theme.Mode = "light") -> str:
+    def svg(self, mode: Mode = "light") -> str:
         return str(renderer.draw("vegalite_to_svg", self.specification(mode)))
 
-    def png(self, mode: theme.Mode = "light") -> bytes:
+    def png(self, mode: Mode = "light") -> bytes:
         return bytes(renderer.draw("vegalite_to_png", self.specification(mode), scale=2))
 
 
@@ -99,3 +109,41 @@ def _lines(text: str, share: float = 1) -> list[str]:
 def tip(shorthand: str, format: Any = alt.Undefined, title: Any = alt.Undefined) -> alt.Tooltip:
     """A line of what is shown when a mark is pointed at."""
     return alt.Tooltip(shorthand, format=format, title=title)
+
+
+def config(mode: Mode) -> dict[str, Any]:
+    """The `config` of a Vega-Lite specification; the charts themselves name no colour."""
+    ink, quiet, rule, paper, marks = _COLOURS[mode]
+    return {
+        "background": paper,
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": quiet,
+            "titleColor": quiet,
+            "titleFontWeight": "normal",
+            "gridColor": rule,
+            "domainColor": rule,
+            "tickColor": rule,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "labelLimit": 230,
+        },
+        "legend": {"labelColor": ink, "titleColor": quiet, "labelFontSize": 12, "orient": "top", "title": None},
+        "title": {
+            "color": ink,
+            "subtitleColor": quiet,
+            "fontSize": 15,
+            "subtitleFontSize": 12,
+            "anchor": "start",
+            "frame": "bounds",
+            "offset": 12,
+        },
+        "range": {"category": marks},
+        "mark": {"color": marks[0]},
+        "line": {"strokeWidth": 2},
+        "point": {"size": 45},
+        "rule": {"color": quiet},
+        "text": {"color": ink, "fontSize": 12},
+        "style": {"band": {"opacity": 0.25}},
+    }

@@ -82,11 +82,7 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
     drawn = rows[rows["month"].between(known["month"].min(), known["month"].max())]
     base = alt.Chart(drawn).encode(
         _months(len(drawn)),
-        tooltip=[
-            tip("month:T", "%B %Y"),
-            tip("share_30:Q", ".1%", "closed within 30 days"),
-            tip("n_30:Q", ",", "n"),
-        ],
+        tooltip=[tip("month:T", "%B %Y"), tip("share_30:Q", ".1%", "closed within 30 days"), tip("n_30:Q", ",", "n")],
     )
     # With five points to spare on each side, so that a wobble does not look like a crash.
     domain = [max(0.0, known["share_30_low"].min() - 0.05), min(1.0, known["share_30_high"].max() + 0.05)]

@@ -67,11 +67,6 @@ def usual_spread(tau: float) -> str:
     return f"Areas usually differ from the city by up to {against(math.exp(-2 * tau))} or {against(math.exp(2 * tau))}"
 
 
-def opened_between(rows: pd.DataFrame) -> str:
-    """The window of a comparison: opened 30 August 2025 to 29 August 2026."""
-    return f"opened {day(rows['opened_from'].iloc[0])} to {day(rows['opened_to'].iloc[0])}"
-
-
 def days(number: float | None) -> str:
     """`1` is 1 day."""
     return NOTHING if pd.isna(number) else f"{number:,.0f} {'day' if number == 1 else 'days'}"

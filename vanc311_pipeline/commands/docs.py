@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES, LAWS, STATES
+from vanc311_pipeline import registry
 from vanc311_pipeline.settings import LICENCE
 from vanc311_pipeline.warehouse.publishing import dictionary_rows
 
@@ -25,14 +25,8 @@ def page(name: str) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return environment.get_template(name).render(
-        version=DEFINITIONS_VERSION,
-        families=FAMILIES,
-        states=STATES,
-        laws=LAWS,
-        dictionary=dictionary_rows(),
-        licence=LICENCE,
-    )
+    template = environment.get_template(name)
+    return template.render(registry=registry, dictionary=dictionary_rows(), licence=LICENCE)
 
 
 if __name__ == "__main__":

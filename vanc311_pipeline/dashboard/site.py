@@ -1,4 +1,4 @@
-"""The pages as routes: what each template gets, figures as files, the styles and the scripts.
+"""The pages as routes: what all templates know, figures as files, the styles and the scripts.
 
 What belongs here: addresses, headers of pages. What does not: what stands on a page (the modules beside this one).
 """
@@ -20,8 +20,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vanc311_pipeline import registry, schema
 from vanc311_pipeline.api.problems import Problem
-from vanc311_pipeline.charts import theme, words
-from vanc311_pipeline.charts.figure import Figure
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import Figure, Mode, config
 from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
 from vanc311_pipeline.dashboard import numbers, quality, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
@@ -70,23 +70,22 @@ def _templates() -> Environment:
         finalize=lambda shown: printable(shown) if type(shown) is str else shown,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
-    environment.filters |= {
-        "whole": words.whole,
-        "day": words.day,
-        "last_seven_days": words.last_seven_days,
-        "in_words": words.instant,
-        "listed": words.listed,
-        "period": words.period,
-        "cell": tables.cell_of,
-        "path": lambda text: quote(text, safe=""),
-    }
+    in_words = ("whole", "day", "last_seven_days", "instant", "listed", "period")
+    environment.filters |= {name: getattr(words, name) for name in in_words}
+    environment.filters |= {"cell": tables.cell_of, "path": lambda text: quote(text, safe="")}
     environment.globals |= {
         "registry": registry,
+        "numbers": numbers,
+        "tables": tables,
+        "quality": quality,
+        "figures_of": all_figures,
+        "names": names,
+        "summary": summary,
         "licence": LICENCE,
         "program": version("vanc311_pipeline"),
         "assets": _assets(),
         "stale_hours": STALE_HOURS,
-        "themes": {mode: theme.config(mode) for mode in ("light", "dark")},
+        "themes": {mode: config(mode) for mode in ("light", "dark")},
     }
     return environment
 
@@ -134,7 +133,7 @@ def dashboard() -> APIRouter:
 
     for path in ("/", "/areas/{area:path}", "/issues/{issue:path}"):
         page(path, _view, lambda request: _asked(request).url, drawn=True)
-    page("/quality", _quality, drawn=True)
+    page("/quality", lambda request: _page(request.state.release, "quality.html"), drawn=True)
     page("/methods", lambda request: _page(request.state.release, "methods.html"))
     page("/data", lambda request: _page(request.state.release, "data.html"))
     page("/api", _api)
@@ -145,8 +144,8 @@ def dashboard() -> APIRouter:
         for kind in KINDS:
             path = f"/figures/{name}.{kind}"
             page(path, partial(_figure_file, name, kind), partial(_figure_address, name, kind), drawn=True)
-    for file in STATIC_KINDS:
-        page(f"/static/{file}", partial(_static_file, file), partial(_static_address, file))
+    for file, address in _assets().items():
+        page(f"/static/{file}", partial(_static_file, file), lambda _, address=address: address)  # type: ignore[misc]
     return router
 
 
@@ -171,37 +170,7 @@ def _view(request: Request) -> Response:
     view = known_view(release, asked)
     if (view.area, view.issue) != (asked.area, asked.issue):  # in another case
         return RedirectResponse(asked.but(area=view.area, issue=view.issue).url, 308)
-    return _page(
-        release,
-        "view.html",
-        view=view,
-        lead=numbers.lead(release, view),
-        cards=numbers.cards(release, view),
-        figures=all_figures(release, view),
-        waiting=tables.waiting(release, view),
-        compared=tables.against_the_city(release, view),
-        breakdown=tables.breakdown(release, view),
-        differing=tables.reported_more_or_less(release, view),
-        changes=tables.newest_changes(release, view),
-        choices={kind: names(release, kind) for kind in ("area", "issue", "period")},
-        scopes=SCOPES,
-    )
-
-
-def _quality(request: Request) -> Response:
-    release = request.state.release
-    return _page(
-        release,
-        "quality.html",
-        state=summary(release),
-        months_shown=quality.MONTHS_SHOWN,
-        checks=quality.checks(release),
-        by_department=quality.by_department(release),
-        by_month=quality.by_month(release),
-        months=quality.months(release),
-        newest_change=quality.newest_change(release),
-        quarantine=quality.quarantine(release),
-    )
+    return _page(release, "view.html", view=view, scopes=SCOPES)
 
 
 def _api(request: Request) -> Response:
@@ -217,16 +186,12 @@ def _healthy(request: Request) -> Response:
     return Response("ok\n", headers={"Cache-Control": "no-store"}, media_type="text/plain")
 
 
-def _static_address(file: str, _: Request) -> str:
-    return _assets()[file]
-
-
 def _static_file(file: str, _: Request) -> Response:
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(_static(file), headers=headers, media_type=STATIC_KINDS[file])
 
 
-def _mode(request: Request) -> theme.Mode:
+def _mode(request: Request) -> Mode:
     return "dark" if request.query_params.get("mode") == "dark" else "light"
 
 

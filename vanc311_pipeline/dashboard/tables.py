@@ -21,10 +21,7 @@ TOP = 15
 LAST_CHANGES = 10
 FEW_REQUESTS = 4_000
 NOT_SUPPORTED = {State.TOO_FEW: "too few of the city's types"}
-MEASURES = {
-    "open_after_30_days": "still open after 30 days (above 1: more)",
-    "closings": "closings (above 1: faster)",
-}
+MEASURES = {"open_after_30_days": "still open after 30 days (above 1: more)", "closings": "closings (above 1: faster)"}
 
 Row = dict[str, Any]
 """What there is to be shown in a line, by column of the file or by a name of its own."""
@@ -57,10 +54,6 @@ def _days(days: float | None, state: str | None) -> Cell:
     return Cell(words.days_or_why(days, state), quiet=state != State.OK) if state else Cell("")
 
 
-def _interval(row: Row) -> str:
-    return f"{words.ratio(row['ratio_low'])} to {words.ratio(row['ratio_high'])}"
-
-
 def breakdown(release: Release, view: View) -> tuple[list[Row], list[Row]]:
     """What is reported most, in the city or an area; or where, for an issue type. And what makes it add up to the whole."""
     if view.level == "hyper_local":
@@ -89,14 +82,8 @@ def breakdown(release: Release, view: View) -> tuple[list[Row], list[Row]]:
 
 
 def _timed(rows: Iterable[Row]) -> list[Row]:
-    return [
-        row
-        | {
-            "half": _days(row["median_days"], row["median_state"]),
-            "nine_in_ten": _days(row["p90_days"], row["p90_state"]),
-        }
-        for row in rows
-    ]
+    times = {"half": "median", "nine_in_ten": "p90"}
+    return [row | {name: _days(row[f"{of}_days"], row[f"{of}_state"]) for name, of in times.items()} for row in rows]
 
 
 def waiting(release: Release, view: View) -> list[Row]:
@@ -169,7 +156,7 @@ def reported_more_or_less(release: Release, view: View) -> dict[str, list[Row]]:
         | {
             "issue": Cell(row["issue_type"], view.but(issue=row["issue_type"]).url, number=False),
             "expected": Cell(words.mean(row["expected"])),
-            "ratio": Cell(f"{words.ratio(row['ratio'])} ({_interval(row)})"),
+            "ratio": Cell("{} ({} to {})".format(*(words.ratio(row[f"ratio{end}"]) for end in ("", "_low", "_high")))),
         }
         for row in release.records(sa.select(mix).where(mix.c.local_area == view.area).order_by(mix.c.ratio.desc()))
         if view.level == "neighbourhood"

@@ -17,8 +17,7 @@ from vanc311_pipeline.reading.release import Question, Release
 
 COLUMNS = {"area": "local_area", "issue": "issue_type", "department": "department"}
 LEVELS = {
-    level: tuple(kind for kind, column in COLUMNS.items() if column in columns)
-    for level, columns in schema.LEVELS.items()
+    level: tuple(kind for kind in COLUMNS if COLUMNS[kind] in columns) for level, columns in schema.LEVELS.items()
 }
 """What names a group of each level."""
 

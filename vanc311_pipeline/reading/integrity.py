@@ -12,6 +12,11 @@ from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import convergence
 
+HELD = [schema.holds.c[name] for name in ("dataset", "partition_month", "rows_before", "rows_now", "why", "held_since")]
+RELEASED = [
+    schema.release.c[name] for name in ("complete", "records_count", "rows_landed", "rows_stored", "rows_quarantined")
+]
+
 
 def months() -> Listing:
     """Each month: what the portal says that it has, and what is in here."""
@@ -20,9 +25,8 @@ def months() -> Listing:
 
 def summary(release: Release) -> dict[str, Any]:
     """The answer in one look."""
-    step, held = convergence.c.in_step, schema.holds.c
-    losses, readings = schema.accepted_losses.c, schema.deep_readings.c
-    months_by_step = {row[0]: row[1] for row in release.rows(sa.select(step, sa.func.count()).group_by(step))}
+    step, losses, readings = convergence.c.in_step, schema.accepted_losses.c, schema.deep_readings.c
+    months_by_step = dict(release.rows(sa.select(step, sa.func.count()).group_by(step)))
     lost = losses.rows_before - losses.rows_after
     totals = (
         sa.select(
@@ -35,12 +39,10 @@ def summary(release: Release) -> dict[str, Any]:
             sa.func.max(readings.read_at).label("latest_deep_reading"),
         ),
     )
-    of_month = (held.dataset, held.partition_month, held.rows_before, held.rows_now, held.why, held.held_since)
-    of_release = ("complete", "records_count", "rows_landed", "rows_stored", "rows_quarantined")
     return {
-        **{name: release.about[name] for name in of_release},
+        **{column.name: release.about[column.name] for column in RELEASED},
         "months_in_step": months_by_step.get("yes", 0),
         "months_out_of_step": months_by_step.get("no", 0),
-        "held_months": release.records(sa.select(*of_month).order_by(held.partition_month)),
+        "held_months": release.records(sa.select(*HELD).order_by(schema.holds.c.partition_month)),
         **{name: value for question in totals for name, value in release.records(question)[0].items()},
     }

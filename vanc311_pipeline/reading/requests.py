@@ -14,13 +14,7 @@ from vanc311_pipeline.reading.groups import COLUMNS
 from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.schema import (
-    open_request_standing,
-    outcome_mapping,
-    request_changes,
-    request_history,
-    service_requests,
-)
+from vanc311_pipeline.schema import open_request_standing, outcome_mapping, request_changes, service_requests
 
 NO_REASON = "N/A"  # as the city says it, and as the tables of outcomes have it; null in service_requests
 
@@ -71,8 +65,9 @@ def remembered(release: Release, request_id: str) -> dict[str, Any] | None:
     if request is None and not threads:
         return None
     standing = sa.select(open_request_standing).where(open_request_standing.c.request_id == request_id)
-    lines = sa.select(request_history).where(request_history.c.thread_id.in_(threads))
-    history = release.records(lines.order_by(request_history.c.change_id, request_history.c.field)) if threads else []
+    line = schema.request_history.c
+    lines = sa.select(schema.request_history).where(line.thread_id.in_(threads)).order_by(line.change_id, line.field)
+    history = release.records(lines) if threads else []
     renamed_to = None if request else _new_id(history, request_id)
     return {
         "request_id": request_id,
@@ -148,20 +143,11 @@ def _open(*conditions: Condition) -> sa.Select[Any]:
     )
 
 
-def _closed_as(outcome: sa.BindParameter[str]) -> sa.ColumnElement[bool]:
-    reasons = sa.select(outcome_mapping.c.closure_reason).where(outcome_mapping.c.outcome == outcome)
-    return sa.and_(_IS_CLOSED, sa.func.coalesce(_table.closure_reason, _NONE).in_(reasons))
-
-
-def _closed_for(reasons: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
-    """The same for rare reasons, in the words of the indexes."""
-    rarer = sa.and_(_IS_CLOSED, _table.closure_reason.in_(reasons), schema.RARER_REASON)
-    return sa.or_(rarer, sa.and_(schema.UNEXPLAINED, _NONE.in_(reasons)))
-
-
 _NONE: sa.ColumnElement[str] = sa.literal_column(f"'{NO_REASON}'")
 _table, _value = service_requests.c, sa.bindparam
 _BY_DAY, _BY_CLOSING_DAY = ((day, rowid(service_requests)) for day in (_table.opened_on, _table.closed_on))
+_reasons = sa.select(outcome_mapping.c.closure_reason).where(outcome_mapping.c.outcome == _value("outcome"))
+_rare: sa.BindParameter[Any] = _value("rare_reasons", expanding=True)
 _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     "area": _table.local_area == _value("area"),
     "issue": _table.issue_type == _value("issue"),
@@ -176,8 +162,12 @@ _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
         _IS_CLOSED, _table.closure_reason == _value("closure_reason")
     ),
     ("closure_reason", NO_REASON): sa.and_(schema.UNEXPLAINED),
-    "outcome": _closed_as(_value("outcome")),
-    "rare_reasons": _closed_for(_value("rare_reasons", expanding=True)),
+    "outcome": sa.and_(_IS_CLOSED, sa.func.coalesce(_table.closure_reason, _NONE).in_(_reasons)),
+    # The same for rare reasons, in the words of the indexes.
+    "rare_reasons": sa.or_(
+        sa.and_(_IS_CLOSED, _table.closure_reason.in_(_rare), schema.RARER_REASON),
+        sa.and_(schema.UNEXPLAINED, _NONE.in_(_rare)),
+    ),
     "opened_from": _table.opened_on >= _value("opened_from"),
     "opened_to": _table.opened_on <= _value("opened_to"),
     "closed_from": _table.closed_on >= _value("closed_from"),

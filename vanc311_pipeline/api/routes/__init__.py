@@ -3,4 +3,4 @@
 from vanc311_pipeline.api.routes import downloads, integrity, names, requests, statistics
 
 # Looked through in this order: what is asked most stands first.
-ROUTERS = (requests.router, statistics.router, names.router, integrity.router, downloads.router)
+ROUTERS = (requests.router, statistics.router, names.router, integrity.fresh, integrity.router, downloads.router)

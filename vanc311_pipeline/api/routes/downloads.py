@@ -20,7 +20,7 @@ from vanc311_pipeline.api.routing import Question, Questions
 from vanc311_pipeline.reading.published import CHECKSUMS, PACKAGE, PARQUET, SQLITE, beside, digests
 from vanc311_pipeline.reading.release import Release
 
-router = Questions(quick=False, prefix="/downloads")
+router = Questions(quick=False, prefix="/downloads", tags=["downloads"])
 
 PIECE = 1 << 20
 FILES = {
@@ -43,7 +43,7 @@ class Download(models.Model):
     sha256: str | None = Field(description="its digest, hex; null of the checksums")
 
 
-@router.finds("", "Files to download", "Every file, its size and its SHA-256.", list[Download], tags=["downloads"])
+@router.finds("", "Files to download", "Every file, its size and its SHA-256.", list[Download])
 def downloads(release: Release) -> list[dict[str, Any]]:
     sums = digests(release)
     return [
@@ -71,7 +71,6 @@ def _at(name: str, *, in_parts: bool = False) -> Callable[[Question], Question]:
     return lambda send: router.answer(
         f"/{name}",
         send,
-        tags=["downloads"],
         summary=meaning[0].upper() + meaning[1:],
         response_class=type("File", (Response,), {"media_type": media_type}),
         **described,
@@ -131,20 +130,12 @@ def _sent(
 
 
 def _range(request: Request, part: str, size: int) -> tuple[int, int] | None:
-    """The part that is asked for, if it is of this release and one part only; the header means nothing otherwise.
-
-    Raises:
-        Problem: the file is shorter.
+    """The part that is asked for, if it is of this release and one part only; the header means nothing otherwise. Problem, if the
+    file is shorter.
     """
-    bounds = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", request.headers.get("range", ""))
-    if_range = request.headers.get("if-range")
-    release: Release = request.state.release
-    if (
-        not bounds
-        or bounds[0] == "bytes=-"
-        or request.state.head_only
-        or if_range not in (None, etag_of(release, part))
-    ):
+    bounds = re.fullmatch(r"bytes=(?!-$)([0-9]{0,18})-([0-9]{0,18})", request.headers.get("range", ""))
+    is_another = request.headers.get("if-range") not in (None, etag_of(request.state.release, part))
+    if not bounds or request.state.head_only or is_another:
         return None
     first, last = bounds.groups()
     if first == "":

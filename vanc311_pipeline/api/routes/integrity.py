@@ -15,25 +15,18 @@ from vanc311_pipeline.reading import integrity
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
 
 router = Questions()
+fresh = Questions(headers={"cache-control": "no-store"})
 
-_held, _release = schema.holds.c, schema.release.c
-HeldMonth = models.row_with(
-    "HeldMonth",
-    *(_held[name] for name in ("dataset", "partition_month", "rows_before", "rows_now", "why", "held_since")),
-    meaning="A month, or a dataset, that is not followed.",
-)
-_Released = models.row_with(
-    "Released",
-    *(_release[name] for name in ("complete", "records_count", "rows_landed", "rows_stored", "rows_quarantined")),
-)
+_HELD = "A month, or a dataset, that is not followed."
+HeldMonth: Any = models.row_with("HeldMonth", *integrity.HELD, meaning=_HELD)
 
 
-class Integrity(_Released):  # type: ignore[misc, valid-type]
+class Integrity(models.row_with("Released", *integrity.RELEASED)):  # type: ignore[misc]
     """Is the copy what the city has?"""
 
     months_in_step: int = Field(description="months of which the portal and this file say the same")
     months_out_of_step: int = Field(description="months of which they don't")
-    held_months: list[HeldMonth] = Field(  # type: ignore[valid-type]
+    held_months: list[HeldMonth] = Field(
         description="months that are not followed, because what can be used of them changed too much"
     )
     accepted_losses: int = Field(description="times that somebody agreed to follow a loss")
@@ -68,14 +61,13 @@ class ProblemKind(models.Model):
     title: str = Field(description="what it means")
 
 
-@router.finds(
+@fresh.finds(
     "/status",
     "How fresh is it?",
     "The release and how old it is; never kept by a cache.",
     Status,
     tags=["status"],
     table=schema.release,
-    headers={"cache-control": "no-store"},
 )
 def status(release: Release) -> dict[str, Any]:
     age = datetime.now(UTC) - datetime.fromisoformat(release.about["data_processed"])

@@ -115,7 +115,9 @@ router.answer(
 def definition(release: Release, metric: str) -> dict[str, Any]:
     metric = names.known(release, "metric", metric)
     words = release.row(sa.select(schema.metric_definitions).where(schema.metric_definitions.c.metric == metric)) or {}
-    return {**words, "family": _explained(metric)}
+    family = next((each for each in FAMILIES if metric in [one.name for one in each.metrics]), None)
+    explained = {name: getattr(family, name) for name in Explained.model_fields} if family else None
+    return {**words, "family": explained}
 
 
 @router.lists("/dictionary/{table}", "What the columns of a table mean", schema.dictionary, tags=["definitions"])
@@ -123,8 +125,3 @@ def columns_of_table(release: Release, table: str) -> Selection:
     return Selection(
         all_rows(schema.dictionary, schema.dictionary.c.table_name == names.known(release, "table", table))
     )
-
-
-def _explained(metric: str) -> dict[str, Any] | None:
-    family = next((each for each in FAMILIES if metric in [one.name for one in each.metrics]), None)
-    return {name: getattr(family, name) for name in Explained.model_fields} if family else None

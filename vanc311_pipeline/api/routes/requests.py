@@ -18,9 +18,7 @@ from vanc311_pipeline.reading.groups import coverage, group_of
 from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
 
-router = Questions()
-
-NOT_INDEXED = {"x-robots-tag": "noindex"}
+router = Questions(headers={"x-robots-tag": "noindex"}, tags=["requests"])
 
 OpenRequest = models.row_with(
     "OpenRequestRow",
@@ -78,7 +76,7 @@ _changes = asked_with(
 )
 
 
-@router.lists("/requests", "Requests, filtered", schema.service_requests, _any, tags=["requests"], headers=NOT_INDEXED)
+@router.lists("/requests", "Requests, filtered", schema.service_requests, _any)
 def filtered_requests(release: Release, asked: AskedTable) -> Selection:
     filters = asked.narrowing()
     oldest_first = filters.pop("order", "newest") == "oldest"
@@ -90,9 +88,7 @@ def filtered_requests(release: Release, asked: AskedTable) -> Selection:
     "Open requests, longest open first, and where each stands",
     schema.open_request_standing,
     _open,
-    tags=["requests"],
     row=OpenRequest,
-    headers=NOT_INDEXED,
 )
 def open_requests(release: Release, asked: AskedTable) -> Selection:
     filters = asked.narrowing()
@@ -111,9 +107,7 @@ def _covered(release: Release, asked: dict[str, Any], listing: Listing) -> Selec
     "A request and its history",
     "One request by an id that it has or had, with every change that we saw.",
     RememberedRequest,
-    tags=["requests"],
     table=schema.service_requests,
-    headers=NOT_INDEXED,
 )
 def one_request(release: Release, request_id: str) -> dict[str, Any]:
     remembered = requests.remembered(release, request_id)
@@ -122,6 +116,6 @@ def one_request(release: Release, request_id: str) -> dict[str, Any]:
     return remembered
 
 
-@router.lists("/changes", "What moved since", schema.request_changes, _changes, tags=["changes"], headers=NOT_INDEXED)
+@router.lists("/changes", "What moved since", schema.request_changes, _changes)
 def changes(asked: AskedTable) -> Selection:
     return Selection(requests.changes(**asked.narrowing()))

@@ -1,6 +1,6 @@
 """What is kept of answers takes no more room than it may, with the addresses that they are kept under."""
 
-from vanc311_pipeline.api.kept import BYTES_KEPT_OF_ONE, Answer, Kept, Key
+from vanc311_pipeline.api.delivery import BYTES_KEPT_OF_ONE, Answer, Kept, Key
 
 
 def key(number: int, length: int) -> Key:

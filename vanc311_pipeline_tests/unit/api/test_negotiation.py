@@ -49,10 +49,11 @@ def test_answers_are_compressed_for_those_who_can_read_them(header: str, takes: 
 
 def test_an_etag_is_known_in_any_coding_and_outweighs_the_date() -> None:
     published = datetime(2026, 1, 13, 15, tzinfo=UTC)
-    assert not_modified('"a"', published, 'W/"x", "a"', "")
-    assert not_modified(gzipped('"a"'), published, '"a"', "")
-    assert not not_modified('"a"', published, '"b"', "Tue, 13 Jan 2026 15:00:00 GMT")
-    assert not_modified('"a"', published, "", "Tue, 13 Jan 2026 15:00:00 GMT")
-    assert not not_modified('"a"', published, "", "Tue, 13 Jan 2026 14:59:59 GMT")
-    assert not not_modified('"a"', None, "", "Tue, 13 Jan 2026 15:00:00 GMT")
-    assert not not_modified('"a"', published, "", "yesterday")
+    then = {"if-modified-since": "Tue, 13 Jan 2026 15:00:00 GMT"}
+    assert not_modified('"a"', published, {"if-none-match": 'W/"x", "a"'})
+    assert not_modified(gzipped('"a"'), published, {"if-none-match": '"a"'})
+    assert not not_modified('"a"', published, {"if-none-match": '"b"'} | then)
+    assert not_modified('"a"', published, then)
+    assert not not_modified('"a"', published, {"if-modified-since": "Tue, 13 Jan 2026 14:59:59 GMT"})
+    assert not not_modified('"a"', None, then)
+    assert not not_modified('"a"', published, {"if-modified-since": "yesterday"})
