@@ -37,25 +37,7 @@ _OTHER_THREADS = CONNECTIONS - 5  # a simple page
 # Who comes later would have left before he got his answer: a page is drawn in a second, most questions take a few milliseconds.
 _DRAWINGS_WAITING, _QUESTIONS_WAITING = 16, 64
 
-DESCRIPTION = f"""\
-Everything that the published file holds, read-only. {LICENCE}
-
-**Every answer** names its release, its `as_of` and how much of it has a local area; a row carries its `n`. Quote a number with them.
-A statistic that can't be given is null, and a state beside it says why:
-{", ".join(f"`{state}`" for state in STATES)}.
-
-**Tables** come in pages: follow `links.next`. As CSV (`?format=csv`, or `Accept: text/csv`) all rows come at once, unless `limit` is
-given; then the header `Link` leads to the next page. Cells hold the values as they are, also those that begin with `=`, `+`, `-` or
-`@`: import such a file as text. Null is an empty cell.
-
-**Names** are written in a path percent-encoded, `/` as `%2F`, or given as parameters. A parameter that is unknown, or given twice, is an
-error, and so is a name that the release does not know.
-
-**Caching**: an answer depends on the release and the address alone. It has a strong `ETag`: ask again with `If-None-Match`. To be sure
-that all your numbers are of one day, pin it with `as_of`.
-
-**Problems** are `application/problem+json` (RFC 9457), or a page for who prefers `text/html`.
-"""
+DESCRIPTION = Path(__file__).with_name("description.md").read_text(encoding="utf-8")
 
 
 class _Site(FastAPI):
@@ -105,7 +87,7 @@ def create_app(
     app = _Site(
         title=TITLE,
         version=version("vanc311_pipeline"),
-        description=DESCRIPTION,
+        description=DESCRIPTION.format(licence=LICENCE, states=", ".join(f"`{state}`" for state in STATES)),
         license_info={"name": "Open Government Licence – Vancouver", "url": LICENCE_PAGE},
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,

@@ -274,27 +274,22 @@ class _Request(Request):
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self.path: str = scope["path"]
-        self._raw_path: bytes = scope.get("raw_path") or self.path.encode()
+        self.raw_path: bytes = scope.get("raw_path") or self.path.encode()
         self.accept = self.headers.get("accept", "")
         self.is_head = self.method == "HEAD"
         self.always = _OF_API if f"{self.path}/".startswith(f"{PREFIX}/") else _OF_PAGES
         self.takes_gzip = negotiation.accepts_gzip(self.headers.get("accept-encoding", ""))
 
-    @property
-    def address(self) -> str:
-        """As it was asked for, or its beginning; to be logged."""
-        return self._raw_path[:200].decode("latin-1").encode("unicode_escape").decode()
-
     def key(self, release: Release | None, compressed: bool = False) -> Key:
         identity = release.identity if release else None
-        return identity, self._raw_path, self.scope["query_string"], negotiation.prefers_csv(self.accept), compressed
+        return identity, self.raw_path, self.scope["query_string"], negotiation.prefers_csv(self.accept), compressed
 
     def inner_scope(self, release: Release | None) -> Scope:
         """A HEAD is answered as a GET; the slashes and percent signs within a name stay encoded."""
-        segments = self._raw_path.decode("latin-1").split("/")
+        segments = self.raw_path.decode("latin-1").split("/")
         path = "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in segments)
         state = {**self.scope.get("state", {}), "release": release, "head_only": self.is_head}
-        return {**self.scope, "method": "GET", "path": path, "raw_path": self._raw_path, "state": state}
+        return {**self.scope, "method": "GET", "path": path, "raw_path": self.raw_path, "state": state}
 
 
 def _whole(status: int, headers: Headers, body: bytes) -> Answer:
@@ -308,7 +303,8 @@ def _refusal(request: _Request, release: Release | None, kind: str, detail: str)
 
 def _fault(request: _Request, release: Release | None, error: Exception) -> Answer:
     """What there is to say of an unexpected error, here and in the log."""
-    log.error("No answer to %s: %s", request.address, in_a_line(error))
+    address = request.raw_path[:200].decode("latin-1").encode("unicode_escape").decode()
+    log.error("No answer to %s: %s", address, in_a_line(error))
     return _refusal(request, release, "internal-error", "The log of the server says more.")
 
 

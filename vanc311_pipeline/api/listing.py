@@ -14,7 +14,6 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 from fastapi import Request
@@ -36,19 +35,12 @@ SAMPLE_NOTE = "The bundled sample of real requests: these numbers are not a pict
 _GZIP_WINDOW = 31  # zlib's word for: the largest window, in gzip's wrapping
 
 
-def answered(
-    request: Request,
-    asked: Asked,
-    data: Any,
-    *,
-    table: sa.Table | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
+def answered(request: Request, asked: Asked, data: Any, *, table: sa.Table | None = None) -> Response:
     """One thing as JSON."""
     del asked
     meta = _meta(request.state.release, list(data) if isinstance(data, Mapping) else [], table)
     body = {"meta": meta, "data": data, "links": {"self": _address(request)}}
-    return Response(to_json(body), media_type=JSON, headers=headers)
+    return Response(to_json(body), media_type=JSON)
 
 
 @dataclass(frozen=True)
@@ -60,14 +52,7 @@ class Selection:
     if_empty: State | None = None
 
 
-def listed(
-    request: Request,
-    asked: AskedTable,
-    selection: Selection,
-    *,
-    table: sa.Table,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
+def listed(request: Request, asked: AskedTable, selection: Selection, *, table: sa.Table) -> Response:
     """The selected rows: a page as JSON, or as CSV a page or all."""
     release: Release = request.state.release
     listing, of = selection.listing, asked.listing(request.scope["path"])
@@ -79,7 +64,7 @@ def listed(
     following = _address(request, cursor=pages.cursor_of(release, of, page.after)) if page.after else None
     if as_csv:
         contents = f"{'sample-' * release.is_sample}{table.name.replace('_', '-')}-{release.about['as_of']}"
-        headers = {**(headers or {}), "content-disposition": f'attachment; filename="vanc311-{contents}.csv"'}
+        headers = {"content-disposition": f'attachment; filename="vanc311-{contents}.csv"'}
         lines = _lines([listing.columns, *page.rows])
         if page.after and not asked.limit:
             rest = (_lines(rows) for rows in pages.read_all(release, listing, page.after))
@@ -95,7 +80,7 @@ def listed(
     links = {"self": _address(request)} | ({"next": following} if following else {})
     links["csv"] = _address(request, format="csv", limit=None, cursor=None)
     data = [dict(zip(listing.columns, row, strict=True)) for row in page.rows]
-    return Response(to_json({"meta": meta, "data": data, "links": links}), media_type=JSON, headers=headers)
+    return Response(to_json({"meta": meta, "data": data, "links": links}), media_type=JSON)
 
 
 def streamed(

@@ -14,12 +14,10 @@ from functools import partial
 from inspect import Parameter, Signature
 from typing import Annotated, Any, TypeVar
 
-import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -63,12 +61,12 @@ class Questions(APIRouter):
 
     Args:
         quick: whether most are answered within a millisecond; False for whole files.
-        headers: of every listing, and of every one thing that is found.
+        headers: of every answer.
     """
 
     def __init__(self, *, quick: bool = True, headers: Mapping[str, str] | None = None, **named: Any) -> None:
         super().__init__(**named)
-        self._quick, self._headers = quick, headers
+        self._quick, self._headers = quick, headers or {}
 
     def answer(
         self,
@@ -83,7 +81,10 @@ class Questions(APIRouter):
 
         def answer(request: Request, asked: Asked, **names: str) -> Response:
             offered = {"request": request, "release": _current(request, asked), "asked": asked, **names}
-            return respond(request, asked, question(**{name: offered[name] for name in taken if name in offered}))
+            data = question(**{name: offered[name] for name in taken if name in offered})
+            response = respond(request, asked, data)
+            response.headers.update(self._headers)
+            return response
 
         async def run(request: Request, **asked: Any) -> Response:
             _forbid_repetition(request)
@@ -108,20 +109,17 @@ class Questions(APIRouter):
         path: str,
         summary: str,
         table: sa.Table,
-        parameters: type[AskedTable] = AskedTable,
-        *,
-        row: type[BaseModel] | None = None,
+        asked: type[AskedTable] = AskedTable,
+        row: Any = None,
         **named: Any,
     ) -> Callable[[Question], Question]:
         """Answer at this path with the rows of a table that the function selects; `row` says what one is if it isn't the table's."""
-        respond = partial(listed, table=table, headers=self._headers)
-        as_csv = {
-            "schema": {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}
-        }
+        respond = partial(listed, table=table)
+        as_csv = {"type": "string", "description": "RFC 4180; a header line; null is empty; dates as in JSON"}
         kind = row or models.row_of(table)
-        good = {"model": models.Answer[list[kind]], "content": {CSV: as_csv}}  # type: ignore[valid-type]
+        good = {"model": models.Answer[list[kind]], "content": {CSV: {"schema": as_csv}}}  # type: ignore[valid-type]
         named |= {"summary": summary, **documented(str(table.comment), good, 404)}
-        return lambda question: self.answer(path, question, respond, parameters, **named)
+        return lambda question: self.answer(path, question, respond, asked, **named)
 
     def lists_all(
         self,
@@ -131,28 +129,20 @@ class Questions(APIRouter):
         table: sa.Table,
         tag: str,
         listing: Listing | None = None,
-        **named: Any,
+        row: Any = None,
     ) -> None:
         """Answer at this path with a table as it is, or with a listing that says more of it."""
         selection = Selection(listing or all_rows(table))
-        self.lists(path, summary, table, name=name, tags=[tag], **named)(lambda: selection)
+        self.lists(path, summary, table, row=row, name=name, tags=[tag])(lambda: selection)
 
     def finds(
-        self,
-        path: str,
-        summary: str,
-        meaning: str,
-        data: Any,
-        *,
-        table: sa.Table | None = None,
-        **named: Any,
+        self, path: str, summary: str, data: Any, table: sa.Table | None = None, **named: Any
     ) -> Callable[[Question], Question]:
-        """Answer at this path with the one thing that the function finds, which is as `data` says."""
+        """Answer at this path with the one thing that the function finds, which is as `data` says; its docstring describes the route."""
 
         def register(question: Question) -> Question:
-            about = documented(meaning, {"model": models.Answer[data]}, 404)
-            respond = partial(answered, table=table, headers=self._headers)
-            return self.answer(path, question, respond, summary=summary, **about, **named)
+            about = documented(str(question.__doc__), {"model": models.Answer[data]}, 404)
+            return self.answer(path, question, partial(answered, table=table), summary=summary, **about, **named)
 
         return register
 
@@ -168,8 +158,6 @@ def _current(request: Request, asked: Asked) -> Release:
 def _forbid_repetition(request: Request) -> None:
     """Each parameter may be given once, so that none is silently ignored."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
-    for name, times in counts.items():
-        if times > 1:
-            raise RequestValidationError(
-                [{"type": "given_twice", "loc": ("query", name), "msg": "it was given more than once"}]
-            )
+    about = {"type": "given_twice", "msg": "it was given more than once"}
+    if repeated := [about | {"loc": ("query", name)} for name, times in counts.items() if times > 1]:
+        raise RequestValidationError(repeated)

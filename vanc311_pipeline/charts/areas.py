@@ -66,12 +66,9 @@ def comparison(rows: pd.DataFrame) -> Figure:
         alt.X("usual_low:Q", scale=scale, title=title), alt.X2("usual_high:Q")
     )
     limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("ratio_low:Q", scale=scale), alt.X2("ratio_high:Q"))
-    pointing = {
-        **{verdict: "triangle-right" if "more" in verdict else "triangle-left" for verdict in DIFFERING},
-        **dict.fromkeys(ALIKE, "circle"),
-    }
-    seen = {verdict: shape for verdict, shape in pointing.items() if verdict in set(known["verdict"])}
-    shapes = alt.Scale(domain=list(seen), range=list(seen.values()))
+    seen = [verdict for verdict in VERDICTS if verdict in set(known["verdict"])]
+    pointing = {"more": "triangle-right", "fewer": "triangle-left"}
+    shapes = alt.Scale(domain=seen, range=[pointing.get(verdict.split()[-1], "circle") for verdict in seen])
     dots = base.mark_point(filled=True, opacity=1).encode(
         alt.X("ratio:Q", scale=scale),
         size=alt.condition("substring(datum.verdict, 0, 7) == 'clearly'", alt.value(130), alt.value(50)),

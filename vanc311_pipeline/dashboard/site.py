@@ -54,9 +54,6 @@ ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /figures/\nDisallow: /*?\
 BUNDLED = "window.vegaEmbed = vegaEmbed;"
 """All that our own script needs of Vega, Vega-Lite and Vega-Embed."""
 
-Fill = Callable[[Request], Response]
-"""What answers at an address."""
-
 
 @cache
 def _templates() -> Environment:
@@ -117,7 +114,9 @@ def dashboard() -> APIRouter:
     """
     router = APIRouter(include_in_schema=False)
 
-    def page(path: str, fill: Fill, address: Callable[[Request], str] | None = None, *, drawn: bool = False) -> None:
+    def page(
+        path: str, fill: Callable[..., Response], address: Callable[..., str] | None = None, drawn: bool = False
+    ) -> None:
         async def answer(request: Request) -> Response:
             raw_path, query = request.scope["raw_path"], request.scope["query_string"]
             only = address(request) if address else path
@@ -145,7 +144,7 @@ def dashboard() -> APIRouter:
             path = f"/figures/{name}.{kind}"
             page(path, partial(_figure_file, name, kind), partial(_figure_address, name, kind), drawn=True)
     for file, address in _assets().items():
-        page(f"/static/{file}", partial(_static_file, file), lambda _, address=address: address)  # type: ignore[misc]
+        page(f"/static/{file}", partial(_static_file, file), lambda _, address=address: address)
     return router
 
 

@@ -16,11 +16,8 @@ HELD = [schema.holds.c[name] for name in ("dataset", "partition_month", "rows_be
 RELEASED = [
     schema.release.c[name] for name in ("complete", "records_count", "rows_landed", "rows_stored", "rows_quarantined")
 ]
-
-
-def months() -> Listing:
-    """Each month: what the portal says that it has, and what is in here."""
-    return Listing(sa.select(convergence), (convergence.c.partition_month, convergence.c.dataset))
+MONTHS = Listing(sa.select(convergence), (convergence.c.partition_month, convergence.c.dataset))
+"""Each month: what the portal says that it has, and what is in here."""
 
 
 def summary(release: Release) -> dict[str, Any]:

@@ -91,16 +91,8 @@ def areas() -> Listing:
     return Listing(question, (local_areas.c.local_area,))
 
 
-def issues() -> Listing:
-    return _each("issue", time_to_close.c.issue_type)
-
-
-def departments() -> Listing:
-    return _each("department", time_to_close.c.department)
-
-
-def _each(level: str, column: sa.Column[str]) -> Listing:
-    """Every group of a level, its requests, how many of them have a local area, and how many are open."""
+def each(level: str, column: sa.Column[str]) -> Listing:
+    """Every issue type, or department: its requests, how many of them have a local area, and how many are open."""
 
     def of(table: sa.FromClause, scope: str) -> sa.ColumnElement[bool]:
         # The area is said to be none so that the index is used to its end.

@@ -93,8 +93,6 @@ class Release:
             self._close()
             raise
 
-    # -- what it is ----------------------------------------------------------------------------------------------------
-
     def _described(self) -> tuple[Mapping[str, Any], str]:
         """What it says of itself, and its name: its as_of, and a digest of that, its size and SQLite's header, which counts the
         changes. The same for every copy of the file.
@@ -118,8 +116,6 @@ class Release:
     @cached_property
     def published_at(self) -> datetime:
         return datetime.fromisoformat(self.about["published_at"])
-
-    # -- asking --------------------------------------------------------------------------------------------------------
 
     def rows(
         self, question: Question, within: float = QUESTION_SECONDS, values: Mapping[str, Any] | None = None
@@ -194,8 +190,6 @@ class Release:
         """After each reading: SQLite takes the file as immutable, and would mix what it was with what it is."""
         if _identity(os.fstat(self.descriptor))[:_CONTENT] != self.identity[:_CONTENT]:
             raise Overwritten
-
-    # -- coming and going ----------------------------------------------------------------------------------------------
 
     def enter(self) -> None:
         self._count(1)

@@ -43,8 +43,9 @@ class Download(models.Model):
     sha256: str | None = Field(description="its digest, hex; null of the checksums")
 
 
-@router.finds("", "Files to download", "Every file, its size and its SHA-256.", list[Download])
+@router.finds("", "Files to download", list[Download])
 def downloads(release: Release) -> list[dict[str, Any]]:
+    """Every file, its size and its SHA-256."""
     sums = digests(release)
     return [
         {

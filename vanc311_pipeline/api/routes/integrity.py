@@ -8,7 +8,6 @@ from pydantic import Field
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import PREFIX, models
-from vanc311_pipeline.api.listing import Selection
 from vanc311_pipeline.api.problems import KINDS
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import integrity
@@ -61,15 +60,9 @@ class ProblemKind(models.Model):
     title: str = Field(description="what it means")
 
 
-@fresh.finds(
-    "/status",
-    "How fresh is it?",
-    "The release and how old it is; never kept by a cache.",
-    Status,
-    tags=["status"],
-    table=schema.release,
-)
+@fresh.finds("/status", "How fresh is it?", Status, schema.release, tags=["status"])
 def status(release: Release) -> dict[str, Any]:
+    """The release and how old it is; never kept by a cache."""
     age = datetime.now(UTC) - datetime.fromisoformat(release.about["data_processed"])
     hours = round(age.total_seconds() / 3600, 1)
     words = f"The city published this {hours:,.0f} hours ago; it holds what was opened until the end of {release.about['as_of']}."
@@ -79,8 +72,9 @@ def status(release: Release) -> dict[str, Any]:
     return {**release.about, "release": release.id, **age_in_words}
 
 
-@router.finds("", "Every address", "Every address of the API, and what it takes.", list[Address], tags=["status"])
+@router.finds("", "Every address", list[Address], tags=["status"])
 def addresses(request: Request) -> list[dict[str, Any]]:
+    """Every address of the API, and what it takes."""
     return [
         {
             "path": path,
@@ -92,38 +86,24 @@ def addresses(request: Request) -> list[dict[str, Any]]:
     ]
 
 
-@router.finds(
-    "/problems",
-    "Every kind of problem",
-    "Every kind of problem that an answer may be instead.",
-    list[ProblemKind],
-    tags=["status"],
-)
+@router.finds("/problems", "Every kind of problem", list[ProblemKind], tags=["status"])
 def problems() -> list[dict[str, Any]]:
+    """Every kind of problem that an answer may be instead."""
     return [{"kind": kind, "status": status, "title": title} for kind, (status, title) in KINDS.items()]
 
 
-@router.finds(
-    "/integrity",
-    "Is the copy what the city has?",
-    "Months in step with the portal, months held back, losses accepted, months read again.",
-    Integrity,
-    tags=["integrity"],
-)
+@router.finds("/integrity", "Is the copy what the city has?", Integrity, tags=["integrity"])
 def integrity_summary(release: Release) -> dict[str, Any]:
+    """Months in step with the portal, months held back, losses accepted, months read again."""
     return integrity.summary(release)
 
 
-@router.lists("/integrity/months", "Month by month against the portal", schema.convergence, tags=["integrity"])
-def integrity_months() -> Selection:
-    return Selection(integrity.months())
-
-
-for path, summary, table in (
+for path, summary, table, *listing in (
+    ("months", "Month by month against the portal", schema.convergence, integrity.MONTHS),
     ("ledger", "What was stored, and when", schema.month_ledger),
     ("losses", "Losses that somebody accepted", schema.accepted_losses),
     ("readings", "Months read again", schema.deep_readings),
     ("checks", "What each check found", schema.check_results),
     ("quarantine", "Rows that can't be read", schema.quarantined_requests),
 ):
-    router.lists_all(f"/integrity/{path}", f"integrity_{path}", summary, table, "integrity")
+    router.lists_all(f"/integrity/{path}", f"integrity_{path}", summary, table, "integrity", *listing)

@@ -20,14 +20,16 @@ from vanc311_pipeline.schema.columns import integer
 
 router = Questions()
 
+ABOUT = ("as_of", "source", "licence")
+
 _located = integer("located", "of these, with a local area", "requests")
 _volume, _open = schema.metrics_citywide.c.volume, schema.metrics_citywide.c.open_requests
 
-_areas = schema.local_areas.c
+_areas, _times = schema.local_areas.c, schema.time_to_close.c
 
 Area = models.row_with("AreaRow", _areas.local_area, _volume, _open, _areas.latitude, _areas.longitude)
 Issue = models.row_with("IssueRow", schema.metrics_by_issue.c.issue_type, _volume, _located, _open)
-Department = models.row_with("DepartmentRow", schema.time_to_close.c.department, _volume, _located, _open)
+Department = models.row_with("DepartmentRow", _times.department, _volume, _located, _open)
 
 
 class GeoJson(JSONResponse):
@@ -42,14 +44,11 @@ class Feature(models.Model):
     properties: Area  # type: ignore[valid-type]
 
 
-class FeatureCollection(models.Model):
+class FeatureCollection(models.row_with("Of", *(schema.release.c[name] for name in ABOUT))):  # type: ignore[misc]
     """The areas as GeoJSON has them."""
 
     type: Literal["FeatureCollection"]
     release: str = Field(description="the release that it is of")
-    as_of: str
-    source: str
-    licence: str
     note: str | None = Field(default=None, description="what to say beside it, if anything")
     features: list[Feature]
 
@@ -72,8 +71,14 @@ class Definition(models.row_of(schema.metric_definitions)):  # type: ignore[misc
 
 for path, summary, table, listing, row in (
     ("areas", "The local areas", schema.metrics_by_neighbourhood, names.areas(), Area),
-    ("issues", "The issue types", schema.metrics_by_issue, names.issues(), Issue),
-    ("departments", "The city's departments", schema.time_to_close, names.departments(), Department),
+    ("issues", "The issue types", schema.metrics_by_issue, names.each("issue", _times.issue_type), Issue),
+    (
+        "departments",
+        "The city's departments",
+        schema.time_to_close,
+        names.each("department", _times.department),
+        Department,
+    ),
 ):
     router.lists_all(f"/{path}", path, summary, table, "names", listing, row=row)
 
@@ -89,7 +94,7 @@ def areas_geojson(release: Release) -> Response:
     features = [
         {"type": "Feature", "geometry": outline, "properties": area} for area, outline in names.outlines(release)
     ]
-    about = {name: release.about[name] for name in ("as_of", "source", "licence")}
+    about = {name: release.about[name] for name in ABOUT}
     note = {"note": SAMPLE_NOTE} if release.is_sample else {}
     return GeoJson({"type": "FeatureCollection", "release": release.id, **about, **note, "features": features})
 
@@ -104,17 +109,14 @@ router.answer(
 )
 
 
-@router.finds(
-    "/definitions/{metric}",
-    "A statistic's definition, reasons and limits",
-    "What a statistic says, how it is computed, why so, and what it can't say.",
-    Definition,
-    tags=["definitions"],
-    table=schema.metric_definitions,
-)
+_definitions, _SUMMARY = schema.metric_definitions, "A statistic's definition, reasons and limits"
+
+
+@router.finds("/definitions/{metric}", _SUMMARY, Definition, _definitions, tags=["definitions"])
 def definition(release: Release, metric: str) -> dict[str, Any]:
+    """What a statistic says, how it is computed, why so, and what it can't say."""
     metric = names.known(release, "metric", metric)
-    words = release.row(sa.select(schema.metric_definitions).where(schema.metric_definitions.c.metric == metric)) or {}
+    words = release.row(sa.select(_definitions).where(_definitions.c.metric == metric)) or {}
     family = next((each for each in FAMILIES if metric in [one.name for one in each.metrics]), None)
     explained = {name: getattr(family, name) for name in Explained.model_fields} if family else None
     return {**words, "family": explained}
@@ -122,6 +124,5 @@ def definition(release: Release, metric: str) -> dict[str, Any]:
 
 @router.lists("/dictionary/{table}", "What the columns of a table mean", schema.dictionary, tags=["definitions"])
 def columns_of_table(release: Release, table: str) -> Selection:
-    return Selection(
-        all_rows(schema.dictionary, schema.dictionary.c.table_name == names.known(release, "table", table))
-    )
+    table = names.known(release, "table", table)
+    return Selection(all_rows(schema.dictionary, schema.dictionary.c.table_name == table))

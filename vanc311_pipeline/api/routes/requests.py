@@ -102,14 +102,9 @@ def _covered(release: Release, asked: dict[str, Any], listing: Listing) -> Selec
     return Selection(listing, coverage(release, group))
 
 
-@router.finds(
-    "/requests/{request_id}",
-    "A request and its history",
-    "One request by an id that it has or had, with every change that we saw.",
-    RememberedRequest,
-    table=schema.service_requests,
-)
+@router.finds("/requests/{request_id}", "A request and its history", RememberedRequest, schema.service_requests)
 def one_request(release: Release, request_id: str) -> dict[str, Any]:
+    """One request by an id that it has or had, with every change that we saw."""
     remembered = requests.remembered(release, request_id)
     if remembered is None:
         raise Problem("no-such-request", f"No request has, or ever had since the baseline, the id {request_id}.")
