@@ -17,16 +17,18 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.disk import file_digest, force_to_disk
+from vanc311_pipeline.disk import file_digest, force_to_disk, sqlite_uri
 from vanc311_pipeline.errors import StorageRefused
 from vanc311_pipeline.reading.published import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE_PAGE, TITLE
-from vanc311_pipeline.warehouse.rows import batches, in_order
+from vanc311_pipeline.warehouse.rows import Row, are_same, batches, in_order
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 _ROWS_OF_A_GROUP = 100_000
+_BLOCK = "rowid BETWEEN :first AND :last"
+"""The rows of a group: their numbers, not their number, so that a row that goes moves no other one to another group."""
 
 _ARROW = {sa.INTEGER: pa.int64(), sa.REAL: pa.float64(), sa.TEXT: pa.string()}
 _ARROW_BY_UNIT = {"Vancouver date": pa.date32(), "UTC instant": pa.timestamp("us", "UTC")}
@@ -35,12 +37,14 @@ _FRICTIONLESS_BY_UNIT = {"Vancouver date": "date", "UTC instant": "datetime"}
 _FORMATS = {SQLITE: ("sqlite", "application/vnd.sqlite3"), PARQUET: ("parquet", "application/vnd.apache.parquet")}
 
 
-def make_downloads(file: Path) -> tuple[Path, str]:
-    """Make the files of a published file beside it; their folder, and the digest of the published file itself."""
+def make_downloads(file: Path, before: Path | None = None) -> tuple[Path, str]:
+    """Make the files of a published file beside it; their folder, and the digest of the published file itself. What its predecessor,
+    `before`, has alike is taken over from the files beside that.
+    """
     about, release_id = _described(file)
     folder = folder_of(file, release_id)
     folder.mkdir(parents=True)
-    _write_parquet(file, folder / PARQUET, release_id, about)
+    _write_parquet(file, folder / PARQUET, release_id, about, before)
     files = {SQLITE: file, PARQUET: folder / PARQUET, PACKAGE: folder / PACKAGE}
     digests, resources = dict[str, str](), dict[str, dict[str, Any]]()
     for name, (kind, media_type) in _FORMATS.items():
@@ -94,7 +98,7 @@ def _described(file: Path) -> tuple[dict[str, Any], str]:
         release.retire()
 
 
-def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, Any]) -> None:
+def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, Any], before: Path | None) -> None:
     description = json.dumps(
         {"release": release_id, **{name: str(value) for name, value in about.items()}}, ensure_ascii=False
     )
@@ -107,15 +111,42 @@ def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, 
     ]
     layout = pa.schema(fields, {"vanc311": description})
     with pq.ParquetWriter(path, layout, compression="zstd") as writer, open_read_only(file) as connection:
-        waiting: list[pa.RecordBatch] = []
-        for rows in batches(connection, in_order(service_requests)):
-            columns = zip(zip(*rows, strict=True), stored, layout, strict=True)
-            arrays = [pa.array(values, kind).cast(field.type) for values, kind, field in columns]
-            waiting.append(pa.record_batch(arrays, schema=layout))
-            if sum(batch.num_rows for batch in waiting) >= _ROWS_OF_A_GROUP:
-                writer.write_table(pa.Table.from_batches(waiting))
-                waiting = []
-        writer.write_table(pa.Table.from_batches(waiting, layout))
+        old = _untouched_parquet(before, layout) if before else None
+        if before and old:
+            connection.exec_driver_sql("ATTACH ? AS before", (sqlite_uri(before, mode="ro"),))
+        last = connection.exec_driver_sql("SELECT max(rowid) FROM service_requests").scalar() or 0
+        for number in range(last // _ROWS_OF_A_GROUP + 1):
+            block = {"first": number * _ROWS_OF_A_GROUP, "last": (number + 1) * _ROWS_OF_A_GROUP - 1}
+            if old and _is_alike(connection, old, number, block):
+                writer.write_table(old.read_row_group(number))
+            else:
+                rows = batches(connection, in_order(service_requests).where(sa.text(_BLOCK)), **block)
+                writer.write_table(pa.Table.from_batches([_batch(part, layout) for part in rows], layout))
+
+
+def _is_alike(connection: sa.Connection, old: pq.ParquetFile, number: int, block: Mapping[str, int]) -> bool:
+    """Whether a group holds the rows that it would hold now; an older version of this program grouped them otherwise."""
+    rows = connection.execute(sa.text(f"SELECT count(*) FROM service_requests WHERE {_BLOCK}"), block).scalar_one()
+    held = old.metadata.row_group(number).num_rows if number < old.num_row_groups else None
+    return rows == held and are_same(connection, "before", service_requests, _BLOCK, **block)
+
+
+def _batch(rows: list[Row], layout: pa.Schema) -> pa.RecordBatch:
+    stored = (_ARROW[type(column.type)] for column in service_requests.columns)
+    columns = zip(zip(*rows, strict=True), stored, layout, strict=True)
+    arrays = [pa.array(values, kind).cast(field.type) for values, kind, field in columns]
+    return pa.record_batch(arrays, schema=layout)
+
+
+def _untouched_parquet(published: Path, layout: pa.Schema) -> pq.ParquetFile | None:
+    """The Parquet file beside a published one, if both are still what they were when they were made, and it has these columns."""
+    sums = f"{file_digest(published)}  {SQLITE}\n" if published.exists() else None
+    for checksums in published.parent.glob(f"downloads/*/{CHECKSUMS}"):
+        parquet, lines = checksums.with_name(PARQUET), checksums.read_text()
+        if sums and sums in lines and parquet.exists() and f"{file_digest(parquet)}  {PARQUET}\n" in lines:
+            old = pq.ParquetFile(parquet)
+            return old if old.schema_arrow.equals(layout) else None
+    return None
 
 
 def _package(release_id: str, about: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import holds, ledger
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
-from vanc311_pipeline.warehouse.rows import batches, fetch, in_order, months_of, rows_by_month
+from vanc311_pipeline.warehouse.rows import are_same, batches, fetch, in_order, months_of, rows_by_month
 from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
 
 # These go on in the warehouse after the file is made: what became of it, and what the portal said since.
@@ -71,7 +71,7 @@ def publish(
                 raise
             raise _thrown_away(target, [f"SQLite finds: {error.orig}"]) from error
         with ThreadPoolExecutor(1) as beside:  # while SQLite looks through the file, which takes as long
-            making = beside.submit(make_downloads, file)
+            making = beside.submit(make_downloads, file, target)
             problems = damage(file) or differences(warehouse, file, months=())
         if problems:
             raise _thrown_away(target, problems)
@@ -235,7 +235,8 @@ def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None
         attached = warehouse.store.attach_to(published)
 
         def compared(table: sa.Table, month: str | None = None) -> list[str]:
-            same = attached and _are_same(published, attached, table, month)
+            where = "partition_month = :month" if month else "true"
+            same = attached and are_same(published, attached, table, where, month=month)
             return [] if same else _different_rows(stored, published, table, month)
 
         for table in schema.metadata.sorted_tables:
@@ -255,22 +256,6 @@ def _different_counts(stored: sa.Connection, published: sa.Connection) -> list[s
         for month in sorted(in_warehouse.keys() | in_file.keys())
         if in_warehouse.get(month) != in_file.get(month)
     ]
-
-
-def _are_same(published: sa.Connection, attached: str, table: sa.Table, month: str | None) -> bool:
-    """Whether all rows have the same number and values on both sides, as SQLite sees it, without handing any over. If not, they
-    may yet be the same rows under other numbers, which copying may give them.
-    """
-    mine, theirs = (", ".join(f"{side}.{column.name}" for column in table.columns) for side in ("stored", "published"))
-    here = "stored.partition_month = :month" if month else "true"
-    of_month = "WHERE partition_month = :month" if month else ""
-    query = f"""
-        SELECT count(*), (SELECT count(*) FROM {attached}.{table.name} {of_month}), (SELECT count(*) FROM main.{table.name} {of_month})
-        FROM {attached}.{table.name} AS stored CROSS JOIN main.{table.name} AS published ON published.rowid = stored.rowid
-        WHERE {here} AND ({mine}) IS ({theirs})
-    """
-    alike, in_warehouse, in_file = published.execute(sa.text(query), {"month": month} if month else {}).one()
-    return bool(alike == in_warehouse == in_file)
 
 
 def _different_rows(

@@ -56,6 +56,22 @@ def in_order(table: sa.Table) -> sa.Select[Any]:
     return sa.select(table).order_by(sa.literal_column("rowid"))
 
 
+def are_same(connection: sa.Connection, other: str, table: sa.Table, where: str, **values: Any) -> bool:
+    """Whether the rows of a table that meet a condition have the same number and values in a file and in another, attached one, as SQLite
+    sees it, without handing any over. If not, they may yet be the same rows under other numbers, which copying may give them.
+    """
+    mine, theirs = (", ".join(f"{side}.{column.name}" for column in table.columns) for side in ("here", "there"))
+    query = f"""
+        SELECT count(*), (SELECT count(*) FROM {other}.{table.name} WHERE {where}), (SELECT count(*) FROM main.{table.name} WHERE {where})
+        FROM (SELECT rowid AS its_number, * FROM {other}.{table.name} WHERE {where}) AS there
+        CROSS JOIN main.{table.name} AS here ON here.rowid = there.its_number
+        WHERE ({mine}) IS ({theirs})
+    """
+    used = {name: value for name, value in values.items() if f":{name}" in where}
+    alike, in_other, in_main = connection.execute(sa.text(query), used).one()
+    return bool(alike == in_other == in_main)
+
+
 def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Add rows that have a value for each column."""
     names = ", ".join(table.columns.keys())
