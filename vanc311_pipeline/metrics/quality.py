@@ -9,7 +9,7 @@ import pandas as pd
 from vanc311_pipeline.metrics.facts import Facts, Mask, month_texts
 from vanc311_pipeline.metrics.outcomes import OUTCOMES, outcome_codes
 
-OBSOLETE = re.compile(r"ZZ\b")
+OBSOLETE = re.compile(r"ZZ?\b")
 BATCH_AT_LEAST = 30
 BATCH_TIMES_USUAL = 10
 

@@ -1036,7 +1036,7 @@ def quality_ledger(record: Record) -> list[Row]:
         row["n_twins"] = sum(r.occurrence > 0 for r in requests)
         row["n_repeats"] = len(requests) - len({r.all_else for r in requests})
         row["n_batch_closed"] = sum((r.issue_type, r.closed_on) in batches for r in requests)
-        row["n_obsolete_label"] = sum(re.match(r"ZZ\b", r.issue_type) is not None for r in requests)
+        row["n_obsolete_label"] = sum(re.match(r"ZZ?\b", r.issue_type) is not None for r in requests)
         row["n_unmapped_reason"] = sum(r.is_closed and r.reason not in record.mapping for r in requests)
         rows.append(row)
     return rows
