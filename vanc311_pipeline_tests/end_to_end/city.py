@@ -27,14 +27,6 @@ COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on,
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    exit_code: int
-    said: str
-
-
-@dataclass(frozen=True)
 class Ended:
     """How a command that was typed ended, and what it left on the two streams."""
 
@@ -53,32 +45,29 @@ class Pipeline:
         """The same, for a portal that keeps silent: it gives up after half a second."""
         return Pipeline(self.settings.changed(read_timeout_seconds=0.5))
 
-    def sync(self, **options) -> Outcome:
+    def sync(self, **options) -> str:
         """The whole way without Dagster, which knows nothing of the data: a fifth of what it costs with it."""
-        return self._outcome(sync_directly, **options)
+        return self.words(sync_directly, **options)
 
-    def follow(self, **options) -> str:
-        """`sync`, which must end well; what it says."""
-        outcome = self.sync(**options)
-        assert outcome.exit_code == 0, outcome.said
-        return outcome.said
+    def sync_with_dagster(self, **options) -> str:
+        return self.words(run_sync, **options)
 
-    def sync_with_dagster(self, **options) -> Outcome:
-        return self._outcome(run_sync, **options)
+    def status(self) -> str:
+        return self.words(run_status)
 
-    def _outcome(self, command, **options) -> Outcome:
-        out = io.StringIO()
+    def verify(self, **options) -> str:
+        return self.words(run_verify, **{"deep": False, "months": None} | options)
+
+    def words(self, command, ends: int = 0, **options) -> str:
+        """What a command says, which must end with this exit code."""
+        out, code = io.StringIO(), 0
         try:
             command(self.settings, Console(file=out, width=500), **options)
         except PipelineError as error:
-            return Outcome(error.exit_code, f"{out.getvalue()}{error}")
-        return Outcome(0, out.getvalue())
-
-    def status(self) -> Outcome:
-        return self._outcome(run_status)
-
-    def verify(self, deep: bool = False, months: str | None = None) -> Outcome:
-        return self._outcome(run_verify, deep=deep, months=months)
+            out.write(str(error))
+            code = error.exit_code
+        assert code == ends, out.getvalue()
+        return out.getvalue()
 
     def query(self, sql: str) -> list[tuple]:
         with closing(sqlite3.connect(sqlite_uri(self.settings.published_path, mode="ro"), uri=True)) as connection:

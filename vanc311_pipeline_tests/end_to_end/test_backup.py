@@ -4,8 +4,6 @@ import gzip
 import hashlib
 import json
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.backup import TABLES, VERSION, check_backup
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, settings_in
+from vanc311_pipeline_tests.integration.planting import execute
 
 CHANGE = (
     "INSERT INTO request_changes (kind, request_id, thread_id, partition_month, department, issue_type, opened_at, sharing, "
@@ -33,15 +32,16 @@ READING = (
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Types `vanc311 …`; the exit code and everything that it printed."""
+    """Types `vanc311 …`, which must end with a code; everything that it printed."""
 
-    def typed(settings: Settings, *arguments) -> tuple[int, str]:
+    def typed(settings: Settings, *arguments, ends: int = 0) -> str:
         for name, value in settings.to_environment().items():
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main(lambda: vanc311(args=[str(argument) for argument in arguments], prog_name="vanc311"))
         printed = capsys.readouterr()
-        return ended.value.code, printed.out + printed.err
+        assert ended.value.code == ends, printed
+        return printed.out + printed.err
 
     return typed
 
@@ -53,9 +53,7 @@ def place(home: Path, source="portal") -> Settings:
 def write(settings: Settings, *statements: str) -> None:
     warehouse = Warehouse(settings)
     warehouse.create()
-    with closing(sqlite3.connect(warehouse.store.path)) as raw, raw:
-        for statement in statements:
-            raw.execute(statement)
+    execute(warehouse.store.path, *statements)
 
 
 def log(settings: Settings) -> dict[str, list[tuple]]:
@@ -94,28 +92,24 @@ def file(tmp_path) -> Path:
 
 
 def test_the_log_comes_back_as_it_was(run, here, new, file):
-    code, words = run(here, "backup", file)
-    assert code == 0
-    assert "3 in request_changes, 1 in accepted_losses, 2 in deep_readings" in words
-    code, words = run(new, "restore", file)
-    assert code == 0
-    assert "Now run `vanc311 sync`" in words
+    assert "3 in request_changes, 1 in accepted_losses, 2 in deep_readings" in run(here, "backup", file)
+    assert "Now run `vanc311 sync`" in run(new, "restore", file)
     assert log(new) == log(here)
     assert len(log(new)["request_changes"]) == 3
 
 
 def test_after_a_restoration_a_sync_goes_on_with_the_log_and_publishes_it(run, pipeline, portal, tmp_path, file):
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-    assert pipeline.sync().exit_code == 0
+    pipeline.sync()
     before = log(pipeline.settings)
     assert before["request_changes"]
-    assert run(pipeline.settings, "backup", file)[0] == 0
+    run(pipeline.settings, "backup", file)
     again = Pipeline(settings_in(tmp_path / "again", portal.url))
-    assert run(again.settings, "restore", file)[0] == 0
-    assert again.sync().exit_code == 0
+    run(again.settings, "restore", file)
+    again.sync()
     assert log(again.settings) == before  # the first load after it is a baseline, no news
     portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=2))
-    assert again.sync().exit_code == 0
+    again.sync()
     after = log(again.settings)["request_changes"]
     assert after[: len(before["request_changes"])] == before["request_changes"]
     assert len(after) == len(before["request_changes"]) + 1
@@ -124,16 +118,14 @@ def test_after_a_restoration_a_sync_goes_on_with_the_log_and_publishes_it(run, p
 
 def test_an_empty_log_can_be_backed_up_too(run, new, tmp_path, file):
     write(new)
-    assert run(new, "backup", file)[0] == 0
-    code, words = run(place(tmp_path / "other"), "restore", file)
-    assert code == 0
-    assert "Nothing was changed" in words
+    run(new, "backup", file)
+    assert "Nothing was changed" in run(place(tmp_path / "other"), "restore", file)
 
 
 def test_more_rows_than_are_read_at_once_come_back(run, here, new, file):
     write(here, *(CHANGE.format(number) for number in range(11_000)))
-    assert run(here, "backup", file)[0] == 0
-    assert run(new, "restore", file)[0] == 0
+    run(here, "backup", file)
+    run(new, "restore", file)
     assert log(new) == log(here)
     assert file.stat().st_size < Warehouse(here).store.path.stat().st_size / 10
 
@@ -153,9 +145,7 @@ def test_anybody_can_read_and_check_it(run, here, file):
 def test_a_log_that_the_backup_continues_gets_the_rest(run, here, new, file):
     write(new, CHANGE.format("a"), CHANGE.format("b"), READING.format(1))
     run(here, "backup", file)
-    code, words = run(new, "restore", file)
-    assert code == 0
-    assert "1 in request_changes, 1 in accepted_losses, 1 in deep_readings" in words
+    assert "1 in request_changes, 1 in accepted_losses, 1 in deep_readings" in run(new, "restore", file)
     assert log(new) == log(here)
 
 
@@ -163,9 +153,7 @@ def test_restoring_twice_changes_nothing(run, here, new, file):
     run(here, "backup", file)
     run(new, "restore", file)
     before = kept(new)
-    code, words = run(new, "restore", file)
-    assert code == 0
-    assert "holds all of" in words
+    assert "holds all of" in run(new, "restore", file)
     assert kept(new) == before
 
 
@@ -173,7 +161,7 @@ def test_a_log_that_went_on_since_the_backup_keeps_what_is_newer(run, here, file
     run(here, "backup", file)
     write(here, CHANGE.format("d"))
     before = log(here)
-    assert run(here, "restore", file)[0] == 0
+    run(here, "restore", file)
     assert log(here) == before
 
 
@@ -191,8 +179,7 @@ def test_a_log_of_another_history_is_left_alone(run, here, new, file, statements
     write(new, *statements)
     run(here, "backup", file)
     before = log(new)
-    code, words = run(new, "restore", file)
-    assert code == 1
+    words = run(new, "restore", file, ends=1)
     assert "not of one history" in words
     assert "Nothing was changed" in words
     assert log(new) == before
@@ -204,7 +191,7 @@ def test_a_log_of_another_history_is_left_alone(run, here, new, file, statements
 def test_a_backup_is_replaced_by_one_that_continues_it(run, here, file):
     run(here, "backup", file)
     write(here, CHANGE.format("d"))
-    assert run(here, "backup", file)[0] == 0
+    run(here, "backup", file)
     assert check_backup(file).rows["request_changes"] == 4
 
 
@@ -212,18 +199,14 @@ def test_a_new_and_empty_log_does_not_replace_a_backup(run, here, new, file):
     run(here, "backup", file)
     before = file.read_bytes()
     write(new)
-    code, words = run(new, "backup", file)
-    assert code == 1
-    assert "vanc311 restore" in words
+    assert "vanc311 restore" in run(new, "backup", file, ends=1)
     assert file.read_bytes() == before
 
 
 def test_another_file_is_not_replaced(run, here, file):
     file.parent.mkdir()
     file.write_text("letters\n")
-    code, words = run(here, "backup", file)
-    assert code == 2
-    assert "is not a backup of vanc311" in words
+    assert "is not a backup of vanc311" in run(here, "backup", file, ends=2)
     assert file.read_text() == "letters\n"
 
 
@@ -237,12 +220,10 @@ def test_a_backup_that_is_damaged_anywhere_is_refused_and_nothing_is_taken_over(
     whole, before = file.read_bytes(), log(new)
     for at in range(10, len(whole), 23):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        code, words = run(new, "restore", file)
-        assert code == 1, at
-        assert "is damaged" in words
+        assert "is damaged" in run(new, "restore", file, ends=1)
         assert log(new) == before
     file.write_bytes(whole[: len(whole) // 2])
-    assert run(new, "restore", file)[0] == 1
+    run(new, "restore", file, ends=1)
     assert log(new) == before
 
 
@@ -270,30 +251,25 @@ def rewritten(file: Path, change, prove=False) -> None:
 def test_a_backup_that_somebody_edited_is_refused(run, here, new, file, change):
     run(here, "backup", file)
     rewritten(file, change)
-    code, words = run(new, "restore", file)
-    assert (code, "is damaged" in words) == (1, True)
+    assert "is damaged" in run(new, "restore", file, ends=1)
     assert not Warehouse(new).exists()
 
 
 def test_a_backup_of_the_sample_is_not_restored_into_the_portals_data_nor_replaced_by_it(run, here, tmp_path, file):
     sample = place(tmp_path / "sample", source="sample")
     write(sample, CHANGE.format("a"))
-    assert run(sample, "backup", file)[0] == 0
+    run(sample, "backup", file)
     before = log(here)
-    code, words = run(here, "restore", file)
-    assert code == 2
-    assert "never mixed" in words
+    assert "never mixed" in run(here, "restore", file, ends=2)
     assert log(here) == before
-    assert run(here, "backup", file)[0] == 2
+    run(here, "backup", file, ends=2)
     assert check_backup(file).source == "sample"
 
 
 def test_a_backup_of_another_version_is_refused(run, here, new, file):
     run(here, "backup", file)
     rewritten(file, lambda lines: [lines[0].replace(f'"version":{VERSION}', '"version":99'), *lines[1:]], prove=True)
-    code, words = run(new, "restore", file)
-    assert code == 2
-    assert "version 99" in words
+    assert "version 99" in run(new, "restore", file, ends=2)
 
 
 def test_a_backup_of_version_1_which_knew_no_reasons_of_consent_comes_back_without_them(run, here, new, file):
@@ -310,18 +286,15 @@ def test_a_backup_of_version_1_which_knew_no_reasons_of_consent_comes_back_witho
         return [line(header | {"version": 1}), *map(line, rows)]
 
     rewritten(file, as_version_1, prove=True)
-    code, words = run(new, "restore", file)
-    assert (code, "1 in accepted_losses" in words) == (0, True), words
+    assert "1 in accepted_losses" in run(new, "restore", file)
     with Warehouse(new).read() as connection:
         assert connection.exec_driver_sql("SELECT rows_before, why FROM accepted_losses").all() == [(100, None)]
 
 
 def test_where_there_is_nothing_it_says_so(run, here, new, file, tmp_path):
-    code, words = run(here, "restore", file)
-    assert (code, "There is no backup at" in words) == (2, True)
-    assert run(here, "restore", tmp_path)[0] == 2
-    code, words = run(new, "backup", file)
-    assert (code, "There is no warehouse" in words) == (2, True)
+    assert "There is no backup at" in run(here, "restore", file, ends=2)
+    run(here, "restore", tmp_path, ends=2)
+    assert "There is no warehouse" in run(new, "backup", file, ends=2)
     assert not file.exists()
 
 
@@ -334,9 +307,7 @@ def test_a_disk_that_refuses_leaves_the_last_backup(run, here, file, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    code, words = run(here, "backup", file)
-    assert code == 2
-    assert "No space left" in words
+    assert "No space left" in run(here, "backup", file, ends=2)
     assert file.read_bytes() == before
     assert os.listdir(file.parent) == [file.name]
 

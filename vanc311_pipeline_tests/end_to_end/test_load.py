@@ -1,9 +1,7 @@
 """Claims about `vanc311 sync` as a whole: what it loads, what it costs, and what survives being killed."""
 
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -16,6 +14,7 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
+from vanc311_pipeline_tests.integration.planting import execute
 
 
 def questions(portal) -> list[str]:
@@ -30,14 +29,14 @@ def test_a_whole_sync_leaves_what_its_checks_found_and_then_nothing_is_left_to_d
     assert set(verdicts.values()) == {"passed", "warned"}
     before = pipeline.file()
     portal.clear_log()
-    assert "Nothing changed" in pipeline.follow()
+    assert "Nothing changed" in pipeline.sync()
     assert len(portal.requests_log) == 1
     assert pipeline.file() == before
 
 
 def test_without_dagster_the_same_city_gives_the_same_rows(pipeline, tmp_path):
     direct = Pipeline(pipeline.settings.changed(data_dir=tmp_path / "direct"))
-    direct.follow()
+    direct.sync()
     for table in ("service_requests", "time_to_close"):
         assert sorted(map(tuple, direct.table(table)), key=repr) == sorted(map(tuple, pipeline.table(table)), key=repr)
 
@@ -46,7 +45,7 @@ def test_a_release_with_nothing_changed_is_named_and_tells_of_no_further_day(pip
     [(as_of, processed)] = pipeline.query("SELECT as_of, data_processed FROM release")
     portal.publish(portal.frame)
     portal.clear_log()
-    assert "no month changed" in pipeline.follow()
+    assert "no month changed" in pipeline.sync()
     assert "csv" not in questions(portal)
     [(still, later)] = pipeline.query("SELECT as_of, data_processed FROM release")
     assert (still, later > processed) == (as_of, True)
@@ -55,16 +54,16 @@ def test_a_release_with_nothing_changed_is_named_and_tells_of_no_further_day(pip
 
 def test_months_that_were_named_are_fetched_though_nothing_changed(pipeline, portal):
     portal.clear_log()
-    assert pipeline.sync_with_dagster(months="2024-05..2024-06").exit_code == 0
+    pipeline.sync_with_dagster(months="2024-05..2024-06")
     assert questions(portal).count("csv") == 3  # the two months, and the rows that no month can hold
 
 
 def test_ids_do_not_depend_on_how_the_rows_came(pipeline, portal, tmp_path):
     portal.publish(EDITS["touch"].function(portal.frame, rows=5))
-    pipeline.follow()
+    pipeline.sync()
     with StandIn(requests=portal.frame.sample(frac=1, random_state=1)) as shuffled:
         rebuilt = Pipeline(settings_in(tmp_path / "rebuilt", shuffled.url))
-        rebuilt.follow()
+        rebuilt.sync()
     query = "SELECT * FROM service_requests ORDER BY request_id"
     assert rebuilt.query(query) == pipeline.query(query)
 
@@ -80,10 +79,9 @@ def test_the_archive_comes_on_request_and_shares_the_overlap_months(city, tmp_pa
     live.loc[0, OPENED] = pd.Timestamp("2022-01-01T09:00:00Z")
     with StandIn(requests=live, archive=archive) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
-        pipeline.follow()
+        pipeline.sync()
         assert pipeline.rows() == expected(live)
-        outcome = pipeline.sync_with_dagster(archive=True)
-        assert outcome.exit_code == 0, outcome.said
+        pipeline.sync_with_dagster(archive=True)
         assert pipeline.rows() == expected(pd.concat([live, archive], ignore_index=True))
         assert pipeline.query("SELECT count(*) FROM month_ledger WHERE partition_month = '2022-01'") == [(2,)]
 
@@ -106,50 +104,48 @@ def test_the_archive_comes_on_request_and_shares_the_overlap_months(city, tmp_pa
 def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, run, environment, arguments, sentence):
     file = tmp_path / "file"
     file.touch()
-    ended = run(empty, "sync", *arguments, **{name: value.format(file=file) for name, value in environment.items()})
-    assert ended.exit_code == EXIT_USAGE
+    ended = run(
+        empty,
+        "sync",
+        *arguments,
+        **{name: value.format(file=file) for name, value in environment.items()},
+        ends=EXIT_USAGE,
+    )
     assert sentence in ended.err
     assert "Traceback" not in ended.err
 
 
 def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
     settings = pipeline.settings
-    sample = Pipeline(settings.changed(source="sample")).sync()
-    assert sample.exit_code == EXIT_USAGE
-    assert "never mixed" in sample.said
+    assert "never mixed" in Pipeline(settings.changed(source="sample")).sync(ends=EXIT_USAGE)
 
 
 def test_nobody_there_ends_with_3(empty, run):
-    done = run(empty, "sync", VANC311_PORTAL_URL="http://127.0.0.1:9")
-    assert done.exit_code == 3
+    done = run(empty, "sync", VANC311_PORTAL_URL="http://127.0.0.1:9", ends=3)
     assert "did not answer" in done.err
 
 
 def test_verify_and_status_say_what_is_there(pipeline, run):
     verified = run(pipeline, "verify")
-    assert verified.exit_code == 0, verified.out + verified.err
     assert f"All {len(audits_for(pipeline.settings))} checks hold" in verified.out
     status = run(pipeline, "status")
-    assert status.exit_code == 0
     assert "settled" in status.out
 
 
 @pytest.mark.parametrize("options", [{}, {"deep": True}])
 def test_with_nothing_stored_verify_blames_no_check_and_passes_no_comparison(empty, portal, options):
     Warehouse(empty.settings).create()
-    done = empty.verify(**options)
-    assert (done.exit_code, "nothing to verify" in done.said) == (EXIT_USAGE, True)
+    assert "nothing to verify" in empty.verify(**options, ends=EXIT_USAGE)
     portal.play(Fault("server_500", times=None))
-    done = empty.verify(**options)
-    assert (done.exit_code, "with status 500" in done.said) == (EXIT_PORTAL, True)
+    assert "with status 500" in empty.verify(**options, ends=EXIT_PORTAL)
 
 
 def test_verify_finds_a_row_that_was_tampered_with(pipeline, run):
-    with closing(sqlite3.connect(pipeline.settings.data_dir / "warehouse.sqlite")) as warehouse:
-        warehouse.execute("UPDATE service_requests SET days_to_close = 999 WHERE rowid = 7")
-        warehouse.commit()
-    done = run(pipeline, "verify")
-    assert done.exit_code == 1
+    execute(
+        pipeline.settings.data_dir / "warehouse.sqlite",
+        "UPDATE service_requests SET days_to_close = 999 WHERE rowid = 7",
+    )
+    done = run(pipeline, "verify", ends=1)
     assert "dates_and_durations_follow_from_instants" in done.err
 
 

@@ -46,8 +46,7 @@ def home(city, postgres, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("loaded")
     with StandIn(requests=city) as portal, pytest.MonkeyPatch.context() as environment:
         loaded = on_machine(folder, portal, postgres.warehouse_url(postgres.make("loaded")), environment)
-        ended = loaded.sync_with_dagster()
-    assert ended.exit_code == 0, ended.said
+        loaded.sync_with_dagster()
     return folder
 
 
@@ -108,7 +107,7 @@ def test_so_it_does_after_edits_of_every_kind(one, pipeline, portal):
         frame = EDITS[edit].function(frame)
     portal.publish(frame)
     for each in (one, pipeline):
-        assert each.sync_with_dagster().exit_code == 0
+        each.sync_with_dagster()
         assert each.rows() == expected(frame)
     kinds = {kind for (kind,) in one.query("SELECT DISTINCT kind FROM request_changes")}
     assert kinds == {"closed", "opened", "relabelled"}
@@ -119,21 +118,17 @@ def test_so_it_does_after_edits_of_every_kind(one, pipeline, portal):
 
 
 def test_two_machines_share_one_warehouse_and_each_has_the_newest_file_after_its_own_sync(one, two, portal):
-    assert "making it again" in two.sync_with_dagster().said  # nothing to load, but no file yet
+    assert "making it again" in two.sync_with_dagster()  # nothing to load, but no file yet
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-    assert two.sync_with_dagster().exit_code == 0
+    two.sync_with_dagster()
     assert one.rows() != two.rows() == expected(portal.frame)
-    behind = one.sync_with_dagster()
-    assert "lacks what was stored since, by another pipeline" in behind.said
+    assert "lacks what was stored since, by another pipeline" in one.sync_with_dagster()
     assert one.rows() == two.rows()
     assert len(one.query("SELECT * FROM request_changes")) == 3  # once, whoever saw it
     for pipeline in (one, two):
-        assert "Nothing changed" in pipeline.sync_with_dagster().said
-    verified = one.verify()
-    assert verified.exit_code == 0, verified.said
-    landed_elsewhere = two.verify(deep=True)
-    assert landed_elsewhere.exit_code == 0, landed_elsewhere.said
-    assert "every row equal in every field" in landed_elsewhere.said
+        assert "Nothing changed" in pipeline.sync_with_dagster()
+    one.verify()
+    assert "every row equal in every field" in two.verify(deep=True)
 
 
 # -- the log -----------------------------------------------------------------------------------------------------------
@@ -141,16 +136,15 @@ def test_two_machines_share_one_warehouse_and_each_has_the_newest_file_after_its
 
 def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, warehouse_url, tmp_path, monkeypatch):
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-    assert pipeline.sync_with_dagster().exit_code == 0
+    pipeline.sync_with_dagster()
     log = "SELECT * FROM request_changes ORDER BY change_id"
     before = pipeline.query(log)
     moved = on_machine(tmp_path / "moved", portal, warehouse_url, monkeypatch)
-    pipeline._outcome(run_backup, file=tmp_path / "log.gz")
-    restored = moved._outcome(run_restore, file=tmp_path / "log.gz")
-    assert "3 in request_changes" in restored.said
-    assert moved.sync_with_dagster().exit_code == 0
+    pipeline.words(run_backup, file=tmp_path / "log.gz")
+    assert "3 in request_changes" in moved.words(run_restore, file=tmp_path / "log.gz")
+    moved.sync_with_dagster()
     portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=3))
-    assert moved.sync_with_dagster().exit_code == 0
+    moved.sync_with_dagster()
     after = moved.query(log)
     assert after[:3] == before
     assert [line[0] for line in after] == list(range(1, len(after) + 1))
@@ -162,11 +156,10 @@ def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, w
 def test_a_server_that_cant_be_reached_is_told_without_the_password(one):
     before = one.file()
     nowhere = f"postgresql+psycopg://vanc311:{PASSWORD[:4]}@127.0.0.1:1/nowhere"
-    ended = Pipeline(one.settings.changed(database_url=nowhere)).sync_with_dagster()
-    assert ended.exit_code == 2
-    assert "127.0.0.1/nowhere" in ended.said
-    assert "See that it runs" in ended.said
-    assert PASSWORD[:4] not in ended.said
+    words = Pipeline(one.settings.changed(database_url=nowhere)).sync_with_dagster(ends=2)
+    assert "127.0.0.1/nowhere" in words
+    assert "See that it runs" in words
+    assert PASSWORD[:4] not in words
     assert one.file() == before
 
 
@@ -185,11 +178,9 @@ def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
     with monkeypatch.context() as patched:
         patched.setattr(loading, "_replace_requests", cut)
-        ended = one.sync_with_dagster()
-    assert ended.exit_code == 2, ended.said
-    assert "PostgreSQL refused" in ended.said
+        assert "PostgreSQL refused" in one.sync_with_dagster(ends=2)
     assert one.file() == before
-    assert one.sync_with_dagster().exit_code == 0
+    one.sync_with_dagster()
     assert one.rows() == expected(portal.frame)
     assert len(one.query("SELECT * FROM request_changes")) == 3
 

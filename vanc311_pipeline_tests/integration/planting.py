@@ -30,6 +30,16 @@ def execute(path: Path, *statements: str) -> None:
             assert connection.execute(statement).rowcount != 0, f"nothing was planted by {statement}"
 
 
+def tear(path: Path, table: str) -> None:
+    """Spoil the first page of a table."""
+    with closing(sqlite3.connect(path)) as connection:
+        [root] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        [size] = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * 64)
+
+
 def stored(settings: Settings, *statements: str) -> None:
     """Change the warehouse, wherever it is, past everything that guards it."""
     if not settings.database_url:

@@ -492,8 +492,7 @@ def test_checks_launched_alone_look_at_everything_and_a_blocking_one_ends_the_ru
 def test_a_warning_ends_nothing(served_anew):
     request("latitude = 48.42842, longitude = -123.36564", POINT)(served_anew)
     # The file was published before the row moved, so it is made equal by hand: the row is what is tested.
-    with closing(sqlite3.connect(served_anew.published_path)) as file, file:
-        file.execute(f"UPDATE service_requests SET latitude = 48.42842, longitude = -123.36564 WHERE {POINT}")
+    published(f"UPDATE service_requests SET latitude = 48.42842, longitude = -123.36564 WHERE {POINT}")(served_anew)
     ended = verify(served_anew)
     evaluated = {check.check_name: check for check in ended.get_asset_check_evaluations()}
     assert not evaluated["points_lie_in_the_city"].passed

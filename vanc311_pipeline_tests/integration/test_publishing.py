@@ -17,6 +17,7 @@ from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import holds
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import differences, faults, publish, release_row
+from vanc311_pipeline_tests.integration.planting import tear
 
 
 def refused(settings: Settings, warehouse: Warehouse, reason: str) -> None:
@@ -54,15 +55,7 @@ def test_while_anything_is_held_nothing_is_published(copied: Settings, month: st
 
 
 def torn(table: str) -> Callable[[Path], None]:
-    def spoil(file: Path) -> None:
-        with closing(sqlite3.connect(file)) as connection:
-            [root] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-            [size] = connection.execute("PRAGMA page_size").fetchone()
-        with file.open("r+b") as opened:
-            opened.seek((root - 1) * size)
-            opened.write(b"\xff" * 64)
-
-    return spoil
+    return lambda file: tear(file, table)
 
 
 def changed(statement: str, writable: bool = False) -> Callable[[Path], None]:

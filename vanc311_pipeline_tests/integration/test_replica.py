@@ -26,6 +26,7 @@ from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import INDEX_BYTES, LATEST, ObjectStore, Shipment
 from vanc311_pipeline.warehouse.downloads import make_downloads
 from vanc311_pipeline.warehouse.publishing import release_row
+from vanc311_pipeline_tests.integration.planting import execute, tear
 
 KEY = "k" * 32
 INDEX = {"sha256": "a" * 64, "size": 1, "about": {}}
@@ -51,10 +52,7 @@ def make(published: Path, tmp_path: Path) -> Make:
     def make_file(day: int, *statements: str) -> Path:
         file = tmp_path / f"{day}-{len(list(tmp_path.iterdir()))}.sqlite"
         shutil.copy(published, file)
-        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-            connection.execute("UPDATE release SET published_at = ?", (f"2026-02-{day:02}T00:00:00Z",))
-            for statement in statements:
-                connection.execute(statement)
+        execute(file, f"UPDATE release SET published_at = '2026-02-{day:02}T00:00:00Z'", *statements)
         return file
 
     return make_file
@@ -209,12 +207,7 @@ def garbage(hostile: Hostile, make: Make) -> None:
 def torn_page(hostile: Hostile, make: Make) -> None:
     file = make(11)
     about = release_row(file)
-    with closing(sqlite3.connect(file)) as connection:
-        [root] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'service_requests'").fetchone()
-        [size] = connection.execute("PRAGMA page_size").fetchone()
-    with file.open("r+b") as opened:
-        opened.seek((root - 1) * size)
-        opened.write(b"\xff" * 64)
+    tear(file, "service_requests")
     hostile.put(file, about)
 
 

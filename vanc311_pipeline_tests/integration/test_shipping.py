@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import os
-import sqlite3
-from contextlib import closing
 
 import boto3
 import dagster as dg
@@ -24,6 +22,7 @@ from vanc311_pipeline.pipeline import Progress
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, Shipment, without_secrets
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.integration.planting import execute
 
 ABOUT = {"as_of": "2026-01-12", "source": "sample"}
 BUCKET = "open-data"
@@ -83,10 +82,7 @@ def releases(tmp_path):
     def made(number: int):
         file = tmp_path / f"{number}.sqlite"
         if not file.exists():
-            with closing(sqlite3.connect(file)) as connection:
-                connection.execute("CREATE TABLE release (number)")
-                connection.execute("INSERT INTO release VALUES (?)", (number,))
-                connection.commit()
+            execute(file, "CREATE TABLE release (number)", f"INSERT INTO release VALUES ({number})")
         return file, hashlib.sha256(file.read_bytes()).hexdigest()
 
     return made

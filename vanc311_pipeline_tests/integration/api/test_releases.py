@@ -21,6 +21,7 @@ from vanc311_pipeline.reading.release import Overwritten, TookTooLong, statement
 from vanc311_pipeline.schema import release as release_table
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline_tests.integration.api.conftest import Api, change
+from vanc311_pipeline_tests.integration.planting import execute
 
 Serve = Callable[[Path], Api]
 A_DAY_LATER = "UPDATE release SET as_of = '2099-01-01'"
@@ -204,8 +205,7 @@ def test_a_broken_file_leaves_the_release_before_it_in_place(own_file: Path, ser
 
 
 def test_a_file_of_an_older_version_is_served_as_far_as_it_goes(own_file: Path, serve: Serve) -> None:
-    with closing(sqlite3.connect(own_file)) as connection, connection:
-        connection.execute("DROP TABLE flow")
+    execute(own_file, "DROP TABLE flow")
     api = serve(own_file)
     assert api.get("/metrics/citywide").status_code == 200
     refused = api.get("/backlog/flow")

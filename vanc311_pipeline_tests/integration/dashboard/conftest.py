@@ -2,20 +2,33 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.dashboard.site import dashboard, problem_page
+from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline_tests.integration.api.conftest import site_of
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+Ask = Callable[..., list[tuple[Any, ...]]]
+"""What other SQL gives of the same file."""
+
+
+@contextmanager
+def reading(published: Path) -> Iterator[Release]:
+    """What a published file holds, without a server before it."""
+    with closing(PublishedFile(published)) as file, file.reading() as release:
+        yield release
 
 
 def served(published: Path) -> AbstractContextManager[str]:

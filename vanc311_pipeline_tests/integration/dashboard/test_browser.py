@@ -1,8 +1,6 @@
 """Claims about the pages in a real Chromium: wide and narrow, light and dark, with and without scripts, on paper, for everybody."""
 
 import re
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
@@ -11,6 +9,7 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
+from vanc311_pipeline_tests.integration.planting import execute
 
 ISSUE = "Street Light Out Case"
 RARE = "/?area=Kitsilano&issue=Missed%20Green%20Bin%20Pickup%20Case"  # none in the last 12 months
@@ -111,8 +110,7 @@ def test_an_area_and_an_issue_fit_on_one_sheet_of_paper(site, visit, path, paper
 
 
 def test_a_sample_says_so_on_every_page(own_file):
-    with closing(sqlite3.connect(own_file)) as connection, connection:
-        connection.execute("UPDATE release SET source = 'sample'")
+    execute(own_file, "UPDATE release SET source = 'sample'")
     with served(own_file) as address:
         for path in PAGES:
             assert "not a picture of the city" in requests.get(address + path, timeout=60).text, path
@@ -121,8 +119,7 @@ def test_a_sample_says_so_on_every_page(own_file):
 @pytest.mark.parametrize(("hours", "stale"), [(1, "no"), (40, "yes")])
 def test_what_the_city_published_long_ago_is_late_on_the_pages_and_in_the_status(own_file, visit, hours, stale):
     processed = datetime.now(UTC) - timedelta(hours=hours)
-    with closing(sqlite3.connect(own_file)) as connection, connection:
-        connection.execute("UPDATE release SET data_processed = ?", (f"{processed:%Y-%m-%dT%H:%M:%SZ}",))
+    execute(own_file, f"UPDATE release SET data_processed = '{processed:%Y-%m-%dT%H:%M:%SZ}'")
     with served(own_file) as address:
         banner = visit().open(f"{address}/areas/Kitsilano").page.locator("#stale")
         assert banner.is_visible() == (stale == "yes")

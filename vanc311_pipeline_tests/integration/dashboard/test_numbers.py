@@ -1,12 +1,10 @@
 """The numbers of every kind of view are of its area, issue type, scope and period: counted from the rows by other SQL."""
 
-import csv
 import html
-import io
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -16,10 +14,12 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
+from vanc311_pipeline.dashboard.figures import draw
 from vanc311_pipeline.dashboard.numbers import in_13_weeks, since_a_year_before
+from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline_tests.integration.dashboard.conftest import served
-from vanc311_pipeline_tests.integration.dashboard.test_pages import cells_of
+from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, reading, served
 
 AREA, ISSUE = "Kitsilano", "Building and Development Inquiry Case"
 VIEWS: dict[str, tuple[dict[str, str], str]] = {
@@ -42,12 +42,10 @@ GROUPS = {
 """Which rows of the statistics are of it."""
 PERIODS = ["2024", "all", "last_12_months"]
 
-Ask = Callable[..., list[tuple[Any, ...]]]
-
 
 @pytest.fixture(scope="module")
 def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file whose statistics say another number of each group, and with a log."""
+    """A file whose statistics say another number of each group."""
     file = Path(shutil.copy(synced.published_path, tmp_path_factory.mktemp("record") / "vanc311.sqlite"))
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE release SET as_of = '2025-02-10'")
@@ -56,17 +54,6 @@ def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
             UPDATE year_on_year SET requests_year_before = 1000 + rowid, state = 'ok', change_on_year = -0.5, noise_band = 0.25,
                    verdict = 'fewer'
             """
-        )
-        connection.execute(
-            """
-            INSERT INTO request_changes (change_id, kind, request_id, thread_id, partition_month, department, issue_type,
-                                         opened_at, sharing, before, after, seen_at, data_processed, run_id)
-            SELECT number, 'edited', request_id, request_id, partition_month, department, issue_type, opened_at, 1,
-                   '{"channel": "before ' || number || '"}', '{"channel": "after ' || number || '"}',
-                   date('2025-01-01', '+' || number || ' days') || 'T15:00:00Z', '2025-02-01T14:00:00Z', 'a run'
-            FROM (SELECT *, row_number() OVER (ORDER BY request_id) AS number FROM service_requests WHERE issue_type = ? LIMIT 400)
-            """,
-            (ISSUE,),
         )
         for number, measure in enumerate(("open_after_30_days", "closings"), 1):
             connection.execute(
@@ -92,6 +79,12 @@ def record(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(record: Path) -> Iterator[str]:
     with served(record) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def release(record: Path) -> Iterator[Release]:
+    with reading(record) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -153,71 +146,44 @@ def test_a_group_that_was_never_reported_was_not_reported_a_year_before(site: st
         assert card[1:] == ("0", "none in the same four weeks a year before, either")
 
 
-@pytest.mark.parametrize("period", PERIODS)
-@pytest.mark.parametrize("name", ["city", "city, located", "area", "issue", "issue, located"])
-def test_the_table_of_what_or_where_is_of_the_view(site: str, ask: Ask, name: str, period: str) -> None:
-    asked, rows = VIEWS[name]
-    text = page(site, **asked, period=period)
-    table = text[text.index("<h2>Where" if "issue" in name else "<h2>What is reported most") :].split("</table>")[0]
-    shown = {row[0]: row[1] for row in cells_of(table)}
-    of = f"FROM service_requests WHERE {rows} AND {opened_in(ask, period)}"
-    [(total,)] = ask(f"SELECT count(*) {of}")
-    assert shown.pop("all") == f"{total:,}"
-    assert sum(int(number.replace(",", "")) for number in shown.values()) == total
-    if "issue" in name:
-        shown.pop("no local area", None)
-        counted = dict(ask(f"SELECT local_area, count(*) {of} GROUP BY 1"))
-        areas = [area for (area,) in ask("SELECT local_area FROM local_areas ORDER BY 1")]
-        assert shown == {area: f"{counted.get(area, 0):,}" for area in areas}
-    else:
-        shown = {issue: requests for issue, requests in shown.items() if not issue.endswith("other types")}
-        most = ask(f"SELECT issue_type, count(*) {of} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 15")
-        assert list(shown.items()) == [(issue, f"{number:,}") for issue, number in most]
-
-
 @pytest.mark.parametrize("name", ["city", "issue"])
-def test_what_is_not_closed_yet_stands_beside_the_requests_that_it_is_part_of(site: str, ask: Ask, name: str) -> None:
+def test_what_is_not_closed_yet_stands_beside_the_requests_that_it_is_part_of(site: str, name: str) -> None:
     """E10: it is counted among those with usable dates, which are fewer than all requests."""
-    asked, _ = VIEWS[name]
-    text = page(site, **asked, period="all")
+    text = page(site, **VIEWS[name][0], period="all")
     table = text[text.index("<h2>Where" if "issue" in name else "<h2>What is reported most") :].split("</table>")[0]
     assert re.findall(r"<th[^>]*>(.*?)</th>", table)[1:4] == ["requests", "timed (n)", "of these, not closed yet"]
-    [total] = [row for row in cells_of(table) if row[0] == "all"]
-    numbers = ask(f"SELECT volume, n, still_open FROM time_to_close WHERE {GROUPS[name]} AND period = 'all'")
-    assert [tuple(int(number.replace(",", "")) for number in total[1:4])] == numbers
 
 
-def figure(site: str, name: str, **asked: str) -> list[dict[str, str]]:
-    answer = requests.get(f"{site}/figures/{name}.csv?{urlencode(asked)}", timeout=60)
-    assert answer.status_code == 200
-    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+def figure(release: Release, name: str, **asked: str) -> list[dict[str, Any]]:
+    """The rows that a figure of a view is drawn from."""
+    drawn = draw(release, View(**asked), name)
+    assert drawn
+    return drawn.rows.to_dict("records")
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_a_figure_through_time_is_of_the_view(site: str, ask: Ask, name: str) -> None:
+def test_a_figure_through_time_is_of_the_view(release: Release, ask: Ask, name: str) -> None:
     asked, rows = VIEWS[name]
     counted = dict(ask(f"SELECT open_month, count(*) FROM service_requests WHERE {rows} GROUP BY 1"))
-    drawn = {row["month"]: int(row["opened"]) for row in figure(site, "opened-and-closed", **asked)}
+    drawn = {row["month"]: row["opened"] for row in figure(release, "opened-and-closed", **asked)}
     assert {month: opened for month, opened in drawn.items() if opened} == counted
     if "issue" not in asked:
-        daily = {row["day"]: int(row["opened"]) for row in figure(site, "backlog", **asked)}
+        daily = {row["day"]: row["opened"] for row in figure(release, "backlog", **asked)}
         assert {day: opened for day, opened in daily.items() if opened} == dict(
             ask(f"SELECT opened_on, count(*) FROM service_requests WHERE {rows} GROUP BY 1")
         )
     if name != "both":
-        ages = sum(int(row["open_requests"]) for row in figure(site, "backlog-by-age", **asked))
+        ages = sum(row["open_requests"] for row in figure(release, "backlog-by-age", **asked))
         assert [(ages,)] == ask(f"SELECT count(*) FROM service_requests WHERE {rows} AND status = 'Open'")
 
 
 @pytest.mark.parametrize("period", PERIODS)
 @pytest.mark.parametrize("name", ["city", "city, located", "area", "issue", "issue, located"])
-def test_a_figure_of_a_period_is_of_the_view_and_the_period(site: str, ask: Ask, name: str, period: str) -> None:
+def test_a_figure_of_a_period_is_of_the_view_and_the_period(release: Release, ask: Ask, name: str, period: str) -> None:
     asked, rows = VIEWS[name]
-    curve = figure(site, "time-to-close", **asked, period=period)
-    assert [(int(curve[0]["at_risk"]),)] == ask(
-        f"SELECT n FROM time_to_close WHERE {GROUPS[name]} AND period = ?", period
-    )
-    drawn = {row["outcome"]: int(row["closed_as"]) for row in figure(site, "outcomes", **asked, period=period)}
+    curve = figure(release, "time-to-close", **asked, period=period)
+    assert [(curve[0]["at_risk"],)] == ask(f"SELECT n FROM time_to_close WHERE {GROUPS[name]} AND period = ?", period)
+    drawn = {row["outcome"]: row["closed_as"] for row in figure(release, "outcomes", **asked, period=period)}
     counted = ask(
         f"""
         SELECT outcome, count(*) FROM service_requests AS r
@@ -248,29 +214,10 @@ def test_beside_the_curve_stand_the_speed_of_now_and_the_share_that_was_served(s
     ("name", "measure"),
     [("map", "open_after_30_days"), ("areas-open-after-30-days", "open_after_30_days"), ("areas-closings", "closings")],
 )
-def test_a_comparison_of_areas_is_of_its_measure(site: str, ask: Ask, name: str, measure: str) -> None:
-    drawn = {
-        row["local_area"]: (int(row["n"]), int(row["observed"]), float(row["ratio"])) for row in figure(site, name)
-    }
+def test_a_comparison_of_areas_is_of_its_measure(release: Release, ask: Ask, name: str, measure: str) -> None:
+    drawn = {row["local_area"]: (row["n"], row["observed"], row["ratio"]) for row in figure(release, name)}
     rows = ask("SELECT local_area, n, observed, ratio FROM area_comparison WHERE measure = ?", measure)
     assert drawn == {area: tuple(numbers) for area, *numbers in rows}
-
-
-def test_each_line_of_an_areas_comparison_is_of_the_measure_that_it_names(site: str, ask: Ask) -> None:
-    text = page(site, area=AREA)
-    lines = cells_of(text[text.index("Fair comparison with the city</h2>") :].split("</table>")[0])
-    for label, measure in (
-        ("still open after 30 days (above 1: more)", "open_after_30_days"),
-        ("closings (above 1: faster)", "closings"),
-    ):
-        [line] = [line for line in lines if line[0] == label]
-        [(observed, ratio, n)] = ask(
-            "SELECT observed, ratio, n FROM area_comparison WHERE measure = ? AND local_area = ?", measure, AREA
-        )
-        assert (line[1], line[3], line[5]) == (f"{observed:,}", f"{ratio:.2f}", f"{n:,}")
-        assert line[4] == f"{round(100 * (ratio - 1)):,} % more (90 % fewer to 800 % more)"
-        usual = "Areas usually differ from the city by up to 26 % fewer or 35 % more: this one is outside that, chance allowed for."
-        assert line[6:8] == ["clearly more", usual]
 
 
 @pytest.mark.parametrize("period", ["last_12_months", "2024"])
@@ -280,21 +227,6 @@ def test_the_areas_comparison_names_its_own_window_whatever_period_is_chosen(sit
     [(n,)] = ask("SELECT sum(n) FROM area_comparison WHERE measure = 'closings'")
     assert f"opened {first} to {last}, whatever period is chosen" in page(site, area=AREA, period=period)
     assert f"opened {first} to {last} (whatever period is chosen), n = {n:,}." in page(site, period=period)
-
-
-@pytest.mark.parametrize("name", ["area", "issue", "both"])
-def test_the_newest_changes_of_the_view_come_first(site: str, ask: Ask, name: str) -> None:
-    asked, rows = VIEWS[name]
-    text = page(site, **asked)
-    lines = cells_of(text[text.index("Newest changes</h2>") :].split("</table>")[0])
-    newest = ask(
-        f"""
-        SELECT substr(seen_at, 1, 10), json_extract(after, '$.channel') FROM request_changes
-        WHERE request_id IN (SELECT request_id FROM service_requests WHERE {rows}) ORDER BY seen_at DESC LIMIT 10
-        """
-    )
-    assert len(newest) > 5
-    assert [(line[0], line[3].partition(" → ")[2]) for line in lines] == newest
 
 
 # -- the sentence at the head of a page --------------------------------------------------------------------------------

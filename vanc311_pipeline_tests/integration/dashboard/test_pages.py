@@ -45,12 +45,6 @@ def text_of(page: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<script.*?</script>", " ", page, flags=re.DOTALL)))
 
 
-def cells_of(table: str) -> list[list[str]]:
-    """A table's lines below its head, cell by cell."""
-    lines = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)[1:]
-    return [[text_of(cell).strip() for cell in re.findall(r"<td.*?</td>", line)] for line in lines]
-
-
 @pytest.fixture
 def ask(synced):
     with closing(sqlite3.connect(synced.published_path)) as connection:
@@ -84,21 +78,6 @@ def test_the_days_that_are_compared_are_settled_whole_weeks_and_a_year_apart(sit
     [(opened,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2025-12-09' AND '2026-01-05'")
     [(before,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2024-12-10' AND '2025-01-06'")
     assert re.search(rf"{opened:,}\s+.*the {before:,} in the same four weeks a year before", page)
-
-
-def test_how_long_mine_should_take_is_told_from_one_group_the_nearest_that_is_enough(site, ask):
-    """Requests of the last 12 months, if there are 100 of them; else those of all years. The first row is of all of them."""
-    page = get(f"{site}/issues/Street%20Light%20Out%20Case").text
-    table = page[page.index("How long should mine take?") :].split("</table>")[0]
-    shown = cells_of(table)
-    query = "SELECT waited_days, period, followed FROM waiting_times WHERE issue_type = 'Street Light Out Case' AND level = 'issue'"
-    followed_by = {(waited, period): followed for waited, period, followed in ask(query)}
-    period = "last_12_months" if followed_by[-1, "last_12_months"] >= 100 else "all"
-    expected = [f"{followed:,}" for (_, of), followed in sorted(followed_by.items()) if of == period]
-    assert [row[4] for row in shown] == expected
-    assert [row[0] for row in shown][:2] == ["opened just now", "still open at the end of the first day"]
-    opened = {"last_12_months": "in the last 12 months", "all": "at any time"}[period]
-    assert {row[5] for row in shown} == {f"{opened}, all of Vancouver"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -138,30 +117,6 @@ def test_every_link_on_a_page_leads_somewhere(site):
     links = [link for link in addresses if not link.startswith(("/issues/", "/figures/"))]
     assert len(links) > 50
     assert {link: code for link in links if (code := get(site + link).status_code) != 200} == {}
-
-
-def test_quality_shows_every_check_with_its_last_result(site, ask):
-    page = text_of(get(f"{site}/quality").text)
-    results = ask("SELECT claim, result, found FROM check_results")
-    assert len(results) > 30
-    for claim, _, found in results:
-        assert claim in page
-        assert (found or "") in page
-    assert page.count("✓ passed") == sum(result == "passed" for _, result, _ in results)
-    assert page.count("! noted") == sum(result == "warned" for _, result, _ in results)
-
-
-@pytest.mark.parametrize(("by", "title"), [("department", "by department"), ("open_month", "month by month")])
-def test_quality_tells_what_is_missing_of_every_group(site, ask, by, title):
-    page = get(f"{site}/quality").text
-    table = page[page.index(f"What is missing or odd, {title}</h2>") :].split("</table>")[0]
-    shown = {row[0]: row for row in cells_of(table)}
-    counted = ask(
-        f"SELECT {by}, sum(volume), sum(n_missing_area) FROM quality_ledger GROUP BY 1 ORDER BY 1 DESC LIMIT 24"
-    )
-    for group, volume, missing in counted:
-        assert shown[group][1] == f"{volume:,}"
-        assert shown[group][2].startswith(f"{missing:,} (" if volume else f"{missing:,}")
 
 
 def test_a_static_file_never_changes_under_its_address(site):

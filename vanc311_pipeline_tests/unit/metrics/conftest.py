@@ -99,7 +99,7 @@ def _request(row, as_of):
     closed = day_number(row["closed"]) if "closed" in row else NONE
     if row.get("took") is not None:
         closed = opened + row["took"]
-    named = {
+    usual = {
         "area": "Marpole",
         "issue": "Graffiti",
         "department": "ENG",
@@ -109,8 +109,13 @@ def _request(row, as_of):
         "changed": 0,
     }
     status = row.get("status", Status.OPEN if closed == NONE else Status.CLOSE)
-    given = {name: row[name] for name in named if name in row}
-    return {**named, **given, "status": status, "opened": opened, "closed": closed}
+    return {
+        **usual,
+        **{name: row[name] for name in usual if name in row},
+        "status": status,
+        "opened": opened,
+        "closed": closed,
+    }
 
 
 def _places(values, names):
@@ -157,8 +162,8 @@ def world():
 def grouped():
     """One grouping of some facts: `grouped(facts, "issue", "all")`."""
 
-    def of_kind(made, level="citywide", scope="all"):
-        return next(grouping for grouping in groupings(made) if grouping.kind == (level, scope))
+    def of_kind(city, level="citywide", scope="all"):
+        return next(grouping for grouping in groupings(city) if grouping.kind == (level, scope))
 
     return of_kind
 
@@ -167,8 +172,8 @@ def grouped():
 def cohort_of(grouped):
     """One grouping of the facts in one period: `cohort_of(facts, "issue", "all", "2025")`."""
 
-    def of_period(made, level="citywide", scope="all", period="all"):
-        return grouped(made, level, scope).within(next(each for each in periods(made) if each.name == period))
+    def of_period(city, level="citywide", scope="all", period="all"):
+        return grouped(city, level, scope).within(next(each for each in periods(city) if each.name == period))
 
     return of_period
 
@@ -178,9 +183,9 @@ def rows_of():
     """Some columns of a frame as rows of plain values: `rows_of(frame, "local_area", "n")`; None for NaN."""
 
     def rows(frame, *columns):
-        found = frame[list(columns)].astype(object)
-        made = found.where(found.notna(), None).itertuples(index=False, name=None)
-        return [row[0] if len(columns) == 1 else row for row in made]
+        cells = frame[list(columns)].astype(object)
+        plain = cells.where(cells.notna(), None).itertuples(index=False, name=None)
+        return [row[0] if len(columns) == 1 else row for row in plain]
 
     return rows
 

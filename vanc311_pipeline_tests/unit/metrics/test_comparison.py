@@ -29,8 +29,8 @@ TWO_AREAS = [
 def compared(rows_of):
     """Some columns of one measure, by area."""
 
-    def run(made, measure, *columns):
-        table = area_comparison(made)
+    def run(city, measure, *columns):
+        table = area_comparison(city)
         rows = rows_of(table[table["measure"] == measure], "local_area", *columns)
         return {area: values[0] if len(values) == 1 else tuple(values) for area, *values in rows}
 
@@ -60,7 +60,7 @@ def test_a_type_has_its_own_pool_from_30_on_and_rarer_ones_share_their_departmen
     def requests(issue, department, times):
         return {"ago": 100, "issue": issue, "department": department, "times": times}
 
-    made = facts(
+    city = facts(
         requests("A", "ENG", 10),
         requests("A", "DBL", 20),  # 30 in all departments
         requests("B", "ENG", 29),
@@ -69,77 +69,38 @@ def test_a_type_has_its_own_pool_from_30_on_and_rarer_ones_share_their_departmen
         requests("D", "CMO", 3),
         {"ago": 10, "issue": "D", "department": "CMO", "times": 40},  # not in the window
     )
-    seen = compared_requests(made)
+    seen = compared_requests(city)
     pools: dict[int, set] = {}
     for row, pool in zip(seen.rows, seen.pool, strict=True):
-        pools.setdefault(int(pool), set()).add((made.issues[made.issue[row]], made.departments[made.department[row]]))
+        pools.setdefault(int(pool), set()).add((city.issues[city.issue[row]], city.departments[city.department[row]]))
     assert sorted(map(sorted, pools.values())) == [
         [("A", "DBL"), ("A", "ENG")],
         [("B", "ENG"), ("C", "ENG")],
         [("C", "DBL"), ("D", "CMO")],
     ]
-    assert {made.issues[made.issue[row]] for row in seen.rows[seen.rare]} == {"B", "C", "D"}
+    assert {city.issues[city.issue[row]] for row in seen.rows[seen.rare]} == {"B", "C", "D"}
 
 
 def test_an_area_is_held_against_the_citys_rates_for_its_own_types(facts, compared):
-    made = facts(
+    city = facts(
         *TWO_AREAS,
         # Of another type, which is late more often everywhere.
         too_late | {"area": "Sunset", "issue": "Noise", "times": 40},
     )
     columns = ["n", "observed", "expected", "ratio", "adjusted_share", "city_share", "pooled_share"]
-    limits = compared(made, LATE, "ratio_low", "ratio_high", "adjusted_share_low", "adjusted_share_high")["Marpole"]
+    limits = compared(city, LATE, "ratio_low", "ratio_high", "adjusted_share_low", "adjusted_share_high")["Marpole"]
     assert limits[2:] == close(limits[0] * 0.5, limits[1] * 0.5)
-    assert compared(made, LATE, *columns) == {
+    assert compared(city, LATE, *columns) == {
         "Marpole": close(40, 20, 12, 20 / 12, 20 / 12 * 0.5, 0.5, 0),
         "Sunset": close(100, 50, 18 + 40, 50 / 58, 50 / 58 * 0.5, 0.5, 0),
     }
 
 
 MONTHLY = {
-    "Kitsilano": [
-        (4, 20),
-        (2, 20),
-        (9, 30),
-        (3, 10),
-        (0, 20),
-        (7, 20),
-        (5, 20),
-        (1, 10),
-        (4, 20),
-        (2, 20),
-        (6, 30),
-        (3, 20),
-    ],
-    "Marpole": [
-        (9, 20),
-        (4, 20),
-        (11, 30),
-        (6, 10),
-        (7, 20),
-        (8, 20),
-        (9, 20),
-        (5, 10),
-        (8, 20),
-        (9, 20),
-        (14, 30),
-        (7, 20),
-    ],
-    "Sunset": [
-        (1, 20),
-        (2, 20),
-        (0, 30),
-        (1, 10),
-        (0, 20),
-        (2, 20),
-        (5, 20),
-        (1, 10),
-        (0, 20),
-        (1, 20),
-        (2, 30),
-        (1, 20),
-    ],
-}
+    "Kitsilano": [(4, 20), (2, 20), (9, 30), (3, 10), (0, 20), (7, 20), (5, 20), (1, 10), (4, 20), (2, 20), (6, 30), (3, 20)],
+    "Marpole": [(9, 20), (4, 20), (11, 30), (6, 10), (7, 20), (8, 20), (9, 20), (5, 10), (8, 20), (9, 20), (14, 30), (7, 20)],
+    "Sunset": [(1, 20), (2, 20), (0, 30), (1, 10), (0, 20), (2, 20), (5, 20), (1, 10), (0, 20), (1, 20), (2, 30), (1, 20)],
+}  # fmt: skip
 """Late and all requests of each area in each month of the window."""
 
 
@@ -175,13 +136,13 @@ def test_the_interval_is_from_leaving_each_month_out_and_holds_what_a_month_does
 
 
 def test_months_that_are_alike_by_chance_do_not_make_an_interval_narrower_than_single_requests_do(facts, compared):
-    made = facts(*month_by_month({"Marpole": [(6, 20)] * 12, "Sunset": [(3, 20)] * 12}))
-    assert compared(made, LATE, "se_log_ratio")["Marpole"] == pytest.approx(0.8 / sqrt(54))
+    city = facts(*month_by_month({"Marpole": [(6, 20)] * 12, "Sunset": [(3, 20)] * 12}))
+    assert compared(city, LATE, "se_log_ratio")["Marpole"] == pytest.approx(0.8 / sqrt(54))
 
 
 def test_an_area_where_nothing_is_late_has_a_limit_and_a_verdict(facts, compared):
-    made = facts(*month_by_month({"Marpole": [(0, 20)] * 12, "Sunset": [(12, 20)] * 12}))
-    ratio, low, high, verdict = compared(made, LATE, "ratio", "ratio_low", "ratio_high", "verdict")["Marpole"]
+    city = facts(*month_by_month({"Marpole": [(0, 20)] * 12, "Sunset": [(12, 20)] * 12}))
+    ratio, low, high, verdict = compared(city, LATE, "ratio", "ratio_low", "ratio_high", "verdict")["Marpole"]
     assert (ratio, low, verdict) == (0, 0, "clearly fewer")
     assert 0 < high < 0.1
 
@@ -194,8 +155,8 @@ def test_with_equal_errors_tau_is_what_the_areas_variance_has_beyond_them(z, se)
 
 def test_of_a_single_area_nothing_is_said_about_the_usual_spread(facts, compared):
     columns = ("state", "tau", "shrunken_ratio", "among_areas")
-    made = facts(*month_by_month({"Marpole": [(6, 20)] * 12}))
-    assert compared(made, LATE, *columns)["Marpole"] == ("ok", None, None, None)
+    city = facts(*month_by_month({"Marpole": [(6, 20)] * 12}))
+    assert compared(city, LATE, *columns)["Marpole"] == ("ok", None, None, None)
 
 
 def test_z_is_by_the_variance_of_single_requests_less_what_an_area_supplies_of_its_pool(facts, compared):
@@ -203,7 +164,7 @@ def test_z_is_by_the_variance_of_single_requests_less_what_an_area_supplies_of_i
         "Marpole": pytest.approx(8 / sqrt(40 * 0.3 * 0.7 * 0.6)),
         "Sunset": pytest.approx(-8 / sqrt(60 * 0.3 * 0.7 * 0.4)),
     }
-    made = facts(
+    city = facts(
         {"ago": 40, "took": 1, "times": 20},
         {"ago": 40, "times": 20},
         {"ago": 40, "took": 1, "area": "Sunset", "times": 30},
@@ -212,11 +173,11 @@ def test_z_is_by_the_variance_of_single_requests_less_what_an_area_supplies_of_i
     first, second = 50 / 80, 10 / 30
     expected = 20 * first + 20 * (first + second)
     variance = (40 * first * (1 - first) + 20 * second * (1 - second)) / 2
-    assert compared(made, CLOSINGS, "z")["Marpole"] == pytest.approx((20 - expected) / sqrt(variance))
+    assert compared(city, CLOSINGS, "z")["Marpole"] == pytest.approx((20 - expected) / sqrt(variance))
 
 
 def test_at_the_citys_mix_an_area_has_its_own_rates_and_the_citys_weights(facts, compared):
-    made = facts(
+    city = facts(
         *(
             row | {"area": area, "issue": issue, "times": times, "ago": 380 - 30 * month}
             for month in range(12)
@@ -236,25 +197,25 @@ def test_at_the_citys_mix_an_area_has_its_own_rates_and_the_citys_weights(facts,
     )
     se = sqrt(max(11 / 12 * ((without - without.mean()) ** 2).sum(), least))
     columns = ["supported_weight", "standardised_share", "standardised_share_low", "standardised_share_high"]
-    assert compared(made, LATE, *columns)["Marpole"] == close(1, share, share - T_95 * se, share + T_95 * se)
-    assert compared(made, LATE, "standardised_share_state") == {"Marpole": "ok", "Sunset": "ok"}
-    assert compared(made, CLOSINGS, *columns, "standardised_share_state")["Marpole"] == (None,) * 5
+    assert compared(city, LATE, *columns)["Marpole"] == close(1, share, share - T_95 * se, share + T_95 * se)
+    assert compared(city, LATE, "standardised_share_state") == {"Marpole": "ok", "Sunset": "ok"}
+    assert compared(city, CLOSINGS, *columns, "standardised_share_state")["Marpole"] == (None,) * 5
 
 
 @pytest.mark.parametrize(("noise", "state"), [(10, "ok"), (9, "too_few")])
 def test_a_share_at_the_citys_mix_needs_ten_requests_of_types_that_make_up_four_fifths_of_it(
     facts, compared, noise, state
 ):
-    made = facts(
+    city = facts(
         *({"ago": 100, "took": 40, "times": 60} | {"area": area} for area in ("Marpole", "Sunset")),
         {"ago": 100, "took": 3, "issue": "Noise", "times": noise},
         {"ago": 100, "took": 3, "issue": "Noise", "area": "Sunset", "times": 40},
     )
-    assert compared(made, LATE, "standardised_share_state") == {"Marpole": state, "Sunset": "ok"}
+    assert compared(city, LATE, "standardised_share_state") == {"Marpole": state, "Sunset": "ok"}
 
 
 def test_closings_are_expected_by_each_types_hazard_over_all_follow_up(facts, compared):
-    made = facts(
+    city = facts(
         {"ago": 40, "took": 1, "times": 20},
         {"ago": 40, "times": 20},
         {"ago": 40, "took": 1, "area": "Sunset", "times": 20},
@@ -263,11 +224,11 @@ def test_closings_are_expected_by_each_types_hazard_over_all_follow_up(facts, co
     )
     first, second = 40 / 100, 20 / 60
     expected = 20 * first + 20 * (first + second), 20 * first + 20 * (first + second) + 20 * (first + second)
-    assert compared(made, CLOSINGS, "n", "observed", "expected", "ratio") == {
+    assert compared(city, CLOSINGS, "n", "observed", "expected", "ratio") == {
         "Marpole": close(40, 20, expected[0], 20 / expected[0]),
         "Sunset": close(60, 40, expected[1], 40 / expected[1]),
     }
-    assert compared(made, CLOSINGS, "city_share", "adjusted_share")["Marpole"] == (None, None)
+    assert compared(city, CLOSINGS, "city_share", "adjusted_share")["Marpole"] == (None, None)
 
 
 small_cities = st.lists(
@@ -305,7 +266,7 @@ def test_a_ratio_is_withheld_below_30_requests_and_below_5_expected_and_only_the
 
 def test_what_is_withheld_says_why(facts, compared):
     areas = ("Few", "Kits", "Nobody", "Rarely", "Unusable")
-    made = facts(
+    city = facts(
         too_late | {"area": "Few", "times": 29},
         too_late | {"area": "Kits", "times": 11},
         in_time | {"area": "Kits", "times": 330},
@@ -314,15 +275,15 @@ def test_what_is_withheld_says_why(facts, compared):
         areas=areas,
     )
     columns = ["n", "observed", "ratio_low", "q_value", "se_log_ratio", "verdict", "state"]
-    found = compared(made, LATE, *columns)
-    assert {area: found[area] for area in areas if area != "Kits"} == {
+    answers = compared(city, LATE, *columns)
+    assert {area: answers[area] for area in areas if area != "Kits"} == {
         "Few": (29, 29, None, None, None, None, "too_few"),
         "Nobody": (0, 0, None, None, None, None, "no_requests"),
         "Rarely": (30, 0, None, None, None, None, "too_few"),  # 30 · 40 / 400 are 3
         "Unusable": (0, 0, None, None, None, None, "no_usable_timing"),
     }
-    assert found["Kits"][-1] == "ok"
-    assert compared(made, LATE, "expected") == {
+    assert answers["Kits"][-1] == "ok"
+    assert compared(city, LATE, "expected") == {
         "Few": pytest.approx(2.9),
         "Kits": pytest.approx(34.1),
         "Nobody": None,
@@ -348,24 +309,24 @@ TWELVE = tuple(f"Area {number:02d}" for number in range(12))
 )
 def test_the_verdict_says_how_surely_and_whether_by_much_an_area_differs_from_the_city(facts, compared, late, verdict):
     others = {area: [(40, 60)] * 12 for area in TWELVE[1:]}
-    made = facts(*month_by_month({TWELVE[0]: [(late, 60)] * 12, **others}), areas=TWELVE)
-    assert compared(made, LATE, "verdict") == {TWELVE[0]: verdict} | dict.fromkeys(TWELVE[1:], "about the same")
+    city = facts(*month_by_month({TWELVE[0]: [(late, 60)] * 12, **others}), areas=TWELVE)
+    assert compared(city, LATE, "verdict") == {TWELVE[0]: verdict} | dict.fromkeys(TWELVE[1:], "about the same")
 
 
 def test_an_area_that_differs_from_the_city_need_not_be_unusual_among_areas(facts, compared):
     lates = (20, 24, 28, 29, 31, 28, 32, 35, 33, 30, 36, 58)
-    made = facts(
+    city = facts(
         *month_by_month({area: [(late, 60)] * 12 for area, late in zip(TWELVE, lates, strict=True)}), areas=TWELVE
     )
-    answers = compared(made, LATE, "verdict", "among_areas")
+    answers = compared(city, LATE, "verdict", "among_areas")
     assert answers[TWELVE[0]] == ("clearly fewer", "within")
     assert answers[TWELVE[-1]] == ("clearly more", "outside")
 
 
 def test_where_nothing_can_vary_areas_are_as_the_city(facts, compared):
-    made = facts(*month_by_month({"Marpole": [(30, 30)] * 12, "Sunset": [(30, 30)] * 12}))
+    city = facts(*month_by_month({"Marpole": [(30, 30)] * 12, "Sunset": [(30, 30)] * 12}))
     assert compared(
-        made, LATE, "ratio", "z", "q_value", "tau", "shrunken_ratio", "verdict", "among_areas"
+        city, LATE, "ratio", "z", "q_value", "tau", "shrunken_ratio", "verdict", "among_areas"
     ) == dict.fromkeys(("Marpole", "Sunset"), (1, None, 1, 0, 1, "about the same", "within"))
 
 
@@ -394,18 +355,18 @@ def simulated(seed, differ=0.0, one=None, shock=0.0) -> tuple[Facts, np.ndarray]
     late = rng.random(N) < effect[area] / (1 + np.exp(-logit[issue, area, day * 12 // 365]))
     opened = AS_OF - 394 + day
     nothing = np.zeros(N, dtype=np.int32)
-    made = Facts(
+    city = Facts(
         as_of=AS_OF, areas=CITY, issues=tuple(f"Type {number:02d}" for number in range(TYPES)), departments=("ENG",), reasons=(),
         area=area.astype(np.int32), issue=issue.astype(np.int32), department=nothing, reason=nothing - 1,
         status=nothing + Status.CLOSE, opened=opened.astype(np.int32),
         closed=(opened + np.where(late, rng.integers(31, 200, N), rng.integers(0, 31, N))).astype(np.int32),
         changed=nothing.astype(np.int64), twin=nothing > 0, point=nothing == 0,
     )  # fmt: skip
-    return made, effect
+    return city, effect
 
 
-def measured(made, measure=LATE) -> pd.DataFrame:
-    table = area_comparison(made)
+def measured(city, measure=LATE) -> pd.DataFrame:
+    table = area_comparison(city)
     return table[table["measure"] == measure].reset_index(drop=True)
 
 
@@ -436,8 +397,8 @@ def test_an_area_with_a_fifth_more_is_found_though_all_areas_differ():
 def test_the_spread_of_the_areas_is_found_and_the_shrunken_ratio_is_nearer_to_the_truth():
     taus, errors = [], []
     for seed in range(12):
-        made, effect = simulated(seed, differ=0.08)
-        table = measured(made)
+        city, effect = simulated(seed, differ=0.08)
+        table = measured(city)
         truth = np.log(effect / np.average(effect, weights=table["expected"]))
         taus.append(table["tau"][0])
         errors.append([np.mean((np.log(table[name]) - truth) ** 2) for name in ("ratio", "shrunken_ratio")])
@@ -447,46 +408,46 @@ def test_the_spread_of_the_areas_is_found_and_the_shrunken_ratio_is_nearer_to_th
 
 
 def test_without_its_own_requests_an_area_is_held_against_the_rates_of_the_others(facts, compared):
-    made = facts(*TWO_AREAS)
-    assert compared(made, LATE, "ratio_without_own") == {
+    city = facts(*TWO_AREAS)
+    assert compared(city, LATE, "ratio_without_own") == {
         "Marpole": pytest.approx(20 / (40 * 10 / 60)),
         "Sunset": pytest.approx(10 / (60 * 20 / 40)),
     }
 
 
 def test_an_area_that_is_alone_in_its_pool_is_held_against_all_that_the_others_have(facts, compared):
-    made = facts(
+    city = facts(
         {"ago": 40, "took": 1, "times": 20},
         {"ago": 40, "times": 20},
         {"ago": 40, "took": 1, "area": "Sunset", "issue": "Noise", "times": 45},
         {"ago": 40, "area": "Sunset", "issue": "Noise", "times": 15},
     )
-    assert compared(made, LATE, "ratio", "ratio_without_own") == {
+    assert compared(city, LATE, "ratio", "ratio_without_own") == {
         "Marpole": (1, pytest.approx(20 / (40 * 15 / 60))),
         "Sunset": (1, pytest.approx(15 / (60 * 20 / 40))),
     }
-    assert compared(made, CLOSINGS, "ratio", "ratio_without_own") == {
+    assert compared(city, CLOSINGS, "ratio", "ratio_without_own") == {
         "Marpole": (1, pytest.approx(20 / (40 * 45 / 60))),
         "Sunset": (1, pytest.approx(45 / (60 * 20 / 40))),
     }
 
 
 def test_days_on_which_none_of_the_others_is_left_add_nothing(facts, compared):
-    made = facts(
+    city = facts(
         {"ago": 200, "took": 1, "times": 20},
         {"ago": 200, "took": 150, "times": 20},
         {"ago": 40, "took": 1, "area": "Sunset", "times": 30},
         {"ago": 40, "area": "Sunset", "times": 30},
     )
-    assert compared(made, CLOSINGS, "ratio_without_own") == {
+    assert compared(city, CLOSINGS, "ratio_without_own") == {
         "Marpole": pytest.approx(40 / (40 * 30 / 60)),
         "Sunset": pytest.approx(30 / (60 * 20 / 40)),
     }
 
 
 def test_the_share_of_pooled_requests_stands_beside(facts, compared):
-    made = facts(too_late | {"times": 30}, too_late | {"issue": "Noise", "times": 10}, too_late | {"area": "Sunset"})
-    assert compared(made, LATE, "pooled_share") == {"Marpole": 0.25, "Sunset": 0}
+    city = facts(too_late | {"times": 30}, too_late | {"issue": "Noise", "times": 10}, too_late | {"area": "Sunset"})
+    assert compared(city, LATE, "pooled_share") == {"Marpole": 0.25, "Sunset": 0}
 
 
 def test_without_a_request_in_the_window_no_area_has_a_ratio(facts, compared):
@@ -547,9 +508,9 @@ def test_where_every_area_has_the_citys_mix_hardly_any_file_lists_a_type():
     rng = np.random.default_rng(1)
     files = 0
     for _ in range(40):
-        made, _ = simulated(int(rng.integers(1 << 30)))
-        made.issue[:] = rng.permutation(made.issue)
-        files += area_issue_mix(made)["finding"].isin(["more", "fewer"]).any()
+        city, _ = simulated(int(rng.integers(1 << 30)))
+        city.issue[:] = rng.permutation(city.issue)
+        files += area_issue_mix(city)["finding"].isin(["more", "fewer"]).any()
     assert files <= 2
 
 
@@ -563,7 +524,7 @@ def test_a_mix_adds_up_to_what_is_observed_by_area_and_by_type(facts, rows):
 
 
 def test_the_mix_has_all_areas_by_all_types_and_withholds_what_is_too_few(facts, rows_of):
-    made = facts(*mixed((27, 3), (60, 5), (20, 9), areas=AREAS), areas=(*AREAS, "West End"))
+    city = facts(*mixed((27, 3), (60, 5), (20, 9), areas=AREAS), areas=(*AREAS, "West End"))
     columns = ["local_area", "issue_type", "observed", "ratio", "q_value", "finding", "state"]
     cells = ((27, 30 * 107 / 124), (60, 65 * 107 / 124), (5, 65 * 17 / 124))
     tails = [
@@ -572,7 +533,7 @@ def test_the_mix_has_all_areas_by_all_types_and_withholds_what_is_too_few(facts,
     ]
     q = [pytest.approx(each) for each in stats.false_discovery_control([min(1, 2 * min(both)) for both in tails])]
     same = "no clear difference"
-    assert rows_of(area_issue_mix(made), *columns) == [
+    assert rows_of(area_issue_mix(city), *columns) == [
         ("Kitsilano", "Graffiti", 27, pytest.approx(27 * 124 / 30 / 107), q[0], same, "ok"),
         ("Kitsilano", "Noise", 3, None, None, None, "too_few"),  # 4.1 expected
         ("Marpole", "Graffiti", 60, pytest.approx(60 * 124 / 65 / 107), q[1], same, "ok"),

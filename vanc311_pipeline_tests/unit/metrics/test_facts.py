@@ -37,8 +37,8 @@ from vanc311_pipeline.metrics.facts import (
     ],
 )
 def test_a_request_is_in_a_curve_unless_one_of_four_things_is_wrong(facts, row, why):
-    made = facts(row)
-    assert (made.unused.tolist(), made.used.tolist()) == ([why], [why == Unused.USED])
+    city = facts(row)
+    assert (city.unused.tolist(), city.used.tolist()) == ([why], [why == Unused.USED])
 
 
 def test_a_request_that_was_static_before_it_is_after_as_of_is_static(facts):
@@ -58,26 +58,26 @@ def test_a_request_that_was_static_before_it_is_after_as_of_is_static(facts):
     ],
 )
 def test_what_is_not_closed_by_as_of_is_open_through_it_whatever_date_it_has(facts, row, event, days):
-    made = facts(row)
-    assert (made.event.tolist(), made.days.tolist()) == ([event], [days])
+    city = facts(row)
+    assert (city.event.tolist(), city.days.tolist()) == ([event], [days])
 
 
 def test_a_request_leaves_the_pile_when_it_is_closed_but_never_before_it_came(facts):
-    made = facts(
+    city = facts(
         {"opened": "2025-06-20", "closed": "2025-06-22"},
         {"opened": "2025-06-20", "closed": "2025-06-19"},
         {"opened": "2025-07-01", "closed": "2025-06-30"},
     )
-    assert day_texts(made.left_pile).tolist() == ["2025-06-22", "2025-06-20", "2025-07-01"]
-    assert month_texts(made.left_month).tolist() == ["2025-06", "2025-06", "2025-07"]
-    assert made.negative.tolist() == [False, True, True]
+    assert day_texts(city.left_pile).tolist() == ["2025-06-22", "2025-06-20", "2025-07-01"]
+    assert month_texts(city.left_month).tolist() == ["2025-06", "2025-06", "2025-07"]
+    assert city.negative.tolist() == [False, True, True]
 
 
 def test_the_pile_is_made_of_requests_of_which_both_ends_are_known(facts):
-    made = facts(
+    city = facts(
         {}, {"took": 1}, {"status": Status.CLOSE}, {"status": Status.OTHER}, {"took": 1, "status": Status.OTHER}
     )
-    assert made.stock.tolist() == [True, True, False, False, False]
+    assert city.stock.tolist() == [True, True, False, False, False]
 
 
 def test_days_and_months_are_counted_from_1970():

@@ -37,8 +37,8 @@ def named(grouping, counts):
     ],
 )
 def test_areas_are_always_groups_and_of_the_rest_what_has_a_request_in_the_scope(facts, grouped, level, scope, counts):
-    made = facts(*CITY)
-    grouping = grouped(made, level, scope)
+    city = facts(*CITY)
+    grouping = grouped(city, level, scope)
     assert named(grouping, grouping.volume) == counts
 
 
@@ -70,19 +70,19 @@ def test_a_table_names_the_group_of_every_row(facts, grouped):
     )
 )
 def test_each_request_of_a_scope_is_counted_once_in_each_of_its_levels(facts, rows):
-    made = facts(*rows)
+    city = facts(*rows)
     sizes = {"all": len(rows), "located": sum(row["area"] is not None for row in rows)}
     sizes["unlocated"] = sizes["all"] - sizes["located"]
-    ago = made.as_of - made.opened
-    for grouping in groupings(made):
-        by_day = grouping.count_by(made.opened == made.opened, ago, 3)
+    ago = city.as_of - city.opened
+    for grouping in groupings(city):
+        by_day = grouping.count_by(city.opened == city.opened, ago, 3)
         assert by_day.sum() == sizes[grouping.scope]
         for day in range(3):
             assert by_day[:, day].tolist() == grouping.count(ago == day).tolist()
 
 
-def table(made):
-    return [tuple(row) for row in period_table(made).itertuples(index=False, name=None)]
+def table(city):
+    return [tuple(row) for row in period_table(city).itertuples(index=False, name=None)]
 
 
 def test_periods_are_all_the_last_365_days_and_each_year_with_a_request_within_the_record(facts):
@@ -112,7 +112,7 @@ def test_a_period_without_a_day_in_the_record_is_left_out(facts):
 
 
 def test_a_period_holds_its_first_and_its_last_day(facts):
-    made = facts(*({"opened": f"2025-06-{day:02d}"} for day in (9, 10, 11, 12, 13)))
-    assert Period("four days", day_number("2025-06-10"), day_number("2025-06-12")).holds(made).tolist() == [
+    city = facts(*({"opened": f"2025-06-{day:02d}"} for day in (9, 10, 11, 12, 13)))
+    assert Period("four days", day_number("2025-06-10"), day_number("2025-06-12")).holds(city).tolist() == [
         False, True, True, True, False,
     ]  # fmt: skip

@@ -46,9 +46,9 @@ def city(headline):
 def rows(frame, *keys):
     """The six headline numbers by key."""
     columns = [*keys, *HEADLINE]
-    found = frame[columns].astype(object).where(frame[columns].notna(), None)
-    made = {tuple(row[: len(keys)]): tuple(row[len(keys) :]) for row in found.itertuples(index=False, name=None)}
-    return {key[0] if len(key) == 1 else key: value for key, value in made.items()}
+    plain = frame[columns].astype(object).where(frame[columns].notna(), None)
+    cells = {tuple(row[: len(keys)]): tuple(row[len(keys) :]) for row in plain.itertuples(index=False, name=None)}
+    return {key[0] if len(key) == 1 else key: value for key, value in cells.items()}
 
 
 def hours(*numbers):

@@ -15,7 +15,7 @@ MEDIAN = ["median_days", "median_low", "median_high", "median_state"]
 @pytest.fixture(scope="module")
 def series(grouped):
     """The table of one grouping, the city if none is named."""
-    return lambda made, *which: monthly_series(grouped(made, *which))
+    return lambda city, *which: monthly_series(grouped(city, *which))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_record_has_every_month_to_the_later_of_as_of_and_the_last_opening_a
 
 
 def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, series, rows_of):
-    made = facts(
+    city = facts(
         {"opened": "2025-03-31", "closed": "2025-05-02"},
         {"opened": "2025-04-01", "closed": "2025-04-01"},
         {"opened": "2025-04-01"},
@@ -46,7 +46,7 @@ def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, s
         {"opened": "2025-06-10", "closed": "2025-07-10"},
         {"opened": "2025-07-01"},
     )
-    assert rows_of(series(made), *COUNTS) == [
+    assert rows_of(series(city), *COUNTS) == [
         ("2025-03", 1, 0, 1, 1, 1),
         ("2025-04", 2, 1, 2, 2, 1),
         ("2025-05", 3, 2, 1, 1, 0),
@@ -56,8 +56,8 @@ def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, s
 
 
 def test_the_month_of_as_of_ends_for_the_pile_with_as_of(facts, series, rows_of):
-    made = facts({"opened": "2025-06-01"}, {"opened": "2025-06-10", "closed": "2025-06-16"}, as_of="2025-06-15")
-    assert rows_of(series(made), "month", "closed_in", "open_at_end") == [("2025-06", 1, 2)]
+    city = facts({"opened": "2025-06-01"}, {"opened": "2025-06-10", "closed": "2025-06-16"}, as_of="2025-06-15")
+    assert rows_of(series(city), "month", "closed_in", "open_at_end") == [("2025-06", 1, 2)]
 
 
 AS_OF = day_number("2025-06-30")
@@ -76,13 +76,13 @@ any_requests = st.lists(
 
 @given(rows=any_requests)
 def test_what_is_open_at_the_end_of_a_month_is_a_plain_count(facts, series, rows):
-    made = facts(*rows)
+    city = facts(*rows)
     pile = [
         (AS_OF - row["ago"], AS_OF - row["ago"] + max(row["took"] or 0, 0) if row["status"] == Status.CLOSE else None)
         for row in rows
         if row["area"] and (row["status"] == Status.OPEN or (row["status"] == Status.CLOSE and row["took"] is not None))
     ]
-    for line in series(made, "neighbourhood", "located").to_dict("records"):
+    for line in series(city, "neighbourhood", "located").to_dict("records"):
         year, month = (int(part) for part in line["month"].split("-"))
         end = min(day_number(f"{year + month // 12}-{month % 12 + 1:02d}-01") - 1, AS_OF)
         expected = sum(came <= end and (went is None or went > end) for came, went in pile)
@@ -93,19 +93,19 @@ def test_what_is_open_at_the_end_of_a_month_is_a_plain_count(facts, series, rows
 
 
 def test_every_group_has_every_month_of_the_record_those_in_which_nothing_came_or_went_too(facts, series, rows_of):
-    made = facts(
+    city = facts(
         {"opened": "2025-01-10", "closed": "2025-03-01"},
         {"opened": "2025-05-10", "status": Status.OTHER},
         {"opened": "2025-01-10", "issue": "Noise", "closed": "2025-01-10"},
     )
     columns = ["month", "opened", "closed_in", "open_at_end", "share_7_state"]
     for which in (("hyper_local", "located"), ("issue", "all")):
-        found = series(made, *which)
-        assert rows_of(found[found["issue_type"] == "Noise"], *columns) == [
+        table = series(city, *which)
+        assert rows_of(table[table["issue_type"] == "Noise"], *columns) == [
             ("2025-01", 1, 1, 0, "too_few"),
             *((f"2025-0{month}", 0, 0, 0, "no_requests") for month in range(2, 7)),
         ]
-        assert len(found) == 2 * 6
+        assert len(table) == 2 * 6
 
 
 def test_a_share_is_withheld_until_the_months_last_day_is_old_enough_but_its_counts_are_given(facts, series, rows_of):
@@ -117,31 +117,31 @@ def test_a_share_is_withheld_until_the_months_last_day_is_old_enough_but_its_cou
 
 
 def test_each_share_has_its_own_horizon_and_says_the_first_reason_why_it_is_missing(facts, series, rows_of):
-    made = facts(
+    city = facts(
         {"opened": "2025-02-01", "took": -1},
         {"opened": "2025-03-01", "took": 8, "times": 30},
         {"opened": "2025-04-01", "took": 60, "times": 29},
         {"opened": "2025-06-01", "took": -1},
     )
-    assert rows_of(series(made), "month", *(f"share_{days}_state" for days in (7, 30, 90))) == [
+    assert rows_of(series(city), "month", *(f"share_{days}_state" for days in (7, 30, 90))) == [
         ("2025-02", *["no_usable_timing"] * 3),
         ("2025-03", *["ok"] * 3),
         ("2025-04", "too_few", "too_few", "immature"),
         ("2025-05", *["no_requests"] * 3),
         ("2025-06", *["no_usable_timing"] * 3),
     ]
-    assert rows_of(series(made), "share_7", "share_30")[1] == (0, 1)
+    assert rows_of(series(city), "share_7", "share_30")[1] == (0, 1)
 
 
 def test_closed_within_7_days_is_closed_on_the_seventh_day_at_the_latest_and_by_as_of(facts, series, rows_of):
-    made = facts(
+    city = facts(
         {"opened": "2025-06-20", "took": 7},
         {"opened": "2025-06-20", "took": 8},
         {"opened": "2025-06-23", "took": 7},
         {"opened": "2025-06-24", "took": 7},  # not yet 7 days old, and closed after as_of
         {"opened": "2025-06-24", "took": 0},
     )
-    assert rows_of(series(made), "n_7", "within_7", "n", "closed")[0] == (3, 2, 5, 4)
+    assert rows_of(series(city), "n_7", "within_7", "n", "closed")[0] == (3, 2, 5, 4)
 
 
 def test_a_month_that_reaches_into_the_last_seven_days_is_provisional(facts, series, rows_of):
@@ -191,14 +191,14 @@ def test_a_months_median_is_that_of_the_whole_curve_however_far_out_it_lies(
 
 
 def test_the_months_of_each_group_are_worked_out_by_themselves(facts, series, rows_of):
-    made = facts(
+    city = facts(
         {"opened": "2024-09-10", "took": 3, "times": 30},
         {"opened": "2024-09-10", "took": 150, "times": 30, "area": "Sunset"},
         {"opened": "2024-10-10", "took": 130, "times": 30, "area": "Sunset"},
         {"opened": "2024-10-10", "took": 7, "times": 30, "area": None},
     )
-    found = series(made, "neighbourhood", "located")
-    assert rows_of(found[found["month"] < "2024-11"], "local_area", "month", "median_days", "median_state") == [
+    table = series(city, "neighbourhood", "located")
+    assert rows_of(table[table["month"] < "2024-11"], "local_area", "month", "median_days", "median_state") == [
         ("Marpole", "2024-09", 3, "ok"),
         ("Marpole", "2024-10", None, "no_requests"),
         ("Sunset", "2024-09", 150, "ok"),

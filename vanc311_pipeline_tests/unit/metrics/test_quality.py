@@ -13,8 +13,8 @@ COUNTS = ["volume", "n_missing_area", "n_missing_point", "n_negative", "n_closed
 def ledger():
     """The lines of the ledger: month and department, and the counts that are not 0."""
 
-    def run(made, repeats=None, quarantined=None):
-        table = quality_ledger(made, repeats or {}, quarantined or {})
+    def run(city, repeats=None, quarantined=None):
+        table = quality_ledger(city, repeats or {}, quarantined or {})
         assert list(table.columns) == ["open_month", "department", *COUNTS]
         return {
             (row["open_month"], row["department"]): {name: row[name] for name in COUNTS if row[name]}
@@ -91,12 +91,12 @@ def test_a_label_is_obsolete_if_it_begins_with_the_word_z_or_zz(facts, ledger, l
     ],
 )
 def test_a_request_adds_to_exactly_these_counts(facts, ledger, row, counts):
-    (found,) = ledger(facts(row)).values()
-    assert found == {"volume": 1} | counts
+    (counted,) = ledger(facts(row)).values()
+    assert counted == {"volume": 1} | counts
 
 
 def test_each_count_is_by_month_of_opening_and_department_and_repeats_and_quarantine_stand_beside(facts, ledger):
-    made = facts(
+    city = facts(
         {"opened": "2025-05-31", "took": 1, "area": None, "times": 2},
         {"opened": "2025-06-01"},
         {"opened": "2025-06-01", "department": "DBL", "twin": True},
@@ -104,7 +104,7 @@ def test_each_count_is_by_month_of_opening_and_department_and_repeats_and_quaran
     )
     repeats = {("2025-05", "ENG"): 4}
     quarantined = {("2025-06", "DBL"): 5, ("2025-04", "unknown"): 6}
-    assert ledger(made, repeats, quarantined) == {
+    assert ledger(city, repeats, quarantined) == {
         ("2025-04", "unknown"): {"n_quarantined": 6},
         ("2025-05", "ENG"): {"volume": 33, "n_missing_area": 2, "n_batch_closed": 30, "n_repeats": 4},
         ("2025-06", "DBL"): {"volume": 1, "n_twins": 1, "n_quarantined": 5},

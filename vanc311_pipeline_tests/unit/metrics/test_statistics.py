@@ -44,20 +44,20 @@ def test_facts_are_the_stored_requests_row_by_row(sample):
     facts, requests = sample.facts, sample.stored
     assert len(facts) == len(requests) == 11_024
 
-    def names(codes, known):
-        return [None if code == NONE else known[code] for code in codes]
+    def texts(codes, names):
+        return [None if code == NONE else names[code] for code in codes]
 
     def column(name):
         return [None if value != value else value for value in requests[name].astype(object)]
 
-    for codes, known, name in (
+    for codes, names, name in (
         (facts.area, facts.areas, "local_area"),
         (facts.issue, facts.issues, "issue_type"),
         (facts.department, facts.departments, "department"),
         (facts.reason, facts.reasons, "closure_reason"),
         (facts.status, ("Open", "Close"), "status"),
     ):
-        assert names(codes, known) == column(name), name
+        assert texts(codes, names) == column(name), name
     assert day_texts(facts.opened).tolist() == column("opened_on")
     closed = np.where(facts.closed == NONE, None, day_texts(facts.closed))
     assert closed.tolist() == column("closed_on")
@@ -75,9 +75,9 @@ def test_names_are_in_alphabetical_order_and_all_22_areas_are_known(sample, area
 
 
 def test_every_table_that_is_described_is_made_with_its_columns(sample):
-    made = statistics(sample.facts, {}, {})
-    assert made.keys() == TABLES.keys()
-    for name, frame in made.items():
+    city = statistics(sample.facts, {}, {})
+    assert city.keys() == TABLES.keys()
+    for name, frame in city.items():
         expected = {column.name for column in TABLES[name].columns} - {"as_of", "request_id"}
         assert set(frame.columns) - {"row"} == expected, name
 
@@ -89,8 +89,8 @@ def test_no_figure_depends_on_the_order_of_the_rows(sample):
     shuffled = replace(
         facts, **{name: columns[name] for name in columns.keys() & {field.name for field in fields(facts)}}
     )
-    made, anew = statistics(facts, {}, {}), statistics(shuffled, {}, {})
-    for name, frame in made.items():
+    city, anew = statistics(facts, {}, {}), statistics(shuffled, {}, {})
+    for name, frame in city.items():
         # The standing names requests by their place.
         if name == "open_request_standing":
             by_place = frame.assign(row=np.argsort(order)[frame["row"]]).sort_values("row").reset_index(drop=True)
@@ -163,8 +163,8 @@ def test_each_open_request_stands_by_its_own_id(written, sample):
 
 
 def test_of_a_record_without_a_request_only_the_mapping_and_the_groups_that_are_always_there_are_told(stored):
-    made = {name: rows for name, rows in replace_statistics(stored()).items() if rows}
-    assert made == {
+    city = {name: rows for name, rows in replace_statistics(stored()).items() if rows}
+    assert city == {
         "metrics_citywide": 2,
         "metric_aggregates": 12,
         "outcome_mapping": 17,

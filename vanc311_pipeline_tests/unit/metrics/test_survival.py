@@ -42,8 +42,8 @@ def test_the_worked_example_is_met_in_every_figure(golden):
 
 
 def test_the_worked_examples_quantiles_say_what_is_not_reached(golden):
-    found = {share: days_until(golden, share)[0] for share in (0.5, 0.75, 0.9)}
-    quantiles = {share: tuple(days[:, 0].tolist()) for share, days in found.items()}
+    curves = {share: days_until(golden, share)[0] for share in (0.5, 0.75, 0.9)}
+    quantiles = {share: tuple(days[:, 0].tolist()) for share, days in curves.items()}
     assert quantiles[0.5] == (3, 1, 7)
     assert quantiles[0.75] == pytest.approx((14, 7, np.nan), nan_ok=True)
     assert quantiles[0.9] == pytest.approx((np.nan, 30, np.nan), nan_ok=True)
@@ -57,40 +57,20 @@ def test_the_worked_examples_restricted_means(golden):
     assert np.isnan(mean_days_within(golden, 31)).all()  # nobody was followed so long
 
 
+R_SHARES = (
+    (0.193548387096774, 0.244354838709677, 0.314432703003337, 0.331952169076752, 0.375750834260289, 0.375750834260289),
+    (0.106703614878458, 0.145692384753364, 0.202310624732841, 0.217006133676406, 0.252257168364777, 0.252257168364777),
+    (0.299627299923983, 0.356708202367912, 0.432701567067146, 0.451148514790755, 0.498756234878422, 0.498756234878422),
+)  # fmt: skip
+"""The shares closed in one way after 0, 1, 3, 7, 14 and 30 days, and their limits, as R gives them."""
+
+
 def test_the_worked_examples_share_closed_in_one_way_is_that_of_r(golden):
     """R 4.2, survival 3.5: `survfit(Surv(t + 1, factor(e)) ~ 1, conf.type = "log-log")`, of a part of each day's closings."""
     provided, _ = counts({0: 12, 1: 3, 3: 4, 7: 1, 14: 2}, {}, days=31)
-    found = np.stack(cumulative_incidence(golden, provided))[:, 0, [0, 1, 3, 7, 14, 30]]
-    assert found[0] == pytest.approx(
-        [
-            0.193548387096774,
-            0.244354838709677,
-            0.314432703003337,
-            0.331952169076752,
-            0.375750834260289,
-            0.375750834260289,
-        ]
-    )
-    assert found[1] == pytest.approx(
-        [
-            0.106703614878458,
-            0.145692384753364,
-            0.202310624732841,
-            0.217006133676406,
-            0.252257168364777,
-            0.252257168364777,
-        ]
-    )
-    assert found[2] == pytest.approx(
-        [
-            0.299627299923983,
-            0.356708202367912,
-            0.432701567067146,
-            0.451148514790755,
-            0.498756234878422,
-            0.498756234878422,
-        ]
-    )
+    curves = np.stack(cumulative_incidence(golden, provided))[:, 0, [0, 1, 3, 7, 14, 30]]
+    for part, shares in zip(curves, R_SHARES, strict=True):
+        assert part == pytest.approx(shares)
 
 
 days_and_counts = st.dictionaries(st.integers(0, 12), st.integers(1, 9), max_size=8)
@@ -118,12 +98,12 @@ def test_any_counts_give_the_curve_the_interval_and_the_restricted_mean_of_lifel
 
 
 def test_where_all_are_open_or_all_closed_the_interval_is_that_of_none_among_those_followed():
-    found = kaplan_meier(*counts({2: 10, 4: 15}, {3: 5}))
-    assert found.low[0, :2] == pytest.approx(0.025 ** (1 / 30))
-    assert found.high[0, :2].tolist() == [1, 1]
+    curves = kaplan_meier(*counts({2: 10, 4: 15}, {3: 5}))
+    assert curves.low[0, :2] == pytest.approx(0.025 ** (1 / 30))
+    assert curves.high[0, :2].tolist() == [1, 1]
     # Of 30, 20 were open after day 2, so S = 2/3; 15 were followed to day 4, who stand for 22.5, and none is left.
-    assert (found.open_share[0, 4], found.low[0, 4]) == (0, 0)
-    assert found.high[0, 4] == pytest.approx(1 - 0.025 ** (1 / 22.5))
+    assert (curves.open_share[0, 4], curves.low[0, 4]) == (0, 0)
+    assert curves.high[0, 4] == pytest.approx(1 - 0.025 ** (1 / 22.5))
     assert kaplan_meier(*counts({0: 30}, {}, days=3)).high[0] == pytest.approx([1 - 0.025 ** (1 / 30)] * 3)
 
 
@@ -131,8 +111,10 @@ def test_nineteen_in_twenty_intervals_hold_the_truth_where_a_service_is_so_quick
     rng, groups, n = np.random.default_rng(311), 2_000, 30
     for truth in (0.98, 0.05, 0.02):  # open after day 0; the intervals without width covered 45 to 79 % of these
         closed = rng.binomial(n, 1 - truth, groups)[:, None]
-        found = kaplan_meier(np.hstack([closed, np.zeros_like(closed)]), np.hstack([np.zeros_like(closed), n - closed]))
-        covered = np.mean((found.low[:, 0] <= truth) & (truth <= found.high[:, 0]))
+        curves = kaplan_meier(
+            np.hstack([closed, np.zeros_like(closed)]), np.hstack([np.zeros_like(closed), n - closed])
+        )
+        covered = np.mean((curves.low[:, 0] <= truth) & (truth <= curves.high[:, 0]))
         assert covered >= 0.90, truth
 
 
@@ -150,7 +132,7 @@ def test_and_ten_followed_to_the_day_on_which_it_is_reached():
 
 
 def test_nobody_at_all_is_a_curve_that_says_nothing():
-    found = kaplan_meier(*counts({}, {}, days=3))
-    assert found.at_risk.tolist() == [[0, 0, 0]]
-    assert np.isnan(days_until(found, 0.5)[0]).all()
-    assert np.isnan(mean_days_within(found, 2)).all()
+    curves = kaplan_meier(*counts({}, {}, days=3))
+    assert curves.at_risk.tolist() == [[0, 0, 0]]
+    assert np.isnan(days_until(curves, 0.5)[0]).all()
+    assert np.isnan(mean_days_within(curves, 2)).all()

@@ -18,15 +18,15 @@ COUNTS = ["volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n
 def timed(cohort_of):
     """The table of one grouping and period."""
 
-    def run(made, *which):
-        cohort = cohort_of(made, *which)
+    def run(city, *which):
+        cohort = cohort_of(city, *which)
         return time_to_close(cohort, list(follow(cohort)))
 
     return run
 
 
 def test_every_request_is_counted_as_closed_as_open_or_as_unused_for_one_reason(facts, timed, rows_of):
-    made = facts(
+    city = facts(
         {"ago": 20, "took": 3, "times": 2},
         {"ago": 20, "took": 21},  # closed after as_of
         {"ago": 20, "times": 3},
@@ -36,7 +36,7 @@ def test_every_request_is_counted_as_closed_as_open_or_as_unused_for_one_reason(
         {"ago": 20, "took": -1, "times": 6},
         {"ago": 20, "status": Status.CLOSE, "times": 7},
     )
-    assert rows_of(timed(made), *COUNTS, "followed_days") == [(29, 7, 2, 5, 4, 5, 6, 7, 20)]
+    assert rows_of(timed(city), *COUNTS, "followed_days") == [(29, 7, 2, 5, 4, 5, 6, 7, 20)]
 
 
 def test_below_30_requests_no_statistic_is_given_and_from_30_on_it_is(facts, timed, rows_of):
@@ -49,13 +49,13 @@ def test_below_30_requests_no_statistic_is_given_and_from_30_on_it_is(facts, tim
 
 
 def test_areas_without_a_request_or_without_usable_dates_say_so(facts, timed, rows_of):
-    made = facts(
+    city = facts(
         {"ago": 1, "took": 0, "times": 30},
         {"ago": 1, "took": -1, "area": "Sunset"},
         areas=("Kitsilano", "Marpole", "Sunset"),
     )
     assert rows_of(
-        timed(made, "neighbourhood", "located"), "local_area", "volume", "n", "followed_days", *QUANTILES
+        timed(city, "neighbourhood", "located"), "local_area", "volume", "n", "followed_days", *QUANTILES
     ) == [
         ("Kitsilano", 0, 0, None, None, None, None, "no_requests"),
         ("Marpole", 30, 30, 0, 0, 0, 0, "ok"),
@@ -64,8 +64,8 @@ def test_areas_without_a_request_or_without_usable_dates_say_so(facts, timed, ro
 
 
 def test_a_quantile_is_not_reached_while_too_many_are_open_and_so_may_be_only_its_limits(facts, timed, rows_of):
-    made = facts({"ago": 40, "took": 2, "times": 24}, {"ago": 40, "times": 16})
-    assert rows_of(timed(made), *QUANTILES, "p75_days", "p75_low", "p75_state") == [
+    city = facts({"ago": 40, "took": 2, "times": 24}, {"ago": 40, "times": 16})
+    assert rows_of(timed(city), *QUANTILES, "p75_days", "p75_low", "p75_state") == [
         (2, 2, None, "ok", None, 2, "not_reached")
     ]
 
@@ -84,13 +84,13 @@ def test_three_quarters_need_40_requests_and_nine_in_ten_need_100(facts, timed, 
 def test_the_restricted_mean_is_given_if_somebody_was_followed_that_long(facts, timed, rows_of):
     quick = {"ago": 200, "took": 1, "times": 30}
     for longest, expected in ((29, None), (30, 60 / 31)):
-        made = facts(quick, {"ago": longest})
-        assert rows_of(timed(made), "mean_within_30", "mean_within_90") == [(pytest.approx(expected), None)]
+        city = facts(quick, {"ago": longest})
+        assert rows_of(timed(city), "mean_within_30", "mean_within_90") == [(pytest.approx(expected), None)]
 
 
 def test_the_figures_of_closed_requests_forget_those_still_open(facts, timed, rows_of):
-    made = facts({"ago": 60, "took": 2, "times": 20}, {"ago": 60, "took": 50, "times": 19}, {"ago": 60, "times": 21})
-    assert rows_of(timed(made), "median_days", "median_closed_only", "mean_closed_only") == [(50, 2, 990 / 39)]
+    city = facts({"ago": 60, "took": 2, "times": 20}, {"ago": 60, "took": 50, "times": 19}, {"ago": 60, "times": 21})
+    assert rows_of(timed(city), "median_days", "median_closed_only", "mean_closed_only") == [(50, 2, 990 / 39)]
 
 
 def test_if_nobody_is_closed_the_figures_of_closed_requests_are_missing(facts, timed, rows_of):
@@ -104,22 +104,22 @@ def test_where_nothing_is_open_a_quantile_is_the_nearest_rank_and_so_is_the_medi
 ):
     ordered = sorted(took)
     half, three, nine = (ordered[-(-len(took) * of // 20) - 1] for of in (10, 15, 18))
-    made = facts(*({"ago": 30, "took": days, "times": 100} for days in took))
+    city = facts(*({"ago": 30, "took": days, "times": 100} for days in took))
     columns = ["median_days", "median_closed_only", "p75_days", "p90_days", "mean_closed_only"]
-    assert rows_of(timed(made), *columns) == [(half, half, three, nine, pytest.approx(sum(took) / len(took)))]
+    assert rows_of(timed(city), *columns) == [(half, half, three, nine, pytest.approx(sum(took) / len(took)))]
 
 
 def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, rows_of):
-    made = facts(
+    city = facts(
         {"opened": "2023-05-01", "took": 9},
         {"opened": "2024-12-31", "took": 4, "times": 30},
         {"opened": "2025-01-01", "took": 2, "times": 30},
     )
-    found = {
-        period: rows_of(timed(made, "citywide", "all", period), "period", "volume", "median_days")
+    lines = {
+        period: rows_of(timed(city, "citywide", "all", period), "period", "volume", "median_days")
         for period in ("all", "last_12_months", "2023", "2024", "2025")
     }
-    assert found == {
+    assert lines == {
         "all": [("all", 61, 4)],
         "last_12_months": [("last_12_months", 60, 2)],
         "2023": [("2023", 1, None)],
@@ -129,21 +129,21 @@ def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, rows_of)
 
 
 def test_a_group_that_has_requests_in_other_periods_only_has_a_line_that_says_so(facts, timed, rows_of):
-    made = facts({"opened": "2024-05-01", "issue": "Noise"}, {"opened": "2025-05-01"})
-    found = rows_of(timed(made, "issue", "all", "2025"), "issue_type", "volume", "median_state")
-    assert found == [("Graffiti", 1, "too_few"), ("Noise", 0, "no_requests")]
+    city = facts({"opened": "2024-05-01", "issue": "Noise"}, {"opened": "2025-05-01"})
+    lines = rows_of(timed(city, "issue", "all", "2025"), "issue_type", "volume", "median_state")
+    assert lines == [("Graffiti", 1, "too_few"), ("Noise", 0, "no_requests")]
 
 
 def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_was_followed_to(
     facts, cohort_of, rows_of
 ):
-    made = facts(
+    city = facts(
         {"ago": 25, "took": 2, "times": 20},
         {"ago": 25, "took": 22, "times": 10},
         {"ago": 12, "times": 10},
         {"ago": 90, "area": "Sunset"},
     )
-    (some,) = follow(cohort_of(made, "neighbourhood", "located"))
+    (some,) = follow(cohort_of(city, "neighbourhood", "located"))
     points = time_to_close_curves(some)
     assert set(rows_of(points, "level", "scope", "local_area", "period")) == {
         ("neighbourhood", "located", "Marpole", "all")
@@ -162,8 +162,8 @@ def test_the_points_of_a_curve_are_the_chosen_days_up_to_the_last_that_anybody_w
 @pytest.mark.parametrize(("longest", "last"), [(20, 14), (21, 21), (29, 21), (30, 30)])
 def test_a_curve_ends_with_its_own_group_however_long_another_was_followed(facts, cohort_of, rows_of, longest, last):
     for other in (longest, 400):
-        made = facts({"ago": longest, "times": 30}, {"ago": other, "area": "Sunset", "times": 30})
-        (some,) = follow(cohort_of(made, "neighbourhood", "located"))
+        city = facts({"ago": longest, "times": 30}, {"ago": other, "area": "Sunset", "times": 30})
+        (some,) = follow(cohort_of(city, "neighbourhood", "located"))
         assert (
             max(day for area, day in rows_of(time_to_close_curves(some), "local_area", "day") if area == "Marpole")
             == last
