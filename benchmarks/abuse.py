@@ -20,7 +20,17 @@ from urllib.parse import quote, urlencode
 from benchmarks import load, topology
 from benchmarks.clients import Sent, Waits, get, hold, links, probing, read_slowly, stream
 from benchmarks.places import command_line, in_background, workplace
-from benchmarks.site import API, REPLICA_SECONDS, WORKERS, Site, Watch, another_release, deleted_bytes, made, served
+from benchmarks.site import (
+    API,
+    REPLICA_SECONDS,
+    WORKERS,
+    Site,
+    Watch,
+    another_release,
+    city_file,
+    deleted_bytes,
+    served,
+)
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.shipping import LATEST, ObjectStore
 from vanc311_pipeline.warehouse.publishing import release_row
@@ -53,9 +63,9 @@ def combinations(site: Site) -> None:
 
 def pictures(site: Site) -> None:
     """pictures of types whose names hold control characters"""
-    found = [link for issue in site.names.odd for link in links(site.page(f"/issues/{quote(issue, safe='')}"))]
-    site.random.shuffle(found)
-    site.flood(map(get, found), connections=4)
+    addresses = [link for issue in site.names.odd for link in links(site.page(f"/issues/{quote(issue, safe='')}"))]
+    site.random.shuffle(addresses)
+    site.flood(map(get, addresses), connections=4)
 
 
 def figures(site: Site) -> None:
@@ -128,7 +138,7 @@ def downloads(site: Site) -> None:
 
 def swaps(site: Site) -> None:
     """20 releases, one after the other, each with a reader who hardly reads it"""
-    download, wanted = get(f"{API}/downloads/vanc311.sqlite"), 2 * site.small.stat().st_size
+    download, bound = get(f"{API}/downloads/vanc311.sqlite"), 2 * site.small.stat().st_size
 
     async def swap() -> float:
         readers, began = [], time.monotonic()
@@ -136,7 +146,7 @@ def swaps(site: Site) -> None:
             site.publish(number)
             readers.append(asyncio.create_task(read_slowly(site.server.url, download, SLOW_SECONDS)))
             await asyncio.sleep(site.seconds / SWAPS)
-        while deleted_bytes(site.server) > wanted and time.monotonic() < began + SLOW_SECONDS:
+        while deleted_bytes(site.server) > bound and time.monotonic() < began + SLOW_SECONDS:
             await asyncio.sleep(0.5)
         for reader in readers:
             reader.cancel()
@@ -215,9 +225,9 @@ def paths(site: Site) -> None:
 
 def methods(site: Site) -> None:
     """HEAD, OPTIONS, and methods that nobody knows"""
-    known = ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "get", "PROPFIND"]
+    verbs = ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "get", "PROPFIND"]
     to = ["/", PAGE, CALL, f"{API}/downloads/vanc311.sqlite", f"{API}/requests?format=csv", "/static/style.css", "*"]
-    for reply in site.flood((get(path, method) for method, path in product(known, to)), connections=8, may_be_cut=True):
+    for reply in site.flood((get(path, method) for method, path in product(verbs, to)), connections=8, may_be_cut=True):
         if reply.status == 200 and reply.sent.line.startswith("HEAD") and reply.body:
             site.fail("HEAD is answered with a body")
 
@@ -399,7 +409,7 @@ def main() -> None:
     limit = int(site["mem_limit"].removesuffix("g")) << 30
     problems: list[str] = []
     with workplace("abuse", options.keep) as folder:
-        small, big = (made(folder / str(rows), rows) for rows in (SMALL_ROWS, options.rows))
+        small, big = (city_file(folder / str(rows), rows) for rows in (SMALL_ROWS, options.rows))
         size = f"{options.rows:,} requests, {big.stat().st_size / 1e6:,.0f} MB"
         print(f"{size}, {WORKERS} workers, {os.cpu_count()} processors; waits in ms; cpu: the server's seconds;")
         print("share: how much of the time in which it wanted a processor it had one")

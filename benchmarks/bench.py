@@ -68,8 +68,8 @@ def stand_in(data: Path, released_at: str, log: Path, *options: str) -> Iterator
     """The stand-in in a process of its own; its address, which is in its opening line."""
 
     def address() -> str:
-        found = re.search(r"http://[\w.:]+\d", log.read_text())
-        return found.group() if found else ""
+        match = re.search(r"http://[\w.:]+\d", log.read_text())
+        return match.group() if match else ""
 
     words = command("standin", "--port", "0", "--data", str(data), "--released-at", released_at, *options)
     with running(words, log, address, {"PYTHONUNBUFFERED": "1"}) as (_, url):

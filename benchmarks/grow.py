@@ -78,13 +78,13 @@ def grow(rows: int, *, first_month: str = "2022-01", last_day: date = date(2026,
         raise ValueError(f"{first_month} begins after {last_day}")
     horizon = int(calendar[-1].astype(np.int64)) * DAY + CUT_OFF
 
-    made = draw_rows(source, draw_days(source, calendar, rows, rng), horizon, rng)
-    close_in_bulk(made, calendar, rng)
-    close_backward(source, made, rng)
-    leave_open(source, made, horizon, rng)
-    reopen(source, made, horizon, rng)
-    add_twins(source, made, horizon, rng)
-    return to_table(source, made)
+    drawn = draw_rows(source, draw_days(source, calendar, rows, rng), horizon, rng)
+    close_in_bulk(drawn, calendar, rng)
+    close_backward(source, drawn, rng)
+    leave_open(source, drawn, horizon, rng)
+    reopen(source, drawn, horizon, rng)
+    add_twins(source, drawn, horizon, rng)
+    return to_table(source, drawn)
 
 
 def read_source() -> Source:
@@ -171,14 +171,14 @@ def draw_rows(source: Source, days: Int, horizon: int, rng: np.random.Generator)
     return Rows(pick, opened, closed, changed, source.is_open[pick], pick.copy())
 
 
-def draw_like(of_source: Int, allowed: Bool, wanted: Int, rng: np.random.Generator) -> Int:
+def draw_like(of_source: Int, allowed: Bool, asked: Int, rng: np.random.Generator) -> Int:
     """For each wanted value a random allowed source row that has it; any allowed row where none has it."""
     order = np.flatnonzero(allowed)
     order = order[np.argsort(of_source[order], kind="stable")]
-    first = np.searchsorted(of_source[order], wanted, "left")
-    count = np.searchsorted(of_source[order], wanted, "right") - first
+    first = np.searchsorted(of_source[order], asked, "left")
+    count = np.searchsorted(of_source[order], asked, "right") - first
     first, count = np.where(count == 0, 0, first), np.where(count == 0, order.size, count)
-    return order[first + (rng.random(wanted.size) * count).astype(np.int64)]
+    return order[first + (rng.random(asked.size) * count).astype(np.int64)]
 
 
 def draw_shift(source: Source, pick: Int, rng: np.random.Generator) -> Int:
@@ -216,69 +216,69 @@ def add_collisions(source: Source, pick: Int, opened: Int, shift: Int, rng: np.r
     shift[base + 1] = 0
 
 
-def close_in_bulk(made: Rows, calendar: npt.NDArray[np.datetime64], rng: np.random.Generator) -> None:
+def close_in_bulk(drawn: Rows, calendar: npt.NDArray[np.datetime64], rng: np.random.Generator) -> None:
     """On a few days close a share of the waiting cases at once, with one last_modified for each batch."""
     bulk = np.sort(rng.choice(calendar.astype(np.int64), min(BULK_DAYS, calendar.size), replace=False))
-    following = np.append(bulk, bulk[-1] + 10**6)[np.searchsorted(bulk, made.opened // DAY, "right")]
-    waiting = (following < made.closed) & (made.closed <= following + BULK_REACH) & ~made.is_open
+    following = np.append(bulk, bulk[-1] + 10**6)[np.searchsorted(bulk, drawn.opened // DAY, "right")]
+    waiting = (following < drawn.closed) & (drawn.closed <= following + BULK_REACH) & ~drawn.is_open
     chosen = np.flatnonzero(waiting & (rng.random(waiting.size) < BULK_SHARE))
     chosen = chosen[np.argsort(following[chosen], kind="stable")]
-    made.closed[chosen] = following[chosen]
+    drawn.closed[chosen] = following[chosen]
     batch = np.arange(chosen.size) // BULK_EDIT % (8 * HOUR // MINUTE)
-    made.changed[chosen] = following[chosen] * DAY + 9 * HOUR + batch * MINUTE + 17
+    drawn.changed[chosen] = following[chosen] * DAY + 9 * HOUR + batch * MINUTE + 17
 
 
-def close_backward(source: Source, made: Rows, rng: np.random.Generator) -> None:
+def close_backward(source: Source, drawn: Rows, rng: np.random.Generator) -> None:
     """Close a handful of early-morning referrals on the day before they were opened, as the City's data does."""
     referred = (source.table["closure_reason"].to_pandas() == BACKWARD_REASON).to_numpy() & ~source.is_open
-    able = np.flatnonzero(referred[made.pick])
-    chosen = rng.choice(able, min(round(made.pick.size * BACKWARD_ROWS), able.size), replace=False)
-    day = made.opened[chosen] // DAY
-    made.opened[chosen] = day * DAY + 6 * HOUR + rng.integers(0, 2 * HOUR, chosen.size)
-    made.closed[chosen] = day - 1
-    made.changed[chosen] = made.opened[chosen] + rng.integers(0, HOUR, chosen.size)
+    able = np.flatnonzero(referred[drawn.pick])
+    chosen = rng.choice(able, min(round(drawn.pick.size * BACKWARD_ROWS), able.size), replace=False)
+    day = drawn.opened[chosen] // DAY
+    drawn.opened[chosen] = day * DAY + 6 * HOUR + rng.integers(0, 2 * HOUR, chosen.size)
+    drawn.closed[chosen] = day - 1
+    drawn.changed[chosen] = drawn.opened[chosen] + rng.integers(0, HOUR, chosen.size)
 
 
-def leave_open(source: Source, made: Rows, horizon: int, rng: np.random.Generator) -> None:
+def leave_open(source: Source, drawn: Rows, horizon: int, rng: np.random.Generator) -> None:
     """Show every row as it stood at the horizon: what closes later is still open, what changes later has not yet."""
-    closing = made.closed * DAY + source.change[made.pick] % DAY
-    unfinished = np.flatnonzero(~made.is_open & (closing > horizon))
-    made.is_open[unfinished] = True
+    closing = drawn.closed * DAY + source.change[drawn.pick] % DAY
+    unfinished = np.flatnonzero(~drawn.is_open & (closing > horizon))
+    drawn.is_open[unfinished] = True
     no_reason = rng.random(unfinished.size) >= OPEN_WITH_REASON
-    made.reason[unfinished[no_reason]] = source.table.num_rows  # one past the sample's own reasons: N/A
+    drawn.reason[unfinished[no_reason]] = source.table.num_rows  # one past the sample's own reasons: N/A
     model = rng.choice(np.flatnonzero(source.is_open), unfinished.size)
-    made.changed[unfinished] = made.opened[unfinished] + source.change[model] - source.second[model]
+    drawn.changed[unfinished] = drawn.opened[unfinished] + source.change[model] - source.second[model]
 
-    late = made.changed > horizon
-    made.changed[late & ~made.is_open] = closing[late & ~made.is_open]
-    waiting = np.flatnonzero(late & made.is_open)
-    so_far = (horizon - made.opened[waiting]) * rng.random(waiting.size)
-    made.changed[waiting] = made.opened[waiting] + so_far.astype(np.int64)
-    made.changed[:] = np.clip(made.changed, made.opened, horizon)
+    late = drawn.changed > horizon
+    drawn.changed[late & ~drawn.is_open] = closing[late & ~drawn.is_open]
+    waiting = np.flatnonzero(late & drawn.is_open)
+    so_far = (horizon - drawn.opened[waiting]) * rng.random(waiting.size)
+    drawn.changed[waiting] = drawn.opened[waiting] + so_far.astype(np.int64)
+    drawn.changed[:] = np.clip(drawn.changed, drawn.opened, horizon)
 
 
-def reopen(source: Source, made: Rows, horizon: int, rng: np.random.Generator) -> None:
+def reopen(source: Source, drawn: Rows, horizon: int, rng: np.random.Generator) -> None:
     """Open a few closed cases again: no close date any more, and a last_modified well after the closing."""
-    again = np.flatnonzero(~made.is_open & (rng.random(made.pick.size) < REOPENED_ROWS))
-    latest = np.minimum(made.changed[again] + REOPENED_REACH * DAY, horizon)
-    made.changed[again] += ((latest - made.changed[again]) * rng.random(again.size)).astype(np.int64)
-    made.is_open[again] = True
-    made.reason[again] = source.table.num_rows
+    again = np.flatnonzero(~drawn.is_open & (rng.random(drawn.pick.size) < REOPENED_ROWS))
+    latest = np.minimum(drawn.changed[again] + REOPENED_REACH * DAY, horizon)
+    drawn.changed[again] += ((latest - drawn.changed[again]) * rng.random(again.size)).astype(np.int64)
+    drawn.is_open[again] = True
+    drawn.reason[again] = source.table.num_rows
 
 
-def add_twins(source: Source, made: Rows, horizon: int, rng: np.random.Generator) -> None:
+def add_twins(source: Source, drawn: Rows, horizon: int, rng: np.random.Generator) -> None:
     """Overwrite neighbours with copies that differ in last_modified only: mostly pairs, a few groups of four."""
     bins = source.table["service_request_type"].to_pandas().str.contains(TWIN_TYPES).to_numpy()
-    weight = np.where(bins[made.pick], TWIN_TYPE_WEIGHT, 1.0) * (made.changed < horizon - HOUR)
-    groups = round(made.pick.size * TWIN_ROWS / (2 + 2 / TWIN_GROUPS_PER_QUAD))
-    base = choose_slots(made.opened, weight, groups, rng)
+    weight = np.where(bins[drawn.pick], TWIN_TYPE_WEIGHT, 1.0) * (drawn.changed < horizon - HOUR)
+    groups = round(drawn.pick.size * TWIN_ROWS / (2 + 2 / TWIN_GROUPS_PER_QUAD))
+    base = choose_slots(drawn.opened, weight, groups, rng)
     step = rng.integers(3, HOUR // 4, base.size)
     quads = slice(0, -(-base.size // TWIN_GROUPS_PER_QUAD))
     for place, member in ((1, slice(None)), (2, quads), (3, quads)):
         twin = base[member] + place
-        for column in (made.pick, made.opened, made.closed, made.is_open, made.reason):
+        for column in (drawn.pick, drawn.opened, drawn.closed, drawn.is_open, drawn.reason):
             column[twin] = column[base[member]]
-        made.changed[twin] = made.changed[base[member]] + place * step[member]
+        drawn.changed[twin] = drawn.changed[base[member]] + place * step[member]
 
 
 def to_utc(wall: Int, second_time: Bool) -> Int:
@@ -295,25 +295,25 @@ def to_utc(wall: Int, second_time: Bool) -> Int:
     return began + wall % HOUR
 
 
-def to_table(source: Source, made: Rows) -> pa.Table:
+def to_table(source: Source, drawn: Rows) -> pa.Table:
     """The Arrow table, sorted by opening, with no two rows equal in every field."""
-    second_time = made.opened // MINUTE % 2 == 1  # the same choice for all rows that share an opening
-    opened = to_utc(made.opened, second_time)
-    changed = np.maximum(to_utc(made.changed, second_time), opened)
-    while (equal := repeats(source.content[made.pick], opened, changed)).any():
+    second_time = drawn.opened // MINUTE % 2 == 1  # the same choice for all rows that share an opening
+    opened = to_utc(drawn.opened, second_time)
+    changed = np.maximum(to_utc(drawn.changed, second_time), opened)
+    while (equal := repeats(source.content[drawn.pick], opened, changed)).any():
         changed[equal] += 1
 
     order = np.argsort(opened, kind="stable")
-    closed = pa.array(made.closed[order].astype("datetime64[D]"), mask=made.is_open[order])
+    closed = pa.array(drawn.closed[order].astype("datetime64[D]"), mask=drawn.is_open[order])
     reasons = pa.concat_arrays([*source.table["closure_reason"].chunks, pa.array(["N/A"], pa.large_string())])
     made_columns = {
-        "status": pa.array(["Close", "Open"]).take(pa.array(made.is_open[order].astype(np.int8))),
-        "closure_reason": reasons.take(pa.array(made.reason[order])),
+        "status": pa.array(["Close", "Open"]).take(pa.array(drawn.is_open[order].astype(np.int8))),
+        "closure_reason": reasons.take(pa.array(drawn.reason[order])),
         "service_request_open_timestamp": instants(opened[order]),
         "service_request_close_date": closed,
         "last_modified_timestamp": instants(changed[order]),
     }
-    pick = pa.array(made.pick[order])
+    pick = pa.array(drawn.pick[order])
     columns = [
         made_columns[field.name].cast(field.type) if field.name in made_columns else source.table[field.name].take(pick)
         for field in source.table.schema

@@ -113,16 +113,16 @@ def meaning(source: str) -> str:
 
 def places(file: str) -> dict[Place, list[tuple[str, int]]]:
     """Where cosmic-ray knows a fault, and which: an operator's name and the how-many-th place of it."""
-    known: defaultdict[Place, list[tuple[str, int]]] = defaultdict(list)
+    faults: defaultdict[Place, list[tuple[str, int]]] = defaultdict(list)
     nodes = list(ast_nodes(get_ast((ROOT / file).read_text())))
     for name in operator_names():
         kind = name.partition("/")[2].partition("_")[0]
         if kind not in LEFT_OUT:
             operator = get_operator(name)()
-            found = [start for node in nodes for start, _ in operator.mutation_positions(node)]
-            for occurrence, (line, _) in enumerate(found):
-                known[file, line, kind].append((name, occurrence))
-    return known
+            starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+            for occurrence, (line, _) in enumerate(starts):
+                faults[file, line, kind].append((name, occurrence))
+    return faults
 
 
 def mutant(place: Place, name: str, occurrence: int) -> Mutant | None:
@@ -144,10 +144,10 @@ def mutant(place: Place, name: str, occurrence: int) -> Mutant | None:
 def chosen(files: Sequence[str], sample: int, seed: int) -> list[Mutant]:
     """At most one fault for each line and family of faults, in an order drawn by chance."""
     dice = random.Random(seed)
-    known = {place: faults for file in files for place, faults in places(file).items()}
+    faults = {place: choices for file in files for place, choices in places(file).items()}
     picked: list[Mutant] = []
-    for place in dice.sample(sorted(known), len(known)):
-        if (one := mutant(place, *dice.choice(known[place]))) is not None:
+    for place in dice.sample(sorted(faults), len(faults)):
+        if (one := mutant(place, *dice.choice(faults[place]))) is not None:
             picked.append(one)
             if len(picked) == sample:
                 break
@@ -174,18 +174,18 @@ class CheapestFirst:
 
     def __init__(self, notes: Path) -> None:
         self.notes = notes
-        self.known: dict[str, float] = json.loads(notes.read_text()) if notes.exists() else {}
+        self.durations: dict[str, float] = json.loads(notes.read_text()) if notes.exists() else {}
         self.seconds = defaultdict[str, float](float)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         files = list(dict.fromkeys(item.path for item in items))
-        items.sort(key=lambda item: (files.index(item.path), self.known.get(item.nodeid, 0)))
+        items.sort(key=lambda item: (files.index(item.path), self.durations.get(item.nodeid, 0)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] += report.duration if report.when == "call" else 0
 
     def pytest_sessionfinish(self) -> None:
-        if not self.known:
+        if not self.durations:
             self.notes.write_text(json.dumps(self.seconds))
 
 
@@ -253,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = sorted({mutant.file for mutant in picked})
     os.chdir(ROOT)
     load_libraries({test for file in files for test in COVERED[file]})
-    tried, killed, known = Counter[str](), Counter[str](), Counter[str]()
+    tried, killed, excused = Counter[str](), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory(prefix="vanc311-mutations-") as scratch, ThreadPoolExecutor(options.jobs) as pool:
         folder = Path(scratch)
 
@@ -281,20 +281,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tried[mutant.file] += 1
             killed[mutant.file] += not survived
             if survived:
-                known[mutant.file] += mutant.excuse is not None
+                excused[mutant.file] += mutant.excuse is not None
                 print(f"survived  {mutant}\n    {mutant.excuse or 'no reason is known'}", flush=True)
             elif mutant.excuse:
                 print(f"killed, though it stands in survivors.toml  {mutant}", flush=True)
     print(f"\n{'file':48}{'faults':>8}{'killed':>8}{'excused':>8}{'score':>8}")
     for file in [*sorted(tried), "all"]:
-        n, k, e = (count[file] if file != "all" else count.total() for count in (tried, killed, known))
+        n, k, e = (count[file] if file != "all" else count.total() for count in (tried, killed, excused))
         print(f"{file.removeprefix('vanc311_pipeline/'):48}{n:8}{k:8}{e:8}{k / max(n - e, 1):8.1%}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
         f"{tried.total()} of {len(picked)} faults in {time.monotonic() - begun:.0f} s, "
         f"of the processors {used.ru_utime + used.ru_stime:.0f} s"
     )
-    raise SystemExit(tried.total() == 0 or killed.total() < AIM * (tried.total() - known.total()))
+    raise SystemExit(tried.total() == 0 or killed.total() < AIM * (tried.total() - excused.total()))
 
 
 if __name__ == "__main__":

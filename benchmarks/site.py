@@ -186,7 +186,7 @@ def served(folder: Path, name: str, big: Path, small: Path, seconds: float, seed
         yield Site(server, published, small, store, names_in(published), seconds, random.Random(f"{seed} {name}"))
 
 
-def made(folder: Path, rows: int) -> Path:
+def city_file(folder: Path, rows: int) -> Path:
     """A published file of so many requests, as the pipeline makes it, with a log to match; some names hold control characters."""
     target = folder / "published" / "vanc311.sqlite"
     if not target.exists():

@@ -31,8 +31,8 @@ HEALTHY_SECONDS = 120.0
 def read(environment: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
     """The file as compose reads it: anchors merged, variables put in. One without a default must be set."""
 
-    def value_of(found: re.Match[str]) -> str:
-        name, otherwise = found["name"], found["otherwise"] or ""
+    def value_of(variable: re.Match[str]) -> str:
+        name, otherwise = variable["name"], variable["otherwise"] or ""
         if environment.get(name):
             return environment[name]
         if otherwise.startswith(":?"):

@@ -367,8 +367,8 @@ def quantile_cells(name: str, curve: Curve | None, state: str) -> Row:
 
 
 def periods(record: Record) -> list[Row]:
-    found = [(name, start.isoformat(), end.isoformat()) for name, start, end in record.periods]
-    return [{"period": name, "opened_from": start, "opened_to": end} for name, start, end in found]
+    bounds = [(name, start.isoformat(), end.isoformat()) for name, start, end in record.periods]
+    return [{"period": name, "opened_from": start, "opened_to": end} for name, start, end in bounds]
 
 
 def time_to_close(record: Record) -> list[Row]:
@@ -889,7 +889,7 @@ def sums(requests: Iterable[Request], counts: Callable, steps: Callable, areas: 
 def area_cells(area: str, measure: str, volume: int, compared: Compared, months: Sequence[dict[str, tuple]]) -> Row:
     """One area by one measure. `months`: observed and expected of the whole, then without each month."""
     _, expectation = MEASURES[measure]
-    own, others = ([r for r in compared.used if (r.local_area == area) == wanted] for wanted in (True, False))
+    own, others = ([r for r in compared.used if (r.local_area == area) == inside] for inside in (True, False))
     observed, expected = months[0][area]
     state = timing_state(volume, len(own))
     row = {"measure": measure, "local_area": area, "n": len(own), "observed": observed}

@@ -201,8 +201,8 @@ def test_all_are_healthy_and_speak_of_the_first_load(composed):
     assert all(composed.is_healthy(name) for name in LASTING)
     with requests.get(f"{composed.url('site')}/api/v1/status", timeout=30) as answer:
         assert answer.json()["data"]["rows_stored"] == 11_024
-    found = ask(composed, "{runsOrError {... on Runs {results {jobName status}}}}")
-    assert found["runsOrError"]["results"][-1] == {"jobName": "sync", "status": "SUCCESS"}
+    runs = ask(composed, "{runsOrError {... on Runs {results {jobName status}}}}")
+    assert runs["runsOrError"]["results"][-1] == {"jobName": "sync", "status": "SUCCESS"}
     states = ask(composed, "{workspaceOrError {... on Workspace {locationEntries {name loadStatus}}}}")
     assert states["workspaceOrError"]["locationEntries"] == [{"name": "vanc311_pipeline", "loadStatus": "LOADED"}]
 

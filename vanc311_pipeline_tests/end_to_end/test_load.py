@@ -54,18 +54,8 @@ def test_a_release_with_nothing_changed_is_named_and_tells_of_no_further_day(pip
 
 def test_months_that_were_named_are_fetched_though_nothing_changed(pipeline, portal):
     portal.clear_log()
-    pipeline.sync_with_dagster(months="2024-05..2024-06")
+    pipeline.sync(months="2024-05..2024-06")
     assert questions(portal).count("csv") == 3  # the two months, and the rows that no month can hold
-
-
-def test_ids_do_not_depend_on_how_the_rows_came(pipeline, portal, tmp_path):
-    portal.publish(EDITS["touch"].function(portal.frame, rows=5))
-    pipeline.sync()
-    with StandIn(requests=portal.frame.sample(frac=1, random_state=1)) as shuffled:
-        rebuilt = Pipeline(settings_in(tmp_path / "rebuilt", shuffled.url))
-        rebuilt.sync()
-    query = "SELECT * FROM service_requests ORDER BY request_id"
-    assert rebuilt.query(query) == pipeline.query(query)
 
 
 def test_the_archive_comes_on_request_and_shares_the_overlap_months(city, tmp_path):

@@ -1,13 +1,11 @@
 """Claims about memory: what the portal changes or forgets is in the log, in the published file, under the right name."""
 
-import json
-from collections import Counter
 from datetime import date
 
 import pandas as pd
 
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
+from vanc311_pipeline_tests.end_to_end.city import OPENED
 
 TYPE = "service_request_type"
 
@@ -19,24 +17,6 @@ def kinds(pipeline):
 def follow(pipeline, portal, frame):
     portal.publish(frame)
     pipeline.sync()
-
-
-def test_the_first_load_is_the_baseline_and_logs_nothing(pipeline):
-    assert kinds(pipeline) == {}
-
-
-def test_the_last_state_of_what_vanished_is_in_the_log(pipeline, portal):
-    before = Counter(expected(portal.frame))
-    follow(pipeline, portal, EDITS["delete"].function(portal.frame, rows=5))
-    gone = before - Counter(expected(portal.frame))
-    names = COLUMNS.split(", ")
-    logged = Counter()
-    for department, issue_type, opened_at, state in pipeline.query(
-        "SELECT department, issue_type, opened_at, before FROM request_changes WHERE kind = 'vanished'"
-    ):
-        fields = {"department": department, "issue_type": issue_type, "opened_at": opened_at, **json.loads(state)}
-        logged[tuple(fields.get(name) for name in names)] += 1
-    assert logged == gone
 
 
 def test_a_history_goes_on_under_the_new_name_and_tells_when_it_was_first_changed_and_closed(pipeline, portal):
@@ -75,33 +55,12 @@ def test_a_history_goes_on_under_the_new_name_and_tells_when_it_was_first_change
     ) == [(request, logged[0][2], release["closed"], 1, None)]
 
 
-def test_a_relabelling_over_all_history_is_no_loss_and_no_news(pipeline, portal):
-    before = portal.frame
-    follow(pipeline, portal, EDITS["relabel_type"].function(before))
-    renamed = int((before[TYPE] != portal.frame[TYPE]).sum())
-    assert renamed > 25
-    assert kinds(pipeline) == {"relabelled": renamed}
-    assert pipeline.query("SELECT DISTINCT field FROM request_history") == [("issue_type",)]
-
-
 def test_status_says_what_is_remembered(pipeline, portal):
     assert "Memory   no change since the first load" in pipeline.status()
     follow(pipeline, portal, EDITS["close"].function(portal.frame, rows=3))
     words = pipeline.status()
     assert "Memory   3 closed" in words
     assert "the one read longest ago was read 0 days ago" in words
-
-
-def test_a_held_month_logs_nothing_and_consent_is_on_record_with_what_it_cost(pipeline, portal):
-    before = len(portal.frame)
-    portal.publish(EDITS["empty_month"].function(portal.frame, month="2024-06"))
-    pipeline.sync(ends=1)
-    assert kinds(pipeline) == {}
-    pipeline.sync(accept_shrink=["2024-06"])
-    lost = before - len(portal.frame)
-    assert kinds(pipeline) == {"vanished": lost}
-    losses = pipeline.query("SELECT partition_month, rows_before - rows_after FROM accepted_losses ORDER BY rowid")
-    assert losses == [("2024-06", lost)]
 
 
 def test_a_silent_edit_is_found_by_the_deep_comparison_and_on_record_once_the_month_was_read_again(pipeline, portal):

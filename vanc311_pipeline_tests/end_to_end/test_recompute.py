@@ -82,4 +82,4 @@ PLANTED = {
 def test_the_comparison_finds_what_is_planted(odd, again, tmp_path):
     copy = Path(shutil.copy(odd, tmp_path / "copy.sqlite"))
     execute(copy, *PLANTED.values())
-    assert {name for name, found in differences(copy, again).items() if found} == set(PLANTED)
+    assert {name for name, lines in differences(copy, again).items() if lines} == set(PLANTED)

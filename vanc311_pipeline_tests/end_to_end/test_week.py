@@ -143,19 +143,19 @@ def test_a_busy_slot_costs_no_more_than_its_stale_months_explain(days):
 # -- the harness itself -------------------------------------------------------------------------------------------------
 
 
-def made(*requests: int, outcome: str = "SKIPPED", reason: str = "Nothing changed") -> list[Beat]:
+def a_day(*requests: int, outcome: str = "SKIPPED", reason: str = "Nothing changed") -> list[Beat]:
     return [Beat(FIRST + HEARTBEAT * number, outcome, reason, None, count) for number, count in enumerate(requests)]
 
 
 @pytest.mark.parametrize(
     ("beats", "wrong"),
     [
-        (made(1, 0, 0), []),
-        (made(0, 0), ["was quiet and cost 0 requests"]),
-        (made(1, 1), ["asked 2 times although it was answered", "was quiet and cost 2 requests"]),
-        (made(2), ["a quiet heartbeat cost 2 requests", "was quiet and cost 2 requests"]),
-        (made(1, outcome="FAILURE", reason="x.TickFailed: Slot y: down."), []),
-        (made(1, outcome="FAILURE", reason="Error occurred"), ["a failure begins 'Error occurred'"]),
+        (a_day(1, 0, 0), []),
+        (a_day(0, 0), ["was quiet and cost 0 requests"]),
+        (a_day(1, 1), ["asked 2 times although it was answered", "was quiet and cost 2 requests"]),
+        (a_day(2), ["a quiet heartbeat cost 2 requests", "was quiet and cost 2 requests"]),
+        (a_day(1, outcome="FAILURE", reason="x.TickFailed: Slot y: down."), []),
+        (a_day(1, outcome="FAILURE", reason="Error occurred"), ["a failure begins 'Error occurred'"]),
     ],
 )
 def test_a_slot_that_costs_too_much_is_a_violation(beats, wrong):

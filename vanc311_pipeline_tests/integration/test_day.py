@@ -26,8 +26,10 @@ print(json.dumps([schedules.SLOT_SECONDS, json.loads(graph.snapshot())]))
 
 def test_its_clock_is_fast_and_all_else_is_as_shipped():
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    said = subprocess.run([sys.executable, "-c", LOCATION], env=environment, capture_output=True, text=True, check=True)
-    seconds, rehearsed = json.loads(said.stdout)
+    printed = subprocess.run(
+        [sys.executable, "-c", LOCATION], env=environment, capture_output=True, text=True, check=True
+    )
+    seconds, rehearsed = json.loads(printed.stdout)
     shipped = json.loads(snapshot())
     assert seconds == SLOT_SECONDS == 60
     assert rehearsed["schedules"].pop("every_50_minutes")["cron"] == "* * * * *"
@@ -94,14 +96,14 @@ def test_a_service_that_ends_is_started_again_and_one_that_was_stopped_is_not():
         def kill_and_leave(self, name):
             pass
 
-    made, account = Topology(), Account()
-    made.running["site"].wait()
-    keeper = Keeper(made, account)
+    topology, account = Topology(), Account()
+    topology.running["site"].wait()
+    keeper = Keeper(topology, account)
     keeper.keep()
     keeper.keep()
-    assert (made.started, keeper.restarts) == (["site"], 1)
-    process = made.running.pop("site")
+    assert (topology.started, keeper.restarts) == (["site"], 1)
+    process = topology.running.pop("site")
     process.kill()
     process.wait()
     keeper.keep()
-    assert made.started == ["site"]
+    assert topology.started == ["site"]

@@ -15,7 +15,7 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.integration.planting import hold, sql
 
 
-def told(settings):
+def gauges(settings):
     text = settings.measures_path.read_text()
     return {
         (sample.name.removeprefix("vanc311_pipeline_"), *sample.labels.values()): sample.value
@@ -25,12 +25,12 @@ def told(settings):
 
 
 def test_a_sync_leaves_what_it_did(synced):
-    found = told(synced)
-    assert found["sync_succeeded",] == 1
-    assert 0 < found["sync_seconds",] < 600
-    assert found["live_rows", "here"] == found["live_rows", "portal"] == 11_024
-    assert found["months_held",] == found["shipment_waiting",] == 0
-    assert found["published_timestamp_seconds",] <= found["measured_timestamp_seconds",]
+    figures = gauges(synced)
+    assert figures["sync_succeeded",] == 1
+    assert 0 < figures["sync_seconds",] < 600
+    assert figures["live_rows", "here"] == figures["live_rows", "portal"] == 11_024
+    assert figures["months_held",] == figures["shipment_waiting",] == 0
+    assert figures["published_timestamp_seconds",] <= figures["measured_timestamp_seconds",]
 
 
 @pytest.fixture
@@ -46,16 +46,16 @@ def test_a_sync_that_fails_is_told_too(quietly):
     down = quietly.changed(portal_url="http://127.0.0.1:1")
     with pytest.raises(PortalUnavailable):
         run_sync(down, Console(quiet=True))
-    found = told(down)
-    assert found["measured_timestamp_seconds",] > found["published_timestamp_seconds",]
+    figures = gauges(down)
+    assert figures["measured_timestamp_seconds",] > figures["published_timestamp_seconds",]
 
 
 def test_what_is_held_and_what_waits_to_be_shipped_is_counted(quietly, tmp_path):
     sql(hold())(quietly)
     with dg.instance_for_test() as instance:
         write_measures(instance, quietly.changed(ship_url=f"file://{tmp_path}/store"))
-    found = told(quietly)
-    assert (found["months_held",], found["shipment_waiting",]) == (1, 1)
+    figures = gauges(quietly)
+    assert (figures["months_held",], figures["shipment_waiting",]) == (1, 1)
 
 
 def test_ticks_that_fail_in_a_row_are_counted(tmp_path, monkeypatch):
@@ -63,7 +63,7 @@ def test_ticks_that_fail_in_a_row_are_counted(tmp_path, monkeypatch):
     settings = Settings(data_dir=tmp_path / "data")
     with dg.instance_for_test() as instance:
         write_measures(instance, settings)
-    assert told(settings)["failed_ticks", "every_50_minutes"] == 3
+    assert gauges(settings)["failed_ticks", "every_50_minutes"] == 3
 
 
 def test_the_sensor_writes_them_and_launches_nothing(quietly):
@@ -74,16 +74,16 @@ def test_the_sensor_writes_them_and_launches_nothing(quietly):
     ):
         result = measures.evaluate_tick(context)
     assert not result.run_requests
-    found = told(quietly)
-    assert ("sync_succeeded",) not in found
-    assert found["live_rows", "here"] == 11_024
+    figures = gauges(quietly)
+    assert ("sync_succeeded",) not in figures
+    assert figures["live_rows", "here"] == 11_024
 
 
 def test_before_there_is_a_warehouse_only_the_runs_are_told(tmp_path):
     settings = Settings(data_dir=tmp_path / "data")
     with dg.instance_for_test() as instance:
         write_measures(instance, settings)
-    assert list(told(settings)) == [("measured_timestamp_seconds",)]
+    assert list(gauges(settings)) == [("measured_timestamp_seconds",)]
     assert not Warehouse(settings).exists()
 
 

@@ -52,8 +52,8 @@ def rows(settings, table):
 
 def schema_of(path):
     with closing(sqlite3.connect(path)) as connection:
-        made = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-        return {(kind, name, "".join(sql.split())) for kind, name, sql in made if name not in FOR_READERS}
+        objects = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+        return {(kind, name, "".join(sql.split())) for kind, name, sql in objects if name not in FOR_READERS}
 
 
 def test_a_new_warehouse_is_of_this_version_and_says_so_once(warehouse):

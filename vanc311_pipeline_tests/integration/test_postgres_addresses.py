@@ -97,10 +97,10 @@ def test_a_service_file_leads_there(postgres, database, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "given", ["user=nobody&password=hunter2", "user=nobody&passwort=hunter2", "sslpassword=hunter2"]
+    "parts", ["user=nobody&password=hunter2", "user=nobody&passwort=hunter2", "sslpassword=hunter2"]
 )
-def test_a_refused_address_is_told_in_a_sentence_without_its_secrets(postgres, database, given):
+def test_a_refused_address_is_told_in_a_sentence_without_its_secrets(postgres, database, parts):
     with pytest.raises(StorageRefused, match=f"PostgreSQL refused at 127.0.0.1/{database}: ") as error:
-        Warehouse(Settings(database_url=f"postgresql+psycopg://127.0.0.1:{postgres.port}/{database}?{given}")).exists()
+        Warehouse(Settings(database_url=f"postgresql+psycopg://127.0.0.1:{postgres.port}/{database}?{parts}")).exists()
     assert "hunter2" not in str(error.value)
     assert error.value.exit_code == EXIT_USAGE

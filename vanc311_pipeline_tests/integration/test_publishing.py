@@ -109,13 +109,13 @@ CHECK = {
 def test_a_file_says_what_it_is_and_what_is_in_it(copied: Settings) -> None:
     warehouse, file = copied.data_dir / "warehouse.sqlite", copied.published_path
     rows(warehouse, "UPDATE portal_releases SET state = 'loading'")
-    said = publish(Warehouse(copied), file, "a run", [LIVE], [CHECK])
+    metadata = publish(Warehouse(copied), file, "a run", [LIVE], [CHECK])
     [(dataset, processed, count, state)] = rows(
         warehouse, "SELECT dataset, data_processed, records_count, state FROM portal_releases"
     )
     assert (dataset, state) == (LIVE, "settled")
     about = release_row(file)
-    assert said == about | {"sha256": file_digest(file), "bytes": file.stat().st_size}
+    assert metadata == about | {"sha256": file_digest(file), "bytes": file.stat().st_size}
     assert (about["data_processed"], about["records_count"], about["complete"]) == (processed, count, "yes")
     assert (about["run_id"], about["licence"]) == ("a run", LICENCE)
     columns = ("rows_landed", "rows_stored", "rows_quarantined", "first_month", "last_month", "months")
@@ -132,13 +132,13 @@ def test_a_file_says_what_it_is_and_what_is_in_it(copied: Settings) -> None:
     # SQLite before 3.37 can't open a file with it; the warehouse has it.
     strict = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND sql LIKE '%STRICT%'"
     assert rows(file, strict) == [(0,)] < rows(warehouse, strict)
-    there = {
+    present = {
         (name, column)
         for kind, name in named
         if kind in ("table", "view")
         for column in ["*", *(line[1] for line in rows(file, f"PRAGMA table_info({name})"))]
     }
-    assert set(rows(file, "SELECT table_name, column_name FROM dictionary")) == there
+    assert set(rows(file, "SELECT table_name, column_name FROM dictionary")) == present
     for column in ("status", "channel", "closure_reason"):
         counted = rows(file, "SELECT value, requests FROM request_values WHERE column_name = ? ORDER BY 1", column)
         of = f"FROM service_requests WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"

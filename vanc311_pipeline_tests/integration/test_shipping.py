@@ -37,8 +37,8 @@ class S3:
         self.url = f"s3://{BUCKET}/vanc311"
 
     def names(self) -> list[str]:
-        found = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        return sorted(each["Key"].removeprefix("vanc311/") for each in found)
+        objects = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return sorted(each["Key"].removeprefix("vanc311/") for each in objects)
 
     def put(self, name: str, body: bytes) -> None:
         self.client.put_object(Bucket=BUCKET, Key=f"vanc311/{name}", Body=body)
@@ -53,9 +53,9 @@ class S3:
 @pytest.fixture(scope="module")
 def server():
     """An S3 server, and the variables by which every driver finds it."""
-    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    made.start()
-    host, port = made.get_host_and_port()
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         environment.setenv("AWS_ACCESS_KEY_ID", "testing")
@@ -63,29 +63,29 @@ def server():
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         environment.setenv("AWS_MAX_ATTEMPTS", "1")
         yield f"http://{host}:{port}"
-    made.stop()
+    moto.stop()
 
 
 @pytest.fixture
 def s3(server):
-    made = S3(server)
-    yield made
-    for name in made.names():
-        made.remove(name)
-    made.client.close()
+    bucket = S3(server)
+    yield bucket
+    for name in bucket.names():
+        bucket.remove(name)
+    bucket.client.close()
 
 
 @pytest.fixture
 def releases(tmp_path):
     """Makes published files: `releases(3)` is the third, and its digest."""
 
-    def made(number: int):
+    def release(number: int):
         file = tmp_path / f"{number}.sqlite"
         if not file.exists():
             execute(file, "CREATE TABLE release (number)", f"INSERT INTO release VALUES ({number})")
         return file, hashlib.sha256(file.read_bytes()).hexdigest()
 
-    return made
+    return release
 
 
 # -- shipping ----------------------------------------------------------------------------------------------------------

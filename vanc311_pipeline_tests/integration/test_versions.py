@@ -20,8 +20,8 @@ MONTHS = ("2025-07", "2026-01")  # an earlier month of the sample, and its newes
 def instance(synced, tmp_path):
     """The instance of a real load, once more."""
     shutil.copytree(synced.dagster_home, tmp_path / "home")
-    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as made:
-        yield made
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as home:
+        yield home
 
 
 def stale(instance) -> set[dg.AssetKey]:

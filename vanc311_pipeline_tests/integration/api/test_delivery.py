@@ -322,11 +322,11 @@ def test_who_goes_before_the_first_byte_leaves_no_empty_answer_to_others(own_fil
 
 
 def test_what_is_kept_overtakes_what_must_be_made(own_file: Path) -> None:
-    router, made = APIRouter(), []
+    router, numbers = APIRouter(), []
 
     @router.get("/made/{number}")
     async def answer(number: int) -> Response:
-        made.append(number)
+        numbers.append(number)
         return Response(str(number))
 
     app = create_app(own_file, routers=[router])
@@ -336,9 +336,9 @@ def test_what_is_kept_overtakes_what_must_be_made(own_file: Path) -> None:
         others = [asyncio.create_task(ask(app, f"/made/{number}")) for number in range(1, 50)]
         await asyncio.sleep(0)
         assert await ask(app, "/made/0") == b"0"
-        before = len(made)
+        before = len(numbers)
         await asyncio.gather(*others)
-        return before, len(made)
+        return before, len(numbers)
 
     before, after = asyncio.run(overtake())
     assert before <= 2
@@ -354,8 +354,8 @@ def test_nothing_is_asked_for_who_went_while_waiting(own_file: Path) -> None:
             asked.append(request)
             return Response("made")
 
-        made: Response = await request.app.state.asking.run(request, answer)
-        return made
+        response: Response = await request.app.state.asking.run(request, answer)
+        return response
 
     app = create_app(own_file, routers=[router])
     assert asyncio.run(ask(app, "/waiting", gone)) == b""

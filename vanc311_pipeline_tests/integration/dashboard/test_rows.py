@@ -127,8 +127,8 @@ def test_checks_are_listed_worst_first_with_what_they_found_and_whether_they_blo
     blocking = {"yes": "blocks publishing", "no": "notes"}
     assert {row[3] for row in results} == {"yes", "no"}
     assert [[line[name] for name in columns.split(", ")] for line in quality.checks(release)] == [
-        [check, asset, claim, blocking[blocks], marks[result], found or "", words.instant(at)]
-        for check, asset, claim, blocks, result, found, at in results
+        [check, asset, claim, blocking[blocks], marks[result], remark or "", words.instant(at)]
+        for check, asset, claim, blocks, result, remark, at in results
     ]
 
 

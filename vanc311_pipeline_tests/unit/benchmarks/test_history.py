@@ -11,8 +11,8 @@ def test_tables_run_files_and_prints_of_a_home_are_counted(tmp_path):
     (tmp_path / "storage" / "a run").mkdir(parents=True)
     (tmp_path / "storage" / "a run" / "out").write_text("said")
     for name in ("runs.db", "runs/index.db", "runs/a-run.db"):
-        with closing(sqlite3.connect(tmp_path / "history" / name)) as made, made:
-            made.execute(
+        with closing(sqlite3.connect(tmp_path / "history" / name)) as database, database:
+            database.execute(
                 "CREATE TABLE event_logs (run_id TEXT, event TEXT)"
                 if "/" in name
                 else "CREATE TABLE runs (run_id TEXT)"

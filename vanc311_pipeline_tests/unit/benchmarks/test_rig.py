@@ -59,21 +59,21 @@ def test_a_file_of_one_release_is_nothing_strange(frame, tmp_path):
 def test_a_file_with_a_month_of_each_release_is_a_mix(frame, tmp_path):
     later = edited(frame, 1)
     file = written(tmp_path / "file.sqlite", rows_of(frame, "2024-05") + rows_of(later, "2024-06"))
-    (found,) = strangeness(file, [released(frame), released(later)])
-    assert "a mix of releases" in found
+    (problems,) = strangeness(file, [released(frame), released(later)])
+    assert "a mix of releases" in problems
 
 
 @pytest.mark.parametrize("spoil", [lambda rows: rows[:-1], lambda rows: [*rows, rows[0]]], ids=["lost", "doubled"])
 def test_a_row_too_few_or_too_many_was_never_released(frame, tmp_path, spoil):
     file = written(tmp_path / "file.sqlite", spoil(rows_of(frame)))
-    (found,) = strangeness(file, [released(frame)])
-    assert "never released" in found
+    (problems,) = strangeness(file, [released(frame)])
+    assert "never released" in problems
 
 
 def test_rows_that_cannot_be_keyed_are_expected_in_quarantine(frame):
     spoilt = EDITS["impossible_opened"].function(EDITS["null_key"].function(frame, rows=2), rows=3, seed=5)
-    found = released(spoilt)
-    assert (found.rows, found.unkeyed) == (len(frame) - 5, 5)
+    problems = released(spoilt)
+    assert (problems.rows, problems.unkeyed) == (len(frame) - 5, 5)
 
 
 def test_a_warehouse_may_stand_between_two_releases_but_only_month_by_month(frame, tmp_path):
@@ -117,8 +117,8 @@ def test_the_portal_remembers_each_release_until_it_is_told_to_forget(frame):
     ],
 )
 def test_a_failure_must_be_one_message_with_the_right_words(code, err, complaint):
-    found = unclear(Ended(code, "", err, 1.0), (1, 2), "space")
-    assert (complaint in found[0]) if complaint else found == []
+    problems = unclear(Ended(code, "", err, 1.0), (1, 2), "space")
+    assert (complaint in problems[0]) if complaint else problems == []
 
 
 def test_the_phase_is_read_from_what_was_printed():

@@ -151,16 +151,19 @@ def test_an_immature_month_is_counted_in_words_and_not_drawn():
 
 
 def test_without_a_mature_month_the_figure_says_so():
-    found = lines.closed_within(MONTHS[1:], "Kitsilano").finding
-    assert found == "Neither the last three months nor the last 12 together have 30 requests that are 30 days old."
+    figure = lines.closed_within(MONTHS[1:], "Kitsilano")
+    assert (
+        figure.finding
+        == "Neither the last three months nor the last 12 together have 30 requests that are 30 days old."
+    )
 
 
 def test_where_the_newest_months_are_too_small_the_last_12_are_pooled_and_an_old_month_is_not_quoted():
     """E16: "100.0 % of the requests opened in July 2023", three years later."""
     old, small = MONTHS[:1].assign(month="2023-07"), {"share_30_state": "too_few", "n_30": 20, "within_30": 19}
     recent = [MONTHS[:1].assign(month=f"2025-{month:02}", **small) for month in (1, 6, 11)]
-    found = lines.closed_within(pd.concat([old, *recent]), "Kitsilano").finding
-    assert found == (
+    figure = lines.closed_within(pd.concat([old, *recent]), "Kitsilano")
+    assert figure.finding == (
         "Of the 60 requests opened in the 12 months to November 2025, 95.0 % were closed within 30 days. "
         "The newest months are too small alone."
     )
@@ -343,10 +346,10 @@ def test_the_sentence_names_the_areas_that_differ_and_how_surely(verdicts, sente
 
 
 @pytest.mark.parametrize(
-    ("ratio", "said"), [(1.354, "35 % more"), (0.9, "10 % fewer"), (1.004, "as many"), (0, "100 % fewer")]
+    ("ratio", "phrase"), [(1.354, "35 % more"), (0.9, "10 % fewer"), (1.004, "as many"), (0, "100 % fewer")]
 )
-def test_a_ratio_in_words(ratio, said):
-    assert words.against(ratio) == said
+def test_a_ratio_in_words(ratio, phrase):
+    assert words.against(ratio) == phrase
 
 
 def test_without_a_spread_between_areas_nothing_is_said_of_up_to_0_percent():
