@@ -113,20 +113,13 @@ def _close_storages() -> Iterator[None]:
 
 
 ROW = {
-    "department": "ENG - Sanitation Services",
-    "service_request_type": "Missed Green Bin Pickup Case",
-    "status": "Close",
-    "closure_reason": "Service provided",
-    "service_request_open_timestamp": "2025-08-25T15:03:00+00:00",
-    "service_request_close_date": "2025-08-27",
-    "last_modified_timestamp": "2025-08-27T18:56:08+00:00",
-    "address": "2538 E GEORGIA ST",
-    "local_area": "Hastings-Sunrise",
-    "channel": "Phone",
-    "latitude": "49.278248",
-    "longitude": "-123.053532",
+    "department": "ENG - Sanitation Services", "service_request_type": "Missed Green Bin Pickup Case",
+    "status": "Close", "closure_reason": "Service provided",
+    "service_request_open_timestamp": "2025-08-25T15:03:00+00:00", "service_request_close_date": "2025-08-27",
+    "last_modified_timestamp": "2025-08-27T18:56:08+00:00", "address": "2538 E GEORGIA ST",
+    "local_area": "Hastings-Sunrise", "channel": "Phone", "latitude": "49.278248", "longitude": "-123.053532",
     "geom": "49.278248, -123.053532",
-}
+}  # fmt: skip
 
 Made = TypeVar("Made")
 Served = Callable[..., pd.DataFrame]

@@ -78,14 +78,8 @@ def test_ids_local_dates_and_durations_of_a_fresh_load_follow_from_the_served_ro
 
 def test_text_that_needs_quoting_survives_in_every_text_field(empty, portal):
     odd = [
-        'a "quoted"; text,\nin two lines',
-        ";;",
-        "''\"\"",
-        "línea 1\r\nline 2",
-        "[bold]no markup[/bold]",
-        "1e5",
-        "NULL",
-    ]
+        'a "quoted"; text,\nin two lines', ";;", "''\"\"", "línea 1\r\nline 2", "[bold]no markup[/bold]", "1e5", "NULL",
+    ]  # fmt: skip
     frame = portal.frame
     columns = ["address", "closure_reason", "channel", "department", "service_request_type"]
     for place, column in enumerate(columns):

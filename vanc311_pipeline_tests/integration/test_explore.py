@@ -18,12 +18,9 @@ from vanc311_pipeline.settings import LICENCE, Settings
 
 TABLES = {**schema.metadata.tables, **schema.published_metadata.tables}
 FILLED_IN = {
-    "request_id": "none",
-    "local_area": "Marpole",
-    "issue_type": "Missed Green Bin Pickup Case",
-    "word": "reopened",
+    "request_id": "none", "local_area": "Marpole", "issue_type": "Missed Green Bin Pickup Case", "word": "reopened",
     "metric": "median_days",
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

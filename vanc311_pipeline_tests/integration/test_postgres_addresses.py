@@ -63,14 +63,11 @@ def test_a_pooler_is_refused_because_its_sessions_hold_no_lock(postgres, databas
 @pytest.mark.parametrize(
     ("setting", "odd", "ours"),
     [
-        ("statement_timeout", "1s", "0"),
-        ("idle_in_transaction_session_timeout", "1s", "0"),
-        ("idle_session_timeout", "1s", "0"),
-        ("lock_timeout", "1s", "30s"),
-        ("TimeZone", "Asia/Tokyo", "UTC"),
+        ("statement_timeout", "1s", "0"), ("idle_in_transaction_session_timeout", "1s", "0"),
+        ("idle_session_timeout", "1s", "0"), ("lock_timeout", "1s", "30s"), ("TimeZone", "Asia/Tokyo", "UTC"),
         ("client_encoding", "LATIN1", "UTF8"),
     ],
-)
+)  # fmt: skip
 def test_what_the_database_sets_for_a_session_is_set_as_the_warehouse_needs_it(postgres, database, setting, odd, ours):
     command(postgres, database, f"""ALTER DATABASE "{database}" SET {setting} = '{odd}'""")
     with opened(postgres.warehouse_url(database)).read() as connection:

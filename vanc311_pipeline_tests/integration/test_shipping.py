@@ -121,14 +121,10 @@ def test_the_last_releases_stay_and_older_ones_go(s3, releases):
 def test_what_others_keep_beside_our_releases_is_left_alone(store, releases, tmp_path):
     files, root = store._files, store._root
     foreign = [
-        "releases/notes.txt",
-        "releases/warehouse.sqlite",
-        f"releases/{'A' * 64}.sqlite",
-        f"releases/{'0' * 64}.sqlite.gz",
-        "releases/folder/inside.sqlite",
-        f"releases/{'1' * 64}.sqlite/inside",
+        "releases/notes.txt", "releases/warehouse.sqlite", f"releases/{'A' * 64}.sqlite",
+        f"releases/{'0' * 64}.sqlite.gz", "releases/folder/inside.sqlite", f"releases/{'1' * 64}.sqlite/inside",
         "elsewhere/file.sqlite",
-    ]
+    ]  # fmt: skip
     for name in foreign:
         files.makedirs(f"{root}/{name.rpartition('/')[0]}", exist_ok=True)
         files.pipe_file(f"{root}/{name}", b"not ours")

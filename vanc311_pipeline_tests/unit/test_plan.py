@@ -115,17 +115,10 @@ def test_a_new_release_without_a_change_has_no_stale_month(portal, plan):
 @pytest.mark.parametrize(
     "edit",
     [
-        "edit_with_modified",
-        "touch",
-        "delete",
-        "insert_old",
-        "close",
-        "reopen",
-        "add_twin",
-        "remove_twin",
+        "edit_with_modified", "touch", "delete", "insert_old", "close", "reopen", "add_twin", "remove_twin",
         "relabel_type",
     ],
-)
+)  # fmt: skip
 def test_exactly_the_edited_months_are_stale(portal, plan, edit):
     before = portal.frame
     portal.publish_edit(edit)
@@ -436,16 +429,10 @@ def test_a_held_month_is_read_even_if_the_portal_has_just_what_we_hold(plan_of, 
 @pytest.mark.parametrize(
     ("before", "now", "held"),
     [
-        (10_000, 9_800, False),
-        (10_000, 9_799, True),
-        (10_000, 12_000, False),
-        (100, 75, False),
-        (100, 74, True),
-        (10, 1, False),
-        (10, 0, True),
-        (0, 0, False),
+        (10_000, 9_800, False), (10_000, 9_799, True), (10_000, 12_000, False), (100, 75, False), (100, 74, True),
+        (10, 1, False), (10, 0, True), (0, 0, False),
     ],
-)
+)  # fmt: skip
 def test_two_per_cent_or_25_rows_may_go_and_no_more(before, now, held):
     assert shrank(now, before) is held
 

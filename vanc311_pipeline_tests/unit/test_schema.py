@@ -105,19 +105,9 @@ def test_lineage_names_only_columns_that_exist(name):
 def test_every_column_that_is_made_from_rows_says_from_which(name):
     silent = {column.name for column in TABLES[name].columns if not lineage_of(name).get(column.name)}
     assert silent <= {
-        "as_of",
-        "level",
-        "measure",
-        "metric",
-        "mapping_version",
-        "n_quarantined",
-        "weeks_from",
-        "weeks_to",
-        "days_from",
-        "days_to",
-        "year_before_from",
-        "year_before_to",
-    }
+        "as_of", "level", "measure", "metric", "mapping_version", "n_quarantined", "weeks_from", "weeks_to",
+        "days_from", "days_to", "year_before_from", "year_before_to",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in MADE if lineage_of(name)])

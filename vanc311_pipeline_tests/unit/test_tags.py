@@ -22,14 +22,11 @@ from vanc311_pipeline.warehouse.plans import Plan
 @pytest.mark.parametrize(
     ("job", "tags", "planned"),
     [
-        ("sync", {}, True),
-        ("sync", {PLAN_TAG: "0123456789ab"}, True),
-        ("sync", range_tags("2025-01", "2025-02"), False),
-        ("sync", {"dagster/partition": "2025-01"}, False),
-        ("__ASSET_JOB", {}, False),
-        ("verify", {}, False),
+        ("sync", {}, True), ("sync", {PLAN_TAG: "0123456789ab"}, True),
+        ("sync", range_tags("2025-01", "2025-02"), False), ("sync", {"dagster/partition": "2025-01"}, False),
+        ("__ASSET_JOB", {}, False), ("verify", {}, False),
     ],
-)
+)  # fmt: skip
 def test_a_run_of_sync_that_was_told_no_months_goes_by_a_plan(job, tags, planned):
     assert is_planned(dg.DagsterRun(job_name=job, tags=tags)) == planned
 

@@ -186,18 +186,10 @@ def test_a_cursor_that_no_page_gave_leads_nowhere(api: Api, cursor: str) -> None
 
 def test_a_cursor_leads_on_in_its_own_listing_only(api: Api) -> None:
     listings = [
-        "/requests?",
-        "/requests?order=oldest",
-        "/requests?area=Kitsilano",
-        "/requests?area=Downtown",
-        "/requests/open?",
-        "/requests/open?channel=WEB",
-        "/metrics/areas?",
-        "/metrics/areas/Kitsilano/issues?",
-        "/metrics/areas/Downtown/issues?",
-        "/time-to-close?level=neighbourhood",
-        "/time-to-close?level=issue",
-    ]
+        "/requests?", "/requests?order=oldest", "/requests?area=Kitsilano", "/requests?area=Downtown",
+        "/requests/open?", "/requests/open?channel=WEB", "/metrics/areas?", "/metrics/areas/Kitsilano/issues?",
+        "/metrics/areas/Downtown/issues?", "/time-to-close?level=neighbourhood", "/time-to-close?level=issue",
+    ]  # fmt: skip
     following = {each: api.answer(f"{each}&limit=1")["links"]["next"] for each in listings}
     for each, address in following.items():
         cursor = address.rpartition("cursor=")[2]

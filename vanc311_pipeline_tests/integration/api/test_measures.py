@@ -128,10 +128,7 @@ def test_for_collectors_each_answer_is_a_line_without_what_was_asked_about(synce
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     answered = next(line for line in lines if line.get("path") == "/api/v1/requests")
     assert (answered["event"], answered["level"], answered["method"], answered["status"]) == (
-        "answered",
-        "info",
-        "GET",
-        404,
-    )
+        "answered", "info", "GET", 404,
+    )  # fmt: skip
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", answered["timestamp"])
     assert "SOMEBODYS" not in output

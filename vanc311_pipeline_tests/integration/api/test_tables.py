@@ -9,41 +9,22 @@ from vanc311_pipeline.registry import METRICS
 from vanc311_pipeline_tests.integration.api.conftest import Api, as_csv
 
 TABLES = {
-    "/metrics": "metric_aggregates",
-    "/metrics/citywide": "metrics_citywide",
-    "/metrics/areas": "metrics_by_neighbourhood",
-    "/metrics/issues": "metrics_by_issue",
-    "/metrics/unlocated": "metrics_unlocated",
-    "/periods": "periods",
-    "/outcomes/reasons": "closure_reasons",
-    "/outcomes/mapping": "outcome_mapping",
-    "/comparison": "area_comparison",
-    "/comparison/mix": "area_issue_mix",
-    "/quality": "quality_ledger",
-    "/changes": "request_changes",
-    "/definitions": "metric_definitions",
-    "/dictionary": "dictionary",
-    "/integrity/months": "convergence",
-    "/integrity/ledger": "month_ledger",
-    "/integrity/losses": "accepted_losses",
-    "/integrity/readings": "deep_readings",
-    "/integrity/checks": "check_results",
-    "/integrity/quarantine": "quarantined_requests",
-}
+    "/metrics": "metric_aggregates", "/metrics/citywide": "metrics_citywide",
+    "/metrics/areas": "metrics_by_neighbourhood", "/metrics/issues": "metrics_by_issue",
+    "/metrics/unlocated": "metrics_unlocated", "/periods": "periods", "/outcomes/reasons": "closure_reasons",
+    "/outcomes/mapping": "outcome_mapping", "/comparison": "area_comparison", "/comparison/mix": "area_issue_mix",
+    "/quality": "quality_ledger", "/changes": "request_changes", "/definitions": "metric_definitions",
+    "/dictionary": "dictionary", "/integrity/months": "convergence", "/integrity/ledger": "month_ledger",
+    "/integrity/losses": "accepted_losses", "/integrity/readings": "deep_readings",
+    "/integrity/checks": "check_results", "/integrity/quarantine": "quarantined_requests",
+}  # fmt: skip
 GROUPED = {
-    "/time-to-close": "time_to_close",
-    "/time-to-close/curve": "time_to_close_curves",
-    "/time-to-close/by-weekday": "time_to_close_by_weekday",
-    "/time-to-close/current": "current_speed",
-    "/waiting-times": "waiting_times",
-    "/trends": "monthly_series",
-    "/trends/year-on-year": "year_on_year",
-    "/backlog": "backlog_by_age",
-    "/backlog/daily": "backlog_daily",
-    "/backlog/flow": "flow",
-    "/outcomes": "outcomes",
+    "/time-to-close": "time_to_close", "/time-to-close/curve": "time_to_close_curves",
+    "/time-to-close/by-weekday": "time_to_close_by_weekday", "/time-to-close/current": "current_speed",
+    "/waiting-times": "waiting_times", "/trends": "monthly_series", "/trends/year-on-year": "year_on_year",
+    "/backlog": "backlog_by_age", "/backlog/daily": "backlog_daily", "/backlog/flow": "flow", "/outcomes": "outcomes",
     "/outcomes/incidence": "outcome_incidence",
-}
+}  # fmt: skip
 AREA, ISSUE = "Kitsilano", "Abandoned Mattress Case"
 
 

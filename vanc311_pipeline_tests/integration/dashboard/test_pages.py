@@ -21,15 +21,9 @@ from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 ISSUE = "Street Light Out Case"
 PAGES = [
-    "/",
-    "/quality",
-    "/methods",
-    "/data",
-    "/api",
-    "/areas/Kitsilano",
-    f"/issues/{quote(ISSUE)}",
+    "/", "/quality", "/methods", "/data", "/api", "/areas/Kitsilano", f"/issues/{quote(ISSUE)}",
     f"/?area=Kitsilano&issue={quote(ISSUE)}",
-]
+]  # fmt: skip
 FIGURES = [
     "opened-and-closed", "time-to-close", "map", "closed-within-30-days", "backlog", "backlog-by-age", "outcomes",
     "areas-open-after-30-days", "areas-closings",

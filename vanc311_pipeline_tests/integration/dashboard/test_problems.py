@@ -19,19 +19,12 @@ from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 REFUSED = [
-    ("GET", "/nowhere", 404),
-    ("GET", "/areas/Kitsilanoo", 404),
-    ("GET", "/figures/none.svg", 404),
-    ("GET", "/figures/map.svg?area=Kitsilano", 404),
-    ("GET", "/figures/map.gif", 404),
-    ("GET", "/static/passwd", 404),
-    ("GET", "/?issue=Street+Light+Out&area=Kitsilano", 404),
-    ("GET", "/?period=1066", 404),
-    ("GET", "/api/v1/nowhere", 404),
-    ("GET", "/api/v1/requests?limit=0", 422),
-    ("POST", "/", 405),
+    ("GET", "/nowhere", 404), ("GET", "/areas/Kitsilanoo", 404), ("GET", "/figures/none.svg", 404),
+    ("GET", "/figures/map.svg?area=Kitsilano", 404), ("GET", "/figures/map.gif", 404), ("GET", "/static/passwd", 404),
+    ("GET", "/?issue=Street+Light+Out&area=Kitsilano", 404), ("GET", "/?period=1066", 404),
+    ("GET", "/api/v1/nowhere", 404), ("GET", "/api/v1/requests?limit=0", 422), ("POST", "/", 405),
     ("DELETE", "/api/v1/requests", 405),
-]
+]  # fmt: skip
 
 
 @pytest.fixture

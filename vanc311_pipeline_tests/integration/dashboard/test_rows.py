@@ -279,11 +279,8 @@ def test_an_area_stands_against_the_city_by_both_measures(release):
     )
     for line in (slow, fast):
         assert (line["observed"], line["n"], line["expected"], line["ratio"]) == (
-            1234,
-            5678,
-            Cell("1,000.1"),
-            Cell("1.24"),
-        )
+            1234, 5678, Cell("1,000.1"), Cell("1.24"),
+        )  # fmt: skip
         assert (line["difference"], line["verdict"]) == ("24 % more (10 % more to 50 % more)", "clearly more")
         assert line["among_areas"].endswith("26 % fewer or 35 % more: this one is within that, chance allowed for.")
     assert slow["standardised"] == Cell("12.3 % (10.0 % to 15.0 %)")
@@ -419,15 +416,8 @@ def test_a_page_shows_its_lines_below_their_headings(site, release, title):
 def test_a_group_without_requests_has_none_in_each_number(release):
     row = summary_of(release, View(AREA, "Never Reported Case", "2024"))
     numbers = (
-        "volume",
-        "n",
-        "closed",
-        "still_open",
-        "n_static",
-        "n_after_as_of",
-        "n_negative",
-        "n_closed_without_date",
-    )
+        "volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date",
+    )  # fmt: skip
     assert {name for name, value in row.items() if value == 0} == set(numbers)
     assert {row[f"{name}_state"] for name in ("median", "p75", "p90")} == {"no_requests"}
     assert (row["period"], row["as_of"], row["median_days"]) == ("2024", "2026-01-12", None)
@@ -453,13 +443,10 @@ def test_without_any_of_its_last_12_months_a_record_is_shown_whole(own_file, los
 @pytest.mark.parametrize(
     ("net", "part", "sentence"),
     [
-        (400, 200, f" Most of it: {ISSUE} (+200 of +400)."),
-        (400, 199, f" The largest part: {ISSUE} (+199 of +400)."),
-        (-400, -200, f" Most of it: {ISSUE} (−200 of −400)."),
-        (400, -5, ""),
-        (0, 5, ""),
+        (400, 200, f" Most of it: {ISSUE} (+200 of +400)."), (400, 199, f" The largest part: {ISSUE} (+199 of +400)."),
+        (-400, -200, f" Most of it: {ISSUE} (−200 of −400)."), (400, -5, ""), (0, 5, ""),
     ],
-)
+)  # fmt: skip
 def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, sentence):
     other = part if part < 0 < net else 0
     execute(

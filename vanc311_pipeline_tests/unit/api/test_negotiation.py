@@ -10,17 +10,11 @@ from vanc311_pipeline.api.negotiation import accepts_gzip, gzipped, not_modified
 @pytest.mark.parametrize(
     ("accept", "csv"),
     [
-        ("", False),
-        ("*/*", False),
-        ("text/csv", True),
-        ("TEXT/CSV; charset=utf-8", True),
-        ("application/json, text/csv", False),
-        ("application/json;q=0.5, text/csv", True),
-        ("text/csv;q=0.9, */*;q=0.1", True),
-        ("text/csv;q=0", False),
-        ("text/csv;q=much", False),
+        ("", False), ("*/*", False), ("text/csv", True), ("TEXT/CSV; charset=utf-8", True),
+        ("application/json, text/csv", False), ("application/json;q=0.5, text/csv", True),
+        ("text/csv;q=0.9, */*;q=0.1", True), ("text/csv;q=0", False), ("text/csv;q=much", False),
     ],
-)
+)  # fmt: skip
 def test_csv_is_sent_to_those_who_want_it_more_than_json(accept: str, csv: bool) -> None:
     assert prefers_csv(accept) is csv
 

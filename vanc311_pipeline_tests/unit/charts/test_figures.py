@@ -87,15 +87,10 @@ SQUARE = {
 MAPPED = AREAS.assign(measure="open_after_30_days", outline=[SQUARE] * 3, link="/areas/" + AREAS["local_area"])
 
 FIGURES = [
-    lines.opened_and_closed(MONTHS, "Kitsilano"),
-    lines.closed_within(MONTHS, "Kitsilano"),
-    lines.backlog(DAYS, "Kitsilano"),
-    bars.by_age(BANDS, "Kitsilano"),
-    bars.outcomes(OUTCOMES, "Kitsilano"),
-    lines.curve(CURVE, SUMMARY, "Kitsilano"),
-    areas.comparison(AREAS),
-    areas.area_map(MAPPED, 0.3),
-]
+    lines.opened_and_closed(MONTHS, "Kitsilano"), lines.closed_within(MONTHS, "Kitsilano"),
+    lines.backlog(DAYS, "Kitsilano"), bars.by_age(BANDS, "Kitsilano"), bars.outcomes(OUTCOMES, "Kitsilano"),
+    lines.curve(CURVE, SUMMARY, "Kitsilano"), areas.comparison(AREAS), areas.area_map(MAPPED, 0.3),
+]  # fmt: skip
 each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
 

@@ -92,17 +92,11 @@ def test_a_direction_is_said_beside_what_is_ordinary_or_why_there_is_none(row: d
 @pytest.mark.parametrize(
     ("value", "cell"),
     [
-        (None, Cell("", quiet=True)),
-        (math.nan, Cell("", quiet=True)),
-        (1234.5, Cell("1,234.5")),
-        (2.0, Cell("2")),
-        (0.12345, Cell("0.1235")),
-        (100, Cell("100")),
-        (12_345, Cell("12,345")),
-        ("=1", Cell("=1", number=False)),
+        (None, Cell("", quiet=True)), (math.nan, Cell("", quiet=True)), (1234.5, Cell("1,234.5")), (2.0, Cell("2")),
+        (0.12345, Cell("0.1235")), (100, Cell("100")), (12_345, Cell("12,345")), ("=1", Cell("=1", number=False)),
         (Cell("x", "/x"), Cell("x", "/x")),
     ],
-)
+)  # fmt: skip
 def test_a_value_stands_in_a_table_as_what_it_is(value: object, cell: Cell) -> None:
     assert cell_of(value) == cell
 

@@ -100,14 +100,9 @@ def _request(row, as_of):
     if row.get("took") is not None:
         closed = opened + row["took"]
     usual = {
-        "area": "Marpole",
-        "issue": "Graffiti",
-        "department": "ENG",
-        "reason": None,
-        "twin": False,
-        "point": True,
+        "area": "Marpole", "issue": "Graffiti", "department": "ENG", "reason": None, "twin": False, "point": True,
         "changed": 0,
-    }
+    }  # fmt: skip
     status = row.get("status", Status.OPEN if closed == NONE else Status.CLOSE)
     return {
         **usual,

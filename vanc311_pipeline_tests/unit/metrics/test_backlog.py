@@ -62,11 +62,8 @@ def test_the_pile_of_a_day_is_that_of_the_day_before_and_what_came_less_what_wen
         as_of="2025-06-13",
     )
     assert rows_of(daily(city), "day", "opened", "closed_in", "backlog") == [
-        ("2025-06-10", 2, 0, 2),
-        ("2025-06-11", 2, 1, 3),
-        ("2025-06-12", 1, 3, 1),
-        ("2025-06-13", 1, 0, 2),
-    ]
+        ("2025-06-10", 2, 0, 2), ("2025-06-11", 2, 1, 3), ("2025-06-12", 1, 3, 1), ("2025-06-13", 1, 0, 2),
+    ]  # fmt: skip
 
 
 any_requests = st.lists(

@@ -44,14 +44,10 @@ def close(*numbers):
 @pytest.mark.parametrize(
     ("row", "inside"),
     [
-        ({"ago": 29}, False),
-        ({"ago": 30}, True),
-        ({"ago": 394}, True),
-        ({"ago": 395}, False),
-        ({"ago": 100, "area": None}, False),
-        ({"ago": 100, "took": -1}, False),
+        ({"ago": 29}, False), ({"ago": 30}, True), ({"ago": 394}, True), ({"ago": 395}, False),
+        ({"ago": 100, "area": None}, False), ({"ago": 100, "took": -1}, False),
     ],
-)
+)  # fmt: skip
 def test_the_window_is_the_last_365_days_that_are_30_days_old_located_and_usable(facts, row, inside):
     assert len(compared_requests(facts(row)).rows) == inside
 
@@ -284,12 +280,9 @@ def test_what_is_withheld_says_why(facts, compared):
     }
     assert answers["Kits"][-1] == "ok"
     assert compared(city, LATE, "expected") == {
-        "Few": pytest.approx(2.9),
-        "Kits": pytest.approx(34.1),
-        "Nobody": None,
-        "Rarely": pytest.approx(3),
+        "Few": pytest.approx(2.9), "Kits": pytest.approx(34.1), "Nobody": None, "Rarely": pytest.approx(3),
         "Unusable": None,
-    }
+    }  # fmt: skip
 
 
 TWELVE = tuple(f"Area {number:02d}" for number in range(12))
@@ -548,13 +541,9 @@ def test_the_mix_has_all_areas_by_all_types_and_withholds_what_is_too_few(facts,
 @pytest.mark.parametrize(
     ("row", "inside"),
     [
-        ({"ago": 0}, True),
-        ({"ago": -1}, False),
-        ({"ago": 364}, True),
-        ({"ago": 365}, False),
-        ({"ago": 9, "took": -1}, True),
-        ({"ago": 9, "area": None}, False),
+        ({"ago": 0}, True), ({"ago": -1}, False), ({"ago": 364}, True), ({"ago": 365}, False),
+        ({"ago": 9, "took": -1}, True), ({"ago": 9, "area": None}, False),
     ],
-)
+)  # fmt: skip
 def test_the_mix_is_of_all_located_requests_of_the_last_365_days(facts, row, inside):
     assert len(area_issue_mix(facts(row))) == (2 if inside else 0)

@@ -72,14 +72,10 @@ def test_q_values_are_those_of_benjamini_and_hochberg(p):
 @pytest.mark.parametrize(
     ("volume", "n", "value", "state"),
     [
-        (0, 0, np.nan, "no_requests"),
-        (3, 0, np.nan, "no_usable_timing"),
-        (40, 29, np.nan, "too_few"),
-        (40, 29, 7.0, "too_few"),
-        (40, 30, np.nan, "not_reached"),
-        (40, 30, 0.0, "ok"),
+        (0, 0, np.nan, "no_requests"), (3, 0, np.nan, "no_usable_timing"), (40, 29, np.nan, "too_few"),
+        (40, 29, 7.0, "too_few"), (40, 30, np.nan, "not_reached"), (40, 30, 0.0, "ok"),
     ],
-)
+)  # fmt: skip
 def test_a_statistic_of_time_says_the_first_reason(volume, n, value, state):
     assert timing_state(np.array([volume]), np.array([n]), np.array([value])).tolist() == [state]
 
@@ -93,14 +89,10 @@ def test_a_statistic_that_is_always_reached_is_ok_with_enough_requests():
 @pytest.mark.parametrize(
     ("volume", "n", "matured", "mature", "state"),
     [
-        (0, 0, 0, False, "no_requests"),
-        (1, 0, 0, False, "no_usable_timing"),
-        (40, 40, 40, False, "immature"),
-        (29, 29, 29, False, "immature"),
-        (40, 40, 29, True, "too_few"),
-        (40, 30, 30, True, "ok"),
+        (0, 0, 0, False, "no_requests"), (1, 0, 0, False, "no_usable_timing"), (40, 40, 40, False, "immature"),
+        (29, 29, 29, False, "immature"), (40, 40, 29, True, "too_few"), (40, 30, 30, True, "ok"),
     ],
-)
+)  # fmt: skip
 def test_a_share_within_some_days_says_the_first_reason(volume, n, matured, mature, state):
     columns = (np.array([number]) for number in (volume, n, matured, mature))
     assert maturing_state(*columns).tolist() == [state]

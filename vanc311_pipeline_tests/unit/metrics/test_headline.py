@@ -98,13 +98,8 @@ def test_the_unlocated_by_issue(city):
 
 def test_the_long_table_says_each_number_once_with_the_requests_behind_it(city):
     total = {
-        "avg_ttr": 12.0,
-        "n_ttr": 1,
-        "avg_ttu": (300 + 24 + 48) / 24 / 3,
-        "n_ttu": 3,
-        "volume": 3,
-        "open_requests": 1,
-    }
+        "avg_ttr": 12.0, "n_ttr": 1, "avg_ttu": (300 + 24 + 48) / 24 / 3, "n_ttu": 3, "volume": 3, "open_requests": 1,
+    }  # fmt: skip
     expected = [("unlocated", "unlocated", None, None, name, total[name], total[n]) for name, n in METRICS.items()]
     for level, (_, keys) in WIDE.items():
         for row in city[level].to_dict("records"):
@@ -137,11 +132,8 @@ def test_the_total_of_no_unlocated_request_is_zero_and_its_averages_are_null(hea
     long = headline(request("Noise", "Marpole"))["long"]
     total = long[(long["level"] == "unlocated")].set_index("metric")
     assert total["value"].astype(object).where(total["value"].notna(), None).to_dict() == {
-        "avg_ttr": None,
-        "avg_ttu": None,
-        "volume": 0,
-        "open_requests": 0,
-    }
+        "avg_ttr": None, "avg_ttu": None, "volume": 0, "open_requests": 0,
+    }  # fmt: skip
     assert (total["n"] == 0).all()
 
 

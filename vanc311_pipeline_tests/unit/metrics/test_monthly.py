@@ -47,12 +47,9 @@ def test_opened_in_a_month_and_closed_in_a_month_are_different_requests(facts, s
         {"opened": "2025-07-01"},
     )
     assert rows_of(series(city), *COUNTS) == [
-        ("2025-03", 1, 0, 1, 1, 1),
-        ("2025-04", 2, 1, 2, 2, 1),
-        ("2025-05", 3, 2, 1, 1, 0),
-        ("2025-06", 1, 0, 2, 1, 0),
+        ("2025-03", 1, 0, 1, 1, 1), ("2025-04", 2, 1, 2, 2, 1), ("2025-05", 3, 2, 1, 1, 0), ("2025-06", 1, 0, 2, 1, 0),
         ("2025-07", 1, 1, None, 0, 0),
-    ]
+    ]  # fmt: skip
 
 
 def test_the_month_of_as_of_ends_for_the_pile_with_as_of(facts, series, rows_of):
@@ -124,12 +121,9 @@ def test_each_share_has_its_own_horizon_and_says_the_first_reason_why_it_is_miss
         {"opened": "2025-06-01", "took": -1},
     )
     assert rows_of(series(city), "month", *(f"share_{days}_state" for days in (7, 30, 90))) == [
-        ("2025-02", *["no_usable_timing"] * 3),
-        ("2025-03", *["ok"] * 3),
-        ("2025-04", "too_few", "too_few", "immature"),
-        ("2025-05", *["no_requests"] * 3),
-        ("2025-06", *["no_usable_timing"] * 3),
-    ]
+        ("2025-02", *["no_usable_timing"] * 3), ("2025-03", *["ok"] * 3), ("2025-04", "too_few", "too_few", "immature"),
+        ("2025-05", *["no_requests"] * 3), ("2025-06", *["no_usable_timing"] * 3),
+    ]  # fmt: skip
     assert rows_of(series(city), "share_7", "share_30")[1] == (0, 1)
 
 

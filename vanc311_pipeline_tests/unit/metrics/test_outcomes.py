@@ -16,13 +16,9 @@ from vanc311_pipeline.metrics.outcomes import (
 from vanc311_pipeline.metrics.time_to_close import follow
 
 NAMES = (
-    "Service recorded as provided",
-    "Handed off or planned",
-    "No service or no action recorded",
-    "Insufficient information",
-    "Unknown or N/A",
-    "Other – requires review",
-)
+    "Service recorded as provided", "Handed off or planned", "No service or no action recorded",
+    "Insufficient information", "Unknown or N/A", "Other – requires review",
+)  # fmt: skip
 
 PROVIDED, UNKNOWN = NAMES[0], NAMES[4]
 

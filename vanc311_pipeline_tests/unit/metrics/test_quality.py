@@ -55,18 +55,10 @@ def test_a_batch_is_of_one_type_and_of_closed_requests(facts):
 @pytest.mark.parametrize(
     ("label", "obsolete"),
     [
-        ("ZZ OLD - Graffiti", True),
-        ("ZZ", True),
-        ("ZZ-OLD", True),
-        ("Z - Curb Ramp Request Case", True),
-        ("ZZTop", False),
-        ("Zoning", False),
-        ("ZZZ", False),
-        ("ZZ_OLD", False),
-        ("zz old", False),
-        ("OLD ZZ", False),
+        ("ZZ OLD - Graffiti", True), ("ZZ", True), ("ZZ-OLD", True), ("Z - Curb Ramp Request Case", True),
+        ("ZZTop", False), ("Zoning", False), ("ZZZ", False), ("ZZ_OLD", False), ("zz old", False), ("OLD ZZ", False),
     ],
-)
+)  # fmt: skip
 def test_a_label_is_obsolete_if_it_begins_with_the_word_z_or_zz(facts, ledger, label, obsolete):
     expected = {"volume": 1, "n_obsolete_label": 1} if obsolete else {"volume": 1}
     assert ledger(facts({"issue": label})) == {("2025-06", "ENG"): expected}

@@ -165,12 +165,9 @@ def test_each_open_request_stands_by_its_own_id(written, sample):
 def test_of_a_record_without_a_request_only_the_mapping_and_the_groups_that_are_always_there_are_told(stored):
     city = {name: rows for name, rows in replace_statistics(stored()).items() if rows}
     assert city == {
-        "metrics_citywide": 2,
-        "metric_aggregates": 12,
-        "outcome_mapping": 17,
-        "year_on_year": 2 * (3 + 22),
+        "metrics_citywide": 2, "metric_aggregates": 12, "outcome_mapping": 17, "year_on_year": 2 * (3 + 22),
         "backlog_by_age": 6 * (3 + 22),
-    }
+    }  # fmt: skip
 
 
 def test_repeats_equal_an_earlier_request_in_everything_but_the_last_change(stored):
@@ -209,14 +206,9 @@ def test_the_ledger_of_quality_tells_both(stored):
     with warehouse.read() as connection:
         (line,) = connection.execute(sa.select(schema.quality_ledger)).mappings()
     assert {name: value for name, value in line.items() if value} == {
-        "open_month": "2025-08",
-        "department": "ENG - Sanitation Services",
-        "volume": 2,
-        "n_twins": 1,
-        "n_repeats": 1,
-        "n_quarantined": 1,
-        "as_of": "2025-08-27",
-    }
+        "open_month": "2025-08", "department": "ENG - Sanitation Services", "volume": 2, "n_twins": 1, "n_repeats": 1,
+        "n_quarantined": 1, "as_of": "2025-08-27",
+    }  # fmt: skip
 
 
 def test_any_other_status_is_other_and_what_is_missing_stays_missing(stored):

@@ -120,12 +120,9 @@ def test_a_period_has_the_requests_that_were_opened_in_it(facts, timed, rows_of)
         for period in ("all", "last_12_months", "2023", "2024", "2025")
     }
     assert lines == {
-        "all": [("all", 61, 4)],
-        "last_12_months": [("last_12_months", 60, 2)],
-        "2023": [("2023", 1, None)],
-        "2024": [("2024", 30, 4)],
-        "2025": [("2025", 30, 2)],
-    }
+        "all": [("all", 61, 4)], "last_12_months": [("last_12_months", 60, 2)], "2023": [("2023", 1, None)],
+        "2024": [("2024", 30, 4)], "2025": [("2025", 30, 2)],
+    }  # fmt: skip
 
 
 def test_a_group_that_has_requests_in_other_periods_only_has_a_line_that_says_so(facts, timed, rows_of):

@@ -18,17 +18,10 @@ METADATA = {
     "fields": [{"name": "department", "type": "text", "label": "Department"}],
 }
 GROUP = {
-    "month": "2025-08",
-    "department": "ENG",
-    "service_request_type": "Graffiti",
-    "n": 3,
-    "closed": 2,
-    "points": 1,
-    "first_opened": "2025-08-01T07:00:00+00:00",
-    "last_opened": "2025-08-27T11:00:00-07:00",
-    "earliest": "2025-08-02T07:00:00+00:00",
-    "latest": "2025-08-27T18:56:08+00:00",
-}
+    "month": "2025-08", "department": "ENG", "service_request_type": "Graffiti", "n": 3, "closed": 2, "points": 1,
+    "first_opened": "2025-08-01T07:00:00+00:00", "last_opened": "2025-08-27T11:00:00-07:00",
+    "earliest": "2025-08-02T07:00:00+00:00", "latest": "2025-08-27T18:56:08+00:00",
+}  # fmt: skip
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
 AREA = {"properties": {"name": "Kitsilano ", "geo_point_2d": {"lat": 49.2, "lon": -123}}, "geometry": SQUARE}
 

@@ -75,18 +75,13 @@ def test_any_change_of_a_cell_shows(cells, data):
     change = data.draw(
         st.sampled_from(
             [
-                {"rows": cells[place].rows + 1},
-                {"closed": cells[place].closed + 1},
-                {"points": cells[place].points + 1},
-                {"first_opened": "2025-08-02T07:00:00Z"},
-                {"last_opened": "2025-08-26T15:03:00Z"},
-                {"earliest": "2025-08-25T10:00:00Z"},
-                {"latest": "2025-09-01T00:00:00Z"},
-                {"department": "relabelled"},
-                {"issue_type": "ZZ OLD - relabelled"},
+                {"rows": cells[place].rows + 1}, {"closed": cells[place].closed + 1},
+                {"points": cells[place].points + 1}, {"first_opened": "2025-08-02T07:00:00Z"},
+                {"last_opened": "2025-08-26T15:03:00Z"}, {"earliest": "2025-08-25T10:00:00Z"},
+                {"latest": "2025-09-01T00:00:00Z"}, {"department": "relabelled"}, {"issue_type": "ZZ OLD - relabelled"},
             ]
         )
-    )
+    )  # fmt: skip
     changed = [*cells[:place], replace(cells[place], **change), *cells[place + 1 :]]
     assert of_month(changed).digest != of_month(cells).digest
 

@@ -24,17 +24,11 @@ def refusal(reset_time=None, unit="day", **headers):
 @pytest.mark.parametrize(
     ("reset_time", "until"),
     [
-        ("2026-01-14T00:00:00Z", MIDNIGHT),
-        ("2026-01-14T00:00:00", MIDNIGHT),
-        ("2026-01-13T17:00:00-07:00", MIDNIGHT),
-        ("2126-01-14T00:00:00Z", TOMORROW),
-        ("9999-12-31T23:59:59-08:00", None),
-        ("2026-01-13T19:00:00Z", None),
-        ("tomorrow", None),
-        (1_767_225_600, None),
-        (None, None),
+        ("2026-01-14T00:00:00Z", MIDNIGHT), ("2026-01-14T00:00:00", MIDNIGHT), ("2026-01-13T17:00:00-07:00", MIDNIGHT),
+        ("2126-01-14T00:00:00Z", TOMORROW), ("9999-12-31T23:59:59-08:00", None), ("2026-01-13T19:00:00Z", None),
+        ("tomorrow", None), (1_767_225_600, None), (None, None),
     ],
-)
+)  # fmt: skip
 def test_a_quota_ends_when_the_portal_says_but_within_a_day(reset_time, until):
     error = refusal(reset_time)
     assert isinstance(error, QuotaExceeded)

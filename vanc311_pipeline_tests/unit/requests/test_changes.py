@@ -16,16 +16,9 @@ SANITATION = ("ENG - Sanitation Services", "Missed Green Bin Pickup Case")
 RENAMED = ("ENG - Sanitation Services", "ZZ OLD - Missed Green Bin Pickup Case")
 LIGHTS = ("ENG - Streets", "Street Light Out Case")
 PLAIN = {
-    "status": "Open",
-    "closure_reason": None,
-    "closed_on": None,
-    "modified_at": "2025-08-25T15:03:00Z",
-    "address": None,
-    "local_area": "Marpole",
-    "channel": "WEB",
-    "latitude": None,
-    "longitude": None,
-}
+    "status": "Open", "closure_reason": None, "closed_on": None, "modified_at": "2025-08-25T15:03:00Z", "address": None,
+    "local_area": "Marpole", "channel": "WEB", "latitude": None, "longitude": None,
+}  # fmt: skip
 CLOSED = {"status": "Close", "closed_on": "2025-08-27", "closure_reason": "Service provided"}
 
 
@@ -132,13 +125,10 @@ def one(before, after):
 @pytest.mark.parametrize(
     ("was", "is_", "kind"),
     [
-        ({}, CLOSED, "closed"),
-        (CLOSED, {}, "reopened"),
-        ({}, {"address": "4375 ROSS ST"}, "edited"),
-        (CLOSED, {**CLOSED, "closure_reason": "Unknown"}, "edited"),
-        ({"status": None}, CLOSED, "closed"),
+        ({}, CLOSED, "closed"), (CLOSED, {}, "reopened"), ({}, {"address": "4375 ROSS ST"}, "edited"),
+        (CLOSED, {**CLOSED, "closure_reason": "Unknown"}, "edited"), ({"status": None}, CLOSED, "closed"),
     ],
-)
+)  # fmt: skip
 def test_a_change_is_called_by_what_became_of_the_status(was, is_, kind):
     change = one([row(**was)], [row(**is_)])
     assert change.kind == kind

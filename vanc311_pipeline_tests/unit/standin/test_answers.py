@@ -176,13 +176,10 @@ def test_a_wrong_parameter_is_refused_in_the_portals_words(ask, query, message):
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        ("/records", "order_by"),
-        ("/records", "select"),
-        ("/records", "offset"),
-        ("/exports/json", "refine"),
+        ("/records", "order_by"), ("/records", "select"), ("/records", "offset"), ("/exports/json", "refine"),
         ("", "lang"),
     ],
-)
+)  # fmt: skip
 def test_a_parameter_that_the_pipeline_does_not_send_is_refused(ask, path, name):
     refused = ask(path, **{name: "1"})
     assert (refused.status_code, refused.json()["error_code"]) == (400, "InvalidRESTParameterError")
@@ -192,17 +189,12 @@ def test_a_parameter_that_the_pipeline_does_not_send_is_refused(ask, path, name)
 @pytest.mark.parametrize(
     ("clause", "text"),
     [
-        ("where", 'status = "Open"'),
-        ("where", f'{OPENED} > "2024-01-01T00:00:00+00:00"'),
-        ("where", f'{OPENED} >= "2024-01-01"'),
-        ("where", f'{OPENED} >= "2024-13-01T00:00:00+00:00"'),
-        ("where", "nope is null"),
-        ("select", "sum(latitude) as s"),
-        ("select", "min(status) as s"),
-        ("group_by", f"year({OPENED})"),
-        ("group_by", "nope"),
+        ("where", 'status = "Open"'), ("where", f'{OPENED} > "2024-01-01T00:00:00+00:00"'),
+        ("where", f'{OPENED} >= "2024-01-01"'), ("where", f'{OPENED} >= "2024-13-01T00:00:00+00:00"'),
+        ("where", "nope is null"), ("select", "sum(latitude) as s"), ("select", "min(status) as s"),
+        ("group_by", f"year({OPENED})"), ("group_by", "nope"),
     ],
-)
+)  # fmt: skip
 def test_a_query_that_is_wrong_or_never_asked_is_refused_before_a_byte_is_sent(ask, clause, text):
     refused = ask("/exports/json", **{"select": "count(*) as n", "group_by": "status", clause: text})
     assert (refused.status_code, refused.json()["error_code"]) == (400, "ODSQLError")
