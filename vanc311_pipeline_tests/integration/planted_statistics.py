@@ -2,7 +2,7 @@
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.settings import LIVE, Settings
-from vanc311_pipeline_tests.integration.planting import WARN, Case, sql, stored, violations
+from vanc311_pipeline_tests.integration.planting import WARN, Case, Violations, cases, stored
 
 CITY = "level = 'citywide' AND scope = 'all'"
 RECENT = "period = 'last_12_months'"
@@ -25,181 +25,102 @@ def all_months_of_2025(settings: Settings) -> None:
         )
 
 
+STATISTICS_WRONG: Violations = {
+    "time_to_close_adds_up": {
+        "time_to_close: 1: city.all = Σ neighbourhoods + unlocated": "UPDATE time_to_close SET n = n + 1, closed = "
+        f"closed + 1, volume = volume + 1 WHERE {CITY} AND {RECENT}",
+        "3: neighbourhood = Σ of its issues": "UPDATE time_to_close SET n = n - 1, n_static = n_static + 1 WHERE level "
+        "= 'hyper_local' AND closed > 0",
+        "4: time_to_close: volume = n + not used, n = closed + still_open: fails in 1 rows": "UPDATE time_to_close SET "
+        f"still_open = still_open + 1 WHERE {CITY} AND {RECENT}",
+        "differs from metrics_by_issue": "DELETE FROM time_to_close WHERE period = 'all' AND issue_type = 'Street Light Out Case'",
+    },
+    "weekdays_add_up": {
+        "time_to_close_by_weekday: 2: city.all = Σ issues.all": f"UPDATE time_to_close_by_weekday SET n = n + 1 WHERE {CITY} AND weekday = 1",
+        "Σ weekdays = n of time_to_close: fails in 1 rows": f"UPDATE time_to_close_by_weekday SET n = n - 1 WHERE {CITY} AND weekday = 7",
+    },
+    "current_speed_adds_up": {
+        "current_speed: 1: city.all = Σ neighbourhoods + unlocated": f"UPDATE current_speed SET followed = followed + 1 WHERE {CITY}",
+    },
+    "curves_agree_with_quantiles": {
+        "median_days against its curve: fails in": f"UPDATE time_to_close SET median_days = median_days + 1 WHERE {CITY} AND {RECENT}",
+        "p90_days against its curve: fails in": f"UPDATE time_to_close SET p90_days = NULL WHERE {CITY} AND {RECENT}",
+        "a curve rises or leaves its interval": "UPDATE time_to_close_curves SET open_share = open_share + 0.5 WHERE "
+        f"{CITY} AND {RECENT} AND day = 9",
+    },
+    "curves_recomputed_agree": {
+        "citywide all: the curve differs on [7]": "UPDATE time_to_close_curves SET open_share = open_share + 1e-8 "
+        f"WHERE {CITY} AND {RECENT} AND day = 7",
+        "citywide all: the curve differs on [0]": f"UPDATE time_to_close_curves SET at_risk = at_risk + 1 WHERE {CITY} AND {RECENT} AND day = 0",
+        "neighbourhood Downtown: the curve differs on every day: it is missing": "DELETE FROM time_to_close_curves "
+        f"WHERE local_area = 'Downtown' AND {RECENT}",
+    },
+    "months_add_up": {
+        "monthly_series: 1: city.all": f"UPDATE monthly_series SET opened = opened + 1 WHERE {CITY} AND month = '2024-01'",
+        "monthly_series: citywide (all) differs from metrics_citywide": "DELETE FROM monthly_series WHERE month = '2024-01'",
+        "monthly_series: share_30 = within_30 / n_30, given only if ok: fails in 1 rows": "UPDATE monthly_series SET "
+        f"share_30 = share_30 - 0.01 WHERE {CITY} AND month = '2024-01'",
+        "share_90 = within_90 / n_90, given only if ok": f"UPDATE monthly_series SET share_90 = 0.5 WHERE {CITY} AND "
+        "share_90_state = 'immature'",
+    },
+    "years_are_compared_rightly": {
+        "year_on_year: 1: city.all = Σ neighbourhoods + unlocated": "UPDATE year_on_year SET requests = requests + 1 "
+        f"WHERE {CITY} AND measure = 'opened'",
+        "year_on_year: 3: neighbourhood = Σ of its issues": "DELETE FROM year_on_year WHERE level = 'hyper_local' AND requests > 0",
+        "5: year_on_year: the city's closed_in is": "UPDATE year_on_year SET requests_year_before = "
+        f"requests_year_before + 1 WHERE {CITY} AND measure = 'closed_in'",
+        "change and verdict follow from the counts and noise_band, given only if ok: fails in 2 rows": "UPDATE year_on_year SET "
+        f"verdict = 'fewer' WHERE {CITY}",
+    },
+    "backlog_adds_up": {
+        "7: B(t) = B(t − 1) + opened(t) − closed(t): fails in 2 rows": "UPDATE backlog_daily SET backlog = backlog + 1 "
+        f"WHERE {CITY} AND day = '2024-02-01'",
+        "7: B(as_of) is 0, but": f"DELETE FROM backlog_daily WHERE {CITY} AND day = as_of",
+        "backlog_by_age: citywide (all) differs from metrics_citywide": "UPDATE backlog_by_age SET open_requests = "
+        f"open_requests + 1 WHERE {CITY} AND band_order = 2",
+        "7: flow: net = opened − closed_in": f"UPDATE flow SET net = net + 1 WHERE {CITY}",
+    },
+    "outcomes_add_up": {
+        "6: Σ outcomes = closed: fails in 1 rows": f"UPDATE outcomes SET closed_as = closed_as + 1 WHERE {CITY} AND "
+        f"{RECENT} AND outcome_order = 1",
+        "6: Σ closure reasons = outcomes": f"UPDATE closure_reasons SET closed = closed + 1 WHERE {a_row('closure_reasons', RECENT)}",
+        "6: Σ incidence = share closed: fails in 1 rows": "UPDATE outcome_incidence SET closed_share = 0.9 WHERE "
+        f"{CITY} AND {RECENT} AND day = 7 AND outcome_order = 1",
+        "outcomes: outcome_share = closed_as / closed": f"UPDATE outcomes SET outcome_share = 0.5 WHERE {CITY} AND "
+        f"{RECENT} AND outcome_order = 3",
+    },
+    "every_open_request_stands": {
+        "an open request has no line: fails in 1 rows": "DELETE FROM open_request_standing WHERE rowid = (SELECT "
+        "min(rowid) FROM open_request_standing)",
+        "a line is of no open request: fails in 1 rows": "UPDATE open_request_standing SET request_id = 'nobody' WHERE rowid = 1",
+    },
+    "observed_equals_expected": {
+        "8: area_comparison: closings: observed": "UPDATE area_comparison SET expected = expected + 0.001 WHERE measure "
+        "= 'closings' AND local_area = 'Downtown'",
+        "8: area_issue_mix, types: ": f"UPDATE area_issue_mix SET observed = observed + 1 WHERE {a_row('area_issue_mix')}",
+        "area_issue_mix: ratio = observed / expected, given only if ok": "UPDATE area_issue_mix SET ratio = 1 WHERE "
+        f"{a_row('area_issue_mix', 'ratio IS NULL')}",
+    },
+    "quality_ledger_adds_up": {
+        "quality_ledger: volume adds up to": f"DELETE FROM quality_ledger WHERE {a_row('quality_ledger')}",
+        "quality_ledger: n_missing_area adds up to": "UPDATE quality_ledger SET n_missing_area = n_missing_area + 1 "
+        f"WHERE {a_row('quality_ledger')}",
+    },
+}
+
+STATISTICS_ODD: Violations = {
+    "closure_reasons_are_mapped": {
+        "'Sent to the moon' closed": "UPDATE closure_reasons SET closure_reason = 'Sent to the moon', outcome = "
+        f"'Unmapped' WHERE {a_row('closure_reasons', 'closed > 0')}",
+    },
+    "quality_is_as_usual": {
+        "100.0% of requests are without a point": "UPDATE quality_ledger SET n_missing_point = volume WHERE open_month = '2025-12'",
+    },
+}
+
 STATISTICS_CASES = [
-    *violations(
-        "time_to_close_adds_up",
-        {
-            "time_to_close: 1: city.all = Σ neighbourhoods + unlocated": sql(
-                f"UPDATE time_to_close SET n = n + 1, closed = closed + 1, volume = volume + 1 WHERE {CITY} AND {RECENT}"
-            ),
-            "3: neighbourhood = Σ of its issues": sql(
-                "UPDATE time_to_close SET n = n - 1, n_static = n_static + 1 WHERE level = 'hyper_local' AND closed > 0"
-            ),
-            "4: time_to_close: volume = n + not used, n = closed + still_open: fails in 1 rows": sql(
-                f"UPDATE time_to_close SET still_open = still_open + 1 WHERE {CITY} AND {RECENT}"
-            ),
-            "differs from metrics_by_issue": sql(
-                "DELETE FROM time_to_close WHERE period = 'all' AND issue_type = 'Street Light Out Case'"
-            ),
-        },
-    ),
-    *violations(
-        "weekdays_add_up",
-        {
-            "time_to_close_by_weekday: 2: city.all = Σ issues.all": sql(
-                f"UPDATE time_to_close_by_weekday SET n = n + 1 WHERE {CITY} AND weekday = 1"
-            ),
-            "Σ weekdays = n of time_to_close: fails in 1 rows": sql(
-                f"UPDATE time_to_close_by_weekday SET n = n - 1 WHERE {CITY} AND weekday = 7"
-            ),
-        },
-    ),
-    Case(
-        "current_speed_adds_up",
-        sql(f"UPDATE current_speed SET followed = followed + 1 WHERE {CITY}"),
-        "current_speed: 1: city.all = Σ neighbourhoods + unlocated",
-    ),
-    *violations(
-        "curves_agree_with_quantiles",
-        {
-            "median_days against its curve: fails in": sql(
-                f"UPDATE time_to_close SET median_days = median_days + 1 WHERE {CITY} AND {RECENT}"
-            ),
-            "p90_days against its curve: fails in": sql(
-                f"UPDATE time_to_close SET p90_days = NULL WHERE {CITY} AND {RECENT}"
-            ),
-            "a curve rises or leaves its interval": sql(
-                f"UPDATE time_to_close_curves SET open_share = open_share + 0.5 WHERE {CITY} AND {RECENT} AND day = 9"
-            ),
-        },
-    ),
-    *violations(
-        "curves_recomputed_agree",
-        {
-            "citywide all: the curve differs on [7]": sql(
-                f"UPDATE time_to_close_curves SET open_share = open_share + 1e-8 WHERE {CITY} AND {RECENT} AND day = 7"
-            ),
-            "citywide all: the curve differs on [0]": sql(
-                f"UPDATE time_to_close_curves SET at_risk = at_risk + 1 WHERE {CITY} AND {RECENT} AND day = 0"
-            ),
-            "neighbourhood Downtown: the curve differs on every day: it is missing": sql(
-                f"DELETE FROM time_to_close_curves WHERE local_area = 'Downtown' AND {RECENT}"
-            ),
-        },
-    ),
-    *violations(
-        "months_add_up",
-        {
-            "monthly_series: 1: city.all": sql(
-                f"UPDATE monthly_series SET opened = opened + 1 WHERE {CITY} AND month = '2024-01'"
-            ),
-            "monthly_series: citywide (all) differs from metrics_citywide": sql(
-                "DELETE FROM monthly_series WHERE month = '2024-01'"
-            ),
-            "monthly_series: share_30 = within_30 / n_30, given only if ok: fails in 1 rows": sql(
-                f"UPDATE monthly_series SET share_30 = share_30 - 0.01 WHERE {CITY} AND month = '2024-01'"
-            ),
-            "share_90 = within_90 / n_90, given only if ok": sql(
-                f"UPDATE monthly_series SET share_90 = 0.5 WHERE {CITY} AND share_90_state = 'immature'"
-            ),
-        },
-    ),
-    *violations(
-        "years_are_compared_rightly",
-        {
-            "year_on_year: 1: city.all = Σ neighbourhoods + unlocated": sql(
-                f"UPDATE year_on_year SET requests = requests + 1 WHERE {CITY} AND measure = 'opened'"
-            ),
-            "year_on_year: 3: neighbourhood = Σ of its issues": sql(
-                "DELETE FROM year_on_year WHERE level = 'hyper_local' AND requests > 0"
-            ),
-            "5: year_on_year: the city's closed_in is": sql(
-                f"UPDATE year_on_year SET requests_year_before = requests_year_before + 1 WHERE {CITY} AND measure = 'closed_in'"
-            ),
-            "change and verdict follow from the counts and noise_band, given only if ok: fails in 2 rows": sql(
-                f"UPDATE year_on_year SET verdict = 'fewer' WHERE {CITY}"
-            ),
-        },
-    ),
-    *violations(
-        "backlog_adds_up",
-        {
-            "7: B(t) = B(t − 1) + opened(t) − closed(t): fails in 2 rows": sql(
-                f"UPDATE backlog_daily SET backlog = backlog + 1 WHERE {CITY} AND day = '2024-02-01'"
-            ),
-            "7: B(as_of) is 0, but": sql(f"DELETE FROM backlog_daily WHERE {CITY} AND day = as_of"),
-            "backlog_by_age: citywide (all) differs from metrics_citywide": sql(
-                f"UPDATE backlog_by_age SET open_requests = open_requests + 1 WHERE {CITY} AND band_order = 2"
-            ),
-            "7: flow: net = opened − closed_in": sql(f"UPDATE flow SET net = net + 1 WHERE {CITY}"),
-        },
-    ),
-    *violations(
-        "outcomes_add_up",
-        {
-            "6: Σ outcomes = closed: fails in 1 rows": sql(
-                f"UPDATE outcomes SET closed_as = closed_as + 1 WHERE {CITY} AND {RECENT} AND outcome_order = 1"
-            ),
-            "6: Σ closure reasons = outcomes": sql(
-                f"UPDATE closure_reasons SET closed = closed + 1 WHERE {a_row('closure_reasons', RECENT)}"
-            ),
-            "6: Σ incidence = share closed: fails in 1 rows": sql(
-                f"UPDATE outcome_incidence SET closed_share = 0.9 WHERE {CITY} AND {RECENT} AND day = 7 AND outcome_order = 1"
-            ),
-            "outcomes: outcome_share = closed_as / closed": sql(
-                f"UPDATE outcomes SET outcome_share = 0.5 WHERE {CITY} AND {RECENT} AND outcome_order = 3"
-            ),
-        },
-    ),
-    Case(
-        "closure_reasons_are_mapped",
-        sql(
-            "UPDATE closure_reasons SET closure_reason = 'Sent to the moon', outcome = 'Unmapped' "
-            f"WHERE {a_row('closure_reasons', 'closed > 0')}"
-        ),
-        "'Sent to the moon' closed",
-        WARN,
-    ),
-    *violations(
-        "every_open_request_stands",
-        {
-            "an open request has no line: fails in 1 rows": sql(
-                "DELETE FROM open_request_standing WHERE rowid = (SELECT min(rowid) FROM open_request_standing)"
-            ),
-            "a line is of no open request: fails in 1 rows": sql(
-                "UPDATE open_request_standing SET request_id = 'nobody' WHERE rowid = 1"
-            ),
-        },
-    ),
-    *violations(
-        "observed_equals_expected",
-        {
-            "8: area_comparison: closings: observed": sql(
-                "UPDATE area_comparison SET expected = expected + 0.001 WHERE measure = 'closings' AND local_area = 'Downtown'"
-            ),
-            "8: area_issue_mix, types: ": sql(
-                f"UPDATE area_issue_mix SET observed = observed + 1 WHERE {a_row('area_issue_mix')}"
-            ),
-            "area_issue_mix: ratio = observed / expected, given only if ok": sql(
-                f"UPDATE area_issue_mix SET ratio = 1 WHERE {a_row('area_issue_mix', 'ratio IS NULL')}"
-            ),
-        },
-    ),
-    *violations(
-        "quality_ledger_adds_up",
-        {
-            "quality_ledger: volume adds up to": sql(f"DELETE FROM quality_ledger WHERE {a_row('quality_ledger')}"),
-            "quality_ledger: n_missing_area adds up to": sql(
-                f"UPDATE quality_ledger SET n_missing_area = n_missing_area + 1 WHERE {a_row('quality_ledger')}"
-            ),
-        },
-    ),
-    Case(
-        "quality_is_as_usual",
-        sql("UPDATE quality_ledger SET n_missing_point = volume WHERE open_month = '2025-12'"),
-        "100.0% of requests are without a point",
-        WARN,
-    ),
+    *cases(STATISTICS_WRONG),
+    *cases(STATISTICS_ODD, WARN),
     Case(
         "published_2025_figures_are_near",
         all_months_of_2025,

@@ -121,6 +121,13 @@ class Case:
     """What is set otherwise."""
 
 
-def violations(check: str, plants: Mapping[str, Plant], severity: dg.AssetCheckSeverity = ERROR) -> list[Case]:
-    """Violations of one check, by the phrase that tells of each."""
-    return [Case(check, plant, phrase, severity) for phrase, plant in plants.items()]
+Violations = Mapping[str, Mapping[str, Plant | str]]
+"""By check and by the phrase that tells of it: how it is planted, or the statement that does it."""
+
+
+def cases(violations: Violations, severity: dg.AssetCheckSeverity = ERROR) -> list[Case]:
+    return [
+        Case(check, sql(plant) if isinstance(plant, str) else plant, phrase, severity)
+        for check, plants in violations.items()
+        for phrase, plant in plants.items()
+    ]
