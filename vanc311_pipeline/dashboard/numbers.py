@@ -171,7 +171,7 @@ def _largest_part(release: Release, view: View, row: dict[str, Any]) -> str:
         return ""
     order = flow.c.net.desc() if row["net"] > 0 else flow.c.net
     question = sa.select(flow.c.issue_type, flow.c.net).where(flow.c.level == "issue", flow.c.scope == view.counted)
-    part = release.row(question.order_by(order, flow.c.issue_type).limit(1))
+    part = release.row(question.order_by(order, flow.c.issue_type))
     if part is None or part["net"] * row["net"] <= 0:
         return ""
     most = "Most of it" if part["net"] / row["net"] >= HALF else "The largest part"

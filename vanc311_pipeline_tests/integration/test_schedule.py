@@ -1,7 +1,6 @@
 """Claims about the schedule: a true 50 minutes, one question per slot, and a reason for everything that it doesn't do."""
 
 import os
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -204,25 +203,21 @@ def test_the_limit_of_a_tick_leaves_room_under_dagsters_own():
     assert TICK_SECONDS <= DEFAULT_SCHEDULE_GRPC_TIMEOUT - 10
 
 
-def test_a_portal_whose_headers_never_end_fails_the_tick_in_time(tick, portal, monkeypatch):
-    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.5)
-    portal.play(Fault("dripping_headers", times=1, seconds=0.02))
-    began = time.monotonic()
-    with pytest.raises(TickFailed, match=r"stalled|0\.5 s"):
-        tick()
-    assert time.monotonic() - began < 5
-    assert "Nothing changed" in tick(SLOT + BEAT).skip_message
-
-
-def test_a_portal_whose_body_drips_fails_the_tick_in_time(tick, portal, monkeypatch):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("dripping_headers", times=1, seconds=0.02),
+        Fault("slow_drip", on="grouped", times=1, bytes=40, seconds=0.02),
+    ],
+    ids=["headers that never end", "a body that drips"],
+)
+def test_a_portal_that_never_ends_an_answer_fails_the_tick_in_time(tick, portal, monkeypatch, fault):
     portal.publish_edit("touch")
-    portal.play(Fault("slow_drip", on="grouped", times=1, bytes=40, seconds=0.02))
-    began = time.monotonic()
+    portal.play(fault)
     with monkeypatch.context() as hasty:
         hasty.setattr(schedule, "TICK_SECONDS", 0.5)
-        with pytest.raises(TickFailed, match=r"0\.5 s"):
+        with pytest.raises(TickFailed, match=r"stalled|0\.5 s"):
             tick()
-    assert time.monotonic() - began < 15
     assert len(tick(SLOT + BEAT).run_requests) == 1
 
 

@@ -17,7 +17,7 @@ import requests
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard import quality, tables
 from vanc311_pipeline.dashboard.figures import all_figures, draw
-from vanc311_pipeline.dashboard.numbers import lead
+from vanc311_pipeline.dashboard.numbers import cards, lead
 from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View, known_view, summary_of
 from vanc311_pipeline.reading.release import Release
@@ -55,6 +55,7 @@ PLANTED = [
     "UPDATE waiting_times SET followed = min(followed, 99) WHERE level = 'hyper_local' AND waited_days <> 3",
     "UPDATE waiting_times SET followed = min(followed, 99) WHERE level = 'issue' AND period = 'last_12_months'",
     f"UPDATE waiting_times SET followed = min(followed, 99) WHERE issue_type = '{RARE_ISSUE}'",
+    f"UPDATE time_to_close SET median_high = NULL, p90_low = p90_high WHERE issue_type = '{RARE_ISSUE}' AND level = 'issue'",
     # Areas against the city.
     f"""UPDATE area_comparison SET observed = 1234, expected = 1000.06, n = 5678, ratio = 1.236, ratio_low = 1.1, ratio_high = 1.5, tau = 0.15,
         state = 'ok', verdict = 'clearly more', among_areas = 'within' WHERE local_area = '{AREA}'""",
@@ -132,8 +133,10 @@ def test_checks_are_listed_worst_first_with_what_they_found_and_whether_they_blo
     ]
 
 
-def test_the_newest_change_is_no_later_than_the_release(release, ask):
+def test_the_newest_change_is_no_later_than_the_release(release, ask, synced):
     assert [(quality.newest_change(release),)] == ask("SELECT data_processed FROM release")
+    with reading(synced.published_path) as plain:
+        assert quality.newest_change(plain) == "2026-01-12T22:43:51Z"
 
 
 def test_a_record_without_a_change_has_no_newest_one(own_file):
@@ -266,6 +269,34 @@ def test_how_long_mine_takes_is_told_of_the_nearest_group_that_has_enough(releas
 @pytest.mark.parametrize("view", [View(), View(AREA)], ids=str)
 def test_without_an_issue_type_there_is_no_mine(release, view):
     assert tables.waiting(release, view) == []
+
+
+@pytest.mark.parametrize(
+    "view",
+    [View(), View(period="2024"), View(None, ISSUE), View(None, RARE_ISSUE, "2024"), View("Downtown", ISSUE, "2024")],
+    ids=str,
+)
+def test_the_usual_time_stands_with_its_n_its_interval_and_beside_an_areas_that_of_the_city(release, ask, view):
+    shown = {card.metric: card for card in cards(release, view)}
+    opened = {"last_12_months": "in the last 12 months"}.get(view.period, f"in {view.period}")
+
+    def timed(name: str, level: str, where: str) -> tuple[Any, ...]:
+        columns = f"n, still_open, {name}_days, {name}_state, {name}_low, {name}_high"
+        issue = f"issue_type = '{view.issue}'" if view.issue else "TRUE"
+        of_view = f"level = '{level}' AND {where} AND {issue} AND period = '{view.period}'"
+        [row] = ask(f"SELECT {columns} FROM time_to_close WHERE {of_view}")
+        return row
+
+    for name in ("median", "p90"):
+        where = f"local_area = '{view.area}'" if view.area else "scope = 'all'"
+        n, still_open, number, state, low, high = timed(name, view.level, where)
+        note = f"opened {opened}, n = {n:,}, still open {still_open:,}"
+        if state == "ok" and low != high:
+            note += f"; 95 % interval {low} to {'not reached' if high is None else high}"
+        if view.area:
+            n_city, _, number_city, state_city, *_ = timed(name, "issue", "scope = 'all'")
+            note += f"; city-wide: {days(number_city, state_city).text}, n = {n_city:,}"
+        assert (shown[f"{name}_days"].value, shown[f"{name}_days"].note) == (days(number, state).text, note)
 
 
 # -- areas against the city --------------------------------------------------------------------------------------------
@@ -445,6 +476,7 @@ def test_without_any_of_its_last_12_months_a_record_is_shown_whole(own_file, los
     [
         (400, 200, f" Most of it: {ISSUE} (+200 of +400)."), (400, 199, f" The largest part: {ISSUE} (+199 of +400)."),
         (-400, -200, f" Most of it: {ISSUE} (−200 of −400)."), (400, -5, ""), (0, 5, ""),
+        (1, 1, f" Most of it: {ISSUE} (+1 of +1)."),
     ],
 )  # fmt: skip
 def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, sentence):
