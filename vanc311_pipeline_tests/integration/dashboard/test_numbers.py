@@ -249,7 +249,7 @@ FLOW = {
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "sentence"),
     [
         ({}, "rose by 419 (3.3 %); in the same weeks of earlier years it moved by −300 to +500, so this is ordinary."),
         ({"net": -600}, "fell by 600 (4.7 %); in the same weeks of earlier years it moved by −300 to +500, and years commonly"),
@@ -258,17 +258,17 @@ FLOW = {
         ({"flow": "too_few"}, "In the 13 weeks to 20 September 2026, 1 request was opened and 4 closed, too few for a trend."),
     ],
 )  # fmt: skip
-def test_a_change_is_said_beside_that_of_earlier_years(row: dict[str, Any], said: str) -> None:
-    assert said in in_13_weeks(FLOW | row)
+def test_a_change_is_said_beside_that_of_earlier_years(row: dict[str, Any], sentence: str) -> None:
+    assert sentence in in_13_weeks(FLOW | row)
 
 
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("before", "sentence"),
     [
         (13292, "On 20 September 2026 there were as many as 52 weeks before. "),
         (13300, "On 20 September 2026 there were 8 fewer than 52 weeks before. "),
         (None, ""),
     ],
 )
-def test_the_level_is_compared_with_the_same_weekday(before: int | None, said: str) -> None:
-    assert since_a_year_before(FLOW | {"backlog_year_before": before}) == said
+def test_the_level_is_compared_with_the_same_weekday(before: int | None, sentence: str) -> None:
+    assert since_a_year_before(FLOW | {"backlog_year_before": before}) == sentence

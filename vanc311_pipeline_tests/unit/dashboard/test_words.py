@@ -58,12 +58,8 @@ def test_an_empty_parameter_is_none(parameters: dict[str, str], view: View) -> N
 
 
 COMPARED = {
-    "requests_year_before": 22_438,
-    "state": "ok",
-    "change_on_year": 0.083,
-    "noise_band": 0.06,
-    "verdict": "more",
-}
+    "requests_year_before": 22_438, "state": "ok", "change_on_year": 0.083, "noise_band": 0.06, "verdict": "more",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

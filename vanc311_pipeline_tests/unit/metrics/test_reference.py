@@ -38,13 +38,10 @@ def requests(sample) -> pd.DataFrame:
     outcomes = np.array(OUTCOMES)[outcome_codes(facts)[rows]]
     return pd.DataFrame(
         {
-            "issue": np.array(facts.issues)[facts.issue[rows]],
-            "outcome": np.char.replace(outcomes, ",", ""),
-            "opened": facts.opened[rows],
-            "closed": pd.array(closed, dtype="Int64"),
-            "as_of": facts.as_of,
+            "issue": np.array(facts.issues)[facts.issue[rows]], "outcome": np.char.replace(outcomes, ",", ""),
+            "opened": facts.opened[rows], "closed": pd.array(closed, dtype="Int64"), "as_of": facts.as_of,
         }
-    ).replace({"closed": {NONE: pd.NA}})
+    ).replace({"closed": {NONE: pd.NA}})  # fmt: skip
 
 
 @pytest.fixture(scope="module")

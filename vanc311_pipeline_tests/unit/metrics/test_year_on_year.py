@@ -17,8 +17,8 @@ COUNTS = ["requests", "requests_year_before"]
 def compared(grouped):
     """The lines of one measure: `compared(facts, "issue", "all", measure="closed_in")`."""
 
-    def run(made, *kind, measure="opened"):
-        table = year_on_year(grouped(made, *kind))
+    def run(city, *kind, measure="opened"):
+        table = year_on_year(grouped(city, *kind))
         return table[table["measure"] == measure].reset_index(drop=True)
 
     return run
@@ -38,8 +38,8 @@ def ending(now, before):
 
 
 def test_four_settled_weeks_stand_against_those_that_begin_364_days_earlier(facts, compared, rows_of):
-    found = compared(facts(*ending(1, 1)))
-    assert rows_of(found, "days_from", "days_to", "year_before_from", "year_before_to") == [
+    verdicts = compared(facts(*ending(1, 1)))
+    assert rows_of(verdicts, "days_from", "days_to", "year_before_from", "year_before_to") == [
         ("2025-05-27", "2025-06-23", "2024-05-28", "2024-06-24")
     ]
 
@@ -47,23 +47,17 @@ def test_four_settled_weeks_stand_against_those_that_begin_364_days_earlier(fact
 @pytest.mark.parametrize(
     ("opened", "counts"),
     [
-        ("2025-06-24", (0, 0)),
-        ("2025-06-23", (1, 0)),
-        ("2025-05-27", (1, 0)),
-        ("2025-05-26", (0, 0)),
-        ("2024-06-25", (0, 0)),
-        ("2024-06-24", (0, 1)),
-        ("2024-05-28", (0, 1)),
-        ("2024-05-27", (0, 0)),
+        ("2025-06-24", (0, 0)), ("2025-06-23", (1, 0)), ("2025-05-27", (1, 0)), ("2025-05-26", (0, 0)),
+        ("2024-06-25", (0, 0)), ("2024-06-24", (0, 1)), ("2024-05-28", (0, 1)), ("2024-05-27", (0, 0)),
     ],
-)
+)  # fmt: skip
 def test_both_ends_of_the_days_count(facts, compared, rows_of, opened, counts):
-    made = facts({"opened": "2022-08-17", "issue": "Noise"}, {"opened": opened})
-    assert rows_of(compared(made, "issue", "all"), *COUNTS) == [counts, (0, 0)]
+    city = facts({"opened": "2022-08-17", "issue": "Noise"}, {"opened": opened})
+    assert rows_of(compared(city, "issue", "all"), *COUNTS) == [counts, (0, 0)]
 
 
 def test_what_is_closed_counts_on_the_day_on_which_it_left_the_pile(facts, compared, rows_of):
-    made = facts(
+    city = facts(
         {"opened": "2022-08-17", "closed": "2025-06-23"},
         {"opened": "2025-06-23", "closed": "2025-06-24"},
         {"opened": "2025-06-23", "closed": "2025-05-01"},  # closed before it was opened
@@ -72,8 +66,8 @@ def test_what_is_closed_counts_on_the_day_on_which_it_left_the_pile(facts, compa
         {"opened": "2025-06-23", "closed": "2025-06-23", "status": Status.OTHER},
         {"opened": "2025-06-23"},
     )
-    assert rows_of(compared(made, measure="closed_in"), *COUNTS) == [(2, 3)]
-    assert rows_of(compared(made), *COUNTS) == [(5, 3)]
+    assert rows_of(compared(city, measure="closed_in"), *COUNTS) == [(2, 3)]
+    assert rows_of(compared(city), *COUNTS) == [(5, 3)]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +84,8 @@ def test_what_is_closed_counts_on_the_day_on_which_it_left_the_pile(facts, compa
     ],
 )
 def test_a_direction_needs_two_deviations_and_5_per_cent(facts, compared, rows_of, number, now, verdict):
-    made = facts(*ending(now, number))
-    assert rows_of(compared(made), *COUNTS, "verdict", "change_on_year") == [
+    city = facts(*ending(now, number))
+    assert rows_of(compared(city), *COUNTS, "verdict", "change_on_year") == [
         (now, number, verdict, pytest.approx(now / number - 1))
     ]
 
@@ -105,8 +99,8 @@ def test_two_years_differ_by_what_they_did_differ_by_and_one_odd_time_is_no_matt
 
 
 def test_more_than_none_has_a_direction_but_no_share(facts, compared, rows_of):
-    made = facts(*ending(100, 0))
-    assert rows_of(compared(made), "verdict", "change_on_year", "state") == [("more", None, "ok")]
+    city = facts(*ending(100, 0))
+    assert rows_of(compared(city), "verdict", "change_on_year", "state") == [("more", None, "ok")]
 
 
 @pytest.mark.parametrize(
@@ -122,14 +116,14 @@ def test_more_than_none_has_a_direction_but_no_share(facts, compared, rows_of):
     ],
 )
 def test_what_can_not_be_compared_has_a_state_instead(facts, compared, rows_of, counts, state, before):
-    found = compared(facts(*spans(*counts)))
-    assert rows_of(found, *COUNTS, "state", "blocks") == [(counts[-1], before, state, max(len(counts) - 13, 0))]
-    assert (found[["noise_band", "verdict"]].notna() == (state == "ok")).all(axis=None)
+    verdicts = compared(facts(*spans(*counts)))
+    assert rows_of(verdicts, *COUNTS, "state", "blocks") == [(counts[-1], before, state, max(len(counts) - 13, 0))]
+    assert (verdicts[["noise_band", "verdict"]].notna() == (state == "ok")).all(axis=None)
 
 
 def test_a_record_of_some_days_is_counted_and_not_compared(facts, compared, rows_of):
-    made = facts({"opened": "2025-06-20", "times": 40})
-    assert rows_of(compared(made), *COUNTS, "blocks", "state") == [(40, None, 0, "too_short")]
+    city = facts({"opened": "2025-06-20", "times": 40})
+    assert rows_of(compared(city), *COUNTS, "blocks", "state") == [(40, None, 0, "too_short")]
     assert rows_of(compared(facts()), *COUNTS, "blocks", "state") == [(0, None, 0, "too_short")]
 
 
@@ -166,16 +160,16 @@ def years():
 @pytest.mark.parametrize("spread", [0, 0.1, 0.2])
 @pytest.mark.parametrize(("a_week", "groups", "blocks"), [(26, 200, 13), (26, 100, 40), (190, 40, 13), (190, 20, 40)])
 def test_without_a_change_at_most_5_of_100_looks_give_a_direction(years, compared, a_week, groups, blocks, spread):
-    made = years(a_week, groups, blocks + 20, spread)
-    looks = [replace(made, as_of=made.as_of - 28 * back) for back in range(2, 21, 2)]
-    found = pd.concat([compared(look, "neighbourhood", "located") for look in looks])
-    assert set(found["state"]) == {"ok"}
-    assert (found["verdict"] != "about as many").mean() <= 0.05
+    city = years(a_week, groups, blocks + 20, spread)
+    looks = [replace(city, as_of=city.as_of - 28 * back) for back in range(2, 21, 2)]
+    verdicts = pd.concat([compared(look, "neighbourhood", "located") for look in looks])
+    assert set(verdicts["state"]) == {"ok"}
+    assert (verdicts["verdict"] != "about as many").mean() <= 0.05
 
 
 @pytest.mark.parametrize(
     ("a_week", "groups", "spread", "printed"), [(190, 60, 0, 0.87), (26, 300, 0, 0.16), (190, 60, 0.1, 0.45), (26, 300, 0.1, 0.15)]
 )  # fmt: skip
 def test_a_change_of_20_per_cent_is_seen_as_often_as_the_methods_say(years, compared, a_week, groups, spread, printed):
-    found = compared(years(a_week, groups, 40, spread, times=1.2), "neighbourhood", "located")
-    assert (found["verdict"] == "more").mean() == pytest.approx(printed, abs=0.1 if a_week == 190 else 0.05)
+    verdicts = compared(years(a_week, groups, 40, spread, times=1.2), "neighbourhood", "located")
+    assert (verdicts["verdict"] == "more").mean() == pytest.approx(printed, abs=0.1 if a_week == 190 else 0.05)
