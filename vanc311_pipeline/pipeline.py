@@ -28,7 +28,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest, on_disk
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
 from vanc311_pipeline.months import datasets_that_may_hold
-from vanc311_pipeline.plan import ask_anew, make_plan, note_answers
+from vanc311_pipeline.plan import ask_anew, make_plan
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
@@ -149,7 +149,8 @@ def plan(
         held = [line for line in holds.held(connection) if line.dataset in datasets]
     present = make_plan(client, records, last_releases, CODE_VERSION, datasets, held, consent)
     if present.answers and not preview:
-        note_answers(warehouse, present.releases, present.answers)
+        with warehouse.write() as connection:
+            ledger.note_portal_months(connection, present.releases, present.answers)
     why = why_publish_again(warehouse) if present.action == "skip" and not present.held else None
     return replace(present, action="load", why=f"{present.why} But {why}.") if why else present
 

@@ -33,16 +33,9 @@ def ask_anew(client: Portal, warehouse: Warehouse) -> None:
     with warehouse.read() as connection:
         months = ledger.months(connection)
     releases = [client.release(dataset) for dataset in sorted({window.dataset for window in months})]
-    answers = [ask(client, release, months) for release in releases]
-    note_answers(warehouse, releases, {window: state for answer in answers for window, state in answer.items()})
-
-
-def note_answers(warehouse: Warehouse, releases: Sequence[Release], answers: Mapping[Window, Fingerprint]) -> None:
-    """Write down what the portal says of the windows of some datasets."""
+    answers = ask(client, releases, months)
     with warehouse.write() as connection:
-        for release in releases:
-            of_dataset = {window: state for window, state in answers.items() if window.dataset == release.dataset}
-            ledger.note_portal_months(connection, release, of_dataset)
+        ledger.note_portal_months(connection, releases, answers)
 
 
 def make_plan(
@@ -82,7 +75,7 @@ def make_plan(
     again = "held" in states and not consent
     if again and not _a_day_ago(last_releases, now):
         return Plan("skip", _why_held(what, held), releases, held=True)
-    answers = {window: state for release in releases for window, state in ask(portal, release, records).items()}
+    answers = ask(portal, releases, records)
     for release in releases:
         if losses := shrinkage(release, records, answers, consent):
             why = f"Held, not followed: {'; '.join(map(str, losses))}."
@@ -99,11 +92,14 @@ def make_plan(
     return Plan("load", _why(what, answers, changed, reread) + odd, releases, stale, reread, answers)
 
 
-def ask(portal: Portal, release: Release, records: Mapping[Window, MonthRecord]) -> dict[Window, Fingerprint]:
-    """The portal's fingerprint of each window of a dataset; of one that we hold and it no longer has, `EMPTY`."""
-    answers = fingerprints(portal.cells(release.dataset), release.last_month)
-    held = {window.month for window in records if window.dataset == release.dataset}
-    return {Window(release.dataset, month): answers.get(month, EMPTY) for month in answers.keys() | held}
+def ask(portal: Portal, releases: Sequence[Release], records: Collection[Window]) -> dict[Window, Fingerprint]:
+    """The portal's fingerprint of each window of some datasets; of one that we hold and it no longer has, `EMPTY`."""
+    datasets = {release.dataset for release in releases}
+    answers = {window: EMPTY for window in records if window.dataset in datasets}
+    for release in releases:
+        served = fingerprints(portal.cells(release.dataset), release.last_month)
+        answers |= {Window(release.dataset, month): state for month, state in served.items()}
+    return answers
 
 
 def longest_ago(

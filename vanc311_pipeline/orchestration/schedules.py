@@ -138,7 +138,7 @@ def _in_short(plan: Plan) -> dict[str, str | int]:
     return {
         "release": release_name(live),
         "records_count": live.records_count,
-        "stale months": ", ".join(sorted({window.month for window in plan.stale})) or "none",
+        "stale months": ", ".join(plan.months) or "none",
         "of these, unchanged and read again": len(plan.reread),
     }
 

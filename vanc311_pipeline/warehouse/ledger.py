@@ -54,11 +54,13 @@ def unpublished_months(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(query))
 
 
-def note_portal_months(connection: sa.Connection, release: Release, answers: Mapping[Window, Fingerprint]) -> None:
-    """Write down what the portal says of each month of a dataset, in place of what it said before."""
-    connection.execute(sa.delete(portal_months).where(portal_months.c.dataset == release.dataset))
-    spoken = release.data_processed, utc_now()
-    lines = [(*astuple(window), *astuple(answer), *spoken) for window, answer in answers.items()]
+def note_portal_months(
+    connection: sa.Connection, releases: Collection[Release], answers: Mapping[Window, Fingerprint]
+) -> None:
+    """Write down what the portal says of each month of some datasets, in place of what it said before."""
+    at, spoken_of = utc_now(), {release.dataset: release.data_processed for release in releases}
+    connection.execute(sa.delete(portal_months).where(portal_months.c.dataset.in_(spoken_of)))
+    lines = [(*astuple(window), *astuple(each), spoken_of[window.dataset], at) for window, each in answers.items()]
     rows.insert(connection, portal_months, lines)
 
 
