@@ -25,7 +25,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.disk import file_digest, on_disk
+from vanc311_pipeline.disk import file_digest, on_disk, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
 from vanc311_pipeline.months import datasets_that_may_hold
 from vanc311_pipeline.plan import ask_anew, make_plan
@@ -280,19 +280,21 @@ def load_areas(client: Portal, warehouse: Warehouse, *, anew: bool) -> int:
 
 def load(warehouse: Warehouse, run: Run, progress: Progress) -> Iterator[MonthLoad]:
     """Clean and store the run's landed months, each in one transaction; nothing of them, if any moved beyond its limits."""
-    landed = {month: parts for month in run.to_load if (parts := _parts(warehouse.settings.raw_dir, month))}
-    with warehouse.read() as connection:
-        areas = area_names(connection)
-        records = ledger.months(connection)
-        verdict = judge(connection, landed, areas, run.consent, planned=run.plan is not None)
-    for month in run.to_load:
-        if month in landed and not verdict.held:
-            served = [(about, read_landed(path)) for about, path in landed[month]]
-            done = load_month(warehouse, month, served, areas, run.run_id, verdict.accepted_of(month))
-        else:
-            done = _left_alone(month, records, verdict)
-        progress.stored(month, done.rows_landed if done.action == "loaded" else 0)
-        yield done
+    raw_dir = warehouse.settings.raw_dir
+    landed = {month: parts for month in run.to_load if (parts := _parts(raw_dir, month))}
+    with on_disk(raw_dir), scratch_in(raw_dir, ".cleaned-") as kept:
+        with warehouse.read() as connection:
+            areas = area_names(connection)
+            records = ledger.months(connection)
+            verdict = judge(connection, landed, areas, run.consent, planned=run.plan is not None, kept=kept)
+        for month in run.to_load:
+            if month in landed and not verdict.held:
+                served = [(about, read_landed(path)) for about, path in landed[month]]
+                done = load_month(warehouse, month, served, areas, run.run_id, verdict.accepted_of(month), kept)
+            else:
+                done = _left_alone(month, records, verdict)
+            progress.stored(month, done.rows_landed if done.action == "loaded" else 0)
+            yield done
     _conclude(warehouse, verdict, run)
 
 

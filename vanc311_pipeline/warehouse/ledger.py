@@ -149,9 +149,22 @@ def newest_change(connection: sa.Connection) -> str | None:
     released = _released_at(connection)
     if released is None:
         return None
-    columns = service_requests.c
-    newest = (sa.func.max(column).filter(column <= released) for column in (columns.modified_at, columns.opened_at))
-    return max(filter(None, connection.execute(sa.select(*newest)).one()), default=None)
+    instants = [service_requests.c.modified_at, service_requests.c.opened_at]
+    query = sa.select(*(sa.func.max(instant).filter(instant <= released) for instant in instants))
+    newest = ""
+    for latest, month in _latest_by_month(connection):
+        if latest <= newest:  # what other months hold is older
+            break
+        values = connection.execute(query.where(service_requests.c.partition_month == month)).one()
+        newest = max(newest, *(value or "" for value in values))
+    return newest or None
+
+
+def _latest_by_month(connection: sa.Connection) -> list[tuple[str, str]]:
+    """Of each month what no instant in it is after, latest first: its end, or what the portal last changed of it."""
+    changed = sa.func.coalesce(sa.func.max(month_ledger.c.latest_change), "")
+    query = sa.select(changed, month_ledger.c.partition_month).group_by(month_ledger.c.partition_month)
+    return sorted(((max(latest, f"{month}~"), month) for latest, month in connection.execute(query)), reverse=True)
 
 
 def _released_at(connection: sa.Connection) -> str | None:

@@ -6,9 +6,11 @@ was before or as it is after, never between.
 """
 
 import json
+import pickle
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -71,10 +73,16 @@ class Comparison:
 
 
 def load_month(
-    warehouse: Warehouse, month: str, landed: Parts, areas: Sequence[str], run_id: str, accepted: Hold | None = None
+    warehouse: Warehouse,
+    month: str,
+    landed: Parts,
+    areas: Sequence[str],
+    run_id: str,
+    accepted: Hold | None = None,
+    kept: Path | None = None,
 ) -> MonthLoad:
     """Make the warehouse's month equal to its landed files; `accepted` is why it would be held, had nobody agreed to follow it."""
-    cleaned = clean_month(month, landed, areas)
+    cleaned = clean_month(month, landed, areas, kept)
     rows, files = month_rows(month, cleaned), [about for about, _ in landed]
     with warehouse.write() as connection:
         before = {window: record for window, record in ledger.months(connection).items() if window.month == month}
@@ -109,10 +117,20 @@ def _stored(connection: sa.Connection, table: sa.Table, month: str) -> set[Row]:
     return set(fetch(connection, sa.select(table).where(table.c.partition_month == sa.bindparam("month")), month=month))
 
 
-def clean_month(month: str, landed: Parts, areas: Sequence[str]) -> dict[str, Cleaned]:
-    """The rows of each dataset, cleaned as of the newest release among them."""
+def clean_month(month: str, landed: Parts, areas: Sequence[str], kept: Path | None = None) -> dict[str, Cleaned]:
+    """The rows of each dataset, cleaned as of the newest release among them. Those that are judged before they are stored are kept
+    meanwhile in a folder, if it is given: cleaning costs more than storing, and all months would fill the memory.
+    """
+    file = kept and kept / month
+    if file and file.exists():
+        cleaned: dict[str, Cleaned] = pickle.loads(file.read_bytes())
+        file.unlink()
+        return cleaned
     released_on = local_day(max(about.data_processed for about, _ in landed))
-    return {about.dataset: clean(frame, month, areas, released_on) for about, frame in landed}
+    cleaned = {about.dataset: clean(frame, month, areas, released_on) for about, frame in landed}
+    if file:
+        file.write_bytes(pickle.dumps(cleaned))
+    return cleaned
 
 
 def _refuse_a_part(month: str, before: Before, landed: Collection[str]) -> None:

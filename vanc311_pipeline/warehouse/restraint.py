@@ -92,6 +92,7 @@ def judge(
     areas: Sequence[str],
     consent: Collection[str],
     planned: bool = True,
+    kept: Path | None = None,
 ) -> Verdict:
     """Compare what is about to be loaded with what is stored. Unless all that differs is planned, what is held stays held."""
     records, whole = ledger.months(connection), ledger.once_whole(connection)
@@ -99,7 +100,7 @@ def judge(
     lossy = set(connection.scalars(sa.select(schema.accepted_losses.c.partition_month)))
     before, after, lines = dict[str, Profile](), dict[str, Profile](), list[Hold]()
     for month, parts in sorted(landed.items()):
-        was, now = before[month], after[month] = profiles(connection, month, parts, areas)
+        was, now = before[month], after[month] = profiles(connection, month, parts, areas, kept)
         most = None if accepts(lossy, month) else _most(month, parts, records, whole)
         why = excesses(was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), most)
         lines += _hold(month, was.rows, now.rows, why, parts)
@@ -154,10 +155,12 @@ def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole
     return None
 
 
-def profiles(connection: sa.Connection, month: str, parts: Parts, areas: Sequence[str]) -> tuple[Profile, Profile]:
+def profiles(
+    connection: sa.Connection, month: str, parts: Parts, areas: Sequence[str], kept: Path | None = None
+) -> tuple[Profile, Profile]:
     """What is stored of a month, and what its landed files would become."""
     stored, quarantined = stored_rows(connection, month)
-    cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas).values()
+    cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas, kept).values()
     served = pd.concat([part.requests for part in cleaned], ignore_index=True)
     now = profile_of(served, sum(len(part.quarantined) for part in cleaned))
     instants = pd.to_datetime(stored["opened_at"], utc=True).astype(served["opened_at"].dtype)

@@ -304,6 +304,24 @@ def test_as_of_is_the_day_before_the_release_or_that_of_the_newest_change(load, 
         assert ledger.as_of(connection) == as_of
 
 
+@pytest.mark.parametrize(
+    ("july", "august", "newest"),
+    [
+        (["2026-01-05T20:00:00+00:00"], ["2026-01-03T20:00:00+00:00"], "2026-01-05T20:00:00Z"),
+        (["2026-01-03T20:00:00+00:00"], ["2026-01-05T20:00:00+00:00"], "2026-01-05T20:00:00Z"),
+        (["2027-01-01T00:00:00+00:00", "2026-01-05T20:00:00+00:00"], [None], "2026-01-05T20:00:00Z"),
+        (["2027-01-01T00:00:00+00:00", None], [None], "2025-08-25T15:03:00Z"),
+        (["yesterday"], ["2025-08-26T00:00:00+00:00"], "2025-08-26T00:00:00Z"),
+    ],
+)
+def test_the_newest_change_may_lie_in_any_month(load, warehouse, july, august, newest):
+    opened = {"service_request_open_timestamp": "2025-07-25T15:03:00+00:00"}
+    load(*({**opened, MODIFIED: instant} for instant in july), month="2025-07")
+    load(*({MODIFIED: instant} for instant in august))
+    with warehouse.read() as connection:
+        assert ledger.newest_change(connection) == newest
+
+
 def test_an_opening_is_a_change_too(load, warehouse):
     load({"last_modified_timestamp": None})
     with warehouse.read() as connection:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -64,6 +65,16 @@ def verdict(warehouse, on_disk, areas):
 
 def many(number, **changes):
     return [{"address": f"{place} MAIN ST", **changes} for place in range(number)]
+
+
+def test_a_month_that_was_judged_is_stored_as_it_was_cleaned_for_that(on_disk, warehouse, areas, tmp_path):
+    landed, kept = on_disk(AUGUST, *many(3), {"department": None}), tmp_path / "kept"
+    kept.mkdir()
+    with warehouse.read() as connection:
+        judge(connection, {AUGUST: landed}, areas, (), kept=kept)
+    unread = [(about, pd.DataFrame()) for about, _ in landed]
+    done = load_month(warehouse, AUGUST, unread, areas, "a run", kept=kept)
+    assert (done.rows_stored, done.rows_quarantined, list(kept.iterdir())) == (3, 1, [])
 
 
 def test_stored_rows_have_the_profile_that_the_landed_ones_had(load, on_disk, warehouse, areas):
