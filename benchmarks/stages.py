@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from benchmarks.grow import grow
@@ -77,21 +78,32 @@ def stage_land(asked: Asked) -> int:
 
 
 def stage_floor(asked: Asked) -> int:
-    """What no pipeline on this machine can do without: read the landed rows, digest each, insert them all."""
-    table = schema.service_requests
+    """What no pipeline on this machine can do without: read the landed rows, digest each, insert them all, and index their ids."""
+    return insert_all(asked.folder, key_first=False)
+
+
+def stage_floor_key_first(asked: Asked) -> int:
+    """The same, with the key in place before the first row."""
+    return insert_all(asked.folder, key_first=True)
+
+
+def insert_all(folder: Path, key_first: bool) -> int:
+    table, rows = schema.service_requests, 0
     marks = ", ".join("?" * len(table.columns))
-    rows = 0
-    with closing(sqlite3.connect(asked.folder / "floor.sqlite", isolation_level=None)) as connection:
+    whole = str(CreateTable(table).compile(dialect=sqlite.dialect()))
+    with closing(sqlite3.connect(folder / "floor.sqlite", isolation_level=None)) as connection:
         for setting in ("journal_mode = WAL", "synchronous = NORMAL", f"cache_size = -{CACHE_KIB}"):
             connection.execute(f"PRAGMA {setting}")
-        connection.execute(str(CreateTable(table).compile(dialect=sa.create_engine("sqlite://").dialect)))
+        connection.execute(whole if key_first else whole.replace(", \n\tPRIMARY KEY (request_id)", ""))
         connection.execute("BEGIN IMMEDIATE")
-        for month in landed_months(asked.folder / "raw", LIVE):
-            lines = floor_rows(landed_path(asked.folder / "raw", Window(LIVE, month)), month)
+        for month in landed_months(folder / "raw", LIVE):
+            lines = floor_rows(landed_path(folder / "raw", Window(LIVE, month)), month)
             connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", lines)
             rows += len(lines)
+        if not key_first:
+            connection.execute("CREATE UNIQUE INDEX request_key ON service_requests (request_id)")
         connection.execute("COMMIT")
-    for file in asked.folder.glob("floor.sqlite*"):
+    for file in folder.glob("floor.sqlite*"):
         file.unlink()
     return rows
 
