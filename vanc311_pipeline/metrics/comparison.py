@@ -16,6 +16,7 @@ import pandas as pd
 from vanc311_pipeline.metrics.estimates import (
     false_discovery,
     first_that_holds,
+    jackknife_variance,
     only,
     poisson,
     poisson_p,
@@ -210,12 +211,6 @@ def jackknife(observed: Floats, expected: Floats) -> tuple[Floats, Floats]:
     log_ratio, *without = np.log(share(observed + more, expected + more))
     se = np.sqrt(jackknife_variance(np.array(without)))
     return log_ratio, np.fmax(se, share(LEAST_SE, np.sqrt(expected[0])))
-
-
-def jackknife_variance(without: Floats) -> Floats:
-    """The variance of an estimate, from the estimates (rows) that leave out one month each. Source: Efron and Stein 1981."""
-    months = len(without)
-    return np.asarray((months - 1) / months * ((without - np.mean(without, axis=0)) ** 2).sum(axis=0))
 
 
 def between_areas(log_ratio: Floats, se: Floats) -> float:

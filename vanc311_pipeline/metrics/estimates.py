@@ -4,12 +4,14 @@ whether it is given, or by which rule of the registry it is withheld. Null is ne
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammainc, gammaincc, gammaincinv, stdtr
+from scipy.special import gammainc, gammaincc, gammaincinv, stdtr, stdtrit
 
 from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts
-from vanc311_pipeline.metrics.survival import Z_95
 from vanc311_pipeline.registry import MINIMUM_N, State
 
+Z_95 = 1.959963984540054
+BEYOND = 0.025
+"""The probability that a 95 % interval leaves out on each side."""
 NORMAL_MAD = 1.4826
 """A normal distribution's standard deviation is so many times its median absolute deviation."""
 
@@ -34,6 +36,27 @@ def wilson(part: npt.ArrayLike, whole: npt.ArrayLike) -> tuple[Floats, Floats]:
     return low, high
 
 
+def known_from(parts: int) -> float:
+    """By how much a variance that is known from so many parts only is to be enlarged, if the interval goes by the normal distribution:
+    the square of Student's t over the normal quantile.
+    """
+    return float((stdtrit(parts - 1, 1 - BEYOND) / Z_95) ** 2)
+
+
+def share_effect(part: Ints, whole: Ints) -> Floats:
+    """By how much the variance of part / whole is larger than that of requests that go their own ways, at least 1, from the counts of
+    each block of time (last axis). Source: Cochran 1977, Sampling Techniques, chapter 9 (ratio of cluster totals).
+    """
+    blocks = part.shape[-1]
+    n = np.broadcast_to(whole.sum(axis=-1), part.shape[:-1])
+    p = share(part.sum(axis=-1), n)
+    if blocks < 2:
+        return np.ones(p.shape)
+    between = ((part - p[..., None] * whole) ** 2).sum(axis=-1) * blocks / (blocks - 1) * known_from(blocks)
+    alone = n * p * (1 - p)
+    return np.asarray(np.maximum(np.divide(between, alone, out=np.ones(p.shape), where=alone > 0), 1.0))
+
+
 def poisson(observed: npt.ArrayLike) -> tuple[Floats, Floats]:
     """The exact 95 % interval of the mean behind a count: χ²(0.025; 2 O) / 2 to χ²(0.975; 2 O + 2) / 2. Source: Garwood 1936.
 
@@ -53,6 +76,13 @@ def poisson_p(observed: npt.ArrayLike, expected: npt.ArrayLike) -> Floats:
 def t_p(t: npt.ArrayLike, degrees_of_freedom: int) -> Floats:
     """The two-sided probability of so large a |t|."""
     return np.asarray(2 * stdtr(degrees_of_freedom, -np.abs(np.asarray(t, dtype=np.float64))))
+
+
+def jackknife_variance(without: Floats, axis: int = 0) -> Floats:
+    """The variance of an estimate, from the estimates that leave out one part of the requests each. Source: Efron and Stein 1981."""
+    parts = without.shape[axis]
+    distance = without - np.mean(without, axis=axis, keepdims=True)
+    return np.asarray((parts - 1) / parts * (distance**2).sum(axis=axis))
 
 
 def robust_deviation(values: Floats) -> Floats:

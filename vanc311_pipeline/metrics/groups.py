@@ -33,6 +33,7 @@ WHOLE_CITY, EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT, EACH_PAIR = KINDS[0], KINDS[
 LAST_12_MONTHS = "last_12_months"
 ALL = "all"
 YEAR_DAYS = 365
+BLOCKS, LEAST_BLOCK_DAYS = 26, 7
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Grouping:
     """The requests that are in a group, as places among the facts."""
     code: Codes
     """The group of each of these requests."""
-    period: str | None = None
+    period: "Period | None" = None
 
     def __len__(self) -> int:
         return len(self.names["local_area"])
@@ -60,7 +61,7 @@ class Grouping:
     def table(self, groups: Ints, **columns: object) -> pd.DataFrame:
         """A table with a row for each of some groups: their keys, the period if there is one, and columns."""
         keys = {name: texts[groups] for name, texts in self.names.items()}
-        period = {"period": self.period} if self.period else {}
+        period = {"period": self.period.name} if self.period else {}
         return pd.DataFrame(
             {"level": self.level, "scope": self.scope, **keys, **period, **columns}, index=range(len(groups))
         )
@@ -72,7 +73,7 @@ class Grouping:
 
     def within(self, period: "Period") -> "Grouping":
         """The same groups, with the requests of a period only."""
-        return replace(self.where(period.holds(self.facts)), period=period.name)
+        return replace(self.where(period.holds(self.facts)), period=period)
 
     @property
     def volume(self) -> Ints:
@@ -129,6 +130,15 @@ class Period:
 
     def holds(self, facts: Facts) -> Mask:
         return (facts.opened >= self.first) & (facts.opened <= self.last)
+
+    @property
+    def blocks(self) -> int:
+        """Into how many stretches of equal length it is divided, of a week at least: in a year, fortnights."""
+        return min(max((self.last - self.first + 1) // LEAST_BLOCK_DAYS, 1), BLOCKS)
+
+    def block(self, opened: Codes) -> Codes:
+        """In which of them requests were opened, from 0."""
+        return np.asarray((opened - self.first) * self.blocks // (self.last - self.first + 1))
 
 
 def periods(facts: Facts) -> list[Period]:

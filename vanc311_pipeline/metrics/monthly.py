@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.estimates import maturing_state, share, timing_state, wilson, with_limits
+from vanc311_pipeline.metrics.estimates import maturing_state, share, share_effect, timing_state, wilson, with_limits
 from vanc311_pipeline.metrics.facts import (
     NONE,
     Codes,
@@ -16,12 +16,13 @@ from vanc311_pipeline.metrics.facts import (
     month_numbers,
     month_texts,
 )
-from vanc311_pipeline.metrics.groups import Grouping
+from vanc311_pipeline.metrics.groups import BLOCKS, Grouping, Period
 from vanc311_pipeline.metrics.time_to_close import curves_by_parts, quantile, quantile_columns
 from vanc311_pipeline.registry import MINIMUM_N
 
 WITHIN = (7, 30, 90)
 PROVISIONAL_DAYS = 7
+FORTNIGHT = 14
 SHORT_DAYS = 120
 """Most medians lie below; only the groups whose median doesn't are worked out at full length."""
 
@@ -58,9 +59,12 @@ def monthly_series(grouping: Grouping) -> pd.DataFrame:
         old_enough = facts.used & (facts.opened <= facts.as_of - days)
         matured = grouping.count_by(old_enough, month, size)
         within = grouping.count_by(old_enough & facts.event & (facts.days <= days), month, size)
+        effect = _effect(grouping, old_enough, facts.event & (facts.days <= days), days)[:, None]
         state = maturing_state(opened, n, matured, np.broadcast_to(last_day <= facts.as_of - days, opened.shape))
         columns |= {f"n_{days}": matured, f"within_{days}": within, f"share_{days}_state": state}
-        columns |= with_limits(f"share_{days}", state, share(within, matured), *wilson(within, matured))
+        columns |= with_limits(
+            f"share_{days}", state, share(within, matured), *wilson(within / effect, matured / effect)
+        )
     group, place = np.indices(opened.shape).reshape(2, -1)
     provisional = np.where(last_day > facts.as_of - PROVISIONAL_DAYS, "yes", "no").astype(object)
     return grouping.table(
@@ -69,6 +73,21 @@ def monthly_series(grouping: Grouping) -> pd.DataFrame:
         **{name: values[group, place] for name, values in columns.items()},
         provisional=provisional[place],
     )
+
+
+def _effect(grouping: Grouping, old_enough: Mask, within: Mask, days: int) -> Floats:
+    """By how much the shares of each group vary more than those of requests that go their own ways, in the last 52 weeks of openings
+    that are old enough.
+    """
+    facts = grouping.facts
+    last = facts.as_of - days
+    year = Period("", max(last - BLOCKS * FORTNIGHT + 1, int(facts.opened.min(initial=last + 1))), last)
+    if year.last < year.first:
+        return np.ones(len(grouping))
+    recent = old_enough & year.holds(facts)
+    block = year.block(facts.opened)
+    part, whole = (grouping.count_by(some, block, year.blocks) for some in (recent & within, recent))
+    return share_effect(part, whole)
 
 
 def _open_at_end(grouping: Grouping, record: Ints, last_day: Ints) -> Floats:

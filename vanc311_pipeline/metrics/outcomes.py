@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.estimates import share, share_state, wilson, with_limits
+from vanc311_pipeline.metrics.estimates import share, share_effect, share_state, wilson, with_limits
 from vanc311_pipeline.metrics.facts import NO_REASON, NONE, Codes, Facts
 from vanc311_pipeline.metrics.groups import Grouping, Period
 from vanc311_pipeline.metrics.survival import cumulative_incidence
@@ -74,10 +74,14 @@ def _shown(facts: Facts, codes: Codes) -> int:
 
 def outcomes(cohort: Grouping, codes: Codes) -> pd.DataFrame:
     """The table `outcomes`, of one cohort: all requests opened in the period, static ones included."""
-    facts = cohort.facts
-    closed_as = cohort.count_by(facts.is_closed, codes, _shown(facts, codes))
+    facts, period = cohort.facts, cohort.period
+    assert period is not None
+    shown, blocks = _shown(facts, codes), period.blocks
+    cell = codes * blocks + period.block(facts.opened)
+    by_block = cohort.count_by(facts.is_closed, cell, shown * blocks).reshape(len(cohort), shown, blocks)
+    closed_as, effect = by_block.sum(axis=2), share_effect(by_block, by_block.sum(axis=1, keepdims=True))
     group, place = np.indices(closed_as.shape).reshape(2, -1)
-    part, whole = closed_as[group, place], closed_as.sum(axis=1)[group]
+    part, whole, effect = closed_as[group, place], closed_as.sum(axis=1)[group], effect[group, place]
     state = share_state(cohort.volume[group], whole)
     return cohort.table(
         group,
@@ -86,7 +90,7 @@ def outcomes(cohort: Grouping, codes: Codes) -> pd.DataFrame:
         closed_as=part,
         closed=whole,
         open_requests=cohort.count(facts.is_open)[group],
-        **with_limits("outcome_share", state, share(part, whole), *wilson(part, whole)),
+        **with_limits("outcome_share", state, share(part, whole), *wilson(part / effect, whole / effect)),
         state=state,
     )
 

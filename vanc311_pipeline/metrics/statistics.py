@@ -71,9 +71,10 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period]) -> dict[str, pd.Data
         for table, kinds in WHOLE_RECORD:
             if grouping.kind in kinds:
                 parts[table.__name__].append(table(grouping))
-        for cohort in map(grouping.within, spans):
+        for span in spans:
+            cohort = grouping.within(span)
             followed = list(time_to_close.follow(cohort))
-            recent, one_year = cohort.period == LAST_12_MONTHS, cohort.period not in (ALL, LAST_12_MONTHS)
+            recent, one_year = span.name == LAST_12_MONTHS, span.name not in (ALL, LAST_12_MONTHS)
             parts["time_to_close"].append(time_to_close.time_to_close(cohort, followed))
             if cohort.kind in NOT_HYPER_LOCAL:
                 parts["outcomes"].append(outcomes.outcomes(cohort, codes))

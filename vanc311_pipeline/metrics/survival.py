@@ -14,11 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vanc311_pipeline.metrics.estimates import BEYOND, Z_95, jackknife_variance, known_from
 from vanc311_pipeline.metrics.facts import Floats, Ints, Mask
 
-Z_95 = 1.959963984540054
-BEYOND = 0.025
-"""The probability that a 95 % interval leaves out on each side."""
 STILL_OPEN = 10
 """A quantile is read where at least so many requests are followed, and only if so many may be expected beyond it."""
 TOLERANCE = 1e-9
@@ -38,37 +36,70 @@ class Curves:
     low: Floats
     high: Floats
     """95 % log-log interval of `open_share`; where that is 0 or 1, the exact limit of nobody, or of all, among those followed."""
+    effect: Floats
+    """By how much requests that go the same way as others enlarge the variance (`design_effect`)."""
 
 
-def kaplan_meier(closed: Ints, censored: Ints, entered: Ints | None = None) -> Curves:
+def kaplan_meier(closed: Ints, censored: Ints, entered: Ints | None = None, effect: Floats | None = None) -> Curves:
     """The curves of several groups (rows) from the requests closed on each day after opening (columns), and from those still open
     that were followed for so many days: they are at risk on that day, too.
 
     Args:
         entered: how many are followed from each day on (delayed entry); without it, all are from their opening on.
+        effect: of each group and day; without it, as if every request went its own way.
     """
     at_risk = _on_or_after(closed + censored)
     if entered is not None:
         at_risk -= _on_or_after(entered) - entered
-    return product_limit(at_risk, closed)
+    return product_limit(at_risk, closed, np.ones(closed.shape) if effect is None else effect)
 
 
 def _on_or_after(by_day: Ints) -> Ints:
-    return np.cumsum(by_day[:, ::-1], axis=1)[:, ::-1]
+    return np.cumsum(by_day[..., ::-1], axis=-1)[..., ::-1]
 
 
-def product_limit(at_risk: Ints, closed: Ints) -> Curves:
+def product_limit(at_risk: Ints, closed: Ints, effect: Floats) -> Curves:
     """The curves of several groups (rows) from those at risk on each day (columns) and those closed on it."""
     followed = np.maximum(at_risk, 1)
-    share: Floats = np.cumprod(1.0 - closed / followed, axis=1, dtype=np.float64)
+    share = _open_share(at_risk, closed)
     inner = (share > 0) & (share < 1)
-    deviation = np.sqrt(np.cumsum(_greenwood(at_risk, closed), axis=1))
+    deviation = np.sqrt(np.cumsum(_greenwood(at_risk, closed), axis=1) * effect)
     log_share = np.log(share, out=np.full(share.shape, -1.0), where=inner)
     spread = Z_95 * deviation / np.abs(log_share)
-    of_all = np.where(at_risk > 0, BEYOND ** (1 / followed), 1.0)
+    of_all = np.where(at_risk > 0, BEYOND ** (effect / followed), 1.0)
     low = np.where(inner, np.exp(log_share * np.exp(spread)), np.where(share > 0, of_all, 0.0))
-    high = np.where(inner, np.exp(log_share * np.exp(-spread)), np.where(share > 0, 1.0, _of_nobody(at_risk, share)))
-    return Curves(at_risk, closed, share, low, high)
+    of_nobody = _of_nobody(at_risk, share, effect)
+    high = np.where(inner, np.exp(log_share * np.exp(-spread)), np.where(share > 0, 1.0, of_nobody))
+    return Curves(at_risk, closed, share, low, high, effect)
+
+
+def _open_share(at_risk: Ints, closed: Ints) -> Floats:
+    return np.cumprod(1.0 - closed / np.maximum(at_risk, 1), axis=-1, dtype=np.float64)
+
+
+def design_effect(closed: Ints, left: Ints) -> Floats:
+    """By how much the variance of a curve is larger than Greenwood's, of each group and day, since requests of the same days share a
+    crew or a week's speed: from the curves that leave out those opened in one block of time each.
+
+    At least 1. On a day whose curve doesn't show it, since all or none are open, it is that of the day before.
+
+    Args:
+        closed: the requests closed on each day, by group, block and day.
+        left: those closed on it, or followed no further.
+    """
+    blocks = closed.shape[1]
+    if blocks < 2:
+        return np.ones((closed.shape[0], closed.shape[2]))
+    at_risk = _on_or_after(left)
+    of_all, closed_of_all = at_risk.sum(axis=1), closed.sum(axis=1)
+    share = _open_share(of_all, closed_of_all)
+    independent = share**2 * np.cumsum(_greenwood(of_all, closed_of_all), axis=1)
+    between = jackknife_variance(_open_share(of_all[:, None] - at_risk, closed_of_all[:, None] - closed), axis=1)
+    shows = (share > TOLERANCE) & (share < 1 - TOLERANCE)
+    between *= known_from(blocks)
+    effect = np.maximum(np.divide(between, independent, out=np.ones(share.shape), where=shows), 1.0)
+    last_shown = np.maximum.accumulate(np.where(shows, np.arange(share.shape[1]), 0), axis=1)
+    return np.asarray(np.take_along_axis(effect, last_shown, axis=1))
 
 
 def _greenwood(at_risk: Ints, closed: Ints) -> Floats:
@@ -77,14 +108,14 @@ def _greenwood(at_risk: Ints, closed: Ints) -> Floats:
     return np.divide(closed, np.maximum(at_risk, 1) * staying, out=np.zeros(closed.shape), where=staying > 0)
 
 
-def _of_nobody(at_risk: Ints, share: Floats) -> Floats:
+def _of_nobody(at_risk: Ints, share: Floats, effect: Floats) -> Floats:
     """The upper limit of a share of 0, a column: on the day that the curve fell to it, as many stand behind it as were followed
     then, over the share that was open before.
     """
     last = np.argmax(share <= 0, axis=1)
     rows = np.arange(len(share))
     before = np.where(last > 0, share[rows, np.maximum(last - 1, 0)], 1.0)
-    return (1 - BEYOND ** (before / np.maximum(at_risk[rows, last], 1)))[:, None]
+    return (1 - BEYOND ** (effect[rows, last] * before / np.maximum(at_risk[rows, last], 1)))[:, None]
 
 
 def days_until(curves: Curves, closed_share: float) -> tuple[Floats, Mask]:
@@ -101,7 +132,8 @@ def days_until(curves: Curves, closed_share: float) -> tuple[Floats, Mask]:
 
 def after(curves: Curves, waited: int) -> Curves:
     """The curves of the requests still open at the end of a day, on the days from the next one on."""
-    return product_limit(curves.at_risk[:, waited + 1 :], curves.closed[:, waited + 1 :])
+    on = slice(waited + 1, None)
+    return product_limit(curves.at_risk[:, on], curves.closed[:, on], curves.effect[:, on])
 
 
 def first_day(curve: Floats, open_share: float | Floats) -> Floats:
@@ -118,7 +150,8 @@ def mean_days_within(curves: Curves, days: int) -> Floats:
         return np.full((3, len(curves.at_risk)), np.nan)
     share, low, high = (curve[:, :days] for curve in (curves.open_share, curves.low, curves.high))
     later = np.cumsum(share[:, ::-1], axis=1)[:, ::-1]
-    variance = (later**2 * _greenwood(curves.at_risk[:, :days], curves.closed[:, :days])).sum(axis=1)
+    greenwood = _greenwood(curves.at_risk[:, :days], curves.closed[:, :days])
+    variance = (later**2 * greenwood * curves.effect[:, :days]).sum(axis=1)
     mean, spread = share.sum(axis=1), Z_95 * np.sqrt(variance)
     limits = (
         np.where(variance > 0, np.maximum(mean - spread, 0), low.sum(axis=1)),
@@ -154,11 +187,13 @@ def cumulative_incidence(curves: Curves, closed_as: Ints) -> tuple[Floats, Float
             share**2 * g + before * gain * (followed - closed_as) / followed**2 + 2 * share * gain / followed,
         )
     )
-    variance = np.maximum(share**2 * squares - 2 * share * mixed + constant, 0)
+    variance = np.maximum(share**2 * squares - 2 * share * mixed + constant, 0) * curves.effect
     inner = (share > TOLERANCE) & (share < 1 - TOLERANCE)
     log_share = np.log(share, out=np.full(share.shape, -1.0), where=inner)
     spread = Z_95 * np.sqrt(variance) / np.abs(share * log_share, out=np.ones(share.shape), where=inner)
     nobody = share <= TOLERANCE
     low = np.where(inner, np.exp(log_share * np.exp(spread)), np.where(nobody, 0.0, 1 - curves.high))
-    high = np.where(inner, np.exp(log_share * np.exp(-spread)), np.where(nobody, 1 - BEYOND ** (1 / followed), 1.0))
+    high = np.where(
+        inner, np.exp(log_share * np.exp(-spread)), np.where(nobody, 1 - BEYOND ** (curves.effect / followed), 1.0)
+    )
     return share, low, high

@@ -12,8 +12,16 @@ import pandas as pd
 
 from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
 from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Texts, Unused
-from vanc311_pipeline.metrics.groups import Grouping, tally
-from vanc311_pipeline.metrics.survival import Curves, days_until, kaplan_meier, mean_days_within, median_of_closed
+from vanc311_pipeline.metrics.groups import EACH_PAIR, LAST_12_MONTHS, Grouping, tally
+from vanc311_pipeline.metrics.survival import (
+    Curves,
+    days_until,
+    design_effect,
+    first_day,
+    kaplan_meier,
+    mean_days_within,
+    median_of_closed,
+)
 from vanc311_pipeline.registry import MINIMUM_N, State
 
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
@@ -23,8 +31,8 @@ CURVE_DAYS = np.array(
 )
 WEEKDAYS, FIRST_WEEKDAY = 7, 3
 """1970-01-01 was a Thursday, three days after a Monday."""
-CELLS_AT_ONCE = 200_000
-"""Groups by days that are worked out together: more is no faster and takes memory."""
+CELLS_AT_ONCE = 600_000
+"""Groups by blocks by days that are worked out together: more is no faster and takes memory."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Followed:
     """Some groups of a cohort, a grouping in one period, that have enough requests, and their curves."""
 
     cohort: Grouping
+    period: str
     groups: Ints
     """Their places in the grouping."""
     rows: Ints
@@ -55,35 +64,51 @@ class Followed:
 
 def follow(cohort: Grouping) -> Iterator[Followed]:
     """The curves of all groups of a cohort that have at least 30 requests, some groups at a time; one part at least, be it of none."""
-    facts, used = cohort.facts, cohort.where(cohort.facts.used)
+    facts, used, period = cohort.facts, cohort.where(cohort.facts.used), cohort.period
+    assert period is not None
     enough = np.flatnonzero(used.volume >= MINIMUM_N)
     place = np.full(len(cohort), NONE, dtype=np.int32)
     place[enough] = np.arange(len(enough))
     with_curve = place[used.code] != NONE
     rows, code = used.rows[with_curve], place[used.code[with_curve]]
-    for first, inside, curves in curves_by_parts(code, facts.days[rows], facts.event[rows], len(enough)):
+    blocked = (
+        cohort.kind != EACH_PAIR or period.name == LAST_12_MONTHS
+    )  # the pairs' other curves are on no page, and many
+    block = period.block(facts.opened[rows]) if blocked else np.zeros_like(code)
+    blocks = period.blocks if blocked else 1
+    parts = curves_by_parts(code, facts.days[rows], facts.event[rows], len(enough), block=block, blocks=blocks)
+    for first, inside, curves in parts:
         groups = enough[first : first + len(curves.at_risk)]
-        yield Followed(cohort, groups, rows[inside], code[inside] - np.int32(first), curves)
+        yield Followed(cohort, period.name, groups, rows[inside], code[inside] - np.int32(first), curves)
 
 
 def curves_by_parts(
-    code: Codes | Ints, days: Codes, event: Mask, groups: int, entry: Codes | None = None
+    code: Codes | Ints,
+    days: Codes,
+    event: Mask,
+    groups: int,
+    entry: Codes | None = None,
+    block: Codes | None = None,
+    blocks: int = 1,
 ) -> Iterator[tuple[int, Mask, Curves]]:
     """The curves of groups, as many at a time as memory allows: the first group, which requests are its and the next ones', curves.
 
-    Of each request there are its group, how long it was followed, whether it was closed then, and from which age on it was followed
-    if not from its opening.
+    Of each request there are its group, how long it was followed, whether it was closed then, from which age on it was followed if
+    not from its opening, and in which of some blocks of time it was opened.
     """
     length = int(days.max(initial=0)) + 1
-    at_once = max(1, CELLS_AT_ONCE // length)
+    at_once = max(1, CELLS_AT_ONCE // (length * blocks))
+    cell = code * blocks + (0 if block is None else block)
     for first in range(0, max(1, groups), at_once):
         size = min(at_once, groups - first)
         inside = (code >= first) & (code < first + size)
         closed, censored = (
-            tally(code[rows] - first, days[rows], size, length) for rows in (inside & event, inside & ~event)
+            tally(cell[rows] - first * blocks, days[rows], size * blocks, length).reshape(size, blocks, length)
+            for rows in (inside & event, inside & ~event)
         )
         entered = None if entry is None else tally(code[inside] - first, entry[inside], size, length)
-        yield first, inside, kaplan_meier(closed, censored, entered)
+        effect = design_effect(closed, closed + censored)
+        yield first, inside, kaplan_meier(closed.sum(axis=1), censored.sum(axis=1), entered, effect)
 
 
 def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFrame:
@@ -115,7 +140,10 @@ def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFram
 
 def _read_off(curves: Curves) -> pd.DataFrame:
     """What a curve says by itself."""
-    columns = quantiles(curves)
+    half = first_day(curves.open_share, 0.5)
+    last = np.count_nonzero(curves.at_risk, axis=1) - 1
+    read = np.where(np.isnan(half), last, half).astype(np.int64)
+    columns = {"design_effect": curves.effect[np.arange(len(read)), read]} | quantiles(curves)
     for days in RESTRICTED:
         name = f"mean_within_{days}"
         columns |= dict(zip((name, f"{name}_low", f"{name}_high"), mean_days_within(curves, days), strict=True))

@@ -51,8 +51,7 @@ def open_request_standing(facts: Facts, followed: Sequence[Followed]) -> pd.Data
     """
     rows = np.flatnonzero(facts.is_open & facts.used)
     recent, ever = (
-        _against(facts, rows, [some for some in followed if some.cohort.period == period])
-        for period in (LAST_12_MONTHS, ALL)
+        _against(facts, rows, [some for some in followed if some.period == period]) for period in (LAST_12_MONTHS, ALL)
     )
     use_recent = (recent["followed"] >= MINIMUM_N).to_numpy()
     chosen = pd.DataFrame({name: np.where(use_recent, recent[name], ever[name]) for name in recent})

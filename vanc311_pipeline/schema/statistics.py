@@ -94,6 +94,7 @@ time_to_close = _by_group(
     count("n_negative", "not used: closed before they were opened"),
     count("n_closed_without_date", "not used: closed without a close date, or with one after the release's day"),
     integer("followed_days", "the longest that anybody was followed; null if n = 0", DAYS, nullable=True),
+    metric("design_effect"),
     *_quantile("median_days"),
     *_quantile("p75_days"),
     *_quantile("p90_days"),

@@ -23,6 +23,7 @@ from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from scipy.stats import chi2, poisson
 from scipy.stats import t as student
 
@@ -108,6 +109,7 @@ class Cohort(NamedTuple):
     requests: list[Request]
     used: list[Request]
     curve: Curve | None
+    blocks: list[list[Request]]
 
     @property
     def key(self) -> Row:
@@ -173,7 +175,9 @@ class Record:
                 requests = within(group.requests, start, end)
                 used = usable(requests)
                 curve = curve_of(used) if len(used) >= LEAST_N else None
-                cohorts.append(Cohort(group, period, requests, used, curve))
+                if curve and (group.level != "hyper_local" or period == "last_12_months"):
+                    curve = curve_of(used, effect=design_effect(blocks_of(used, start, end), curve))
+                cohorts.append(Cohort(group, period, requests, used, curve, blocks_of(requests, start, end)))
         return cohorts
 
     @cached_property
@@ -285,30 +289,34 @@ class Curve:
     Args:
         followed: of each request the first and the last day of its age on which it was followed, and whether it was closed then.
         first: the day that the curve begins with.
+        effect: by how much Greenwood's variance is to be enlarged on each day.
     """
 
-    def __init__(self, followed: Sequence[tuple[int, int, bool]], first: int = 0) -> None:
+    def __init__(
+        self, followed: Sequence[tuple[int, int, bool]], first: int = 0, effect: Sequence[float] | None = None
+    ) -> None:
         self.first, self.n = first, sum(start == first for start, _, _ in followed)
         self.last = max(end for _, end, _ in followed)
         self.closings = Counter(end for _, end, closed in followed if closed)
-        nothing = [math.nan] * self.first
-        self.at_risk, self.share, self.low, self.high = list(nothing), list(nothing), list(nothing), list(nothing)
+        self.effect = effect or [1.0] * (self.last + 1)
+        self.at_risk, self.share, self.low, self.high, self.greenwood = ([math.nan] * self.first for _ in range(5))
         starts, ends = Counter(start for start, _, _ in followed), Counter(end for _, end, _ in followed)
         at_risk, still_open, greenwood, behind_zero = 0, 1.0, 0.0, math.inf
         for day in range(self.first, self.last + 1):
             at_risk += starts[day]
             closed = self.closings[day]
             if closed == at_risk and still_open and closed:
-                behind_zero = at_risk / still_open
+                behind_zero = at_risk / still_open / self.effect[day]
             still_open *= 1 - closed / (at_risk or 1)
             if closed < at_risk:
                 greenwood += closed / (at_risk * (at_risk - closed))
             if still_open == 1:
-                low, high = 0.025 ** (1 / at_risk) if at_risk else 1.0, 1.0
+                low, high = 0.025 ** (self.effect[day] / at_risk) if at_risk else 1.0, 1.0
             elif still_open == 0:
                 low, high = 0.0, 1 - 0.025 ** (1 / behind_zero)
             else:
-                low, high = log_log(still_open, greenwood)
+                low, high = log_log(still_open, greenwood * self.effect[day])
+            self.greenwood.append(greenwood)
             self.at_risk.append(at_risk)
             self.share.append(still_open)
             self.low.append(low)
@@ -329,16 +337,59 @@ class Curve:
         mean, variance = math.fsum(self.share[:days]), 0.0
         for day in range(days):
             n, d = self.at_risk[day], self.closings[day]
-            variance += math.fsum(self.share[day:days]) ** 2 * d / (n * (n - d)) if d < n else 0.0
+            enlarged = self.effect[day] * math.fsum(self.share[day:days]) ** 2
+            variance += enlarged * d / (n * (n - d)) if d < n else 0.0
         if variance == 0:
             return mean, math.fsum(self.low[:days]), math.fsum(self.high[:days])
         width = Z_95 * math.sqrt(variance)
         return mean, max(0.0, mean - width), min(float(days), mean + width)
 
 
-def curve_of(requests: Iterable[Request], waited: int = -1) -> Curve:
+def curve_of(requests: Iterable[Request], waited: int = -1, effect: Sequence[float] | None = None) -> Curve:
     """The curve of usable requests; of those only that were open at the end of a day, from the next day on."""
-    return Curve([(waited + 1, r.followed, r.closed) for r in requests if r.followed > waited], waited + 1)
+    followed = [(waited + 1, r.followed, r.closed) for r in requests if r.followed > waited]
+    return Curve(followed, waited + 1, effect)
+
+
+def blocks_of(requests: Iterable[Request], start: date, end: date) -> list[list[Request]]:
+    """The requests by stretches of opening of equal length: 26, or as many as there are whole weeks."""
+    days = (end - start).days + 1
+    blocks: list[list[Request]] = [[] for _ in range(min(26, max(1, days // 7)))]
+    for request in requests:
+        blocks[(request.opened - start).days * len(blocks) // days].append(request)
+    return blocks
+
+
+def enlarged(blocks: int) -> float:
+    return (student.ppf(0.975, blocks - 1) / Z_95) ** 2
+
+
+def design_effect(blocks: Sequence[Sequence[Request]], curve: Curve) -> list[float]:
+    """How many times Greenwood's variance the jackknife's is on each day, that leaves out one block each."""
+    closed, ended = np.zeros((2, len(blocks), curve.last + 1))
+    for place, block in enumerate(blocks):
+        for request in block:
+            ended[place, request.followed] += 1
+            closed[place, request.followed] += request.closed
+    at_risk = np.cumsum((ended.sum(axis=0) - ended)[:, ::-1], axis=1)[:, ::-1]
+    curves = np.cumprod(1 - (closed.sum(axis=0) - closed) / np.maximum(at_risk, 1), axis=1)
+    spread, effects = (len(blocks) - 1) * curves.var(axis=0), [1.0]
+    for day in range(curve.last + 1):
+        still_open, effect = curve.share[day], effects[-1]
+        if len(blocks) > 1 and TOLERANCE < still_open < 1 - TOLERANCE:
+            effect = max(1.0, enlarged(len(blocks)) * spread[day] / (still_open**2 * curve.greenwood[day]))
+        effects.append(effect)
+    return effects[1:]
+
+
+def share_effect(counts: Sequence[tuple[int, int]]) -> float:
+    """The same of a share, from how many of how many requests it is of in each block."""
+    part, whole = (sum(numbers) for numbers in zip(*counts, strict=True))
+    if len(counts) < 2 or part in (0, whole):
+        return 1.0
+    p, blocks = part / whole, len(counts)
+    between = blocks / (blocks - 1) * math.fsum((some - p * n) ** 2 for some, n in counts)
+    return max(1.0, enlarged(blocks) * between / (whole * p * (1 - p)))
 
 
 def log_log(still_open: float, greenwood: float) -> tuple[float, float]:
@@ -381,6 +432,8 @@ def time_to_close(record: Record) -> list[Row]:
         row["followed_days"] = max((r.followed for r in used), default=None)
         for name in QUANTILES:
             row |= quantile_cells(name, curve, timing_state(len(cohort.requests), len(used)))
+        half = first_day(curve.share, 0.5) if curve else None
+        row["design_effect"] = curve.effect[curve.last if half is None else half] if curve else None
         for tau in (30, 90):
             names = (f"mean_within_{tau}", f"mean_within_{tau}_low", f"mean_within_{tau}_high")
             row |= zip(names, curve.mean_within(tau) if curve else (None, None, None), strict=True)
@@ -459,7 +512,7 @@ def waiting_times(record: Record) -> list[Row]:
         if curve is None or (cohort.group.level, cohort.group.scope, cohort.period) not in shown:
             continue
         for waited in (day for day in WAITED_DAYS if day < curve.last):
-            followed, after = sum(r.followed > waited for r in cohort.used), curve_of(cohort.used, waited)
+            followed, after = sum(r.followed > waited for r in cohort.used), curve_of(cohort.used, waited, curve.effect)
             row = cohort.key | {"waited_days": waited, "followed": followed}
             row["open_share"] = curve.share[waited] if waited >= 0 else 1.0
             for name in QUANTILES:
@@ -519,7 +572,7 @@ def months_of(record: Record) -> Iterator[tuple[str, date, date]]:
         start = following
 
 
-def wilson(part: int, whole: int) -> tuple[float, float, float]:
+def wilson(part: float, whole: float) -> tuple[float, float, float]:
     """The share with its 95 % limits."""
     p, z2 = part / whole, Z_95**2
     middle = p + z2 / (2 * whole)
@@ -527,7 +580,17 @@ def wilson(part: int, whole: int) -> tuple[float, float, float]:
     return p, (middle - width) / (1 + z2 / whole), (middle + width) / (1 + z2 / whole)
 
 
-def share_within(used: Sequence[Request], days: int, state: str, month_end: date, record: Record) -> Row:
+def effect_within(group: Group, days: int, record: Record) -> float:
+    """The design effect of a group's shares closed within so many days, in the last 52 weeks that are old enough."""
+    end = record.days_ago(days)
+    start = max(end - timedelta(363), record.first)
+    if end < start:
+        return 1.0
+    blocks = blocks_of(within(usable(group.requests), start, end), start, end)
+    return share_effect([(sum(r.closed and r.followed <= days for r in block), len(block)) for block in blocks])
+
+
+def share_within(used: Sequence[Request], days: int, state: str, month_end: date, record: Record, effect: float) -> Row:
     """Closed within so many days, once all requests of the month are that old."""
     old_enough = [r for r in used if r.opened <= record.days_ago(days)]
     quick = sum(r.closed and r.followed <= days for r in old_enough)
@@ -535,12 +598,13 @@ def share_within(used: Sequence[Request], days: int, state: str, month_end: date
         state = "immature"
     elif used:
         state = "too_few" if len(old_enough) < LEAST_N else "ok"
-    middle, low, high = wilson(quick, len(old_enough)) if state == "ok" else (None, None, None)
+    n = len(old_enough)
+    middle, low, high = wilson(quick / effect, n / effect) if state == "ok" else (None, None, None)
     row = {f"n_{days}": len(old_enough), f"within_{days}": quick, f"share_{days}": middle}
     return row | {f"share_{days}_low": low, f"share_{days}_high": high, f"share_{days}_state": state}
 
 
-def month_cells(requests: Sequence[Request], month_end: date, record: Record) -> Row:
+def month_cells(requests: Sequence[Request], month_end: date, record: Record, effects: dict[int, float]) -> Row:
     """How fast the requests opened in one month were closed."""
     used = usable(requests)
     state = timing_state(len(requests), len(used))
@@ -548,7 +612,7 @@ def month_cells(requests: Sequence[Request], month_end: date, record: Record) ->
     median = quantile_cells("median", curve_of(used) if state == "ok" else None, state)
     row |= median | {"provisional": yes(month_end >= record.days_ago(6))}
     for days in (7, 30, 90):
-        row |= share_within(used, days, state, month_end, record)
+        row |= share_within(used, days, state, month_end, record, effects[days])
     return row
 
 
@@ -558,12 +622,13 @@ def monthly_series(record: Record) -> list[Row]:
     for group in record.groups:
         opened = by(group.requests, lambda r: r.month)
         closed_in = Counter(f"{r.leaves_pile:%Y-%m}" for r in group.requests if r.leaves_pile)
+        effects = {days: effect_within(group, days, record) for days in (7, 30, 90)}
         for name, start, end in months:
             members, pile = opened.get(name, []), None
             if start <= record.as_of:
                 pile = pile_at(group.requests, min(end, record.as_of))
             row = {"month": name, "opened": len(members), "closed_in": closed_in[name], "open_at_end": pile}
-            rows.append(group.key | row | month_cells(members, end, record))
+            rows.append(group.key | row | month_cells(members, end, record, effects))
     return rows
 
 
@@ -741,7 +806,9 @@ def outcomes(record: Record) -> list[Row]:
         state = ("too_few" if closed < LEAST_N else "ok") if cohort.requests else "no_requests"
         for outcome in record.outcomes:
             count = closed_as[outcome]
-            middle, low, high = wilson(count, closed) if state == "ok" else (None, None, None)
+            of_blocks = [[record.outcome(r) == outcome for r in block if r.is_closed] for block in cohort.blocks]
+            effect = share_effect([(sum(block), len(block)) for block in of_blocks])
+            middle, low, high = wilson(count / effect, closed / effect) if state == "ok" else (None, None, None)
             row = {"outcome": outcome[0], "outcome_order": outcome[1], "closed_as": count, "closed": closed}
             row |= {"open_requests": still_open, "outcome_share": middle, "state": state}
             rows.append(cohort.key | row | {"outcome_share_low": low, "outcome_share_high": high})
@@ -786,14 +853,14 @@ def incidence_limits(curve: Curve, incidence: Sequence[float], days: Counter, un
     """The log-log limits of the share closed in one way, with Aalen and Johansen's variance."""
     total, variance, before = incidence[until], 0.0, [1.0, *curve.share]
     if total <= TOLERANCE:
-        return 0.0, 1 - 0.025 ** (1 / curve.at_risk[until])
+        return 0.0, 1 - 0.025 ** (curve.effect[until] / curve.at_risk[until])
     if total >= 1 - TOLERANCE:
         return 1 - curve.high[until], 1.0
     for day in (day for day in curve.closings if day <= until):
         n, closed, own, later = curve.at_risk[day], curve.closings[day], days[day], total - incidence[day]
         variance += later**2 * closed / (n * (n - closed)) if closed < n else 0.0
         variance += before[day] ** 2 * own * (n - own) / n**3 - 2 * later * before[day] * own / n**2
-    width = Z_95 * math.sqrt(max(variance, 0.0)) / abs(total * math.log(total))
+    width = Z_95 * math.sqrt(max(variance, 0.0) * curve.effect[until]) / abs(total * math.log(total))
     return total ** math.exp(width), total ** math.exp(-width)
 
 

@@ -568,6 +568,7 @@ CREATE TABLE time_to_close (
 	n_negative INTEGER NOT NULL, 
 	n_closed_without_date INTEGER NOT NULL, 
 	followed_days INTEGER, 
+	design_effect REAL, 
 	median_days INTEGER, 
 	median_low INTEGER, 
 	median_high INTEGER, 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vanc311_pipeline.metrics.estimates import (
+    Z_95,
     enough_state,
     false_discovery,
     maturing_state,
@@ -14,12 +15,12 @@ from vanc311_pipeline.metrics.estimates import (
     poisson,
     poisson_p,
     share,
+    share_effect,
     share_state,
     t_p,
     timing_state,
     wilson,
 )
-from vanc311_pipeline.metrics.survival import Z_95
 
 
 # Newcombe 1998, Stat. Med. 17:857, table I, method 3.
@@ -110,3 +111,22 @@ def test_what_is_not_reached_is_told_only_where_there_is_enough():
 def test_a_value_stands_only_where_the_state_is_ok():
     state = np.array(["ok", "too_few", "immature", "ok"], dtype=object)
     assert only(state, [1, 2, 3, 0]) == pytest.approx([1, np.nan, np.nan, 0], nan_ok=True)
+
+
+def test_the_design_effect_of_a_share_is_that_of_its_blocks():
+    alike = np.array([[5, 5, 5, 5], [0, 0, 0, 0], [10, 10, 10, 10]]), np.full((3, 4), 10)
+    assert share_effect(*alike).tolist() == [1, 1, 1]
+    # Blocks of 10 that are all closed or not at all are as good as one request each.
+    enlarged = (stats.t.ppf(0.975, 3) / Z_95) ** 2
+    assert share_effect(np.array([[10, 0, 10, 0]]), np.full((1, 4), 10)) == pytest.approx([10 * 4 / 3 * enlarged])
+    assert share_effect(np.array([[4]]), np.array([[10]])).tolist() == [1]
+    assert share_effect(np.array([[0, 0]]), np.array([[0, 0]])).tolist() == [1]
+
+
+def test_nineteen_in_twenty_intervals_of_a_share_hold_the_truth_where_weeks_are_quick_or_slow():
+    rng, worlds = np.random.default_rng(311), 2_000
+    whole = np.full((worlds, 26), 80)
+    part = rng.binomial(whole, rng.beta(6, 4, whole.shape))
+    effect = share_effect(part, whole)
+    low, high = wilson(part.sum(axis=1) / effect, whole.sum(axis=1) / effect)
+    assert 0.92 <= np.mean((low <= 0.6) & (high >= 0.6)) <= 0.98

@@ -23,6 +23,7 @@ from vanc311_pipeline.metrics.survival import (
     days_until,
     kaplan_meier,
     mean_days_within,
+    product_limit,
 )
 from vanc311_pipeline.metrics.time_to_close import follow
 
@@ -108,11 +109,12 @@ def issues(requests) -> list[str]:
 def test_the_curves_of_the_largest_issue_types_and_their_outcomes(sample, reference, issues, cohort_of):
     codes = outcome_codes(sample.facts)
     for some in follow(cohort_of(sample.facts, "issue", "all")):
-        incidence = np.stack(cumulative_incidence(some.curves, some.closed_by(codes, len(OUTCOMES))))
+        curves = product_limit(some.curves.at_risk, some.curves.closed, np.ones(some.curves.closed.shape))
+        incidence = np.stack(cumulative_incidence(curves, some.closed_by(codes, len(OUTCOMES))))
         for place, issue in enumerate(some.cohort.names["issue_type"][some.groups]):
             if issue not in issues:
                 continue
-            curve = group_of(some.curves, place)
+            curve = group_of(curves, place)
             agree(reference, issue, curve)
             restricted_means_agree(reference, issue, curve)
             for number, outcome in enumerate(OUTCOMES):

@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 from lifelines.utils import qth_survival_time, restricted_mean_survival_time
+from scipy import stats
 
-from vanc311_pipeline.metrics.survival import cumulative_incidence, days_until, kaplan_meier, mean_days_within
+from vanc311_pipeline.metrics.survival import (
+    cumulative_incidence,
+    days_until,
+    design_effect,
+    kaplan_meier,
+    mean_days_within,
+)
 
 # Day: at risk, closed, censored, S(t), lower and upper limit; n = 62, of which 47 closed.
 GOLDEN = {
@@ -136,3 +143,60 @@ def test_nobody_at_all_is_a_curve_that_says_nothing():
     assert curves.at_risk.tolist() == [[0, 0, 0]]
     assert np.isnan(days_until(curves, 0.5)[0]).all()
     assert np.isnan(mean_days_within(curves, 2)).all()
+
+
+YEAR, BLOCKS = 364, 26
+
+
+def blocked(opened, took, as_of=YEAR):
+    """The closings and the endings by block of opening and day, a group of one."""
+    event, days = opened + took <= as_of, np.minimum(took, as_of - opened)
+    cell = opened * BLOCKS // YEAR * (as_of + 1) + days
+    count = [np.bincount(cell[some], minlength=BLOCKS * (as_of + 1)) for some in (event, event >= 0)]
+    return [each.reshape(1, BLOCKS, as_of + 1) for each in count]
+
+
+def independent(rng, opened):
+    return np.exp(rng.normal(np.log(4), 1.3, len(opened))).astype(int)
+
+
+def crew(rng, opened):
+    """Closed at the first visit after opening: the crew comes after 7 days, more or less."""
+    visits = np.cumsum(rng.exponential(7, 200))
+    return np.ceil(visits[np.searchsorted(visits, opened + 1)] - opened - 1).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("world", "least", "most"), [(independent, 0.92, 0.98), (crew, 0.88, 0.98)], ids=["independent", "crew"]
+)
+def test_nineteen_in_twenty_intervals_hold_the_truth_where_a_crew_closes_many_on_a_day_too(world, least, most):
+    rng, worlds, n, days = np.random.default_rng(311), 300, 2_000, [3, 7]
+    share, low, high = np.empty((3, worlds, len(days)))
+    for number in range(worlds):
+        opened = np.sort(rng.integers(0, YEAR, n))
+        closed, left = blocked(opened, world(rng, opened))
+        counts = closed.sum(axis=1), (left - closed).sum(axis=1)
+        curves = kaplan_meier(*counts, effect=design_effect(closed, left))
+        share[number], low[number], high[number] = (
+            each[0, days] for each in (curves.open_share, curves.low, curves.high)
+        )
+    truth = share.mean(axis=0)
+    covered = ((low <= truth) & (truth <= high)).mean(axis=0)
+    assert (covered >= least).all(), covered
+    assert (covered <= most).all(), covered
+
+
+def test_requests_that_go_their_own_ways_have_hardly_a_design_effect_and_one_block_has_none():
+    rng = np.random.default_rng(311)
+    opened = np.sort(rng.integers(0, YEAR, 20_000))
+    closed, left = blocked(opened, independent(rng, opened))
+    assert design_effect(closed, left)[0, :60].mean() < 1.6
+    assert (design_effect(closed.sum(axis=1, keepdims=True), left.sum(axis=1, keepdims=True)) == 1).all()
+
+
+def test_blocks_that_are_all_alike_but_twice_as_slow_in_turn_have_the_effect_of_their_two_speeds():
+    """Of 26 blocks half close all 100 on day 0, half none: V of S(0) is that of 26 numbers, not of 2,600."""
+    closed, left = np.zeros((2, 1, BLOCKS, 2), dtype=np.int64)
+    closed[0, ::2, 0] = left[0, ::2, 0] = left[0, 1::2, 1] = 100
+    expected = (stats.t.ppf(0.975, 25) / 1.959963984540054) ** 2 * 100 * 26 / 25
+    assert design_effect(closed, left)[0] == pytest.approx([expected, expected])
