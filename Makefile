@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test suite lint bench load stores growth history faults abuse mutations validate rehearse nightly week day docs snapshots lock containers clean
+.PHONY: run sync explore build seed-db scheduler test suite lint bench load stores growth history faults abuse mutations calibration validate rehearse nightly week day docs snapshots lock containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -78,6 +78,9 @@ rehearse: $(VENV)/installed-dev ## what is too dear for `make test`: its dear te
 
 mutations: $(VENV)/installed-dev ## small faults planted in the code: which of them no test notices
 	$(BIN)/python -m benchmarks.mutations
+
+calibration: $(VENV)/installed-dev ## how often the rules are wrong, and the intervals, in simulated worlds
+	$(BIN)/python -m benchmarks.calibration --store
 
 nightly: $(VENV)/installed-dev ## every test, the dear ones too, with Hypothesis at ten times the examples
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto -m ''

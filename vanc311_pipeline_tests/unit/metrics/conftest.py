@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
 
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
@@ -115,42 +114,6 @@ def _request(row, as_of):
 
 def _places(values, names):
     return np.array([NONE if value is None else names.index(value) for value in values], dtype=np.int32)
-
-
-SPEEDS = norm(np.log(3), 1.6)
-"""The logarithm of the days that a request takes: half within 3, nine in ten within 23, and a long tail."""
-
-
-@pytest.fixture(scope="session")
-def world():
-    """Requests of so many a week in each of some areas, that are independent of each other: `world(190, 40, season=0.15)`.
-
-    Each takes its time, until for the last 13 settled weeks all are closed at `speed` times the rate, and `inflow` times as many
-    are opened.
-    """
-
-    def make(a_week, groups, season=0.0, speed=1.0, inflow=1.0, as_of="2027-03-28", seed=311) -> Facts:
-        rng, last = np.random.default_rng(seed), day_number(as_of)
-        days, turn = np.arange(day_number("2022-08-17"), last + 1), last - 7 * 14
-        of_weekday = np.array([0.17, 0.17, 0.07, 0.04, 0.19, 0.18, 0.18])  # from a Thursday on
-        rate = a_week * of_weekday[days % 7] * (1 + season * np.sin(2 * np.pi * days / 365.25))
-        number = rng.poisson(np.tile(np.where(days > turn, inflow, 1) * rate, (groups, 1)))
-        area, opened = (
-            np.repeat(each, number.ravel()) for each in (np.indices(number.shape)[0].ravel(), np.tile(days, groups))
-        )
-        took = np.exp(SPEEDS.rvs(len(opened), rng))
-        before = np.log(np.maximum(turn - opened, 1e-9))
-        beyond = np.minimum(SPEEDS.sf(np.log(took)) / SPEEDS.sf(before), 1) ** (1 / speed)
-        slowed = np.exp(SPEEDS.isf(SPEEDS.sf(before) * beyond))
-        closed = opened + np.where(opened + took > turn, slowed, took).astype(int)
-        none = np.zeros(len(opened), dtype=np.int32)
-        return Facts(
-            last, tuple(f"Area {number}" for number in range(groups)), ("Graffiti",), ("ENG",), (), area.astype(np.int32), none,
-            none, none - 1, np.where(closed > last, Status.OPEN, Status.CLOSE).astype(np.int32), opened.astype(np.int32),
-            np.where(closed > last, NONE, closed).astype(np.int32), none.astype(np.int64), none > 0, none > 0,
-        )  # fmt: skip
-
-    return make
 
 
 @pytest.fixture(scope="session")

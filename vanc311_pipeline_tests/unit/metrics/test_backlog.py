@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import worlds
 from vanc311_pipeline.metrics.backlog import AGE_BANDS, backlog_by_age, backlog_daily, flow, last_sunday
 from vanc311_pipeline.metrics.facts import Status, day_number, day_texts
 
@@ -237,8 +238,8 @@ def test_the_label_leaves_out_what_is_not_refreshed_what_has_no_close_date_and_w
 
 @pytest.mark.parametrize("season", [0, 0.15], ids=["without a season", "with a season of 15 %"])
 @pytest.mark.parametrize(("a_week", "groups"), [(190, 40), (26, 100)], ids=["areas", "types"])
-def test_a_service_that_never_changes_gets_a_label_in_at_most_5_of_100_looks(world, flowing, a_week, groups, season):
-    table = flowing(world(a_week, groups, season=season), "neighbourhood", "located")
+def test_a_service_that_never_changes_gets_a_label_in_at_most_5_of_100_looks(flowing, a_week, groups, season):
+    table = flowing(worlds.city(a_week, groups, season=season), "neighbourhood", "located")
     assert set(table["weeks_in_backtest"]) == {98}
     assert table["labels_in_backtest"].mean() <= 0.05
     assert table["flow"].isin(["growing", "shrinking"]).mean() <= 0.05
@@ -247,7 +248,7 @@ def test_a_service_that_never_changes_gets_a_label_in_at_most_5_of_100_looks(wor
 @pytest.mark.parametrize(
     ("a_week", "groups", "speed", "least"), [(190, 40, 0.8, 0.75), (190, 40, 0.6, 1), (26, 100, 0.6, 0.3)]
 )
-def test_a_service_that_slows_down_is_found(world, flowing, a_week, groups, speed, least):
-    table = flowing(world(a_week, groups, season=0.15, speed=speed), "neighbourhood", "located")
+def test_a_service_that_slows_down_is_found(flowing, a_week, groups, speed, least):
+    table = flowing(worlds.city(a_week, groups, season=0.15, speed=speed), "neighbourhood", "located")
     assert (table["flow"] == "growing").mean() >= least
     assert not (table["flow"] == "shrinking").any()

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number, day_texts
+from benchmarks import worlds
+from vanc311_pipeline.metrics.facts import Facts, Status, day_number, day_texts
 from vanc311_pipeline.metrics.year_on_year import year_on_year
 
 LAST = day_number("2025-06-23")  # a week before AS_OF: a Monday
@@ -140,19 +141,13 @@ def years():
     def make(a_week, groups, blocks, spread=0.0, times=1.0) -> Facts:
         rng, size = np.random.default_rng(311), (blocks + 13) * 28
         days = np.arange(LAST + 1 - size, LAST + 1)
-        of_weekday = np.array([0.17, 0.17, 0.07, 0.04, 0.19, 0.18, 0.18])  # from a Thursday on
-        rate = a_week * of_weekday[days % 7] * (1 + 0.15 * np.sin(2 * np.pi * days / 365.25))
+        rate = a_week * worlds.OF_WEEKDAY[days % 7] * (1 + 0.15 * np.sin(2 * np.pi * days / 365.25))
         shocks = np.repeat(rng.normal(-(spread**2) / 2, spread, (groups, size // 7)), 7, axis=1)
         number = rng.poisson(rate * np.exp(shocks) * np.where(days > LAST - 28, times, 1))
         area, opened = (
-            np.repeat(each, number.ravel()).astype(np.int32)
-            for each in (np.indices(number.shape)[0].ravel(), np.tile(days, groups))
+            np.repeat(each, number.ravel()) for each in (np.indices(number.shape)[0].ravel(), np.tile(days, groups))
         )
-        none = np.zeros(len(opened), dtype=np.int32)
-        return Facts(
-            LAST + 7, tuple(f"Area {number}" for number in range(groups)), ("Graffiti",), ("ENG",), (), area, none, none,
-            none - 1, none + Status.OPEN, opened, none + NONE, none.astype(np.int64), none > 0, none > 0,
-        )  # fmt: skip
+        return worlds.requests(LAST + 7, groups, area, opened, np.full(len(opened), LAST + 8))
 
     return make
 

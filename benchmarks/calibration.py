@@ -1,0 +1,97 @@
+"""Calibration: how often each rule gives a label without a change, sees a change of a fifth, and how often a 95 % interval holds the
+truth, in simulated worlds (`worlds`, `verdicts`), with the Monte-Carlo error.
+
+A target is missed if the share is two such errors beyond it; then the command ends with 1. With `--store` the result is kept for
+the methods; with `--rehearse` only a target is missed that the stored result doesn't miss.
+"""
+
+import argparse
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from datetime import date
+from multiprocessing import get_context
+
+import numpy as np
+
+from benchmarks import markdown
+from benchmarks.verdicts import REAL_YEAR, Answers, Claim, Job, jobs
+from vanc311_pipeline.calibration import FILE, HEAD, Calibration, Line, read
+from vanc311_pipeline.metrics.facts import Floats
+from vanc311_pipeline.registry import DEFINITIONS_VERSION
+
+
+def line(claim: Claim, hits: Floats) -> Line:
+    """The share of hits, and its error: between units, whose looks may be alike, and at least that of so many coins."""
+    given = ~np.isnan(hits)
+    looks, some = given.sum(axis=1), given.any(axis=1)
+    number, units = int(looks.sum()), int(some.sum())
+    total = np.nansum(hits, axis=1)
+    share = float(total.sum() / number)
+    between = np.sqrt(((total - share * looks) ** 2).sum() * units / max(units - 1, 1)) / number
+    coin = (total.sum() + 0.5) / (number + 1)
+    error = float(max(between, np.sqrt(coin * (1 - coin) / number)))
+    return Line(
+        claim.table, claim.world, claim.measure, round(share, 5), round(error, 5), number, claim.least, claim.most
+    )
+
+
+def _answers(job: Job) -> Answers:
+    return job.answers()
+
+
+def calibrate(size: int, processes: int = 2) -> Calibration:
+    """Every rule in every world, at so many requests a year of the city."""
+    together: dict[Claim, list[Floats]] = {}
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for answers in pool.map(_answers, jobs(size)):
+            for claim, hits in answers:
+                together.setdefault(claim, []).append(hits)
+    lines = (line(claim, np.concatenate(hits)) for claim, hits in together.items() if not np.isnan(hits[0]).all())
+    order = sorted(lines, key=lambda each: each.table)
+    return Calibration(date.today().isoformat(), size, DEFINITIONS_VERSION, tuple(order))
+
+
+def table(calibration: Calibration) -> str:
+    """All lines as one Markdown table."""
+    rows = [(each.table, *each.cells) for each in calibration.lines]
+    return markdown.table(("table", *HEAD), rows, words=(0, 1, 2, 6, 7))
+
+
+def toml(calibration: Calibration) -> str:
+    """As it is stored: `calibration.toml`, one line for each table in a row."""
+    head = [f"{name} = {json.dumps(value)}" for name, value in asdict(calibration).items() if name != "lines"]
+    rows = [
+        "    { "
+        + ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in asdict(each).items())
+        + " },"
+        for each in calibration.lines
+    ]
+    return "\n".join(["# Written by `make calibration`; don't edit.", *head, "lines = [", *rows, "]", ""])
+
+
+def _key(each: Line) -> tuple[str, str, str]:
+    return each.table, each.world, each.measure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.calibration", description="How often are the rules wrong?"
+    )
+    parser.add_argument("--size", type=int, default=REAL_YEAR, help=f"requests a year, {REAL_YEAR:,} if not given")
+    parser.add_argument("--store", action="store_true", help="keep the result for docs/methods.md and the page")
+    parser.add_argument("--rehearse", action="store_true", help="what the stored result misses is no matter")
+    options = parser.parse_args()
+    calibration = calibrate(options.size)
+    print(table(calibration))
+    if options.store:
+        FILE.write_text(toml(calibration), encoding="utf-8")
+    known = {_key(each) for each in read().lines if each.missed} if options.rehearse else set()
+    missed = [each for each in calibration.lines if each.missed and _key(each) not in known]
+    print(f"\n{len(missed)} of {len(calibration.lines)} lines miss their target")
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()

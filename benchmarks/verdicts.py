@@ -1,0 +1,269 @@
+"""What the rules say of simulated worlds: which labels they give, and whether the intervals hold the truth.
+
+What belongs here: the worlds of the audit of the statistics (seasons, crews, weeks of different speed, areas that differ), how many
+of each, and what a hit is. Every rule is asked through the product's own functions, from facts alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import worlds
+from vanc311_pipeline.metrics.backlog import flow
+from vanc311_pipeline.metrics.comparison import area_comparison
+from vanc311_pipeline.metrics.current_speed import current_speed
+from vanc311_pipeline.metrics.facts import Facts, Floats
+from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, Grouping, Kind, groupings, periods
+from vanc311_pipeline.metrics.monthly import monthly_series
+from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_to_close_curves
+from vanc311_pipeline.metrics.year_on_year import year_on_year
+from vanc311_pipeline.registry import State
+
+REAL_YEAR = 300_000
+FACTOR = 1.5
+"""False labels may be so many times as many as the rule says."""
+SAYS = {"year_on_year": 0.05, "flow": 0.02, "area_comparison": 0.05}
+"""How many false labels the rule speaks of in docs/methods.md: of 100 looks; of areas, of 100 comparisons of all of them."""
+COVERED, COVERED_BY_CREWS = (0.92, 0.98), (0.88, 1.0)
+AT_ONCE = 1_500_000
+"""Requests that are simulated together: more take memory."""
+DAYS = (7, 30)
+QUANTILES = {"median": 0.5, "p90": 0.9}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a line is about, and the target of its share."""
+
+    table: str
+    world: str
+    measure: str
+    least: float = 0
+    most: float = 1
+
+
+Answers = list[tuple[Claim, Floats]]
+"""Of each claim, whether each look (column) of each independent unit (row) is a hit; NaN where no answer is given."""
+
+
+def false_labels(table: str, world: str, measure: str) -> Claim:
+    return Claim(table, world, measure, most=FACTOR * SAYS[table])
+
+
+# -- worlds of a city: rules N and F -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class City:
+    """Some groups of so many requests a week, simulated together."""
+
+    name: str
+    a_week: float
+    groups: int
+    seed: int
+    season: float = 0
+    spread: float = 0
+    drift: tuple[float, float] = (0, 0)
+    speed: float = 1
+    inflow: float = 1
+
+    def answers(self) -> Answers:
+        facts = worlds.city(
+            self.a_week, self.groups, self.season, self.spread, self.drift, self.speed, self.inflow, seed=self.seed
+        )
+        if (self.speed, self.inflow) != (1, 1):
+            return self._power(facts)
+        flows = flow(_grouping(facts))
+        weeks = flows["weeks_in_backtest"].to_numpy(dtype=np.int64)
+        labels = np.round(flows["labels_in_backtest"].to_numpy(dtype=np.float64) * weeks)[:, None]
+        looks = [replace(facts, as_of=facts.as_of - 91 * back) for back in range(4)]
+        verdicts = pd.concat([year_on_year(_grouping(look)).assign(look=back) for back, look in enumerate(looks)])
+        return [
+            (
+                false_labels("flow", self.name, "false labels: growing or shrinking"),
+                (np.arange(weeks[0]) < labels).astype(float),
+            ),
+            *(
+                (
+                    false_labels("year_on_year", self.name, f"false labels: {measure}, more or fewer"),
+                    np.stack([_hits(some, "verdict", "more", "fewer") for _, some in rows.groupby("look")], axis=1),
+                )
+                for measure, rows in verdicts.groupby("measure")
+            ),
+        ]
+
+    def _power(self, facts: Facts) -> Answers:
+        grouping = _grouping(facts)
+        grows = _hits(flow(grouping), "flow", "growing")[:, None]
+        answers = [(Claim("flow", self.name, "power: growing"), grows)]
+        if self.inflow != 1:
+            verdicts = year_on_year(grouping)
+            opened = _hits(verdicts[verdicts["measure"] == "opened"], "verdict", "more")[:, None]
+            answers.append((Claim("year_on_year", self.name, "power: opened, more"), opened))
+        return answers
+
+
+def _grouping(facts: Facts, kind: Kind = EACH_AREA) -> Grouping:
+    return next(grouping for grouping in groupings(facts) if grouping.kind == kind)
+
+
+def _hits(table: pd.DataFrame, column: str, *labels: str) -> Floats:
+    """Whether each row has one of the labels; NaN where it has none at all."""
+    values = table[column].replace({"too_few": None, "too_short": None})
+    return np.where(values.isna(), np.nan, values.isin(labels)).astype(np.float64)
+
+
+COURSES: dict[str, dict[str, Any]] = {
+    "no season": {},
+    "season ± 15 %": {"season": 0.15},
+    "season ± 15 %, weeks differ by 10 %": {"season": 0.15, "spread": 0.1},
+    "service drifts (sd 0.15, ρ 0.8)": {"drift": (0.15, 0.8)},
+    "service drifts (sd 0.3, ρ 0.9)": {"drift": (0.3, 0.9)},
+    "season, closing − 20 %": {"season": 0.15, "speed": 0.8},
+    "season, inflow + 20 %": {"season": 0.15, "inflow": 1.2},
+}
+
+
+def cities(size: int) -> Iterator[City]:
+    """The city, its areas and its types of request, with and without a season, and with a change of a fifth in the last 13 weeks."""
+    kinds = (("the city", size / 52.18, 30), ("an area (190 a week)", 190, 200), ("a type (26 a week)", 26, 400))
+    for place, (what, weekly, groups) in enumerate(kinds):
+        number = max(4, round(groups * min(1, size / REAL_YEAR)))
+        together = max(1, int(AT_ONCE / (weekly * 241)))
+        for seed, first in enumerate(range(0, number, together)):
+            some = City(what, weekly, min(together, number - first), 1_000 * place + seed)
+            for world, course in COURSES.items():
+                yield replace(some, name=f"{what}: {world}", **course)
+
+
+# -- worlds of files: the intervals of times ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Files:
+    """Some files of so many requests a year, each closed as the service goes."""
+
+    service: str
+    n: int
+    number: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.service}, {self.n:,} a year"
+
+    def answers(self) -> Answers:
+        files = worlds.files(self.service, self.n, self.number, self.seed)
+        grouping = _grouping(files.facts)
+        cohort = grouping.within(next(each for each in periods(files.facts) if each.name == LAST_12_MONTHS))
+        parts = list(follow(cohort))
+        times = time_to_close(cohort, parts)
+        truth = {name: float(np.quantile(files.took, p, method="inverted_cdf")) for name, p in QUANTILES.items()}
+        answers = [
+            *self._quantiles("time_to_close", times, truth),
+            *self._quantiles("current_speed", current_speed(grouping), truth),
+        ]
+        restricted = float(np.minimum(files.took, 30).mean())
+        answers.append(
+            (self._claim("time_to_close", "mean days within the first 30"), holds(times, "mean_within_30", restricted))
+        )
+        curves = pd.concat([time_to_close_curves(some) for some in parts])
+        for day in DAYS:
+            rows = curves[curves["day"] == day]
+            measure, share = f"share open after {day} days", float((files.took > day).mean())
+            answers.append((self._claim("time_to_close_curves", measure), holds(rows, "open_share", share)))
+        months = monthly_series(grouping)
+        within = holds(months, "share_7", float((files.took <= 7).mean())).reshape(self.number, -1)
+        return [*answers, (self._claim("monthly_series", "share of a month closed within 7 days"), within)]
+
+    def _quantiles(self, table: str, rows: pd.DataFrame, truth: dict[str, float]) -> Iterator[tuple[Claim, Floats]]:
+        for name, days in truth.items():
+            given = (rows[f"{name}_state"] == State.OK).to_numpy()
+            yield self._claim(table, name, whole_days=True), np.where(given[:, None], holds(rows, name, days), np.nan)
+
+    def _claim(self, table: str, what: str, whole_days: bool = False) -> Claim:
+        """The limits of a quantile are whole days, so they may hold the truth more often, unless a day is little."""
+        least, most = COVERED_BY_CREWS if "crew" in self.service else COVERED
+        most = 1 if whole_days and "slowly" not in self.service else most
+        return Claim(table, self.name, f"coverage: {what}", least, most)
+
+
+def holds(rows: pd.DataFrame, name: str, truth: float | Floats) -> Floats:
+    """Whether the interval of each row holds the truth, a column; a limit that was not reached lies beyond it, NaN without any."""
+    low, high = (rows[f"{name}_{side}"].to_numpy(dtype=np.float64) for side in ("low", "high"))
+    held = ~(low > truth) & ~(high < truth)
+    return np.where(np.isnan(low) & np.isnan(high), np.nan, held)[:, None]
+
+
+def files(size: int) -> Iterator[Files]:
+    for service in worlds.SERVICES:
+        for n in (30, 300, 2_000) if service == "each by itself" else (300, 2_000):
+            number = int(np.clip(4 * size // n, 6, 1_000))
+            together = max(1, AT_ONCE // 5 // n)
+            for seed, first in enumerate(range(0, number, together)):
+                yield Files(service, n, min(together, number - first), seed)
+
+
+# -- worlds of areas: rule A ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Areas:
+    """One year of the areas."""
+
+    n: int
+    shocks: float
+    spread: float
+    more: float
+    seed: int
+
+    def answers(self) -> Answers:
+        rng = np.random.default_rng(self.seed)
+        effects = rng.normal(0, self.spread, worlds.AREAS)
+        place = (0, worlds.AREAS // 2, worlds.AREAS - 1)[self.seed % 3]
+        if self.more > 1:
+            effects[place] = np.log(self.more)
+        world = worlds.areas(self.n, self.shocks, effects, self.seed)
+        tables = area_comparison(world.facts)
+        late = tables[tables["measure"] == "open_after_30_days"]
+        answers = [
+            (Claim("area_comparison", self.name, "coverage: ratio", *COVERED), holds(late, "ratio", world.ratio).T)
+        ]
+        if self.more > 1:
+            size = ("smallest", "median", "largest")[self.seed % 3]
+            seen = _hits(late, "verdict", "clearly more", "somewhat more")[None, [place]]
+            return [*answers, (Claim("area_comparison", self.name, f"power: {size} area, more"), seen)]
+        return answers + [
+            (false_labels("area_comparison", self.name, f"false labels: any area, {measure}"), _any_different(rows))
+            for measure, rows in tables.groupby("measure")
+        ]
+
+    @property
+    def name(self) -> str:
+        differ = f"areas differ by {100 * self.spread:.0f} %" if self.spread else "areas alike"
+        return f"{differ}, shocks {self.shocks}" + (f", one + {100 * self.more - 100:.0f} %" if self.more > 1 else "")
+
+
+def _any_different(rows: pd.DataFrame) -> Floats:
+    labels = [f"{how} {side}" for how in ("clearly", "somewhat") for side in ("more", "fewer")]
+    return np.array([[float(rows["verdict"].isin(labels).any())]])
+
+
+def areas(size: int) -> Iterator[Areas]:
+    n, number = max(2_000, round(size * 0.718)), max(3, round(120 * min(1, size / REAL_YEAR)))
+    for shocks in (0.0, 0.3, 0.6, 1.0):
+        for seed in range(number):
+            yield Areas(n, shocks, 0.0, 1.0, seed)
+    for seed in range(max(6, number)):
+        yield Areas(n, 0.3, 0.15, 1.2, seed)
+
+
+Job = City | Files | Areas
+
+
+def jobs(size: int) -> list[Job]:
+    """Every world, at so many requests a year of the city."""
+    return [*areas(size), *cities(size), *files(size)]
