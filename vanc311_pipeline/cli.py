@@ -101,7 +101,7 @@ def sync(months: str | None, archive: bool, accept_shrink: tuple[str, ...]) -> N
 @click.option("--months", metavar="FROM..TO", help="With --deep: only these UTC months, such as 2025-01..2025-06.")
 def verify(deep: bool, months: str | None) -> None:
     """Run every asset check over everything that is stored, and compare it with the portal month by month."""
-    from vanc311_pipeline.commands.verify import run_verify
+    from vanc311_pipeline.commands.sync import run_verify
 
     with with_sample(Settings.from_environment()) as settings:
         run_verify(settings, console, deep=deep, months=months)

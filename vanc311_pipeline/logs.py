@@ -1,7 +1,6 @@
 """How our processes tell what happens while nobody looks: on standard error, in colours for people or as JSON lines for collectors.
 
-What belongs here: the form. What does not: what is told. Libraries' records take the same form; how Dagster's do is in
-`orchestration.operations.logs`.
+Libraries' records take the same form; how Dagster's do is in `orchestration.operations.logs`.
 """
 
 import logging

@@ -43,9 +43,9 @@ from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Audit, AuditContext, Finding
 from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+from vanc311_pipeline.warehouse.ledger import Plan
 from vanc311_pipeline.warehouse.loading import Comparison, MonthLoad, compare_month, load_month
 from vanc311_pipeline.warehouse.lock import turn
-from vanc311_pipeline.warehouse.plans import Plan
 from vanc311_pipeline.warehouse.restraint import Parts, Verdict, judge, shrinkage
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 from vanc311_pipeline.warehouse.statistics import replace_statistics

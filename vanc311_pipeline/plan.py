@@ -1,12 +1,9 @@
 """The plan: which months are stale, and why; the same for the schedule and for `vanc311 sync`.
 
-What belongs here: the comparison of what the portal has with what the ledger knows, and writing the portal's answers down. What does
-not: Dagster, HTTP and SQL.
-
-A quiet portal costs one request (the metadata). A release that we don't know costs one more: the grouped question,
-whose fingerprints tell which months differ. Nothing but those months is loaded, and the rolling refresh: an edit that leaves
-`last_modified` as it was is outside the fingerprint's sight, so with each release a few months that were read longest ago
-are read again, and each month at least every 30 days.
+A quiet portal costs one request (the metadata). A release that we don't know costs one more: the grouped question, whose
+fingerprints tell which months differ. Nothing but those months is loaded, and the rolling refresh: an edit that leaves
+`last_modified` as it was is outside the fingerprint's sight, so with each release a few months that were read longest ago are read
+again, and each month at least every 30 days.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,8 +18,7 @@ from vanc311_pipeline.settings import LIVE, REREAD_AFTER_DAYS, REREAD_SLACK_DAYS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.holds import NAMED, Hold, advice
-from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord
-from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord, Plan
 from vanc311_pipeline.warehouse.restraint import shrinkage
 
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart

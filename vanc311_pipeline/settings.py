@@ -1,7 +1,6 @@
 """Every knob of the pipeline, once: what the environment may set, and the constants that we chose.
 
-What belongs here: names, defaults, limits, and the validation of what a user sets, as far as a look tells. What does not: anything
-that reads a file, opens a connection or knows Dagster. Nothing is read at import; call `Settings.from_environment()`.
+Nothing is read at import; call `Settings.from_environment()`.
 """
 
 import os

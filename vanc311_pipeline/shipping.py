@@ -1,15 +1,12 @@
 """The published file in an object store: put there by the pipeline, followed by any number of replicas that serve it.
 
-What belongs here: the store's layout, and that nobody ever sees half of anything in it. What does not: when to ship
-(`orchestration`), and what is served (`api`, `dashboard`).
-
-Layout, below the address that is set: `releases/<sha256>.sqlite`, written once and never changed, and `latest.json`, which
-names the one that counts. `latest.json` is written last and takes its predecessor's place at once, so a shipment that
-breaks off at any point leaves the store as it was for whoever reads it. Any store that fsspec knows will do; credentials
-come from the store's own variables, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL, and are none of our settings.
+Layout, below the address that is set: `releases/<sha256>.sqlite`, written once and never changed, and `latest.json`, which names
+the one that counts. `latest.json` is written last and takes its predecessor's place at once, so a shipment that breaks off at any
+point leaves the store as it was for whoever reads it. Any store that fsspec knows will do; credentials come from the store's own
+variables, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL, and are none of our settings.
 
 Nothing in a store is trusted: no more bytes are taken than were announced, and with a key `latest.json` counts only if whoever
-wrote it had the key, too.
+wrote it had the key, too. Not here: when to ship (`orchestration`), and what is served (`api`, `dashboard`).
 """
 
 import hashlib

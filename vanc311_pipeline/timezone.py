@@ -1,12 +1,9 @@
 """The one source of time-zone rules, and Vancouver's zone.
 
-What belongs here: the choice of the source and the start-up test of it. What does not: any arithmetic with dates,
-which lives in `requests.cleaning`.
-
-Why it exists: British Columbia keeps UTC-07:00 all year since 2026-03-08. `zoneinfo` prefers the operating system's
-files over the `tzdata` package, so on an older system an hour of every day from 2026-11-01 on would land on the wrong
-local date, silently. pandas and Dagster both ask `zoneinfo`; pyarrow and SQLite have rules of their own and are never
-asked for a local time here.
+Why it exists: British Columbia keeps UTC-07:00 all year since 2026-03-08. `zoneinfo` prefers the operating system's files over the
+`tzdata` package, so on an older system an hour of every day from 2026-11-01 on would land on the wrong local date, silently. pandas
+and Dagster both ask `zoneinfo`; pyarrow and SQLite have rules of their own and are never asked for a local time here. Not here: any
+arithmetic with dates, which lives in `requests.cleaning`.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""The application: `create_app(path)` gives the API of a published file, to which a dashboard may add its own routes.
-
-What belongs here: putting the parts together, and the OpenAPI document. What does not: the parts.
-"""
+"""The application: `create_app(path)` gives the API of a published file, to which a dashboard may add its own routes."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager

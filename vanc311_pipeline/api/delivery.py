@@ -1,7 +1,6 @@
 """How every answer leaves, the API's and the pages': once made, it is kept and sent again for as long as its release is current.
 
-What belongs here: the methods, HEAD, conditional requests, compression, the headers that all answers carry; how long an answer is kept,
-and how much of them. What does not: making one. An answer depends on the address, the format wanted and the release alone.
+An answer depends on the address, the format wanted and the release alone.
 
 Starlette's GZip compresses each answer anew, small ones on the event loop, and leaves the plain answer's ETag; its CORS allows only
 those who send Origin, which nothing that keeps answers would know; its file responses open a path that may lead to another release.

@@ -1,10 +1,8 @@
 """The site measured, for Prometheus: answers by kind and status, how long they took, and which release they are of.
 
-What belongs here: what is counted of every answer, and how it is told, on a port of its own: no address of the site leads there.
-What does not: the pipeline's own measures, which it leaves in a file (`orchestration.operations.prometheus`); here that file is passed on.
-
-Several processes answer on one port, so each writes its numbers into one directory, PROMETHEUS_MULTIPROC_DIR, from which
-whoever is asked adds them up. It must be set before this module is imported; without it, a process tells its own.
+Several processes answer on one port, so each writes its numbers into one directory, PROMETHEUS_MULTIPROC_DIR, from which whoever is
+asked adds them up. It must be set before this module is imported; without it, a process tells its own. Not here: the pipeline's own
+measures, which it leaves in a file (`orchestration.operations.prometheus`); here that file is passed on.
 """
 
 import logging

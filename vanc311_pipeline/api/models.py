@@ -1,8 +1,7 @@
 """What may be asked and what is answered, for OpenAPI: the names in a path, the parameters after the question mark, each once; and the
 shape of the answers, made from the tables and views of `schema`, whose words they carry.
 
-Belongs here: names, limits, meanings. Does not belong here: what is selected, and rows; an answer is written from the rows themselves,
-and tests hold it to this. A parameter that a route does not know is an error, so that a typo never silently widens an answer.
+A parameter that a route does not know is an error, so that a typo never silently widens an answer.
 """
 
 import re

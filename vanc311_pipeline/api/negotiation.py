@@ -1,7 +1,4 @@
-"""What a client says that it takes and has: pure functions of header values (RFC 9110).
-
-Belongs here: reading Accept, Accept-Encoding and the conditional headers. Does not belong here: answering.
-"""
+"""What a client says that it takes and has: pure functions of header values (RFC 9110)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

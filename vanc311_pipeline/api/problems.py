@@ -1,7 +1,4 @@
-"""What the API says when it can't answer: problem details (RFC 9457), with the parameter that was wrong and what is allowed.
-
-Belongs here: every kind of problem, and which error of ours is which. Does not belong here: the errors themselves.
-"""
+"""What the API says when it can't answer: problem details (RFC 9457), with the parameter that was wrong and what is allowed."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus

@@ -1,7 +1,5 @@
 """How the published file is asked: an address is a question, which is run at once if it is quick, else in a thread.
 
-Belongs here: that, for every question, and the bounded queue for whatever is slow. Does not belong here: any address.
-
 Handing a page to a thread and back takes longer than reading it, and threads that read at the same time stand in each other's way;
 so only what proves slow goes to a thread.
 """

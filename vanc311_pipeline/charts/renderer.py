@@ -1,7 +1,4 @@
-"""Vega's pictures, made by vl-convert in a process of its own: what it can't bear ends that process, and costs one picture.
-
-What belongs here: that process (`python -m vanc311_pipeline.charts.renderer`), and asking it. What does not: what is drawn.
-"""
+"""Vega's pictures, made by vl-convert in a process of its own: what it can't bear ends that process, and costs one picture."""
 
 import atexit
 import logging

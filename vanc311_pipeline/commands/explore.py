@@ -1,7 +1,6 @@
 """`make explore`: the published file in Datasette, with the words that the schema and the registry have for it.
 
-What belongs here: Datasette's metadata (descriptions, facets, canned queries), and its start. What does not: any meaning;
-each comes from the tables, the views and the registry. Datasette itself is the optional dependency `explore`.
+Datasette itself is the optional dependency `explore`.
 
 Units stand in the descriptions of the columns, because Datasette takes only physical ones for units.
 """

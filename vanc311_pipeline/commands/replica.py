@@ -1,10 +1,8 @@
 """A replica's file: brought from the object store whenever another one counts there, beside whatever serves it.
 
-What belongs here: when to look, what is taken over, what is told of it, and that one failure is followed by the next look. What
-does not: how a file is fetched and its digest proven (`shipping`), and how a new one is noticed (`reading.published`).
-
-A release takes the place of one that was published before it. The instant of publication decides, not the city's
-`data_processed`: the city may take a release back, and then what shows less is the later word.
+A release takes the place of one that was published before it. The instant of publication decides, not the city's `data_processed`:
+the city may take a release back, and then what shows less is the later word. Not here: how a file is fetched and its digest proven
+(`shipping`), and how a new one is noticed (`reading.published`).
 """
 
 import logging

@@ -8,7 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.charts import areas, bars, lines
+from vanc311_pipeline.charts import areas, groups
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.view import View, records_of, summary_of
 from vanc311_pipeline.reading.names import outlines
@@ -32,15 +32,15 @@ def _curve(release: Release, view: View) -> Figure | None:
     rows = records_of(release, view, schema.time_to_close_curves)
     if not rows:
         return None
-    speed = map(lines.current_speed, records_of(release, view, schema.current_speed))
+    speed = map(groups.current_speed, records_of(release, view, schema.current_speed))
     provided = [
-        lines.recorded_as(row)
+        groups.recorded_as(row)
         for row in records_of(release, view, schema.outcome_incidence)
         if (row["outcome_order"], row["day"]) == (PROVIDED, 30)
     ]
-    weekday = lines.by_weekday(records_of(release, view, schema.time_to_close_by_weekday))
+    weekday = groups.by_weekday(records_of(release, view, schema.time_to_close_by_weekday))
     beside = [sentence for sentence in (*provided, *speed, weekday) if sentence]
-    return lines.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name, beside)
+    return groups.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name, beside)
 
 
 def _compared(release: Release, measure: str) -> list[dict[str, Any]]:
@@ -72,13 +72,13 @@ def _map(release: Release, view: View) -> Figure | None:
 LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
 
 FIGURES: dict[str, tuple[Draw, tuple[str, ...]]] = {
-    "opened-and-closed": (partial(_of_table, lines.opened_and_closed, schema.monthly_series), LEVELS),
+    "opened-and-closed": (partial(_of_table, groups.opened_and_closed, schema.monthly_series), LEVELS),
     "time-to-close": (_curve, LEVELS),
     "map": (_map, LEVELS[:1]),
-    "closed-within-30-days": (partial(_of_table, lines.closed_within, schema.monthly_series), LEVELS),
-    "backlog": (partial(_of_table, lines.backlog, schema.backlog_daily), LEVELS[:2]),
-    "backlog-by-age": (partial(_of_table, bars.by_age, schema.backlog_by_age), LEVELS[:3]),
-    "outcomes": (partial(_of_table, bars.outcomes, schema.outcomes), LEVELS[:3]),
+    "closed-within-30-days": (partial(_of_table, groups.closed_within, schema.monthly_series), LEVELS),
+    "backlog": (partial(_of_table, groups.backlog, schema.backlog_daily), LEVELS[:2]),
+    "backlog-by-age": (partial(_of_table, groups.by_age, schema.backlog_by_age), LEVELS[:3]),
+    "outcomes": (partial(_of_table, groups.outcomes, schema.outcomes), LEVELS[:3]),
     "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), LEVELS[:1]),
     "areas-closings": (partial(_areas, "closings"), LEVELS[:1]),
 }

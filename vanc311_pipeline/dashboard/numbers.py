@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.lines import time_to_close
+from vanc311_pipeline.charts.groups import time_to_close
 from vanc311_pipeline.dashboard.view import EVER, View, records_of, summary_of
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release

@@ -1,7 +1,4 @@
-"""The pages as routes: what all templates know, figures as files, the styles and the scripts.
-
-What belongs here: addresses, headers of pages. What does not: what stands on a page (the modules beside this one).
-"""
+"""The pages as routes: what all templates know, figures as files, the styles and the scripts."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +20,7 @@ from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode, config
 from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
-from vanc311_pipeline.dashboard import numbers, quality, tables
+from vanc311_pipeline.dashboard import numbers, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
 from vanc311_pipeline.errors import printable
@@ -74,7 +71,6 @@ def _templates() -> Environment:
         "registry": registry,
         "numbers": numbers,
         "tables": tables,
-        "quality": quality,
         "figures_of": all_figures,
         "names": names,
         "summary": summary,

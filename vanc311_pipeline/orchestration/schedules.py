@@ -1,14 +1,13 @@
 """The schedule `every_50_minutes`: asks the portal once per slot, and launches one run if it has something new.
 
-What belongs here: when to ask, and where the answer is remembered. What does not: the plan itself (`vanc311_pipeline.plan`).
+Why not a sensor: it drifts and shows no next time. Why not a union of cron strings: 50 minutes repeat every five days, which cron
+can't say without a short gap each midnight. The price is that four ticks in five are skips.
 
-Why not a sensor: it drifts and shows no next time. Why not a union of cron strings: 50 minutes repeat every five days, which
-cron can't say without a short gap each midnight. The price is that four ticks in five are skips.
+Memory: a slot that launches a run is remembered by the run's tag; one that finds nothing new by an observation on the portal's
+asset, where a person sees it, too. A question that failed leaves neither, and the next heartbeat asks again.
 
-Memory: a slot that launches a run is remembered by the run's tag; one that finds nothing new by an observation on the
-portal's asset, where a person sees it, too. A question that failed leaves neither, and the next heartbeat asks again.
-
-An evaluation takes `TICK_SECONDS` at most: Dagster gives up on one after a minute, and blames the code server for it.
+An evaluation takes `TICK_SECONDS` at most: Dagster gives up on one after a minute, and blames the code server for it. Not here: the
+plan itself (`vanc311_pipeline.plan`).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -27,7 +26,7 @@ from vanc311_pipeline.orchestration.tags import keep_plan, live_release, release
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.ledger import Plan
 
 SLOT_TAG = "vanc311/slot"
 CLOCKS_DIFFER = timedelta(minutes=1)

@@ -5,7 +5,7 @@ partition of a run as made, and takes no run of partitioned assets without one. 
 nothing, it is of the running month and reports none.
 
 What belongs here: the tags' names and values, and the plan that they name. What does not: making it (`vanc311_pipeline.plan`) and
-keeping it (`warehouse.plans`). No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.
+keeping it (`warehouse.ledger`). No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.
 """
 
 from collections.abc import Collection
@@ -19,9 +19,9 @@ from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.settings import FIRST_LIVE_MONTH, LIVE, UNDATED
-from vanc311_pipeline.warehouse import plans
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.ledger import Plan
 
 SYNC = "sync"
 """The job that comes into step with the portal."""
@@ -42,7 +42,7 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 def keep_plan(warehouse: Warehouse, plan: Plan) -> dict[str, str]:
     """Write a plan down; the tags of the run that goes by it."""
     with warehouse.write() as connection:
-        return plan_tags(plans.write(connection, plan), plan)
+        return plan_tags(ledger.write_plan(connection, plan), plan)
 
 
 def plan_tags(name: str, plan: Plan) -> dict[str, str]:
@@ -76,7 +76,7 @@ def plan_of(run: dg.DagsterRun, warehouse: Warehouse) -> Plan | None:
     if PLAN_TAG not in run.tags:
         return None
     with warehouse.read() as connection:
-        return plans.find(connection, run.tags[PLAN_TAG])
+        return ledger.find_plan(connection, run.tags[PLAN_TAG])
 
 
 def plan_for(

@@ -1,7 +1,6 @@
 """Whom a statistic is about: the city, an area, an issue type, both, a department, or the requests without an area.
 
-What belongs here: which level the names that somebody gives make, and the rows of a table that are about it; and how much
-of it has a local area. What does not: which statistics there are (`schema`).
+Not here: which statistics there are (`schema`).
 """
 
 from dataclasses import dataclass

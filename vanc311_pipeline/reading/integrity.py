@@ -1,7 +1,4 @@
-"""Is the copy what the city has? Month by month, and what is held back, was lost with consent, or was found late.
-
-Belongs here: questions over the ledgers. Does not belong here: judging; the pipeline's checks did that before publishing.
-"""
+"""Is the copy what the city has? Month by month, and what is held back, was lost with consent, or was found late."""
 
 from typing import Any
 

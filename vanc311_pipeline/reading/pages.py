@@ -1,8 +1,7 @@
 """Long answers in pages: each begins where the last one ended, by key, so that every row comes once.
 
-What belongs here: a listing's order, one page of it, and the opaque cursor that leads to the next. What does not: what is
-listed. A cursor belongs to a release and a listing: in another its place would be another, and rows would be missing, so it is
-refused there.
+A cursor belongs to a release and a listing: in another its place would be another, and rows would be missing, so it is refused
+there.
 """
 
 import base64

@@ -1,7 +1,6 @@
 """The published file at its path, whichever release it is by now, and the files that were made beside it.
 
-What belongs here: noticing that the file was replaced, or overwritten, and letting those who read the old one finish; names, places
-and digests of the other files. What does not: what one release holds (`release`), and making the files (`warehouse.downloads`).
+Not here: what one release holds (`release`), and making the files (`warehouse.downloads`).
 """
 
 import logging

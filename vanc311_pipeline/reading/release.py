@@ -1,10 +1,8 @@
 """One published file, open for reading: what it says of itself, its names, and a few connections to it.
 
-What belongs here: the file as it was when it was opened, for as long as somebody reads it. What does not: noticing that
+All connections are opened at once, while the path still leads to this very file. SQLite takes it as immutable: it takes no lock and
+looks for no journal, and nothing can write through it. A question that takes too long is broken off. Not here: noticing that
 another took its place (`published`), and what to ask it.
-
-All connections are opened at once, while the path still leads to this very file. SQLite takes it as immutable: it takes no lock
-and looks for no journal, and nothing can write through it. A question that takes too long is broken off.
 """
 
 import hashlib

@@ -1,7 +1,4 @@
-"""The requests themselves: filtered, page by page, and one of them with all that is remembered of it.
-
-Belongs here: the filters, and the questions over service_requests and request_changes. Does not belong here: statistics.
-"""
+"""The requests themselves: filtered, page by page, and one of them with all that is remembered of it."""
 
 from collections.abc import Mapping
 from functools import lru_cache

@@ -1,11 +1,8 @@
-"""Profiles: what of a month's rows can be used, as counts, and whether one state of them can naturally follow another.
-
-What belongs here: counting a month, and the judgement of what moved. What does not: where the rows come from, and what is
-done with a month that is held (`warehouse.restraint`). Pure functions.
+"""Profiles: what of a month's rows can be used, as counts, and whether one state of them can naturally follow another: pure functions.
 
 Natural are new requests, closings in any number, renamed issue types, and edits, deletions and late entries of some rows.
-Everything else that moves by more than the limits of `settings` is not the city's work but its portal's fault, until somebody
-says otherwise (`_moves`).
+Everything else that moves by more than the limits of `settings` is not the city's work but its portal's fault, until somebody says
+otherwise (`_moves`). Not here: where the rows come from, and what is done with a month that is held (`warehouse.restraint`).
 """
 
 from collections import Counter

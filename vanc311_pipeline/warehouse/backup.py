@@ -1,12 +1,10 @@
 """Backup and restoration of the log: what the portal forgets, and so nobody can fetch again.
 
-What belongs here: the backup's format, writing it, and taking it over into a warehouse. What does not: what the next
-`vanc311 sync` loads anew, and what is true of this warehouse alone (`portal_releases`, `publications`).
+Format: JSON lines, compressed with gzip. The first line says what it is, the next are the rows, table by table in the order in
+which they were written, the last is the SHA-256 of all the others.
 
-Format: JSON lines, compressed with gzip. The first line says what it is, the next are the rows, table by table in the order
-in which they were written, the last is the SHA-256 of all the others.
-
-Nothing is ever lost: a warehouse's log is only added to, and a backup is only replaced by one that continues it.
+Nothing is ever lost: a warehouse's log is only added to, and a backup is only replaced by one that continues it. Not here: what the
+next `vanc311 sync` loads anew, and what is true of this warehouse alone (`portal_releases`, `publications`).
 """
 
 import gzip

@@ -1,7 +1,6 @@
 """The files beside the published one: its requests as Parquet, what every table is as a Frictionless data package, checksums.
 
-What belongs here: making them from a new published file that nobody reads yet, and putting all in place together. What does
-not: what is in the published file (`publishing`), and where readers look (`reading.published`).
+Not here: what is in the published file (`publishing`), and where readers look (`reading.published`).
 """
 
 import json

@@ -1,12 +1,10 @@
 """The warehouse: where it is, its tables made and upgraded, and a connection for a purpose, in a transaction.
 
-What belongs here: what is the same in SQLite and in PostgreSQL. What does not: how either is reached (`warehouse.sqlite`,
-`warehouse.postgres`), and any row. Nothing is opened at import, and no connection outlives its `with` block.
-
 The first released version of the tables was 0 and said so nowhere; each later one is an entry of `MIGRATIONS`. Whatever a version
-only adds is made by `Warehouse.create`, so an entry says what else is to be done: a column added to a table that keeps what can't be
-fetched again, a table replaced that the next sync fills anew. All of it happens in one transaction, or not at all, and an entry is
-never changed once released.
+only adds is made by `Warehouse.create`, so an entry says what else is to be done: a column added to a table that keeps what can't
+be fetched again, a table replaced that the next sync fills anew. All of it happens in one transaction, or not at all, and an entry
+is never changed once released. Nothing is opened at import, and no connection outlives its `with` block. Not here: any row, and how
+either database is reached (`warehouse.sqlite`, `warehouse.postgres`).
 """
 
 from collections.abc import Sequence

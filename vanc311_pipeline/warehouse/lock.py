@@ -1,10 +1,9 @@
 """One pipeline at a time works on a warehouse: whose turn it is, the wait for it, and who died at work.
 
-What belongs here: the order of turns. What does not: the lock itself, which is the database's (`Store.take_lock`) and ends with
-the process that holds it, however that ends; and Dagster (`orchestration.operations.run_lock`).
-
-Whoever has the lock writes a line into `turns` and takes it away at the end. So a line of somebody who hasn't the lock is that of
-a process that died. Within a process the lock is had once: the run of `vanc311 sync` works under the lock of the command.
+Whoever has the lock writes a line into `turns` and takes it away at the end. So a line of somebody who hasn't the lock is that of a
+process that died. Within a process the lock is had once: the run of `vanc311 sync` works under the lock of the command. Not here:
+the lock itself, which is the database's (`Store.take_lock`) and ends with the process that holds it, however that ends; and Dagster
+(`orchestration.operations.run_lock`).
 """
 
 import os

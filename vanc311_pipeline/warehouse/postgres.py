@@ -1,7 +1,5 @@
 """PostgreSQL: how a warehouse there is reached for a purpose, what its tables need to be like SQLite's, and the way to a file.
 
-What belongs here: connections and what else only PostgreSQL does. What does not: a query that both understand.
-
 One writer works at a time, as in SQLite: a transaction that may write takes an advisory lock first. Readers see one unchanging
 state. The lock of who works on the warehouse is an advisory one, too, and belongs to a connection: whoever has it writes through
 that connection only, so that nothing is written any more once the connection, and with it the lock, is lost.

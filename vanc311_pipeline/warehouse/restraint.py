@@ -1,10 +1,8 @@
 """Restraint: whether what the portal has is worth following: by its size before it is fetched, by its rows before one is written.
 
-What belongs here: the comparison with what is stored, and what is held. What does not: the measures (`requests.profile`) and the
-write (`warehouse.loading`).
-
-A run is followed as a whole or not at all: a portal that publishes nonsense does so in more months than those that are large
-enough to show it, and what is followed by mistake stays in the log for ever.
+A run is followed as a whole or not at all: a portal that publishes nonsense does so in more months than those that are large enough
+to show it, and what is followed by mistake stays in the log for ever. Not here: the measures (`requests.profile`) and the write
+(`warehouse.loading`).
 """
 
 from collections.abc import Collection, Mapping, Sequence

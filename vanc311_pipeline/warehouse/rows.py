@@ -1,6 +1,5 @@
 """Rows in bulk, as the driver's own tuples: a million of SQLAlchemy's cost as much as all the statistics.
 
-What belongs here: how many rows leave a table, or enter it, at once, in SQLite and in PostgreSQL. What does not: which rows.
 Callers pass the connection; the transaction is theirs.
 """
 

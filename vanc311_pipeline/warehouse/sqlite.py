@@ -1,9 +1,7 @@
 """SQLite: how a file of ours is opened for a purpose and closed whatever happens, and how the warehouse is copied to a new one.
 
-What belongs here: connections and what else only SQLite does. What does not: a table or a row.
-
-Writers begin with BEGIN IMMEDIATE: in WAL mode a transaction that starts by reading and then writes fails with
-"database is locked" when another has written meanwhile, however long the timeout. Readers open the file read-only.
+Writers begin with BEGIN IMMEDIATE: in WAL mode a transaction that starts by reading and then writes fails with "database is locked"
+when another has written meanwhile, however long the timeout. Readers open the file read-only.
 """
 
 import sqlite3

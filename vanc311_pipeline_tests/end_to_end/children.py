@@ -16,7 +16,7 @@ from vanc311_pipeline_tests.end_to_end.city import Ended, Pipeline
 
 FORKING = multiprocessing.get_context("forkserver")
 FORKING.set_forkserver_preload(
-    ["pytest", "vanc311_pipeline.cli", "vanc311_pipeline.commands.sync", "vanc311_pipeline.commands.verify"]
+    ["pytest", "vanc311_pipeline.cli", "vanc311_pipeline.commands.sync", "vanc311_pipeline.commands.sync"]
 )
 
 

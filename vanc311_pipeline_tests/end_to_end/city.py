@@ -13,8 +13,7 @@ from rich.console import Console
 
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.commands.summary import print_summary, run_status
-from vanc311_pipeline.commands.sync import REPLANS, run_sync
-from vanc311_pipeline.commands.verify import run_verify
+from vanc311_pipeline.commands.sync import REPLANS, run_sync, run_verify
 from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.errors import IntegrityFailed, PipelineError, ReleaseMoved
 from vanc311_pipeline.months import parse_months

@@ -10,7 +10,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from vanc311_pipeline.orchestration.operations.webserver_guard import Guard
+from vanc311_pipeline.commands.ui import Guard
 from vanc311_pipeline_tests.integration.api.conftest import site_of
 
 MUTATION = 'mutation {setConcurrencyLimit(concurrencyKey: "key", limit: 7)}'

@@ -17,10 +17,10 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.schema import plans as table
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.warehouse import ledger, plans
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.ledger import Plan
 
 A_WINDOW = st.builds(
     Window, st.sampled_from([LIVE, ARCHIVE]), st.sampled_from(["2009-06", "2021-12", "2022-01", "2026-01", "undated"])
@@ -43,25 +43,25 @@ def test_a_plan_is_found_as_it_was_written(warehouse, stale, data):
     reread = frozenset(data.draw(st.sets(st.sampled_from(sorted(stale))))) if stale else frozenset()
     plan = Plan("load", "because", RELEASES, stale, reread)
     with warehouse.write() as connection:
-        name = plans.write(connection, plan)
-        assert plans.find(connection, name) == plan
-        assert plans.write(connection, plan) == name  # so the run request of a lost tick is made again as it was
+        name = ledger.write_plan(connection, plan)
+        assert ledger.find_plan(connection, name) == plan
+        assert ledger.write_plan(connection, plan) == name  # so the run request of a lost tick is made again as it was
 
 
 def test_a_plan_has_the_same_name_a_second_later_and_the_month_of_the_portals_clock(warehouse):
     clock = ("2026-09-01T00:00:01Z", "2026-09-01T00:00:02Z")
     planned = [Plan("load", "because", tuple(replace(each, answered_at=at) for each in RELEASES)) for at in clock]
     with warehouse.write() as connection:
-        first, second = (plans.write(connection, plan) for plan in planned)
+        first, second = (ledger.write_plan(connection, plan) for plan in planned)
         assert first == second
-        assert {release.last_month for release in plans.find(connection, first).releases} == {"2026-09"}
+        assert {release.last_month for release in ledger.find_plan(connection, first).releases} == {"2026-09"}
 
 
 def test_plans_of_more_than_a_week_ago_are_forgotten(warehouse):
     with warehouse.write() as connection:
-        old = plans.write(connection, Plan("load", "old", RELEASES[:1]))
+        old = ledger.write_plan(connection, Plan("load", "old", RELEASES[:1]))
         connection.execute(sa.update(table).values(planned_at="2025-01-01T00:00:00Z"))
-        new = plans.write(connection, Plan("load", "new", RELEASES[:1]))
+        new = ledger.write_plan(connection, Plan("load", "new", RELEASES[:1]))
         assert set(connection.scalars(sa.select(table.c.name))) == {new} != {old}
 
 
@@ -104,7 +104,7 @@ def test_a_run_that_was_told_nothing_plans_for_itself_and_reports_the_months_tha
     for asset in ("raw_service_requests", "service_requests"):
         assert months_reported(instance, asset) == {"2024-02", "2024-06"}, asset
     with Warehouse(copied).read() as connection:
-        assert plans.find(connection, run.tags[PLAN_TAG]).months == ["2024-02", "2024-06"]
+        assert ledger.find_plan(connection, run.tags[PLAN_TAG]).months == ["2024-02", "2024-06"]
         assert ledger.last_release(connection, LIVE).state == "settled"
         months = ledger.months(connection)
     released = run.tags[RELEASE_TAG].split()[0]

@@ -32,7 +32,7 @@ from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.settings import LIVE, TICK_SECONDS
 from vanc311_pipeline.standin import Fault
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.warehouse import plans
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.lock import turn
 
@@ -133,7 +133,7 @@ def test_a_skip_is_shown_on_the_portals_asset(tick, instance, portal):
 
 def planned(settings, request):
     with Warehouse(settings).read() as connection:
-        return plans.find(connection, request.tags[PLAN_TAG])
+        return ledger.find_plan(connection, request.tags[PLAN_TAG])
 
 
 def test_a_changed_portal_gives_one_run_with_a_plan_of_its_stale_months(tick, portal, copied):

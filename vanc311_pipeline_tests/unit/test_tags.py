@@ -16,7 +16,7 @@ from vanc311_pipeline.orchestration.tags import (
 )
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.settings import LIVE, UNDATED
-from vanc311_pipeline.warehouse.plans import Plan
+from vanc311_pipeline.warehouse.ledger import Plan
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.dashboard import quality, tables
+from vanc311_pipeline.dashboard import tables
 from vanc311_pipeline.dashboard.figures import all_figures, draw
 from vanc311_pipeline.dashboard.numbers import cards, lead
 from vanc311_pipeline.dashboard.tables import Cell
@@ -127,22 +127,22 @@ def test_checks_are_listed_worst_first_with_what_they_found_and_whether_they_blo
     marks = {"failed": "✗ failed", "warned": "! noted", "passed": "✓ passed"}
     blocking = {"yes": "blocks publishing", "no": "notes"}
     assert {row[3] for row in results} == {"yes", "no"}
-    assert [[line[name] for name in columns.split(", ")] for line in quality.checks(release)] == [
+    assert [[line[name] for name in columns.split(", ")] for line in tables.checks(release)] == [
         [check, asset, claim, blocking[blocks], marks[result], remark or "", words.instant(at)]
         for check, asset, claim, blocks, result, remark, at in results
     ]
 
 
 def test_the_newest_change_is_no_later_than_the_release(release, ask, synced):
-    assert [(quality.newest_change(release),)] == ask("SELECT data_processed FROM release")
+    assert [(tables.newest_change(release),)] == ask("SELECT data_processed FROM release")
     with reading(synced.published_path) as plain:
-        assert quality.newest_change(plain) == "2026-01-12T22:43:51Z"
+        assert tables.newest_change(plain) == "2026-01-12T22:43:51Z"
 
 
 def test_a_record_without_a_change_has_no_newest_one(own_file):
     execute(own_file, "UPDATE month_ledger SET latest_change = NULL")
     with reading(own_file) as without:
-        assert quality.newest_change(without) is None
+        assert tables.newest_change(without) is None
 
 
 def test_months_out_of_step_come_first_and_then_the_newest(release, ask):
@@ -150,7 +150,7 @@ def test_months_out_of_step_come_first_and_then_the_newest(release, ask):
     out_of_step = [month for month, in_step in months if in_step == "no"]
     assert len(out_of_step) < 24 < len(months)
     in_step = [month for month, in_step in months if in_step == "yes"]
-    assert [line["partition_month"] for line in quality.months(release)] == [*out_of_step, *in_step][:24]
+    assert [line["partition_month"] for line in tables.months(release)] == [*out_of_step, *in_step][:24]
 
 
 COUNTED = [
@@ -178,7 +178,7 @@ def summed(ask: Ask, by: str) -> dict[str, dict[str, Any]]:
 
 
 def test_what_is_missing_by_department_is_of_the_largest_first_and_adds_up(release, ask):
-    lines, totals = quality.by_department(release)
+    lines, totals = tables.by_department(release)
     expected = summed(ask, "department")
     assert totals == [expected.pop("all")]
     assert {line["department"]: line for line in lines} == expected
@@ -190,11 +190,11 @@ def test_what_is_missing_by_month_is_of_the_24_newest(release, ask):
     expected = summed(ask, "open_month")
     del expected["all"]
     assert len(expected) > 24
-    assert quality.by_month(release) == [expected[month] for month in sorted(expected, reverse=True)[:24]]
+    assert tables.by_month(release) == [expected[month] for month in sorted(expected, reverse=True)[:24]]
 
 
 def test_the_quarantine_is_counted_by_reason(release):
-    assert quality.quarantine(release) == [{"reason": "a", "rows": 5}, {"reason": "b", "rows": 2}]
+    assert tables.quarantine(release) == [{"reason": "a", "rows": 5}, {"reason": "b", "rows": 2}]
 
 
 # -- what is reported most, and where ----------------------------------------------------------------------------------
@@ -414,16 +414,16 @@ PARTS: dict[str, tuple[str, Callable[[Release], Iterable[tables.Row]], tuple[str
         ("seen", "kind", "issue_type", "change", "opened"),
     ),
     "Every check, with its last result": (
-        "/quality", quality.checks, ("result", "claim", "found", "asset", "blocking", "evaluated_at"),
+        "/quality", tables.checks, ("result", "claim", "found", "asset", "blocking", "evaluated_at"),
     ),
     "What is missing or odd, by department": (
-        "/quality", lambda release: chain(*quality.by_department(release)), ("department", *SHOWN),
+        "/quality", lambda release: chain(*tables.by_department(release)), ("department", *SHOWN),
     ),
-    "What is missing or odd, month by month": ("/quality", quality.by_month, ("open_month", *SHOWN)),
+    "What is missing or odd, month by month": ("/quality", tables.by_month, ("open_month", *SHOWN)),
     "Month by month against the portal": (
-        "/quality", quality.months, ("partition_month", "portal_rows", "rows", "portal_closed", "closed", "in_step"),
+        "/quality", tables.months, ("partition_month", "portal_rows", "rows", "portal_closed", "closed", "in_step"),
     ),
-    "In quarantine": ("/quality", quality.quarantine, ("reason", "rows")),
+    "In quarantine": ("/quality", tables.quarantine, ("reason", "rows")),
 }  # fmt: skip
 """Of each table: a page that has it, its lines, and what stands in their columns from the left."""
 

@@ -6,7 +6,7 @@ import math
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.charts import areas, bars, lines, words
+from vanc311_pipeline.charts import areas, groups, words
 from vanc311_pipeline.charts.figure import config
 from vanc311_pipeline.settings import LICENCE
 
@@ -87,9 +87,9 @@ SQUARE = {
 MAPPED = AREAS.assign(measure="open_after_30_days", outline=[SQUARE] * 3, link="/areas/" + AREAS["local_area"])
 
 FIGURES = [
-    lines.opened_and_closed(MONTHS, "Kitsilano"), lines.closed_within(MONTHS, "Kitsilano"),
-    lines.backlog(DAYS, "Kitsilano"), bars.by_age(BANDS, "Kitsilano"), bars.outcomes(OUTCOMES, "Kitsilano"),
-    lines.curve(CURVE, SUMMARY, "Kitsilano"), areas.comparison(AREAS), areas.area_map(MAPPED, 0.3),
+    groups.opened_and_closed(MONTHS, "Kitsilano"), groups.closed_within(MONTHS, "Kitsilano"),
+    groups.backlog(DAYS, "Kitsilano"), groups.by_age(BANDS, "Kitsilano"), groups.outcomes(OUTCOMES, "Kitsilano"),
+    groups.curve(CURVE, SUMMARY, "Kitsilano"), areas.comparison(AREAS), areas.area_map(MAPPED, 0.3),
 ]  # fmt: skip
 each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
@@ -135,7 +135,7 @@ def test_what_was_opened_and_closed_is_drawn_month_by_month_and_the_finding_is_t
         ("closed", "2025-11", 40), ("closed", "2025-12", 288), ("closed", "2026-01", 40),
     ]  # fmt: skip
     assert figure.finding == "In December 2025, 301 requests were opened and 288 closed."
-    assert figure.notes == (lines.PROVISIONAL,)
+    assert figure.notes == (groups.PROVISIONAL,)
 
 
 def test_an_immature_month_is_counted_in_words_and_not_drawn():
@@ -146,7 +146,7 @@ def test_an_immature_month_is_counted_in_words_and_not_drawn():
 
 
 def test_without_a_mature_month_the_figure_says_so():
-    figure = lines.closed_within(MONTHS[1:], "Kitsilano")
+    figure = groups.closed_within(MONTHS[1:], "Kitsilano")
     assert (
         figure.finding
         == "Neither the last three months nor the last 12 together have 30 requests that are 30 days old."
@@ -157,7 +157,7 @@ def test_where_the_newest_months_are_too_small_the_last_12_are_pooled_and_an_old
     """E16: "100.0 % of the requests opened in July 2023", three years later."""
     old, small = MONTHS[:1].assign(month="2023-07"), {"share_30_state": "too_few", "n_30": 20, "within_30": 19}
     recent = [MONTHS[:1].assign(month=f"2025-{month:02}", **small) for month in (1, 6, 11)]
-    figure = lines.closed_within(pd.concat([old, *recent]), "Kitsilano")
+    figure = groups.closed_within(pd.concat([old, *recent]), "Kitsilano")
     assert figure.finding == (
         "Of the 60 requests opened in the 12 months to November 2025, 95.0 % were closed within 30 days. "
         "The newest months are too small alone."
@@ -176,14 +176,14 @@ def test_the_bands_of_age_are_drawn_without_the_empty_one_and_static_ones_are_sa
     assert [row["age_band"] for row in drawn(figure)] == ["0-7", "8-30", "31-90", "91-365", "over 365"]
     assert figure.finding == "12 of the 100 open requests (12.0 %) have been open for over a year."
     assert figure.notes[0].startswith("3 of them were opened before 2022-08-17")
-    assert bars.by_age(BANDS.assign(open_requests=0, n_static=0), "Kitsilano").finding == "No request is open."
+    assert groups.by_age(BANDS.assign(open_requests=0, n_static=0), "Kitsilano").finding == "No request is open."
 
 
 def test_outcomes_have_their_denominator_beside_them():
     figure = FIGURES[4]
     assert figure.finding == "60.0 % of the closed requests were closed as “Service recorded as provided”."
     assert "opened in 2025; n = 100 requests closed, 7 still open. 95 % intervals." in figure.note
-    few = bars.outcomes(OUTCOMES.assign(state="too_few", outcome_share=None, closed=12), "Kitsilano")
+    few = groups.outcomes(OUTCOMES.assign(state="too_few", outcome_share=None, closed=12), "Kitsilano")
     assert few.finding == "Fewer than 30 closed requests (n = 12): no share is given."
     assert drawn(few) == []
 
@@ -206,7 +206,7 @@ def test_the_curve_ends_after_a_year_and_says_what_it_could_not_use():
     ],
 )  # fmt: skip
 def test_a_curve_without_a_quantile_says_why(change, sentence):
-    assert lines.time_to_close(SUMMARY | change) == sentence
+    assert groups.time_to_close(SUMMARY | change) == sentence
 
 
 NOW = {"weeks_from": "2025-09-08", "weeks_to": "2025-12-07", "followed": 1234, "median_days": 0, "median_state": "ok",
@@ -221,11 +221,11 @@ NOW = {"weeks_from": "2025-09-08", "weeks_to": "2025-12-07", "followed": 1234, "
     ],
 )  # fmt: skip
 def test_the_speed_of_now_names_its_weeks(change, sentence):
-    assert lines.current_speed(NOW | change) == f"At the speed of 8 September 2025 to 7 December 2025, {sentence}"
+    assert groups.current_speed(NOW | change) == f"At the speed of 8 September 2025 to 7 December 2025, {sentence}"
 
 
 def test_without_a_median_nothing_is_said_of_the_speed_of_now():
-    assert lines.current_speed(NOW | {"median_state": "too_few"}) is None
+    assert groups.current_speed(NOW | {"median_state": "too_few"}) is None
 
 
 def weekdays(differ, **medians):
@@ -238,11 +238,11 @@ def weekdays(differ, **medians):
 
 
 def test_the_quickest_and_the_slowest_weekday_of_opening_are_told_where_they_differ():
-    assert lines.by_weekday(weekdays("yes", tuesday=3, thursday=5, sunday=0)) == (
+    assert groups.by_weekday(weekdays("yes", tuesday=3, thursday=5, sunday=0)) == (
         "Of those opened on a Sunday, half are closed on the day they are opened; on a Thursday, within 5 days."
     )
-    assert lines.by_weekday(weekdays("no", tuesday=3, thursday=4)) is None
-    assert lines.by_weekday(weekdays("no")) is None
+    assert groups.by_weekday(weekdays("no", tuesday=3, thursday=4)) is None
+    assert groups.by_weekday(weekdays("no")) is None
 
 
 def test_areas_are_drawn_by_name_and_those_withheld_are_named():
