@@ -312,6 +312,8 @@ def test_a_quarantined_row_is_kept_exactly_as_served(served, areas, released_on)
     assert " spaces  kept é " in text
     assert raw == {name: None if pd.isna(value) else value for name, value in frame.iloc[0].items()}
     assert (raw["department"], raw["address"], raw["closure_reason"]) == (None, " spaces  kept é ", "N/A")
+    reordered = frame[frame.columns[::-1]]
+    assert clean(reordered, "2025-08", areas, released_on).quarantined["raw_row"].item() == text
 
 
 anything = (
