@@ -29,11 +29,12 @@ def requests(
     """Requests as facts, closed on these days; those that were closed after as_of are still open."""
     days, left = (np.asarray(column).astype(np.int32) for column in (opened, closed))
     none, still_open = np.zeros(len(days), dtype=np.int32), left > as_of
+    known = np.where(still_open, NONE, left)
     issues = none + np.asarray(issue, dtype=np.int32)
     return Facts(
         as_of, tuple(f"Area {number}" for number in range(areas)), tuple(f"Type {number}" for number in range(int(issues.max(initial=0)) + 1)),
         ("ENG",), (), np.asarray(area).astype(np.int32), issues, none, none + NONE,
-        np.where(still_open, Status.OPEN, Status.CLOSE).astype(np.int32), days, np.where(still_open, NONE, left),
+        np.where(still_open, Status.OPEN, Status.CLOSE).astype(np.int32), days, known, known,
         none.astype(np.int64), none > 0, none > 0,
     )  # fmt: skip
 

@@ -70,6 +70,8 @@ class Facts:
     opened: Codes
     closed: Codes
     """-1 also where the date is after the release that the request came with."""
+    stated: Codes
+    """The close date as published, wherever it lies."""
     changed: Ints
     """Seconds from opening to the last change, or why there are none (`Unchanged`)."""
     twin: Mask

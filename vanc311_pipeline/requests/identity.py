@@ -27,7 +27,7 @@ CONTENT = (
 """The fields that may change while a request keeps its identity, in the order of the table."""
 
 # The order within rows that share a key: the last change first.
-_TIE_BREAKERS = ["modified_at", *(name for name in CONTENT if name != "modified_at")]
+TIE_BREAKERS = ["modified_at", *(name for name in CONTENT if name != "modified_at")]
 
 
 def request_id(department: str, issue_type: str, opened_at: str, occurrence: int) -> str:
@@ -43,6 +43,6 @@ def occurrences(requests: pd.DataFrame) -> pd.Series:
     """The occurrence number of each cleaned request, by index; rows equal in every field get numbers in any order."""
     numbers = pd.Series(0, index=requests.index, dtype="int64")
     shared = requests[requests.duplicated(KEY, keep=False)]
-    ordered = shared.sort_values(_TIE_BREAKERS, kind="stable", na_position="first")
+    ordered = shared.sort_values(TIE_BREAKERS, kind="stable", na_position="first")
     numbers.update(ordered.groupby(KEY, sort=False).cumcount())
     return numbers

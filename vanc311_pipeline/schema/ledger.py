@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema.columns import count, instant, integer, key, ordinal, table, text
+from vanc311_pipeline.schema.columns import count, instant, integer, key, ordinal, real, table, text
 
 work_metadata = sa.MetaData()
 """Tables of the warehouse that are never published."""
@@ -146,6 +146,39 @@ deep_readings = table(
     instant("data_processed", "the portal's release that was read"),
     text("run_id", "the Dagster run that read it"),
     sa.Index("deep_readings_by_month", "partition_month", "read_at"),
+)
+
+figure_vintages = table(
+    "figure_vintages",
+    "What was published of a week or a month, and what it became: a line for each value that was new; append-only. Figures "
+    "with a fixed reference period, so that whatever moves one is a revision.",
+    ordinal("vintage_id", "1, 2, 3 … in the order in which they were computed"),
+    text("figure", "opened, closed_in, pile (open at the week's end), within_30, median_30, median_90, median_365"),
+    text("level", "citywide, neighbourhood, department or issue (the 20 largest types)"),
+    text("scope", "all = every request; located = those with a local area"),
+    text("local_area", "the area, where the level has one", nullable=True),
+    text("department", "the city department, where the level has one", nullable=True),
+    text("issue_type", "the issue type, where the level has one", nullable=True),
+    text("reference", "the week, by its Monday, or the month that the figure is about", "date or month"),
+    text("as_of", "the last whole day in the record that it is of", "Vancouver date"),
+    instant("data_processed", "the portal's release that it is of"),
+    integer("change_id", "the newest line of request_changes at the time; 0 = none", "ordinal"),
+    text(
+        "basis", "digest of what the log does not tell of: values of one basis differ by request_changes alone", "hex"
+    ),
+    real(
+        "value",
+        "requests; of median_n days, as known n days after the month's end; null = no longer given",
+        "as figure",
+    ),
+    sa.Index("figure_vintages_by_reference", "figure", "reference"),
+)
+
+figure_drafts = table(
+    "figure_drafts",
+    "Which lines of figure_vintages no published file has yet: from this one on. Without a line, all are published.",
+    ordinal("vintage_id", "the first of them"),
+    kept_in=work_metadata,
 )
 
 plans = table(

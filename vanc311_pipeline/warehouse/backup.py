@@ -1,4 +1,4 @@
-"""Backup and restoration of the log: what the portal forgets, and so nobody can fetch again.
+"""Backup and restoration of the log: what the portal forgets, and so nobody can fetch again, and what we published.
 
 Format: JSON lines, compressed with gzip. The first line says what it is, the next are the rows, table by table in the order in
 which they were written, the last is the SHA-256 of all the others.
@@ -23,14 +23,17 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.disk import force_to_disk, on_disk
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
-from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
+from vanc311_pipeline.schema import accepted_losses, deep_readings, figure_vintages, request_changes
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, Row, fetch, in_order, insert
+from vanc311_pipeline.warehouse.vintages import kept, withdraw
 
 FORMAT = "vanc311 log"
-VERSION = 2
-"""Of the format and of the tables' columns. Version 1 lacked the last column of accepted_losses: null in what it kept."""
-TABLES = (request_changes, accepted_losses, deep_readings)
+VERSION = 3
+"""Of the format and of the tables' columns. Version 1 lacked the last column of accepted_losses: null in what it kept. Versions 1 and 2
+knew no figure_vintages.
+"""
+TABLES = (request_changes, accepted_losses, deep_readings, figure_vintages)
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,15 @@ class Header:
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise _something_else(path)
         columns = {item["table"]: item["columns"] for item in header["tables"]}
-        ours = {table.name: table.columns.keys()[: len(columns.get(table.name, ()))] for table in TABLES}
+        known = TABLES if header["version"] == VERSION else TABLES[:-1]
+        ours = {table.name: table.columns.keys()[: len(columns.get(table.name, ()))] for table in known}
         if header["version"] not in range(1, VERSION + 1) or list(columns.items()) != list(ours.items()):
             raise SettingsError(
                 f"{path} has version {header['version']} of the log, this program has version {VERSION}. Nothing was changed. "
                 "Restore it with the version of vanc311 that made it, then run this one on that warehouse."
             )
-        return cls(header["source"], header["made_at"], {item["table"]: int(item["rows"]) for item in header["tables"]})
+        rows = {table.name: 0 for table in TABLES} | {item["table"]: int(item["rows"]) for item in header["tables"]}
+        return cls(header["source"], header["made_at"], rows)
 
 
 def write_backup(warehouse: Warehouse, target: Path) -> Header:
@@ -81,7 +86,7 @@ def write_backup(warehouse: Warehouse, target: Path) -> Header:
 
 def _write(file: Path, header: Header, connection: sa.Connection) -> None:
     digest = hashlib.sha256()
-    rows = (_line(list(row)) for table in TABLES for row in fetch(connection, in_order(table)))
+    rows = (_line(list(row)) for table in TABLES for row in _lines(connection, table))
     # Without a name and a time in gzip's own header, the same log gives the same bytes but for `made_at`.
     with file.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
         for line in chain([header.write()], rows):
@@ -132,6 +137,7 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
         )
     warehouse.create()
     with warehouse.write() as connection:
+        withdraw(connection, warehouse.settings.published_path)
         present = _counts(connection)
         lacking = [name for name, rows in header.rows.items() if present[name] < rows]
         beyond = [name for name, rows in header.rows.items() if present[name] > rows]
@@ -147,7 +153,7 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
 
 def _parting(connection: sa.Connection, table: sa.Table, saved: Iterator[Row]) -> int | None:
     """The number of the first row that differs, of those that a table and a backup have; None if all are equal."""
-    pairs = enumerate(zip(fetch(connection, in_order(table)), saved, strict=False), 1)
+    pairs = enumerate(zip(_lines(connection, table), saved, strict=False), 1)
     return next((number for number, (stored, row) in pairs if stored != row), None)
 
 
@@ -159,7 +165,12 @@ def _another_log(path: Path, where: str) -> IntegrityFailed:
 
 
 def _counts(connection: sa.Connection) -> dict[str, int]:
-    return {table.name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0 for table in TABLES}
+    counts = {table.name: sa.select(sa.func.count()).select_from(table).where(kept(table)) for table in TABLES}
+    return {name: connection.scalar(query) or 0 for name, query in counts.items()}
+
+
+def _lines(connection: sa.Connection, table: sa.Table) -> Iterator[Row]:
+    return fetch(connection, in_order(table).where(kept(table)))
 
 
 def _tables(path: Path, header: Header) -> Iterator[tuple[sa.Table, Iterator[Row]]]:

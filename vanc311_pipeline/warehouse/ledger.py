@@ -140,7 +140,7 @@ def as_of(connection: sa.Connection) -> str:
 
 def released_on(connection: sa.Connection) -> date:
     """The local day of the release that rows came with last."""
-    released = _released_at(connection)
+    released = released_at(connection)
     if released is None:
         raise LookupError("The ledger knows no release yet: nothing was loaded.")
     return local_day(released)
@@ -148,7 +148,7 @@ def released_on(connection: sa.Connection) -> date:
 
 def newest_change(connection: sa.Connection) -> str | None:
     """When a request was last opened or changed, by the release that rows came with last; None if there is none."""
-    released = _released_at(connection)
+    released = released_at(connection)
     if released is None:
         return None
     instants = [service_requests.c.modified_at, service_requests.c.opened_at]
@@ -169,8 +169,11 @@ def _latest_by_month(connection: sa.Connection) -> list[tuple[str, str]]:
     return sorted(((max(latest, f"{month}~"), month) for latest, month in connection.execute(query)), reverse=True)
 
 
-def _released_at(connection: sa.Connection) -> str | None:
-    """Last is what was written last: one wrong instant among the portal's releases would outlive it."""
+def released_at(connection: sa.Connection) -> str | None:
+    """The release that rows came with last.
+
+    Last is what was written last: one wrong instant among the portal's releases would outlive it.
+    """
     newest: str | None = connection.scalar(
         sa.select(portal_releases.c.data_processed)
         .where(portal_releases.c.dataset == LIVE, portal_releases.c.state != "held")

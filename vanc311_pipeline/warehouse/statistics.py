@@ -17,22 +17,23 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, Unchanged, day_number
 from vanc311_pipeline.metrics.quality import Cell
 from vanc311_pipeline.metrics.statistics import statistics
+from vanc311_pipeline.metrics.vintages import figures
 from vanc311_pipeline.requests.cleaning import NUL
 from vanc311_pipeline.schema import quarantined_requests, service_requests
-from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse import ledger, vintages
 from vanc311_pipeline.warehouse.areas import area_names
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, batches, fetch, insert
 
 UNKNOWN_DEPARTMENT = "unknown"
 
-# Three small facts in one number: each column that is handed over costs as much as a statistic.
+# Four small facts in one number: each column that is handed over costs as much as a statistic.
+# A close date after the release gives no duration, and is none for any statistic of today.
 _MARKS = (
-    f"CASE status WHEN 'Open' THEN {Status.OPEN} WHEN 'Close' THEN {Status.CLOSE} ELSE {Status.OTHER} END * 4 "
+    f"CASE status WHEN 'Open' THEN {Status.OPEN} WHEN 'Close' THEN {Status.CLOSE} ELSE {Status.OTHER} END * 8 "
+    "+ CASE WHEN days_to_close IS NOT NULL OR closed_on < opened_on THEN 4 ELSE 0 END "
     "+ CASE WHEN occurrence > 0 THEN 2 ELSE 0 END + CASE WHEN latitude IS NOT NULL AND longitude IS NOT NULL THEN 1 ELSE 0 END"
 )
-# A close date after the release gives no duration, and is none for any statistic.
-_KNOWN_CLOSE = "CASE WHEN days_to_close IS NOT NULL OR closed_on < opened_on THEN closed_on END"
 # What is no time to the last change in `days_to_update` is none here, too; those days are whole seconds / 86,400.
 _CHANGED = (
     "CASE WHEN days_to_update IS NOT NULL THEN CAST(round(days_to_update * 86400) AS BIGINT) "
@@ -41,8 +42,10 @@ _CHANGED = (
 )
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 _READ = {
-    **{name: (name, _NAMES) for name in ("local_area", "issue_type", "department", "closure_reason", "opened_on")},
-    "closed_on": (_KNOWN_CLOSE, _NAMES),
+    **{
+        name: (name, _NAMES)
+        for name in ("local_area", "issue_type", "department", "closure_reason", "opened_on", "closed_on")
+    },
     "marks": (_MARKS, pa.int32()),
     "changed": (_CHANGED, pa.int64()),
 }
@@ -52,10 +55,12 @@ _NOT_COMPARED = {"request_id", "modified_at", "days_to_update", "occurrence"}
 
 
 def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
-    """Compute every statistic anew from the stored requests; the rows of each table."""
+    """Compute every statistic anew from the stored requests; the rows of each table. What is new of the figures that are followed from
+    publication to publication is noted with them.
+    """
     with warehouse.read() as connection:
         as_of = ledger.as_of(connection)
-        facts = read_facts(connection, as_of)
+        facts, basis = read_facts(connection, as_of), vintages.basis(connection)
         tables = statistics(facts, repeats(connection), quarantined(connection))
         standing = tables["open_request_standing"]
         if len(standing):
@@ -63,15 +68,18 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
             ids = np.array([row[0] for row in fetch(connection, open_ids)], dtype=object)
             places = np.cumsum(facts.is_open)[standing["row"].to_numpy()] - 1
             tables["open_request_standing"] = standing.assign(request_id=ids[places])
+    followed = figures(facts)
     with warehouse.write() as connection:
+        vintages.note(connection, warehouse.settings.published_path, followed, as_of, basis)
         return {
             name: _replace(connection, schema.metadata.tables[name], frame, as_of) for name, frame in tables.items()
         }
 
 
-def read_facts(connection: sa.Connection, as_of: str) -> Facts:
-    """All requests as facts, in the order of their rows."""
-    query = f"SELECT {', '.join(sql for sql, _ in _READ.values())} FROM service_requests ORDER BY rowid"
+def read_facts(connection: sa.Connection, as_of: str, where: str = "true") -> Facts:
+    """All requests, or those that meet a condition, as facts, in the order of their rows."""
+    columns_read = ", ".join(sql for sql, _ in _READ.values())
+    query = f"SELECT {columns_read} FROM service_requests WHERE {where} ORDER BY rowid"
     layout = pa.schema([(name, kind) for name, (_, kind) in _READ.items()])
     parts = [
         pa.record_batch(
@@ -97,6 +105,7 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
     issues, issue = named("issue_type")
     departments, department = named("department")
     reasons, reason = named("closure_reason")
+    stated = coded("closed_on", day_number)
     return Facts(
         as_of=day_number(as_of),
         areas=tuple(areas),
@@ -107,9 +116,10 @@ def read_facts(connection: sa.Connection, as_of: str) -> Facts:
         issue=issue,
         department=department,
         reason=reason,
-        status=marks // 4,
+        status=marks // 8,
         opened=coded("opened_on", day_number),
-        closed=coded("closed_on", day_number),
+        closed=np.where(marks & 4 > 0, stated, NONE).astype(np.int32),
+        stated=stated,
         changed=columns["changed"].to_numpy(),
         twin=marks & 2 > 0,
         point=marks & 1 > 0,

@@ -107,7 +107,9 @@ def test_after_a_restoration_a_sync_goes_on_with_the_log_and_publishes_it(run, p
     again = Pipeline(settings_in(tmp_path / "again", portal.url))
     run(again.settings, "restore", file)
     again.sync()
-    assert log(again.settings) == before  # the first load after it is a baseline, no news
+    followed, published = log(again.settings), before.pop("figure_vintages")
+    assert followed.pop("figure_vintages")[: len(published)] == published
+    assert followed == before  # the first load after it is a baseline, no news
     portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=2))
     again.sync()
     after = log(again.settings)["request_changes"]
@@ -283,6 +285,7 @@ def test_a_backup_of_version_1_which_knew_no_reasons_of_consent_comes_back_witho
         [columns] = [item["columns"] for item in header["tables"] if item["table"] == "accepted_losses"]
         rows = [row[:-1] if len(row) == len(columns) else row for row in rows]
         columns.remove("why")
+        header["tables"].pop()  # of figure_vintages, which came with version 3
         return [line(header | {"version": 1}), *map(line, rows)]
 
     rewritten(file, as_version_1, prove=True)
@@ -315,7 +318,7 @@ def test_a_disk_that_refuses_leaves_the_last_backup(run, here, file, monkeypatch
 def test_a_change_of_the_logs_columns_needs_a_new_version_of_the_backup():
     columns = {table.name: list(table.columns.keys()) for table in TABLES}
     digest = hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:12]
-    assert (VERSION, digest) == (2, "38ff683f719c"), (
+    assert (VERSION, digest) == (3, "3baa0fc193b2"), (
         "give warehouse/backup.py a new VERSION, and say how the old one is read"
     )
     assert set(columns) <= set(schema.metadata.tables)

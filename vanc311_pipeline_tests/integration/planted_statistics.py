@@ -6,6 +6,7 @@ from vanc311_pipeline_tests.integration.planting import WARN, Case, Violations, 
 
 CITY = "level = 'citywide' AND scope = 'all'"
 RECENT = "period = 'last_12_months'"
+OF_A_LINE = ", ".join(schema.figure_vintages.columns.keys()[1:-1])
 CITYS_PORTAL = {"portal_url": "https://opendata.vancouver.ca"}
 
 
@@ -79,6 +80,15 @@ STATISTICS_WRONG: Violations = {
         "backlog_by_age: citywide (all) differs from metrics_citywide": "UPDATE backlog_by_age SET open_requests = "
         f"open_requests + 1 WHERE {CITY} AND band_order = 2",
         "7: flow: net = opened − closed_in": f"UPDATE flow SET net = net + 1 WHERE {CITY}",
+    },
+    "revisions_are_in_the_log": {
+        "1 was published (line 1), the requests and the log give 0": "UPDATE figure_vintages SET value = 1 WHERE vintage_id = 1",
+        "was published (line 0), the requests and the log give": f"INSERT INTO figure_vintages SELECT 0, {OF_A_LINE}, "
+        "value + 1 FROM figure_vintages WHERE vintage_id = 1",
+        "change 1 does not lead to what is stored of request nobody": "INSERT INTO request_changes (change_id, kind, "
+        "request_id, thread_id, partition_month, department, issue_type, opened_at, sharing, seen_at, data_processed, run_id) "
+        "VALUES (1, 'edited', 'nobody', 'nobody', '2024-01', 'd', 't', '2024-01-05T00:00:00Z', 1, '2026-01-13T00:00:00Z', "
+        "'2026-01-13T00:00:00Z', 'a run')",
     },
     "outcomes_add_up": {
         "6: Σ outcomes = closed: fails in 1 rows": f"UPDATE outcomes SET closed_as = closed_as + 1 WHERE {CITY} AND "

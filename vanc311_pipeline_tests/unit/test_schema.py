@@ -24,8 +24,8 @@ MADE = {
 TABLE_ASSETS = [name for name in MADE if name in TABLES]
 # What the loads and the runs note of their own work.
 KEPT_BESIDE = {
-    "accepted_losses", "data_origin", "deep_readings", "holds", "month_ledger", "portal_months", "portal_releases",
-    "publications", "quarantined_requests", "request_changes", "schema_versions", "shipments",
+    "accepted_losses", "data_origin", "deep_readings", "figure_vintages", "holds", "month_ledger", "portal_months",
+    "portal_releases", "publications", "quarantined_requests", "request_changes", "schema_versions", "shipments",
 }  # fmt: skip
 
 

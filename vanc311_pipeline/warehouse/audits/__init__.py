@@ -4,12 +4,12 @@ An audit computes its answer another way than the code that it audits, or it cou
 (`orchestration.asset_checks`).
 """
 
-from vanc311_pipeline.warehouse.audits import convergence, files, metrics, plausibility, statistics, stored
+from vanc311_pipeline.warehouse.audits import convergence, files, metrics, plausibility, revisions, statistics, stored
 from vanc311_pipeline.warehouse.audits.questions import Audit
 
 AUDITS = tuple(
     each
-    for module in (files, stored, convergence, metrics, statistics, plausibility)
+    for module in (files, stored, convergence, metrics, statistics, revisions, plausibility)
     for each in vars(module).values()
     if isinstance(each, Audit)
 )

@@ -138,6 +138,28 @@ CREATE TABLE deep_readings (
 	run_id TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE figure_drafts (
+	vintage_id INTEGER NOT NULL, 
+	PRIMARY KEY (vintage_id)
+)
+ STRICT;
+CREATE TABLE figure_vintages (
+	vintage_id INTEGER NOT NULL, 
+	figure TEXT NOT NULL, 
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	department TEXT, 
+	issue_type TEXT, 
+	reference TEXT NOT NULL, 
+	as_of TEXT NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	change_id INTEGER NOT NULL, 
+	basis TEXT NOT NULL, 
+	value REAL, 
+	PRIMARY KEY (vintage_id)
+)
+ STRICT;
 CREATE TABLE flow (
 	level TEXT NOT NULL, 
 	scope TEXT NOT NULL, 
@@ -682,6 +704,7 @@ CREATE TABLE year_on_year (
 )
  STRICT;
 CREATE INDEX deep_readings_by_month ON deep_readings (partition_month, read_at);
+CREATE INDEX figure_vintages_by_reference ON figure_vintages (figure, reference);
 CREATE INDEX request_changes_by_month ON request_changes (partition_month, kind);
 CREATE INDEX request_changes_by_request ON request_changes (request_id);
 CREATE INDEX request_changes_by_thread ON request_changes (thread_id);

@@ -85,6 +85,7 @@ def facts():
             status=np.array(column["status"], dtype=np.int32),
             opened=np.array(column["opened"], dtype=np.int32),
             closed=np.array(column["closed"], dtype=np.int32),
+            stated=np.array(column["closed"], dtype=np.int32),
             changed=np.array(column["changed"], dtype=np.int64),
             twin=np.array(column["twin"], dtype=bool),
             point=np.array(column["point"], dtype=bool),

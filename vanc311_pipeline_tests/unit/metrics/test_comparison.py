@@ -348,11 +348,11 @@ def simulated(seed, differ=0.0, one=None, shock=0.0) -> tuple[Facts, np.ndarray]
     late = rng.random(N) < effect[area] / (1 + np.exp(-logit[issue, area, day * 12 // 365]))
     opened = AS_OF - 394 + day
     nothing = np.zeros(N, dtype=np.int32)
+    closed = (opened + np.where(late, rng.integers(31, 200, N), rng.integers(0, 31, N))).astype(np.int32)
     city = Facts(
         as_of=AS_OF, areas=CITY, issues=tuple(f"Type {number:02d}" for number in range(TYPES)), departments=("ENG",), reasons=(),
         area=area.astype(np.int32), issue=issue.astype(np.int32), department=nothing, reason=nothing - 1,
-        status=nothing + Status.CLOSE, opened=opened.astype(np.int32),
-        closed=(opened + np.where(late, rng.integers(31, 200, N), rng.integers(0, 31, N))).astype(np.int32),
+        status=nothing + Status.CLOSE, opened=opened.astype(np.int32), closed=closed, stated=closed,
         changed=nothing.astype(np.int64), twin=nothing > 0, point=nothing == 0,
     )  # fmt: skip
     return city, effect
