@@ -215,7 +215,7 @@ def _newest(release: Release, view: View) -> sa.Select[tuple[int]]:
     return question.select_from(schema.request_changes.join(schema.service_requests, same)).where(*of_view)
 
 
-MONTHS_SHOWN = 24
+MONTHS_SHOWN = DAYS_SHOWN = 24
 RESULTS = {"failed": "✗ failed", "warned": "! noted", "passed": "✓ passed"}
 """What a check may find, the worst first."""
 
@@ -280,6 +280,21 @@ def _with_shares(row: Row) -> Row:
         column: Cell(f"{words.whole(row[column])} ({words.percent(row[column] / row['volume'])})") for column in shared
     }
     return row | cells
+
+
+def batch_days(release: Release) -> list[Row]:
+    """The newest days on which many were closed at once."""
+    days = schema.batch_days.c
+    question = sa.select(schema.batch_days).order_by(days.day.desc(), days.closings.desc(), days.level)
+    return [
+        row
+        | {
+            "of": row["issue_type"] or row["department"] or "all of Vancouver",
+            "usual": Cell(words.mean(row["usual_closings"])),
+            "share": Cell(words.percent(row["share_of_closings"])),
+        }
+        for row in release.records(question.limit(DAYS_SHOWN))
+    ]
 
 
 def quarantine(release: Release) -> list[Row]:

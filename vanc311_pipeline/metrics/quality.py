@@ -6,34 +6,20 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.facts import Facts, Mask, month_texts
+from vanc311_pipeline.metrics.batches import batch_closed
+from vanc311_pipeline.metrics.facts import Facts, month_texts
 from vanc311_pipeline.metrics.outcomes import OUTCOMES, outcome_codes
 
 OBSOLETE = re.compile(r"ZZ?\b")
-BATCH_AT_LEAST = 30
-BATCH_TIMES_USUAL = 10
-
-
-def batch_closed(facts: Facts) -> Mask:
-    """Requests closed on a day with at least 30 closings of their type, and at least 10 times as many as usual."""
-    batch = np.zeros(len(facts), dtype=bool)
-    rows = np.flatnonzero(facts.closed_with_date)
-    if not len(rows):
-        return batch
-    closings = pd.DataFrame({"issue": facts.issue[rows], "closed": facts.closed[rows]})
-    by_issue = closings.groupby("issue")["closed"]
-    total, span = by_issue.transform("size"), by_issue.transform("max") - by_issue.transform("min") + 1
-    on_day = closings.groupby(["issue", "closed"])["closed"].transform("size")
-    batch[rows] = (on_day >= BATCH_AT_LEAST) & (on_day * span.astype("int64") >= BATCH_TIMES_USUAL * total)
-    return batch
-
 
 Cell = tuple[str, str]
 """A month and a department."""
 CELL = ["open_month", "department"]
 
 
-def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]) -> pd.DataFrame:
+def quality_ledger(
+    facts: Facts, batch_days: pd.DataFrame, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]
+) -> pd.DataFrame:
     """The table `quality_ledger`: the requests, those of them that repeat an earlier one, and the rows in quarantine."""
     obsolete = np.array([bool(OBSOLETE.match(name)) for name in facts.issues], dtype=bool)
     counted = {
@@ -43,7 +29,7 @@ def quality_ledger(facts: Facts, repeats: Mapping[Cell, int], quarantined: Mappi
         "n_negative": facts.negative,
         "n_closed_without_date": facts.is_closed & ~facts.closed_with_date,
         "n_twins": facts.twin,
-        "n_batch_closed": batch_closed(facts),
+        "n_batch_closed": batch_closed(facts, batch_days),
         "n_obsolete_label": obsolete[facts.issue],
         "n_unmapped_reason": facts.is_closed & (outcome_codes(facts) == len(OUTCOMES) - 1),
     }

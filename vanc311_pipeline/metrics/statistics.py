@@ -11,6 +11,7 @@ import pandas as pd
 
 from vanc311_pipeline.metrics import (
     backlog,
+    batches,
     comparison,
     current_speed,
     groups,
@@ -34,10 +35,11 @@ WHOLE_RECORD = (
     (backlog.backlog_by_age, NOT_HYPER_LOCAL),
     (backlog.backlog_daily, DAILY),
     (backlog.flow, NOT_HYPER_LOCAL),
+    (batches.batch_days, batches.BATCH_KINDS),
 )
 GROUPED = (
     "time_to_close", "time_to_close_curves", "time_to_close_by_weekday", "current_speed", "waiting_times", "outcomes",
-    "outcome_incidence", "monthly_series", "year_on_year", "backlog_by_age", "backlog_daily", "flow",
+    "outcome_incidence", "monthly_series", "year_on_year", "backlog_by_age", "backlog_daily", "flow", "batch_days",
 )  # fmt: skip
 INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTMENT)
 
@@ -47,15 +49,16 @@ def statistics(
 ) -> dict[str, pd.DataFrame]:
     """Every table of the registry by name, without `as_of`; a table without a row may lack its columns."""
     spans = groups.periods(facts)
+    by_group = _by_group(facts, spans)
     return {
         **headline_metrics(facts),
         "periods": groups.period_table(facts),
-        **_by_group(facts, spans),
+        **by_group,
         "outcome_mapping": outcomes.outcome_mapping(facts),
         "closure_reasons": outcomes.closure_reasons(facts, spans),
         "area_comparison": comparison.area_comparison(facts),
         "area_issue_mix": comparison.area_issue_mix(facts),
-        "quality_ledger": quality.quality_ledger(facts, repeats, quarantined),
+        "quality_ledger": quality.quality_ledger(facts, by_group["batch_days"], repeats, quarantined),
     }
 
 

@@ -41,6 +41,7 @@ _PAGES = {
     "service_requests": "quality",
     "local_areas": "#map",
     "quality_ledger": "quality",
+    "batch_days": "quality",
     "time_to_close_curves": "#time-to-close",
     "monthly_series": "#opened-and-closed",
     "backlog_daily": "#backlog",
@@ -58,6 +59,7 @@ _NEWEST_FIRST = {
     "monthly_series": ("month",),
     "backlog_daily": ("day",),
     "quality_ledger": ("open_month",),
+    "batch_days": ("day",),
 }
 PREVIEW_ROWS = 5
 

@@ -61,7 +61,7 @@ _EVERYWHERE = {
     "n_missing_point": "latitude longitude",
     "n_twins": "occurrence",
     "n_repeats": " ".join(column for _, column in PORTAL_FIELDS.values() if column != "modified_at"),
-    "n_batch_closed": "status closed_on issue_type",
+    "n_batch_closed": f"{_TIMED} issue_type department",
     "n_obsolete_label": "issue_type",
     "n_unmapped_reason": _REASON,
 }
@@ -91,6 +91,7 @@ for _table, _default, _sources in (
     (statistics.outcome_incidence, f"{_TIMED} closure_reason", {"day": "opened_on", "n": _TIMED}),
     (statistics.area_comparison, f"{_OF_TYPE} department local_area", {"observed": f"{_TIMED} local_area", "n": _AREA}),
     (statistics.area_issue_mix, f"{_AREA} issue_type", {"n": _AREA}),
+    (statistics.batch_days, _TIMED, {}),
     (statistics.quality_ledger, "", _UNDATED),
 ):
     _from(_table, service_requests.columns.keys(), _default, **(_EVERYWHERE | _sources))

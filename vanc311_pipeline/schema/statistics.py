@@ -365,6 +365,16 @@ area_issue_mix = table(
     as_of(),
 )
 
+batch_days = _by_group(
+    "batch_days",
+    "Days on which many requests were closed at once, of the city, a department or an issue type.",
+    text("day", "the day", "Vancouver date"),
+    count("closings", "requests closed on the day"),
+    metric("usual_closings", nullable=False),
+    metric("tail_probability", nullable=False),
+    metric("share_of_closings", nullable=False),
+)
+
 quality_ledger = table(
     "quality_ledger",
     "What is missing or odd in the record, by month of opening and department.",

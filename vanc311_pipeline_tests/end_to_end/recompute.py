@@ -24,7 +24,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from scipy.stats import chi2, poisson
+from scipy.stats import chi2, nbinom, poisson
 from scipy.stats import t as student
 
 Row = dict[str, object]
@@ -1079,18 +1079,54 @@ def area_issue_mix(record: Record) -> list[Row]:
 # --- Quality of the record -------------------------------------------------------------------------------------------
 
 
-def batch_days(record: Record) -> set[tuple[str, date]]:
-    """The issue types and days on which unusually many of the type were closed."""
-    batches = set()
-    for issue, members in by((r for r in record.requests if r.closed_on), lambda r: r.issue_type).items():
-        on_day = Counter(r.closed_on for r in members)
-        days = (max(on_day) - min(on_day)).days + 1
-        batches |= {(issue, day) for day, n in on_day.items() if n >= 30 and n * days >= 10 * len(members)}
-    return batches
+def batch_days(record: Record) -> list[Row]:
+    """The days on which unusually many of the city, a department or an issue type were closed."""
+    kinds, rows = {("citywide", "all"), ("department", "all"), ("issue", "all")}, []
+    for group in (g for g in record.groups if (g.level, g.scope) in kinds):
+        on_day = Counter(r.closed_on for r in group.requests if r.closed_on and not r.is_negative)
+        if on_day.total() >= 10:
+            first, days = min(on_day), (max(on_day) - min(on_day)).days + 1
+            counts = [on_day[first + timedelta(day)] for day in range(days)]
+            rows += [group.key | {"day": (first + timedelta(day)).isoformat()} | row for day, row in batches_of(counts)]
+    return rows
+
+
+def batches_of(counts: Sequence[int]) -> list[tuple[int, Row]]:
+    """Of closings day by day: the places that are batch days, and what is said of them."""
+    around = [[place + 7 * week for week in range(-26, 27) if week] for place in range(len(counts))]
+    others = [sorted(counts[place] for place in places if 0 <= place < len(counts))[:-2] for places in around]
+    usual = [max(0.1, sum(some) / len(some)) if some else 0.1 for some in others]
+    times = sorted(count / mean for count, mean in zip(counts, usual, strict=True))
+    low, high = (between_places(times, share_below * (len(times) - 1)) for share_below in (0.05, 0.99))
+    pairs = [(count, mean) for count, mean in zip(counts, usual, strict=True) if low <= count / mean <= high]
+    square = math.fsum(mean**2 for _, mean in pairs)
+    variance = math.fsum((count - mean) ** 2 for count, mean in pairs) / 0.7534893
+    alpha = max(0.0, (variance - math.fsum(mean for _, mean in pairs)) / square)
+    found = []
+    for place, (count, mean) in enumerate(zip(counts, usual, strict=True)):
+        if len(others[place]) >= 10 and count - mean >= 10:
+            tail = nbinom.sf(count - 1, 1 / alpha, 1 / (1 + alpha * mean)) if alpha else poisson.sf(count - 1, mean)
+            if tail < 1e-6:
+                row = {"closings": count, "usual_closings": mean, "tail_probability": float(tail)}
+                found.append((place, row | {"share_of_closings": count / sum(counts)}))
+    return found
+
+
+def between_places(numbers: Sequence[float], place: float) -> float:
+    """A number of a sorted sequence, by linear interpolation."""
+    below = math.floor(place)
+    above = min(below + 1, len(numbers) - 1)
+    return numbers[below] + (numbers[above] - numbers[below]) * (place - below)
+
+
+def groups_of(request: Request) -> list[tuple[str | None, str | None]]:
+    """Issue type and department of the groups that may have a batch day: its type, its department and the city."""
+    return [(request.issue_type, None), (None, request.department), (None, None)]
 
 
 def quality_ledger(record: Record) -> list[Row]:
-    batches, rows = batch_days(record), []
+    batches = {(row["issue_type"], row["department"], row["day"]) for row in batch_days(record)}
+    rows = []
     cells = by(record.requests, lambda r: (r.month, r.department))
     for month, department in cells.keys() | record.quarantined.keys():
         requests = cells.get((month, department), [])
@@ -1102,7 +1138,10 @@ def quality_ledger(record: Record) -> list[Row]:
         row["n_closed_without_date"] = sum(r.lacks_date for r in requests)
         row["n_twins"] = sum(r.occurrence > 0 for r in requests)
         row["n_repeats"] = len(requests) - len({r.all_else for r in requests})
-        row["n_batch_closed"] = sum((r.issue_type, r.closed_on) in batches for r in requests)
+        row["n_batch_closed"] = sum(
+            not r.is_negative and not batches.isdisjoint((i, d, str(r.closed_on)) for i, d in groups_of(r))
+            for r in requests
+        )
         row["n_obsolete_label"] = sum(re.match(r"ZZ?\b", r.issue_type) is not None for r in requests)
         row["n_unmapped_reason"] = sum(r.is_closed and r.reason not in record.mapping for r in requests)
         rows.append(row)
@@ -1137,6 +1176,7 @@ TABLES: dict[str, tuple[Callable[[Record], list[Row]], tuple[str, ...]]] = {
     "outcome_incidence": (outcome_incidence, (*GROUP, "period", "outcome", "day")),
     "area_comparison": (area_comparison, ("measure", "local_area")),
     "area_issue_mix": (area_issue_mix, ("local_area", "issue_type")),
+    "batch_days": (batch_days, (*GROUP, "day")),
     "quality_ledger": (quality_ledger, ("open_month", "department")),
 }
 """How each table is computed, and its key."""

@@ -113,6 +113,9 @@ STATISTICS_WRONG: Violations = {
     },
     "quality_ledger_adds_up": {
         "quality_ledger: volume adds up to": f"DELETE FROM quality_ledger WHERE {a_row('quality_ledger')}",
+        "quality_ledger: n_batch_closed adds up to": "DELETE FROM batch_days",
+        "batch_days: closings = requests closed on the day: fails in 1 rows": "UPDATE batch_days SET closings = closings "
+        f"+ 1 WHERE {a_row('batch_days')}",
         "quality_ledger: n_missing_area adds up to": "UPDATE quality_ledger SET n_missing_area = n_missing_area + 1 "
         f"WHERE {a_row('quality_ledger')}",
     },

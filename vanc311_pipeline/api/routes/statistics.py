@@ -52,6 +52,12 @@ _quality = asked_with(
     month_from=(Month, "first month of opening"),
     month_to=(Month, "last month of opening"),
 )
+_batches = asked_with(
+    AskedTable,
+    *(schema.batch_days.c[name] for name in ("issue_type", "department")),
+    day_from=(Day, "first day"),
+    day_to=(Day, "last day"),
+)
 
 
 def _question(
@@ -131,6 +137,7 @@ for path, name, summary, table, asked, tag, period in (
     ("/comparison", "comparison", "Areas against the city's rates", schema.area_comparison, _comparison, "comparison", LAST_YEAR),
     ("/comparison/mix", "mix", "What an area reports more or less often", schema.area_issue_mix, _mix, "comparison", LAST_YEAR),
     ("/quality", "quality", "What is missing or odd", schema.quality_ledger, _quality, "quality", None),
+    ("/quality/batch-days", "batch_days", "On which days many were closed at once", schema.batch_days, _batches, "quality", None),
 ):  # fmt: skip
     router.lists(path, summary, table, asked, tags=[tag], name=name)(_question(table, period=period))
 

@@ -336,13 +336,14 @@ def standing(connection: sa.Connection) -> Finding:
 
 @audit("quality_ledger", "quality_ledger_adds_up")
 def quality_sums(connection: sa.Connection) -> Finding:
-    """The ledger counts every stored and every quarantined row."""
+    """The ledger counts every stored and every quarantined row, and every closing on a batch day."""
     sums = {
         "volume": "SELECT count(*) FROM service_requests",
         "n_quarantined": "SELECT count(*) FROM quarantined_requests",
         "n_missing_area": "SELECT coalesce(sum(volume), 0) FROM metrics_unlocated",
         "n_negative": "SELECT n_negative FROM metrics_citywide WHERE scope = 'all'",
         "n_closed_without_date": "SELECT n_closed_without_date FROM metrics_citywide WHERE scope = 'all'",
+        "n_batch_closed": f"SELECT count(*) FROM ({_BATCHED}) AS batched",
     }
     totals = {name: count(connection, f"SELECT coalesce(sum({name}), 0) FROM quality_ledger") for name in sums}
     expected = {name: count(connection, query) for name, query in sums.items()}
@@ -351,7 +352,27 @@ def quality_sums(connection: sa.Connection) -> Finding:
         for name in sums
         if totals[name] != expected[name]
     ]
-    return Finding(problems, counts=totals)
+    differing = {
+        "batch_days: closings = requests closed on the day": f"({_CLOSED_ON_BATCH_DAYS}) AS days WHERE closings <> counted"
+    }
+    return Finding([*problems, *broken(connection, differing)], counts=totals | sizes(connection, "batch_days"))
+
+
+_BATCHED = """
+    SELECT 1 FROM service_requests WHERE status = 'Close' AND days_to_close >= 0 AND (
+        closed_on IN (SELECT day FROM batch_days WHERE level = 'citywide')
+        OR (issue_type, closed_on) IN (SELECT issue_type, day FROM batch_days WHERE level = 'issue')
+        OR (department, closed_on) IN (SELECT department, day FROM batch_days WHERE level = 'department'))
+"""
+_CLOSED_ON_BATCH_DAYS = """
+    SELECT day, batch_days.issue_type, batch_days.department, closings, coalesce(sum(requests), 0) AS counted
+    FROM batch_days LEFT JOIN (
+        SELECT closed_on, issue_type, department, count(*) AS requests FROM service_requests
+        WHERE status = 'Close' AND days_to_close >= 0 AND closed_on IN (SELECT day FROM batch_days) GROUP BY 1, 2, 3
+    ) AS moved ON closed_on = day AND coalesce(batch_days.issue_type, moved.issue_type) = moved.issue_type
+                  AND coalesce(batch_days.department, moved.department) = moved.department
+    GROUP BY level, day, batch_days.issue_type, batch_days.department, closings
+"""
 
 
 @audit("outcome_mapping", "closure_reasons_are_mapped", blocking=False)

@@ -13,7 +13,7 @@ TABLES = {
     "/metrics/areas": "metrics_by_neighbourhood", "/metrics/issues": "metrics_by_issue",
     "/metrics/unlocated": "metrics_unlocated", "/periods": "periods", "/outcomes/reasons": "closure_reasons",
     "/outcomes/mapping": "outcome_mapping", "/comparison": "area_comparison", "/comparison/mix": "area_issue_mix",
-    "/quality": "quality_ledger", "/changes": "request_changes", "/definitions": "metric_definitions",
+    "/quality": "quality_ledger", "/quality/batch-days": "batch_days", "/changes": "request_changes", "/definitions": "metric_definitions",
     "/dictionary": "dictionary", "/integrity/months": "convergence", "/integrity/ledger": "month_ledger",
     "/integrity/losses": "accepted_losses", "/integrity/readings": "deep_readings",
     "/integrity/checks": "check_results", "/integrity/quarantine": "quarantined_requests",

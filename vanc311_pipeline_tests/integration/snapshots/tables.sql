@@ -87,6 +87,20 @@ CREATE TABLE backlog_daily (
 	as_of TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE batch_days (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	day TEXT NOT NULL, 
+	closings INTEGER NOT NULL, 
+	usual_closings REAL NOT NULL, 
+	tail_probability REAL NOT NULL, 
+	share_of_closings REAL NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE closure_reasons (
 	period TEXT NOT NULL, 
 	department TEXT NOT NULL, 

@@ -1,9 +1,13 @@
-"""Claims about the quality of the record: what counts as a batch, an old label, a twin, and where it is counted."""
+"""Claims about the quality of the record: what counts as an old label, a twin, and where it is counted."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from vanc311_pipeline.metrics.facts import Status
-from vanc311_pipeline.metrics.quality import batch_closed, quality_ledger
+from vanc311_pipeline.metrics.batches import BATCH_KINDS, batch_days
+from vanc311_pipeline.metrics.facts import Status, day_number, day_texts
+from vanc311_pipeline.metrics.groups import groupings
+from vanc311_pipeline.metrics.quality import quality_ledger
 
 COUNTS = ["volume", "n_missing_area", "n_missing_point", "n_negative", "n_closed_without_date", "n_twins",
           "n_batch_closed", "n_obsolete_label", "n_unmapped_reason", "n_repeats", "n_quarantined"]  # fmt: skip
@@ -14,7 +18,8 @@ def ledger():
     """The lines of the ledger: month and department, and the counts that are not 0."""
 
     def run(city, repeats=None, quarantined=None):
-        table = quality_ledger(city, repeats or {}, quarantined or {})
+        found = [batch_days(grouping) for grouping in groupings(city) if grouping.kind in BATCH_KINDS]
+        table = quality_ledger(city, pd.concat(found), repeats or {}, quarantined or {})
         assert list(table.columns) == ["open_month", "department", *COUNTS]
         return {
             (row["open_month"], row["department"]): {name: row[name] for name in COUNTS if row[name]}
@@ -24,32 +29,13 @@ def ledger():
     return run
 
 
-def closings(*days, **row):
-    """Requests closed on days of June 2025: day and number."""
-    return [{"opened": "2025-05-01", "closed": f"2025-06-{day:02d}", "times": times, **row} for day, times in days]
-
-
-@pytest.mark.parametrize(
-    ("days", "batch"),
-    [
-        ([(1, 1), (11, 30)], 30),  # 30 against 31 in 11 days
-        ([(1, 1), (10, 30)], 0),  # 30 against 31 in 10 days: not 10 times as many as usual
-        ([(1, 1), (30, 29)], 0),  # not 30
-        ([(1, 30), (20, 30)], 60),  # exactly 10 times the 3 of a usual day
-        ([(1, 30), (19, 30)], 0),
-        ([(1, 500)], 0),  # one day is its own usual day
-    ],
-)
-def test_a_batch_is_a_day_of_30_closings_and_10_times_as_many_as_usual(facts, batch, days):
-    assert batch_closed(facts(*closings(*days))).sum() == batch
-
-
-def test_a_batch_is_of_one_type_and_of_closed_requests(facts):
-    two_types = [*closings((1, 1), (30, 20)), *closings((1, 1), (30, 20), issue="Noise")]
-    assert batch_closed(facts(*two_types)).sum() == 0
-    assert batch_closed(facts(*closings((1, 1), (30, 40), status=Status.OPEN))).sum() == 0
-    assert batch_closed(facts()).tolist() == []
-    assert batch_closed(facts({"issue": "Noise"}, *closings((1, 1), (30, 30)))).tolist() == [False] * 2 + [True] * 30
+def closings(*times, last="2025-06-22", **row):
+    """Requests opened in May 2024 and closed, so many a week, on the weekday of the last."""
+    days = day_number(last) - 7 * np.arange(len(times))[::-1]
+    return [
+        {"opened": "2024-05-01", "closed": closed, "times": number, **row}
+        for closed, number in zip(day_texts(days), times, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,13 +78,14 @@ def test_each_count_is_by_month_of_opening_and_department_and_repeats_and_quaran
         {"opened": "2025-05-31", "took": 1, "area": None, "times": 2},
         {"opened": "2025-06-01"},
         {"opened": "2025-06-01", "department": "DBL", "twin": True},
-        *closings((1, 1), (30, 30)),
+        *closings(*[1] * 20, 30, *[1] * 20, issue="Noise"),
     )
     repeats = {("2025-05", "ENG"): 4}
     quarantined = {("2025-06", "DBL"): 5, ("2025-04", "unknown"): 6}
     assert ledger(city, repeats, quarantined) == {
         ("2025-04", "unknown"): {"n_quarantined": 6},
-        ("2025-05", "ENG"): {"volume": 33, "n_missing_area": 2, "n_batch_closed": 30, "n_repeats": 4},
+        ("2024-05", "ENG"): {"volume": 70, "n_batch_closed": 30},
+        ("2025-05", "ENG"): {"volume": 2, "n_missing_area": 2, "n_repeats": 4},
         ("2025-06", "DBL"): {"volume": 1, "n_twins": 1, "n_quarantined": 5},
         ("2025-06", "ENG"): {"volume": 1},
     }
