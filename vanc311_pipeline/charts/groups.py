@@ -90,8 +90,8 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
     )
     line = base.mark_line(point=True).encode(alt.Y("share_30:Q", scale=scale))
     waiting, few = ((rows["share_30_state"] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
-    notes = [f"Not shown: {waiting} months whose youngest requests are not yet 30 days old"] * bool(waiting)
-    notes += [f"{few} months with fewer than {MINIMUM_N} requests"] * bool(few)
+    notes = [f"Not shown: {words.months(waiting)} whose youngest requests are not yet 30 days old"] * bool(waiting)
+    notes += [f"{words.months(few)} with fewer than {MINIMUM_N} requests"] * bool(few)
     return Figure(
         "closed-within-30-days",
         _closed_within(rows),
@@ -187,15 +187,16 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Se
     left_out = {
         "opened before 2022-08-17": summary["n_static"],
         "opened after the last whole day": summary["n_after_as_of"],
-        "closed before they were opened": summary["n_negative"],
+        "closed before the opening": summary["n_negative"],
         "closed without a date": summary["n_closed_without_date"],
     }
     reasons = ", ".join(f"{words.whole(number)} {why}" for why, number in left_out.items() if number)
+    still_open = summary["still_open"]
     return Figure(
         "time-to-close",
         time_to_close(summary),
         f"{group}, opened {words.period(summary['period'])}; n = {words.whole(summary['n'])}, of which "
-        f"{words.whole(summary['still_open'])} are still open. 95 % interval. As of {words.day(summary['as_of'])}.",
+        f"{words.whole(still_open)} {words.be(still_open)} still open. 95 % interval. As of {words.day(summary['as_of'])}.",
         f"{METRICS['open_share'].definition} Closed does not mean fixed.",
         rows[["day", "at_risk", "closed_by", "open_share", "open_share_low", "open_share_high"]],
         alt.layer(band, thin, line),
@@ -252,7 +253,7 @@ def time_to_close(summary: Mapping[str, Any]) -> str:
     if summary["p90_state"] == State.TOO_FEW:
         return f"{half}, counting those still open; n = {words.whole(summary['n'])} are too few to say when nine in ten are."
     if summary["p90_state"] != State.OK:
-        return f"{half}; more than a tenth are still open after {words.days(summary['followed_days'])}, the longest followed."
+        return f"{half}; by our estimate more than a tenth are still open after {words.days(summary['followed_days'])}, the longest followed."
     return f"{half}, nine in ten {_within(summary['p90_days'])}, counting those still open."
 
 

@@ -83,6 +83,10 @@ def requests(number: float) -> str:
     return f"{number:,.0f} {'request' if number == 1 else 'requests'}"
 
 
+def months(number: float) -> str:
+    return f"{number:,.0f} {'month' if number == 1 else 'months'}"
+
+
 def be(number: float, one: str = "is", more: str = "are") -> str:
     """The verb after a number: 1 request is, 2 requests are."""
     return one if number == 1 else more

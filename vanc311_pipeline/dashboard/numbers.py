@@ -42,7 +42,7 @@ def cards(release: Release, view: View) -> list[Card]:
         Card(
             "open now",
             words.whole(waiting),
-            f"of {words.whole(ever['volume'])} requests in the record",
+            f"of {words.requests(ever['volume'])} in the record",
             "open_requests",
         ),
         _on_year("opened", release, view, "opened"),

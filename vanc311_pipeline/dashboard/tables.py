@@ -297,6 +297,14 @@ def batch_days(release: Release) -> list[Row]:
     ]
 
 
+def corrections(release: Release) -> list[Row]:
+    """What the city changed in its record, by month of the release that brought it, the newest first."""
+    table = schema.corrections
+    sums = [sa.func.sum(column).label(column.name) for column in table.columns if column.info["unit"] == "changes"]
+    months = sa.select(table.c.release_month, *sums).group_by(table.c.release_month)
+    return release.records(months.order_by(table.c.release_month.desc()).limit(MONTHS_SHOWN))
+
+
 def quarantine(release: Release) -> list[Row]:
     """Why rows are in quarantine."""
     reason = schema.quarantined_requests.c.reason

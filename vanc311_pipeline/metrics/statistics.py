@@ -47,7 +47,7 @@ INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTM
 def statistics(
     facts: Facts, repeats: Mapping[quality.Cell, int], quarantined: Mapping[quality.Cell, int]
 ) -> dict[str, pd.DataFrame]:
-    """Every table of the registry by name, without `as_of`; a table without a row may lack its columns."""
+    """Every table of the registry by name but the corrections, without `as_of`; a table without a row may lack its columns."""
     spans = groups.periods(facts)
     by_group = _by_group(facts, spans)
     return {

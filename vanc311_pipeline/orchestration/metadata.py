@@ -42,6 +42,7 @@ _PAGES = {
     "local_areas": "#map",
     "quality_ledger": "quality",
     "batch_days": "quality",
+    "corrections": "quality",
     "time_to_close_curves": "#time-to-close",
     "monthly_series": "#opened-and-closed",
     "backlog_daily": "#backlog",
@@ -60,6 +61,7 @@ _NEWEST_FIRST = {
     "backlog_daily": ("day",),
     "quality_ledger": ("open_month",),
     "batch_days": ("day",),
+    "corrections": ("release_month",),
 }
 PREVIEW_ROWS = 5
 

@@ -37,7 +37,18 @@ _TIMED, _REASON, _AREA = "status opened_on closed_on", "status closure_reason", 
 _OF_TYPE = f"{_TIMED} issue_type"
 _EVERYWHERE = {
     **dict.fromkeys(
-        ("level", "as_of", "measure", "mapping_version", "weeks_from", "weeks_to", "window_from", "window_to"), ""
+        (
+            "level",
+            "as_of",
+            "measure",
+            "mapping_version",
+            "weeks_from",
+            "weeks_to",
+            "window_from",
+            "window_to",
+            "release_month",
+        ),
+        "",
     ),
     **dict.fromkeys(("days_from", "days_to", "year_before_from", "year_before_to"), ""),
     **dict.fromkeys(("period", "waited_days", "days_open", "age_band", "band_order"), "opened_on"),
@@ -64,6 +75,11 @@ _EVERYWHERE = {
     "n_batch_closed": f"{_TIMED} issue_type department",
     "n_obsolete_label": "issue_type",
     "n_unmapped_reason": _REASON,
+    "n_vanished": "request_id",
+    "n_relabelled": "department issue_type",
+    "n_reopened": "status",
+    "n_corrected": "status closed_on closure_reason local_area",
+    "n_clerical": "address channel latitude longitude modified_at",
 }
 """What a column of this name is made from in every table of statistics."""
 _WIDE = [each for each in metadata.tables.values() if each.name.startswith("metrics_")]
@@ -93,5 +109,6 @@ for _table, _default, _sources in (
     (statistics.area_issue_mix, f"{_AREA} issue_type", {"n": _AREA}),
     (statistics.batch_days, _TIMED, {}),
     (statistics.quality_ledger, "", _UNDATED),
+    (statistics.corrections, "", {}),
 ):
     _from(_table, service_requests.columns.keys(), _default, **(_EVERYWHERE | _sources))

@@ -394,4 +394,17 @@ quality_ledger = table(
     as_of(),
 )
 
+corrections = table(
+    "corrections",
+    "What the city changed in its record, by the month in which it published the change and department.",
+    text("release_month", "month of the portal's release that brought the changes", "UTC month"),
+    text("department", "the city department; of a relabelled request, the new one"),
+    metric("n_vanished", sa.INTEGER, nullable=False),
+    metric("n_relabelled", sa.INTEGER, nullable=False),
+    metric("n_reopened", sa.INTEGER, nullable=False),
+    metric("n_corrected", sa.INTEGER, nullable=False),
+    metric("n_clerical", sa.INTEGER, nullable=False),
+    as_of(),
+)
+
 PUBLISHED_INDEXES.append(sa.Index("area_issue_mix_by_area", area_issue_mix.c.local_area))

@@ -62,6 +62,7 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
         as_of = ledger.as_of(connection)
         facts, basis = read_facts(connection, as_of), vintages.basis(connection)
         tables = statistics(facts, repeats(connection), quarantined(connection))
+        tables["corrections"] = corrections(connection)
         standing = tables["open_request_standing"]
         if len(standing):
             open_ids = "SELECT request_id FROM service_requests WHERE status = 'Open' ORDER BY rowid"
@@ -139,6 +140,29 @@ def repeats(connection: sa.Connection) -> dict[Cell, int]:
         GROUP BY open_month, department
     """
     return {(month, department): times for month, department, times in fetch(connection, query)}
+
+
+_OF_SUBSTANCE = " OR ".join(
+    f"after LIKE '%\"{field}\":%'" for field in ("status", "closed_on", "closure_reason", "local_area")
+)
+_CORRECTIONS = {
+    "n_vanished": "kind = 'vanished'",
+    "n_relabelled": "kind = 'relabelled'",
+    "n_reopened": "kind = 'reopened'",
+    "n_corrected": f"kind = 'edited' AND ({_OF_SUBSTANCE})",
+    "n_clerical": f"kind = 'edited' AND NOT ({_OF_SUBSTANCE})",
+}
+"""What is counted, and of which entries of the log; a name stands in their JSON between quotation marks and a colon."""
+
+
+def corrections(connection: sa.Connection) -> pd.DataFrame:
+    """The table `corrections`."""
+    counts = ", ".join(f"count(*) FILTER (WHERE {entries})" for entries in _CORRECTIONS.values())
+    query = f"""
+        SELECT substr(data_processed, 1, 7), department, {counts} FROM request_changes
+        WHERE kind IN ('vanished', 'relabelled', 'reopened', 'edited') GROUP BY 1, 2 ORDER BY 1, 2
+    """
+    return pd.DataFrame(fetch(connection, query), columns=["release_month", "department", *_CORRECTIONS])
 
 
 def quarantined(connection: sa.Connection) -> dict[Cell, int]:

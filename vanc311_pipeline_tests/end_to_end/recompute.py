@@ -126,6 +126,7 @@ class Record:
         newest = max(local_date(instant) for instant in instants if instant is not None and instant <= released_at)
         self.as_of = min(released_on - timedelta(1), newest)
         self.requests = [Request(row, self.as_of, released_on) for row in rows]
+        self.changes = table(path, "request_changes")
         self.areas = [row["local_area"] for row in table(path, "local_areas")]
         self.quarantined = Counter(
             (row["partition_month"], json.loads(row["raw_row"]).get("department") or "unknown")
@@ -1148,6 +1149,22 @@ def quality_ledger(record: Record) -> list[Row]:
     return rows
 
 
+def corrections(record: Record) -> list[Row]:
+    """What the city changed in the record, by month of the release and department."""
+    of_substance, found = {"status", "closed_on", "closure_reason", "local_area"}, defaultdict(Counter)
+    for change in record.changes:
+        kind = f"n_{change['kind']}"
+        if kind == "n_edited":
+            kind = "n_corrected" if of_substance & json.loads(change["after"]).keys() else "n_clerical"
+        if kind not in ("n_opened", "n_closed"):
+            found[change["data_processed"][:7], change["department"]][kind] += 1
+    names = ("n_vanished", "n_relabelled", "n_reopened", "n_corrected", "n_clerical")
+    return [
+        {"release_month": month, "department": department} | {name: counts[name] for name in names}
+        for (month, department), counts in found.items()
+    ]
+
+
 # --- Comparison with what is published -------------------------------------------------------------------------------
 
 
@@ -1177,6 +1194,7 @@ TABLES: dict[str, tuple[Callable[[Record], list[Row]], tuple[str, ...]]] = {
     "area_comparison": (area_comparison, ("measure", "local_area")),
     "area_issue_mix": (area_issue_mix, ("local_area", "issue_type")),
     "batch_days": (batch_days, (*GROUP, "day")),
+    "corrections": (corrections, ("release_month", "department")),
     "quality_ledger": (quality_ledger, ("open_month", "department")),
 }
 """How each table is computed, and its key."""

@@ -121,6 +121,11 @@ STATISTICS_WRONG: Violations = {
     },
 }
 
+STATISTICS_WRONG["corrections_add_up"] = {
+    "corrections: n_corrected + n_clerical adds up to 3, but the log has 0 entries": "INSERT INTO corrections VALUES "
+    "('2026-01', 'ENG', 0, 0, 0, 1, 2, '2026-01-12')",
+}
+
 STATISTICS_ODD: Violations = {
     "closure_reasons_are_mapped": {
         "'Sent to the moon' closed": "UPDATE closure_reasons SET closure_reason = 'Sent to the moon', outcome = "

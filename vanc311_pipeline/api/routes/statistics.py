@@ -52,6 +52,12 @@ _quality = asked_with(
     month_from=(Month, "first month of opening"),
     month_to=(Month, "last month of opening"),
 )
+_corrections = asked_with(
+    AskedTable,
+    schema.corrections.c.department,
+    month_from=(Month, "first month of release"),
+    month_to=(Month, "last month of release"),
+)
 _batches = asked_with(
     AskedTable,
     *(schema.batch_days.c[name] for name in ("issue_type", "department")),
@@ -96,7 +102,7 @@ def _conditions(table: sa.Table, filters: Mapping[str, Any]) -> Iterator[sa.Colu
         if end not in ("from", "to"):
             yield table.c[COLUMNS.get(name, name)] == value
             continue
-        column = table.c[of if of in table.c else f"open_{of}"]
+        column = next(table.c[each] for each in (of, f"open_{of}", f"release_{of}") if each in table.c)
         yield column >= str(value) if end == "from" else column <= str(value)
 
 
@@ -137,6 +143,7 @@ for path, name, summary, table, asked, tag, period in (
     ("/comparison", "comparison", "Areas against the city's rates", schema.area_comparison, _comparison, "comparison", LAST_YEAR),
     ("/comparison/mix", "mix", "What an area reports more or less often", schema.area_issue_mix, _mix, "comparison", LAST_YEAR),
     ("/quality", "quality", "What is missing or odd", schema.quality_ledger, _quality, "quality", None),
+    ("/quality/corrections", "corrections", "What the city changed afterwards", schema.corrections, _corrections, "quality", None),
     ("/quality/batch-days", "batch_days", "On which days many were closed at once", schema.batch_days, _batches, "quality", None),
 ):  # fmt: skip
     router.lists(path, summary, table, asked, tags=[tag], name=name)(_question(table, period=period))

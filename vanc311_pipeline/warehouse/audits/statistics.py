@@ -358,6 +358,24 @@ def quality_sums(connection: sa.Connection) -> Finding:
     return Finding([*problems, *broken(connection, differing)], counts=totals | sizes(connection, "batch_days"))
 
 
+@audit("corrections", "corrections_add_up")
+def corrected(connection: sa.Connection) -> Finding:
+    """The corrections of all months are the log's entries that are neither new requests nor first closings."""
+    parts = {
+        "n_vanished": "kind = 'vanished'",
+        "n_relabelled": "kind = 'relabelled'",
+        "n_reopened": "kind = 'reopened'",
+        "n_corrected + n_clerical": "kind = 'edited'",
+    }
+    problems = []
+    for columns, kind in parts.items():
+        total = count(connection, f"SELECT coalesce(sum({columns}), 0) FROM corrections")
+        entries = count(connection, f"SELECT count(*) FROM request_changes WHERE {kind}")
+        if total != entries:
+            problems.append(f"corrections: {columns} adds up to {total:,}, but the log has {entries:,} entries")
+    return Finding(problems, counts=sizes(connection, "corrections"))
+
+
 _BATCHED = """
     SELECT 1 FROM service_requests WHERE status = 'Close' AND days_to_close >= 0 AND (
         closed_on IN (SELECT day FROM batch_days WHERE level = 'citywide')

@@ -28,9 +28,11 @@ from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 TABLES = (
     schema.time_to_close, schema.time_to_close_curves, schema.waiting_times, schema.monthly_series, schema.backlog_daily,
-    schema.backlog_by_age, schema.outcomes, schema.flow, schema.area_comparison,
+    schema.backlog_by_age, schema.outcomes, schema.flow, schema.area_comparison, schema.year_on_year,
 )  # fmt: skip
 KEYS = ("level", "scope", "local_area", "issue_type", "period")
+
+_IN_WORDS = ("state", "flow", "verdict")
 
 Key = tuple[str | None, ...]
 
@@ -64,7 +66,7 @@ def states(release: Release, table: sa.Table) -> dict[Key, frozenset[Any]]:
         values = dict(row._mapping)
         key = tuple(values.pop(name, None) for name in KEYS)
         patterns_of[key].add(
-            tuple(value if name.endswith(("state", "flow")) else value is None for name, value in values.items())
+            tuple(value if name.endswith(_IN_WORDS) else value is None for name, value in values.items())
         )
     return {key: frozenset(patterns) for key, patterns in patterns_of.items()}
 
@@ -99,3 +101,29 @@ def test_every_view_has_a_page_and_every_file_that_it_links(synced: Settings, ho
                         assert session.get(address + unescape(link), timeout=60).status_code == 200, link
                     linked.add(like)
         published.close()
+
+
+ODD = re.compile(
+    r"(?<![\d.,])(?:0 (?:days|hours)\b|1 (?:requests|days|hours|weeks|months|years|types|rows|are|were|have)\b|(\d[\d,.]*) to \1(?![\d.,]*\d))"
+)
+"""Numbers that disagree with their word, a time of nothing, and an interval from a number to itself."""
+
+
+def test_no_page_of_an_area_or_an_issue_type_says_0_days_1_requests_or_3_to_3(synced: Settings) -> None:
+    published = PublishedFile(synced.published_path)
+    with published.reading() as release:
+        areas, issues = names(release, "area"), names(release, "issue")
+    published.close()
+    addresses = [
+        View().url,
+        "/quality",
+        *(View(area).url for area in areas),
+        *(View(issue=issue).url for issue in issues),
+    ]
+    found = []
+    with served(synced.published_path) as address, requests.Session() as session:
+        for path in addresses:
+            page = session.get(address + path, timeout=60).text
+            text = unescape(re.sub(r"<[^>]+>", " | ", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)))
+            found += [(path, odd.group()) for odd in ODD.finditer(text)]
+    assert found == []

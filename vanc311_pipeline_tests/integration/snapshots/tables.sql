@@ -111,6 +111,17 @@ CREATE TABLE closure_reasons (
 	as_of TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE corrections (
+	release_month TEXT NOT NULL, 
+	department TEXT NOT NULL, 
+	n_vanished INTEGER NOT NULL, 
+	n_relabelled INTEGER NOT NULL, 
+	n_reopened INTEGER NOT NULL, 
+	n_corrected INTEGER NOT NULL, 
+	n_clerical INTEGER NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE current_speed (
 	level TEXT NOT NULL, 
 	scope TEXT NOT NULL, 

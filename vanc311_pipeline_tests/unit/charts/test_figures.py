@@ -174,7 +174,7 @@ def test_the_backlog_is_drawn_from_the_day_on_which_the_record_is_long_enough():
 def test_the_bands_of_age_are_drawn_without_the_empty_one_and_static_ones_are_said():
     figure = FIGURES[3]
     assert [row["age_band"] for row in drawn(figure)] == ["0-7", "8-30", "31-90", "91-365", "over 365"]
-    assert figure.finding == "12 of the 100 open requests (12.0 %) have been open for over a year."
+    assert figure.finding == "Of 100 requests that are open, 12 (12.0 %) have been open for over a year."
     assert figure.notes[0].startswith("3 of them were opened before 2022-08-17")
     assert groups.by_age(BANDS.assign(open_requests=0, n_static=0), "Kitsilano").finding == "No request is open."
 
@@ -192,7 +192,7 @@ def test_the_curve_ends_after_a_year_and_says_what_it_could_not_use():
     figure = FIGURES[5]
     assert [row["day"] for row in drawn(figure)] == [0, 1, 7, 30]
     assert figure.finding == "Half are closed within 3 days, nine in ten within 18 days, counting those still open."
-    assert figure.notes == ("Left out: 2 closed before they were opened.",)
+    assert figure.notes == ("Left out: 2 closed before the opening.",)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_the_curve_ends_after_a_year_and_says_what_it_could_not_use():
         ({"median_state": "not_reached"}, "More than half are still open; they were followed for up to 730 days."),
         ({"median_state": "no_requests"}, "No request at all, in a period that the record covers."),
         ({"median_days": 1, "p90_state": "not_reached"},
-         "Half are closed within 1 day; more than a tenth are still open after 730 days, the longest followed."),
+         "Half are closed within 1 day; by our estimate more than a tenth are still open after 730 days, the longest followed."),
     ],
 )  # fmt: skip
 def test_a_curve_without_a_quantile_says_why(change, sentence):
