@@ -274,7 +274,8 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
     if total:
         share = words.percent(oldest / total)
         finding = (
-            f"{words.whole(oldest)} of the {words.whole(total)} open requests ({share}) have been open for over a year."
+            f"Of {words.requests(total)} that {words.be(total)} open, {words.whole(oldest)} ({share}) "
+            f"{words.be(oldest, 'has', 'have')} been open for over a year."
         )
     note = f"{words.whole(static)} of them were opened before 2022-08-17: whether they are still open is not known."
     return Figure(
