@@ -16,6 +16,8 @@ from vanc311_pipeline.registry import CHANGE_SHARE, State
 from vanc311_pipeline.schema import flow
 
 HALF = 0.5
+BEYOND_COMPARISON = 3
+"""Where three times as many would be ordinary, too, that is no finding to be told."""
 _NOT_COMPARED = {
     State.TOO_SHORT: "the record is too short to say what is usual",
     State.TOO_FEW: "too few to compare",
@@ -98,6 +100,8 @@ def against_a_year_before(row: dict[str, Any]) -> str:
     if row["state"] != State.OK:
         return f"{year_before}; {_NOT_COMPARED[row['state']]}"
     most = 1 + row["noise_band"]
+    if row["verdict"] == "about as many" and most > BEYOND_COMPARISON:
+        return f"{year_before}; such numbers differ too much from year to year in this record to compare them"
     ordinary = (
         f"ordinary: {words.against(min(1 / most, 1 - CHANGE_SHARE))} to {words.against(max(most, 1 + CHANGE_SHARE))}"
     )

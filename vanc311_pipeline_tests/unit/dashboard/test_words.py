@@ -69,6 +69,8 @@ COMPARED = {
          "about as many as the 22,438 in the same four weeks a year before (ordinary: 6 % fewer to 6 % more)"),
         ({"verdict": "about as many", "noise_band": 0.01},
          "about as many as the 22,438 in the same four weeks a year before (ordinary: 5 % fewer to 5 % more)"),
+        ({"verdict": "about as many", "noise_band": 2.01},
+         "22,438 in the same four weeks a year before; such numbers differ too much from year to year in this record to compare them"),
         ({},
          "▲ 8.3 % more than the 22,438 in the same four weeks a year before, which is more than usual (ordinary: 6 % fewer to 6 % more)"),
         ({"verdict": "fewer", "change_on_year": -0.5, "noise_band": 0.25},
