@@ -66,7 +66,7 @@ class Replica:
                     f"What {self._store.address} holds is not a release that this program can serve: {'; '.join(problems)}. It was "
                     "not taken over. If the pipeline is of an older version than this replica, install the same there."
                 )
-            put_in_place(file, make_downloads_apart(file), self._target)
+            put_in_place(file, make_downloads_apart(file, self._target), self._target)
         log.warning("Serving the release as of %s from %s", shipment.about.get("as_of"), self._store.address)
         return True
 

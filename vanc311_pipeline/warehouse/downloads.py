@@ -56,9 +56,9 @@ def make_downloads(file: Path, before: Path | None = None) -> tuple[Path, str]:
     return folder, digests[SQLITE]
 
 
-def make_downloads_apart(file: Path) -> Path:
+def make_downloads_apart(file: Path, before: Path) -> Path:
     """The same in a process of its own, which holds up nothing that this one serves meanwhile; their folder."""
-    command = [sys.executable, "-P", "-m", "vanc311_pipeline.warehouse.downloads", str(file)]
+    command = [sys.executable, "-P", "-m", "vanc311_pipeline.warehouse.downloads", str(file), str(before)]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
         raise StorageRefused(
@@ -189,4 +189,4 @@ def _described_table(table: sa.Table) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(make_downloads(Path(sys.argv[1]))[0])
+    print(make_downloads(*map(Path, sys.argv[1:]))[0])
