@@ -187,8 +187,7 @@ async def _load(url: str, paths: Sequence[str], connections: int, seconds: float
             asked = time.perf_counter()
             writer.write(f"GET {next(turns)} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            length = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
-            await reader.readexactly(length)
+            await _read_body(reader, head)
             waited.append((time.perf_counter() - asked) * 1e3)
             failed += not head.startswith("http/1.1 200")
         writer.close()
@@ -196,6 +195,17 @@ async def _load(url: str, paths: Sequence[str], connections: int, seconds: float
     await asyncio.gather(*(client() for _ in range(connections)))
     cuts = statistics.quantiles(waited, n=100)
     return Served(len(waited) / (time.perf_counter() - began), cuts[49], cuts[98], failed)
+
+
+async def _read_body(reader: asyncio.StreamReader, head: str) -> None:
+    """Read an answer to its end: of the length that it states, or in chunks, as Datasette sends it."""
+    if "transfer-encoding: chunked" in head:
+        while size := int(await reader.readline(), 16):
+            await reader.readexactly(size + 2)
+        await reader.readline()
+        return
+    [length] = [int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length")]
+    await reader.readexactly(length)
 
 
 def same_rows(our_url: str, their_url: str, kinds: Sequence[Questions]) -> None:

@@ -125,7 +125,9 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def replica(hostile: Hostile, make: Make, target: Path, monkeypatch: pytest.MonkeyPatch) -> Replica:
     """A replica that holds a release of the tenth day. It makes the downloads in this process, which saves the start of others."""
-    monkeypatch.setattr("vanc311_pipeline.commands.replica.make_downloads_apart", lambda *files: make_downloads(*files)[0])
+    monkeypatch.setattr(
+        "vanc311_pipeline.commands.replica.make_downloads_apart", lambda *files: make_downloads(*files)[0]
+    )
     hostile.put(make(10))
     follower = Replica(ObjectStore(hostile.url), target)
     assert follower.follow(), follower.problem
