@@ -75,11 +75,12 @@ rehearse: $(VENV)/installed-dev ## what is too dear for `make test`: its dear te
 	$(BIN)/python -m benchmarks.faults --rows 6000 --kills 8 --rounds 2 --seed 311
 	$(BIN)/python -m benchmarks.abuse --rows 30000 --seconds 2 --untimed
 	$(BIN)/python -m benchmarks.mutations --sample 60 --minutes 20
+	$(BIN)/python -m benchmarks.calibration --size 6000 --rehearse
 
 mutations: $(VENV)/installed-dev ## small faults planted in the code: which of them no test notices
 	$(BIN)/python -m benchmarks.mutations
 
-calibration: $(VENV)/installed-dev ## how often the rules are wrong, and the intervals, in simulated worlds
+calibration: $(VENV)/installed-dev ## how often the rules are wrong, and the intervals, in simulated worlds; make docs writes it into the methods
 	$(BIN)/python -m benchmarks.calibration --store
 
 nightly: $(VENV)/installed-dev ## every test, the dear ones too, with Hypothesis at ten times the examples

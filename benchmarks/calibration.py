@@ -12,11 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import date
 from multiprocessing import get_context
+from operator import methodcaller
 
 import numpy as np
 
 from benchmarks import markdown
-from benchmarks.verdicts import REAL_YEAR, Answers, Claim, Job, jobs
+from benchmarks.verdicts import REAL_YEAR, Claim, jobs
 from vanc311_pipeline.calibration import FILE, HEAD, Calibration, Line, read
 from vanc311_pipeline.metrics.facts import Floats
 from vanc311_pipeline.registry import DEFINITIONS_VERSION
@@ -37,20 +38,19 @@ def line(claim: Claim, hits: Floats) -> Line:
     )
 
 
-def _answers(job: Job) -> Answers:
-    return job.answers()
-
-
 def calibrate(size: int, processes: int = 2) -> Calibration:
     """Every rule in every world, at so many requests a year of the city."""
     together: dict[Claim, list[Floats]] = {}
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for answers in pool.map(_answers, jobs(size)):
+        worlds = jobs(size)
+        for number, answers in enumerate(pool.map(methodcaller("answers"), worlds), start=1):
+            print(f"\r{number} of {len(worlds)} worlds", end="", file=sys.stderr, flush=True)
             for claim, hits in answers:
                 together.setdefault(claim, []).append(hits)
-    lines = (line(claim, np.concatenate(hits)) for claim, hits in together.items() if not np.isnan(hits[0]).all())
-    order = sorted(lines, key=lambda each: each.table)
-    return Calibration(date.today().isoformat(), size, DEFINITIONS_VERSION, tuple(order))
+    answered = {claim: np.concatenate(hits) for claim, hits in together.items()}
+    lines = (line(claim, hits) for claim, hits in answered.items() if not np.isnan(hits).all())
+    in_order = tuple(sorted(lines, key=lambda each: each.table))
+    return Calibration(date.today().isoformat(), size, DEFINITIONS_VERSION, in_order)
 
 
 def table(calibration: Calibration) -> str:

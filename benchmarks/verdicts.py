@@ -253,7 +253,7 @@ def _any_different(rows: pd.DataFrame) -> Floats:
 
 
 def areas(size: int) -> Iterator[Areas]:
-    n, number = max(2_000, round(size * 0.718)), max(3, round(120 * min(1, size / REAL_YEAR)))
+    n, number = max(2_000, round(size * 0.718)), max(3, round(60 * min(1, size / REAL_YEAR)))
     for shocks in (0.0, 0.3, 0.6, 1.0):
         for seed in range(number):
             yield Areas(n, shocks, 0.0, 1.0, seed)
@@ -266,4 +266,4 @@ Job = City | Files | Areas
 
 def jobs(size: int) -> list[Job]:
     """Every world, at so many requests a year of the city."""
-    return [*areas(size), *cities(size), *files(size)]
+    return [*files(size), *cities(size), *areas(size)]

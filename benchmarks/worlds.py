@@ -128,8 +128,8 @@ def slow(rng: np.random.Generator, opened: Ints) -> Ints:
 def by_week(rng: np.random.Generator, opened: Ints) -> Ints:
     """Those of a week are closed at a rate of their own."""
     rate = np.exp(rng.normal(0, 0.4, (len(opened), YEAR // WEEK)))
-    mine = rate[np.arange(len(opened))[:, None], opened // WEEK]
-    share = rng.random(opened.shape) ** (1 / mine)
+    of_request = rate[np.arange(len(opened))[:, None], opened // WEEK]
+    share = rng.random(opened.shape) ** (1 / of_request)
     return np.asarray(np.exp(SPEEDS.isf(share))).astype(np.int64)
 
 

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vanc311_pipeline import registry, schema
+from vanc311_pipeline import calibration, registry, schema
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode, config
@@ -69,6 +69,9 @@ def _templates() -> Environment:
     environment.filters |= {"cell": tables.cell_of, "path": lambda text: quote(text, safe="")}
     environment.globals |= {
         "registry": registry,
+        "calibration": calibration.read(),
+        "calibration_head": calibration.HEAD,
+        "calibration_explanation": calibration.EXPLANATION,
         "numbers": numbers,
         "tables": tables,
         "figures_of": all_figures,

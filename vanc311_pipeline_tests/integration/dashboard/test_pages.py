@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import requests
 
+from vanc311_pipeline import calibration
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.registry import METRICS
+from vanc311_pipeline.registry import FAMILIES, METRICS
 from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
@@ -103,6 +104,17 @@ def test_every_card_leads_to_its_definition(site):
     assert len(links) == 5
     assert all(f'id="{metric}"' in methods for metric in links)
     assert all(f'id="{metric}"' in methods for metric in METRICS)
+
+
+def test_beside_each_rule_stands_how_often_it_is_wrong_in_simulated_worlds(site):
+    sections = get(f"{site}/methods").text.split("<section")
+    for family in FAMILIES:
+        [section] = [text for text in sections if f"<h2>{family.title}</h2>" in text]
+        rows = [
+            "".join(f"<td>{cell}</td>" for cell in (line.table, *line.cells))
+            for line in calibration.read().about(family)
+        ]
+        assert all(row in section for row in rows)
 
 
 def test_every_link_on_a_page_leads_somewhere(site):

@@ -1,4 +1,4 @@
-"""Claims about the calibration: its arithmetic at a tiny size."""
+"""Claims about the calibration: its arithmetic at a tiny size, and that the stored result is of these definitions and these rules."""
 
 import numpy as np
 import pandas as pd
@@ -6,9 +6,10 @@ import pytest
 
 from benchmarks import worlds
 from benchmarks.calibration import line, table, toml
-from benchmarks.verdicts import Areas, City, Claim, Files, holds
+from benchmarks.verdicts import Areas, City, Claim, Files, holds, jobs
 from vanc311_pipeline import calibration
 from vanc311_pipeline.calibration import Calibration, Line
+from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 
 CLAIM = Claim("flow", "a world", "false labels", most=0.075)
 
@@ -100,3 +101,17 @@ def test_the_stored_result_is_as_it_was_printed(monkeypatch, tmp_path):
     calibration.FILE.write_text(toml(result), encoding="utf-8")
     assert calibration.read() == result
     assert "| flow | ρ | power | 50.0 | 10.0 | 7 | – | – |" in table(result)
+
+
+def test_the_stored_result_is_of_these_definitions_and_has_a_line_for_each_rule():
+    stored = calibration.read()
+    assert stored.definitions_version == DEFINITIONS_VERSION, "run `make calibration docs`"
+    assert stored.size == 300_000
+    asked = {job.name for job in jobs(stored.size)}
+    assert {each.world for each in stored.lines} == asked, "run `make calibration docs`"
+    by_family = [each for family in FAMILIES for each in stored.about(family)]
+    assert sorted(map(str, by_family)) == sorted(map(str, stored.lines))
+    assert {each.table for each in stored.lines} == {
+        "area_comparison", "current_speed", "flow", "monthly_series", "time_to_close", "time_to_close_curves", "year_on_year",
+    }  # fmt: skip
+    assert {each.measure.split(":")[0] for each in stored.lines} == {"coverage", "false labels", "power"}
