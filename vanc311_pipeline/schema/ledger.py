@@ -181,6 +181,13 @@ figure_drafts = table(
     kept_in=work_metadata,
 )
 
+restorations = table(
+    "restorations",
+    "When a backup's log was taken over: what it tells of need not be in the rows that are here.",
+    instant("restored_at", "when"),
+    kept_in=work_metadata,
+)
+
 plans = table(
     "plans",
     "What a run is to do; the last days' plans.",

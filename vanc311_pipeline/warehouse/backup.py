@@ -23,10 +23,10 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.disk import force_to_disk, on_disk
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
-from vanc311_pipeline.schema import accepted_losses, deep_readings, figure_vintages, request_changes
+from vanc311_pipeline.schema import accepted_losses, deep_readings, figure_vintages, request_changes, restorations
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, Row, fetch, in_order, insert
-from vanc311_pipeline.warehouse.vintages import kept, withdraw
+from vanc311_pipeline.warehouse.vintages import kept, take_over, withdraw
 
 FORMAT = "vanc311 log"
 VERSION = 3
@@ -139,16 +139,23 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
     with warehouse.write() as connection:
         withdraw(connection, warehouse.settings.published_path)
         present = _counts(connection)
-        lacking = [name for name, rows in header.rows.items() if present[name] < rows]
-        beyond = [name for name, rows in header.rows.items() if present[name] > rows]
-        if lacking and beyond:
-            raise _another_log(path, f"{min(lacking)} has fewer rows here, {min(beyond)} more")
+        added = {name: max(0, rows - present[name]) for name, rows in header.rows.items()}
+        log = [table.name for table in TABLES if table is not figure_vintages]
+        beyond = [name for name in log if present[name] > header.rows[name]]
+        if beyond and any(added[name] for name in log):
+            lacking = min(name for name in log if added[name])
+            raise _another_log(path, f"{lacking} has fewer rows here, {min(beyond)} more")
         for table, saved in _tables(path, header):
+            if table is figure_vintages:
+                added[table.name] = take_over(connection, saved)
+                continue
             if number := _parting(connection, table, islice(saved, present[table.name])):
                 raise _another_log(path, f"row {number:,} of {table.name} differs")
             while rows := list(islice(saved, ROWS_AT_ONCE)):
                 insert(connection, table, rows)
-    return {name: max(0, rows - present[name]) for name, rows in header.rows.items()}
+        if any(added.values()):
+            insert(connection, restorations, [(utc_now(),)])
+    return added
 
 
 def _parting(connection: sa.Connection, table: sa.Table, saved: Iterator[Row]) -> int | None:

@@ -9,7 +9,7 @@ statistics are next computed, unless that run died after the file was in its pla
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -28,16 +28,18 @@ from vanc311_pipeline.schema import (
     figure_vintages,
     month_ledger,
     request_changes,
+    restorations,
     service_requests,
 )
 from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.rows import insert
+from vanc311_pipeline.warehouse.rows import Row, fetch, insert
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
 
 def basis(connection: sa.Connection) -> str:
-    """A digest of what the log does not tell of: when the database was made, by which rules its rows are read, how many months still
-    are by others, and how many requests were there without a word. As long as it stands, what differs is in the log.
+    """A digest of what the log does not tell of: when the database was made, and a log brought back to it, by which rules its rows are
+    read, how many months still are by others, and how many requests were there without a word. As long as it stands, what differs is
+    in the log.
     """
     table = request_changes
     kinds: dict[str, int] = dict(
@@ -47,6 +49,7 @@ def basis(connection: sa.Connection) -> str:
     others = sa.select(sa.func.count()).where(month_ledger.c.code_version != CODE_VERSION)
     about = {
         "made": connection.scalar(sa.select(data_origin.c.created_at)),
+        "log brought back": connection.scalar(sa.select(sa.func.max(restorations.c.restored_at))),
         "rules": [DEFINITIONS_VERSION, CODE_VERSION],
         "months by other rules": connection.scalar(others),
         "requests without an entry": rows - kinds.get("opened", 0) + kinds.get("vanished", 0),
@@ -90,6 +93,21 @@ def kept(table: sa.Table) -> sa.ColumnElement[bool]:
         return sa.true()
     drafts = sa.select(figure_drafts.c.vintage_id).where(figure_drafts.c.vintage_id <= figure_vintages.c.vintage_id)
     return ~sa.exists(drafts)
+
+
+def take_over(connection: sa.Connection, saved: Iterable[Row]) -> int:
+    """Add what was published elsewhere and is not known here, how many lines that were: what one side published after the other's lines is
+    appended to them; else all that is here comes after them, with other numbers.
+    """
+    theirs, ours = list(saved), list(fetch(connection, sa.select(figure_vintages).order_by("vintage_id")))
+    common = min(len(theirs), len(ours))
+    if theirs[:common] == ours[:common]:
+        insert(connection, figure_vintages, theirs[common:])
+        return len(theirs) - common
+    connection.execute(sa.delete(figure_vintages))
+    later = [(number, *line[1:]) for number, line in enumerate(ours, theirs[-1][0] + 1)]
+    insert(connection, figure_vintages, [*theirs, *later])
+    return len(theirs)
 
 
 def withdraw(connection: sa.Connection, published: Path) -> None:

@@ -191,6 +191,27 @@ def test_a_backup_holds_what_was_published_and_a_new_warehouse_goes_on_from_it(
     assert problems(mirror.warehouse) == []
 
 
+def test_a_log_that_is_brought_back_goes_before_what_was_published_here_and_is_not_replayed(city, tmp_path) -> None:
+    """The successor of a lost machine began with a baseline of its own, in which the lost one's changes are."""
+    lost, successor, backup = Mirror(tmp_path / "lost"), Mirror(tmp_path / "successor"), tmp_path / "log.gz"
+    with StandIn(requests=city, released_at=RELEASED_AT) as portal:
+        publish_by_hand(lost, portal)
+        portal.publish(EDITS["reopen"].function(portal.frame, rows=9, seed=1))
+        for mirror in (lost, successor):
+            publish_by_hand(mirror, portal)
+        ours, theirs = lines(successor.warehouse), lines(lost.warehouse)
+        write_backup(lost.warehouse, backup)
+        assert restore_backup(successor.warehouse, backup)["figure_vintages"] == len(theirs)
+        assert restore_backup(lost.warehouse, backup)["figure_vintages"] == 0
+        both = lines(successor.warehouse)
+        assert both[: len(theirs)] == theirs
+        assert [line[1:] for line in both[len(theirs) :]] == [line[1:] for line in ours]
+        assert len({line[0] for line in both}) == len(both)
+        portal.publish(EDITS["delete"].function(portal.frame, rows=3, seed=1))
+        publish_by_hand(successor, portal)
+    assert problems(successor.warehouse) == []
+
+
 def test_what_the_log_does_not_tell_of_begins_anew(city, tmp_path) -> None:
     """A month that comes in for the first time is no news: what was published before it is not replayed over it."""
     mirror = Mirror(tmp_path)

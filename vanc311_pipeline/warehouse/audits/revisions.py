@@ -31,7 +31,10 @@ Group = tuple[str, Kind, str | None]
 """A figure, a level and scope, and the name of the group."""
 Figures = dict[Group, Floats]
 """The values by reference."""
-Moved = tuple[int, Fields | None, Fields | None]
+COUNTED_BY = ("opened_at", "status", "closed_on", "local_area", "issue_type", "department")
+Counted = tuple[str | None, ...]
+"""These fields of a request."""
+Moved = tuple[int, Counted | None, Counted | None]
 """The change, and the request before and after it."""
 
 
@@ -55,7 +58,7 @@ def replayed(connection: sa.Connection) -> Finding:
     for position, newer in zip(positions, [math.inf, *positions], strict=False):
         between = [move for move in moved if position < move[0] <= newer]
         for sign, place in ((1, 1), (-1, 2)):
-            requests = [fields for move in between if isinstance(fields := move[place], dict)]
+            requests = [fields for move in between if isinstance(fields := move[place], tuple)]
             for group, values in _figures(_facts(requests, day)).items():
                 figures[group] += sign * values
         problems += _wrong(figures, [line for line in lines if line.change_id == position], day)
@@ -100,7 +103,7 @@ def _wrong(figures: Figures, lines: Sequence[sa.Row[Any]], day: int) -> Iterator
 
 
 def _moves(connection: sa.Connection, after: int) -> Iterator[Moved]:
-    """What each load did to each request, from the newest back to that change of the log, month by month."""
+    """What each load did to the figures, request by request, from the newest back to that change of the log, month by month."""
     log, stored = request_changes.c, service_requests.c
     since = log.change_id > after
     months = connection.scalars(sa.select(log.partition_month).where(since).distinct().order_by(log.partition_month))
@@ -113,7 +116,13 @@ def _moves(connection: sa.Connection, after: int) -> Iterator[Moved]:
         entries = sa.select(request_changes).where(*of_month).order_by(log.change_id.desc())
         present = (dict(row._mapping) for row in connection.execute(rows))
         for move in moves(present, map(_entry, connection.execute(entries).mappings())):
-            yield move.change_id, move.before, move.after
+            was, is_ = _counted(move.before), _counted(move.after)
+            if was != is_:
+                yield move.change_id, was, is_
+
+
+def _counted(fields: Fields | None) -> Counted | None:
+    return None if fields is None else tuple(fields[name] for name in COUNTED_BY)
 
 
 def _entry(line: Mapping[Any, Any]) -> Entry:
@@ -123,18 +132,16 @@ def _entry(line: Mapping[Any, Any]) -> Entry:
     return Entry(line["change_id"], load, line["kind"], line["request_id"], identity, before, after)
 
 
-def _facts(rows: Sequence[Fields], as_of: int) -> Facts:
+def _facts(rows: Sequence[Counted], as_of: int) -> Facts:
     """Requests of the log as facts, without what no figure counts."""
-    coded = {
-        name: pd.factorize(np.array([row[name] for row in rows], dtype=object), sort=True)
-        for name in ("local_area", "issue_type", "department")
-    }
+    column = {name: np.array([row[place] for row in rows], dtype=object) for place, name in enumerate(COUNTED_BY)}
     (area, areas), (issue, issues), (department, departments) = (
-        (codes.astype(np.int32), tuple(names)) for codes, names in coded.values()
+        (codes.astype(np.int32), tuple(names))
+        for codes, names in (pd.factorize(column[name], sort=True) for name in COUNTED_BY[3:])
     )
-    stated = [day_number(row["closed_on"]) if row["closed_on"] else NONE for row in rows]
-    status = [{"Open": Status.OPEN, "Close": Status.CLOSE}.get(row["status"], Status.OTHER) for row in rows]
-    opened = [day_number(str(local_day(row["opened_at"]))) for row in rows]
+    stated = [day_number(date) if date else NONE for date in column["closed_on"]]
+    status = [{"Open": Status.OPEN, "Close": Status.CLOSE}.get(each, Status.OTHER) for each in column["status"]]
+    opened = [day_number(str(local_day(instant))) for instant in column["opened_at"]]
     none = np.zeros(len(rows), dtype=np.int32)
     days = np.array(stated, dtype=np.int32)
     return Facts(

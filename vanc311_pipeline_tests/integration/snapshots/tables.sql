@@ -562,6 +562,10 @@ CREATE TABLE request_changes (
 	PRIMARY KEY (change_id)
 )
  STRICT;
+CREATE TABLE restorations (
+	restored_at TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE schema_versions (
 	version INTEGER NOT NULL, 
 	upgraded_at TEXT NOT NULL, 
