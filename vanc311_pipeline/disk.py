@@ -32,13 +32,11 @@ _SQLITE_REFUSALS = {
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sqlite_url(path: Path) -> str:
-    """SQLAlchemy's address of a file."""
     return sa.URL.create("sqlite", database=str(path.absolute())).render_as_string()
 
 

@@ -20,7 +20,6 @@ def next_month(month: str) -> str:
 
 
 def running_month(now: datetime | None = None) -> str:
-    """The UTC month of `now`."""
     return f"{now or datetime.now(UTC):%Y-%m}"
 
 

@@ -37,7 +37,7 @@ from vanc311_pipeline.portal.landing import land as land_window
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, PORTAL_ATTEMPTS, UNDATED, Settings, revealed
 from vanc311_pipeline.shipping import ObjectStore, Shipment, without_secrets
-from vanc311_pipeline.warehouse import changelog, holds, ledger, publishing
+from vanc311_pipeline.warehouse import changelog, ledger, publishing
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Audit, AuditContext, Finding
@@ -146,7 +146,7 @@ def plan(
     with warehouse.read() as connection:
         records = ledger.months(connection)
         last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in datasets}
-        held = [line for line in holds.held(connection) if line.dataset in datasets]
+        held = [line for line in ledger.held(connection) if line.dataset in datasets]
     present = make_plan(client, records, last_releases, CODE_VERSION, datasets, held, consent)
     if present.answers and not preview:
         with warehouse.write() as connection:
@@ -238,7 +238,7 @@ def _begin(
             records, answers = ledger.months(connection), ledger.portal_answers(connection, [release])
             losses = shrinkage(release, records, answers, run.consent)
             if losses:
-                holds.hold(connection, losses, judged=[dataset])
+                ledger.hold(connection, losses, judged=[dataset])
             else:
                 releases[dataset] = release
             ledger.note_release(connection, release, "held" if losses else "loading", run.run_id)
@@ -299,7 +299,6 @@ def load(warehouse: Warehouse, run: Run, progress: Progress) -> Iterator[MonthLo
 
 
 def _parts(raw_dir: Path, month: str) -> Parts:
-    """A month's landed files."""
     paths = [landed_path(raw_dir, Window(dataset, month)) for dataset in (ARCHIVE, LIVE)]
     return [(about, path) for path in paths if (about := describe_landed(path))]
 
@@ -317,11 +316,11 @@ def _conclude(warehouse: Warehouse, verdict: Verdict, run: Run) -> None:
     with warehouse.write() as connection:
         last_releases = {dataset: ledger.last_release(connection, dataset) for dataset in (LIVE, ARCHIVE)}
         judged = {dataset for dataset, release in last_releases.items() if release and release.state == "loading"}
-        holds.hold(connection, verdict.held, judged & planned)
+        ledger.hold(connection, verdict.held, judged & planned)
         for dataset in {line.dataset for line in verdict.held}:
             if release := last_releases[dataset]:
                 ledger.note_release(connection, release, "held", run.run_id)
-        if whole := verdict.accepted_of(holds.WHOLE):
+        if whole := verdict.accepted_of(ledger.WHOLE):
             changelog.log_consent(connection, whole, run.run_id)
 
 
@@ -350,7 +349,6 @@ def audit(
 
 
 def check_result(audit: Audit, result: str, words: str | None, at: str, run_id: str) -> publishing.CheckResult:
-    """What a check found, as the published file carries it."""
     return {
         "check_name": audit.name,
         "asset": audit.asset,

@@ -17,8 +17,7 @@ from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.settings import LIVE, REREAD_AFTER_DAYS, REREAD_SLACK_DAYS, REREAD_WITHIN_DAYS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.holds import NAMED, Hold, advice
-from vanc311_pipeline.warehouse.ledger import KnownRelease, MonthRecord, Plan
+from vanc311_pipeline.warehouse.ledger import NAMED, Hold, KnownRelease, MonthRecord, Plan, advice
 from vanc311_pipeline.warehouse.restraint import shrinkage
 
 _SHORT = 12  # digits of a fingerprint in a plan: enough to tell two states of one month apart

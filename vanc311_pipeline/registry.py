@@ -35,8 +35,6 @@ class State(StrEnum):
 
 @dataclass(frozen=True, config=_STRICT)
 class Metric:
-    """One statistic."""
-
     name: Text
     """The column that holds it."""
     title: Text
@@ -75,8 +73,6 @@ class Family:
 
 @dataclass(frozen=True, config=_STRICT)
 class Registry:
-    """All of `registry.toml`."""
-
     version: Text
     states_meaning: Text
     laws: tuple[Text, ...]

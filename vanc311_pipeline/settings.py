@@ -149,7 +149,6 @@ def _text(value: object) -> str:
 
 
 def revealed(secret: SecretStr | None) -> str | None:
-    """A secret's value, for who uses it; None if it isn't set."""
     return secret.get_secret_value() if secret else None
 
 
@@ -315,7 +314,6 @@ class Settings(BaseSettings):
 
     @classmethod
     def variable(cls, field: str) -> str:
-        """The environment's name of a field."""
         return field.upper() if cls.model_fields[field].validation_alias else f"VANC311_{field.upper()}"
 
     def to_environment(self) -> dict[str, str]:

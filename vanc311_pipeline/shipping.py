@@ -201,7 +201,6 @@ class ObjectStore:
 
 
 def without_secrets(url: str) -> str:
-    """An address without a user and a password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")).rstrip("/")
 

@@ -36,7 +36,6 @@ _GZIP_WINDOW = 31  # zlib's word for: the largest window, in gzip's wrapping
 
 
 def answered(request: Request, asked: Asked, data: Any, *, table: sa.Table | None = None) -> Response:
-    """One thing as JSON."""
     del asked
     meta = _meta(request.state.release, list(data) if isinstance(data, Mapping) else [], table)
     body = {"meta": meta, "data": data, "links": {"self": _address(request)}}

@@ -100,8 +100,6 @@ class Measured:
 
 
 class OfFiles(Collector):
-    """What is served now, and what the pipeline left in its file."""
-
     def __init__(self, published: Path, beside: Path) -> None:
         self._published, self._beside = published, beside
 

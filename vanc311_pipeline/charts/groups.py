@@ -258,7 +258,6 @@ def time_to_close(summary: Mapping[str, Any]) -> str:
 
 
 def by_age(rows: pd.DataFrame, group: str) -> Figure:
-    """The open requests of a group in bands of age."""
     rows = rows.sort_values("band_order", ignore_index=True)
     shown = rows[(rows["band_order"] < len(rows)) | (rows["open_requests"] > 0)]
     domain = [0, max(1.0, 1.15 * shown["open_requests"].max())]  # with room for the longest one's label

@@ -11,7 +11,6 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 
 
 def run_backup(settings: Settings, console: Console, file: Path) -> None:
-    """Write the log to a file."""
     header = write_backup(Warehouse(settings), file)
     console.print(
         f"Backed up to {file} ({file.stat().st_size:,} bytes, source {header.source}): {_counted(header.rows)}.\n"
@@ -21,7 +20,6 @@ def run_backup(settings: Settings, console: Console, file: Path) -> None:
 
 
 def run_restore(settings: Settings, console: Console, file: Path) -> None:
-    """Add what a backup holds and the log lacks."""
     added = restore_backup(Warehouse(settings), file)
     if not any(added.values()):
         console.print(f"The log here holds all of {file} already. Nothing was changed.", markup=False)

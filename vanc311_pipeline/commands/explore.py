@@ -55,7 +55,6 @@ QUESTIONS = {
 
 
 def metadata(published: Path) -> dict[str, Any]:
-    """Datasette's metadata for a published file."""
     if not published.exists():
         raise SettingsError(
             f"There is nothing to explore at {published} yet. Run `make sync` first, or set VANC311_DATA_DIR."

@@ -52,7 +52,6 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def _made(settings: Settings) -> dg.DagsterInstance:
-    """The instance, its storage made or brought up to this version of Dagster if need be."""
     home = settings.dagster_home
     as_dagster_writes_it = sa.make_url(f"sqlite:///{home}").database
     if not settings.dagster_database_url and as_dagster_writes_it != str(home):

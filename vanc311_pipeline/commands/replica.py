@@ -30,8 +30,6 @@ _END_SECONDS = 5.0  # that a look under way may still take when the replica ends
 
 
 class Replica:
-    """A file that follows a store."""
-
     def __init__(self, store: ObjectStore, target: Path) -> None:
         self._store, self._target = store, target
         self._held: tuple[Identity | None, str | None] = None, None

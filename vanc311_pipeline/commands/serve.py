@@ -65,7 +65,6 @@ def _keep_nobody_waiting() -> None:
 
 
 def run_serve(settings: Settings, console: Console, *, host: str, port: int, workers: int, replica: bool) -> None:
-    """Serve until we are asked to stop."""
     set_up_logs(settings.log_format)
     refuse_taken_port("The site", host, port, f"vanc311 serve --port {port + 1}")
     tell = console.print if settings.log_format == "colored" else log.warning
@@ -96,7 +95,6 @@ def _measured(settings: Settings) -> AbstractContextManager[object]:
 
 
 def _answer_together(settings: Settings, host: str, port: int, workers: int, folder: Path) -> None:
-    """Answer by several processes; one that dies is replaced."""
     with Children() as children:
 
         def start(name: str) -> None:

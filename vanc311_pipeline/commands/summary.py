@@ -17,7 +17,7 @@ from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.jobs import sync as sync_job
 from vanc311_pipeline.schema import deep_readings, metrics_citywide, request_changes
 from vanc311_pipeline.settings import LICENCE, LIVE, Settings
-from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import release_row
 from vanc311_pipeline.warehouse.sqlite import open_read_only
@@ -39,11 +39,10 @@ QUERIES = (
 
 
 def run_status(settings: Settings, console: Console) -> None:
-    """Print the state."""
     with Warehouse(settings).read() as connection:
         release = ledger.last_release(connection, LIVE)
         read = [record.loaded_at for window, record in ledger.months(connection).items() if window.dataset == LIVE]
-        held = holds.held(connection)
+        held = ledger.held(connection)
         moved = _moved(connection)
     if release:
         console.print(
@@ -55,7 +54,7 @@ def run_status(settings: Settings, console: Console) -> None:
     for line in held:
         console.print(f"Held     {line} (since {line.held_since})", markup=False)
     if held:
-        console.print(f"         {holds.advice(held)}", markup=False)
+        console.print(f"         {ledger.advice(held)}", markup=False)
     console.print(f"Memory   {moved or 'no change since the first load'}")
     with open_instance(settings) as instance:
         decisions = instance.fetch_observations(portal_key(LIVE), limit=1).records
@@ -72,7 +71,6 @@ def run_status(settings: Settings, console: Console) -> None:
 
 
 def print_summary(settings: Settings, console: Console) -> None:
-    """Describe the published file."""
     file = settings.published_path
     if not file.exists():
         raise SettingsError(f"There is no published file at {file} yet. Run `vanc311 sync`.")
@@ -83,7 +81,7 @@ def print_summary(settings: Settings, console: Console) -> None:
         moved = _moved(published, request_changes.c.run_id == release["run_id"])
         months, changes = published.execute(again.where(readings.run_id == release["run_id"])).one()
     with Warehouse(settings).read() as connection:
-        held = dict.fromkeys(line.month for line in holds.held(connection))
+        held = dict.fromkeys(line.month for line in ledger.held(connection))
     table = Table.grid(padding=(0, 2))
     if release["source"] == "sample":
         table.add_row("Source", "sample: 11,024 real requests that come with the program; not a picture of the city")

@@ -34,7 +34,7 @@ from vanc311_pipeline.pipeline import Progress, open_portal
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
-from vanc311_pipeline.warehouse.holds import WHOLE
+from vanc311_pipeline.warehouse.ledger import WHOLE
 
 REPLANS = 3
 

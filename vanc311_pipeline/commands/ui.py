@@ -76,7 +76,6 @@ class Guard:
         await app(scope, receive, send)
 
     def _refusal(self, request: HTTPConnection) -> tuple[int, str] | None:
-        """The status and the reason for which a request is refused."""
         headers, method, host = request.headers, request.scope.get("method"), request.headers.get("host", "").lower()
         if _hostname(host) not in self._hosts:
             return 421, (
@@ -100,7 +99,6 @@ class Guard:
 
 
 def _hostname(host: str) -> str | None:
-    """The name in a Host header, without its port."""
     try:
         return urlsplit(f"//{host}").hostname
     except ValueError:  # a bracket that is not closed

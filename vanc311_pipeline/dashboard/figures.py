@@ -92,5 +92,4 @@ def draw(release: Release, view: View, name: str) -> Figure | None:
 
 
 def all_figures(release: Release, view: View) -> list[Figure]:
-    """The figures of a page."""
     return [figure for name in FIGURES if (figure := draw(release, view, name)) is not None]

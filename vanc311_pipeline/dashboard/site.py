@@ -88,7 +88,6 @@ def _templates() -> Environment:
 
 @cache
 def _static(file: str) -> bytes:
-    """A style or a script; Vega's is the one that vl-convert carries."""
     if file == "vega.js":
         bundler = Renderer()  # of its own: what bundling takes of the memory goes with it
         try:
@@ -172,7 +171,6 @@ def _view(request: Request) -> Response:
 
 
 def _api(request: Request) -> Response:
-    """What the API can be asked, from its own OpenAPI document."""
     document = request.app.openapi()
     questions = [{"path": path, **methods["get"]} for path, methods in document["paths"].items() if "get" in methods]
     return _page(request.state.release, "api.html", about_api=document["info"]["description"], questions=questions)

@@ -29,8 +29,6 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a table."""
-
     text: str
     link: str | None = None
     number: bool = True
@@ -272,7 +270,6 @@ def _summed(release: Release, by: str) -> list[Row]:
 
 
 def _with_shares(row: Row) -> Row:
-    """Each number with its share of the row's requests."""
     if not row["volume"]:
         return row
     shared = [column for column in COUNTED if column not in WITHOUT_SHARE]
@@ -306,6 +303,5 @@ def corrections(release: Release) -> list[Row]:
 
 
 def quarantine(release: Release) -> list[Row]:
-    """Why rows are in quarantine."""
     reason = schema.quarantined_requests.c.reason
     return release.records(sa.select(reason, sa.func.count().label("rows")).group_by(reason).order_by(reason))

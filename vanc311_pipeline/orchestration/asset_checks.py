@@ -94,7 +94,6 @@ def audits_for(settings: Settings) -> list[Audit]:
 
 
 def asset_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """`audits_for` as Dagster takes them."""
     steps: dict[str, list[Audit]] = {}
     for audit in audits_for(settings):
         steps.setdefault(step_of(audit), []).append(audit)

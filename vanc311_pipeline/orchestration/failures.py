@@ -71,7 +71,6 @@ def reason_of_failure(events: Sequence[dg.DagsterEvent]) -> Failed | RuntimeErro
 
 
 def failed_checks(checks: Sequence[dg.AssetCheckEvaluation]) -> list[dg.AssetCheckEvaluation]:
-    """Those that found a problem."""
     return [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
 
 

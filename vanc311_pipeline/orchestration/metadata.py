@@ -83,7 +83,6 @@ def table_metadata(table: sa.Table, *origins: tuple[dg.AssetKey, Collection[str]
 
 
 def raw_metadata(portal: dg.AssetKey) -> dict[str, Any]:
-    """The landed files' columns: the portal's, all text."""
     about = {name: f"as served; {kind} in the portal" for name, (kind, _) in PORTAL_FIELDS.items()}
     about |= dict.fromkeys(KNOWN_EXTRA_FIELDS, "as served; latitude and longitude again")
     return _columns(

@@ -132,7 +132,6 @@ def _why_wait(instance: dg.DagsterInstance, warehouse: Warehouse) -> str | None:
 
 
 def _in_short(plan: Plan) -> dict[str, str | int]:
-    """What a plan is about, for the page of the portal's asset."""
     live = live_release(plan)
     return {
         "release": release_name(live),
@@ -143,19 +142,16 @@ def _in_short(plan: Plan) -> dict[str, str | int]:
 
 
 def _remember(instance: dg.DagsterInstance, slot: datetime, decision: str, why: str, more: dict[str, Any]) -> None:
-    """Write the slot's decision on the portal's asset."""
     metadata = {"slot": slot_name(slot), "decision": decision, "why": why, **more}
     instance.report_runless_asset_event(dg.AssetObservation(portal_key(LIVE), description=why, metadata=metadata))
 
 
 def slot_of(instant: datetime) -> datetime:
-    """The start of the slot that an instant lies in."""
     seconds = int(instant.timestamp())
     return datetime.fromtimestamp(seconds - seconds % SLOT_SECONDS, UTC)
 
 
 def next_slot(slot: datetime) -> datetime:
-    """The start of the slot after this one."""
     return slot + timedelta(seconds=SLOT_SECONDS)
 
 

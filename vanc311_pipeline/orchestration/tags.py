@@ -35,7 +35,6 @@ RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
-    """The two tags that make a run cover a range of partitions."""
     return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 

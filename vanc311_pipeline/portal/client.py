@@ -117,7 +117,6 @@ class Portal:
             self._persisting = False
 
     def release(self, dataset: str) -> Release:
-        """The dataset's current release, from its metadata."""
         return self._document(
             dataset,
             {},
@@ -148,7 +147,6 @@ class Portal:
         return self._document(f"{dataset}/exports/json", query, lambda body, _: instants_of(dataset, body))
 
     def areas(self) -> list[Area]:
-        """The city's local areas."""
         return self._document(f"{AREAS}/exports/geojson", {}, lambda body, _: areas_of(body))
 
     def download(self, dataset: str, where: str, to: Path, rows: int) -> None:
@@ -256,13 +254,11 @@ class Portal:
 
 
 def _asked_to_wait(state: tenacity.RetryCallState) -> float:
-    """The seconds that the portal wants to be left alone before the next attempt."""
     error = state.outcome.exception() if state.outcome else None
     return error.seconds if isinstance(error, TooManyRequests) else 0.0
 
 
 def _innermost(error: BaseException) -> str:
-    """The innermost reason, without the library's wrapping."""
     wrapped = [getattr(error, "reason", None), *error.args]
     inner = next((part for part in wrapped if isinstance(part, BaseException)), None)
     return _innermost(inner) if inner else f"{type(error).__name__}: {error}"

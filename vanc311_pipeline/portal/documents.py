@@ -147,12 +147,10 @@ def release_of(dataset: str, body: bytes, clock: datetime | None = None) -> Rele
 
 
 def total_count_of(dataset: str, body: bytes) -> int:
-    """How many rows match, in the answer of `/records`."""
     return _read(TypeAdapter(_Records), body, f"count of {dataset}").total_count
 
 
 def cells_of(dataset: str, body: bytes) -> list[Cell]:
-    """The lines of the answer to the grouped question."""
     return _read(TypeAdapter(Lines[Cell]), body, f"answer to the grouped question on {dataset}")
 
 
@@ -163,7 +161,6 @@ def instants_of(dataset: str, body: bytes) -> Counter[Instants]:
 
 
 def areas_of(body: bytes) -> list[Area]:
-    """The local areas in the GeoJSON export of their outlines."""
     return _read(TypeAdapter(_Areas), body, "local areas").features
 
 

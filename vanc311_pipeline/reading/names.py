@@ -53,7 +53,6 @@ KINDS = {
 
 
 def names(release: Release, kind: str) -> tuple[str, ...]:
-    """All names of a kind, in order."""
     return release.remembered(kind, lambda: KINDS[kind])
 
 

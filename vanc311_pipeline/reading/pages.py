@@ -68,7 +68,6 @@ def all_rows(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Listing:
 
 
 def read_page(release: Release, listing: Listing, after: Place | None, limit: int) -> Page:
-    """The rows of a listing that follow a place, at most `limit`."""
     question = _page(listing.question, listing.keys, listing.descending, after is not None)
     places = {f"after_{number}": place for number, place in enumerate(after or ())}
     rows = release.rows(question, values={**listing.values, **places, "rows": limit + 1})
@@ -87,7 +86,6 @@ def read_all(release: Release, listing: Listing, after: Place | None = None) -> 
 
 
 def count(release: Release, listing: Listing) -> int:
-    """How many rows the listing has."""
     counted = listing.question.order_by(None).subquery("counted")
     return int(release.rows(sa.select(sa.func.count()).select_from(counted), values=listing.values)[0][0])
 
@@ -111,7 +109,6 @@ def cursor_of(release: Release, of: str, after: Place) -> str:
 
 
 def place_of(release: Release, listing: Listing, of: str, cursor: str) -> Place:
-    """The place that a cursor means."""
     try:
         release_id, digest, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if digest != _digest(of) or not all(_is_key(*pair) for pair in zip(listing.keys, place, strict=True)):

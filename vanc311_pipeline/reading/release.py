@@ -154,15 +154,12 @@ class Release:
                 self._prove_unchanged()
 
     def records(self, question: Question) -> list[dict[str, Any]]:
-        """The answer as dictionaries."""
         return [dict(row._mapping) for row in self.rows(question)]
 
     def row(self, question: Question) -> dict[str, Any] | None:
-        """The first of them."""
         return next(iter(self.records(question.limit(1))), None)
 
     def scalars(self, question: Question, within: float = QUESTION_SECONDS) -> list[Any]:
-        """The first column of the answer."""
         return [row[0] for row in self.rows(question, within)]
 
     def remembered(self, key: Hashable, question: Callable[[], Question]) -> tuple[Any, ...]:

@@ -39,8 +39,6 @@ _Pairs = list[tuple[Row, Row]]
 
 @dataclass(frozen=True)
 class Change:
-    """One change of one request."""
-
     kind: Kind
     request_id: str
     """The id that the request has now; of a vanished one, the id that it had."""

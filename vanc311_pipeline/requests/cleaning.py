@@ -153,7 +153,6 @@ def _holds(column: pd.Series, sign: str) -> pd.Series:
 
 
 def _derive(frame: pd.DataFrame, month: str, released_on: date) -> pd.DataFrame:
-    """Local dates and durations."""
     opened_on = _local_days(frame["opened_at"])
     days = (frame["closed_on"] - opened_on).dt.days
     closed = (frame["status"] == "Close") & (days >= 0) & (frame["closed_on"] <= pd.Timestamp(released_on))

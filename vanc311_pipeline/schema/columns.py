@@ -52,7 +52,6 @@ def ordinal(name: str, meaning: str) -> Column:
 
 
 def count(name: str, meaning: str, nullable: bool = False) -> Column:
-    """A number of requests."""
     return integer(name, meaning, "requests", nullable=nullable)
 
 
@@ -61,7 +60,6 @@ def real(name: str, meaning: str, unit: str, nullable: bool = True) -> Column:
 
 
 def whatever(name: str, meaning: str) -> Column:
-    """A value of any type."""
     return column(name, sa.types.NullType, meaning, "text")
 
 

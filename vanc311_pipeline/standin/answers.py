@@ -17,9 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vanc311_pipeline.standin.bodies import Body, csv_body, geojson_body, json_body
 from vanc311_pipeline.standin.faults import Fault, garbled, seen_through
-from vanc311_pipeline.standin.releases import AREAS, DATETIME, SAMPLE_AREAS, TEXT, metadata
+from vanc311_pipeline.standin.releases import (
+    AREAS,
+    DATETIME,
+    SAMPLE_AREAS,
+    TEXT,
+    Body,
+    csv_body,
+    geojson_body,
+    json_body,
+    metadata,
+)
 
 if TYPE_CHECKING:
     from vanc311_pipeline.standin.server import StandIn
@@ -137,7 +146,6 @@ def _rows(asked: Question, portal: "StandIn", faults: list[Fault]) -> tuple[pa.T
 
 
 def _check_parameters(asked: Question) -> None:
-    """Refuse parameters and values that the pipeline does not ask for."""
     names = _PARAMETERS[asked.of]
     for name, value in asked.parameters.items():
         if name not in names:

@@ -136,7 +136,6 @@ def _set(frame: Frame, eligible: pd.Series[bool], values: dict[str, Any], rows: 
 
 
 def _later(frame: Frame) -> Any:
-    """An hour after the latest change in the frame."""
     return frame[MODIFIED].max() + pd.Timedelta(hours=1)
 
 

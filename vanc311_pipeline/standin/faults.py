@@ -9,9 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vanc311_pipeline.standin.bodies import text_cells
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.standin.releases import CLOSED, OPENED, PORTAL, SCHEMA, TEXT
+from vanc311_pipeline.standin.releases import CLOSED, OPENED, PORTAL, SCHEMA, TEXT, text_cells
 
 ON = ("metadata", "records", "export", "grouped", "any")
 BY_KIND: Final = -1

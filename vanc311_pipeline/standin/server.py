@@ -18,7 +18,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pandas as pd
 
 from vanc311_pipeline.standin.answers import JSON, Headers, PortalError, Reply, question, reply_to
-from vanc311_pipeline.standin.bodies import Body
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.standin.faults import Fault
 from vanc311_pipeline.standin.releases import (
@@ -26,6 +25,7 @@ from vanc311_pipeline.standin.releases import (
     LIVE,
     PORTAL,
     SCHEMA,
+    Body,
     Release,
     Source,
     request_table,

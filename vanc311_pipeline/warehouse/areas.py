@@ -32,7 +32,6 @@ def replace_areas(warehouse: Warehouse, areas: Sequence[Area]) -> int:
 
 
 def area_names(connection: sa.Connection) -> list[str]:
-    """The names of the stored areas, sorted."""
     return list(connection.scalars(sa.select(local_areas.c.local_area).order_by(local_areas.c.local_area)))
 
 

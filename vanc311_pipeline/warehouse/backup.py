@@ -38,8 +38,6 @@ TABLES = (request_changes, accepted_losses, deep_readings, figure_vintages)
 
 @dataclass(frozen=True)
 class Header:
-    """What a backup says of itself."""
-
     source: str
     made_at: str
     rows: dict[str, int]

@@ -14,7 +14,7 @@ from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import accepted_losses, deep_readings, request_changes
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
-from vanc311_pipeline.warehouse.holds import Hold
+from vanc311_pipeline.warehouse.ledger import Hold
 
 
 def log_changes(

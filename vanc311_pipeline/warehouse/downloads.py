@@ -84,12 +84,10 @@ def put_in_place(file: Path, folder: Path, target: Path) -> None:
 
 
 def are_in_place(published: Path) -> bool:
-    """Whether the files of a published file are beside it."""
     return (folder_of(published, _described(published)[1]) / CHECKSUMS).exists()
 
 
 def _described(file: Path) -> tuple[dict[str, Any], str]:
-    """A published file's table `release`, and the release's name."""
     release = Release(file)
     try:
         return dict(release.about), release.id

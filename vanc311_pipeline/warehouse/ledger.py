@@ -1,12 +1,13 @@
-"""The ledger: what of the portal is in the warehouse, month by month and release by release, and what a run is to do about it.
+"""The ledger: what of the portal is in the warehouse, month by month and release by release, what a run is to do about it, and what is not
+followed, until it recovers or somebody agrees.
 
-Making a plan is `vanc311_pipeline.plan`. Callers pass the connection; the transaction is theirs.
+Making a plan is `vanc311_pipeline.plan`, judging `warehouse.restraint`. Callers pass the connection; the transaction is theirs.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import astuple, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.schema import (
+    holds,
     month_ledger,
     plans,
     portal_months,
@@ -39,7 +41,6 @@ KnownRelease: TypeAlias = sa.Row[Any]
 
 
 def months(connection: sa.Connection) -> dict[Window, MonthRecord]:
-    """Every line of the ledger."""
     return {Window(line.dataset, line.partition_month): line for line in connection.execute(sa.select(month_ledger))}
 
 
@@ -67,7 +68,6 @@ def note_portal_months(
 
 
 def portal_lines(connection: sa.Connection) -> dict[Window, sa.Row[Any]]:
-    """Every line of `portal_months`."""
     return {Window(line.dataset, line.partition_month): line for line in connection.execute(sa.select(portal_months))}
 
 
@@ -107,7 +107,6 @@ def note_release(connection: sa.Connection, release: Release | KnownRelease, sta
 
 
 def last_publication(connection: sa.Connection) -> sa.Row[Any] | None:
-    """The newest line of `publications`."""
     return connection.execute(sa.select(publications).order_by(_NEWEST_FIRST).limit(1)).first()
 
 
@@ -246,3 +245,66 @@ def find_plan(connection: sa.Connection, name: str) -> Plan | None:
         {Window(dataset, month): digest for dataset, month, digest, _ in windows},
         frozenset(Window(dataset, month) for dataset, month, _, reread in windows if reread),
     )
+
+
+NAMED = 12
+"""Months named in one sentence; all are counted."""
+WHOLE = "all"
+"""Stands where a month stands, for a dataset as a whole."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One line of `holds`, in the order of its columns: what of the portal is not followed, and why."""
+
+    dataset: str
+    month: str
+    """Or `WHOLE`."""
+    rows_before: int
+    rows_now: int
+    why: str
+    data_processed: str
+    held_since: str = ""
+    """When it began; `hold` keeps what was written first."""
+
+    @property
+    def window(self) -> Window:
+        return Window(self.dataset, self.month)
+
+    def __str__(self) -> str:
+        return f"{self.dataset if self.month == WHOLE else self.month}: {self.why}"
+
+
+def accepts(consent: Collection[str], month: str) -> bool:
+    """Whether somebody agreed to follow a month, or everything, wherever it leads."""
+    return month in consent or WHOLE in consent
+
+
+def advice(held: Sequence[Hold]) -> str:
+    """What ends a hold."""
+    months = dict.fromkeys(line.month for line in held)
+    names = [WHOLE] if WHOLE in months or len(months) > NAMED else list(months) or [WHOLE]
+    return (
+        "Wait for the portal to recover, or accept it: vanc311 sync "
+        f"{' '.join(f'--accept-shrink {name}' for name in names)}"
+    )
+
+
+def held(connection: sa.Connection) -> list[Hold]:
+    query = sa.select(holds).order_by(holds.c.partition_month, holds.c.dataset)
+    return [Hold(*row) for row in connection.execute(query)]
+
+
+def hold(connection: sa.Connection, lines: Sequence[Hold], judged: Collection[str] = ()) -> None:
+    """Note what is not followed. A hold that goes on keeps its beginning; the others of datasets judged as a whole are over."""
+    since = {line.window: line.held_since for line in held(connection)}
+    last = {line.window: replace(line, held_since=since.get(line.window, utc_now())) for line in lines}
+    for window in [*since]:
+        if window in last or window.dataset in judged:
+            lift(connection, window)
+    rows.insert(connection, holds, [astuple(line) for line in last.values()])
+
+
+def lift(connection: sa.Connection, window: Window) -> None:
+    where = holds.c.dataset == window.dataset, holds.c.partition_month == window.month
+    connection.execute(sa.delete(holds).where(*where))

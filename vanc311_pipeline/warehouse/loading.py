@@ -23,9 +23,9 @@ from vanc311_pipeline.requests.changes import Change, compare
 from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean, local_day
 from vanc311_pipeline.requests.rows import MonthRows, Row, month_rows
 from vanc311_pipeline.schema import month_ledger, quarantined_requests, service_requests
-from vanc311_pipeline.warehouse import changelog, holds, ledger
+from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
-from vanc311_pipeline.warehouse.holds import Hold
+from vanc311_pipeline.warehouse.ledger import Hold
 from vanc311_pipeline.warehouse.rows import fetch, insert, update
 
 Parts = Sequence[tuple[Landed, pd.DataFrame]]
@@ -98,7 +98,7 @@ def load_month(
         insert(connection, quarantined_requests, rows.quarantined)
         for about in files:
             _write_ledger(connection, about, cleaned[about.dataset], rows, run_id)
-            holds.lift(connection, Window(about.dataset, month))
+            ledger.lift(connection, Window(about.dataset, month))
     total = sum(about.rows for about in files)
     return MonthLoad(month, "loaded", total, len(rows.requests), len(rows.quarantined), *moved)
 

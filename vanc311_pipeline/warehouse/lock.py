@@ -27,8 +27,6 @@ _own: dict[str, int] = {}
 
 @dataclass(frozen=True)
 class Turn:
-    """A line of `turns`."""
-
     number: int
     job: str
     run_id: str | None
@@ -78,7 +76,6 @@ def look(warehouse: Warehouse) -> tuple[Turn | None, list[Turn]]:
 
 
 def forget(warehouse: Warehouse, number: int) -> None:
-    """Take away the line of somebody who works no more."""
     with warehouse.write() as connection:
         connection.execute(sa.delete(turns).where(turns.c.number == number))
 

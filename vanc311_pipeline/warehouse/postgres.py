@@ -38,8 +38,6 @@ $$
 
 
 class PostgresStore:
-    """A warehouse in a database of a PostgreSQL server."""
-
     def __init__(self, url: sa.URL) -> None:
         self.url = url
 

@@ -24,7 +24,7 @@ from vanc311_pipeline.disk import on_disk, refusal, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
-from vanc311_pipeline.warehouse import holds, ledger, vintages
+from vanc311_pipeline.warehouse import ledger, vintages
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import are_same, batches, fetch, in_order, months_of, rows_by_month
@@ -57,10 +57,10 @@ def publish(
     stays. The warehouse holds all of the present release of the datasets in `settled`, so that it is done with.
     """
     with warehouse.read() as connection:
-        held = holds.held(connection)
+        held = ledger.held(connection)
     if held:
         lines = "; ".join(map(str, held[:20]))
-        raise IntegrityFailed(f"Held back, so nothing was published: {lines}. {holds.advice(held)}")
+        raise IntegrityFailed(f"Held back, so nothing was published: {lines}. {ledger.advice(held)}")
     with on_disk(target.parent), scratch_in(target.parent, ".publishing-") as scratch:  # no other run publishes now
         file = scratch / target.name
         warehouse.store.copy_to(file)

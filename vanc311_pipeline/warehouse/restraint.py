@@ -28,9 +28,8 @@ from vanc311_pipeline.requests.profile import (
     without_worth,
 )
 from vanc311_pipeline.settings import ENDED_DAYS, MAY_GROW_SHARE, MAY_GROW_TIMES, MAY_MOVE_ROWS, MAY_MOVE_SHARE, UNDATED
-from vanc311_pipeline.warehouse import holds, ledger
-from vanc311_pipeline.warehouse.holds import NAMED, WHOLE, Hold, accepts
-from vanc311_pipeline.warehouse.ledger import MonthRecord
+from vanc311_pipeline.warehouse import ledger
+from vanc311_pipeline.warehouse.ledger import NAMED, WHOLE, Hold, MonthRecord, accepts
 from vanc311_pipeline.warehouse.loading import clean_month
 from vanc311_pipeline.warehouse.rows import fetch
 
@@ -119,7 +118,6 @@ def judge(
 
 
 def _hold(month: str, before: int, now: int, why: Sequence[str], parts: Parts) -> list[Hold]:
-    """A hold, if there is a reason for it."""
     if not why:
         return []
     newest = max((about for about, _ in parts), key=lambda about: about.data_processed)
@@ -131,7 +129,7 @@ def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> list[Ho
     releases = {(about.dataset, about.data_processed) for parts in landed.values() for about, _ in parts}
     return [
         line
-        for line in holds.held(connection)
+        for line in ledger.held(connection)
         if line.month not in landed and (line.dataset, line.data_processed) in releases
     ]
 

@@ -105,6 +105,5 @@ def months_of(connection: sa.Connection, months: Collection[str] | None) -> list
 
 
 def rows_by_month(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
-    """How many rows a table has of each UTC month."""
     query = sa.select(table.c.partition_month, sa.func.count()).group_by(table.c.partition_month)
     return dict(connection.execute(query).all())

@@ -39,8 +39,6 @@ _INDEX_TO_KEY = (
 
 
 class SQLiteStore:
-    """A warehouse in a file."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
 

@@ -16,7 +16,7 @@ from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.warehouse import ledger, loading
-from vanc311_pipeline.warehouse.holds import Hold
+from vanc311_pipeline.warehouse.ledger import Hold
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.statistics import UNKNOWN_DEPARTMENT, quarantined
 

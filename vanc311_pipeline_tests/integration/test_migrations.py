@@ -18,7 +18,7 @@ from vanc311_pipeline.requests.profile import Profile, profile_of
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.warehouse import holds, ledger, restraint
+from vanc311_pipeline.warehouse import ledger, restraint
 from vanc311_pipeline.warehouse.engine import MIGRATIONS, VERSION, Warehouse, migrate, stored_version
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 from vanc311_pipeline_tests.integration.graph import TABLES, tables
@@ -98,7 +98,7 @@ def test_after_the_upgrade_it_is_known_what_was_whole_and_what_was_held_is_judge
     with warehouse.read() as connection:
         assert ledger.once_whole(connection) == {LIVE}
         assert ledger.last_release(connection, LIVE).state == "loading"
-        assert holds.held(connection) == []
+        assert ledger.held(connection) == []
 
 
 def test_after_the_upgrade_months_are_compared_with_the_rows_that_are_stored(released):

@@ -14,7 +14,7 @@ from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityFailed, StorageRefused
 from vanc311_pipeline.registry import METRICS
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED, Settings
-from vanc311_pipeline.warehouse import holds
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import differences, faults, publish, release_row
 from vanc311_pipeline_tests.integration.planting import tear
@@ -42,15 +42,15 @@ def rows(file: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return connection.execute(query, values).fetchall()
 
 
-@pytest.mark.parametrize("month", ["2024-01", holds.WHOLE])
+@pytest.mark.parametrize("month", ["2024-01", ledger.WHOLE])
 def test_while_anything_is_held_nothing_is_published(copied: Settings, month: str) -> None:
     warehouse = Warehouse(copied)
-    held = holds.Hold(LIVE, month, 100, 50, "50 rows fewer", "2026-01-13T14:06:58Z")
+    held = ledger.Hold(LIVE, month, 100, 50, "50 rows fewer", "2026-01-13T14:06:58Z")
     with warehouse.write() as connection:
-        holds.hold(connection, [held])
+        ledger.hold(connection, [held])
     refused(copied, warehouse, "Held back, so nothing was published.*50 rows fewer.*--accept-shrink")
     with warehouse.write() as connection:
-        holds.lift(connection, held.window)
+        ledger.lift(connection, held.window)
     assert publish(warehouse, copied.published_path, "a run", [LIVE])["sha256"] == file_digest(copied.published_path)
 
 

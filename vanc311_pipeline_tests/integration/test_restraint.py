@@ -12,8 +12,8 @@ from vanc311_pipeline.pipeline import missing_parts
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.landing import landed_path
 from vanc311_pipeline.settings import ARCHIVE, LIVE
-from vanc311_pipeline.warehouse import changelog, holds, ledger
-from vanc311_pipeline.warehouse.holds import WHOLE, Hold
+from vanc311_pipeline.warehouse import changelog, ledger
+from vanc311_pipeline.warehouse.ledger import WHOLE, Hold
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.restraint import judge, profiles
 
@@ -175,7 +175,7 @@ def test_rows_that_were_opened_at_another_instant_are_others(load, verdict):
 )
 def test_of_a_held_release_no_other_month_is_followed(verdict, warehouse, month, planned, consent, held):
     with warehouse.write() as connection:
-        holds.hold(connection, [a_hold(month)])
+        ledger.hold(connection, [a_hold(month)])
     assert set(verdict({AUGUST: many(3)}, consent, planned=planned)[0]) == held
 
 
@@ -188,7 +188,7 @@ def a_hold(month, rows=3):
 
 def held_now(warehouse):
     with warehouse.read() as connection:
-        return {line.month: (line.rows_now, line.held_since) for line in holds.held(connection)}
+        return {line.month: (line.rows_now, line.held_since) for line in ledger.held(connection)}
 
 
 @pytest.mark.parametrize(("agreed", "held"), [(None, True), (JULY, True), (AUGUST, False), (WHOLE, False)])
@@ -203,19 +203,19 @@ def test_what_somebody_agreed_to_lose_may_come_back(load, verdict, warehouse, ag
 
 def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew(warehouse):
     with warehouse.write() as connection:
-        holds.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
+        ledger.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
         connection.execute(sa.update(schema.holds).values(held_since="2025-09-01T00:00:00Z"))
     with warehouse.write() as connection:
-        holds.hold(connection, [a_hold(AUGUST, rows=2)])
+        ledger.hold(connection, [a_hold(AUGUST, rows=2)])
     assert held_now(warehouse) == {JULY: (3, "2025-09-01T00:00:00Z"), AUGUST: (2, "2025-09-01T00:00:00Z")}
     with warehouse.write() as connection:
-        holds.hold(connection, [a_hold(AUGUST)], judged=[LIVE])
+        ledger.hold(connection, [a_hold(AUGUST)], judged=[LIVE])
     assert held_now(warehouse) == {AUGUST: (3, "2025-09-01T00:00:00Z")}
 
 
 def test_a_month_that_is_loaded_is_no_longer_held(warehouse, load):
     with warehouse.write() as connection:
-        holds.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
+        ledger.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
     load(AUGUST, *many(3))
     assert set(held_now(warehouse)) == {JULY}
 

@@ -16,7 +16,7 @@ from vanc311_pipeline.schema import figure_vintages
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.warehouse import holds, vintages
+from vanc311_pipeline.warehouse import ledger, vintages
 from vanc311_pipeline.warehouse.audits.revisions import replayed
 from vanc311_pipeline.warehouse.backup import restore_backup, write_backup
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -135,7 +135,7 @@ def test_a_run_that_publishes_nothing_leaves_nothing_behind_once_the_next_has_co
     drafts = lines(warehouse)[len(before) :]
     assert drafts
     with warehouse.write() as connection:
-        holds.hold(connection, [holds.Hold(LIVE, "2024-01", 100, 50, "50 rows fewer", "2026-01-13T14:06:58Z")])
+        ledger.hold(connection, [ledger.Hold(LIVE, "2024-01", 100, 50, "50 rows fewer", "2026-01-13T14:06:58Z")])
     with pytest.raises(IntegrityFailed):
         publish(warehouse, copied.published_path, "a run", [LIVE])
     assert published_lines(copied) == before

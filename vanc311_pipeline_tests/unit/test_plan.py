@@ -21,8 +21,7 @@ from vanc311_pipeline.standin import Fault
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
-from vanc311_pipeline.warehouse.holds import NAMED, Hold
-from vanc311_pipeline.warehouse.ledger import Plan
+from vanc311_pipeline.warehouse.ledger import NAMED, Hold, Plan
 from vanc311_pipeline.warehouse.restraint import shrank, shrinkage
 
 OPENED = "service_request_open_timestamp"

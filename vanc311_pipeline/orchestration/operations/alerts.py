@@ -23,9 +23,9 @@ from vanc311_pipeline.orchestration.jobs import sync
 from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.pruning import prune
 from vanc311_pipeline.settings import ALERT_SECONDS, LIVE, SILENT_SECONDS, Settings, revealed
-from vanc311_pipeline.warehouse import holds
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.holds import Hold
+from vanc311_pipeline.warehouse.ledger import Hold
 
 WATCHED_JOBS = [sync.name, prune.name]
 """The jobs that run while nobody looks."""
@@ -147,7 +147,7 @@ def _held(warehouse: Warehouse) -> dict[str, Hold]:
     if not warehouse.exists():
         return {}
     with warehouse.read() as connection:
-        held = holds.held(connection)
+        held = ledger.held(connection)
     return {f"{line.dataset} {line.month} {line.held_since}": line for line in held}
 
 
@@ -155,7 +155,7 @@ def _held_in_words(months: Sequence[Hold]) -> str:
     more = f"\n… and {len(months) - LISTED} more" if len(months) > LISTED else ""
     return (
         f"vanc311: {_number(len(months), 'month')} newly held.\n" + "\n".join(map(str, months[:LISTED])) + more + "\n"
-        f"The old rows stay, and nothing is published until then. {holds.advice(months)}"
+        f"The old rows stay, and nothing is published until then. {ledger.advice(months)}"
     )
 
 
@@ -167,7 +167,6 @@ def _silence_in_words(asked: float) -> str:
 
 
 def _failing(instance: dg.DagsterInstance) -> dict[str, str]:
-    """The schedules and sensors whose ticks fail now, by name, and in words."""
     return {
         name: f"vanc311: {len(reasons)} ticks of {name} in a row did not succeed; nothing of it is done until one does.\n"
         f"{reasons[0][:LONGEST]}"

@@ -29,7 +29,6 @@ def set_up_location_logs(form: LogFormat) -> None:
 
 
 def _run_logger(_: dg.InitLoggerContext) -> logging.Logger:
-    """A run's messages and failures, without its events."""
     logger = logging.getLogger("vanc311_pipeline.run")
     logger.setLevel(logging.INFO)  # Dagster's events are DEBUG, unless something failed
     logger.addFilter(_without_objects)

@@ -15,7 +15,7 @@ from vanc311_pipeline.orchestration.operations.alerts import failed_ticks
 from vanc311_pipeline.orchestration.resources import SettingsParam
 from vanc311_pipeline.pipeline import is_shipped
 from vanc311_pipeline.settings import LIVE, Settings
-from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
 MEANINGS = {
@@ -82,7 +82,7 @@ def _of_runs(instance: dg.DagsterInstance) -> Measures:
 
 def _of_data(warehouse: Warehouse) -> Measures:
     with warehouse.read() as connection:
-        months, held = ledger.months(connection), len(holds.held(connection))
+        months, held = ledger.months(connection), len(ledger.held(connection))
         release = ledger.last_release(connection, LIVE)
         published = ledger.last_publication(connection)
     live_rows = {"here": sum(record.rows_landed for window, record in months.items() if window.dataset == LIVE)}

@@ -69,7 +69,6 @@ def delete_runs_before(instance: dg.DagsterInstance, before: datetime) -> tuple[
 
 
 def _needed_runs(instance: dg.DagsterInstance, jobs: Iterable[str]) -> Iterator[str]:
-    """The runs that the UI still answers from."""
     for key in instance.all_asset_keys():
         yield from _newest_of_asset(instance, key)
     checks = [spec_of(audit).key for audit in AUDITS]
@@ -94,7 +93,6 @@ def _newest_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator
 
 
 def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Delete a run, its events, and what its steps printed."""
     instance.delete_run(run_id)
     instance.compute_log_manager.delete_logs(prefix=[run_id])
     storage = instance.event_log_storage

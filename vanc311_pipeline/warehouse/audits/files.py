@@ -12,7 +12,7 @@ from vanc311_pipeline.portal.contract import Window, odd_fields
 from vanc311_pipeline.portal.landing import Landed, describe_landed, landed_months, landed_path
 from vanc311_pipeline.settings import ARCHIVE, LIVE
 from vanc311_pipeline.shipping import ObjectStore
-from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, audit
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import damage, differences
@@ -44,11 +44,11 @@ def portal_size(connection: sa.Connection) -> Finding:
             continue
         counts[f"{dataset} rows"] = release.records_count
         if release.state == "held" and shrank(release.records_count, rows):
-            lines = [line for line in holds.held(connection) if line.dataset == dataset]
-            months = "".join(f"; {line}" for line in lines if line.month != holds.WHOLE)
+            lines = [line for line in ledger.held(connection) if line.dataset == dataset]
+            months = "".join(f"; {line}" for line in lines if line.month != ledger.WHOLE)
             problems.append(
                 f"{dataset}: rows {rows:,} → {release.records_count:,}{months} ({release.data_processed}). "
-                f"Nothing was taken over. {holds.advice(lines)}"
+                f"Nothing was taken over. {ledger.advice(lines)}"
             )
     return Finding(problems, counts=counts)
 

@@ -57,7 +57,6 @@ def as_usual(connection: sa.Connection) -> Finding:
 
 
 def _last_whole_month(connection: sa.Connection) -> str:
-    """The last month that ended at least a week before as_of."""
     as_of = connection.scalar(sa.select(sa.func.max(schema.metrics_citywide.c.as_of)))
     a_week_before = date.fromisoformat(as_of or "") - timedelta(days=6)
     return f"{a_week_before.replace(day=1) - timedelta(days=1):%Y-%m}"

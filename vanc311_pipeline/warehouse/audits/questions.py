@@ -89,7 +89,6 @@ def count(connection: sa.Connection, query: str) -> int:
 
 
 def request_rows(connection: sa.Connection, columns: list[str], month: str, where: str = "true") -> list[Row]:
-    """Some columns of a month's requests."""
     query = f"SELECT {', '.join(columns)} FROM service_requests WHERE partition_month = :month AND {where}"
     return list(fetch(connection, query, month=month))
 
@@ -132,12 +131,10 @@ def _meeting(
 
 
 def in_words(row: Mapping[Any, Any]) -> str:
-    """A row as a line of text."""
     return ", ".join(f"{name} {'is null' if pd.isna(value) else value}" for name, value in row.items())
 
 
 def sizes(connection: sa.Connection, *tables: str) -> dict[str, int]:
-    """The rows of each table."""
     return {table: count(connection, f"SELECT count(*) FROM {table}") for table in tables}
 
 

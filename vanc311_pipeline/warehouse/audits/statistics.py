@@ -17,7 +17,7 @@ from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
 from vanc311_pipeline.registry import CHANGE_SHARE, MINIMUM_N, State
 from vanc311_pipeline.settings import STATIC_BEFORE
-from vanc311_pipeline.warehouse.audits.laws import Additive, add_up
+from vanc311_pipeline.warehouse.audits.metrics import Additive, add_up
 from vanc311_pipeline.warehouse.audits.questions import EXAMPLES, Finding, audit, broken, count, sizes
 from vanc311_pipeline.warehouse.rows import Row, fetch
 

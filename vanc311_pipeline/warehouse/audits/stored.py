@@ -15,7 +15,7 @@ from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import deep_readings, local_areas, month_ledger, quarantined_requests, service_requests
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
-from vanc311_pipeline.warehouse import holds, ledger
+from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import AREAS_EXPECTED, areas_of_points
 from vanc311_pipeline.warehouse.audits.questions import (
     Finding,
@@ -92,8 +92,8 @@ def portal_total(connection: sa.Connection, planned: bool) -> Finding:
 @audit("service_requests", "no_month_is_held")
 def held_months(connection: sa.Connection) -> Finding:
     """In no month, and not in all together, did what can be used change so much that we keep the old rows."""
-    lines = holds.held(connection)
-    return Finding([f"{line} (since {line.held_since}). The old rows stay. {holds.advice([line])}" for line in lines])
+    lines = ledger.held(connection)
+    return Finding([f"{line} (since {line.held_since}). The old rows stay. {ledger.advice([line])}" for line in lines])
 
 
 @audit("service_requests", "no_row_is_quarantined", blocking=False)
