@@ -1,8 +1,4 @@
-"""The command line `vanc311`: sync, verify, status, backup, restore, serve, up, standin.
-
-What belongs here: options and what they mean. The work itself is in `commands`, imported when it is called; how a command begins and
-ends is in `entry`, and which exit codes there are in `errors`.
-"""
+"""The command line `vanc311`: options and what they mean. The work is in `commands`, imported when it is called."""
 
 import logging
 import os

@@ -1,8 +1,5 @@
-"""The disk: its refusals as one error of ours (it is full, may not be written, or fails), small files that are whole or not there, and
-what is in a file as a digest; and addresses of SQLite files, made in one place, so that each leads to its file whatever signs the path has.
-
-What belongs here: telling such a refusal from every other error, whether the operating system, Arrow or SQLite says it.
-What does not: waiting, retrying or tidying up; the transactions and renames that were under way see to that.
+"""The disk: its refusals as one error of ours, whoever says them (the operating system, Arrow or SQLite); small files that are whole or
+not there; digests; and addresses of SQLite files, so that each leads to its file whatever signs the path has.
 """
 
 import errno

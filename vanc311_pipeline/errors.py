@@ -1,7 +1,6 @@
 """Every error that a user can meet; each kind has the exit code that it ends a command with.
 
-A message says what happened, what it means for the data, and what to do. It may quote a stranger, so no control character
-gets into it. Only errors belong here.
+A message says what happened, what it means for the data, and what to do; no control character of a stranger's gets into it.
 """
 
 import signal

@@ -1,7 +1,4 @@
-"""How our processes tell what happens while nobody looks: on standard error, in colours for people or as JSON lines for collectors.
-
-Libraries' records take the same form; how Dagster's do is in `orchestration.operations.logs`.
-"""
+"""How our processes and the libraries in them tell what happens while nobody looks: on standard error, in colours or as JSON lines."""
 
 import logging
 import sys

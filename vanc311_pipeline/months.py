@@ -1,7 +1,6 @@
 """UTC months as text (`2025-08`): their bounds, their ranges, and which dataset can hold them.
 
-A month here is always the UTC month of the opening instant: a unit of storage and exchange. The months that people
-read (`open_month`) are Vancouver's and are made in `requests.cleaning`. Pure functions on text; nothing else.
+A month here is that of the opening instant, a unit of storage; those that people read (`open_month`) are Vancouver's.
 """
 
 import re

@@ -1,8 +1,4 @@
-"""The registry: every statistic's definition, read from `registry.toml` and checked.
-
-What belongs here: the shape of a definition and the constants that computation shares with it. The words stand in
-`registry.toml`, the computation in `metrics`, the tables in `schema`.
-"""
+"""The registry: every statistic's definition, read from `registry.toml` and checked, and the constants that computation shares with it."""
 
 import tomllib
 from enum import StrEnum

@@ -1,7 +1,4 @@
-"""Every knob of the pipeline, once: what the environment may set, and the constants that we chose.
-
-Nothing is read at import; call `Settings.from_environment()`.
-"""
+"""Every knob of the pipeline, once: what the environment may set, and the constants that we chose. Nothing is read at import."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,9 +1,8 @@
-"""The one source of time-zone rules, and Vancouver's zone.
+"""The one source of time-zone rules, the start-up test of it, and Vancouver's zone.
 
-Why it exists: British Columbia keeps UTC-07:00 all year since 2026-03-08. `zoneinfo` prefers the operating system's files over the
-`tzdata` package, so on an older system an hour of every day from 2026-11-01 on would land on the wrong local date, silently. pandas
-and Dagster both ask `zoneinfo`; pyarrow and SQLite have rules of their own and are never asked for a local time here. Not here: any
-arithmetic with dates, which lives in `requests.cleaning`.
+British Columbia keeps UTC-07:00 all year since 2026-03-08. `zoneinfo` prefers the operating system's files over the `tzdata` package,
+so on an older system an hour of every day from 2026-11-01 on would land on the wrong local date, silently. pandas and Dagster both ask
+`zoneinfo`; pyarrow and SQLite have rules of their own and are never asked for a local time here.
 """
 
 import os

@@ -1,6 +1,4 @@
-"""`make explore`: the published file in Datasette, with the words that the schema and the registry have for it.
-
-Datasette itself is the optional dependency `explore`.
+"""`make explore`: the published file in Datasette, an optional dependency, with the words that schema and registry have for it.
 
 Units stand in the descriptions of the columns, because Datasette takes only physical ones for units.
 """

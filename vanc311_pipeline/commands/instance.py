@@ -1,7 +1,6 @@
 """Dagster's home: its storage, made once, alone, before anything else uses it, and its settings, which we write there.
 
 Two processes that start on an empty instance at once leave its schema broken for good, so the first start is behind a file lock.
-
 `dagster.yaml` is the user's to edit, and ours to keep up to date: the digest of what we wrote stands beside it. As long as the file
 is what we wrote, it is replaced by what this version would write.
 """

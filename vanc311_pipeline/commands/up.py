@@ -1,10 +1,8 @@
 """`vanc311 up`: the data first, then the site, Dagster's UI, its daemon and its code server on this machine until Ctrl-C.
 
 All of them are processes of their own (`children`), and an end of one that nobody asked for ends the rest, is told to the webhook
-and is a failure: whoever keeps this command running, a person or a supervisor, starts it again as a whole.
-
-If the portal can't be reached and there is no data yet, the same pipeline runs on the bundled real sample, served by the
-stand-in, in a data directory and a Dagster home of its own: `sample` is never mixed with the portal's data.
+and is a failure: whoever keeps this command running, a person or a supervisor, starts it again as a whole. Without portal and data,
+the same pipeline runs on the bundled real sample, in a data directory and a Dagster home of its own, never mixed with the portal's.
 """
 
 import fcntl

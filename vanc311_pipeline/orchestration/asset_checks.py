@@ -1,11 +1,9 @@
 """The asset checks: Dagster's side of the audits, which are declared where they stand (`warehouse.audits`).
 
-A problem (our data is wrong or not proven) fails with ERROR and, where the check is blocking, stops what comes after.
-A note (the city's own data is odd) fails with WARN: counted and said, never stopped. An audit that raises is a broken
-audit, not a failed check, and is left to raise.
-
-Checks are unpartitioned: on Dagster 1.13 a partitioned check that runs over a range leaves its months planned for ever.
-They look at the months that the run loaded, or, launched alone, at everything.
+A problem (our data is wrong or not proven) fails with ERROR and, where the check is blocking, stops what comes after. A note (the
+city's own data is odd) fails with WARN. An audit that raises is a broken audit, not a failed check, and is left to raise. Checks are
+unpartitioned: on Dagster 1.13 a partitioned check that runs over a range leaves its months planned for ever. They look at the months
+that the run loaded, or, launched alone, at everything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

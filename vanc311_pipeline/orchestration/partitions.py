@@ -1,7 +1,6 @@
 """Partitions: UTC months of the opening instant, to the running month: from 2022-01 on, or from 2009-06 where the archive is.
 
-A partition is a unit of storage and exchange: its bounds need no time-zone table, ours or the portal's. What people
-read goes by Vancouver's local date. A run over a range is one run, and works and commits month by month.
+Their bounds need no time-zone table, ours or the portal's. A run over a range is one run, and commits month by month.
 """
 
 import dagster as dg

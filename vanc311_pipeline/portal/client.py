@@ -1,9 +1,7 @@
-"""The one client of the city's portal (Opendatasoft Explore API v2.1), over HTTP/1.1.
+"""The one client of the city's portal (Opendatasoft Explore API v2.1), over HTTP/1.1: how it is asked, and asked again.
 
-Every unusable answer is an error from `vanc311_pipeline.errors`, never rows: a cut or corrupt body, a maintenance page
-with status 200, the text `Streaming interrupted` at the end of an export, a body that is not what was asked for.
-
-What does not belong here: what to ask (`vanc311_pipeline.plan`), and keeping what was answered (`portal.landing`).
+Every unusable answer is an error from `vanc311_pipeline.errors`, never rows: a cut or corrupt body, a maintenance page with status
+200, the text `Streaming interrupted` at the end of an export, a body that is not what was asked for.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""The portal's contract: releases with the schema gate (the fields' names are in `schema`), windows of time, instants.
-
-What does not belong here: the portal's documents (`documents`), HTTP (`client`), files (`landing`), the rows (`requests`).
-"""
+"""The portal's contract: releases with the schema gate (the fields' names are in `schema`), windows of time, instants."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field

@@ -1,8 +1,4 @@
-"""The portal's JSON documents as typed values: what each document must be, and the one place where they are read.
-
-What does not belong here: asking for a document (`client`), and what its values mean. A document that is anything else is a
-`PortalUnavailable`, in one sentence, whatever it is.
-"""
+"""The portal's JSON documents as typed values: what each must be. One that is anything else is a `PortalUnavailable`, in one sentence."""
 
 import json
 from collections import Counter

@@ -1,7 +1,6 @@
 """Fingerprints: the digest of a month's cells, by which we know without reading it whether a month has changed.
 
-The portal gives the cells in one grouped question; a landed file gives the same cells by counting its rows. Equal
-fingerprints are the proof that the file shows the state that the portal described. Pure functions; no I/O.
+The portal gives the cells in one grouped question, a landed file by counting its rows. Equal fingerprints prove that they agree.
 """
 
 import hashlib

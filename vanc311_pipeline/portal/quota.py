@@ -1,7 +1,4 @@
-"""The portal's 429: whether it means a moment or the day, and when it ends, by the portal's own clock if it sends one.
-
-What can't be read, or lies in the past, is as if it were not there.
-"""
+"""The portal's 429: whether it means a moment or the day, and when it ends, by the portal's own clock if it sends a readable one."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,7 +1,4 @@
-"""Whom a statistic is about: the city, an area, an issue type, both, a department, or the requests without an area.
-
-Not here: which statistics there are (`schema`).
-"""
+"""Whom a statistic is about: the city, an area, an issue type, both, a department, or the requests without an area."""
 
 from dataclasses import dataclass
 from typing import Any

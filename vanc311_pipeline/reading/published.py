@@ -1,7 +1,4 @@
-"""The published file at its path, whichever release it is by now, and the files that were made beside it.
-
-Not here: what one release holds (`release`), and making the files (`warehouse.downloads`).
-"""
+"""The published file at its path, whichever release it is by now, and the files that were made beside it."""
 
 import logging
 import threading

@@ -1,8 +1,4 @@
-"""A local stand-in for opendata.vancouver.ca, as strict as the real portal and able to fail like it.
-
-`StandIn` serves three datasets over HTTP, `Fault` is something that goes wrong, `EDITS` change the rows. It imports
-nothing of the pipeline.
-"""
+"""A local stand-in for opendata.vancouver.ca, as strict as the real portal and able to fail like it; it imports nothing of the pipeline."""
 
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.standin.faults import Fault

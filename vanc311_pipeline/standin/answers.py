@@ -1,7 +1,4 @@
-"""Which question an address asks, and the reply to it, as faults change it.
-
-The questions that the pipeline asks of rows are answered by Arrow; every other is refused. What it asks anew begins here.
-"""
+"""Which question an address asks, and the reply to it, as faults change it; what the pipeline asks is answered, all else refused."""
 
 import json
 import operator

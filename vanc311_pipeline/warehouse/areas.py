@@ -1,7 +1,4 @@
-"""The 22 local areas: from the portal into their table, and the question which area a point lies in.
-
-What belongs here: `local_areas`. Geometry is shapely's.
-"""
+"""The 22 local areas: from the portal into their table, and the question which area a point lies in."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,4 @@
-"""The files beside the published one: its requests as Parquet, what every table is as a Frictionless data package, checksums.
-
-Not here: what is in the published file (`publishing`), and where readers look (`reading.published`).
-"""
+"""The files beside the published one: its requests as Parquet, what every table is as a Frictionless data package, checksums."""
 
 import json
 import shutil

@@ -1,9 +1,8 @@
-"""Who is at work on the warehouse, in Dagster's terms: a run waits for its turn and says so, and a run that died is ended.
+"""Who is at work on the warehouse, in Dagster's terms: a run waits for its turn (`warehouse.lock`), and a run that died is ended.
 
-A turn is the warehouse's (`warehouse.lock`). Dagster's launcher can't ask after a run's process, and would count a killed run as at
-work for two hours (`max_runtime_seconds`), with every slot waiting for it.
-A run that died at work left its turn behind; each Dagster ends its own runs only. One that was killed before its turn is known
-by its silence: a run that waits tells so every minute.
+Dagster's launcher can't ask after a run's process, and would count a killed run as at work for two hours (`max_runtime_seconds`), with
+every slot waiting for it. A run that died at work left its turn behind; each Dagster ends its own runs only. One that was killed
+before its turn is known by its silence: a run that waits tells so every minute.
 """
 
 import time

@@ -1,7 +1,6 @@
 """Audits: each asks one question about what is stored and answers with what it found. They only read.
 
-An audit computes its answer another way than the code that it audits, or it could not find that code wrong. Not here: Dagster
-(`orchestration.asset_checks`).
+An audit computes its answer another way than the code that it audits, or it could not find that code wrong.
 """
 
 from vanc311_pipeline.warehouse.audits import convergence, files, metrics, plausibility, revisions, statistics, stored

@@ -1,8 +1,4 @@
-"""The audit of convergence: month by month, what is stored is what the portal says it has.
-
-The portal's side is its last answer to the grouped question (`portal_months`), ours is counted anew from the stored rows
-of the months that are looked at, and taken from the ledger for the others.
-"""
+"""The audit of convergence: month by month, what is stored, counted anew, is what the portal last said it has (`portal_months`)."""
 
 import json
 from collections import defaultdict
