@@ -50,12 +50,7 @@ REPLICA_LOOKED = Gauge(
 
 @contextmanager
 def telling(host: str, port: int, published: Path, beside: Path) -> Iterator[int]:
-    """Tell whoever asks on this port for as long as the block lasts; the port, if it was 0.
-
-    Args:
-        published: the file that is served.
-        beside: the file that the pipeline leaves its own measures in, if it runs where we see it.
-    """
+    """Tell of the `published` file, and what the pipeline leaves `beside` it, for as long as the block lasts; the port, if it was 0."""
     registry = CollectorRegistry()
     if _SEVERAL:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -120,11 +120,8 @@ def among_areas(rows: pd.DataFrame) -> str:
 
 
 def area_map(rows: pd.DataFrame, without: float | None) -> Figure:
-    """The 22 areas by observed / expected, beside bars of the requests of each; pointing at one shows the other.
-
-    Args:
-        rows: those of the measure open_after_30_days, each with `outline` (a GeoJSON geometry) and `link` of its area.
-        without: the share of all requests that have no local area.
+    """The 22 areas by observed / expected, beside bars of the requests of each; pointing at one shows the other. The rows are those of
+    open_after_30_days, each with `outline` (GeoJSON) and `link` of its area; `without` is the share of requests that have no area.
     """
     rows = rows.sort_values("n", ascending=False, ignore_index=True)
     classes = pd.cut(rows["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)

@@ -6,6 +6,7 @@ Units stand in the descriptions of the columns, because Datasette takes only phy
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,27 +30,7 @@ MOST_FACETS = 3
 # Views read every request; Datasette's own limits are made for smaller files.
 LIMITS = {"sql_time_limit_ms": 20_000, "facet_time_limit_ms": 5_000, "suggest_facets": "off", "default_page_size": 50}
 
-# Questions with a blank to fill in. Those without one are the views.
-QUESTIONS = {
-    "history_of_a_request": (
-        "Every change that we saw of one request, under whatever name it had.",
-        "SELECT * FROM request_history WHERE thread_id = (SELECT thread_id FROM request_history WHERE request_id = :request_id "
-        "LIMIT 1) ORDER BY change_id",
-    ),
-    "requests_of_an_area_and_an_issue": (
-        "The newest thousand requests of one issue type in one local area.",
-        "SELECT * FROM service_requests WHERE local_area = :local_area AND issue_type = :issue_type "
-        "ORDER BY opened_at DESC LIMIT 1000",
-    ),
-    "what_a_word_means": (
-        "Tables, columns and their meanings that hold a word.",
-        "SELECT * FROM dictionary WHERE table_name || ' ' || column_name || ' ' || meaning LIKE '%' || :word || '%'",
-    ),
-    "how_a_statistic_is_defined": (
-        "The definition of one statistic, such as median_days.",
-        "SELECT * FROM metric_definitions WHERE metric = :metric",
-    ),
-}
+QUESTIONS = tomllib.loads(Path(__file__).with_name("questions.toml").read_text(encoding="utf-8"))
 
 
 def metadata(published: Path) -> dict[str, Any]:

@@ -52,14 +52,12 @@ _POLICY_VIOLATION = 1008  # RFC 6455
 
 
 class Guard:
-    """Dagster's webserver, as an ASGI application, for requests that name it rightly and come from its own pages or from no page."""
+    """Dagster's webserver, as an ASGI application, for requests that name it rightly and come from its own pages or from no page.
+
+    `host` is where it listens, `ui_url` where people reach it through a proxy; an address for every interface is nobody's name.
+    """
 
     def __init__(self, app: ASGIApp, *, host: str, ui_url: str | None) -> None:
-        """
-        Args:
-            host: where the server listens; an address that stands for every interface is nobody's name.
-            ui_url: where people reach it, if a proxy stands in front of it.
-        """
         public = urlsplit(ui_url or "")
         self._app = app
         self._origin = f"{public.scheme}://{public.netloc}".lower() if ui_url else None

@@ -17,6 +17,7 @@ import requests
 import tenacity
 import urllib3
 
+from vanc311_pipeline import settings
 from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, TooManyRequests
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.portal.documents import (
@@ -32,17 +33,6 @@ from vanc311_pipeline.portal.documents import (
 from vanc311_pipeline.portal.quota import moment, refusal_of_calls
 from vanc311_pipeline.portal.transport import PortalSession
 from vanc311_pipeline.schema import MODIFIED, OPENED
-from vanc311_pipeline.settings import (
-    ANSWER_BYTES,
-    AREAS,
-    CONNECT_TIMEOUT_SECONDS,
-    EXPORT_BYTES_AT_LEAST,
-    EXPORT_BYTES_PER_ROW,
-    JSON_BYTES,
-    PORTAL_ATTEMPTS,
-    REFUSAL_BYTES,
-    RETRY_WAIT_MAX_SECONDS,
-)
 
 Answer = TypeVar("Answer")
 
@@ -68,7 +58,7 @@ class Portal:
         *,
         api_key: str | None = None,
         read_timeout: float,
-        attempts: int = PORTAL_ATTEMPTS,
+        attempts: int = settings.PORTAL_ATTEMPTS,
         retry_wait: float,
         seconds: float | None = None,
     ) -> None:
@@ -80,7 +70,9 @@ class Portal:
         self._persisting = False
         self._api_key = api_key
         self._session = PortalSession(api_key)
-        backoff = tenacity.wait_exponential_jitter(multiplier=retry_wait, max=RETRY_WAIT_MAX_SECONDS, jitter=retry_wait)
+        backoff = tenacity.wait_exponential_jitter(
+            multiplier=retry_wait, max=settings.RETRY_WAIT_MAX_SECONDS, jitter=retry_wait
+        )
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((PortalUnavailable, CountMismatch)),
             stop=tenacity.stop_after_attempt(attempts),
@@ -145,7 +137,7 @@ class Portal:
         return self._document(f"{dataset}/exports/json", query, lambda body, _: instants_of(dataset, body))
 
     def areas(self) -> list[Area]:
-        return self._document(f"{AREAS}/exports/geojson", {}, lambda body, _: areas_of(body))
+        return self._document(f"{settings.AREAS}/exports/geojson", {}, lambda body, _: areas_of(body))
 
     def download(self, dataset: str, where: str, to: Path, rows: int) -> None:
         """Stream one export into a file, once; no retry, because only the caller can count what came.
@@ -153,7 +145,7 @@ class Portal:
         `rows` is the portal's count of them: what goes far beyond their size is not read on.
         """
         query = {"where": where, "timezone": "UTC", "delimiter": ";", "with_bom": "false", "use_labels": "false"}
-        most = min(EXPORT_BYTES_AT_LEAST + rows * EXPORT_BYTES_PER_ROW, ANSWER_BYTES)
+        most = min(settings.EXPORT_BYTES_AT_LEAST + rows * settings.EXPORT_BYTES_PER_ROW, settings.ANSWER_BYTES)
         with self._get(f"{dataset}/exports/csv", query) as response, to.open("wb") as file:
             tail = b""
             for chunk in self._chunks(response, most):
@@ -170,7 +162,7 @@ class Portal:
 
         def ask() -> Answer:
             with self._get(path, query) as response:
-                return read(b"".join(self._chunks(response, JSON_BYTES)), response.headers)
+                return read(b"".join(self._chunks(response, settings.JSON_BYTES)), response.headers)
 
         return self.persist(ask)
 
@@ -178,7 +170,7 @@ class Portal:
     def _get(self, path: str, query: dict[str, str]) -> Iterator[requests.Response]:
         """One GET whose status and type are checked; connection errors anywhere inside become PortalUnavailable."""
         silence = min(self._read_timeout, self._left())
-        timeout = (min(CONNECT_TIMEOUT_SECONDS, silence), silence)
+        timeout = (min(settings.CONNECT_TIMEOUT_SECONDS, silence), silence)
         try:
             with self._session.get(f"{self._base}/{path}", params=query, stream=True, timeout=timeout) as response:
                 self._refuse(response, path)
@@ -218,13 +210,13 @@ class Portal:
         """The beginning of a refusal's body; the status counts without it, so one that can't be read is none."""
         words = b""
         try:
-            for chunk in self._chunks(response, ANSWER_BYTES):
+            for chunk in self._chunks(response, settings.ANSWER_BYTES):
                 words += chunk
-                if len(words) >= REFUSAL_BYTES:
+                if len(words) >= settings.REFUSAL_BYTES:
                     break
         except (PortalUnavailable, urllib3.exceptions.HTTPError):
             return b""
-        return words[:REFUSAL_BYTES]
+        return words[: settings.REFUSAL_BYTES]
 
     def _quoted(self, words: bytes | str) -> str:
         """The portal's own words for a message: their beginning, and never our key, which it might repeat."""

@@ -71,13 +71,9 @@ def local_day(instant: str) -> date:
 
 
 def clean(served: pd.DataFrame, month: str, areas: Iterable[str], released_on: date) -> Cleaned:
-    """Clean the rows of one window; SchemaMismatch if a column that we rely on is missing.
+    """Clean the rows of one window, a UTC month or `undated`; SchemaMismatch if a column that we rely on is missing.
 
-    Args:
-        served: the portal's columns as text, in any order, extras allowed.
-        month: the UTC month that was asked for, or `undated`.
-        areas: the names of the 22 local areas.
-        released_on: the day, in Vancouver, of the portal's release that the rows came with.
+    They came as text, in columns of any order and some more perhaps, with the portal's release of that day in Vancouver.
     """
     missing = [name for name in PORTAL_FIELDS if name not in served.columns]
     if missing:

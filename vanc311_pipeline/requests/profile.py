@@ -78,10 +78,7 @@ def instants_gone(before: pd.Series, after: pd.Series) -> int:
 def excesses(before: Profile, after: Profile, may_move: int, most: int | None = None) -> list[str]:
     """Every measure that moved by more than it may, in words; empty if `after` can naturally follow `before`.
 
-    Args:
-        before: what we hold; an empty profile if that is nothing, and only what is wrong in itself counts.
-        may_move: rows, by `limit`.
-        most: rows that it may come to, if anything says so.
+    Where we hold nothing only what is wrong in itself counts. `most` are the rows that it may come to, if anything says so.
     """
     lines = [words for words, by, besides in _moves(before, after) if by > besides + may_move]
     if most is not None and after.rows > most:

@@ -41,11 +41,7 @@ class Turn:
 
 @contextmanager
 def turn(warehouse: Warehouse, job: str, run_id: str | None, waiting: Callable[[Turn], None]) -> Iterator[None]:
-    """Work on a warehouse alone, after waiting for whoever does. The warehouse's tables are made if need be.
-
-    Args:
-        waiting: is told who is at work, when the wait begins and every minute after that.
-    """
+    """Work on a warehouse alone, its tables made if need be; `waiting` is told who is at work, at once and every minute after that."""
     if (number := _own.get(warehouse.settings.warehouse_url)) is not None:
         with warehouse.write() as connection:
             connection.execute(sa.update(turns).where(turns.c.number == number).values(job=job, run_id=run_id))

@@ -18,15 +18,8 @@ from vanc311_pipeline.months import next_month
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
 from vanc311_pipeline.portal.landing import Landed, read_landed
-from vanc311_pipeline.requests.profile import (
-    MEASURED,
-    Profile,
-    excesses,
-    instants_gone,
-    limit,
-    profile_of,
-    without_worth,
-)
+from vanc311_pipeline.requests import profile
+from vanc311_pipeline.requests.profile import MEASURED, Profile, limit
 from vanc311_pipeline.settings import ENDED_DAYS, MAY_GROW_SHARE, MAY_GROW_TIMES, MAY_MOVE_ROWS, MAY_MOVE_SHARE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.ledger import NAMED, WHOLE, Hold, MonthRecord, accepts
@@ -99,15 +92,15 @@ def judge(
     for month, parts in sorted(landed.items()):
         was, now = before[month], after[month] = profiles(connection, month, parts, areas, kept)
         most = None if accepts(lossy, month) else _most(month, parts, records, whole)
-        why = excesses(was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), most)
+        why = profile.excesses(was, now, limit(max(was.rows, now.rows), MAY_MOVE_SHARE), most)
         lines += _hold(month, was.rows, now.rows, why, parts)
     judged = [month for month in sorted(landed) if not accepts(consent, month) or WHOLE in consent]
     rest = sum(record.rows_landed for window, record in records.items() if window.month not in judged)
     # All months together; `rest` are the rows that we hold of the months that stay.
     was, now = (sum((months[month] for month in judged), Profile()) for months in (before, after))
-    why = excesses(was, now, limit(rest + max(was.rows, now.rows), MAY_MOVE_SHARE))
+    why = profile.excesses(was, now, limit(rest + max(was.rows, now.rows), MAY_MOVE_SHARE))
     if not rest:
-        why += without_worth(was, now)
+        why += profile.without_worth(was, now)
     parts = [part for month in judged for part in landed[month]]
     lines += _hold(WHOLE, rest + was.rows, rest + now.rows, why, parts)
     held = [*lines] if planned else [*lines, *_standing(connection, landed)]
@@ -158,9 +151,11 @@ def profiles(
     stored, quarantined = stored_rows(connection, month)
     cleaned = clean_month(month, [(about, read_landed(path)) for about, path in parts], areas, kept).values()
     served = pd.concat([part.requests for part in cleaned], ignore_index=True)
-    now = profile_of(served, sum(len(part.quarantined) for part in cleaned))
+    now = profile.profile_of(served, sum(len(part.quarantined) for part in cleaned))
     instants = pd.to_datetime(stored["opened_at"], utc=True).astype(served["opened_at"].dtype)
-    return profile_of(stored, quarantined), replace(now, moved=instants_gone(instants, served["opened_at"]))
+    return profile.profile_of(stored, quarantined), replace(
+        now, moved=profile.instants_gone(instants, served["opened_at"])
+    )
 
 
 def stored_rows(connection: sa.Connection, month: str) -> tuple[pd.DataFrame, int]:

@@ -176,7 +176,7 @@ NEVER_WHOLE = {
 
 @pytest.mark.parametrize("what", NEVER_WHOLE)
 def test_an_answer_that_is_never_whole_ends_in_a_sentence(answering, monkeypatch, what):
-    monkeypatch.setattr("vanc311_pipeline.portal.client.JSON_BYTES", 100_000)
+    monkeypatch.setattr("vanc311_pipeline.settings.JSON_BYTES", 100_000)
     monkeypatch.setattr("vanc311_pipeline.portal.transport.ANSWER_BYTES", 1_000_000)
     answer, words = NEVER_WHOLE[what]
     server = answering(*answer)

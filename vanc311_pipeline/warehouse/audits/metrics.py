@@ -120,11 +120,7 @@ def _of(rows: str, *kinds: Kind) -> str:
 def _differing(
     connection: sa.Connection, what: str, keys: Mapping[str, str], counts: Mapping[str, str], left: str, right: str
 ) -> list[str]:
-    """A problem if the sums of the counts differ for a value of the keys; what is missing on one side counts 0.
-
-    Args:
-        counts: a column on the left, and what it is on the right.
-    """
+    """A problem if the sums of the counts (left: right) differ for a value of the keys; what is missing on one side counts 0."""
     named = [f"{column} AS {key}" for key, column in keys.items()]
     negative = [f"-({column})" for column in counts.values()]
     sums = [f"coalesce(sum({name}), 0)" for name in counts]

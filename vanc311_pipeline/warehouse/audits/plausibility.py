@@ -1,11 +1,13 @@
 """Plausibility: is the record like itself a few months ago, and like what was published about it elsewhere? Only ever a note.
 
-Published figures: an analysis of the requests opened in 2025 (extract of 2026-09-11, 272,580 rows), public repository
-Abhijit2409/data-analysis-case-studies. They are anchors, not laws: the city edits its rows.
+Published figures (`published_2025.toml`) are anchors, not laws: the city edits its rows.
 """
 
+import tomllib
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -73,49 +75,18 @@ class Anchor:
     high: float
 
 
-_MONTHS = (21_447, 22_087, 20_266, 22_157, 24_679, 24_875, 26_742, 23_493, 23_459, 21_464, 22_394, 19_517)
+def _anchor(what: str, published: float = 0, share: float = 0, points: float = 0, **given: Any) -> Anchor:
+    if "between" in given:
+        return Anchor(what, given["counted"], *given["between"])
+    if "test" in given:
+        counted = f"100.0 * count(*) FILTER (WHERE {given['test']}) / count(*)"
+        return Anchor(f"{what}, % (published {published})", counted, published - points, published + points)
+    low, high = published * (1 - share), published * (1 + share)
+    return Anchor(f"{what} (published {published:,g})", given["counted"], low, high)
 
 
-def _near(what: str, counted: str, published: float, share: float) -> Anchor:
-    return Anchor(f"{what} (published {published:,g})", counted, published * (1 - share), published * (1 + share))
-
-
-def _points(what: str, test: str, published: float, points: float = 1) -> Anchor:
-    return Anchor(
-        f"{what}, % (published {published})",
-        f"100.0 * count(*) FILTER (WHERE {test}) / count(*)",
-        published - points,
-        published + points,
-    )
-
-
-_REASONS = {
-    "Service provided": 155_210,
-    "Further action has been planned": 23_220,
-    "Unknown": 15_971,
-    "Reviewed and no action planned": 14_931,
-    "Closed automatically and sent to service group": 14_236,
-    "Assigned to inspector": 14_185,
-    "Referred to another service group": 10_368,
-}
-_CLOSED_AS = "count(*) FILTER (WHERE status = 'Close' AND closure_reason = '{}')"
-ANCHORS = (
-    _near("requests", "count(*)", 272_580, 0.005),
-    *(
-        _near(f"opened in 2025-{month:02}", f"count(*) FILTER (WHERE open_month = '2025-{month:02}')", rows, 0.01)
-        for month, rows in enumerate(_MONTHS, start=1)
-    ),
-    Anchor("open (published 2,782, falling)", "count(*) FILTER (WHERE status = 'Open')", 0, 2_782 * 1.05),
-    *(_near(f"closed as {name}", _CLOSED_AS.format(name), rows, 0.02) for name, rows in _REASONS.items()),
-    _points("without an area", "local_area IS NULL", 21.8),
-    _points("without coordinates", "latitude IS NULL", 65.5),
-    _points("without an address", "address IS NULL", 65.7),
-    _points("opened on a full minute", "substr(opened_at, 18, 2) = '00'", 48, 3),
-    Anchor(
-        "negative durations (published 10)", "count(*) FILTER (WHERE status = 'Close' AND closed_on < opened_on)", 0, 30
-    ),
-    Anchor("days with a request (published 365)", "count(DISTINCT opened_on)", 365, 365),
-)
+_FILE = Path(__file__).with_name("published_2025.toml")
+ANCHORS = [_anchor(**entry) for entry in tomllib.loads(_FILE.read_text(encoding="utf-8"))["anchors"]]
 _YEAR = "FROM service_requests WHERE opened_on BETWEEN '2025-01-01' AND '2025-12-31'"
 
 
