@@ -10,8 +10,7 @@
 `audit`, `publish`, `ship`. Dagster's assets and checks call the same functions, and add reports, retries and the UI: what is true of
 the data can be tested here, without it. `compare` reads everything from the portal again and changes nothing.
 
-What belongs here: the order of the work, and what follows from what was found. What does not: how a step is done (`portal`, `requests`,
-`metrics`, `warehouse`), and Dagster. Every function raises `PipelineError`, in words for the user.
+How a step is done is not here (`portal`, `requests`, `metrics`, `warehouse`). Functions raise `PipelineError`, in words for the user.
 """
 
 import logging

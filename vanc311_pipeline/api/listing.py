@@ -1,7 +1,4 @@
-"""One answer, whatever it is about: its release, its rows as JSON or CSV, what they rest on, and where to go from here.
-
-What belongs here: the shape that all answers share. What does not: what is asked (`routes`) and how it is sent (`delivery`).
-"""
+"""One answer, whatever it is about: its release, its rows as JSON or CSV, what they rest on, and where to go from here."""
 
 import csv
 import hashlib

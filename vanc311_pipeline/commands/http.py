@@ -1,7 +1,4 @@
-"""HTTP, as each of our processes answers it: a port, uvicorn in one configuration, bounds for connections.
-
-What belongs here: sockets and connections. What does not: what is answered, and what it costs (`api.routing.Queue`).
-"""
+"""HTTP, as each of our processes answers it: a port, uvicorn in one configuration, bounds for connections."""
 
 import asyncio
 import socket

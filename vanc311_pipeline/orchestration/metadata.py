@@ -1,7 +1,6 @@
 """What assets say of themselves in Dagster's UI: owners, columns and where they come from, links, tags, kinds, code versions, previews.
 
-What belongs here: what assets get in the same way. What does not: descriptions, which stand with the asset, the schema and the
-registry. A column's lineage stands in its description, too: open-source Dagster stores column lineage, but draws it nowhere.
+A column's lineage stands in its description, too: open-source Dagster stores column lineage, but draws it nowhere.
 """
 
 import hashlib

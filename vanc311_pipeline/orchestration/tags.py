@@ -4,8 +4,7 @@ A run that goes by a plan is of one partition in Dagster's eyes, the newest mont
 partition of a run as made, and takes no run of partitioned assets without one. Its other months it reports itself; where it loads
 nothing, it is of the running month and reports none.
 
-What belongs here: the tags' names and values, and the plan that they name. What does not: making it (`vanc311_pipeline.plan`) and
-keeping it (`warehouse.ledger`). No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.
+No value is long: Dagster's index of tags in PostgreSQL takes 2,704 bytes at most.
 """
 
 from collections.abc import Collection

@@ -1,7 +1,6 @@
 """Landed files: one window of one dataset exactly as served, as Parquet, with the proof that it is whole.
 
-What does not belong here: any reading of the values. Every column is kept as the text that came, extra columns included.
-
+Every column is kept as the text that came, extra columns included.
 An export counts only if its rows equal the portal's own count, asked before and after, while `data_processed` stood
 still. A planned window was described by the grouped question, and its rows must give the same fingerprint; any other is
 counted by a `total_count` of its own. Rows equal in every field were never seen in the city's data: an export that has

@@ -1,7 +1,6 @@
 """Long answers in pages: each begins where the last one ended, by key, so that every row comes once.
 
-A cursor belongs to a release and a listing: in another its place would be another, and rows would be missing, so it is refused
-there.
+A cursor belongs to a release and a listing: in another, where rows would be missing, it is refused.
 """
 
 import base64

@@ -1,8 +1,7 @@
 """The tables: the one place where a column's name, type, meaning and unit are written down.
 
-What belongs here: SQLAlchemy tables, indexes and views. The DDL, the columns that Dagster shows, the `dictionary`
-table and `docs/data_dictionary.md` are all derived from them; a statistic's column takes its words from the registry.
-What does not belong here: queries and rows.
+The DDL, the columns that Dagster shows, the `dictionary` table and `docs/data_dictionary.md` are all derived from them; a statistic's
+column takes its words from the registry.
 
 Timestamps are text in UTC (`2025-08-25T15:03:00Z`), dates are text (`2025-08-25`), null means absent.
 """

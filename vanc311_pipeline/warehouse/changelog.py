@@ -1,7 +1,6 @@
 """The log: what moved and when we saw it, what was given up by consent, and what was read in vain. Append-only.
 
-What belongs here: writing `request_changes`, `accepted_losses` and `deep_readings`, and what they say of the last days. What does not: finding
-out what changed (`requests.changes`). Callers pass the connection: an entry is written in the transaction that it tells of.
+What changed is found out in `requests.changes`. Callers pass the connection: an entry is written in the transaction that it tells of.
 """
 
 import json

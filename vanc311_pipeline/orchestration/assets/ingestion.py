@@ -1,6 +1,5 @@
 """The way in: the portal's datasets as external assets, the landed months, the local areas, and the requests.
 
-What belongs here: names, descriptions, dependencies, what each step calls (`pipeline`) and what it reports.
 A run of `sync` that names no months goes by a plan (`orchestration.tags`), its own if it was given none, and reports each month
 that it really loaded. Every other run (a backfill, a hand-made materialization) does what it was asked for, always.
 """

@@ -1,7 +1,5 @@
 """Alerts: a webhook is told, as Slack takes it, of failed runs, newly held months, ticks that fail, and times without an answer.
 
-What belongs here: which events are told, in which words, and the memory of what was told.
-
 Why not a `run_failure_sensor`: it moves on when its message can't be delivered, so an event would be lost with the
 receiver. Here the cursor moves only after the receiver has taken the message: all that a tick has to tell is one message,
 delivered or tried again by the next tick. A receiver that takes a message and breaks off before saying so gets it twice.
