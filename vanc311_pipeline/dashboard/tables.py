@@ -109,6 +109,15 @@ def waiting(release: Release, view: View) -> list[Row]:
 _WAITED = {-1: "opened just now", 0: "still open at the end of the first day"}
 
 
+def left_out(release: Release, view: View) -> list[Row]:
+    """The usual time to close, and what it is without internal types and without batch days."""
+    recent = view.but(period=LAST_12_MONTHS)
+    rows = records_of(release, recent, schema.time_to_close_without)
+    if not any(row["n"] for row in rows):
+        return []
+    return _timed([summary_of(release, recent) | {"left_out": "nothing"}, *rows])
+
+
 def against_the_city(release: Release, view: View) -> list[Row]:
     """How an area compares with the city at the city's rates for its own types of request."""
     if view.level != "neighbourhood":

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from vanc311_pipeline.metrics.batches import batch_closed
-from vanc311_pipeline.metrics.facts import Facts, month_texts
+from vanc311_pipeline.metrics.facts import Facts, Mask, month_texts
 from vanc311_pipeline.metrics.outcomes import OUTCOMES, outcome_codes
 
 OBSOLETE = re.compile(r"ZZ?\b")
@@ -18,7 +17,7 @@ CELL = ["open_month", "department"]
 
 
 def quality_ledger(
-    facts: Facts, batch_days: pd.DataFrame, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]
+    facts: Facts, batch: Mask, repeats: Mapping[Cell, int], quarantined: Mapping[Cell, int]
 ) -> pd.DataFrame:
     """The table `quality_ledger`: the requests, those of them that repeat an earlier one, and the rows in quarantine."""
     obsolete = np.array([bool(OBSOLETE.match(name)) for name in facts.issues], dtype=bool)
@@ -29,7 +28,7 @@ def quality_ledger(
         "n_negative": facts.negative,
         "n_closed_without_date": facts.is_closed & ~facts.closed_with_date,
         "n_twins": facts.twin,
-        "n_batch_closed": batch_closed(facts, batch_days),
+        "n_batch_closed": batch,
         "n_obsolete_label": obsolete[facts.issue],
         "n_unmapped_reason": facts.is_closed & (outcome_codes(facts) == len(OUTCOMES) - 1),
     }

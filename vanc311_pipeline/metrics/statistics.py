@@ -22,7 +22,7 @@ from vanc311_pipeline.metrics import (
     waiting,
     year_on_year,
 )
-from vanc311_pipeline.metrics.facts import Facts
+from vanc311_pipeline.metrics.facts import Facts, Mask
 from vanc311_pipeline.metrics.groups import ALL, EACH_ISSUE, EACH_PAIR, KINDS, LAST_12_MONTHS, WHOLE_CITY
 from vanc311_pipeline.metrics.headline import headline_metrics
 
@@ -35,11 +35,10 @@ WHOLE_RECORD = (
     (backlog.backlog_by_age, NOT_HYPER_LOCAL),
     (backlog.backlog_daily, DAILY),
     (backlog.flow, NOT_HYPER_LOCAL),
-    (batches.batch_days, batches.BATCH_KINDS),
 )
 GROUPED = (
     "time_to_close", "time_to_close_curves", "time_to_close_by_weekday", "current_speed", "waiting_times", "outcomes",
-    "outcome_incidence", "monthly_series", "year_on_year", "backlog_by_age", "backlog_daily", "flow", "batch_days",
+    "outcome_incidence", "monthly_series", "year_on_year", "backlog_by_age", "backlog_daily", "flow", "time_to_close_without",
 )  # fmt: skip
 INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTMENT)
 
@@ -49,20 +48,24 @@ def statistics(
 ) -> dict[str, pd.DataFrame]:
     """Every table of the registry by name but the corrections, without `as_of`; a table without a row may lack its columns."""
     spans = groups.periods(facts)
-    by_group = _by_group(facts, spans)
+    days = _joined(
+        batches.batch_days(grouping) for grouping in groups.groupings(facts) if grouping.kind in batches.BATCH_KINDS
+    )
+    batch = batches.batch_closed(facts, days)
     return {
         **headline_metrics(facts),
         "periods": groups.period_table(facts),
-        **by_group,
+        **_by_group(facts, spans, batch),
+        "batch_days": days,
         "outcome_mapping": outcomes.outcome_mapping(facts),
         "closure_reasons": outcomes.closure_reasons(facts, spans),
         "area_comparison": comparison.area_comparison(facts),
         "area_issue_mix": comparison.area_issue_mix(facts),
-        "quality_ledger": quality.quality_ledger(facts, by_group["batch_days"], repeats, quarantined),
+        "quality_ledger": quality.quality_ledger(facts, batch, repeats, quarantined),
     }
 
 
-def _by_group(facts: Facts, spans: Sequence[groups.Period]) -> dict[str, pd.DataFrame]:
+def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict[str, pd.DataFrame]:
     """The tables that have levels, and the standing of open requests, which is read off the same curves.
 
     Group by group, and period by period: the curves of a cohort are dropped when its rows are made.
@@ -79,6 +82,8 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period]) -> dict[str, pd.Data
             followed = list(time_to_close.follow(cohort))
             recent, one_year = span.name == LAST_12_MONTHS, span.name not in (ALL, LAST_12_MONTHS)
             parts["time_to_close"].append(time_to_close.time_to_close(cohort, followed))
+            if cohort.kind in NOT_HYPER_LOCAL and recent:
+                parts["time_to_close_without"].append(time_to_close.time_to_close_without(cohort, batch))
             if cohort.kind in NOT_HYPER_LOCAL:
                 parts["outcomes"].append(outcomes.outcomes(cohort, codes))
             if cohort.kind in NOT_HYPER_LOCAL or recent:

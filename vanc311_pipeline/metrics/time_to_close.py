@@ -4,6 +4,7 @@ What belongs here: which requests a curve is made of, and the tables `time_to_cl
 (`survival`), and what a waiting request can expect (`waiting`).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import pandas as pd
 
 from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
 from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Texts, Unused
-from vanc311_pipeline.metrics.groups import EACH_PAIR, LAST_12_MONTHS, Grouping, tally
+from vanc311_pipeline.metrics.groups import EACH_PAIR, KEYS, LAST_12_MONTHS, Grouping, tally
 from vanc311_pipeline.metrics.survival import (
     Curves,
     days_until,
@@ -29,6 +30,11 @@ RESTRICTED = (30, 90)
 CURVE_DAYS = np.array(
     [*range(15), 21, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 540, 730, 1095, 1460], dtype=np.int64
 )
+WITHOUT = (
+    "volume", "n", "closed", "still_open", *(f"{name}_{end}" for name in ("median", "p90") for end in ("days", "low", "high", "state")),
+)  # fmt: skip
+INTERNAL = re.compile("internal|audit|tracking|transfer case", re.IGNORECASE)
+"""Issue types by which the city talks to itself."""
 WEEKDAYS, FIRST_WEEKDAY = 7, 3
 """1970-01-01 was a Thursday, three days after a Monday."""
 CELLS_AT_ONCE = 600_000
@@ -185,6 +191,17 @@ def quantile(curves: Curves, name: str) -> tuple[Floats, Texts]:
 
 def quantile_columns(name: str, days: Floats, state: Texts) -> dict[str, Floats | Texts]:
     return {**dict(zip((f"{name}_days", f"{name}_low", f"{name}_high"), days, strict=True)), f"{name}_state": state}
+
+
+def time_to_close_without(cohort: Grouping, batch: Mask) -> pd.DataFrame:
+    """The table `time_to_close_without`, of one cohort: the same without internal types, without batch days, and without both."""
+    internal = np.array([bool(INTERNAL.search(name)) for name in cohort.facts.issues], dtype=bool)[cohort.facts.issue]
+    tables = []
+    for left_out, kept in (("internal types", ~internal), ("batch days", ~batch), ("both", ~internal & ~batch)):
+        rest = cohort.where(kept)
+        table = time_to_close(rest, list(follow(rest)))
+        tables.append(table[[*KEYS, "period", *WITHOUT]].assign(left_out=left_out))
+    return pd.concat(tables, ignore_index=True)
 
 
 def time_to_close_curves(some: Followed) -> pd.DataFrame:

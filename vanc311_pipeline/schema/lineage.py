@@ -91,6 +91,7 @@ for _table, _default, _sources in (
     *((wide, "", _BY_STATUS | _UNDATED) for wide in _WIDE),
     (statistics.periods, "opened_on", {}),
     (statistics.time_to_close, _TIMED, {"n_static": "opened_on"}),
+    (statistics.time_to_close_without, f"{_TIMED} issue_type department", {"left_out": "issue_type closed_on"}),
     (statistics.time_to_close_curves, _TIMED, {"day": "opened_on"}),
     (statistics.time_to_close_by_weekday, _TIMED, {"weekday": "opened_on"}),
     (statistics.current_speed, _TIMED, {}),

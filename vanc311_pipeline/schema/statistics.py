@@ -105,6 +105,24 @@ time_to_close = _by_group(
     looked_up_by=("period",),
 )
 
+time_to_close_without = _by_group(
+    "time_to_close_without",
+    "Time to close of the last 12 months, if what is no ordinary work is left out. Compare with time_to_close.",
+    _period(),
+    text(
+        "left_out",
+        "internal types (their name says internal, audit, tracking or transfer case), batch days (what was closed on one, see "
+        "batch_days) or both",
+    ),
+    count("volume", "requests opened in the period, without what is left out"),
+    count("n", "requests behind the curve; closed + still_open"),
+    count("closed", "of these, closed by as_of"),
+    count("still_open", "of these, not closed by as_of: followed until as_of"),
+    *_quantile("median_days"),
+    *_quantile("p90_days"),
+    looked_up_by=("period",),
+)
+
 time_to_close_curves = _by_group(
     "time_to_close_curves",
     "The curves behind time_to_close on chosen days, where n ≥ 30. Of hyper_local groups for last_12_months only.",

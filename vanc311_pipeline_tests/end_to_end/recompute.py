@@ -444,6 +444,32 @@ def time_to_close(record: Record) -> list[Row]:
     return rows
 
 
+def time_to_close_without(record: Record) -> list[Row]:
+    """The last 12 months, without internal types, without what was closed on a batch day, and without both."""
+    batches, rows = batch_groups(record), []
+    internal = {r.id for r in record.requests if re.search("internal|audit|tracking|transfer case", r.issue_type, re.I)}
+    batch = {r.id for r in record.requests if in_batch(r, batches)}
+    spans = [(start, end) for name, start, end in record.periods if name == "last_12_months"]
+    for (start, end), group in ((span, group) for span in spans for group in record.large_groups):
+        for left_out, ids in (("internal types", internal), ("batch days", batch), ("both", internal | batch)):
+            requests = [r for r in within(group.requests, start, end) if r.id not in ids]
+            used, curve = usable(requests), None
+            if len(used) >= LEAST_N:
+                curve = curve_of(used, effect=design_effect(blocks_of(used, start, end), curve_of(used)))
+            closed = sum(r.closed for r in used)
+            row = group.key | {
+                "period": "last_12_months",
+                "left_out": left_out,
+                "volume": len(requests),
+                "n": len(used),
+            }
+            row |= {"closed": closed, "still_open": len(used) - closed}
+            for name in ("median", "p90"):
+                row |= quantile_cells(name, curve, timing_state(len(requests), len(used)))
+            rows.append(row)
+    return rows
+
+
 def time_to_close_curves(record: Record) -> list[Row]:
     rows = []
     for cohort in record.cohorts:
@@ -1120,14 +1146,24 @@ def between_places(numbers: Sequence[float], place: float) -> float:
     return numbers[below] + (numbers[above] - numbers[below]) * (place - below)
 
 
+def batch_groups(record: Record) -> set[tuple[object, ...]]:
+    """Issue type, department and day of each batch day."""
+    return {(row["issue_type"], row["department"], row["day"]) for row in batch_days(record)}
+
+
+def in_batch(request: Request, batches: set[tuple[object, ...]]) -> bool:
+    """Whether it was closed on a batch day of one of its groups."""
+    days = ((issue, department, str(request.closed_on)) for issue, department in groups_of(request))
+    return request.closed_on is not None and not request.is_negative and not batches.isdisjoint(days)
+
+
 def groups_of(request: Request) -> list[tuple[str | None, str | None]]:
     """Issue type and department of the groups that may have a batch day: its type, its department and the city."""
     return [(request.issue_type, None), (None, request.department), (None, None)]
 
 
 def quality_ledger(record: Record) -> list[Row]:
-    batches = {(row["issue_type"], row["department"], row["day"]) for row in batch_days(record)}
-    rows = []
+    batches, rows = batch_groups(record), []
     cells = by(record.requests, lambda r: (r.month, r.department))
     for month, department in cells.keys() | record.quarantined.keys():
         requests = cells.get((month, department), [])
@@ -1139,10 +1175,7 @@ def quality_ledger(record: Record) -> list[Row]:
         row["n_closed_without_date"] = sum(r.lacks_date for r in requests)
         row["n_twins"] = sum(r.occurrence > 0 for r in requests)
         row["n_repeats"] = len(requests) - len({r.all_else for r in requests})
-        row["n_batch_closed"] = sum(
-            not r.is_negative and not batches.isdisjoint((i, d, str(r.closed_on)) for i, d in groups_of(r))
-            for r in requests
-        )
+        row["n_batch_closed"] = sum(in_batch(r, batches) for r in requests)
         row["n_obsolete_label"] = sum(re.match(r"ZZ?\b", r.issue_type) is not None for r in requests)
         row["n_unmapped_reason"] = sum(r.is_closed and r.reason not in record.mapping for r in requests)
         rows.append(row)
@@ -1177,6 +1210,7 @@ TABLES: dict[str, tuple[Callable[[Record], list[Row]], tuple[str, ...]]] = {
     "metric_aggregates": (metric_aggregates, (*GROUP[:4], "metric")),
     "periods": (periods, ("period",)),
     "time_to_close": (time_to_close, (*GROUP, "period")),
+    "time_to_close_without": (time_to_close_without, (*GROUP, "period", "left_out")),
     "time_to_close_curves": (time_to_close_curves, (*GROUP, "period", "day")),
     "time_to_close_by_weekday": (time_to_close_by_weekday, (*GROUP, "period", "weekday")),
     "current_speed": (current_speed, GROUP),

@@ -43,6 +43,12 @@ STATISTICS_WRONG: Violations = {
     "current_speed_adds_up": {
         "current_speed: 1: city.all = Σ neighbourhoods + unlocated": f"UPDATE current_speed SET followed = followed + 1 WHERE {CITY}",
     },
+    "what_is_left_out_adds_up": {
+        "time_to_close_without: 1: city.all = Σ neighbourhoods + unlocated": "UPDATE time_to_close_without SET closed = closed + 1 "
+        f"WHERE {CITY} AND left_out = 'both'",
+        "n = closed + still_open ≤ n of all: fails in 1 rows": "UPDATE time_to_close_without SET still_open = still_open + 1 "
+        f"WHERE {CITY} AND left_out = 'both'",
+    },
     "curves_agree_with_quantiles": {
         "median_days against its curve: fails in": f"UPDATE time_to_close SET median_days = median_days + 1 WHERE {CITY} AND {RECENT}",
         "p90_days against its curve: fails in": f"UPDATE time_to_close SET p90_days = NULL WHERE {CITY} AND {RECENT}",

@@ -123,6 +123,8 @@ for path, name, summary, table in (
 
 for path, name, summary, table, asked, tag in (
     ("/time-to-close", "times_to_close", "How long until it is closed?", schema.time_to_close, _periods, "time to close"),
+    ("/time-to-close/without", "times_without", "How long, without internal types and batch days?", schema.time_to_close_without, _groups,
+     "time to close"),
     ("/time-to-close/curve", "curves", "The share still open, day by day", schema.time_to_close_curves, _periods, "time to close"),
     ("/time-to-close/by-weekday", "by_weekday", "Does the weekday of opening matter?", schema.time_to_close_by_weekday, _groups,
      "time to close"),

@@ -36,6 +36,9 @@ TIME_TO_CLOSE = Additive(
 )
 SPEED = Additive("current_speed", ("followed", "n", "closed"))
 WEEKDAYS = Additive("time_to_close_by_weekday", ("n",), ("weekday",), (WHOLE_CITY, EACH_ISSUE))
+WITHOUT = Additive(
+    "time_to_close_without", ("volume", "n", "closed", "still_open"), ("period", "left_out"), NOT_HYPER_LOCAL
+)
 MONTHLY = Additive(
     "monthly_series",
     ("opened", "closed_in", "open_at_end", "n", "closed", *(f"{n}_{days}" for days in WITHIN for n in ("n", "within"))),
@@ -96,6 +99,24 @@ def weekdays(connection: sa.Connection) -> Finding:
     }
     problems = [*add_up(connection, WEEKDAYS), *broken(connection, law)]
     return Finding(problems, counts=sizes(connection, "time_to_close_by_weekday"))
+
+
+@audit("time_to_close_without", "what_is_left_out_adds_up")
+def left_out(connection: sa.Connection) -> Finding:
+    """What is left when internal types and batch days are left out adds up over groups, and is no more than all.
+
+    Laws 1 and 2.
+    """
+    more = f"""
+        (WITH t AS MATERIALIZED (SELECT {GROUP} AS its_group, n AS n_of_all FROM time_to_close),
+              w AS MATERIALIZED (SELECT {GROUP} AS its_group, left_out, n, closed, still_open FROM time_to_close_without)
+         SELECT * FROM w JOIN t USING (its_group)) AS joined
+        WHERE n > n_of_all OR n <> closed + still_open"""
+    problems = [
+        *add_up(connection, WITHOUT),
+        *broken(connection, {"time_to_close_without: n = closed + still_open ≤ n of all": more}),
+    ]
+    return Finding(problems, counts=sizes(connection, "time_to_close_without"))
 
 
 @audit("time_to_close_curves", "curves_agree_with_quantiles")

@@ -20,7 +20,8 @@ TABLES = {
     "/integrity/checks": "check_results", "/integrity/quarantine": "quarantined_requests",
 }  # fmt: skip
 GROUPED = {
-    "/time-to-close": "time_to_close", "/time-to-close/curve": "time_to_close_curves",
+    "/time-to-close": "time_to_close", "/time-to-close/without": "time_to_close_without",
+    "/time-to-close/curve": "time_to_close_curves",
     "/time-to-close/by-weekday": "time_to_close_by_weekday", "/time-to-close/current": "current_speed",
     "/waiting-times": "waiting_times", "/trends": "monthly_series", "/trends/year-on-year": "year_on_year",
     "/backlog": "backlog_by_age", "/backlog/daily": "backlog_daily", "/backlog/flow": "flow", "/outcomes": "outcomes",

@@ -676,6 +676,29 @@ CREATE TABLE time_to_close_curves (
 	as_of TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE time_to_close_without (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	left_out TEXT NOT NULL, 
+	volume INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	closed INTEGER NOT NULL, 
+	still_open INTEGER NOT NULL, 
+	median_days INTEGER, 
+	median_low INTEGER, 
+	median_high INTEGER, 
+	median_state TEXT NOT NULL, 
+	p90_days INTEGER, 
+	p90_low INTEGER, 
+	p90_high INTEGER, 
+	p90_state TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE turns (
 	number INTEGER NOT NULL, 
 	job TEXT NOT NULL, 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vanc311_pipeline.metrics.batches import BATCH_KINDS, batch_days
+from vanc311_pipeline.metrics.batches import BATCH_KINDS, batch_closed, batch_days
 from vanc311_pipeline.metrics.facts import Status, day_number, day_texts
 from vanc311_pipeline.metrics.groups import groupings
 from vanc311_pipeline.metrics.quality import quality_ledger
@@ -19,7 +19,7 @@ def ledger():
 
     def run(city, repeats=None, quarantined=None):
         found = [batch_days(grouping) for grouping in groupings(city) if grouping.kind in BATCH_KINDS]
-        table = quality_ledger(city, pd.concat(found), repeats or {}, quarantined or {})
+        table = quality_ledger(city, batch_closed(city, pd.concat(found)), repeats or {}, quarantined or {})
         assert list(table.columns) == ["open_month", "department", *COUNTS]
         return {
             (row["open_month"], row["department"]): {name: row[name] for name in COUNTS if row[name]}

@@ -9,7 +9,13 @@ from vanc311_pipeline.metrics import time_to_close as module
 from vanc311_pipeline.metrics.facts import Status
 from vanc311_pipeline.metrics.groups import BLOCKS
 from vanc311_pipeline.metrics.outcomes import outcome_codes, outcome_incidence
-from vanc311_pipeline.metrics.time_to_close import by_weekday, follow, time_to_close, time_to_close_curves
+from vanc311_pipeline.metrics.time_to_close import (
+    by_weekday,
+    follow,
+    time_to_close,
+    time_to_close_curves,
+    time_to_close_without,
+)
 
 QUANTILES = ["median_days", "median_low", "median_high", "median_state"]
 COUNTS = ["volume", "n", "closed", "still_open", "n_static", "n_after_as_of", "n_negative", "n_closed_without_date"]
@@ -212,3 +218,19 @@ def test_the_weekday_of_opening_matters_where_the_medians_are_further_apart_than
     assert rows_of(table, "n")[:4] == [30, 0, 0, on_thursday["times"]]
     assert set(table["weekdays_differ"]) == {differ}
     assert rows_of(table, "median_state")[4] == "no_requests"
+
+
+def test_internal_types_and_batch_days_can_be_left_out(facts, cohort_of, rows_of):
+    made = facts(
+        {"ago": 100, "took": 1, "times": 40},
+        {"ago": 100, "took": 9, "times": 50, "issue": "Waste AUDIT Case"},
+        {"ago": 90, "took": 30, "times": 60},
+        {"ago": 80, "issue": "Transfer Case Request"},
+    )
+    batch = made.days == 30
+    found = time_to_close_without(cohort_of(made, period="last_12_months"), batch)
+    assert rows_of(found, "left_out", "period", "n", "still_open", "median_days", "p90_state") == [
+        ("internal types", "last_12_months", 100, 0, 30, "ok"),
+        ("batch days", "last_12_months", 91, 1, 9, "too_few"),
+        ("both", "last_12_months", 40, 0, 1, "too_few"),
+    ]
