@@ -113,8 +113,7 @@ def counts(facts: Facts, kind: Kind) -> dict[str, Ints]:
 
 def figures(facts: Facts) -> pd.DataFrame:
     """Every figure of the city, its areas, its departments and its 20 largest issue types, with its key; NaN where it is not given."""
-    parts = list(_parts(facts)) if len(facts) else []
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*KEY, "value"])
+    return pd.concat([part for part in _parts(facts) if len(part)], ignore_index=True)
 
 
 def _parts(facts: Facts) -> Iterator[pd.DataFrame]:

@@ -86,8 +86,12 @@ def test_the_20_types_with_the_most_requests_of_the_last_year_are_followed(facts
     assert not table.duplicated(list(KEY)).any()
 
 
-def test_a_city_without_a_request_has_no_figures(facts):
-    assert figures(facts()).empty
+def test_a_city_without_a_request_and_its_areas_have_figures_of_0(facts):
+    """Else what was published before all requests vanished would stand."""
+    table = figures(facts())
+    assert set(table["level"]) == {"citywide", "neighbourhood"}
+    assert (table.loc[table["figure"].isin(COUNTING), "value"] == 0).all()
+    assert table.loc[~table["figure"].isin(COUNTING), "value"].isna().all()
 
 
 def test_they_are_those_of_the_published_tables(sample, grouped):
