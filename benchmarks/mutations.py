@@ -51,6 +51,7 @@ COVERED = {
     "vanc311_pipeline/requests/cleaning.py": [f"{UNIT}/requests/test_cleaning.py", f"{UNIT}/requests/test_profile.py"],
     "vanc311_pipeline/requests/identity.py": [f"{UNIT}/requests/test_identity.py"],
     "vanc311_pipeline/requests/profile.py": [f"{UNIT}/requests/test_profile.py"],
+    "vanc311_pipeline/requests/replay.py": [f"{UNIT}/requests/test_replay.py"],
     "vanc311_pipeline/requests/rows.py": [f"{UNIT}/requests/test_rows.py", f"{UNIT}/requests/test_changes.py"],
     "vanc311_pipeline/plan.py": [f"{UNIT}/test_plan.py"],
     "vanc311_pipeline/warehouse/publishing.py": [f"{UNIT}/test_schema.py", f"{INTEGRATION}/test_publishing.py"],

@@ -1,7 +1,4 @@
-"""Calibration: how often the rules are wrong in simulated worlds, as `make calibration` stored it in `calibration.toml`.
-
-What belongs here: the shape of that result, and its judgement. What does not: the simulation (`benchmarks.calibration`).
-"""
+"""Calibration: how often the rules are wrong in simulated worlds, as `make calibration` stored it in `calibration.toml`."""
 
 import tomllib
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """Vintages: what was published of a figure, and what it became. Append-only, but for lines that no published file has.
 
-What belongs here: reading and writing `figure_vintages`. What does not: the figures (`metrics.vintages`). Callers pass the connection;
-the transaction is theirs, and is that of the statistics: a line is written with the numbers that it is one of.
+Callers pass the connection and its transaction, which is that of the statistics: a line is written with the numbers that it is one of.
 
 Lines are drafts until the file that holds them is in its place. Drafts of a run that published nothing are withdrawn when the
 statistics are next computed, unless that run died after the file was in its place: then the file has them.

@@ -8,12 +8,8 @@ from vanc311_pipeline import pipeline, schema
 from vanc311_pipeline.metrics.headline import WIDE
 from vanc311_pipeline.orchestration import metadata
 from vanc311_pipeline.orchestration.asset_checks import last_results
-from vanc311_pipeline.orchestration.assets.ingestion import (
-    PORTAL_DATASETS,
-    local_areas,
-    raw_service_requests,
-    service_requests,
-)
+from vanc311_pipeline.orchestration.assets import ingestion
+from vanc311_pipeline.orchestration.assets.ingestion import local_areas, service_requests
 from vanc311_pipeline.orchestration.failures import in_our_words
 from vanc311_pipeline.orchestration.metadata import FRESH, STATISTICS
 from vanc311_pipeline.orchestration.resources import ProgressParam, WarehouseParam
@@ -97,5 +93,5 @@ def shipped_database(context: dg.AssetExecutionContext, warehouse: WarehousePara
 
 def assets(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """All assets; the shipment is one only where something ships."""
-    always = [raw_service_requests, local_areas, service_requests, statistics, published_database]
-    return [*PORTAL_DATASETS, *always, *([shipped_database] if settings.ship_url else [])]
+    always = [ingestion.raw_service_requests, local_areas, service_requests, statistics, published_database]
+    return [*ingestion.PORTAL_DATASETS, *always, *([shipped_database] if settings.ship_url else [])]
