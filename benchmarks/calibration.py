@@ -2,15 +2,17 @@
 truth, in simulated worlds (`worlds`, `verdicts`), with the Monte-Carlo error.
 
 A target is missed if the share is two such errors beyond it; then the command ends with 1. With `--store` the result is kept for
-the methods; with `--rehearse` only a target is missed that the stored result doesn't miss.
+the methods; with `--rehearse`, which is for a small size, what is as stored is no matter.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import date
+from math import sqrt
 from multiprocessing import get_context
 from operator import methodcaller
 
@@ -21,6 +23,9 @@ from benchmarks.verdicts import REAL_YEAR, Claim, jobs
 from vanc311_pipeline.calibration import FILE, HEAD, Calibration, Line, read
 from vanc311_pipeline.metrics.facts import Floats
 from vanc311_pipeline.registry import DEFINITIONS_VERSION
+
+SURELY = 3
+"""A share of a rehearsal differs from the stored one if it is so many errors away: it has 150 lines, and few looks."""
 
 
 def line(claim: Claim, hits: Floats) -> Line:
@@ -71,6 +76,17 @@ def toml(calibration: Calibration) -> str:
     return "\n".join(["# Written by `make calibration`; don't edit.", *head, "lines = [", *rows, "]", ""])
 
 
+def missed(lines: Iterable[Line], stored: Iterable[Line] = ()) -> list[Line]:
+    """The lines that miss their target, but for those whose share is as stored, as far as so few looks can tell."""
+    known = {_key(each): each for each in stored}
+    return [each for each in lines if each.missed and not (_key(each) in known and _alike(each, known[_key(each)]))]
+
+
+def _alike(each: Line, stored: Line) -> bool:
+    error = max(each.error, sqrt(stored.share * (1 - stored.share) / each.looks))
+    return abs(each.share - stored.share) <= SURELY * error
+
+
 def _key(each: Line) -> tuple[str, str, str]:
     return each.table, each.world, each.measure
 
@@ -81,16 +97,15 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=REAL_YEAR, help=f"requests a year, {REAL_YEAR:,} if not given")
     parser.add_argument("--store", action="store_true", help="keep the result for docs/methods.md and the page")
-    parser.add_argument("--rehearse", action="store_true", help="what the stored result misses is no matter")
+    parser.add_argument("--rehearse", action="store_true", help="what is as stored is no matter")
     options = parser.parse_args()
     calibration = calibrate(options.size)
     print(table(calibration))
     if options.store:
         FILE.write_text(toml(calibration), encoding="utf-8")
-    known = {_key(each) for each in read().lines if each.missed} if options.rehearse else set()
-    missed = [each for each in calibration.lines if each.missed and _key(each) not in known]
-    print(f"\n{len(missed)} of {len(calibration.lines)} lines miss their target")
-    sys.exit(bool(missed))
+    failed = missed(calibration.lines, read().lines if options.rehearse else ())
+    print(f"\n{len(failed)} of {len(calibration.lines)} lines miss their target", *map(_key, failed), sep="\n")
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

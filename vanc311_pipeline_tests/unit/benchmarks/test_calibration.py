@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import worlds
-from benchmarks.calibration import line, table, toml
+from benchmarks.calibration import line, missed, table, toml
 from benchmarks.verdicts import Areas, City, Claim, Files, holds, jobs
 from vanc311_pipeline import calibration
 from vanc311_pipeline.calibration import Calibration, Line
@@ -43,6 +43,18 @@ def test_a_target_is_missed_by_more_than_two_errors(least, most, share, target, 
     shown = Line("flow", "a world", "what", share, 0.01, 1_000, least, most)
     assert shown.cells == ("a world", "what", f"{100 * share:.1f}", "1.0", "1,000", target, judgement)
     assert shown.missed == (judgement == "missed")
+
+
+@pytest.mark.parametrize(
+    ("share", "stored", "fails"),
+    [(0.60, 0.75, False), (0.60, 0.95, True), (0.60, None, True), (0.89, 0.98, False), (1.0, 0.98, False)],
+)
+def test_a_rehearsal_fails_where_a_target_is_missed_and_was_not_so_far_away(share, stored, fails):
+    def coverage(share, looks):
+        return Line("flow", "a world", "coverage", share, 0.055 if share < 0.9 else 0.005, looks, 0.88, 0.98)
+
+    known = [] if stored is None else [coverage(stored, 1_000)]
+    assert bool(missed([coverage(share, 80)], known)) == fails
 
 
 def test_an_interval_holds_what_lies_on_its_limits_and_one_that_is_not_reached_holds_all_beyond():
