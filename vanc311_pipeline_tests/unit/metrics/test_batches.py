@@ -99,7 +99,7 @@ def four_years():
         none = np.zeros(len(closed), dtype=np.int32)
         made = Facts(
             MONDAY, ("Marpole",), tuple(f"Type {place:02}" for place in range(30)), ("ENG",), (), none, issue, none, none - 1,
-            none + Status.CLOSE, closed, closed, none.astype(np.int64), none > 0, none > 0,
+            none + Status.CLOSE, closed, closed, closed, none.astype(np.int64), none > 0, none > 0,
         )  # fmt: skip
         return made, sorted(day_texts(days[planted]).tolist())
 
