@@ -36,6 +36,7 @@ _periods = asked_with(_groups, _period)
 _outcomes = asked_with(_periods, _outcome)
 _months = asked_with(_groups, month_from=(Month, "first month"), month_to=(Month, "last month"))
 _days = asked_with(_groups, day_from=(Day, "first day"), day_to=(Day, "last day"))
+_vintages = asked_with(_groups, schema.figure_vintages.c.figure, schema.figure_vintages.c.reference)
 _years = asked_with(
     _groups,
     measure=(Literal["opened", "closed_in"], "what is counted"),
@@ -131,6 +132,7 @@ for path, name, summary, table, asked, tag in (
     ("/time-to-close/current", "current_speed", "How long at the speed of the last 13 weeks?", schema.current_speed, _groups, "time to close"),
     ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, _periods, "time to close"),
     ("/trends", "trends", "Month by month", schema.monthly_series, _months, "trends"),
+    ("/trends/vintages", "vintages", "What was published, and what it became", schema.figure_vintages, _vintages, "trends"),
     ("/trends/year-on-year", "years", "More or fewer than a year before?", schema.year_on_year, _years, "trends"),
     ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, _groups, "backlog"),
     ("/backlog/daily", "backlog_by_day", "What was open, day by day", schema.backlog_daily, _days, "backlog"),
