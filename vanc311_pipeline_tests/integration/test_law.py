@@ -40,7 +40,7 @@ FAULTS = ["cut_mid_row", "short", "interrupted", "server_500", "maintenance_page
 # What says how and when the rows came, not what they are.
 BOOKKEEPING = {
     "data_origin", "schema_versions", "shipments", "portal_releases", "portal_months", "publications", "request_changes",
-    "accepted_losses", "deep_readings", "month_ledger", "figure_vintages",
+    "accepted_losses", "deep_readings", "month_ledger", "corrections", "figure_vintages",
 }  # fmt: skip
 
 
