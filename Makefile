@@ -92,7 +92,7 @@ week: $(VENV)/installed-dev ## a simulated week of releases through Dagster's sc
 day: $(VENV)/installed-dev ## a rehearsed day of all services of docker-compose.yml, with kills, restarts and a portal that fails (half an hour)
 	$(BIN)/python -m benchmarks.day
 
-docs: $(VENV)/installed-dev ## write docs/data_dictionary.md and docs/methods.md anew from the schema and the registry
+docs: $(VENV)/installed-dev ## write docs/data_dictionary.md and docs/methods.md anew from the schema and the metric definitions
 	for page in data_dictionary.md methods.md; do $(BIN)/python -P -m vanc311_pipeline.commands.docs $$page > docs/$$page || exit 1; done
 
 snapshots: $(VENV)/installed-dev ## write anew what Dagster is given: assets, checks, jobs, schedules, sensors

@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks import markdown
 from benchmarks.verdicts import REAL_YEAR, Claim, jobs
 from vanc311_pipeline.calibration import FILE, HEAD, Calibration, Line, read
+from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION
 from vanc311_pipeline.metrics.facts import Floats
-from vanc311_pipeline.registry import DEFINITIONS_VERSION
 
 SURELY = 3
 """A share of a rehearsal differs from the stored one if it is so many errors away: it has 150 lines, and few looks."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import worlds
+from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.metrics.backlog import flow
 from vanc311_pipeline.metrics.comparison import area_comparison
 from vanc311_pipeline.metrics.current_speed import current_speed
@@ -20,7 +21,6 @@ from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, Grouping,
 from vanc311_pipeline.metrics.monthly import monthly_series
 from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_to_close_curves
 from vanc311_pipeline.metrics.year_on_year import year_on_year
-from vanc311_pipeline.registry import State
 
 REAL_YEAR = 300_000
 FACTOR = 1.5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from vanc311_pipeline.registry import Family
+from vanc311_pipeline.metric_definitions import Family
 
 FILE = Path(__file__).with_suffix(".toml")
 ERRORS = 2

@@ -19,9 +19,9 @@ from vanc311_pipeline.api.measures import Measured
 from vanc311_pipeline.api.problems import HANDLERS, ProblemDetails
 from vanc311_pipeline.api.routes import ROUTERS
 from vanc311_pipeline.api.routing import Queue
+from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, STATES
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import CONNECTIONS
-from vanc311_pipeline.registry import DEFINITIONS_VERSION, STATES
 from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE, TITLE
 
 # Together fewer threads than there are connections, so that the event loop, which reads too, never waits for one.

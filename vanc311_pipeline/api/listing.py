@@ -21,10 +21,10 @@ from vanc311_pipeline.api import PREFIX, negotiation
 from vanc311_pipeline.api.models import RESTS_ON, Asked, AskedTable
 from vanc311_pipeline.api.negotiation import CSV, JSON
 from vanc311_pipeline.api.problems import Problem
+from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, METRICS, State
 from vanc311_pipeline.reading import pages
 from vanc311_pipeline.reading.groups import Coverage
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.registry import DEFINITIONS_VERSION, METRICS, State
 
 CSV_TYPE = f"{CSV}; charset=utf-8; header=present"
 SAMPLE_NOTE = "The bundled sample of real requests: these numbers are not a picture of the city."

@@ -15,7 +15,7 @@ from shapely.geometry import mapping, shape
 
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, tip
-from vanc311_pipeline.registry import METRICS, State
+from vanc311_pipeline.metric_definitions import METRICS, State
 
 MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
 SHOWN = [

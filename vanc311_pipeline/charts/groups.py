@@ -9,7 +9,7 @@ import pandas as pd
 
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import COUNTS, SHARES, Figure, tip
-from vanc311_pipeline.registry import METRICS, MINIMUM_N, STATES, State
+from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, STATES, State
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
 YEAR_DAYS = 365

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from vanc311_pipeline.registry import State
+from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.timezone import VANCOUVER
 
 NOTHING = "–"

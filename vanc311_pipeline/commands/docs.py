@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vanc311_pipeline import calibration, registry
+from vanc311_pipeline import calibration, metric_definitions
 from vanc311_pipeline.settings import LICENCE
 from vanc311_pipeline.warehouse.publishing import dictionary_rows
 
@@ -17,7 +17,7 @@ PAGES = sorted(template.name for template in TEMPLATES.iterdir())
 
 
 def page(name: str) -> str:
-    """A page of docs/ as Markdown: `methods.md` from the registry and the calibration, `data_dictionary.md` from the schema."""
+    """A page of docs/ as Markdown: `methods.md` from the metric definitions and the calibration, `data_dictionary.md` from the schema."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -27,7 +27,7 @@ def page(name: str) -> str:
     )
     template = environment.get_template(name)
     return template.render(
-        registry=registry,
+        metric_definitions=metric_definitions,
         calibration=calibration.read(),
         head=calibration.HEAD,
         explanation=calibration.EXPLANATION,

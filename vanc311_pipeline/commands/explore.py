@@ -1,4 +1,4 @@
-"""`make explore`: the published file in Datasette, an optional dependency, with the words that schema and registry have for it.
+"""`make explore`: the published file in Datasette, an optional dependency, with the words that schema and metric definitions have for it.
 
 Units stand in the descriptions of the columns, because Datasette takes only physical ones for units.
 """
@@ -17,7 +17,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.commands.http import refuse_taken_port
 from vanc311_pipeline.entry import main
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.registry import FAMILIES, METRICS
+from vanc311_pipeline.metric_definitions import FAMILIES, METRICS
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE, LICENCE_PAGE, LIVE, Settings
 from vanc311_pipeline.warehouse.publishing import dictionary_rows, release_row
 
@@ -52,7 +52,7 @@ def metadata(published: Path) -> dict[str, Any]:
 
 
 def _tables() -> dict[str, dict[str, Any]]:
-    """The dictionary as Datasette takes it, with the registry's words; of a statistic also what a larger value says."""
+    """The dictionary as Datasette takes it, with the words of its definition; of a statistic also what a larger value says."""
     families = {name: family for family in FAMILIES for name in family.tables}
     views = {view.name for view in schema.VIEWS}
     tables: dict[str, dict[str, Any]] = {}

@@ -9,10 +9,10 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.groups import time_to_close
 from vanc311_pipeline.dashboard.view import EVER, View, records_of, summary_of
+from vanc311_pipeline.metric_definitions import CHANGE_SHARE, State
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import requests
-from vanc311_pipeline.registry import CHANGE_SHARE, State
 from vanc311_pipeline.schema import flow
 
 HALF = 0.5

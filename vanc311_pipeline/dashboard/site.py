@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vanc311_pipeline import calibration, registry, schema
+from vanc311_pipeline import calibration, metric_definitions, schema
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode, config
@@ -68,7 +68,7 @@ def _templates() -> Environment:
     environment.filters |= {name: getattr(words, name) for name in in_words}
     environment.filters |= {"cell": tables.cell_of, "path": lambda text: quote(text, safe="")}
     environment.globals |= {
-        "registry": registry,
+        "metric_definitions": metric_definitions,
         "calibration": calibration.read(),
         "calibration_head": calibration.HEAD,
         "calibration_explanation": calibration.EXPLANATION,

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_of, summary_of, without_requests
+from vanc311_pipeline.metric_definitions import METRICS, State
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.registry import METRICS, State
 from vanc311_pipeline.schema import convergence
 
 TOP = 15

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
+from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.names import known, names
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.registry import State
 
 LAST_12_MONTHS, EVER = "last_12_months", "all"
 SCOPES = ("all", "located")

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N
 from vanc311_pipeline.metrics.estimates import first_that_holds, robust_deviation, share
 from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts, day_number, day_texts
 from vanc311_pipeline.metrics.groups import YEAR_DAYS, Grouping
 from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
-from vanc311_pipeline.registry import CHANGE_SHARE, MINIMUM_N
 
 AGE_BANDS = ("0-7", "8-30", "31-90", "91-365", "over 365", "opened after as_of")
 _LAST_DAYS = np.array([7, 30, 90, 365])

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vanc311_pipeline.metric_definitions import EXPECTED_AT_LEAST, MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import (
     false_discovery,
     first_that_holds,
@@ -27,7 +28,6 @@ from vanc311_pipeline.metrics.estimates import (
 )
 from vanc311_pipeline.metrics.facts import Codes, Facts, Floats, Ints, Mask, Texts, day_texts
 from vanc311_pipeline.metrics.groups import YEAR_DAYS, tally
-from vanc311_pipeline.registry import EXPECTED_AT_LEAST, MINIMUM_N, State
 
 LATE_AFTER_DAYS = 30
 MONTHS = 12

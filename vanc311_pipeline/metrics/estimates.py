@@ -1,13 +1,13 @@
 """Estimates of shares and counts with their intervals and tests (Wilson, exact Poisson, Benjamini–Hochberg), and the state of each:
-whether it is given, or by which rule of the registry it is withheld. Null is never given without a reason.
+whether it is given, or by which rule of `metric_definitions` it is withheld. Null is never given without a reason.
 """
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, gammaincc, gammaincinv, stdtr, stdtrit
 
+from vanc311_pipeline.metric_definitions import MINIMUM_N, State
 from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts
-from vanc311_pipeline.registry import MINIMUM_N, State
 
 Z_95 = 1.959963984540054
 BEYOND = 0.025

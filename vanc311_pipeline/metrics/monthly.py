@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from vanc311_pipeline.metric_definitions import MINIMUM_N
 from vanc311_pipeline.metrics.estimates import maturing_state, share, share_effect, timing_state, wilson, with_limits
 from vanc311_pipeline.metrics.facts import (
     NONE,
@@ -18,7 +19,6 @@ from vanc311_pipeline.metrics.facts import (
 )
 from vanc311_pipeline.metrics.groups import BLOCKS, Grouping, Period
 from vanc311_pipeline.metrics.time_to_close import curves_by_parts, quantile, quantile_columns
-from vanc311_pipeline.registry import MINIMUM_N
 
 WITHIN = (7, 30, 90)
 PROVISIONAL_DAYS = 7

@@ -46,7 +46,7 @@ INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTM
 def statistics(
     facts: Facts, repeats: Mapping[quality.Cell, int], quarantined: Mapping[quality.Cell, int]
 ) -> dict[str, pd.DataFrame]:
-    """Every table of the registry by name but the corrections, without `as_of`; a table without a row may lack its columns."""
+    """Every table of statistics by name but the corrections, without `as_of`; a table without a row may lack its columns."""
     spans = groups.periods(facts)
     days = _joined(
         batches.batch_days(grouping) for grouping in groups.groupings(facts) if grouping.kind in batches.BATCH_KINDS

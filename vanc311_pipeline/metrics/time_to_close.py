@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from vanc311_pipeline.metric_definitions import MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
 from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Texts, Unused
 from vanc311_pipeline.metrics.groups import EACH_PAIR, KEYS, LAST_12_MONTHS, Grouping, tally
@@ -23,7 +24,6 @@ from vanc311_pipeline.metrics.survival import (
     mean_days_within,
     median_of_closed,
 )
-from vanc311_pipeline.registry import MINIMUM_N, State
 
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
 RESTRICTED = (30, 90)

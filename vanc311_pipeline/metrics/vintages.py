@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from vanc311_pipeline.metric_definitions import MINIMUM_N
 from vanc311_pipeline.metrics.backlog import WEEK_DAYS, last_sunday
 from vanc311_pipeline.metrics.facts import (
     NONE,
@@ -28,7 +29,6 @@ from vanc311_pipeline.metrics.facts import (
 )
 from vanc311_pipeline.metrics.groups import EACH_AREA, EACH_DEPARTMENT, EACH_ISSUE, WHOLE_CITY, YEAR_DAYS, Kind, tally
 from vanc311_pipeline.metrics.time_to_close import curves_by_parts, quantile
-from vanc311_pipeline.registry import MINIMUM_N
 
 WEEKS, MONTHS = 27, 14
 LARGEST_TYPES = 20

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from vanc311_pipeline.metric_definitions import MINIMUM_N
 from vanc311_pipeline.metrics.estimates import enough_state, only
 from vanc311_pipeline.metrics.facts import Facts, Ints
 from vanc311_pipeline.metrics.groups import ALL, LAST_12_MONTHS, tally
 from vanc311_pipeline.metrics.survival import STILL_OPEN, after, days_until, first_day
 from vanc311_pipeline.metrics.time_to_close import QUANTILES, Followed
-from vanc311_pipeline.registry import MINIMUM_N
 
 JUST_OPENED = -1
 WAITED_DAYS = (JUST_OPENED, 0, 1, 3, 7, 14, 30, 60, 90, 180, 365)

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import first_that_holds, only, robust_deviation, share
 from vanc311_pipeline.metrics.facts import Codes, Ints, Mask, day_texts
 from vanc311_pipeline.metrics.groups import Grouping
 from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
-from vanc311_pipeline.registry import CHANGE_SHARE, MINIMUM_N, State
 
 BLOCK_DAYS, YEAR_BLOCKS = 28, 13
 BLOCKS_NEEDED = 13

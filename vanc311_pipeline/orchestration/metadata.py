@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 
-from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
+from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import Settings

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import requests
-import tenacity
 import urllib3
 
 from vanc311_pipeline import settings
-from vanc311_pipeline.errors import CountMismatch, PortalRefused, PortalUnavailable, TooManyRequests
+from vanc311_pipeline.errors import PortalRefused, PortalUnavailable
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.portal.documents import (
     Area,
@@ -30,7 +29,7 @@ from vanc311_pipeline.portal.documents import (
     release_of,
     total_count_of,
 )
-from vanc311_pipeline.portal.quota import moment, refusal_of_calls
+from vanc311_pipeline.portal.retries import moment, refusal_of_calls, retrying
 from vanc311_pipeline.portal.transport import PortalSession
 from vanc311_pipeline.schema import MODIFIED, OPENED
 
@@ -70,15 +69,7 @@ class Portal:
         self._persisting = False
         self._api_key = api_key
         self._session = PortalSession(api_key)
-        backoff = tenacity.wait_exponential_jitter(
-            multiplier=retry_wait, max=settings.RETRY_WAIT_MAX_SECONDS, jitter=retry_wait
-        )
-        self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((PortalUnavailable, CountMismatch)),
-            stop=tenacity.stop_after_attempt(attempts),
-            wait=lambda state: max(backoff(state), _asked_to_wait(state)),
-            reraise=True,
-        )
+        self._retrying = retrying(attempts, retry_wait)
 
     def __enter__(self) -> Self:
         return self
@@ -241,11 +232,6 @@ class Portal:
         if left <= 0:
             raise PortalUnavailable(f"{self.url} did not answer in full within {self._seconds:g} s.")
         return left
-
-
-def _asked_to_wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.seconds if isinstance(error, TooManyRequests) else 0.0
 
 
 def _innermost(error: BaseException) -> str:

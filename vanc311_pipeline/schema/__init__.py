@@ -1,7 +1,7 @@
 """The tables: the one place where a column's name, type, meaning and unit are written down.
 
 The DDL, the columns that Dagster shows, the `dictionary` table and `docs/data_dictionary.md` are all derived from them; a statistic's
-column takes its words from the registry.
+column takes its words from `metric_definitions`.
 
 Timestamps are text in UTC (`2025-08-25T15:03:00Z`), dates are text (`2025-08-25`), null means absent.
 """

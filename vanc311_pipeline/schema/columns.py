@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.registry import METRICS
+from vanc311_pipeline.metric_definitions import METRICS
 
 Column = sa.Column[Any]
 
@@ -64,7 +64,7 @@ def whatever(name: str, meaning: str) -> Column:
 
 
 def metric(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.REAL, nullable: bool = True) -> Column:
-    """A statistic's column, in the registry's words."""
+    """A statistic's column, in the words of its definition."""
     return column(name, kind, METRICS[name].meaning, METRICS[name].unit, nullable=nullable)
 
 

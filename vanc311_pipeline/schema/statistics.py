@@ -6,7 +6,7 @@ Every table with a `level` says which groups a row is about: citywide, neighbour
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.registry import METRICS, STATES_MEANING
+from vanc311_pipeline.metric_definitions import METRICS, STATES_MEANING
 from vanc311_pipeline.schema.columns import Column, as_of, count, integer, key, metric, real, table, text, yes_no
 
 SHARE, DAYS = "share", "days"

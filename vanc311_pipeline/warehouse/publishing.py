@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateIndex
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import on_disk, refusal, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed
-from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
+from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger, vintages
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
@@ -156,7 +156,7 @@ def dictionary_rows() -> Iterator[dict[str, str | None]]:
 
 
 def definition_rows() -> Iterator[dict[str, str | int]]:
-    """The registry, a line for each statistic."""
+    """The metric definitions, a line for each statistic."""
     for family in FAMILIES:
         tables = {"tables": ", ".join(family.tables), "definitions_version": DEFINITIONS_VERSION}
         for metric in family.metrics:

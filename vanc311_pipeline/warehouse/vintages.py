@@ -18,8 +18,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline.errors import StorageRefused
+from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION
 from vanc311_pipeline.metrics.vintages import KEY
-from vanc311_pipeline.registry import DEFINITIONS_VERSION
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.schema import (
     data_origin,

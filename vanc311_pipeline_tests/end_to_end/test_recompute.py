@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vanc311_pipeline.registry import FAMILIES
+from vanc311_pipeline.metric_definitions import FAMILIES
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, settings_in
 from vanc311_pipeline_tests.end_to_end.odd_city import AS_OF, EMPTY_AREA, SMALL_AREA, UNUSABLE_AREA, odd_city

@@ -13,7 +13,7 @@ import requests
 from vanc311_pipeline import schema
 from vanc311_pipeline.commands.explore import LIMITS, MOST_FACETS, QUESTIONS, command, metadata
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.registry import FAMILIES, METRICS
+from vanc311_pipeline.metric_definitions import FAMILIES, METRICS
 from vanc311_pipeline.settings import LICENCE, Settings
 
 TABLES = {**schema.metadata.tables, **schema.published_metadata.tables}
@@ -81,7 +81,7 @@ def test_every_table_view_and_column_is_explained_with_its_unit(explained):
         assert list(explained["tables"][view.name]["columns"]) == view.columns.keys()
 
 
-def test_a_statistic_is_explained_in_the_registrys_words(explained):
+def test_a_statistic_is_explained_in_the_words_of_its_definition(explained):
     for family in FAMILIES:
         for name in family.tables:
             assert family.plain in explained["tables"][name]["description"]

@@ -12,7 +12,7 @@ import pytest
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityFailed, StorageRefused
-from vanc311_pipeline.registry import METRICS
+from vanc311_pipeline.metric_definitions import METRICS
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from vanc311_pipeline import registry, schema
+from vanc311_pipeline import metric_definitions, schema
 from vanc311_pipeline.cli import vanc311
 from vanc311_pipeline.commands import docs
-from vanc311_pipeline.registry import FAMILIES, METRICS, MINIMUM_N, read
+from vanc311_pipeline.metric_definitions import FAMILIES, METRICS, MINIMUM_N, read
 from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline.warehouse.audits import AUDITS
 
@@ -56,7 +56,7 @@ def test_a_number_is_withheld_below_the_one_minimum_or_never():
     assert {metric.minimum_n for metric in METRICS.values()} <= {0, 1, MINIMUM_N, 40, 100}
 
 
-REGISTRY = Path(registry.__file__).with_suffix(".toml").read_text()
+DEFINITIONS = Path(metric_definitions.__file__).with_suffix(".toml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ REGISTRY = Path(registry.__file__).with_suffix(".toml").read_text()
     ],
 )
 def test_a_definition_that_is_not_whole_stops_the_program(old, new, why):
-    assert old in REGISTRY
+    assert old in DEFINITIONS
     with pytest.raises((ValueError, KeyError), match=why):
-        read(REGISTRY.replace(old, new, 1))
+        read(DEFINITIONS.replace(old, new, 1))
 
 
 def test_every_family_begins_in_plain_words():

@@ -12,10 +12,10 @@ from vanc311_pipeline.api.listing import SAMPLE_NOTE, Selection
 from vanc311_pipeline.api.negotiation import GEOJSON
 from vanc311_pipeline.api.problems import documented
 from vanc311_pipeline.api.routing import Questions
+from vanc311_pipeline.metric_definitions import FAMILIES
 from vanc311_pipeline.reading import names
 from vanc311_pipeline.reading.pages import all_rows
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.registry import FAMILIES
 from vanc311_pipeline.schema.columns import integer
 
 router = Questions()

@@ -11,11 +11,11 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.api.listing import Selection
 from vanc311_pipeline.api.models import AREA, AskedTable, Day, Month, Name, asked_with
 from vanc311_pipeline.api.routing import Questions
+from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.groups import COLUMNS, LEVELS, coverage, group_of, of_group
 from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import all_rows
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.registry import State
 
 router = Questions()
 

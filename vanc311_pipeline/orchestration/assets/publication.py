@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from vanc311_pipeline import pipeline, schema
+from vanc311_pipeline.metric_definitions import HEADLINE, Family
 from vanc311_pipeline.metrics.headline import WIDE
 from vanc311_pipeline.orchestration import metadata
 from vanc311_pipeline.orchestration.asset_checks import last_results
@@ -15,13 +16,12 @@ from vanc311_pipeline.orchestration.metadata import FRESH, STATISTICS
 from vanc311_pipeline.orchestration.resources import ProgressParam, WarehouseParam
 from vanc311_pipeline.orchestration.tags import plan_of
 from vanc311_pipeline.pipeline import Run
-from vanc311_pipeline.registry import HEADLINE, Family
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore
 
 
 def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
-    """The asset of one table: what it holds, in the registry's words."""
+    """The asset of one table: what it holds, in the words of its definition."""
     table = schema.metadata.tables[name]
     deps = [dg.AssetDep(service_requests, partition_mapping=dg.AllPartitionMapping()), dg.AssetDep(local_areas)]
     origins = [(service_requests.key, schema.service_requests.columns.keys())]

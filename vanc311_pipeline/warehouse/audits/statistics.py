@@ -11,11 +11,11 @@ import numpy as np
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N, State
 from vanc311_pipeline.metrics.groups import EACH_ISSUE, KEYS, WHOLE_CITY
 from vanc311_pipeline.metrics.monthly import WITHIN
 from vanc311_pipeline.metrics.statistics import DAILY as DAILY_KINDS
 from vanc311_pipeline.metrics.statistics import NOT_HYPER_LOCAL
-from vanc311_pipeline.registry import CHANGE_SHARE, MINIMUM_N, State
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse.audits.metrics import Additive, add_up
 from vanc311_pipeline.warehouse.audits.questions import EXAMPLES, Finding, audit, broken, count, sizes

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from vanc311_pipeline.registry import METRICS
+from vanc311_pipeline.metric_definitions import METRICS
 from vanc311_pipeline_tests.integration.api.conftest import Api, as_csv
 
 TABLES = {

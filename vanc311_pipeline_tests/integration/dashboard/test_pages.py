@@ -16,7 +16,7 @@ import requests
 
 from vanc311_pipeline import calibration
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.registry import FAMILIES, METRICS
+from vanc311_pipeline.metric_definitions import FAMILIES, METRICS
 from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
 

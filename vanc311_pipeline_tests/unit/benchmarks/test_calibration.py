@@ -9,7 +9,7 @@ from benchmarks.calibration import line, missed, table, toml
 from benchmarks.verdicts import Areas, City, Claim, Files, holds, jobs
 from vanc311_pipeline import calibration
 from vanc311_pipeline.calibration import Calibration, Line
-from vanc311_pipeline.registry import DEFINITIONS_VERSION, FAMILIES
+from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, FAMILIES
 
 CLAIM = Claim("flow", "a world", "false labels", most=0.075)
 

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.metric_definitions import FAMILIES
 from vanc311_pipeline.metrics.facts import NONE, day_texts
 from vanc311_pipeline.metrics.groups import EACH_AREA, EACH_DEPARTMENT, KINDS, WHOLE_CITY
 from vanc311_pipeline.metrics.statistics import statistics
-from vanc311_pipeline.registry import FAMILIES
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.statistics import corrections, quarantined, read_facts, repeats, replace_statistics
 

@@ -1,4 +1,4 @@
-"""The registry: every statistic's definition, read from `registry.toml` and checked, and the constants that computation shares with it."""
+"""Every statistic's definition, read from `metric_definitions.toml` and checked, and the constants that computation shares with it."""
 
 import tomllib
 from enum import StrEnum
@@ -68,7 +68,7 @@ class Family:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Registry:
+class Definitions:
     version: Text
     states_meaning: Text
     laws: tuple[Text, ...]
@@ -76,10 +76,10 @@ class Registry:
     families: dict[str, Family]
 
 
-def read(toml: str) -> Registry:
-    """The registry of a TOML text; lines are joined and phrases put in. A ValidationError or a KeyError says what is wrong with it."""
+def read(toml: str) -> Definitions:
+    """The definitions of a TOML text; lines are joined and phrases put in. A ValidationError or a KeyError says what is wrong with it."""
     raw = tomllib.loads(toml)
-    return TypeAdapter(Registry).validate_python(_filled(raw, raw.pop("phrases")))
+    return TypeAdapter(Definitions).validate_python(_filled(raw, raw.pop("phrases")))
 
 
 def _filled(value: Any, phrases: dict[str, str]) -> Any:
@@ -90,10 +90,10 @@ def _filled(value: Any, phrases: dict[str, str]) -> Any:
     return " ".join(value.format_map(phrases).split()) if isinstance(value, str) else value
 
 
-_registry = read(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-DEFINITIONS_VERSION = _registry.version
-STATES, STATES_MEANING = _registry.states, _registry.states_meaning
-LAWS = _registry.laws
-FAMILIES = tuple(_registry.families.values())
-HEADLINE = _registry.families["headline"]
+_definitions = read(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+DEFINITIONS_VERSION = _definitions.version
+STATES, STATES_MEANING = _definitions.states, _definitions.states_meaning
+LAWS = _definitions.laws
+FAMILIES = tuple(_definitions.families.values())
+HEADLINE = _definitions.families["headline"]
 METRICS = {metric.name: metric for family in FAMILIES for metric in family.metrics}

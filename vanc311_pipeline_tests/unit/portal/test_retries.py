@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import QuotaExceeded, TooManyRequests
-from vanc311_pipeline.portal.quota import refusal_of_calls
+from vanc311_pipeline.portal.retries import refusal_of_calls
 
 NOW = datetime(2026, 1, 13, 20, tzinfo=UTC)
 DATE = {"date": "Tue, 13 Jan 2026 20:00:00 GMT"}

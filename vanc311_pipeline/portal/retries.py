@@ -1,4 +1,6 @@
-"""The portal's 429: whether it means a moment or the day, and when it ends, by the portal's own clock if it sends a readable one."""
+"""When to ask the portal again: what is tried once more and after which pause, and what its 429 means: a moment or the day, and
+until when, by the portal's own clock if it sends a readable one.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,9 +8,27 @@ from datetime import MAXYEAR, UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from vanc311_pipeline.errors import PortalError, QuotaExceeded, TooManyRequests
+import tenacity
+
+from vanc311_pipeline.errors import CountMismatch, PortalError, PortalUnavailable, QuotaExceeded, TooManyRequests
 from vanc311_pipeline.portal.contract import instant
-from vanc311_pipeline.settings import BURST_SECONDS, QUOTA_SECONDS
+from vanc311_pipeline.settings import BURST_SECONDS, QUOTA_SECONDS, RETRY_WAIT_MAX_SECONDS
+
+
+def retrying(attempts: int, first_wait: float) -> tenacity.Retrying:
+    """Tries what the portal did not answer, or not as it counted, with pauses of seconds that double, and are as long as it asks."""
+    backoff = tenacity.wait_exponential_jitter(multiplier=first_wait, max=RETRY_WAIT_MAX_SECONDS, jitter=first_wait)
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((PortalUnavailable, CountMismatch)),
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=lambda state: max(backoff(state), _asked_to_wait(state)),
+        reraise=True,
+    )
+
+
+def _asked_to_wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.seconds if isinstance(error, TooManyRequests) else 0.0
 
 
 def refusal_of_calls(headers: Mapping[str, str], body: bytes) -> PortalError:
