@@ -160,8 +160,8 @@ def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal
     """As when it is restarted: the month that was being stored is as it was, and the next sync brings it."""
     replace_requests = loading._replace_requests
 
-    def cut(connection, *rest):
-        moved = replace_requests(connection, *rest)
+    def cut(warehouse, connection, *rest):
+        moved = replace_requests(warehouse, connection, *rest)
         with psycopg.connect(one.settings.warehouse_url.replace("+psycopg", ""), autocommit=True) as other:
             backend = connection.connection.driver_connection.info.backend_pid
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
