@@ -17,7 +17,7 @@ from vanc311_pipeline.metrics.backlog import flow
 from vanc311_pipeline.metrics.comparison import area_comparison
 from vanc311_pipeline.metrics.current_speed import current_speed
 from vanc311_pipeline.metrics.facts import Facts, Floats
-from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, Grouping, Kind, groupings, periods
+from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, grouping_of, periods
 from vanc311_pipeline.metrics.monthly import monthly_series
 from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_to_close_curves
 from vanc311_pipeline.metrics.year_on_year import year_on_year
@@ -76,11 +76,13 @@ class City:
         )
         if (self.speed, self.inflow) != (1, 1):
             return self._power(facts)
-        flows = flow(_grouping(facts))
+        flows = flow(grouping_of(facts, EACH_AREA))
         weeks = flows["weeks_in_backtest"].to_numpy(dtype=np.int64)
         labels = np.round(flows["labels_in_backtest"].to_numpy(dtype=np.float64) * weeks)[:, None]
         looks = [replace(facts, as_of=facts.as_of - 91 * back) for back in range(4)]
-        verdicts = pd.concat([year_on_year(_grouping(look)).assign(look=back) for back, look in enumerate(looks)])
+        verdicts = pd.concat(
+            [year_on_year(grouping_of(look, EACH_AREA)).assign(look=back) for back, look in enumerate(looks)]
+        )
         return [
             (
                 false_labels("flow", self.name, "false labels: growing or shrinking"),
@@ -96,7 +98,7 @@ class City:
         ]
 
     def _power(self, facts: Facts) -> Answers:
-        grouping = _grouping(facts)
+        grouping = grouping_of(facts, EACH_AREA)
         grows = _hits(flow(grouping), "flow", "growing")[:, None]
         answers = [(Claim("flow", self.name, "power: growing"), grows)]
         if self.inflow != 1:
@@ -104,10 +106,6 @@ class City:
             opened = _hits(verdicts[verdicts["measure"] == "opened"], "verdict", "more")[:, None]
             answers.append((Claim("year_on_year", self.name, "power: opened, more"), opened))
         return answers
-
-
-def _grouping(facts: Facts, kind: Kind = EACH_AREA) -> Grouping:
-    return next(grouping for grouping in groupings(facts) if grouping.kind == kind)
 
 
 def _hits(table: pd.DataFrame, column: str, *labels: str) -> Floats:
@@ -157,7 +155,7 @@ class Files:
 
     def answers(self) -> Answers:
         files = worlds.files(self.service, self.n, self.number, self.seed)
-        grouping = _grouping(files.facts)
+        grouping = grouping_of(files.facts, EACH_AREA)
         cohort = grouping.within(next(each for each in periods(files.facts) if each.name == LAST_12_MONTHS))
         parts = list(follow(cohort))
         times = time_to_close(cohort, parts)

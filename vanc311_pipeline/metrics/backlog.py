@@ -5,7 +5,7 @@ import pandas as pd
 
 from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N
 from vanc311_pipeline.metrics.estimates import first_that_holds, robust_deviation, share
-from vanc311_pipeline.metrics.facts import Floats, Ints, Mask, Texts, day_number, day_texts
+from vanc311_pipeline.metrics.facts import WEEK_DAYS, Floats, Ints, Mask, Texts, day_number, day_texts
 from vanc311_pipeline.metrics.groups import YEAR_DAYS, Grouping
 from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
 
@@ -14,7 +14,7 @@ _LAST_DAYS = np.array([7, 30, 90, 365])
 UNDERSTATED_BEFORE = "2023-08-17"
 """One year after the first request that the portal still refreshes; 0.4 % of closed requests took longer than 500 days."""
 
-WEEK_DAYS, WEEKS, YEAR_WEEKS = 7, 13, 52
+WEEKS, YEAR_WEEKS = 13, 52
 EARLIER_YEARS = 3
 SCALE_WEEKS = 26
 """So many differences from a year before are needed to say how large they usually are."""

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import betainc, gammainc
 
-from vanc311_pipeline.metrics.facts import Codes, Facts, Floats, Ints, Mask, day_number, day_texts
+from vanc311_pipeline.metrics.facts import WEEK_DAYS, Codes, Facts, Floats, Ints, Mask, day_number, day_texts
 from vanc311_pipeline.metrics.groups import EACH_DEPARTMENT, EACH_ISSUE, WHOLE_CITY, Grouping
 
 BATCH_KINDS = (WHOLE_CITY, EACH_ISSUE, EACH_DEPARTMENT)
-WEEK_DAYS, WEEKS_AROUND, WEEKS_NEEDED = 7, 26, 10
+WEEKS_AROUND, WEEKS_NEEDED = 26, 10
 LARGEST_LEFT_OUT = 2
 """Of the weeks around a day, so that two batch days don't hide each other."""
 USUAL_AT_LEAST = 0.1

@@ -22,6 +22,7 @@ Mask = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
 
 NONE = -1
+WEEK_DAYS = 7
 NO_REASON = "N/A"
 
 

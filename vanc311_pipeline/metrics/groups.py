@@ -97,11 +97,12 @@ def tally(code: Codes | Ints, column: Codes | Ints, groups: int, size: int) -> I
 
 def groupings(facts: Facts) -> Iterator[Grouping]:
     """Every grouping, in the order of `KINDS`. The city and all areas are groups; of the rest, what has a request."""
-    for level, scope in KINDS:
-        yield _grouping(facts, level, scope)
+    return (grouping_of(facts, kind) for kind in KINDS)
 
 
-def _grouping(facts: Facts, level: str, scope: str) -> Grouping:
+def grouping_of(facts: Facts, kind: Kind) -> Grouping:
+    """One of them."""
+    level, scope = kind
     inside = {"all": np.ones(len(facts), dtype=bool), "located": facts.located, "unlocated": ~facts.located}[scope]
     rows = np.flatnonzero(inside)
     texts = {"local_area": facts.areas, "issue_type": facts.issues, "department": facts.departments}

@@ -48,9 +48,7 @@ def statistics(
 ) -> dict[str, pd.DataFrame]:
     """Every table of statistics by name but the corrections, without `as_of`; a table without a row may lack its columns."""
     spans = groups.periods(facts)
-    days = _joined(
-        batches.batch_days(grouping) for grouping in groups.groupings(facts) if grouping.kind in batches.BATCH_KINDS
-    )
+    days = _joined(batches.batch_days(groups.grouping_of(facts, kind)) for kind in batches.BATCH_KINDS)
     batch = batches.batch_closed(facts, days)
     return {
         **headline_metrics(facts),

@@ -13,7 +13,7 @@ import pandas as pd
 
 from vanc311_pipeline.metric_definitions import MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
-from vanc311_pipeline.metrics.facts import NONE, Codes, Floats, Ints, Mask, Texts, Unused
+from vanc311_pipeline.metrics.facts import NONE, WEEK_DAYS, Codes, Floats, Ints, Mask, Texts, Unused
 from vanc311_pipeline.metrics.groups import EACH_PAIR, KEYS, LAST_12_MONTHS, Grouping, tally
 from vanc311_pipeline.metrics.survival import (
     Curves,
@@ -35,7 +35,7 @@ WITHOUT = (
 )  # fmt: skip
 INTERNAL = re.compile("internal|audit|tracking|transfer case", re.IGNORECASE)
 """Issue types by which the city talks to itself."""
-WEEKDAYS, FIRST_WEEKDAY = 7, 3
+FIRST_WEEKDAY = 3
 """1970-01-01 was a Thursday, three days after a Monday."""
 CELLS_AT_ONCE = 600_000
 """Groups by blocks by days that are worked out together: more is no faster and takes memory."""
@@ -223,22 +223,22 @@ def time_to_close_curves(some: Followed) -> pd.DataFrame:
 def by_weekday(cohort: Grouping) -> pd.DataFrame:
     """The table `time_to_close_by_weekday`, of one cohort."""
     facts, used, size = cohort.facts, cohort.where(cohort.facts.used), len(cohort)
-    weekday = (facts.opened[used.rows] + FIRST_WEEKDAY) % WEEKDAYS
-    cell = used.code * WEEKDAYS + weekday
-    n = np.bincount(cell, minlength=size * WEEKDAYS)
+    weekday = (facts.opened[used.rows] + FIRST_WEEKDAY) % WEEK_DAYS
+    cell = used.code * WEEK_DAYS + weekday
+    n = np.bincount(cell, minlength=size * WEEK_DAYS)
     columns = quantiles_of(cell, facts.days[used.rows], facts.event[used.rows], n, n)
     low, high = (
         pd.Series(columns[f"median_{side}"])
         .where(columns["median_state"] == State.OK)
         .to_numpy()
-        .reshape(size, WEEKDAYS)
+        .reshape(size, WEEK_DAYS)
         for side in ("low", "high")
     )
     differ = np.fmax.reduce(low, axis=1) > np.fmin.reduce(high, axis=1)
     return cohort.table(
-        np.repeat(np.arange(size), WEEKDAYS),
-        weekday=np.tile(np.arange(WEEKDAYS) + 1, size),
+        np.repeat(np.arange(size), WEEK_DAYS),
+        weekday=np.tile(np.arange(WEEK_DAYS) + 1, size),
         n=n,
         **{name: values for name, values in columns.items() if name.startswith("median")},
-        weekdays_differ=np.where(differ, "yes", "no").astype(object).repeat(WEEKDAYS),
+        weekdays_differ=np.where(differ, "yes", "no").astype(object).repeat(WEEK_DAYS),
     )

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.metric_definitions import MINIMUM_N
-from vanc311_pipeline.metrics.backlog import WEEK_DAYS, last_sunday
+from vanc311_pipeline.metrics.backlog import last_sunday
 from vanc311_pipeline.metrics.facts import (
     NONE,
+    WEEK_DAYS,
     Codes,
     Facts,
     Floats,

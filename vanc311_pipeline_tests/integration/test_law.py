@@ -81,13 +81,18 @@ class Mirror:
             return [tuple(row) for row in connection.exec_driver_sql(query)]
 
 
-@pytest.fixture(scope="module")
-def small_city():
+def city_of(*months: str, rows: int, twins: int) -> pd.DataFrame:
+    """So many rows of some months of the sample, with twins."""
     with StandIn() as portal:
         frame = portal.frame
-    months = frame[OPENED].dt.strftime("%Y-%m")
-    parts = [frame[months == month].head(40) for month in ("2024-05", "2024-06", "2024-07")]
-    return EDITS["add_twin"].function(pd.concat(parts, ignore_index=True), rows=6)
+    opened_in = frame[OPENED].dt.strftime("%Y-%m")
+    parts = [frame[opened_in == month].head(rows) for month in months]
+    return EDITS["add_twin"].function(pd.concat(parts, ignore_index=True), rows=twins)
+
+
+@pytest.fixture(scope="module")
+def small_city():
+    return city_of("2024-05", "2024-06", "2024-07", rows=40, twins=6)
 
 
 class Law(RuleBasedStateMachine):

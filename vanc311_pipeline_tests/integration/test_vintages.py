@@ -4,7 +4,6 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
@@ -23,9 +22,8 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import publish
 from vanc311_pipeline.warehouse.rows import fetch
 from vanc311_pipeline.warehouse.statistics import replace_statistics
-from vanc311_pipeline_tests.end_to_end.city import OPENED
 from vanc311_pipeline_tests.integration.planting import stored
-from vanc311_pipeline_tests.integration.test_law import Mirror
+from vanc311_pipeline_tests.integration.test_law import Mirror, city_of
 
 RELEASED_AT = datetime(2024, 3, 5, 14, 6, 58, tzinfo=UTC)
 """So that the sample's busiest months are among those that are followed."""
@@ -41,11 +39,7 @@ RELEASES = st.lists(
 
 @pytest.fixture(scope="module")
 def city():
-    with StandIn() as portal:
-        frame = portal.frame
-    months = frame[OPENED].dt.strftime("%Y-%m")
-    parts = [frame[months == month].head(50) for month in ("2023-12", "2024-01", "2024-02")]
-    return EDITS["add_twin"].function(pd.concat(parts, ignore_index=True), rows=9)
+    return city_of("2023-12", "2024-01", "2024-02", rows=50, twins=9)
 
 
 def publish_by_hand(mirror, portal):

@@ -9,7 +9,7 @@ import pytest
 
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
-from vanc311_pipeline.metrics.groups import groupings, periods
+from vanc311_pipeline.metrics.groups import grouping_of, periods
 from vanc311_pipeline.metrics.headline import WIDE, headline_metrics
 from vanc311_pipeline.pipeline import Progress, Run
 from vanc311_pipeline.portal.client import Portal
@@ -122,7 +122,7 @@ def grouped():
     """One grouping of some facts: `grouped(facts, "issue", "all")`."""
 
     def of_kind(city, level="citywide", scope="all"):
-        return next(grouping for grouping in groupings(city) if grouping.kind == (level, scope))
+        return grouping_of(city, (level, scope))
 
     return of_kind
 

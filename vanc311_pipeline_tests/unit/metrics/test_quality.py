@@ -6,7 +6,7 @@ import pytest
 
 from vanc311_pipeline.metrics.batches import BATCH_KINDS, batch_closed, batch_days
 from vanc311_pipeline.metrics.facts import Status, day_number, day_texts
-from vanc311_pipeline.metrics.groups import groupings
+from vanc311_pipeline.metrics.groups import grouping_of
 from vanc311_pipeline.metrics.quality import quality_ledger
 
 COUNTS = ["volume", "n_missing_area", "n_missing_point", "n_negative", "n_closed_without_date", "n_twins",
@@ -18,7 +18,7 @@ def ledger():
     """The lines of the ledger: month and department, and the counts that are not 0."""
 
     def run(city, repeats=None, quarantined=None):
-        found = [batch_days(grouping) for grouping in groupings(city) if grouping.kind in BATCH_KINDS]
+        found = [batch_days(grouping_of(city, kind)) for kind in BATCH_KINDS]
         table = quality_ledger(city, batch_closed(city, pd.concat(found)), repeats or {}, quarantined or {})
         assert list(table.columns) == ["open_month", "department", *COUNTS]
         return {
