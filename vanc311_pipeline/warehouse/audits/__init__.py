@@ -3,13 +3,17 @@
 An audit computes its answer another way than the code that it audits, or it could not find that code wrong.
 """
 
-from vanc311_pipeline.warehouse.audits import convergence, files, metrics, plausibility, revisions, statistics, stored
+from vanc311_pipeline.warehouse.audits import convergence, files, laws, plausibility, recomputed, revisions, stored
 from vanc311_pipeline.warehouse.audits.questions import Audit
 
-AUDITS = tuple(
-    each
-    for module in (files, stored, convergence, metrics, statistics, revisions, plausibility)
-    for each in vars(module).values()
-    if isinstance(each, Audit)
+AUDITS = (
+    *(each for module in (files, stored, convergence) for each in vars(module).values() if isinstance(each, Audit)),
+    *laws.AUDITS,
+    *(
+        each
+        for module in (recomputed, revisions, plausibility)
+        for each in vars(module).values()
+        if isinstance(each, Audit)
+    ),
 )
 """Every audit."""

@@ -138,14 +138,22 @@ def sizes(connection: sa.Connection, *tables: str) -> dict[str, int]:
     return {table: count(connection, f"SELECT count(*) FROM {table}") for table in tables}
 
 
+def newest_release(connection: sa.Connection) -> dict[str, str]:
+    """The instant of the newest release that rows came with, and the day that it was in Vancouver."""
+    release = connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed))) or "9999-01-01T00:00:00Z"
+    return {"release": release, "day": str(local_day(release))}
+
+
 def broken(connection: sa.Connection, laws: Mapping[str, str]) -> list[str]:
-    """A problem for each law that a table has rows against; what follows FROM finds them."""
+    """What is said of the rows of each law's query, which must have none: of each by itself if the words name its columns."""
     problems = []
-    for law, where in laws.items():
-        if rows := count(connection, f"SELECT count(*) FROM {where}"):
-            first = connection.execute(sa.text(f"SELECT * FROM {where} LIMIT 1")).one()._asdict()
-            example = in_words(dict(list(first.items())[:_KEYS_SHOWN]))
-            problems.append(f"{law}: fails in {rows:,} rows, such as {example}")
+    for words, query in laws.items():
+        rows = connection.execute(sa.text(query)).mappings().all()
+        if "{" in words:
+            problems += [words.format_map(row) for row in rows]
+        elif rows:
+            example = in_words(dict(list(rows[0].items())[:_KEYS_SHOWN]))
+            problems.append(f"{words}: fails in {len(rows):,} rows, such as {example}")
     return problems
 
 

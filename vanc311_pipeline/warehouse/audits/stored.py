@@ -96,14 +96,6 @@ def held_months(connection: sa.Connection) -> Finding:
     return Finding([f"{line} (since {line.held_since}). The old rows stay. {ledger.advice([line])}" for line in lines])
 
 
-@audit("service_requests", "no_row_is_quarantined", blocking=False)
-def quarantine(connection: sa.Connection) -> Finding:
-    """No row is in quarantine (warns, with the reasons)."""
-    table = quarantined_requests
-    query = sa.select(table.c.reason, sa.func.count()).group_by(table.c.reason).order_by(table.c.reason)
-    return Finding(notes=[f"{rows:,} rows: {reason}" for reason, rows in connection.execute(query)])
-
-
 @audit("service_requests", "request_ids_are_unique_and_well_formed")
 def identity(connection: sa.Connection, months: Months) -> Finding:
     """Every id is unique and is the SHA-256 of its request's key."""
@@ -176,45 +168,6 @@ def _local(hour: str) -> datetime:
         return datetime.fromisoformat(f"{hour}:00:00+00:00").astimezone(ZoneInfo(VANCOUVER))
     except ValueError:
         return datetime.min
-
-
-@audit("service_requests", "status_and_close_date_agree", blocking=False)
-def status_and_close_date(connection: sa.Connection, months: Months) -> Finding:
-    """Closed requests have a close date, open ones have none (warns)."""
-    return noted(
-        connection,
-        months,
-        {
-            "status Close without a close date": "status = 'Close' AND closed_on IS NULL",
-            "status Open with a close date": "status = 'Open' AND closed_on IS NOT NULL",
-            "a status that is neither Open nor Close": "status IS NULL OR status NOT IN ('Open', 'Close')",
-        },
-    )
-
-
-@audit("service_requests", "close_is_not_before_open", blocking=False)
-def close_before_open(connection: sa.Connection, months: Months) -> Finding:
-    """No request was closed before it was opened (warns; such requests are in no average)."""
-    return noted(connection, months, {"closed before they were opened; in no average": "closed_on < opened_on"})
-
-
-@audit("service_requests", "timestamps_are_plausible", blocking=False)
-def plausible_times(connection: sa.Connection, months: Months) -> Finding:
-    """Nothing happened before the record began, before its opening, or after the release (warns)."""
-    release = connection.scalar(sa.select(sa.func.max(month_ledger.c.data_processed))) or "9999-01-01T00:00:00Z"
-    return noted(
-        connection,
-        months,
-        {
-            "opened before the record began": "opened_at < '2009-06-01T00:00:00Z'",
-            "opened after the portal's newest release": "opened_at > :release",
-            "last changed before they were opened": "modified_at < opened_at",
-            "last changed after the portal's newest release": "modified_at > :release",
-            "closed after the day of the portal's newest release; in no average": "closed_on > :day",
-        },
-        release=release,
-        day=str(local_day(release)),
-    )
 
 
 @audit("service_requests", "newest_change_is_recent")
