@@ -1,10 +1,11 @@
 """How the tests of the checks plant a violation: by SQL behind the pipeline's back, or in the files.
 
-Belongs here: the means, and what a case is. Does not belong here: the cases.
+Belongs here: the means, and what a case is. The cases stand in `planted.toml`.
 """
 
 import json
 import sqlite3
+import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import dagster as dg
 import psycopg
 import pyarrow.parquet as pq
 
+from vanc311_pipeline.schema import month_ledger
 from vanc311_pipeline.settings import LIVE, Settings
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -54,10 +56,11 @@ def sql(*statements: str) -> Plant:
     return lambda settings: stored(settings, *statements)
 
 
-def unguarded(table: str, *statements: str) -> Plant:
-    """The same after the table lost its constraints, which would not let such a row in."""
+def unguarded(statement: str) -> Plant:
+    """The same after the requests lost their constraints, which would not let such a row in."""
+    table = "service_requests"
     bare = [f"CREATE TABLE bare AS SELECT * FROM {table}", f"DROP TABLE {table}", f"ALTER TABLE bare RENAME TO {table}"]
-    return lambda settings: stored(settings, *bare, *statements)
+    return sql(*bare, statement)
 
 
 def published(*statements: str) -> Plant:
@@ -106,6 +109,17 @@ def overwrite(place: int, data: bytes) -> Plant:
     return plant
 
 
+def all_months_of_2025(settings: Settings) -> None:
+    """The ledger says that every month of 2025 is there."""
+    columns = ", ".join(month_ledger.columns.keys())
+    for month in (*(f"2025-{number:02}" for number in range(1, 13)), "2026-01"):
+        stored(
+            settings,
+            f"INSERT INTO month_ledger ({columns}) SELECT {columns.replace('partition_month', repr(month))} FROM month_ledger "
+            f"WHERE dataset = '{LIVE}' LIMIT 1 ON CONFLICT (dataset, partition_month) DO UPDATE SET run_id = 'planted'",
+        )
+
+
 def remove_published(settings: Settings) -> None:
     settings.published_path.unlink()
 
@@ -123,6 +137,22 @@ class Case:
 
 Violations = Mapping[str, Mapping[str, Plant | str]]
 """By check and by the phrase that tells of it: how it is planted, or the statement that does it."""
+
+
+def _planted() -> dict[str, Violations]:
+    words = {
+        "{one}": ONE,
+        "{point}": POINT,
+        "{city}": "level = 'citywide' AND scope = 'all'",
+        "{recent}": "period = 'last_12_months'",
+    }
+    text = Path(__file__).with_name("planted.toml").read_text()
+    for word, condition in words.items():
+        text = text.replace(word, condition)
+    return tomllib.loads(text)
+
+
+PLANTED = _planted()
 
 
 def cases(violations: Violations, severity: dg.AssetCheckSeverity = ERROR) -> list[Case]:

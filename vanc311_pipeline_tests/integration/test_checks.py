@@ -28,18 +28,18 @@ from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.publishing import publish
 from vanc311_pipeline.warehouse.rows import rows_by_month
 from vanc311_pipeline.warehouse.statistics import replace_statistics
-from vanc311_pipeline_tests.integration.planted_statistics import STATISTICS_CASES
 from vanc311_pipeline_tests.integration.planting import (
     ERROR,
     MONTH,
     ONE,
+    PLANTED,
     POINT,
     WARN,
     Case,
     Violations,
+    all_months_of_2025,
     cases,
     held_release,
-    hold,
     overwrite,
     published,
     remove_published,
@@ -67,74 +67,20 @@ def run_check(settings: Settings, name: str, planned: bool = False) -> dg.AssetC
 
 # -- the violations --------------------------------------------------------------------------------------------------
 
-WRONG: Violations = {
+IN_FILES: Violations = {
     "raw_count_equals_portal_count": {
         f"{MONTH}: the file has 10 rows, the portal counted": rewrite_landed(rows=10),
         "after": rewrite_landed(lambda about: about.update(total_count_after=about["total_count_after"] + 1)),
     },
     "portal_has_not_shrunk": {" → 5,000 (2099-01-01T14:06:58Z)": held_release(5_000)},
-    "there_are_22_areas": {
-        "21 areas are stored, not 22": "DELETE FROM local_areas WHERE local_area = 'Marpole'",
-        "the centre of Marpole lies in no area": "UPDATE local_areas SET latitude = 48.4, longitude = -123.3 WHERE local_area = 'Marpole'",
-    },
     "every_row_is_accounted_for": {
-        f"{MONTH}: ": f"DELETE FROM service_requests WHERE {ONE}",
-        "rows landed, but": "UPDATE month_ledger SET rows_landed = rows_landed + 1, rows_stored = rows_stored + 1 WHERE "
-        "partition_month = '2024-01'",
         f"{LIVE} {MONTH}: the file has": rewrite_landed(lambda about: about.update(rows=about["rows"] - 1)),
     },
-    "stored_total_equals_portal_total": {
-        "The portal contradicts itself or moved": "UPDATE portal_releases SET records_count = records_count + 1",
-    },
-    "no_month_is_held": {f"{MONTH}: rows 100 → 7 (since 2026-01-08T00:00:00Z). The old rows stay.": hold()},
     "request_ids_are_unique_and_well_formed": {
-        "not the digest of their key, such as 'made up'": request("request_id = 'made up'"),
-        "don't count from 0 without a gap": request("occurrence = 5"),
-        "1 ids stand twice": unguarded(
-            "service_requests", f"INSERT INTO service_requests SELECT * FROM service_requests WHERE {ONE}"
-        ),
+        "1 ids stand twice": unguarded(f"INSERT INTO service_requests SELECT * FROM service_requests WHERE {ONE}"),
     },
     "nothing_required_is_missing": {
-        "1 rows: department is null": unguarded(
-            "service_requests", f"UPDATE service_requests SET department = NULL WHERE {ONE}"
-        ),
-        "1 rows: address is empty text": request("address = ''"),
-        "1 rows: closure_reason is N/A": request("closure_reason = 'N/A'"),
-    },
-    "dates_and_durations_follow_from_instants": {
-        "1 rows have a wrong opened_on": request("opened_on = '2024-02-20'"),
-        "1 rows have a wrong open_month": request("open_month = '2024-02'"),
-        "1 rows have a wrong partition_month": request("partition_month = '2024-02'"),
-        "1 rows have a wrong days_to_close": request("days_to_close = coalesce(days_to_close, 0) + 1"),
-        "a wrong days_to_close": request("days_to_close = NULL"),
-        "a wrong days_to_update": request("days_to_update = days_to_update + 0.001"),
-    },
-    "areas_are_known": {"1 rows: an area that is none of the 22": request("local_area = 'Atlantis'")},
-    "levels_add_up": {
-        "1: city.all": "UPDATE metrics_citywide SET volume = volume + 1 WHERE scope = 'all'",
-        "3: neighbourhood = Σ of its issues": "DELETE FROM metrics_hyper_local WHERE rowid = 1",
-        "3: issue.all = issue.located + unlocated": "UPDATE metrics_unlocated SET closed = closed + 1, open_requests = "
-        "open_requests - 1 WHERE rowid = 1",
-    },
-    "recomputed_metrics_agree": {
-        "citywide (all): 1 groups have other numbers than their requests": f"DELETE FROM service_requests WHERE {ONE}",
-        "unlocated (unlocated): 1 groups have other numbers": "UPDATE metrics_unlocated SET sum_seconds_to_update = "
-        "sum_seconds_to_update + 1 WHERE rowid = 1",
-        "hyper_local (located): its groups are not those": "UPDATE metrics_hyper_local SET issue_type = 'Nothing of the kind' WHERE rowid = 1",
-        "citywide (located): 1 groups have other numbers": "UPDATE metrics_citywide SET avg_ttr = avg_ttr + 0.1 WHERE scope = 'located'",
-    },
-    "long_table_equals_wide_tables": {
-        "citywide: 1 values of volume differ": "UPDATE metric_aggregates SET value = value + 1 WHERE level = 'citywide' "
-        "AND metric = 'volume' AND scope = 'all'",
-        "values of avg_ttr differ": "UPDATE metric_aggregates SET n = n + 1 WHERE rowid = (SELECT min(rowid) FROM "
-        "metric_aggregates WHERE metric = 'avg_ttr')",
-        "the total of the unlocated: 1 values of volume differ": "UPDATE metric_aggregates SET value = value + 1 WHERE "
-        "level = 'unlocated' AND issue_type IS NULL AND metric = 'volume'",
-        "neighbourhood: ": "UPDATE metric_aggregates SET scope = 'all' WHERE level = 'neighbourhood' AND metric = 'volume'",
-        "citywide: 2 values of volume differ": "UPDATE metric_aggregates SET as_of = '2001-01-01' WHERE level = "
-        "'citywide' AND metric = 'volume'",
-        "+1 rows more than the wide tables give": "INSERT INTO metric_aggregates SELECT 'ward', scope, local_area, "
-        "issue_type, metric, value, n, as_of FROM metric_aggregates WHERE rowid = 1",
+        "1 rows: department is null": unguarded(f"UPDATE service_requests SET department = NULL WHERE {ONE}"),
     },
     "published_file_is_whole": {
         "does not exist": remove_published,
@@ -144,99 +90,39 @@ WRONG: Violations = {
         ),
         "it can't be read": overwrite(0, b"not a database"),
         "SQLite finds": overwrite(4096 * 3, b"\xff" * 4096),
-        "no publication is on record": "DELETE FROM publications",
     },
     "published_file_equals_warehouse": {
         "does not exist": remove_published,
         "can't be compared": overwrite(0, b"not a database"),
-        "1 rows are only in the warehouse": request("channel = 'Carrier pigeon'"),
         f"service_requests {MONTH}: ": published(f"DELETE FROM service_requests WHERE {ONE}"),
         "metrics_citywide: 2 rows are only in the file": published("UPDATE metrics_citywide SET avg_ttr = 0"),
     },
-    "newest_change_is_recent": {
-        "The newest change in the record is of 2026-01-12T22:43:51Z: 4 days before 2026-01-16": "UPDATE portal_releases SET "
-        "data_processed = '2026-01-17T14:06:58Z'",
-    },
-    "months_equal_portal": {
-        "here are": f"UPDATE portal_months SET rows = rows + 1 WHERE partition_month = '{MONTH}'",
-        f"{LIVE} {MONTH}: the portal has": f"UPDATE portal_months SET closed = closed - 1 WHERE partition_month = '{MONTH}'",
-        "latest change 2099-01-01T00:00:00Z": "UPDATE portal_months SET latest_change = '2099-01-01T00:00:00Z' WHERE "
-        f"partition_month = '{MONTH}'",
-        "here are 0 rows": f"DELETE FROM month_ledger WHERE partition_month = '{MONTH}'",
-        f"{MONTH}: the ledger says": request("status = 'Open', closed_on = NULL"),
-        "later than the ledger knows": request("modified_at = '2099-01-01T00:00:00Z'"),
-    },
 }
-"""What is wrong with our data, by check and by the phrase that tells of it: it blocks."""
-
-ODD: Violations = {
+ODD_IN_FILES: Violations = {
     "portal_fields_are_known": {
         "new field ward": rewrite_landed(lambda about: about["columns"].append("ward")),
         "another order": rewrite_landed(lambda about: about["columns"].reverse()),
     },
-    "stored_total_equals_portal_total": {
-        "Only a part was asked for": "UPDATE portal_releases SET records_count = records_count + 1, state = 'loading'",
-    },
-    "areas_are_known": {
-        '{"Atlantis": 2}': f"UPDATE month_ledger SET rows_unknown_area = 2, unknown_areas = '{{\"Atlantis\": 2}}' WHERE "
-        f"partition_month = '{MONTH}'",
-    },
-    "fields_are_usable": {
-        "2 rows came with a latitude that can't be used, such as '200'": "UPDATE month_ledger SET unusable_fields = "
-        f"""'{{"latitude": {{"rows": 2, "examples": ["200"]}}}}' WHERE partition_month = '{MONTH}'""",
-    },
-    "no_row_is_quarantined": {
-        "1 rows: department is missing": f"INSERT INTO quarantined_requests VALUES ('id', '{LIVE}', '{MONTH}', 'department is missing', '{{}}')",
-    },
-    "status_and_close_date_agree": {
-        "1 requests: status Close without a close date": request("closed_on = NULL"),
-        "1 requests: status Open with a close date": request("status = 'Open'"),
-        "1 requests: a status that is neither Open nor Close": request("status = 'Closed'"),
-        "a status that is neither": request("status = NULL"),
-    },
-    "close_is_not_before_open": {"closed before they were opened": request("closed_on = '2023-12-24'")},
-    "timestamps_are_plausible": {
-        "opened before the record began": request("opened_at = '0025-08-25T15:03:00Z'"),
-        "opened after the portal's newest": request("opened_at = '2099-08-25T15:03:00Z'"),
-        "last changed before they were": request("modified_at = '2001-01-01T00:00:00Z'"),
-        "last changed after the": request("modified_at = '2099-01-01T00:00:00Z'"),
-        "closed after the day of the portal's newest": request("closed_on = '2099-01-01'"),
-    },
-    "points_lie_in_the_city": {
-        "lie outside all areas": request("latitude = 48.42842, longitude = -123.36564", POINT),
-        "one coordinate without the other": request("longitude = NULL", POINT),
-    },
-    "points_lie_in_their_area": {
-        "points with an area lie elsewhere": request(
-            "local_area = CASE local_area WHEN 'Marpole' THEN 'Sunset' ELSE 'Marpole' END", POINT
-        ),
-    },
-    "newest_change_is_recent": {
-        "3 days before 2026-01-15": "UPDATE portal_releases SET data_processed = '2026-01-16T14:06:58Z'",
-        "35 days before 2026-02-16": "UPDATE portal_releases SET data_processed = '2026-02-17T14:06:58Z', records_count "
-        "= records_count + 1, state = 'loading'",
-    },
-    "fingerprints_show_every_change": {
-        f"{MONTH}: 2 changes that the fingerprint did not show": "INSERT INTO deep_readings (read_at, partition_month, "
-        f"rows, changes_found, data_processed, run_id) VALUES ('2026-01-14T15:00:00Z', '{MONTH}', 200, 2, '2026-01-14T14:06:58Z', 'a run')",
-    },
-    "months_equal_portal": {
-        "release of 2099-01-01T00:00:00Z": "UPDATE portal_months SET rows = rows + 1, data_processed = "
-        f"'2099-01-01T00:00:00Z' WHERE partition_month = '{MONTH}'",
-    },
 }
-"""What is odd in the city's own: it warns."""
 
 CASES = [
-    *cases(WRONG),
-    *cases(ODD, WARN),
+    *cases(PLANTED["wrong"]),
+    *cases(IN_FILES),
+    *cases(PLANTED["odd"], WARN),
+    *cases(ODD_IN_FILES, WARN),
     Case(
         "stored_total_equals_portal_total",
         sql("UPDATE portal_releases SET records_count = records_count + 1, state = 'loading'"),
         "The portal contradicts itself or moved",
         planned=True,
     ),
-    *STATISTICS_CASES,
+    Case(
+        "published_2025_figures_are_near",
+        all_months_of_2025,
+        "requests (published 272,580): ours is",
+        WARN,
+        settings={"portal_url": "https://opendata.vancouver.ca"},
+    ),
 ]
 
 
