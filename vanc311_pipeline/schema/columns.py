@@ -59,10 +59,6 @@ def real(name: str, meaning: str, unit: str, nullable: bool = True) -> Column:
     return column(name, sa.REAL, meaning, unit, nullable=nullable)
 
 
-def whatever(name: str, meaning: str) -> Column:
-    return column(name, sa.types.NullType, meaning, "text")
-
-
 def metric(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.REAL, nullable: bool = True) -> Column:
     """A statistic's column, in the words of its definition."""
     return column(name, kind, METRICS[name].meaning, METRICS[name].unit, nullable=nullable)

@@ -4,12 +4,15 @@ Every table with a `level` says which groups a row is about: citywide, neighbour
 (both), department, or unlocated (requests without an area); the columns that the level does not use are null.
 """
 
+from collections.abc import Iterator
+
 import sqlalchemy as sa
 
 from vanc311_pipeline.metric_definitions import METRICS, STATES_MEANING
 from vanc311_pipeline.schema.columns import Column, as_of, count, integer, key, metric, real, table, text, yes_no
 
 SHARE, DAYS = "share", "days"
+SIDES = (("low", "lower"), ("high", "upper"))
 _OR_FOLLOWED = "; too_few also if followed < 30"
 
 LEVELS: dict[str, tuple[str, ...]] = {
@@ -51,10 +54,7 @@ def _period() -> Column:
 
 def _with_limits(name: str, nullable: bool = True) -> list[Column]:
     """A statistic and the limits of its 95 % interval."""
-    limits = [
-        real(f"{name}_{side}", f"{word} 95 % limit of {name}", METRICS[name].unit)
-        for side, word in (("low", "lower"), ("high", "upper"))
-    ]
+    limits = [real(f"{name}_{side}", f"{word} 95 % limit of {name}", METRICS[name].unit) for side, word in SIDES]
     return [metric(name, nullable=nullable), *limits]
 
 
@@ -62,14 +62,19 @@ def _state(of: str, name: str = "state", more: str = "", nullable: bool = False)
     return text(name, f"of {of}: {STATES_MEANING}{more}", nullable=nullable)
 
 
-def _quantile(of: str, more: str = "") -> list[Column]:
-    """A quantile in whole days, its limits, and why it may be missing."""
-    name = of.removesuffix("_days")
-    limits = [
-        integer(f"{name}_{side}", f"{word} 95 % limit of {of}; null if not reached", DAYS, nullable=True)
-        for side, word in (("low", "lower"), ("high", "upper"))
-    ]
-    return [metric(of, sa.INTEGER), *limits, _state(of, f"{name}_state", more)]
+def _quantiles(*names: str, more: str = "") -> Iterator[Column]:
+    """Quantiles in whole days, each with its limits, and why it may be missing."""
+    for of in names:
+        name = of.removesuffix("_days")
+        yield metric(of, sa.INTEGER)
+        for side, word in SIDES:
+            yield integer(f"{name}_{side}", f"{word} 95 % limit of {of}; null if not reached", DAYS, nullable=True)
+        yield _state(of, f"{name}_state", more)
+
+
+def _counts(*names: str) -> Iterator[Column]:
+    """Statistics that are counts, and are always given."""
+    return (metric(name, sa.INTEGER, nullable=False) for name in names)
 
 
 periods = table(
@@ -95,9 +100,7 @@ time_to_close = _by_group(
     count("n_closed_without_date", "not used: closed without a close date, or with one after the release's day"),
     integer("followed_days", "the longest that anybody was followed; null if n = 0", DAYS, nullable=True),
     metric("design_effect"),
-    *_quantile("median_days"),
-    *_quantile("p75_days"),
-    *_quantile("p90_days"),
+    *_quantiles("median_days", "p75_days", "p90_days"),
     *_with_limits("mean_within_30"),
     *_with_limits("mean_within_90"),
     metric("mean_closed_only"),
@@ -118,8 +121,7 @@ time_to_close_without = _by_group(
     count("n", "requests behind the curve; closed + still_open"),
     count("closed", "of these, closed by as_of"),
     count("still_open", "of these, not closed by as_of: followed until as_of"),
-    *_quantile("median_days"),
-    *_quantile("p90_days"),
+    *_quantiles("median_days", "p90_days"),
     looked_up_by=("period",),
 )
 
@@ -140,7 +142,7 @@ time_to_close_by_weekday = _by_group(
     _period(),
     integer("weekday", "of opening: 1 = Monday … 7 = Sunday", "ordinal"),
     count("n", "requests with usable dates opened on this weekday"),
-    *_quantile("median_days"),
+    *_quantiles("median_days"),
     yes_no("weekdays_differ", "yes if the median's interval on some weekday lies above that on another"),
 )
 
@@ -153,9 +155,7 @@ current_speed = _by_group(
     count("followed", "requests with usable dates that were open on a day of the 13 weeks"),
     count("n", "of these, opened in the 13 weeks"),
     count("closed", "of those followed, closed in the 13 weeks"),
-    *_quantile("median_days"),
-    *_quantile("p75_days"),
-    *_quantile("p90_days"),
+    *_quantiles("median_days", "p75_days", "p90_days"),
 )
 
 waiting_times = _by_group(
@@ -165,9 +165,7 @@ waiting_times = _by_group(
     integer("waited_days", "open at the end of this day after opening; -1 = just opened: of all requests", DAYS),
     count("followed", "requests that were followed beyond this day, still open at its end"),
     metric("open_share", nullable=False),
-    *_quantile("further_median", _OR_FOLLOWED),
-    *_quantile("further_p75", _OR_FOLLOWED),
-    *_quantile("further_p90", _OR_FOLLOWED),
+    *_quantiles("further_median", "further_p75", "further_p90", more=_OR_FOLLOWED),
     looked_up_by=("period", "waited_days"),
 )
 
@@ -200,12 +198,11 @@ monthly_series = _by_group(
     "Month by month: opened, closed, open at its end, and how fast those opened in it were closed. Every month of the record "
     "for each group, those without a request, too.",
     text("month", "the month", "Vancouver month"),
-    metric("opened", sa.INTEGER, nullable=False),
-    metric("closed_in", sa.INTEGER, nullable=False),
+    *_counts("opened", "closed_in"),
     count("open_at_end", "open at its end, or at as_of if earlier, by today's record; null after as_of", nullable=True),
     count("n", "requests opened in the month that have usable dates: behind the median"),
     count("closed", "of these, closed by as_of"),
-    *_quantile("median_days"),
+    *_quantiles("median_days"),
     *_within(7),
     *_within(30),
     *_within(90),
@@ -255,8 +252,7 @@ backlog_daily = _by_group(
     "What was open at the end of each day, for the city and each area, as today's record shows it.",
     text("day", "the day", "Vancouver date"),
     count("opened", "requests opened on the day, without those of unknown status or closed without a date"),
-    metric("closed_in", sa.INTEGER, nullable=False),
-    metric("backlog", sa.INTEGER, nullable=False),
+    *_counts("closed_in", "backlog"),
     yes_no("understated", "yes before 2023-08-17: requests from before the record are missing"),
     yes_no("provisional", "yes in the seven days up to as_of: late entries may move it"),
     looked_up_by=("day",),
@@ -399,15 +395,11 @@ quality_ledger = table(
     text("open_month", "month of opening; of quarantined rows their UTC month, or undated", "Vancouver month"),
     text("department", "the city department; of a quarantined row as served, or unknown"),
     count("volume", "requests"),
-    metric("n_missing_area", sa.INTEGER, nullable=False),
-    metric("n_missing_point", sa.INTEGER, nullable=False),
+    *_counts("n_missing_area", "n_missing_point"),
     integer("n_quarantined", "rows that can't be keyed; not in volume", "rows"),
     count("n_negative", "requests closed before they were opened"),
     count("n_closed_without_date", "requests closed without a close date, or with one after the release's day"),
-    metric("n_twins", sa.INTEGER, nullable=False),
-    metric("n_repeats", sa.INTEGER, nullable=False),
-    metric("n_batch_closed", sa.INTEGER, nullable=False),
-    metric("n_obsolete_label", sa.INTEGER, nullable=False),
+    *_counts("n_twins", "n_repeats", "n_batch_closed", "n_obsolete_label"),
     count("n_unmapped_reason", "closed requests whose reason is in no outcome group"),
     as_of(),
 )
@@ -417,11 +409,7 @@ corrections = table(
     "What the city changed in its record, by the month in which it published the change and department.",
     text("release_month", "month of the portal's release that brought the changes", "UTC month"),
     text("department", "the city department; of a relabelled request, the new one"),
-    metric("n_vanished", sa.INTEGER, nullable=False),
-    metric("n_relabelled", sa.INTEGER, nullable=False),
-    metric("n_reopened", sa.INTEGER, nullable=False),
-    metric("n_corrected", sa.INTEGER, nullable=False),
-    metric("n_clerical", sa.INTEGER, nullable=False),
+    *_counts("n_vanished", "n_relabelled", "n_reopened", "n_corrected", "n_clerical"),
     as_of(),
 )
 
