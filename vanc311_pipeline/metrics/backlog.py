@@ -30,18 +30,14 @@ def backlog_by_age(grouping: Grouping) -> pd.DataFrame:
     age = facts.as_of - facts.opened
     band = np.where(age < 0, size - 1, np.searchsorted(_LAST_DAYS, age))
     in_band = grouping.count_by(facts.is_open, band, size)
-    columns = {
-        "open_requests": in_band,
-        "located": grouping.count_by(facts.is_open & facts.located, band, size),
-        "n_static": grouping.count_by(facts.is_open & facts.static, band, size),
-        "share_of_open": share(in_band, in_band.sum(axis=1, keepdims=True)),
-    }
-    group, place = np.indices(in_band.shape).reshape(2, -1)
-    return grouping.table(
-        group,
-        age_band=np.array(AGE_BANDS, dtype=object)[place],
-        band_order=place + 1,
-        **{name: values[group, place] for name, values in columns.items()},
+    return grouping.cross_table(
+        size,
+        age_band=np.array(AGE_BANDS, dtype=object),
+        band_order=np.arange(size) + 1,
+        open_requests=in_band,
+        located=grouping.count_by(facts.is_open & facts.located, band, size),
+        n_static=grouping.count_by(facts.is_open & facts.static, band, size),
+        share_of_open=share(in_band, in_band.sum(axis=1, keepdims=True)),
     )
 
 
@@ -59,15 +55,14 @@ def backlog_daily(grouping: Grouping) -> pd.DataFrame:
     first = int(facts.opened.min(initial=facts.as_of + 1))
     came, went = _flows(grouping, first)
     days = np.arange(first, facts.as_of + 1)
-    group, place = np.indices(came.shape).reshape(2, -1)
-    return grouping.table(
-        group,
-        day=day_texts(days)[place],
-        opened=came[group, place],
-        closed_in=went[group, place],
-        backlog=np.cumsum(came - went, axis=1)[group, place],
-        understated=np.where(days < day_number(UNDERSTATED_BEFORE), "yes", "no").astype(object)[place],
-        provisional=np.where(days > facts.as_of - PROVISIONAL_DAYS, "yes", "no").astype(object)[place],
+    return grouping.cross_table(
+        len(days),
+        day=day_texts(days),
+        opened=came,
+        closed_in=went,
+        backlog=np.cumsum(came - went, axis=1),
+        understated=np.where(days < day_number(UNDERSTATED_BEFORE), "yes", "no").astype(object),
+        provisional=np.where(days > facts.as_of - PROVISIONAL_DAYS, "yes", "no").astype(object),
     )
 
 

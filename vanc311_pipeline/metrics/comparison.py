@@ -6,7 +6,6 @@ Stein 1981; DerSimonian and Laird 1986. Why no area is compared with another, an
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ MORE, FEWER, NO_CLEAR_DIFFERENCE = "more", "fewer", "no clear difference"
 
 @dataclass(frozen=True)
 class ComparedRequests:
-    """The requests that are compared: the area of each, the pool whose rate it is held against, and its month of the window."""
+    """The requests that are compared: the area of each, the pool whose rate it is held against, and what became of it."""
 
     facts: Facts
     rows: Ints
@@ -53,33 +52,15 @@ class ComparedRequests:
     pool: Ints
     rare: Mask
     """Its issue type is too rare for a rate of its own."""
+    month: Ints
+    """In which twelfth of the window it was opened, from 0."""
+    days: Codes
+    closed: Mask
+    late: Mask
 
-    @cached_property
+    @property
     def pools(self) -> int:
         return int(self.pool.max(initial=-1)) + 1
-
-    @cached_property
-    def month(self) -> Ints:
-        """In which twelfth of the window it was opened, from 0."""
-        return (self.facts.opened[self.rows] - window(self.facts)[0]).astype(np.int64) * MONTHS // YEAR_DAYS
-
-    @cached_property
-    def days(self) -> Codes:
-        return self.facts.days[self.rows]
-
-    @cached_property
-    def closed(self) -> Mask:
-        return self.facts.event[self.rows]
-
-    @cached_property
-    def late(self) -> Mask:
-        return ~(self.closed & (self.days <= LATE_AFTER_DAYS))
-
-    @cached_property
-    def own_share(self) -> Floats:
-        """The share of its pool that its own area supplies."""
-        cells = tally(self.area, self.pool, len(self.facts.areas), self.pools)
-        return share(cells, cells.sum(axis=0))[self.area, self.pool]
 
     def by_area(self, values: npt.NDArray[np.float64 | np.bool_]) -> Floats:
         """The sum over the requests of each area."""
@@ -109,7 +90,10 @@ def compared_requests(facts: Facts) -> ComparedRequests:
     together = np.bincount(department[rare], minlength=len(facts.departments) or 1)[department] >= MINIMUM_N
     own, rest = len(facts.issues) + department, len(facts.issues) + len(facts.departments)
     _, pool = np.unique(np.where(~rare, issue, np.where(together, own, rest)), return_inverse=True)
-    return ComparedRequests(facts, rows, facts.area[rows].astype(np.int64), pool.astype(np.int64), rare)
+    area, days, closed = facts.area[rows].astype(np.int64), facts.days[rows], facts.event[rows]
+    month = (facts.opened[rows] - window(facts)[0]).astype(np.int64) * MONTHS // YEAR_DAYS
+    late = ~(closed & (days <= LATE_AFTER_DAYS))
+    return ComparedRequests(facts, rows, area, pool.astype(np.int64), rare, month, days, closed, late)
 
 
 def area_comparison(facts: Facts) -> pd.DataFrame:
@@ -163,7 +147,7 @@ def _compared(compared: ComparedRequests, measure: str, counted: Mask, expectati
             [expected, *(compared.by_area(np.where(others, expectation(compared, others)[0], 0)) for others in without)]
         ),
     )
-    state = _state(facts, n, expected)
+    state = _state(facts, n, expected >= EXPECTED_AT_LEAST)
     shown = state == State.OK
     q = np.full(len(n), np.nan)
     q[shown] = false_discovery(t_p(log_ratio[shown] / se[shown], MONTHS - 1))
@@ -171,7 +155,9 @@ def _compared(compared: ComparedRequests, measure: str, counted: Mask, expectati
     low = np.where(observed > 0, np.exp(log_ratio - T_95 * se), 0.0)
     high = np.exp(log_ratio + T_95 * se)
     ratio = share(observed, expected)
-    spread = np.sqrt(compared.by_area(variance * (1 - compared.own_share)))
+    cells = tally(compared.area, compared.pool, len(facts.areas), compared.pools)
+    own_share = share(cells, cells.sum(axis=0))[compared.area, compared.pool]
+    spread = np.sqrt(compared.by_area(variance * (1 - own_share)))
     by_others = [compared.by_area(expectation(compared, compared.area != a)[0])[a] for a in range(len(n))]
     return pd.DataFrame(
         {
@@ -222,10 +208,10 @@ def between_areas(log_ratio: Floats, se: Floats) -> float:
     return float(np.sqrt(max(0.0, (q - len(se) + 1) / (weight.sum() - (weight**2).sum() / weight.sum()))))
 
 
-def _state(facts: Facts, n: Floats, expected: Floats) -> Texts:
-    """The state of a ratio: too_few also where too little is expected."""
+def _state(facts: Facts, n: Floats | Ints, supported: Mask) -> Texts:
+    """The state of a statistic of each area: too_few also where too little supports it."""
     state = timing_state(np.bincount(facts.area[_inside(facts)], minlength=len(n)), n.astype(np.int64))
-    state[(state == State.OK) & (expected < EXPECTED_AT_LEAST)] = str(State.TOO_FEW)
+    state[(state == State.OK) & ~supported] = str(State.TOO_FEW)
     return state
 
 
@@ -269,9 +255,7 @@ def _shares(compared: ComparedRequests) -> dict[str, Any]:
     without = np.array([standardised(late - late_by_month[:, :, m], n - by_month[:, :, m]) for m in range(MONTHS)])
     independent = np.sum(np.where(supported, share(weight**2 * rate * (1 - rate), n), 0.0), axis=1)
     se = np.sqrt(np.maximum(jackknife_variance(without), share(independent, supported_weight**2)))
-    inside = _inside(compared.facts)
-    state = timing_state(np.bincount(compared.facts.area[inside], minlength=areas), n.sum(axis=1))
-    state[(state == State.OK) & (supported_weight < SUPPORTED_WEIGHT)] = str(State.TOO_FEW)
+    state = _state(compared.facts, n.sum(axis=1), supported_weight >= SUPPORTED_WEIGHT)
     low, high = np.maximum(value - T_95 * se, 0), np.minimum(value + T_95 * se, 1)
     return {
         "city_share": float(share(late.sum(), n.sum())),

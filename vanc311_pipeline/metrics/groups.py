@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from vanc311_pipeline.metrics.facts import Codes, Facts, Ints, Mask, Texts, day_number, day_texts
@@ -65,6 +66,12 @@ class Grouping:
         return pd.DataFrame(
             {"level": self.level, "scope": self.scope, **keys, **period, **columns}, index=range(len(groups))
         )
+
+    def cross_table(self, size: int, **columns: npt.ArrayLike) -> pd.DataFrame:
+        """A table with a row for each group and each of so many places; a column has a value for each place or for each row."""
+        shape = len(self), size
+        cells = {name: np.broadcast_to(np.asarray(values), shape).ravel() for name, values in columns.items()}
+        return self.table(np.repeat(np.arange(len(self)), size), **cells)
 
     def where(self, condition: Mask) -> "Grouping":
         """The same groups, with those requests only that meet a condition."""

@@ -58,24 +58,18 @@ def monthly_series(grouping: Grouping) -> pd.DataFrame:
     for days in WITHIN:
         old_enough = facts.used & (facts.opened <= facts.as_of - days)
         matured = grouping.count_by(old_enough, month, size)
-        within = grouping.count_by(old_enough & facts.event & (facts.days <= days), month, size)
-        effect = _effect(grouping, old_enough, facts.event & (facts.days <= days), days)[:, None]
-        state = maturing_state(opened, n, matured, np.broadcast_to(last_day <= facts.as_of - days, opened.shape))
+        quick = old_enough & facts.event & (facts.days <= days)
+        within = grouping.count_by(quick, month, size)
+        effect = _effect(grouping, old_enough, quick, days)[:, None]
+        state = maturing_state(opened, n, matured, last_day <= facts.as_of - days)
+        limits = wilson(within / effect, matured / effect)
         columns |= {f"n_{days}": matured, f"within_{days}": within, f"share_{days}_state": state}
-        columns |= with_limits(
-            f"share_{days}", state, share(within, matured), *wilson(within / effect, matured / effect)
-        )
-    group, place = np.indices(opened.shape).reshape(2, -1)
+        columns |= with_limits(f"share_{days}", state, share(within, matured), *limits)
     provisional = np.where(last_day > facts.as_of - PROVISIONAL_DAYS, "yes", "no").astype(object)
-    return grouping.table(
-        group,
-        month=month_texts(record)[place],
-        **{name: values[group, place] for name, values in columns.items()},
-        provisional=provisional[place],
-    )
+    return grouping.cross_table(size, month=month_texts(record), **columns, provisional=provisional)
 
 
-def _effect(grouping: Grouping, old_enough: Mask, within: Mask, days: int) -> Floats:
+def _effect(grouping: Grouping, old_enough: Mask, quick: Mask, days: int) -> Floats:
     """By how much the shares of each group vary more than those of requests that go their own ways, in the last 52 weeks of openings
     that are old enough.
     """
@@ -84,9 +78,8 @@ def _effect(grouping: Grouping, old_enough: Mask, within: Mask, days: int) -> Fl
     year = Period("", max(last - BLOCKS * FORTNIGHT + 1, int(facts.opened.min(initial=last + 1))), last)
     if year.last < year.first:
         return np.ones(len(grouping))
-    recent = old_enough & year.holds(facts)
-    block = year.block(facts.opened)
-    part, whole = (grouping.count_by(some, block, year.blocks) for some in (recent & within, recent))
+    recent, block = year.holds(facts), year.block(facts.opened)
+    part, whole = (grouping.count_by(some & recent, block, year.blocks) for some in (quick, old_enough))
     return share_effect(part, whole)
 
 

@@ -79,17 +79,16 @@ def outcomes(cohort: Grouping, codes: Codes) -> pd.DataFrame:
     shown, blocks = _shown(facts, codes), period.blocks
     cell = codes * blocks + period.block(facts.opened)
     by_block = cohort.count_by(facts.is_closed, cell, shown * blocks).reshape(len(cohort), shown, blocks)
-    closed_as, effect = by_block.sum(axis=2), share_effect(by_block, by_block.sum(axis=1, keepdims=True))
-    group, place = np.indices(closed_as.shape).reshape(2, -1)
-    part, whole, effect = closed_as[group, place], closed_as.sum(axis=1)[group], effect[group, place]
-    state = share_state(cohort.volume[group], whole)
-    return cohort.table(
-        group,
-        outcome=np.array(OUTCOMES, dtype=object)[place],
-        outcome_order=place + 1,
+    part, effect = by_block.sum(axis=2), share_effect(by_block, by_block.sum(axis=1, keepdims=True))
+    whole = part.sum(axis=1, keepdims=True)
+    state = share_state(cohort.volume[:, None], whole)
+    return cohort.cross_table(
+        shown,
+        outcome=np.array(OUTCOMES[:shown], dtype=object),
+        outcome_order=np.arange(shown) + 1,
         closed_as=part,
         closed=whole,
-        open_requests=cohort.count(facts.is_open)[group],
+        open_requests=cohort.count(facts.is_open)[:, None],
         **with_limits("outcome_share", state, share(part, whole), *wilson(part / effect, whole / effect)),
         state=state,
     )
