@@ -4,7 +4,10 @@ like, in light and dark: colours that colour-blind readers can tell apart, and n
 The colours are Okabe and Ito's (2008); on white only those with a contrast of at least 3:1 are used for lines and marks.
 """
 
+import json
 from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
 from textwrap import wrap
 from typing import Any, Literal
 
@@ -17,12 +20,16 @@ from vanc311_pipeline.settings import LICENCE
 
 Mode = Literal["light", "dark"]
 
-FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-
-# Ink, quiet ink, rules, paper, marks: blue, vermillion and purple; sky, orange and pink.
+_LOOK = Template(files("vanc311_pipeline.charts").joinpath("look.json").read_text())
+_NAMES = ("ink", "quiet", "rule", "paper", "first", "second", "third")
+"""Ink, quiet ink, rules, paper, and three marks: blue, vermillion and purple, or sky, orange and pink."""
 _COLOURS = {
-    "light": ("#1b1f24", "#59636e", "#d8dee4", "#ffffff", ["#0072B2", "#B34A00", "#8F4E77"]),
-    "dark": ("#e8eaed", "#a4acb6", "#3a424c", "#12161b", ["#56B4E9", "#E69F00", "#E7A6CB"]),
+    "light": dict(
+        zip(_NAMES, ("#1b1f24", "#59636e", "#d8dee4", "#ffffff", "#0072B2", "#B34A00", "#8F4E77"), strict=True)
+    ),
+    "dark": dict(
+        zip(_NAMES, ("#e8eaed", "#a4acb6", "#3a424c", "#12161b", "#56B4E9", "#E69F00", "#E7A6CB"), strict=True)
+    ),
 }
 
 WIDTH = 720
@@ -113,37 +120,4 @@ def tip(shorthand: str, format: Any = alt.Undefined, title: Any = alt.Undefined)
 
 def config(mode: Mode) -> dict[str, Any]:
     """The `config` of a Vega-Lite specification; the charts themselves name no colour."""
-    ink, quiet, rule, paper, marks = _COLOURS[mode]
-    return {
-        "background": paper,
-        "font": FONT,
-        "view": {"stroke": None},
-        "axis": {
-            "labelColor": quiet,
-            "titleColor": quiet,
-            "titleFontWeight": "normal",
-            "gridColor": rule,
-            "domainColor": rule,
-            "tickColor": rule,
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "labelLimit": 230,
-        },
-        "legend": {"labelColor": ink, "titleColor": quiet, "labelFontSize": 12, "orient": "top", "title": None},
-        "title": {
-            "color": ink,
-            "subtitleColor": quiet,
-            "fontSize": 15,
-            "subtitleFontSize": 12,
-            "anchor": "start",
-            "frame": "bounds",
-            "offset": 12,
-        },
-        "range": {"category": marks},
-        "mark": {"color": marks[0]},
-        "line": {"strokeWidth": 2},
-        "point": {"size": 45},
-        "rule": {"color": quiet},
-        "text": {"color": ink, "fontSize": 12},
-        "style": {"band": {"opacity": 0.25}},
-    }
+    return dict(json.loads(_LOOK.substitute(_COLOURS[mode])))

@@ -1,6 +1,7 @@
 """What the tests of the dashboard share: the site over HTTP, in front of a published file that a test may replace, and a real Chromium."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -11,9 +12,12 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.dashboard.site import dashboard, problem_page
+from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.api.conftest import site_of
+from vanc311_pipeline_tests.integration.planting import execute
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -31,6 +35,28 @@ def reading(published: Path) -> Iterator[Release]:
         yield release
 
 
+def requests_of(view: View) -> str:
+    """Which requests are of a view."""
+    located = "local_area IS NOT NULL" if view.counted == "located" else "TRUE"
+    return " AND ".join([located, *_named(view)])
+
+
+def group_of(view: View) -> str:
+    """Which rows of the statistics are of it."""
+    return " AND ".join([f"level = '{view.level}'", f"scope = '{view.counted}'", *_named(view)])
+
+
+def _named(view: View) -> list[str]:
+    return [f"{column} = '{name}'" for column, name in (("local_area", view.area), ("issue_type", view.issue)) if name]
+
+
+def planted_in(synced: Settings, factory: pytest.TempPathFactory, *statements: str) -> Path:
+    """A copy of the sample's published file, changed by statements."""
+    file = Path(shutil.copy(synced.published_path, factory.mktemp("planted") / "vanc311.sqlite"))
+    execute(file, *statements)
+    return file
+
+
 def served(published: Path) -> AbstractContextManager[str]:
     """The whole site, in front of a published file; its address."""
     return site_of(create_app(published, routers=[dashboard()], problem_page=problem_page))
@@ -41,6 +67,24 @@ def site(synced) -> Iterator[str]:
     """The site in front of the bundled sample."""
     with served(synced.published_path) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def published(synced) -> Path:
+    """The file that a module's tests are about, unless the module has its own."""
+    return synced.published_path
+
+
+@pytest.fixture(scope="module")
+def release(published) -> Iterator[Release]:
+    with reading(published) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def ask(published) -> Iterator[Ask]:
+    with closing(sqlite3.connect(published)) as connection:
+        yield lambda query, *values: connection.execute(query, values).fetchall()
 
 
 @pytest.fixture

@@ -40,12 +40,6 @@ def text_of(page: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<script.*?</script>", " ", page, flags=re.DOTALL)))
 
 
-@pytest.fixture
-def ask(synced):
-    with closing(sqlite3.connect(synced.published_path)) as connection:
-        yield lambda query, *values: connection.execute(query, values).fetchall()
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_says_as_of_when_and_whose_data_it_shows(site, path, ask):
     answer = get(site + path)

@@ -3,10 +3,8 @@
 import html
 import json
 import re
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,14 @@ from vanc311_pipeline.dashboard.numbers import cards, lead
 from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View, known_view, summary_of
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, reading, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import (
+    Ask,
+    group_of,
+    planted_in,
+    reading,
+    requests_of,
+    served,
+)
 from vanc311_pipeline_tests.integration.planting import execute
 
 AREA, QUIET_AREA, ISSUE = "Kitsilano", "Sunset", "Building and Development Inquiry Case"
@@ -77,30 +82,15 @@ PLANTED = [
 
 
 @pytest.fixture(scope="module")
-def planted(synced, tmp_path_factory) -> Path:
+def published(synced, tmp_path_factory) -> Path:
     """The sample's file with what it lacks: old months, findings, long waits, a log."""
-    file = Path(tmp_path_factory.mktemp("planted") / "vanc311.sqlite")
-    file.write_bytes(synced.published_path.read_bytes())
-    execute(file, *PLANTED)
-    return file
+    return planted_in(synced, tmp_path_factory, *PLANTED)
 
 
 @pytest.fixture(scope="module")
-def release(planted) -> Iterator[Release]:
-    with reading(planted) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def site(planted) -> Iterator[str]:
-    with served(planted) as address:
+def site(published) -> Iterator[str]:
+    with served(published) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def ask(planted) -> Iterator[Ask]:
-    with closing(sqlite3.connect(planted)) as connection:
-        yield lambda query, *values: connection.execute(query, values).fetchall()
 
 
 def percent(part: float, whole: float) -> str:
@@ -273,28 +263,27 @@ def test_without_an_issue_type_there_is_no_mine(release, view):
 
 @pytest.mark.parametrize(
     "view",
-    [View(), View(period="2024"), View(None, ISSUE), View(None, RARE_ISSUE, "2024"), View("Downtown", ISSUE, "2024")],
+    [*LEVELS, *CITY[1:], View(None, ISSUE, scope="located"), View(None, RARE_ISSUE, "2024"), View("Downtown", ISSUE, "2024")],
     ids=str,
-)
-def test_the_usual_time_stands_with_its_n_its_interval_and_beside_an_areas_that_of_the_city(release, ask, view):
+)  # fmt: skip
+def test_the_usual_time_stands_with_its_n_its_interval_and_beside_an_issue_in_an_area_that_of_the_city(
+    release, ask, view
+):
     shown = {card.metric: card for card in cards(release, view)}
     opened = {"last_12_months": "in the last 12 months"}.get(view.period, f"in {view.period}")
 
-    def timed(name: str, level: str, where: str) -> tuple[Any, ...]:
+    def timed(name: str, of: View) -> tuple[Any, ...]:
         columns = f"n, still_open, {name}_days, {name}_state, {name}_low, {name}_high"
-        issue = f"issue_type = '{view.issue}'" if view.issue else "TRUE"
-        of_view = f"level = '{level}' AND {where} AND {issue} AND period = '{view.period}'"
-        [row] = ask(f"SELECT {columns} FROM time_to_close WHERE {of_view}")
+        [row] = ask(f"SELECT {columns} FROM time_to_close WHERE {group_of(of)} AND period = '{of.period}'")
         return row
 
     for name in ("median", "p90"):
-        where = f"local_area = '{view.area}'" if view.area else "scope = 'all'"
-        n, still_open, number, state, low, high = timed(name, view.level, where)
+        n, still_open, number, state, low, high = timed(name, view)
         note = f"opened {opened}, n = {n:,}, still open {still_open:,}"
         if state == "ok" and low != high:
             note += f"; 95 % interval {low} to {'not reached' if high is None else high}"
-        if view.area:
-            n_city, _, number_city, state_city, *_ = timed(name, "issue", "scope = 'all'")
+        if view.level == "hyper_local":
+            n_city, _, number_city, state_city, *_ = timed(name, view.but(area=None))
             note += f"; city-wide: {days(number_city, state_city).text}, n = {n_city:,}"
         assert (shown[f"{name}_days"].value, shown[f"{name}_days"].note) == (days(number, state).text, note)
 
@@ -354,21 +343,12 @@ def test_only_an_area_is_compared_with_the_city(release, view):
 
 
 @pytest.mark.parametrize("few", [1, 1_000_000], ids=["the log from its end", "each request looked up"])
-@pytest.mark.parametrize(
-    ("view", "where"),
-    [
-        (View(AREA), f"local_area = '{AREA}'"),
-        (View(None, ISSUE), f"issue_type = '{ISSUE}'"),
-        (View(AREA, ISSUE), f"local_area = '{AREA}' AND issue_type = '{ISSUE}'"),
-        (View(QUIET_AREA), f"local_area = '{QUIET_AREA}'"),
-    ],
-    ids=str,
-)
-def test_the_newest_changes_are_of_the_view_and_say_what_changed(release, ask, monkeypatch, few, view, where):
+@pytest.mark.parametrize("view", [*LEVELS[1:], View(QUIET_AREA)], ids=str)
+def test_the_newest_changes_are_of_the_view_and_say_what_changed(release, ask, monkeypatch, few, view):
     monkeypatch.setattr(tables, "FEW_REQUESTS", few)
     log = ask(
         "SELECT seen_at, change_id, before, after, opened_at FROM request_changes WHERE request_id IN "
-        f"(SELECT request_id FROM service_requests WHERE {where}) ORDER BY 1 DESC, 2 DESC"
+        f"(SELECT request_id FROM service_requests WHERE {requests_of(view)}) ORDER BY 1 DESC, 2 DESC"
     )
     telling = [row for row in log if set(json.loads(row[3])) != {"modified_at"}][:10]
     assert len(telling) == 10

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,73 +14,62 @@ from vanc311_pipeline.settings import LICENCE
 AS_OF = "2026-01-12"
 
 
-def month(name, opened=50, closed_in=40, provisional="no", share=0.9, state="ok", n=50):
-    return {
-        "month": name, "opened": opened, "closed_in": closed_in, "open_at_end": 12, "provisional": provisional, "as_of": AS_OF,
-        "n_30": n, "within_30": None if share is None else share * n, "share_30": share, "share_30_low": None if share is None else share - 0.1,
-        "share_30_high": None if share is None else share + 0.05, "share_30_state": state,
-    }  # fmt: skip
+def months(*names, **columns):
+    """Rows of `monthly_series`: 50 opened and 40 closed in each month, nine in ten of them within 30 days, but for some columns."""
+    usual = {
+        "opened": 50,
+        "closed_in": 40,
+        "open_at_end": 12,
+        "provisional": "no",
+        "share_30": 0.9,
+        "share_30_state": "ok",
+        "n_30": 50,
+    }
+    rows = pd.DataFrame({"month": names} | usual | columns).assign(as_of=AS_OF)
+    share = rows["share_30"]
+    return rows.assign(within_30=share * rows["n_30"], share_30_low=share - 0.1, share_30_high=share + 0.05)
 
 
-MONTHS = pd.DataFrame(
-    [
-        month("2025-11"),
-        month("2025-12", opened=301, closed_in=288, share=None, state="immature"),
-        month("2026-01", opened=7, provisional="yes", share=None, state="immature"),
-    ]
-)
+NOT_YET = {"share_30": [0.9, None, None], "share_30_state": ["ok", "immature", "immature"]}
+MONTHS = months(
+    "2025-11", "2025-12", "2026-01", opened=[50, 301, 7], closed_in=[40, 288, 40], provisional=["no", "no", "yes"], **NOT_YET
+)  # fmt: skip
 DAYS = pd.DataFrame(
-    [
-        {"day": f"{day.date()}", "opened": 2, "closed_in": 1, "backlog": number, "as_of": AS_OF,
-         "understated": "yes" if number < 100 else "no", "provisional": "yes" if number > 494 else "no"}
-        for number, day in enumerate(pd.date_range("2024-09-05", "2026-01-12"), start=1)
-    ]
-)  # fmt: skip
+    {"day": pd.date_range("2024-09-05", AS_OF).strftime("%Y-%m-%d"), "opened": 2, "closed_in": 1, "as_of": AS_OF}
+)
+DAYS["backlog"] = DAYS.index + 1
+DAYS["understated"] = np.where(DAYS["backlog"] < 100, "yes", "no")
+DAYS["provisional"] = np.where(DAYS["backlog"] > 494, "yes", "no")
+OPEN = np.array([40, 30, 10, 8, 12, 0])
 BANDS = pd.DataFrame(
-    [
-        {"age_band": band, "band_order": order, "open_requests": number, "located": number, "n_static": 3 if order == 5 else 0,
-         "share_of_open": number / 100, "as_of": AS_OF}
-        for order, (band, number) in enumerate(
-            [("0-7", 40), ("8-30", 30), ("31-90", 10), ("91-365", 8), ("over 365", 12), ("opened after as_of", 0)], start=1
-        )
-    ]
+    {"age_band": ["0-7", "8-30", "31-90", "91-365", "over 365", "opened after as_of"], "band_order": range(1, 7), "open_requests": OPEN,
+     "located": OPEN, "n_static": [0, 0, 0, 0, 3, 0], "share_of_open": OPEN / 100, "as_of": AS_OF}
 )  # fmt: skip
+CLOSED_AS = np.array([60, 40])
 OUTCOMES = pd.DataFrame(
-    [
-        {"outcome": name, "outcome_order": order, "closed_as": number, "closed": 100, "open_requests": 7, "period": "2025",
-         "outcome_share": number / 100, "outcome_share_low": number / 120, "outcome_share_high": number / 90, "state": "ok", "as_of": AS_OF}
-        for order, (name, number) in enumerate([("Service recorded as provided", 60), ("Handed off or planned", 40)], start=1)
-    ]
+    {"outcome": ["Service recorded as provided", "Handed off or planned"], "outcome_order": [1, 2], "closed_as": CLOSED_AS, "closed": 100,
+     "open_requests": 7, "period": "2025", "outcome_share": CLOSED_AS / 100, "outcome_share_low": CLOSED_AS / 120,
+     "outcome_share_high": CLOSED_AS / 90, "state": "ok", "as_of": AS_OF}
 )  # fmt: skip
+AT_RISK = np.array([40, 30, 12, 6, 1])
 CURVE = pd.DataFrame(
-    [
-        {"day": day, "at_risk": at_risk, "closed_by": 40 - at_risk, "open_share": at_risk / 40, "open_share_low": at_risk / 45,
-         "open_share_high": at_risk / 38}
-        for day, at_risk in [(0, 40), (1, 30), (7, 12), (30, 6), (730, 1)]
-    ]
+    {"day": [0, 1, 7, 30, 730], "at_risk": AT_RISK, "closed_by": 40 - AT_RISK, "open_share": AT_RISK / 40, "open_share_low": AT_RISK / 45,
+     "open_share_high": AT_RISK / 38}
 )  # fmt: skip
 SUMMARY = {
     "period": "last_12_months", "n": 40, "still_open": 4, "as_of": AS_OF, "followed_days": 730,
     "median_days": 3, "median_state": "ok", "p90_days": 18, "p90_state": "ok",
     "n_static": 0, "n_after_as_of": 0, "n_negative": 2, "n_closed_without_date": 0,
 }  # fmt: skip
-COMPARED = {
-    "measure": "closings", "opened_from": "2024-12-14", "opened_to": "2025-12-13", "as_of": AS_OF, "tau": 0.15, "se_log_ratio": 0.05,
-    "standardised_share": 0.1, "standardised_share_low": 0.05, "standardised_share_high": 0.15, "standardised_share_state": "ok",
-    "supported_weight": 0.9,
-}  # fmt: skip
+RATIO = np.array([1.0, 1.75, np.nan])
 AREAS = pd.DataFrame(
-    [
-        COMPARED | {"local_area": area, "n": n, "observed": 90, "expected": 90 / ratio, "ratio": ratio, "ratio_low": ratio * 0.8,
-         "ratio_high": ratio * 1.2, "shrunken_ratio": ratio**0.9, "verdict": verdict, "among_areas": among, "state": "ok"}
-        for area, n, ratio, verdict, among in [
-            ("Sunset", 100, 1.0, "about the same", "within"), ("Marpole", 120, 1.75, "clearly more", "outside"),
-        ]
-    ]
-    + [{**dict.fromkeys(COMPARED), "measure": "closings", "local_area": "Strathcona", "n": 4, "observed": 1, "expected": 2.0, "state": "too_few",
-        "opened_from": "2024-12-14", "opened_to": "2025-12-13", "as_of": AS_OF}]
+    {"measure": "closings", "local_area": ["Sunset", "Marpole", "Strathcona"], "opened_from": "2024-12-14", "opened_to": "2025-12-13",
+     "n": [100, 120, 4], "observed": [90, 90, 1], "expected": 90 / RATIO, "ratio": RATIO, "ratio_low": RATIO * 0.8, "ratio_high": RATIO * 1.2,
+     "shrunken_ratio": RATIO**0.9, "verdict": ["about the same", "clearly more", None], "among_areas": ["within", "outside", None],
+     "state": ["ok", "ok", "too_few"], "tau": [0.15, 0.15, None], "se_log_ratio": [0.05, 0.05, None], "standardised_share": [0.1, 0.1, None],
+     "standardised_share_low": [0.05, 0.05, None], "standardised_share_high": [0.15, 0.15, None],
+     "standardised_share_state": ["ok", "ok", None], "supported_weight": [0.9, 0.9, None], "as_of": AS_OF}
 )  # fmt: skip
-
 SQUARE = {
     "type": "Polygon",
     "coordinates": [[[-123.1, 49.2], [-123.0, 49.2], [-123.0, 49.3], [-123.1, 49.3], [-123.1, 49.2]]],
@@ -155,9 +145,8 @@ def test_without_a_mature_month_the_figure_says_so():
 
 def test_where_the_newest_months_are_too_small_the_last_12_are_pooled_and_an_old_month_is_not_quoted():
     """E16: "100.0 % of the requests opened in July 2023", three years later."""
-    old, small = MONTHS[:1].assign(month="2023-07"), {"share_30_state": "too_few", "n_30": 20, "within_30": 19}
-    recent = [MONTHS[:1].assign(month=f"2025-{month:02}", **small) for month in (1, 6, 11)]
-    figure = groups.closed_within(pd.concat([old, *recent]), "Kitsilano")
+    small = months("2025-01", "2025-06", "2025-11", share_30_state="too_few", n_30=20, share_30=0.95)
+    figure = groups.closed_within(pd.concat([months("2023-07"), small]), "Kitsilano")
     assert figure.finding == (
         "Of the 60 requests opened in the 12 months to November 2025, 95.0 % were closed within 30 days. "
         "The newest months are too small alone."

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
+from benchmarks import worlds
 from vanc311_pipeline.metrics.batches import batch_closed, batch_days
 from vanc311_pipeline.metrics.facts import Facts, Status, day_number, day_texts
 
@@ -94,13 +95,10 @@ def four_years():
         rate[planted] *= times
         mean = np.geomspace(0.3, 60, 30)[:, None]
         number = rng.poisson(mean * rate * rng.gamma(1 / 0.1, 0.1, (30, len(days))))
-        issue = np.repeat(np.indices(number.shape)[0].ravel(), number.ravel()).astype(np.int32)
-        closed = np.repeat(np.tile(days, 30), number.ravel()).astype(np.int32)
-        none = np.zeros(len(closed), dtype=np.int32)
-        made = Facts(
-            MONDAY, ("Marpole",), tuple(f"Type {place:02}" for place in range(30)), ("ENG",), (), none, issue, none, none - 1,
-            none + Status.CLOSE, closed, closed, closed, none.astype(np.int64), none > 0, none > 0,
-        )  # fmt: skip
+        issue, closed = (
+            np.repeat(each, number.ravel()) for each in (np.indices(number.shape)[0].ravel(), np.tile(days, 30))
+        )
+        made = worlds.requests(MONDAY, 1, np.zeros(len(closed)), closed, closed, issue)
         return made, sorted(day_texts(days[planted]).tolist())
 
     return make
