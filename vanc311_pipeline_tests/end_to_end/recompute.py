@@ -379,13 +379,8 @@ def current_speed(record: Record) -> Iterator[Row]:
             (max(start - r.opened, 0), min(r.followed, end - r.opened), r.closed and r.closed_on <= end) for r in seen
         ]
         n, closed = sum(r.opened >= start for r in seen), sum(closed for _, _, closed in followed)
-        row = group.key | {
-            "weeks_from": iso(start),
-            "weeks_to": iso(end),
-            "followed": len(seen),
-            "n": n,
-            "closed": closed,
-        }
+        row = group.key | {"weeks_from": iso(start), "weeks_to": iso(end)}
+        row |= {"followed": len(seen), "n": n, "closed": closed}
         curve = Curve(followed) if n >= LEAST_N else None
         for name in QUANTILES:
             row |= quantile_cells(name, curve, "too_few" if seen else "no_requests")
@@ -434,7 +429,8 @@ def open_request_standing(record: Record) -> Iterator[Row]:
             if followed >= LEAST_N:
                 break
         curve = curves[request.issue_type, period]
-        row = {"request_id": request.request_id, "days_open": waited, "period": period, "n": curve.n, "followed": followed}
+        row = {"request_id": request.request_id, "days_open": waited, "period": period}
+        row |= {"n": curve.n, "followed": followed}
         row["closed_sooner_share"] = 1 - curve.share[waited] if curve.n >= LEAST_N else None
         row["further_median"], row["state"] = None, "too_few"
         if followed >= LEAST_N:
