@@ -6,6 +6,7 @@ Each scenario is a function whose docstring is what is printed of it. Nothing le
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -18,19 +19,9 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from benchmarks import load, topology
-from benchmarks.clients import Sent, Waits, get, hold, links, probing, read_slowly, stream
-from benchmarks.places import command_line, in_background, workplace
-from benchmarks.site import (
-    API,
-    REPLICA_SECONDS,
-    WORKERS,
-    Site,
-    Watch,
-    another_release,
-    city_file,
-    deleted_bytes,
-    served,
-)
+from benchmarks.clients import Sent, Waits, get, hold, links, probing, read_slowly, stream, together
+from benchmarks.places import comes, command_line, in_background, workplace
+from benchmarks.site import API, REPLICA_SECONDS, WORKERS, Site, another_release, city_file, served
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.shipping import LATEST, ObjectStore
 from vanc311_pipeline.warehouse.publishing import release_row
@@ -55,7 +46,7 @@ def start(site: Site) -> None:
 
 def combinations(site: Site) -> None:
     """pages of an area and a type, as the form makes them"""
-    pairs = list(product(site.names.areas, site.names.issues))
+    pairs = list(product(site.names["area"], site.names["issue"]))
     site.random.shuffle(pairs)
     asked = (get(f"/?{urlencode({'area': area, 'issue': issue})}", follow=True) for area, issue in pairs)
     site.flood(asked, connections=16, good=[200])
@@ -63,7 +54,7 @@ def combinations(site: Site) -> None:
 
 def pictures(site: Site) -> None:
     """pictures of types whose names hold control characters"""
-    addresses = [link for issue in site.names.odd for link in links(site.page(f"/issues/{quote(issue, safe='')}"))]
+    addresses = [link for issue in site.names["odd"] for link in links(site.page(f"/issues/{quote(issue, safe='')}"))]
     site.random.shuffle(addresses)
     site.flood(map(get, addresses), connections=4)
 
@@ -71,13 +62,17 @@ def pictures(site: Site) -> None:
 def figures(site: Site) -> None:
     """figures of many views at once, far more than can be drawn"""
     drawn = [link.partition("?")[0] for link in links(site.page("/"))]
-    asked = (get(f"{site.random.choice(drawn)}?{urlencode(view)}", follow=True) for view in site.views())
-    site.flood(asked, good=[200, 404, 503])
+
+    def ask() -> Sent:
+        view = {name: site.any(name) for name in ("area", "issue") if site.random.random() < 0.7}
+        return get(f"{site.random.choice(drawn)}?{urlencode(view)}", follow=True)
+
+    site.flood(iter(ask, None), good=[200, 404, 503])
 
 
 def unknown_parameters(site: Site) -> None:
     """parameters that mean nothing, each time others"""
-    area, issue = quote(site.names.areas[0]), quote(site.names.issues[0], safe="")
+    area, issue = quote(site.names["area"][0]), quote(site.names["issue"][0], safe="")
     paths = ["/?n={}", "/?fbclid={}", f"/areas/{area}?utm_source={{}}", f"/issues/{issue}?mode={{}}"]
     paths += [f"{links(site.page('/'))[0].partition('?')[0]}?mode=anything{{}}", f"{API}/requests?n={{}}"]
     asked = (get(path.format(number)) for number, path in enumerate(cycle(paths)))
@@ -86,7 +81,7 @@ def unknown_parameters(site: Site) -> None:
 
 def request_pages(site: Site) -> None:
     """different pages of requests, one after the other on 64 connections"""
-    asked = load.questions(site.published)[-1].ours
+    *_, (asked, _) = load.questions(site.published).values()
     site.flood(map(get, asked[:100]), good=[200, 503])
     served = load.load(site.server.url, asked[100:], 64, max(2, round(site.seconds)))
     waited = f"p50 {served.p50:.0f} ms, p99 {served.p99:.0f} ms, {served.rate:,.0f} answers/s, {served.failed} refused"
@@ -98,15 +93,14 @@ def request_pages(site: Site) -> None:
 def filters(site: Site) -> None:
     """requests by filters that no index serves alone"""
 
-    def asked() -> Iterator[Sent]:
+    def ask() -> Sent:
         dice = site.random
-        while True:
-            name = dice.choice([*site.names.others, "closed_from", "closed_to"])
-            narrowed = {name: dice.choice(site.names.others.get(name, [site.day()]))}
-            narrowed |= {"order": dice.choice(["newest", "oldest"])} | ({"count": "yes"} if dice.random() < 0.2 else {})
-            yield get(f"{API}/requests?{urlencode(narrowed)}")
+        name = dice.choice(["channel", "closure_reason", "outcome", "closed_from", "closed_to"])
+        narrowed = {name: site.any(name) if name in site.names else site.day()}
+        narrowed |= {"order": dice.choice(["newest", "oldest"])} | ({"count": "yes"} if dice.random() < 0.2 else {})
+        return get(f"{API}/requests?{urlencode(narrowed)}")
 
-    site.flood(asked(), connections=16, good=[200, 503])
+    site.flood(iter(ask, None), connections=16, good=[200, 503])
 
 
 def changes(site: Site) -> None:
@@ -114,10 +108,10 @@ def changes(site: Site) -> None:
 
     def asked() -> Iterator[Sent]:
         while True:
-            issue = site.random.choice(site.names.issues)
+            issue = site.any("issue")
             yield get(f"{API}/changes?{urlencode({'since': site.day()})}")
             yield get(f"{API}/changes?{urlencode({'issue': issue, 'kind': 'vanished', 'since': site.day()})}")
-            yield get(f"{API}/requests/{site.random.choice(site.names.ids)}")
+            yield get(f"{API}/requests/{site.any('id')}")
             yield get(f"{API}/requests/{site.random.randbytes(32).hex()}")
             yield get(f"/issues/{quote(issue, safe='')}", follow=True)
 
@@ -129,11 +123,8 @@ def downloads(site: Site) -> None:
     listed = [f"{API}/downloads", *(f"{API}/downloads/{name}" for name in ("requests.parquet", "vanc311.sqlite"))]
     paths = [*listed, f"{API}/requests?format=csv", f"{API}/changes?format=csv"]
 
-    async def all_at_once() -> None:
-        slow = [read_slowly(site.server.url, get(path), site.seconds) for path in paths for _ in range(12)]
-        await asyncio.gather(*slow, site._flood(map(get, paths * 3), 15, [200, 503], False))
-
-    asyncio.run(all_at_once())
+    slow = [read_slowly(site.server.url, get(path), site.seconds) for path in paths for _ in range(12)]
+    site.flood(map(get, paths * 3), 15, [200, 503], beside=slow)
 
 
 def swaps(site: Site) -> None:
@@ -146,13 +137,14 @@ def swaps(site: Site) -> None:
             site.publish(number)
             readers.append(asyncio.create_task(read_slowly(site.server.url, download, SLOW_SECONDS)))
             await asyncio.sleep(site.seconds / SWAPS)
-        while deleted_bytes(site.server) > bound and time.monotonic() < began + SLOW_SECONDS:
+        while site.deleted_bytes() > bound and time.monotonic() < began + SLOW_SECONDS:
             await asyncio.sleep(0.5)
         for reader in readers:
             reader.cancel()
         return time.monotonic() - began
 
-    site.notes.append(f"old releases were let go after {(seconds := asyncio.run(swap())):.0f} s")
+    [seconds] = together(swap())
+    site.notes.append(f"old releases were let go after {seconds:.0f} s")
     if seconds > SLOW_SECONDS:
         site.fail("old releases are held for readers who hardly read")
 
@@ -243,10 +235,12 @@ def http10(site: Site) -> None:
 
 def cursors(site: Site) -> None:
     """cursors of other listings"""
-    area, other = (urlencode({"area": name}) for name in site.names.areas[:2])
+    area, other = (urlencode({"area": name}) for name in site.names["area"][:2])
     listings = [f"requests?{area}", f"requests?{other}", f"requests?{area}&order=oldest", f"requests/open?{area}", "changes?",
                 "changes?kind=closed", f"requests?{area}&status=Open"]  # fmt: skip
-    following = {listing: site.page(f"{API}/{listing}&limit=1").json["links"].get("next", "") for listing in listings}
+    following = {
+        listing: json.loads(site.page(f"{API}/{listing}&limit=1").body)["links"].get("next", "") for listing in listings
+    }
     cursors = {listing: link.partition("cursor=")[2].partition("&")[0] for listing, link in following.items() if link}
     mixed = (get(f"{API}/{one}&limit=2&cursor={cursors[two]}") for one in listings for two in cursors if one != two)
     unknown = (get(f"{API}/changes?cursor={site.random.randbytes(30).hex()}") for _ in range(500))
@@ -256,7 +250,7 @@ def cursors(site: Site) -> None:
 
 def header_trickle(site: Site) -> None:
     """256 clients whose headers come one byte at a time"""
-    opened = asyncio.run(hold(site.server.url, 256, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"x", 40))
+    opened = hold(site.server.url, 256, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"x", 40)
     site.notes.append(f"{opened} of 256 still open after 40 s")
     if opened:
         site.fail("whoever never ends the headers keeps the connection")
@@ -264,7 +258,7 @@ def header_trickle(site: Site) -> None:
 
 def idle(site: Site) -> None:
     """2,000 connections on which nothing is asked"""
-    opened = asyncio.run(hold(site.server.url, 2_000, b"", b"", site.seconds))
+    opened = hold(site.server.url, 2_000, b"", b"", site.seconds)
     site.notes.append(f"{opened} of 2,000 still open after {site.seconds:g} s")
 
 
@@ -277,10 +271,7 @@ def header_flood(site: Site) -> None:
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b"x" * 60_000),
     ]
 
-    async def all_at_once() -> list[int]:
-        return await asyncio.gather(*(stream(site.server.url, *each, 50_000_000) for each in endless * 16))
-
-    taken = asyncio.run(all_at_once())
+    taken = together(*(stream(site.server.url, *each, 50_000_000) for each in endless * 16))
     site.notes.append(f"{max(taken) / 1e6:.1f} MB taken of one at most")
 
 
@@ -288,14 +279,8 @@ def half_read(site: Site) -> None:
     """500 clients that go in the middle of the answer"""
     to = [f"{API}/requests?format=csv", f"{API}/downloads/vanc311.sqlite", "/", f"{API}/requests?limit=1000"]
 
-    async def clients(number: int) -> None:
-        for each in range(number, 500, 32):
-            await read_slowly(site.server.url, get(to[each % len(to)]), 0.05)
-
-    async def all_at_once() -> None:
-        await asyncio.gather(*map(clients, range(32)))
-
-    asyncio.run(all_at_once())
+    for _ in range(0, 500, 32):
+        together(*(read_slowly(site.server.url, get(to[each % len(to)]), 0.05) for each in range(32)))
 
 
 def replica(site: Site) -> None:
@@ -308,18 +293,16 @@ def replica(site: Site) -> None:
     garbage.write_bytes(site.random.randbytes(1_000_000))
     endless.touch()
     os.truncate(endless, 1 << 40)
-    shipments = [
-        good.model_copy(update={"sha256": digest, "size": size, "about": about})
-        for digest, size, about in (
-            (file_digest(older), older.stat().st_size, release_row(older)),
-            (file_digest(garbage), garbage.stat().st_size, good.about),
-            ("0" * 64, good.size, good.about),
-        )
-    ]
-    for file, shipment in zip((older, garbage, endless), shipments, strict=True):
-        file.replace(site.store / shipment.name)
     pointers = [b"\xff{", b"null", b"[" * 100_000, b'{"sha256": {}, "size": "x"}', b"x" * 50_000_000]
-    for pointer in (*pointers, *(shipment.write() for shipment in shipments)):
+    for file, digest, size, about in (
+        (older, file_digest(older), older.stat().st_size, release_row(older)),
+        (garbage, file_digest(garbage), garbage.stat().st_size, good.about),
+        (endless, "0" * 64, good.size, good.about),
+    ):
+        shipment = good.model_copy(update={"sha256": digest, "size": size, "about": about})
+        file.replace(site.store / shipment.name)
+        pointers.append(shipment.write())
+    for pointer in pointers:
         (site.store / LATEST).write_bytes(pointer)
         time.sleep(3 * REPLICA_SECONDS)  # it looks in the meantime
         if site.release != before:
@@ -328,12 +311,8 @@ def replica(site: Site) -> None:
     (site.store / LATEST).write_bytes(good.write())
     newer = another_release(site.small, site.store / "newer", 1)
     store.ship(newer, file_digest(newer), release_row(newer))
-    until = time.monotonic() + 60
-    while site.release == before:
-        if time.monotonic() > until:
-            site.fail("it follows no more: a newer release did not come within a minute")
-            break
-        time.sleep(0.2)
+    if not comes(lambda: site.release != before, 60, 0.2):
+        site.fail("it follows no more: a newer release did not come within a minute")
 
 
 SCENARIOS: dict[str, Callable[[Site], None]] = {
@@ -353,33 +332,31 @@ def play(name: str, big: Path, small: Path, options: argparse.Namespace, limit: 
     ):
         server = site.server
         asked = {"call": server.url + CALL, "page": server.url + PAGE}
-        watch = Watch(server, Path(folder, "tmp"))
-        with in_background(0.1, watch.look), probing(asked) as waits:
-            workers, (ran, waited) = site.workers(), watch.processor()
+        with in_background(0.1, site.look), probing(asked) as waits:
+            workers, before = site.workers(), site.processor_seconds()
             try:
                 SCENARIOS[name](site)
                 time.sleep(1)  # others ask on
             except Exception as error:
                 site.fail(f"the scenario ended with {type(error).__name__}: {error}")
-            seconds = tuple(now - before for now, before in zip(watch.processor(), (ran, waited), strict=True))
+            seconds = site.processor_seconds() - before
             if site.workers() != workers:
                 site.fail("a process that answers died")
         if (size := server.log.stat().st_size) > LOG_BYTES:
             site.fail(f"it printed {size / 1e6:.1f} MB")
-        if watch.peak > limit:
-            site.fail(f"memory of {watch.peak / 1e6:,.0f} MB is over the {limit / 1e6:,.0f} MB of docker-compose.yml")
-        report(name, site, waits, seconds, watch.peak)
+        if site.peak > limit:
+            site.fail(f"memory of {site.peak / 1e6:,.0f} MB is over the {limit / 1e6:,.0f} MB of docker-compose.yml")
+        report(name, site, waits, seconds)
         if options.keep and site.wrong:
             shutil.copy(server.log, options.keep / f"{name}.log")
         return [f"{name}: {line}" for line in broken(site, waits, options.untimed)]
 
 
-def report(name: str, site: Site, waits: dict[str, Waits], seconds: tuple[float, ...], peak: int) -> None:
+def report(name: str, site: Site, waits: dict[str, Waits], seconds: float) -> None:
     """The scenario's line of the table, and what else is to be said of it."""
     cells = [f"{waits[each].quantile(share):7.1f}" for each in ("call", "page", "floor") for share in (0.5, 0.99)]
-    share = seconds[0] / (sum(seconds) or 1)
     answers = ", ".join(f"{number:,}×{kind}" for kind, number in sorted(site.answers.items()))
-    print(f"{name:19} {' '.join(cells)} {seconds[0]:7.1f} {share:6.0%} {peak / 1e6:7,.0f}  {answers}", flush=True)
+    print(f"{name:19} {' '.join(cells)} {seconds:7.1f} {site.peak / 1e6:7,.0f}  {answers}", flush=True)
     for note in (f"{SCENARIOS[name].__doc__}", *site.notes):
         print(f"{'':19} {note}", flush=True)
     for fault, examples in site.wrong.items():
@@ -411,9 +388,8 @@ def main() -> None:
     with workplace("abuse", options.keep) as folder:
         small, big = (city_file(folder / str(rows), rows) for rows in (SMALL_ROWS, options.rows))
         size = f"{options.rows:,} requests, {big.stat().st_size / 1e6:,.0f} MB"
-        print(f"{size}, {WORKERS} workers, {os.cpu_count()} processors; waits in ms; cpu: the server's seconds;")
-        print("share: how much of the time in which it wanted a processor it had one")
-        print(f"{'':19}    call     p99    page     p99   floor     p99     cpu  share      MB  answers")
+        print(f"{size}, {WORKERS} workers, {os.cpu_count()} processors; waits in ms; cpu: the server's seconds")
+        print(f"{'':19}    call     p99    page     p99   floor     p99     cpu      MB  answers")
         for name in options.only or SCENARIOS:
             problems += play(name, big, small, options, limit)
     print("", *(f"Broken: {problem}" for problem in problems), sep="\n")

@@ -13,28 +13,34 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import markdown
 from benchmarks.places import command_line, running, workplace
-from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.settings import LIVE, Settings
 
 RATIO_AIM, MEMORY_AIM_MB, CHANGE_AIM_SECONDS, STATISTICS_AIM_SECONDS = 2.0, 600, 8.0, 15.0
 RELEASED, RELEASED_LATER = "2026-09-28T14:06:58Z", "2026-09-29T14:06:58Z"
 CHANGES = 600_000  # a log of some years
+SHORT = ["--fault", f"short:dataset={LIVE},times=forever"]
+OTHERS = str(Path(__file__).with_name("others.py"))
+TOOLS = {
+    "pandas": [sys.executable],
+    "dlt": [str(Path(sys.executable).with_name("uv")), "run", "--quiet", "--no-project", "--python", sys.executable,
+            "--with", "dlt[sqlalchemy]==1.31.0", "--with", "requests", "python"],
+}  # fmt: skip
 STAGE_NAMES = ("land", "floor", "floor_key_first", "clean", "store", "statistics", "publish")
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of the table."""
 
     what: str
     rows: int
     seconds: float
-    cpu_seconds: float | None
-    peak_mb: float | None
+    cpu_seconds: float = 0.0
+    peak_mb: float = 0.0
 
 
 def measure(what: str, command: Sequence[str], log: Path, environment: Mapping[str, str] = {}) -> Line:
@@ -54,9 +60,13 @@ def stage(name: str, folder: Path, url: str = "", rows: int = 0, first_month: st
     """Run one stage in a process of its own; its seconds are those after the imports."""
     arguments = ["--dir", str(folder), "--url", url, "--rows", str(rows), "--first-month", first_month]
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"{name}.log"
-    line = measure(name, [sys.executable, "-m", "benchmarks.stages", name, *arguments], log)
-    return replace(line, **json.loads(log.read_text().splitlines()[-1]))
+    return told(name, [sys.executable, "-m", "benchmarks.stages", name, *arguments], folder / f"{name}.log")
+
+
+def told(what: str, command: Sequence[str], log: Path) -> Line:
+    """Run a command whose last line says in JSON how many rows it handled, and its seconds."""
+    line = measure(what, command, log)
+    return line._replace(**json.loads(log.read_text().splitlines()[-1]))
 
 
 def command(*words: str) -> list[str]:
@@ -81,7 +91,7 @@ def sync(what: str, folder: Path, url: str, rows: int, *options: str) -> Line:
     settings = Settings(portal_url=url, data_dir=folder / "data", dagster_home=folder / "dagster")
     environment = settings.to_environment() | {"NO_PROGRESS": "1"}
     log = folder / f"{what.replace(' ', '-')}.log"
-    return replace(measure(what, command("sync", *options), log, environment), rows=rows)
+    return measure(what, command("sync", *options), log, environment)._replace(rows=rows)
 
 
 def compare(source: Path, published: Path) -> str:
@@ -91,10 +101,14 @@ def compare(source: Path, published: Path) -> str:
     return log.read_text().strip()
 
 
+def published_in(folder: Path) -> Path:
+    return Settings(data_dir=folder / "data").published_path
+
+
 def run(rows: int, folder: Path) -> tuple[list[Line], list[str]]:
     """All measurements, in the order in which the pipeline works, and what the comparisons found."""
     source, edited = folder / "source.parquet", folder / "edited.parquet"
-    published = folder / "data" / "published" / "vanc311.sqlite"
+    published = published_in(folder)
     for old in ("data", "dagster", "stages"):
         shutil.rmtree(folder / old, ignore_errors=True)
     stage("grow", folder, rows=rows)
@@ -107,12 +121,39 @@ def run(rows: int, folder: Path) -> tuple[list[Line], list[str]]:
     with stand_in(edited, RELEASED_LATER, folder / "standin.log") as url:
         changed = sync("one-month change", folder, url, 0)
     reached = stage("to_published", folder).rows / 1_000
-    lines += [say(changed), Line("one-month change, run to file", 0, reached, None, None)]
+    lines += [say(changed), Line("one-month change, run to file", 0, reached)]
     comparisons.append(compare(edited, published))
     stage("log", folder / "data", rows=CHANGES)
     logged = stage("publish", folder / "data")
-    lines.append(say(replace(logged, what=f"publish, with {CHANGES:,} changes logged")))
+    lines.append(say(logged._replace(what=f"publish, with {CHANGES:,} changes logged")))
     return lines, comparisons
+
+
+def others(rows: int, folder: Path) -> tuple[list[Line], list[str]]:
+    """Other tools land the same portal in SQLite; then all do while each export ends early, as if it were whole."""
+    source, log, home = folder / "source.parquet", folder / "standin.log", folder / "short"
+    # dlt is fetched, if a package index can be reached.
+    tools = {tool: how for tool, how in TOOLS.items() if not subprocess.run([*how, "-c", f"import {tool}"]).returncode}
+
+    def landed(what: str, url: str) -> list[Line]:
+        for tool in tools:
+            (folder / f"{tool}.sqlite").unlink(missing_ok=True)
+        commands = {tool: [*how, OTHERS, tool, url, str(folder / f"{tool}.sqlite")] for tool, how in tools.items()}
+        return [say(told(f"{tool} {what}", words, folder / f"{tool}.log")) for tool, words in commands.items()]
+
+    with stand_in(source, RELEASED, log) as url:
+        whole = landed("lands", url)
+    with stand_in(source, RELEASED, log, *SHORT) as url:
+        short = landed("lands short exports", url)
+        settings = Settings(portal_url=url, data_dir=home / "data", dagster_home=home / "dagster").to_environment()
+        ended = subprocess.run(command("sync"), env=os.environ | settings, capture_output=True, text=True, check=False)
+    published = "something" if published_in(home).exists() else "nothing"
+    words = [
+        f"{tool}: {one.rows:,} of {rows:,} rows; of short exports {other.rows:,}, and ends well"
+        for tool, one, other in zip(tools, whole, short, strict=True)
+    ]
+    words.append(f"vanc311: {published} of short exports; exit code {ended.returncode}: {ended.stderr.strip()[:200]}")
+    return [*whole, *short], words
 
 
 def say(line: Line) -> Line:
@@ -133,33 +174,32 @@ def table(lines: Sequence[Line]) -> str:
 
 def with_store_alone(lines: Sequence[Line]) -> list[Line]:
     """The same lines, with one for storing without the cleaning that it includes."""
-    by_name = {line.what: line for line in lines}
-    store, clean = by_name["store"], by_name["clean"]
-    alone = Line("store, without its cleaning", store.rows, max(store.seconds - clean.seconds, 0.001), None, None)
     place = [line.what for line in lines].index("store")
-    return [*lines[:place], replace(store, what="store, cleaning included"), alone, *lines[place + 1 :]]
+    store, [clean] = lines[place], [line for line in lines if line.what == "clean"]
+    alone = Line("store, without its cleaning", store.rows, max(store.seconds - clean.seconds, 0.001))
+    return [*lines[:place], store._replace(what="store, cleaning included"), alone, *lines[place + 1 :]]
 
 
 def verdict(lines: Sequence[Line]) -> list[str]:
     """The aims, and where the time goes."""
     by_name = {line.what: line for line in lines}
     floors = [line for line in lines if line.what == "floor"]
-    floor, whole = sum(line.seconds for line in floors) / len(floors), by_name["whole sync"]
-    cpu_floor = sum(line.cpu_seconds or 0.0 for line in floors) / len(floors)
-    key_first = by_name["floor_key_first"]
-    reached, peak = by_name["one-month change, run to file"].seconds, whole.peak_mb or 0.0
+    floor, cpu_floor = (
+        sum(values) / len(floors) for values in zip(*((line.seconds, line.cpu_seconds) for line in floors), strict=True)
+    )
+    whole, key_first, statistics = (by_name[name] for name in ("whole sync", "floor_key_first", "statistics"))
     parts = {name: by_name[name].seconds for name in ("land", "store", "statistics", "publish")}
     parts["checks, Dagster and start"] = whole.seconds - sum(parts.values())
     shares = sorted(parts.items(), key=lambda part: -part[1])
-    statistics = by_name["statistics"]
     return [
         f"statistics: {statistics.seconds:.1f} s (aim: below {STATISTICS_AIM_SECONDS:g} s), "
-        f"{statistics.peak_mb or 0.0:,.0f} MB (aim: below {MEMORY_AIM_MB} MB)",
+        f"{statistics.peak_mb:,.0f} MB (aim: below {MEMORY_AIM_MB} MB)",
         f"whole / floor: {whole.seconds / floor:.1f} (aim: at most {RATIO_AIM:g}; floor: mean of {len(floors)} runs); "
-        f"by processor time {(whole.cpu_seconds or 0.0) / cpu_floor:.1f}; of a floor with the key in place first "
-        f"{whole.seconds / key_first.seconds:.1f} and {(whole.cpu_seconds or 0.0) / (key_first.cpu_seconds or 1.0):.1f}",
-        f"peak memory of the whole: {peak:,.0f} MB (aim: below {MEMORY_AIM_MB} MB)",
-        f"one-month change, start of the run to the published file: {reached:.1f} s (aim: below {CHANGE_AIM_SECONDS:g} s)",
+        f"by processor time {whole.cpu_seconds / cpu_floor:.1f}; of a floor with the key in place first "
+        f"{whole.seconds / key_first.seconds:.1f} and {whole.cpu_seconds / key_first.cpu_seconds:.1f}",
+        f"peak memory of the whole: {whole.peak_mb:,.0f} MB (aim: below {MEMORY_AIM_MB} MB)",
+        "one-month change, start of the run to the published file: "
+        f"{by_name['one-month change, run to file'].seconds:.1f} s (aim: below {CHANGE_AIM_SECONDS:g} s)",
         "what dominates: " + ", ".join(f"{name} {seconds / whole.seconds:.0%}" for name, seconds in shares),
     ]
 
@@ -168,8 +208,11 @@ def main() -> None:
     options = command_line("bench", "Measure every stage and the whole.", rows=1_300_000).parse_args()
     with workplace("bench", options.keep) as folder:
         lines, comparisons = run(options.rows, folder)
-    print(table(with_store_alone(lines)))
-    print("", *comparisons, *verdict(lines), sep="\n")
+        other_lines, words = others(options.rows, folder)
+        served = [sys.executable, "-m", "benchmarks.load", "--published", str(published_in(folder)), "--seconds", "4"]
+        beside = subprocess.run(served, stdout=subprocess.PIPE, text=True, check=False).stdout
+    print(table([*with_store_alone(lines), *other_lines]))
+    print("", *comparisons, *verdict(lines), *words, "", beside, sep="\n")
 
 
 if __name__ == "__main__":

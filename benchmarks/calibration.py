@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import date
-from math import sqrt
+from math import nan, sqrt
 from multiprocessing import get_context
 from operator import methodcaller
 
@@ -38,9 +38,8 @@ def line(claim: Claim, hits: Floats) -> Line:
     between = np.sqrt(((total - share * looks) ** 2).sum() * units / max(units - 1, 1)) / number
     coin = (total.sum() + 0.5) / (number + 1)
     error = float(max(between, np.sqrt(coin * (1 - coin) / number)))
-    return Line(
-        claim.table, claim.world, claim.measure, round(share, 5), round(error, 5), number, claim.least, claim.most
-    )
+    named = claim.table, claim.world, claim.measure
+    return Line(*named, round(share, 5), round(error, 5), number, claim.least, claim.most)
 
 
 def calibrate(size: int, processes: int = 2) -> Calibration:
@@ -67,24 +66,23 @@ def table(calibration: Calibration) -> str:
 def toml(calibration: Calibration) -> str:
     """As it is stored: `calibration.toml`, one line for each table in a row."""
     head = [f"{name} = {json.dumps(value)}" for name, value in asdict(calibration).items() if name != "lines"]
-    rows = [
-        "    { "
-        + ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in asdict(each).items())
-        + " },"
-        for each in calibration.lines
-    ]
+    rows = []
+    for each in calibration.lines:
+        values = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in asdict(each).items()]
+        rows.append(f"    {{ {', '.join(values)} }},")
     return "\n".join(["# Written by `make calibration`; don't edit.", *head, "lines = [", *rows, "]", ""])
 
 
 def missed(lines: Iterable[Line], stored: Iterable[Line] = ()) -> list[Line]:
     """The lines that miss their target, but for those whose share is as stored, as far as so few looks can tell."""
-    known = {_key(each): each for each in stored}
-    return [each for each in lines if each.missed and not (_key(each) in known and _alike(each, known[_key(each)]))]
+    shares = {_key(each): each.share for each in stored}
 
+    def as_stored(each: Line) -> bool:
+        share = shares.get(_key(each), nan)
+        error = max(each.error, sqrt(share * (1 - share) / each.looks))
+        return abs(each.share - share) <= SURELY * error
 
-def _alike(each: Line, stored: Line) -> bool:
-    error = max(each.error, sqrt(stored.share * (1 - stored.share) / each.looks))
-    return abs(each.share - stored.share) <= SURELY * error
+    return [each for each in lines if each.missed and not as_stored(each)]
 
 
 def _key(each: Line) -> tuple[str, str, str]:
@@ -92,9 +90,7 @@ def _key(each: Line) -> tuple[str, str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.calibration", description="How often are the rules wrong?"
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=REAL_YEAR, help=f"requests a year, {REAL_YEAR:,} if not given")
     parser.add_argument("--store", action="store_true", help="keep the result for docs/methods.md and the page")
     parser.add_argument("--rehearse", action="store_true", help="what is as stored is no matter")

@@ -4,8 +4,8 @@ Who looks on is in `clockwork`, and what must hold then in `week`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -17,8 +17,7 @@ RECENT = timedelta(days=45)
 NEW_SHARE, CLOSED_SHARE = 1 / 1_800, 1 / 5_000  # of all rows, in one day: 722 and 260 of 1.3 million
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(NamedTuple):
     """The portal answers badly for some hours of a day."""
 
     kind: str
@@ -33,16 +32,13 @@ class Trouble:
 Truth = Callable[[pd.DataFrame, datetime, int], pd.DataFrame]
 
 
-@dataclass(frozen=True)
-class Day:
+class Day(NamedTuple):
     """A day: what changes in the city's records, what the portal makes of them, and whether we are in step at its end."""
 
     name: str
-    changes: Truth | None = None
-    """How the city's own records change; None if they don't."""
+    changes: Truth | None = None  # how the city's own records change; None if they don't
     releases: bool = True
-    cuts: bool = False
-    """The release lacks a good part of the records."""
+    cuts: bool = False  # the release lacks a good part of the records
     troubles: tuple[Trouble, ...] = ()
     ends_in_step: bool = True
 
@@ -55,12 +51,15 @@ class Day:
 
 def ordinary(frame: pd.DataFrame, now: datetime, seed: int) -> pd.DataFrame:
     """New requests of the day before, closings of recent ones, edits and deletions of any, one inserted long ago."""
-    rows, yesterday = len(frame), now - timedelta(days=1)
-    ago = f"{frame[OPENED].min() + timedelta(days=400 if rows > 100_000 else 20):%Y-%m-%dT19:30:00+00:00}"
-    frame = _edit("insert_old", frame, share(rows, NEW_SHARE), seed, opened=f"{yesterday:%Y-%m-%dT16:00:00+00:00}")
+    yesterday, (new, closings) = (
+        now - timedelta(days=1),
+        (max(3, round(len(frame) * part)) for part in (NEW_SHARE, CLOSED_SHARE)),
+    )
+    ago = f"{frame[OPENED].min() + timedelta(days=400 if len(frame) > 100_000 else 20):%Y-%m-%dT19:30:00+00:00}"
+    frame = _edit("insert_old", frame, new, seed, opened=f"{yesterday:%Y-%m-%dT16:00:00+00:00}")
     recent = frame[OPENED] >= frame[OPENED].max() - RECENT
     open_ones = int((frame.loc[recent, "status"] == "Open").sum())
-    closed = _edit("close", frame[recent], min(open_ones, share(rows, CLOSED_SHARE)), seed)
+    closed = _edit("close", frame[recent], min(open_ones, closings), seed)
     frame = pd.concat([frame[~recent], closed], ignore_index=True)
     frame = _edit("edit_with_modified", frame, 3, seed)
     frame = _edit("reopen", frame, 1, seed)
@@ -71,10 +70,6 @@ def ordinary(frame: pd.DataFrame, now: datetime, seed: int) -> pd.DataFrame:
 def relabelled(frame: pd.DataFrame, now: datetime, seed: int) -> pd.DataFrame:
     """An ordinary day, and a request type gets another name over all history."""
     return EDITS["relabel_type"].function(ordinary(frame, now, seed))
-
-
-def share(rows: int, part: float) -> int:
-    return max(3, round(rows * part))
 
 
 def cut(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -89,24 +84,13 @@ def _edit(name: str, frame: pd.DataFrame, rows: int, seed: int, **details: str) 
 
 
 ORDINARY = Day("new, closed, edited, deleted, inserted", ordinary)
-OUTAGE = Day(
-    "relabelled over all history; portal out of order till 17:30",
-    relabelled,
-    troubles=(Trouble("refused", time(13, 30), time(15, 30)), Trouble("server_502", time(15, 30), time(17, 30))),
-)
+DOWN = Trouble("refused", time(13, 30), time(15, 30)), Trouble("server_502", time(15, 30), time(17, 30))
+OUTAGE = Day("relabelled over all history; portal out of order till 17:30", relabelled, troubles=DOWN)
 UNCHANGED = Day("published again, nothing changed")
 CUT = Day("truncated release", ordinary, cuts=True, ends_in_step=False)
-RECOVERY = Day(
-    "recovered; exports fail till 15:00",
-    ordinary,
-    troubles=(Trouble("server_500", time(14, 0), time(15, 0), on="export"),),
-)
-QUOTA = Day(
-    "ordinary; calls used up from 10:00 on",
-    ordinary,
-    troubles=(Trouble("quota_429", time(10, 0), time.max),),
-    ends_in_step=False,
-)
+FAILING, USED_UP = Trouble("server_500", time(14), time(15), on="export"), Trouble("quota_429", time(10), time.max)
+RECOVERY = Day("recovered; exports fail till 15:00", ordinary, troubles=(FAILING,))
+QUOTA = Day("ordinary; calls used up from 10:00 on", ordinary, troubles=(USED_UP,), ends_in_step=False)
 QUIET = Day("no release (the day before's is taken after midnight)", releases=False)
 
 WEEK = (ORDINARY, OUTAGE, UNCHANGED, CUT, RECOVERY, QUOTA, QUIET)

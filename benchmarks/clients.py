@@ -13,12 +13,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import unescape
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 PATIENCE_SECONDS = 60
@@ -29,13 +29,11 @@ KEPT_BYTES = 2_000
 CUT, LATE = 0, -1
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """A question, as it goes out."""
 
     raw: bytes
-    follow: bool = False
-    """Whether to go where it is sent on to."""
+    follow: bool = False  # whether to go where it is sent on to
 
     @property
     def line(self) -> str:
@@ -52,26 +50,19 @@ def get(
     return Sent("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"), follow)
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What came back: CUT if the connection ended without a status, LATE if nothing came in PATIENCE_SECONDS."""
 
     sent: Sent
     status: int
     head: str
-    body: bytes
-    """The first bytes of it."""
-    length: int
-    """Bytes of the whole body, as they came."""
+    body: bytes  # the first bytes of it
+    length: int  # bytes of the whole body, as they came
     at: float
 
     @property
     def kind(self) -> str:
         return {CUT: "cut", LATE: "late"}.get(self.status, str(self.status))
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
     def header(self, name: str) -> str:
         """The value of a header; empty if it isn't there."""
@@ -119,12 +110,21 @@ async def exchange(url: str, sent: Sent, kept: int = KEPT_BYTES, patience: float
     return reply
 
 
+def together(*asked: Coroutine[Any, Any, Any]) -> list[Any]:
+    """What comes of all of these, at the same time."""
+
+    async def gathered() -> list[Any]:
+        return await asyncio.gather(*asked)
+
+    return asyncio.run(gathered())
+
+
 def links(page: Reply) -> list[str]:
     """The addresses of figures on a page."""
     return [unescape(link) for link in re.findall(r'"(/figures/[^"]+)"', page.body.decode())]
 
 
-async def hold(url: str, connections: int, beginning: bytes, piece: bytes, seconds: float) -> int:
+def hold(url: str, connections: int, beginning: bytes, piece: bytes, seconds: float) -> int:
     """Open connections, send a beginning, then a piece each half second; how many are still open when that has gone on for so long."""
 
     async def client() -> bool:
@@ -143,7 +143,7 @@ async def hold(url: str, connections: int, beginning: bytes, piece: bytes, secon
             return False
         return is_open
 
-    return sum(await asyncio.gather(*(client() for _ in range(connections))))
+    return sum(together(*(client() for _ in range(connections))))
 
 
 async def stream(url: str, beginning: bytes, piece: bytes, at_most: int) -> int:
@@ -204,23 +204,23 @@ class Waits:
         return sorted(self.waits)[math.ceil(share * len(self.waits)) - 1] if self.waits else math.inf
 
 
-async def _ask(url: str, waits: Waits) -> None:
-    began = time.perf_counter()
-    reply = await exchange(url, get(urlsplit(url).path), patience=PROBES_PATIENCE_SECONDS)
-    if reply.status > 0:
-        waits.waits.append((reply.at - began) * 1_000)
-    if reply.status != 200:
-        waits.failed[reply.kind] += 1
-
-
 async def _keep_asking(addresses: dict[str, str]) -> dict[str, Waits]:
     """Ask whether or not what was asked before is answered: whoever waits for that sees no queue."""
     measured = {name: Waits() for name in addresses}
     stopped = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+
+    async def ask(url: str, waits: Waits) -> None:
+        began = time.perf_counter()
+        reply = await exchange(url, get(urlsplit(url).path), patience=PROBES_PATIENCE_SECONDS)
+        if reply.status > 0:
+            waits.waits.append((reply.at - began) * 1_000)
+        if reply.status != 200:
+            waits.failed[reply.kind] += 1
+
     async with asyncio.TaskGroup() as asking:
         while not stopped.done():
             for name, url in addresses.items():
-                asking.create_task(_ask(url, measured[name]))
+                asking.create_task(ask(url, measured[name]))
                 await asyncio.sleep(EVERY_SECONDS / len(addresses))
     return measured
 

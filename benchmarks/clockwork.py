@@ -11,14 +11,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple
 
 import dagster as dg
-from dagster._core.remote_representation.external import RemoteSchedule
-from dagster._core.scheduler.instigation import InstigatorTick
 from dagster._core.test_utils import freeze_time
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -26,6 +23,7 @@ from dagster._daemon.controller import create_daemon_grpc_server_registry
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 
+from benchmarks.places import comes
 from vanc311_pipeline.commands.instance import open_instance
 from vanc311_pipeline.orchestration.schedules import every_50_minutes
 from vanc311_pipeline.orchestration.tags import plan_of
@@ -39,20 +37,17 @@ LATE = timedelta(seconds=5)  # how long after the heartbeat the daemon looks
 RUN_ENDS_WITHIN_SECONDS, LOOK_SECONDS = 3_600.0, 0.1
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A run that a heartbeat launched, and how it ended."""
 
     run_id: str
     succeeded: bool
     tags: Mapping[str, str]
     seconds: float
-    stale: frozenset[str]
-    """The months that it was to load."""
+    stale: frozenset[str]  # the months that it was to load
 
 
-@dataclass(frozen=True)
-class Beat:
+class Beat(NamedTuple):
     """A heartbeat: what the schedule said, the run that came of it, and the requests that both cost."""
 
     at: datetime
@@ -66,85 +61,55 @@ class Beat:
         return self.outcome == "FAILURE"
 
 
-class Clockwork:
+class Clockwork(ExitStack):
     """The daemon's work, one heartbeat at a time. Use it as a context manager.
 
     `requests` counts those that the portal has had so far; the log takes what the code server and the runs print.
     """
 
     def __init__(self, settings: Settings, requests: Callable[[], int], log: Path) -> None:
-        self._settings, self._requests, self._log = settings, requests, log
-        self._warehouse = Warehouse(settings)
-        self._stack = ExitStack()
+        super().__init__()
+        self._requests, self._log, self._warehouse = requests, log, Warehouse(settings)
         self._times: dict[str, ScheduleIterationTimes] = {}
         self._logger = logging.getLogger("dagster.daemon.clockwork")
         self._logger.disabled = True  # what the scheduler says of a tick is read from the tick
+        self.instance = self.enter_context(open_instance(settings))
+        with _children_print_to(log):
+            servers = self.enter_context(create_daemon_grpc_server_registry(self.instance))
+            target = WorkspaceFileTarget([str(WORKSPACE)])
+            context = WorkspaceProcessContext(self.instance, target, grpc_server_registry=servers)
+            self.workspace = self.enter_context(context)
+        self._queue = self.enter_context(QueuedRunCoordinatorDaemon(interval_seconds=1))
+        logging.getLogger("dagster.daemon.QueuedRunCoordinatorDaemon").setLevel(logging.WARNING)
+        location = self.workspace.create_request_context().get_code_location(LOCATION)
+        self._schedule = location.get_repository(REPOSITORY).get_schedule(every_50_minutes.name)
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self.instance = stack.enter_context(open_instance(self._settings))
-            with _children_print_to(self._log):
-                servers = stack.enter_context(create_daemon_grpc_server_registry(self.instance))
-                target = WorkspaceFileTarget([str(WORKSPACE)])
-                self.workspace = stack.enter_context(
-                    WorkspaceProcessContext(self.instance, target, grpc_server_registry=servers)
-                )
-            self._queue = stack.enter_context(QueuedRunCoordinatorDaemon(interval_seconds=1))
-            logging.getLogger("dagster.daemon.QueuedRunCoordinatorDaemon").setLevel(logging.WARNING)
-            self._schedule = self._find_schedule()
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def switch_on(self, at: datetime) -> None:
-        """Let the scheduler meet the schedule, which is on by default, before its first heartbeat."""
-        self._iterate(at)
+    def look(self, now: datetime) -> None:
+        """Let the scheduler look at the clock; when it first does, it meets the schedule, which is on by default."""
+        with freeze_time(now):
+            list(launch_scheduled_runs(self.workspace, self._logger, now, self._times))
 
     def beat(self, at: datetime) -> Beat:
         """Let one heartbeat happen, and wait for the run that it launches, if it does."""
         before, began = self._requests(), time.monotonic()
-        self._iterate(at + LATE)
-        tick = self._tick(at)
-        self._dequeue(at + LATE)
+        self.look(at + LATE)
+        [tick] = self.instance.get_ticks(self._schedule.get_remote_origin_id(), self._schedule.selector_id, limit=1)
+        if tick.timestamp != at.timestamp():  # that there is one is the first thing that must hold
+            raise RuntimeError(f"The scheduler made no tick at {at:%Y-%m-%d %H:%M}.")
+        with freeze_time(at + LATE):
+            list(self._queue.run_iteration(self.workspace, fixed_iteration_time=(at + LATE).timestamp()))
         run = self._ended(tick.run_ids[0], began) if tick.run_ids else None
         reason = tick.error.to_string() if tick.error else tick.skip_reason or ""
         return Beat(at, tick.status.value, reason, run, self._requests() - before)
 
-    def _iterate(self, now: datetime) -> None:
-        with freeze_time(now):
-            for _ in launch_scheduled_runs(self.workspace, self._logger, now, self._times):
-                pass
-
-    def _dequeue(self, now: datetime) -> None:
-        with freeze_time(now):
-            for _ in self._queue.run_iteration(self.workspace, fixed_iteration_time=now.timestamp()):
-                pass
-
-    def _tick(self, at: datetime) -> InstigatorTick:
-        """The heartbeat's own tick; that there is one is the first thing that must hold."""
-        [tick] = self.instance.get_ticks(self._schedule.get_remote_origin_id(), self._schedule.selector_id, limit=1)
-        if tick.timestamp != at.timestamp():
-            raise RuntimeError(f"The scheduler made no tick at {at:%Y-%m-%d %H:%M}.")
-        return tick
-
     def _ended(self, run_id: str, began: float) -> Run:
-        while time.monotonic() < began + RUN_ENDS_WITHIN_SECONDS:
-            run = self.instance.get_run_by_id(run_id)
-            if run and run.is_finished:
-                succeeded = run.status == dg.DagsterRunStatus.SUCCESS
-                return Run(run_id, succeeded, run.tags, time.monotonic() - began, self._stale(run))
-            time.sleep(LOOK_SECONDS)
-        raise RuntimeError(f"Run {run_id} did not end; {self._log} holds what it printed.")
-
-    def _stale(self, run: dg.DagsterRun) -> frozenset[str]:
+        runs = self.instance.get_run_by_id
+        if not comes(lambda: (run := runs(run_id)) and run.is_finished, RUN_ENDS_WITHIN_SECONDS, LOOK_SECONDS):
+            raise RuntimeError(f"Run {run_id} did not end; {self._log} holds what it printed.")
+        [run], took = self.instance.get_runs(dg.RunsFilter([run_id])), time.monotonic() - began
         plan = plan_of(run, self._warehouse)
-        return frozenset(f"{window.dataset} {window.month}" for window in plan.stale) if plan else frozenset()
-
-    def _find_schedule(self) -> RemoteSchedule:
-        location = self.workspace.create_request_context().get_code_location(LOCATION)
-        return location.get_repository(REPOSITORY).get_schedule(every_50_minutes.name)
+        stale = frozenset(f"{window.dataset} {window.month}" for window in plan.stale) if plan else frozenset()
+        return Run(run_id, run.status == dg.DagsterRunStatus.SUCCESS, run.tags, took, stale)
 
 
 @contextmanager

@@ -10,8 +10,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
-from functools import cache
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -73,39 +72,27 @@ def expected_rows(table: pa.Table) -> Iterator[Row]:
     columns = {name: table[field] for name, field in SERVED.items()}
     for name in ("opened_at", "modified_at"):
         columns[name] = columns[name].cast(pa.timestamp("s", "UTC"), safe=False)
-    for row in zip(*(column.to_pylist() for column in columns.values()), strict=True):
-        yield expected_row(dict(zip(SERVED, row, strict=True)))
-
-
-def expected_row(served: dict[str, Any]) -> Row:
-    """One source row as it must be stored."""
-    opened: datetime = served["opened_at"]
-    modified: datetime | None = served["modified_at"]
-    closed: date | None = served["closed_on"]
-    local = opened.astimezone(VANCOUVER).date()
-    days = (closed - local).days if closed and served["status"] == "Close" else None
-    seconds = (modified - opened).total_seconds() if modified else 0.0
-    values = {
-        **{name: None if value in ABSENT else OLD_SPELLINGS.get(value, value) for name, value in served.items()},
-        "opened_at": instant_text(opened),
-        "modified_at": instant_text(modified) if modified else None,
-        "closed_on": day_text(closed) if closed else None,
-        "opened_on": day_text(local),
-        "open_month": day_text(local)[:7],
-        "days_to_close": days if days is not None and days >= 0 else None,
-        "days_to_update": seconds / 86_400 if seconds > 0 else None,
-        "partition_month": instant_text(opened)[:7],
-    }
-    return tuple(values[name] for name in COLUMNS)
+    for served in pa.table(columns).to_pylist():
+        opened, modified, closed = served["opened_at"], served["modified_at"], served["closed_on"]
+        local = opened.astimezone(VANCOUVER).date()
+        days = (closed - local).days if closed and served["status"] == "Close" else -1
+        seconds = (modified - opened).total_seconds() if modified else 0.0
+        values = {
+            **{name: None if value in ABSENT else OLD_SPELLINGS.get(value, value) for name, value in served.items()},
+            "opened_at": instant_text(opened),
+            "modified_at": instant_text(modified) if modified else None,
+            "closed_on": closed.isoformat() if closed else None,
+            "opened_on": local.isoformat(),
+            "open_month": local.isoformat()[:7],
+            "days_to_close": days if days >= 0 else None,
+            "days_to_update": seconds / 86_400 if seconds > 0 else None,
+            "partition_month": instant_text(opened)[:7],
+        }
+        yield tuple(values[name] for name in COLUMNS)
 
 
 def instant_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-@cache
-def day_text(day: date) -> str:
-    return day.isoformat()
 
 
 def identity_problems(connection: sqlite3.Connection, month: str) -> list[str]:

@@ -9,16 +9,17 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from benchmarks.places import command_line, in_background, workplace
+from benchmarks.places import comes, command_line, in_background, workplace
 from benchmarks.postgres import Postgres, running_postgres
 from benchmarks.rig import City, damage, disagreement, edited, strangeness
 from benchmarks.topology import ROOT, Topology
@@ -40,10 +41,9 @@ FAILED, HELD = " of sync failed", "newly held"  # as alerts put it
 
 @dataclass
 class Account:
-    """What was seen, in the order of seeing, and what should not have been."""
+    """What was seen, told in the order of seeing, and what should not have been."""
 
     began: float = field(default_factory=time.monotonic)
-    lines: list[tuple[float, str]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     looks: int = 0
     files: int = 0
@@ -51,35 +51,32 @@ class Account:
     unanswered: int = 0
 
     def say(self, what: str) -> None:
-        self.lines.append((time.monotonic() - self.began, what))
-        print(f"{self.lines[-1][0]:7.1f} s  {what}", file=sys.stderr, flush=True)
+        seconds = int(time.monotonic() - self.began)
+        print(f"{seconds // 60:3d}:{seconds % 60:02d}  {what}", flush=True)
 
     def violated(self, what: str) -> None:
         self.violations.append(what)
         self.say(f"VIOLATED: {what}")
 
 
-class Receiver(ThreadingHTTPServer):
-    """The webhook's receiver: keeps the alerts that arrive."""
+@contextmanager
+def receiving() -> Iterator[tuple[str, list[str]]]:
+    """The webhook's receiver: its address, and the alerts that arrive."""
+    alerts: list[str] = []
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.alerts: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_port}/services/rehearsal"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            alerts.append(str(json.loads(self.rfile.read(int(self.headers["content-length"])))["text"]))
+            self.send_response(200)
+            self.end_headers()
 
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
 
-class Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.alerts.append(str(json.loads(body)["text"]))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/services/rehearsal", alerts
+        server.shutdown()
 
 
 @dataclass
@@ -102,7 +99,6 @@ class Watcher:
             return
         self.seen = (stat.st_ino, stat.st_mtime_ns)
         held = self.file.with_name("held-by-the-watcher.sqlite")
-        held.unlink(missing_ok=True)
         held.hardlink_to(self.file)  # so that it is one file for as long as we look
         try:
             problems = damage(held) or [*disagreement(held), *strangeness(held, list(self.city.releases))]
@@ -111,27 +107,6 @@ class Watcher:
         self.account.files += 1
         for problem in problems:
             self.account.violated(problem)
-
-
-@dataclass
-class Asker:
-    """Whoever asks the site. It may be away only while it is being brought back."""
-
-    url: str
-    account: Account
-    may_be_away: bool = False
-
-    def ask(self) -> None:
-        self.account.asked += 1
-        try:
-            with requests.get(f"{self.url}/api/v1/metrics/citywide", timeout=30) as answer:
-                answered = answer.status_code
-        except requests.RequestException:
-            answered = 0
-        if answered != 200:
-            self.account.unanswered += 1
-            if not self.may_be_away:
-                self.account.violated(f"the site answered with {answered or 'nothing'}")
 
 
 @dataclass
@@ -159,10 +134,21 @@ class Day:
     services: Topology
     postgres: Postgres
     city: City
-    receiver: Receiver
-    asker: Asker
+    received: list[str]
     account: Account
-    seed: int = 0
+    seed: int
+    may_be_away: bool = False  # the site, only while it is being brought back
+
+    def ask(self) -> None:
+        """Ask the site, as anybody does."""
+        self.account.asked += 1
+        answered = 0
+        with suppress(requests.RequestException):
+            answered = requests.get(f"{self.services.url('site')}/api/v1/metrics/citywide", timeout=30).status_code
+        if answered != 200:
+            self.account.unanswered += 1
+            if not self.may_be_away:
+                self.account.violated(f"the site answered with {answered or 'nothing'}")
 
     def release(self, frame: Any = None) -> None:
         """The city publishes: a day's work, or the rows given."""
@@ -177,14 +163,12 @@ class Day:
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs of sync, newest first. Asked again if need be: Dagster's first answer after its database was away may be an error."""
+        address = f"{self.services.url('webserver')}/graphql"
         for _ in range(ANSWERS_WITHIN_ATTEMPTS):
-            try:
-                with requests.post(
-                    f"{self.services.url('webserver')}/graphql", json={"query": RUNS}, timeout=30
-                ) as answer:
-                    return list(answer.json()["data"]["runsOrError"]["results"])
-            except (requests.RequestException, KeyError, TypeError, ValueError):
-                time.sleep(1.0)
+            with suppress(requests.RequestException, KeyError, TypeError, ValueError):
+                answer = requests.post(address, json={"query": RUNS}, timeout=30)
+                return list(answer.json()["data"]["runsOrError"]["results"])
+            time.sleep(1.0)
         self.account.violated("Dagster can't be asked for its runs")
         return []
 
@@ -192,34 +176,25 @@ class Day:
         """The slots that launched a run. One that Dagster launches again in place of a lost one belongs to the same slot."""
         return {tag["value"] for run in self.runs() for tag in run["tags"] if tag["key"] == SLOT_TAG}
 
-    def wait_for(self, what: str, holds: Callable[[], bool], seconds: float) -> bool:
+    def wait_for(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
         """Until it holds; how long it took is told, and a violation if it took too long."""
         began = time.monotonic()
-        while not holds():
-            if time.monotonic() - began > seconds:
-                self.account.violated(f"{what}: not within {seconds:,.0f} s")
-                return False
-            time.sleep(0.2)
-        self.account.say(f"{what} after {time.monotonic() - began:,.1f} s")
-        return True
+        if comes(holds, seconds, 0.2):
+            self.account.say(f"{what} after {time.monotonic() - began:,.1f} s")
+        else:
+            self.account.violated(f"{what}: not within {seconds:,.0f} s")
 
-    def run_at_work(self) -> None:
-        """Until the run of the newest release has begun."""
+    def is_at_work(self) -> bool:
+        """Whether the run of the newest release has begun."""
         release = {"key": RELEASE_TAG, "value": f"{self.data_processed} {self.city.newest.rows}"}
-        self.wait_for(
-            "its run is at work",
-            lambda: any(run["status"] == "STARTED" and release in run["tags"] for run in self.runs()),
-            RUN_BEGINS_WITHIN_SECONDS,
-        )
+        return any(run["status"] == "STARTED" and release in run["tags"] for run in self.runs())
 
     def is_published(self) -> bool:
         """Whether what is served is the city's newest release."""
-        try:
-            with requests.get(f"{self.services.url('site')}/api/v1/status", timeout=10) as answer:
-                served = answer.json()["data"]["data_processed"]
-        except (requests.RequestException, KeyError, ValueError):
-            return False
-        return bool(served == self.data_processed)
+        with suppress(requests.RequestException, KeyError, ValueError):
+            answer = requests.get(f"{self.services.url('site')}/api/v1/status", timeout=10)
+            return bool(answer.json()["data"]["data_processed"] == self.data_processed)
+        return False
 
     def follows(self) -> None:
         """Until the city's newest release is what the site serves."""
@@ -230,7 +205,7 @@ class Day:
         self.wait_for(f"{name} is healthy again", lambda: self.services.is_healthy(name), BACK_WITHIN_SECONDS)
 
     def alerts(self, word: str) -> int:
-        return sum(text.count(word) for text in self.receiver.alerts)
+        return sum(text.count(word) for text in self.received)
 
 
 def quiet_slot(day: Day) -> None:
@@ -246,58 +221,33 @@ def ordinary_release(day: Day) -> None:
     day.follows()
 
 
-def killed(day: Day, name: str, what: str) -> None:
-    """A service dies, and all that it started; somebody brings it back."""
+def befall(day: Day, what: str, harm: Callable[[Day], None], when: str) -> None:
+    """Something happens: in mid-run or before a release, which is followed all the same, or without one."""
+    if when == "in mid-run":
+        day.release()
+        day.wait_for("its run is at work", day.is_at_work, RUN_BEGINS_WITHIN_SECONDS)
     day.account.say(what)
+    harm(day)
+    if when == "before a release":
+        day.release()
+    if when != "without a release":
+        day.follows()
+
+
+def kill(day: Day, name: str) -> None:
+    """A service dies, and all that it started; somebody brings it back."""
     day.services.kill_and_leave(name)
     day.comes_back(name)
 
 
-def webserver_killed(day: Day) -> None:
-    killed(day, "webserver", "the webserver is killed")
-
-
-def daemon_killed_in_mid_run(day: Day) -> None:
-    day.release()
-    day.run_at_work()
-    killed(day, "daemon", "the daemon is killed in mid-run")
-    day.follows()
-
-
-def code_server_killed_in_mid_run(day: Day) -> None:
-    before = day.alerts(FAILED)
-    day.release()
-    day.run_at_work()
-    killed(day, "code", "the code server is killed in mid-run, and the run with it")
-    day.follows()
-    day.wait_for("the alert of the lost run arrived", lambda: day.alerts(FAILED) > before, 2 * 60 + SLOT_SECONDS)
-
-
 def code_server_dies_alone(day: Day) -> None:
-    day.account.say("the process that answers for the code is killed, and nothing else")
     restarted = day.services.running["code"]
     day.services.kill_worker("code", "grpc")
     day.wait_for("it is started again", lambda: day.services.running["code"] is not restarted, BACK_WITHIN_SECONDS)
     day.comes_back("code")
-    day.release()
-    day.follows()
 
 
-def database_restarts(day: Day) -> None:
-    database_goes_down(day, "PostgreSQL goes down at once, and comes up again")
-    day.release()
-    day.follows()
-
-
-def database_restarts_in_mid_run(day: Day) -> None:
-    day.release()
-    day.run_at_work()
-    database_goes_down(day, "PostgreSQL goes down in mid-run, and comes up again")
-    day.follows()
-
-
-def database_goes_down(day: Day, what: str) -> None:
-    day.account.say(what)
+def database_goes_down(day: Day) -> None:
     day.postgres.stop()
     time.sleep(5)
     day.postgres.start()
@@ -305,15 +255,17 @@ def database_goes_down(day: Day, what: str) -> None:
         day.comes_back(name)
 
 
-def portal_down(day: Day) -> None:
-    before = day.city.newest.rows
+def portal_goes_down(day: Day) -> None:
     day.city.play(Fault("server_502", times=None))
-    day.account.say("the portal answers 502")
     time.sleep(2 * SLOT_SECONDS)
     day.city.clear_faults()
-    day.account.say(f"the portal is back; {before:,} rows are still served")
-    day.release()
-    day.follows()
+    day.account.say(f"the portal is back; {day.city.newest.rows:,} rows are still served")
+
+
+def code_server_killed_in_mid_run(day: Day) -> None:
+    before = day.alerts(FAILED)
+    befall(day, "the code server is killed in mid-run, and the run with it", partial(kill, name="code"), "in mid-run")
+    day.wait_for("the alert of the lost run arrived", lambda: day.alerts(FAILED) > before, 2 * 60 + SLOT_SECONDS)
 
 
 def month_held_and_recovered(day: Day) -> None:
@@ -330,19 +282,30 @@ def month_held_and_recovered(day: Day) -> None:
 
 
 def site_replaced(day: Day) -> None:
-    day.asker.may_be_away = True
+    day.may_be_away = True
     day.account.say("the site is asked to end, as when a new version comes")
     code = day.services.stop("site")
     if code not in (0, -15, 143):
         day.account.violated(f"the site ended with {code}")
     day.services.start("site")
     day.comes_back("site")
-    day.asker.may_be_away = False
+    day.may_be_away = False
 
 
+GONE = "PostgreSQL goes down {}, and comes up again"
 EVENTS: tuple[Callable[[Day], None], ...] = (
-    quiet_slot, ordinary_release, webserver_killed, daemon_killed_in_mid_run, code_server_killed_in_mid_run,
-    code_server_dies_alone, database_restarts, portal_down, month_held_and_recovered, database_restarts_in_mid_run, site_replaced,
+    quiet_slot,
+    ordinary_release,
+    partial(befall, what="the webserver is killed", harm=partial(kill, name="webserver"), when="without a release"),
+    partial(befall, what="the daemon is killed in mid-run", harm=partial(kill, name="daemon"), when="in mid-run"),
+    code_server_killed_in_mid_run,
+    partial(befall, what="the process that answers for the code is killed, and nothing else", harm=code_server_dies_alone,
+            when="before a release"),
+    partial(befall, what=GONE.format("at once"), harm=database_goes_down, when="before a release"),
+    partial(befall, what="the portal answers 502", harm=portal_goes_down, when="before a release"),
+    month_held_and_recovered,
+    partial(befall, what=GONE.format("in mid-run"), harm=database_goes_down, when="in mid-run"),
+    site_replaced,
     ordinary_release,
 )  # fmt: skip
 
@@ -362,7 +325,7 @@ def live_through(day: Day, slots: int) -> None:
         day.account.violated(f"{ended['FAILURE']} runs failed, {failed_told} alerts arrived")
     day.account.say(
         f"runs: {ended['SUCCESS']} succeeded, {ended['FAILURE']} failed; alerts: {failed_told} of failed runs, "
-        f"{day.alerts('newly held')} of held months"
+        f"{day.alerts(HELD)} of held months"
     )
 
 
@@ -370,15 +333,15 @@ def run_day(folder: Path, slots: int, seed: int) -> Account:
     """Start everything, live through the day, end everything."""
     with StandIn() as source:
         frame = source.frame
-    receiver = Receiver()
-    with running_postgres() as postgres, City(frame) as city:
+    with running_postgres() as postgres, City(frame) as city, receiving() as (webhook, alerts):
         environment = {
-            "VANC311_PORTAL_URL": city.url, "VANC311_ALERT_WEBHOOK": receiver.url, "PYTHONPATH": str(ROOT),
+            "VANC311_PORTAL_URL": city.url, "VANC311_ALERT_WEBHOOK": webhook, "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore", "VANC311_RETRY_WAIT_SECONDS": "0.5",
         }  # fmt: skip
         url = postgres.url(postgres.make("dagster"), "postgresql+psycopg2")
         with closing(Topology(folder, url, environment)) as services:
-            services.replace_word("code", "vanc311_pipeline.definitions", "benchmarks.day_location")
+            code = services.services["code"].command
+            code[code.index("vanc311_pipeline.definitions")] = "benchmarks.day_location"
             for name in services.order:
                 if name in ("init", "seed"):
                     if services.run(name):
@@ -388,18 +351,15 @@ def run_day(folder: Path, slots: int, seed: int) -> Account:
                     services.wait_until_healthy(name)
             account = Account()
             account.say("all services are healthy; the day begins")
-            asker = Asker(services.url("site"), account)
             watcher = Watcher(folder / "data" / "published" / "vanc311.sqlite", city, account)
             keeper = Keeper(services, account)
-            day = Day(services, postgres, city, receiver, asker, account, seed)
-            with in_background(0.2, watcher.look, asker.ask, keeper.keep):
+            day = Day(services, postgres, city, alerts, account, seed)
+            with in_background(0.2, watcher.look, day.ask, keeper.keep):
                 live_through(day, slots)
             account.say(
                 f"{account.looks:,} looks at the published file, {account.files} different ones, each compared with the city's "
                 f"releases; {account.asked:,} questions to the site, {account.unanswered} unanswered; {keeper.restarts} restarts"
             )
-    receiver.shutdown()
-    receiver.server_close()
     return account
 
 
@@ -408,8 +368,6 @@ def main() -> None:
     options = command_line("day", "A rehearsed day of the containers.", slots=SLOTS, seed=311).parse_args()
     with workplace("day", options.keep) as folder:
         account = run_day(folder, options.slots, options.seed)
-    for at, what in account.lines:
-        print(f"{int(at) // 60:3d}:{int(at) % 60:02d}  {what}")
     print(f"{len(account.violations)} violations")
     sys.exit(bool(account.violations))
 

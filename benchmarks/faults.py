@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import product
@@ -29,7 +29,7 @@ import pandas as pd
 from benchmarks import markdown
 from benchmarks.grow import grow
 from benchmarks.places import command_line, workplace
-from benchmarks.rig import OPENED, City, Home, Rig, Scene, Tally, converged, digest_of, edited, phase, unclear
+from benchmarks.rig import LIVE, OPENED, Home, Rig, Scene, Tally, converged, digest_of, edited, phase, unclear
 from vanc311_pipeline.shipping import KEPT, LATEST
 from vanc311_pipeline.standin import EDITS, Fault
 from vanc311_pipeline.standin.faults import KINDS
@@ -40,11 +40,6 @@ KILLS_AT_A_TIME = 4
 IMPATIENT = {"VANC311_READ_TIMEOUT_SECONDS": "2"}
 
 
-def up_to(size: int) -> list[str]:
-    """No file may grow beyond this size: writing then fails as on a disk that is full, without any right to mount one."""
-    return ["prlimit", f"--fsize={size}", "--"]
-
-
 # The modes of files hold for root, too, without these two rights; for everybody else they hold anyway.
 OBEYING_MODES = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
 
@@ -53,10 +48,9 @@ OBEYING_MODES = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_overrid
 
 
 def kills(rig: Rig, count: int) -> None:
-    """SIGKILL at moments spread evenly over a load; after each batch of kills an undisturbed sync.
+    """SIGKILL at moments spread evenly over a load, each after a release with edits in every month; then an undisturbed sync.
 
-    Every second batch begins with an empty directory. Before each kill the portal publishes a new release in which every
-    month was edited.
+    That comes after each batch of kills. Every second batch begins with an empty directory.
     """
     lengths: dict[bool, float] = {}
     spread = rig.random.permutation(count) + rig.random.random(count)
@@ -65,7 +59,14 @@ def kills(rig: Rig, count: int) -> None:
         lengths[loaded] = lengths.get(loaded) or _undisturbed(rig, loaded)
         with rig.scene(loaded=loaded) as scene:
             for moment in spread[first : first + KILLS_AT_A_TIME]:
-                _kill_once(scene, float(moment) / count * lengths[loaded])
+                scene.begin_with_release()
+                ended = scene.home.start().end(seconds := float(moment) / count * lengths[loaded])
+                rig.tally.figures[f"in {ended.phase}" if ended.code < 0 else "ended before its kill"] += 1
+                rig.tally.figures["published file already new"] += ended.code < 0 and bool(scene.replaced())
+                what = f"a kill after {seconds:.2f} s, in {ended.phase}"
+                scene.left_whole(what)
+                if ended.code > 0:
+                    rig.tally.note(what, [f"it ended with {ended.code} before it was killed: {ended.err[-600:]}"])
             scene.converge("the kills")
 
 
@@ -78,18 +79,6 @@ def _undisturbed(rig: Rig, loaded: bool) -> float:
     if ended.code:
         raise SystemExit(f"An undisturbed sync ended with {ended.code}:\n{ended.out}{ended.err}")
     return ended.seconds
-
-
-def _kill_once(scene: Scene, seconds: float) -> None:
-    scene.begin_with_release()
-    ended = scene.home.start().end(seconds)
-    figures = scene.tally.figures
-    figures[f"in {ended.phase}" if ended.code < 0 else "ended before its kill"] += 1
-    figures["published file already new"] += ended.code < 0 and bool(scene.replaced())
-    what = f"a kill after {seconds:.2f} s, in {ended.phase}"
-    scene.left_whole(what)
-    if ended.code > 0:
-        scene.tally.note(what, [f"it ended with {ended.code} before it was killed: {ended.err[-600:]}"])
 
 
 Sight = Callable[[Home, str], bool]
@@ -127,22 +116,17 @@ def kills_by_phase(rig: Rig, names: Sequence[str] = tuple(SIGHTS)) -> None:
 def interrupts(rig: Rig, count: int) -> None:
     """SIGINT and SIGTERM by turns at random moments: a sync that has begun its work ends without a traceback."""
     length = _undisturbed(rig, False)
-    for number in range(count):
-        seconds = (number + float(rig.random.random())) / count * length
+    for place in range(count):
+        seconds, number = (place + rig.share()) / count * length, (signal.SIGINT, signal.SIGTERM)[place % 2]
         with rig.scene(loaded=False) as scene:
-            _interrupt_once(scene, signal.SIGTERM if number % 2 else signal.SIGINT, seconds)
-
-
-def _interrupt_once(scene: Scene, number: signal.Signals, seconds: float) -> None:
-    scene.begin_round()
-    moment = time.monotonic() + seconds
-    ended = scene.home.start().ended_by(number, lambda _: time.monotonic() > moment)
-    what = f"{number.name} after {seconds:.2f} s, in {ended.phase}"
-    scene.tally.figures[f"exit code {ended.code} in {ended.phase}"] += 1
-    if "Traceback" in ended.err and ended.phase != "starting":
-        scene.tally.note(what, [f"it showed a traceback: {ended.err[-600:]}"])
-    scene.left_whole(what)
-    scene.converge(what)
+            scene.begin_round()
+            ended = scene.home.start().end(seconds, number)
+            what = f"{number.name} after {seconds:.2f} s, in {ended.phase}"
+            rig.tally.figures[f"exit code {ended.code} in {ended.phase}"] += 1
+            if "Traceback" in ended.err and ended.phase != "starting":
+                rig.tally.note(what, [f"it showed a traceback: {ended.err[-600:]}"])
+            scene.left_whole(what)
+            scene.converge(what)
 
 
 # -- a disk that is full -----------------------------------------------------------------------------------------------
@@ -151,9 +135,8 @@ def _interrupt_once(scene: Scene, number: signal.Signals, seconds: float) -> Non
 @contextmanager
 def disk_of_its_own(place: Path) -> Iterator[None]:
     """A tmpfs in the place of a directory, with all that is in it."""
-    aside = place.with_name(f"{place.name}-aside")
     place.mkdir(exist_ok=True)
-    shutil.copytree(place, aside)
+    aside = shutil.copytree(place, place.with_name(f"{place.name}-aside"))
     _mount("-t", "tmpfs", "-o", "size=2g", "tmpfs", str(place))
     try:
         shutil.copytree(aside, place, dirs_exist_ok=True)
@@ -180,18 +163,17 @@ def full_disk(rig: Rig, sizes: int, where: str = "data") -> None:
         with disk_of_its_own(rig.folder / "probe"):
             pass
     except (subprocess.CalledProcessError, OSError):
-        rig.tally.figures["no round: a tmpfs can't be mounted here, see `file limit`"] = 0
+        rig.tally.figures["no round: a tmpfs can't be mounted here, see file-limit"] = 0
         return
     steps = (sizes + 1) // 2
     for step, loaded in product(range(steps), (True, False)):
-        share = (step + float(rig.random.random())) / steps
         with rig.scene(loaded=True) as scene:  # a load needs about what is there once more
             files = (scene.home.folder / where).rglob("*")
-            free = int(share * sum(file.stat().st_size for file in files if file.is_file()))
+            free = int((step + rig.share()) / steps * sum(file.stat().st_size for file in files if file.is_file()))
         with rig.scene(loaded=loaded) as scene, disk_of_its_own(disk := scene.home.folder / where):
             leave_free(disk, free)
             what = f"{free / 1e6:.1f} MB free"
-            _starve(scene, what, [])
+            _starve(scene, what)
             leave_free(disk, 1 << 31)
             scene.converge(what)
 
@@ -201,15 +183,14 @@ def file_limit(rig: Rig, sizes: int) -> None:
     with rig.scene(loaded=True) as scene:
         largest = scene.home.warehouse.stat().st_size
     for number in range(sizes):
-        share = (number + float(rig.random.random())) / sizes
         with rig.scene(loaded=number % 2 == 0) as scene:
-            size = max(65_536, int(share * largest))
+            size = max(65_536, int((number + rig.share()) / sizes * largest))
             what = f"files up to {size / 1e6:.1f} MB"
-            _starve(scene, what, up_to(size))
+            _starve(scene, what, ["prlimit", f"--fsize={size}", "--"])
             scene.converge(what)
 
 
-def _starve(scene: Scene, what: str, confined: Sequence[str]) -> None:
+def _starve(scene: Scene, what: str, confined: Sequence[str] = ()) -> None:
     """A sync with too little room."""
     scene.begin_with_release()
     ended = scene.home.sync(confined=confined)
@@ -244,21 +225,13 @@ def no_permission(rig: Rig, names: Sequence[str] = tuple(LOCKED)) -> None:
             if not loaded:
                 place.mkdir(parents=True)
             scene.begin_with_release()
-            with _mode(place, mode):
-                ended = scene.home.sync(confined=OBEYING_MODES)
+            before = stat.S_IMODE(place.stat().st_mode)
+            place.chmod(mode)
+            ended = scene.home.sync(confined=OBEYING_MODES)
+            place.chmod(before)
             rig.tally.figures["refused" if ended.code else "not needed"] += 1
             scene.judge(name, ended, (1, 2), r"permission|read-?only|denied|can't be (written|read)")
             scene.converge(name)
-
-
-@contextmanager
-def _mode(place: Path, mode: int) -> Iterator[None]:
-    old = stat.S_IMODE(place.stat().st_mode)
-    place.chmod(mode)
-    try:
-        yield
-    finally:
-        place.chmod(old)
 
 
 RACES = tuple(product((2, 3), (True, False), (False, True)))
@@ -267,64 +240,31 @@ RACES = tuple(product((2, 3), (True, False), (False, True)))
 def at_once(rig: Rig, races: Sequence[tuple[int, bool, bool]] = RACES) -> None:
     """Several syncs started together on one data directory: how many, whether it is loaded, whether each has a Dagster home."""
     for count, loaded, apart in races:
+        what = f"{count} at once, {'a home each' if apart else 'one home'}, {'loaded' if loaded else 'empty'}"
         with rig.scene(loaded=loaded) as scene:
-            _race(scene, count, apart)
-
-
-def _race(scene: Scene, count: int, apart: bool) -> None:
-    home, city, tally = scene.home, scene.city, scene.tally
-    loaded = "loaded" if home.published.exists() else "empty"
-    what = f"{count} at once, {'a home each' if apart else 'one home'}, {loaded}"
-    scene.begin_with_release()
-    scene.before = None  # one of them publishes
-    city.clear_log()
-    runners = [home] * count
-    if apart:
-        homes = [str(home.folder / f"dagster-{number}") for number in range(count)]
-        runners = [replace(home, settings={"DAGSTER_HOME": each}) for each in homes]
-    running = [runner.start() for runner in runners]
-    for ended in [each.end() for each in running]:
-        tally.note(what, [f"one ended with {ended.code}: {ended.err[-600:]}"] if ended.code else [])
-    asked, months = city.exports(), len(city.newest.months)
-    tally.figures["syncs"] += count
-    tally.figures["months fetched twice"] += max(0, asked - months)
-    if asked > months:
-        tally.note(what, [f"{asked} months were fetched, though there are {months}"])
-    tally.note(what, [] if home.published.exists() else ["nothing was published"])
-    scene.left_whole(what)
-    scene.converge(what)
+            home, city = scene.home, scene.city
+            scene.begin_with_release()
+            scene.before = None  # one of them publishes
+            city.clear_log()
+            homes = [str(home.folder / f"dagster-{number}") for number in range(count)]
+            runners = [replace(home, settings={"DAGSTER_HOME": each}) if apart else home for each in homes]
+            for ended in [running.end() for running in [runner.start() for runner in runners]]:
+                rig.tally.note(what, [f"one ended with {ended.code}: {ended.err[-600:]}"] if ended.code else [])
+            answered = [entry.path for entry in city.requests_log if entry.status == 200]
+            asked, months = sum(path.endswith(f"{LIVE}/exports/csv") for path in answered), len(city.newest.months)
+            rig.tally.figures["syncs"] += count
+            rig.tally.figures["months fetched twice"] += max(0, asked - months)
+            rig.tally.note(what, [f"{asked} months were fetched of {months}"] if asked > months else [])
+            rig.tally.note(what, [] if home.published.exists() else ["nothing was published"])
+            scene.left_whole(what)
+            scene.converge(what)
 
 
 # -- faults and edits at random ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Draw:
-    """A release with one edit, the faults that are met on the way to it, and what it takes to follow it."""
-
-    edit: str
-    frame: pd.DataFrame
-    faults: list[Fault]
-    words: tuple[str, ...]
-    """Of a sync that must notice the edit."""
-
-    @property
-    def held(self) -> bool:
-        """Whether it is followed with consent only."""
-        return self.edit in SHRINKING
-
-    @property
-    def spoilt(self) -> bool:
-        """Whether rows are quarantined until their month is read again."""
-        return any(fault.kind == "garbled_field" for fault in self.faults)
-
-    def __str__(self) -> str:
-        return f"{self.edit} with {', '.join(map(repr, self.faults))}"
-
-
 UNSEEN = {"edit_silently", "new_closure_reason", "new_channel", "new_area", "outside_city", "close_before_open"}
 SHRINKING = {"truncate", "empty", "empty_month"}
-WHOLE = {"relabel_type", *SHRINKING}  # edits that choose no rows
 DETAILS: dict[str, Callable[[Rig], dict[str, Any]]] = {
     "release_moves_during_export": lambda rig: {"edit": str(rig.random.choice(["touch", "add_twin", "delete"]))},
     "records_count_off": lambda rig: {"by": int(rig.random.integers(-40, 40)) or 1},
@@ -341,62 +281,59 @@ def random_faults(rig: Rig, rounds: int) -> None:
     """A random edit, and a sync into random faults of the contract; then the faults are over."""
     with rig.scene(loaded=True) as scene:
         for _ in range(rounds):
-            drawn = _draw(rig, scene.city.frame)
-            _play_round(scene, drawn)
-            scene.city.clear_faults()
-            _follow(scene, drawn)
-            if drawn.held:
-                scene.publish(rig.source)
-                scene.converge(f"{drawn.edit}, taken back")
+            edit, frame = _random_edit(rig, scene.city.frame)
+            _play_round(scene, edit, frame, [_random_fault(rig) for _ in range(int(rig.random.integers(1, 4)))])
 
 
-def _draw(rig: Rig, frame: pd.DataFrame) -> Draw:
+def _random_edit(rig: Rig, frame: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Its name, and the rows after it."""
     name = str(rig.random.choice(list(EDITS)))
     months = sorted(frame[OPENED].dropna().dt.strftime("%Y-%m").loc[lambda each: each > "2009"].unique())
     middle = months[len(months) // 2]
-    details: dict[str, object] = {"rows": int(rig.random.integers(1, 9)), "seed": rig.seed()}
-    if name in WHOLE:
-        details = {
-            "empty_month": {"month": middle},
-            "truncate": {"halved_from": f"{middle}-01", "seed": rig.seed()},
-        }.get(name, {})
-    if name == "insert_old":
-        details["opened"] = f"{middle}-05T19:30:00+00:00"
-    if name == "remove_twin":
-        details["rows"] = 1
-    words = ("--months", f"{months[0]}..{months[-1]}") if name in UNSEEN else ()
-    faults = [_draw_fault(rig) for _ in range(int(rig.random.integers(1, 4)))]
-    return Draw(name, EDITS[name].function(frame, **details), faults, words)
+    details = {"rows": int(rig.random.integers(1, 9)), "seed": rig.seed()}
+    of_some = {
+        "relabel_type": {},
+        "empty": {},
+        "empty_month": {"month": middle},
+        "truncate": {"halved_from": f"{middle}-01", "seed": details["seed"]},
+        "insert_old": details | {"opened": f"{middle}-05T19:30:00+00:00"},
+        "remove_twin": details | {"rows": 1},
+    }
+    return name, EDITS[name].function(frame, **of_some.get(name, details))
 
 
-def _draw_fault(rig: Rig) -> Fault:
+def _random_fault(rig: Rig) -> Fault:
     kind = str(rig.random.choice(list(KINDS)))
-    times = None if rig.random.random() < 0.3 else int(rig.random.integers(1, 7))
+    times = None if rig.share() < 0.3 else int(rig.random.integers(1, 7))
     details = DETAILS[kind](rig) if kind in DETAILS else {}
     return Fault(kind, times=times, after=int(rig.random.integers(0, 8)), **details)
 
 
-def _play_round(scene: Scene, drawn: Draw) -> None:
-    """Publish the edit, and sync while the faults are in play."""
-    scene.begin_with_release(drawn.frame)
-    for fault in drawn.faults:
+def _play_round(scene: Scene, edit: str, frame: pd.DataFrame, faults: list[Fault]) -> None:
+    """Publish the edit and sync while the faults are in play; when they are over, a loss is followed with consent only."""
+    what = f"{edit} with {', '.join(map(repr, faults))}"
+    spoilt = any(
+        fault.kind == "garbled_field" for fault in faults
+    )  # rows wait in quarantine until their month is read again
+    scene.begin_with_release(frame)
+    months = scene.city.newest.months or [FIRST_MONTH]
+    every_month = ("--months", f"{min(months)}..{max(months)}")
+    words = every_month if edit in UNSEEN else ()
+    for fault in faults:
         scene.city.play(fault)
-    ended = replace(scene.home, settings=IMPATIENT).sync(*drawn.words)
+    ended = replace(scene.home, settings=IMPATIENT).sync(*words)
     scene.tally.figures[f"exit code {ended.code}"] += 1
-    scene.judge(f"{drawn}", ended, (1, 3), ".", drawn.spoilt)
-
-
-def _follow(scene: Scene, drawn: Draw) -> None:
-    """The faults are over: the edit is followed; if it takes away too much, only with consent."""
-    words = drawn.words
-    if drawn.held:
-        scene.before = digest_of(scene.home.published)
-        scene.tally.note(f"{drawn}", unclear(scene.home.sync(), (1,), "--accept-shrink"))
-        scene.tally.note(f"{drawn}", ["a loss was followed without consent"] if scene.replaced() else [])
-        words = ("--accept-shrink", "all")
-    elif drawn.spoilt:
-        words = ("--months", f"{min(scene.city.newest.months)}..{max(scene.city.newest.months)}")
-    scene.converge(f"{drawn}", *words)
+    scene.judge(what, ended, (1, 3), ".", spoilt)
+    scene.city.clear_faults()
+    if edit not in SHRINKING:
+        scene.converge(what, *(every_month if spoilt else words))
+        return
+    scene.before = digest_of(scene.home.published)
+    scene.tally.note(what, unclear(scene.home.sync(), (1,), "--accept-shrink"))
+    scene.tally.note(what, ["a loss was followed without consent"] if scene.replaced() else [])
+    scene.converge(what, "--accept-shrink", "all")
+    scene.publish(scene.rig.source)
+    scene.converge(f"{edit}, taken back")
 
 
 UNBOUNDED = ("gzip_bomb", "odd_429", "endless", "malformed", "redirect", "dripping_headers")
@@ -409,7 +346,7 @@ def unbounded_answers(rig: Rig) -> None:
         with rig.scene(loaded=True) as scene:
             scene.begin_with_release()
             scene.city.play(Fault(kind, on=on, times=None))
-            ended = replace(scene.home, settings=IMPATIENT).sync(confined=up_to(100_000_000))
+            ended = replace(scene.home, settings=IMPATIENT).sync(confined=["prlimit", "--fsize=100000000", "--"])
             what = f"{kind} on {on}"
             rig.tally.figures[f"exit code {ended.code}"] += 1
             rig.tally.note(what, [*unclear(ended, (3,), "stays"), *scene.replaced()])
@@ -475,17 +412,17 @@ def moving_release(rig: Rig, rounds: int) -> None:
 
 
 def _move(rig: Rig, moments: set[int]) -> None:
-    armed = False
+    with rig.scene(loaded=bool((rig.tally.rounds + 1) % 4)) as scene:
+        city = scene.city
 
-    def publish_now(city: City) -> None:
-        if armed and len(city.requests_log) in moments:
-            city.publish(edited(city.frame, rig.seed()))
+        def publish_now() -> None:
+            if len(city.requests_log) in moments:
+                city.publish(edited(city.frame, rig.seed()))
 
-    with rig.scene(loaded=bool((rig.tally.rounds + 1) % 4), on_question=publish_now) as scene:
         scene.begin_with_release()
-        armed = True
+        city.on_question = publish_now
         ended = scene.home.sync()
-        armed = False
+        city.on_question = lambda: None
         what = f"a release at question {', '.join(map(str, sorted(moments)))} of the portal"
         rig.tally.figures[f"exit code {ended.code}"] += 1
         rig.tally.figures["planned again"] += ended.out.count("Planning again")
@@ -495,32 +432,32 @@ def _move(rig: Rig, moments: set[int]) -> None:
         scene.converge(what)
 
 
-def scenarios(kill_count: int, rounds: int) -> dict[str, tuple[str, Callable[[Rig], None]]]:
-    """Every scenario by the name that `--only` takes: its title, and how it is played."""
+def scenarios(kill_count: int, rounds: int) -> dict[str, Callable[[Rig], None]]:
+    """How every scenario is played, by the name that `--only` takes."""
     return {
-        "kills": ("kills", partial(kills, count=kill_count)),
-        "phases": ("kills by phase", kills_by_phase),
-        "interrupts": ("interrupts", partial(interrupts, count=rounds)),
-        "disk": ("full disk: data", partial(full_disk, sizes=rounds)),
-        "dagster-disk": ("full disk: dagster", partial(full_disk, sizes=rounds, where="dagster")),
-        "file-limit": ("file limit", partial(file_limit, sizes=rounds)),
-        "permission": ("no permission", no_permission),
-        "at-once": ("several at once", at_once),
-        "random": ("faults at random", partial(random_faults, rounds=2 * rounds)),
-        "unbounded": ("answers without bounds", unbounded_answers),
-        "names": ("odd names", odd_names),
-        "bucket": ("a shared bucket", shared_bucket),
-        "moving": ("release moves mid-run", partial(moving_release, rounds=rounds)),
+        "kills": partial(kills, count=kill_count),
+        "kills-by-phase": kills_by_phase,
+        "interrupts": partial(interrupts, count=rounds),
+        "full-disk": partial(full_disk, sizes=rounds),
+        "full-dagster-disk": partial(full_disk, sizes=rounds, where="dagster"),
+        "file-limit": partial(file_limit, sizes=rounds),
+        "no-permission": no_permission,
+        "several-at-once": at_once,
+        "faults-at-random": partial(random_faults, rounds=2 * rounds),
+        "unbounded-answers": unbounded_answers,
+        "odd-names": odd_names,
+        "shared-bucket": shared_bucket,
+        "moving-release": partial(moving_release, rounds=rounds),
     }
 
 
-def table(tallies: Sequence[Tally], seconds: Sequence[float]) -> str:
+def table(tallies: Sequence[Tally]) -> str:
     """The tallies as a Markdown table."""
     rows = []
-    for tally, took in zip(tallies, seconds, strict=True):
+    for tally in tallies:
         happened = ", ".join(f"{times} {what}" for what, times in sorted(tally.figures.items()))
         each = f"{'1' if tally.convergences else ''} ({tally.convergences} times)"
-        rows.append((tally.scenario, tally.rounds, happened, each, f"{took:,.0f}", len(tally.problems)))
+        rows.append((tally.scenario, tally.rounds, happened, each, f"{tally.seconds:,.0f}", len(tally.problems)))
     head = ("scenario", "rounds", "what happened", "syncs to converge", "seconds", "failures")
     return markdown.table(head, rows, words=(0, 2))
 
@@ -530,27 +467,25 @@ def main() -> None:
     parser = command_line("faults", "Mistreat the pipeline.", kills=200, rounds=12, rows=60_000, seed=int(time.time()))
     parser.add_argument("--only", choices=scenarios(0, 0), action="append", help="this scenario alone; may be repeated")
     options = parser.parse_args()
-    tallies, seconds = [], []
+    tallies = []
     with workplace("faults", options.keep) as folder:
         source = grow(options.rows, first_month=FIRST_MONTH, last_day=LAST_DAY).to_pandas()
         rig = Rig(source, folder, np.random.default_rng(options.seed))
-        for number, (name, (title, play)) in enumerate(scenarios(options.kills, options.rounds).items()):
+        for number, (name, play) in enumerate(scenarios(options.kills, options.rounds).items()):
             if options.only and name not in options.only:
                 continue
             print(f"{name} …", file=sys.stderr, flush=True)
             began = time.monotonic()
             # A generator for each, so that a scenario alone does what it does among the others.
-            rig.random, rig.tally = np.random.default_rng([options.seed, number]), Tally(title)
+            rig.random, rig.tally = np.random.default_rng([options.seed, number]), Tally(name)
             play(rig)
+            rig.tally.seconds = time.monotonic() - began
             tallies.append(rig.tally)
-            seconds.append(time.monotonic() - began)
-            print(table(tallies[-1:], seconds[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
-    print(table(tallies, seconds))
+            print(table(tallies[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     problems = [problem for tally in tallies for problem in tally.problems]
     again = f"--seed {options.seed} --rows {options.rows} --kills {options.kills}"
-    print(f"\n{len(problems)} failures; to repeat: python -m benchmarks.faults {again}")
-    for problem in problems:
-        print(f"  {problem}")
+    print(table(tallies), "", f"{len(problems)} failures; to repeat: python -m benchmarks.faults {again}", sep="\n")
+    print(*(f"  {problem}" for problem in problems), sep="\n")
     sys.exit(bool(problems))
 
 

@@ -8,6 +8,7 @@ cases, late changes, bulk closings.
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +42,7 @@ BULK_DAYS, BULK_SHARE, BULK_REACH, BULK_EDIT = 12, 0.2, 60, 58  # rows that shar
 TIME_OR_STATE = ("status", "closure_reason", "service_request_open_timestamp", "service_request_close_date")
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The sample as numbers: what a row keeps when it is drawn for another day. All times are local."""
 
     table: pa.Table
@@ -92,8 +92,7 @@ def read_source() -> Source:
     with (files("vanc311_pipeline") / "standin" / "sample" / "service_requests_sample.parquet").open("rb") as file:
         table = pq.read_table(file)
     frame = table.to_pandas()
-    opened = local_seconds(frame["service_request_open_timestamp"])
-    changed = local_seconds(frame["last_modified_timestamp"])
+    opened, changed = (local_seconds(frame[f"{name}_timestamp"]) for name in ("service_request_open", "last_modified"))
     is_open = (frame["status"] == "Open").to_numpy()
     closing = frame["service_request_close_date"].to_numpy().astype("datetime64[D]").astype(np.int64)
     closed = np.where(is_open, opened // DAY, closing)
@@ -164,7 +163,10 @@ def draw_rows(source: Source, days: Int, horizon: int, rng: np.random.Generator)
         shift[again] = draw_shift(source, pick[again], rng)
         opened[again] = days[again] * DAY + source.second[pick[again]] + shift[again]
     opened[opened > horizon] -= DAY // 2  # nothing is newer than the load; the last evening moves to its morning
-    add_collisions(source, pick, opened, shift, rng)
+    # Some rows get a neighbour of the same department, type and open timestamp: distinct requests on one key.
+    base = choose_slots(opened, np.ones(opened.size), round(opened.size * COLLIDING_ROWS / 2), rng)
+    pick[base + 1] = draw_like(source.kind, ~source.is_open, source.kind[pick[base]], rng)
+    opened[base + 1], shift[base + 1] = opened[base], 0
 
     closed = opened // DAY + source.days[pick]
     changed = np.maximum(closed * DAY + source.change[pick] + shift, opened)
@@ -206,14 +208,6 @@ def choose_slots(opened: Int, weight: npt.NDArray[np.float64], count: int, rng: 
     rank = rng.exponential(size=starts.size) / np.maximum(chance, 1e-12)
     best = np.argsort(rank, kind="stable")[: min(count, int((chance > 0).sum()))]
     return starts[best]
-
-
-def add_collisions(source: Source, pick: Int, opened: Int, shift: Int, rng: np.random.Generator) -> None:
-    """Give some rows a neighbour of the same department, type and open timestamp: distinct requests on one key."""
-    base = choose_slots(opened, np.ones(opened.size), round(opened.size * COLLIDING_ROWS / 2), rng)
-    pick[base + 1] = draw_like(source.kind, ~source.is_open, source.kind[pick[base]], rng)
-    opened[base + 1] = opened[base]
-    shift[base + 1] = 0
 
 
 def close_in_bulk(drawn: Rows, calendar: npt.NDArray[np.datetime64], rng: np.random.Generator) -> None:
@@ -283,16 +277,9 @@ def add_twins(source: Source, drawn: Rows, horizon: int, rng: np.random.Generato
 
 def to_utc(wall: Int, second_time: Bool) -> Int:
     """UTC seconds of local ones; `second_time` picks the later of the two hours when the clock is set back."""
-    first = wall.min() // HOUR
-    hours = pd.DatetimeIndex(np.arange(first, wall.max() // HOUR + 1).astype("datetime64[h]").astype("datetime64[s]"))
-
-    def utc(earlier: bool) -> Int:
-        instants = hours.tz_localize(VANCOUVER, np.full(hours.size, earlier), nonexistent=pd.Timedelta(hours=1))
-        return np.asarray(instants.tz_convert(None), dtype="datetime64[s]").astype(np.int64)
-
-    hour = wall // HOUR - first
-    began: Int = np.where(second_time, utc(False)[hour], utc(True)[hour])
-    return began + wall % HOUR
+    local = pd.DatetimeIndex(wall.astype("datetime64[s]"))
+    instants = local.tz_localize(VANCOUVER, ~second_time, nonexistent=pd.Timedelta(hours=1)).tz_convert(None)
+    return np.asarray(instants, dtype="datetime64[s]").astype(np.int64)
 
 
 def to_table(source: Source, drawn: Rows) -> pa.Table:
@@ -304,22 +291,16 @@ def to_table(source: Source, drawn: Rows) -> pa.Table:
         changed[equal] += 1
 
     order = np.argsort(opened, kind="stable")
-    closed = pa.array(drawn.closed[order].astype("datetime64[D]"), mask=drawn.is_open[order])
     reasons = pa.concat_arrays([*source.table["closure_reason"].chunks, pa.array(["N/A"], pa.large_string())])
-    made_columns = {
+    columns = {
         "status": pa.array(["Close", "Open"]).take(pa.array(drawn.is_open[order].astype(np.int8))),
         "closure_reason": reasons.take(pa.array(drawn.reason[order])),
-        "service_request_open_timestamp": instants(opened[order]),
-        "service_request_close_date": closed,
-        "last_modified_timestamp": instants(changed[order]),
+        "service_request_open_timestamp": opened[order].astype("datetime64[s]").astype("datetime64[ms]"),
+        "service_request_close_date": pa.array(drawn.closed[order].astype("datetime64[D]"), mask=drawn.is_open[order]),
+        "last_modified_timestamp": changed[order].astype("datetime64[s]").astype("datetime64[ms]"),
     }
-    pick = pa.array(drawn.pick[order])
-    columns = [
-        made_columns[field.name].cast(field.type) if field.name in made_columns else source.table[field.name].take(pick)
-        for field in source.table.schema
-    ]
-    return pa.Table.from_arrays(columns, schema=source.table.schema)
-
-
-def instants(utc_seconds: Int) -> pa.Array:
-    return pa.array(utc_seconds.astype("datetime64[s]").astype("datetime64[ms]")).cast(pa.timestamp("ms", tz="UTC"))
+    whole = source.table.take(pa.array(drawn.pick[order]))
+    for place, field in enumerate(whole.schema):
+        if field.name in columns:
+            whole = whole.set_column(place, field, pa.array(columns[field.name]).cast(field.type))
+    return whole

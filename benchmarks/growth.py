@@ -4,85 +4,60 @@ The months have equal sizes in each; the largest holds the archive, too. How a m
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from benchmarks import markdown
-from benchmarks.bench import RELEASED, RELEASED_LATER, Line, stage, stand_in, sync
+from benchmarks.bench import RELEASED, RELEASED_LATER, published_in, stage, stand_in, sync
 from benchmarks.places import command_line, workplace
 
-ARCHIVE_ROWS = 2_083_091
 MONTH_STEPS = ("raw_service_requests", "service_requests", "check_raw_service_requests", "check_service_requests",
                "check_months_equal_portal")  # fmt: skip
 """The steps that work on the changed month; the others sum up or copy the whole database."""
 
 
-@dataclass(frozen=True)
-class Size:
-    """A database to measure."""
-
-    name: str
-    rows: int
-    first_month: str
-    archive_rows: int = 0
+SIZES = {
+    "0.3 million": (300_000, "2025-09", 0),
+    "1.3 million": (1_300_000, "2022-01", 0),
+    "3.4 million": (1_300_000, "2022-01", 2_083_091),
+}
+"""Of each database the rows, from which month on, and the archive's."""
 
 
-SIZES = (
-    Size("0.3 million", 300_000, "2025-09"),
-    Size("1.3 million", 1_300_000, "2022-01"),
-    Size("3.4 million", 1_300_000, "2022-01", ARCHIVE_ROWS),
-)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one size cost."""
-
-    size: Size
-    load: Line
-    file_mb: float
-    quiet: Line
-    quiet_requests: int
-    change: Line
-    change_requests: int
-    steps: dict[str, float]
-
-    @property
-    def month_seconds(self) -> float:
-        return sum(seconds for name, seconds in self.steps.items() if name in MONTH_STEPS)
-
-    @property
-    def whole_seconds(self) -> float:
-        return sum(self.steps.values()) - self.month_seconds
-
-
-def run(size: Size, folder: Path) -> Result:
-    """Load a database of one size, then sync it without a change and with one."""
-    stage("grow", folder, rows=size.rows, first_month=size.first_month)
+def run(rows: int, first_month: str, archive_rows: int, folder: Path) -> dict[str, str]:
+    """What one size cost, by the words of the table: load it, then sync it without a change and with one."""
+    stage("grow", folder, rows=rows, first_month=first_month)
     archive: tuple[str, ...] = ()
-    if size.archive_rows:
-        stage("grow_archive", folder, rows=size.archive_rows)
+    if archive_rows:
+        stage("grow_archive", folder, rows=archive_rows)
         archive = ("--archive", str(folder / "archive.parquet"))
     log, quiet_log, change_log = folder / "standin.log", folder / "quiet.jsonl", folder / "change.jsonl"
     with stand_in(folder / "source.parquet", RELEASED, log, *archive) as url:
-        load = sync("load", folder, url, size.rows + size.archive_rows, *archive[:1])
+        load = sync("load", folder, url, rows + archive_rows, *archive[:1])
     with stand_in(folder / "source.parquet", RELEASED, log, *archive, "--log", str(quiet_log)) as url:
         quiet = sync("quiet", folder, url, 0)
     with stand_in(folder / "edited.parquet", RELEASED_LATER, log, *archive, "--log", str(change_log)) as url:
         change = sync("change", folder, url, 0)
-    return Result(
-        size=size,
-        load=load,
-        file_mb=(folder / "data" / "published" / "vanc311.sqlite").stat().st_size / 1e6,
-        quiet=quiet,
-        quiet_requests=requests_in(quiet_log),
-        change=change,
-        change_requests=requests_in(change_log),
-        steps=step_seconds(folder / "dagster"),
-    )
+    of_month, of_whole = by_growth(step_seconds(folder / "dagster"))
+    return {
+        "rows": f"{load.rows:,}",
+        "whole load, s": f"{load.seconds:,.0f}",
+        "peak memory of the load, MB": f"{load.peak_mb:,.0f}",
+        "published file, MB": f"{published_in(folder).stat().st_size / 1e6:,.0f}",
+        "**quiet slot**: requests": f"{requests_in(quiet_log)}",
+        "**quiet slot**: s, start of the program included": f"{quiet.seconds:.1f}",
+        "**one month changed**: requests": f"{requests_in(change_log)}",
+        "**one month changed**: s, start of the program included": f"{change.seconds:.1f}",
+        "- landing, storing, checking the month, s": f"{of_month:.1f}",
+        "- summing up, publishing, checking the file, s": f"{of_whole:.1f}",
+    }
+
+
+def by_growth(steps: dict[str, float]) -> tuple[float, float]:
+    """The seconds of the steps that grow with the month, and of those that grow with the whole database."""
+    of_month = sum(seconds for name, seconds in steps.items() if name in MONTH_STEPS)
+    return of_month, sum(steps.values()) - of_month
 
 
 def requests_in(log: Path) -> int:
@@ -97,32 +72,14 @@ def step_seconds(home: Path) -> dict[str, float]:
     return {step.step_key: step.end_time - step.start_time for step in stats if step.end_time and step.start_time}
 
 
-def table(results: Sequence[Result]) -> str:
-    """The sizes side by side, as a Markdown table."""
-    lines = {
-        "rows": [f"{each.size.rows + each.size.archive_rows:,}" for each in results],
-        "whole load, s": [f"{each.load.seconds:,.0f}" for each in results],
-        "peak memory of the load, MB": [f"{each.load.peak_mb or 0.0:,.0f}" for each in results],
-        "published file, MB": [f"{each.file_mb:,.0f}" for each in results],
-        "**quiet slot**: requests": [f"{each.quiet_requests}" for each in results],
-        "**quiet slot**: s, start of the program included": [f"{each.quiet.seconds:.1f}" for each in results],
-        "**one month changed**: requests": [f"{each.change_requests}" for each in results],
-        "**one month changed**: s, start of the program included": [f"{each.change.seconds:.1f}" for each in results],
-        "- landing, storing, checking the month, s": [f"{each.month_seconds:.1f}" for each in results],
-        "- summing up, publishing, checking the file, s": [f"{each.whole_seconds:.1f}" for each in results],
-    }
-    head = ("", *(each.size.name for each in results))
-    return markdown.table(head, ((what, *cells) for what, cells in lines.items()))
-
-
 def main() -> None:
     options = command_line("growth", "Measure the cost of growth.").parse_args()
-    results = []
+    results: dict[str, dict[str, str]] = {}
     with workplace("growth", options.keep) as folder:
-        for number, size in enumerate(SIZES):
-            results.append(run(size, folder / str(number)))
-            print(table(results[-1:]), flush=True)
-    print(table(results))
+        for number, (name, size) in enumerate(SIZES.items()):
+            results[name] = run(*size, folder / str(number))
+            rows = [(what, *(each[what] for each in results.values())) for what in results[name]]
+            print(markdown.table(("", *results), rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,17 @@ import random
 import sqlite3
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, urlencode
 from urllib.request import urlopen
 
-from benchmarks.clients import place_of
+from benchmarks.clients import place_of, together
 from benchmarks.places import command_line, free_port, running, workplace
 from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.settings import Settings
@@ -32,11 +31,32 @@ from vanc311_pipeline.settings import Settings
 METRICS_RATE_AIM, METRICS_P99_AIM_MS, PAGES_P99_AIM_MS = 1_500, 60, 100
 PAGE_ROWS = 50
 DIFFERENT_PAGES = 60_000  # more than any server answers in the time
+OUR_NAMES = {"local_area": "area", "issue_type": "issue"}
+DATASETTES_OPTIONS = {
+    "_sort_desc": "opened_on", "_size": f"{PAGE_ROWS}", "_nocount": "1", "_nofacet": "1", "_shape": "objects"
+}  # fmt: skip
 HEADERS = "Host: 127.0.0.1\r\nAccept-Encoding: identity\r\nUser-Agent: load"
 
 
-@dataclass(frozen=True)
-class Served:
+NAMES = {
+    "area": "SELECT local_area FROM local_areas",
+    "issue": "SELECT DISTINCT issue_type FROM metrics_by_issue",
+    "department": "SELECT DISTINCT department FROM time_to_close WHERE department IS NOT NULL",
+    "channel": "SELECT DISTINCT channel FROM service_requests WHERE channel IS NOT NULL",
+    "closure_reason": "SELECT DISTINCT closure_reason FROM closure_reasons WHERE closure_reason IS NOT NULL",
+    "outcome": "SELECT DISTINCT outcome FROM outcome_mapping WHERE outcome IS NOT NULL",
+    "id": "SELECT request_id FROM request_changes LIMIT 5000",
+    "day": "SELECT opened_from FROM periods WHERE period = 'all' UNION ALL SELECT opened_to FROM periods WHERE period = 'all'",
+}
+"""What can be asked for in a file; of the days the first and the last."""
+
+
+def names_in(file: Path) -> dict[str, list[str]]:
+    with closing(sqlite3.connect(sqlite_uri(file, mode="ro", immutable="1"), uri=True)) as connection:
+        return {name: [value for (value,) in connection.execute(query)] for name, query in NAMES.items()}
+
+
+class Served(NamedTuple):
     """What a server did under one kind of questions."""
 
     rate: float
@@ -45,101 +65,61 @@ class Served:
     failed: int
 
 
-@dataclass(frozen=True)
-class Questions:
-    """One kind of questions, as our API and as Datasette takes them."""
-
-    name: str
-    ours: list[str]
-    datasettes: list[str]
+Questions = dict[str, tuple[list[str], list[str]]]  # each kind as our API and as Datasette takes it
 
 
-def questions(file: Path) -> list[Questions]:
+def questions(file: Path) -> Questions:
     """The questions, from the names in the file."""
-    with closing(sqlite3.connect(sqlite_uri(file, mode="ro", immutable="1"), uri=True)) as connection:
-        areas, issues, departments = (
-            [row[0] for row in connection.execute(query)]
-            for query in (
-                "SELECT local_area FROM local_areas",
-                "SELECT DISTINCT issue_type FROM metrics_by_issue",
-                "SELECT DISTINCT department FROM time_to_close WHERE department IS NOT NULL",
-            )
-        )
-        first, last = connection.execute("SELECT opened_from, opened_to FROM periods WHERE period = 'all'").fetchone()
+    names = names_in(file)
+    areas, issues = names["area"], names["issue"]
+    first, last = map(date.fromisoformat, names["day"])
     dice = random.Random(311)
     narrowed = {
         "pages of an area": [{"local_area": area} for area in areas],
         "pages by area, type, department or status": [
             *({"local_area": area, "issue_type": dice.choice(issues)} for area in areas for _ in range(5)),
             *({"issue_type": issue} for issue in issues),
-            *({"department": department} for department in departments),
+            *({"department": department} for department in names["department"]),
             *({"status": "Open", "local_area": area} for area in areas),
         ],
     }
-    kinds = [_metrics(areas, issues)]
-    days = (date.fromisoformat(last) - date.fromisoformat(first)).days
-    for name, filters in narrowed.items():
-        kinds.append(Questions(name, [], []))
+    kinds = {"metrics": _metrics(areas, issues)}
+    for name, choices in narrowed.items():
+        ours, datasettes = kinds[name] = [], []
         for _ in range(DIFFERENT_PAGES):
-            start = date.fromisoformat(first) + timedelta(dice.randrange(days))
-            chosen = dice.choice(filters), start, start + timedelta(dice.randrange(30, 400))
-            kinds[-1].ours.append(_our_page(*chosen))
-            kinds[-1].datasettes.append(_datasettes_page(*chosen))
+            start = first + timedelta(dice.randrange((last - first).days))
+            filters, end = dice.choice(choices), start + timedelta(dice.randrange(30, 400))
+            named = {OUR_NAMES.get(column, column): value for column, value in filters.items()}
+            named |= {"opened_from": f"{start}", "opened_to": f"{end}", "limit": f"{PAGE_ROWS}"}
+            ours.append(f"/api/v1/requests?{urlencode(named)}")
+            theirs = filters | {"opened_on__gte": f"{start}", "opened_on__lte": f"{end}"} | DATASETTES_OPTIONS
+            datasettes.append(f"/vanc311/service_requests.json?{urlencode(theirs)}")
     return kinds
 
 
-def _metrics(areas: list[str], issues: list[str]) -> Questions:
-    ours = ["/metrics/citywide", "/metrics/areas", *(f"/metrics/areas/{quote(area)}" for area in areas)]
-    ours += [f"/metrics/issues/{quote(issue, safe='')}" for issue in issues]
-    ours += [f"/time-to-close?{urlencode({'area': area})}" for area in areas]
-    asked: list[tuple[str, dict[str, str]]] = [("metrics_citywide", {}), ("metrics_by_neighbourhood", {})]
-    asked += [("metrics_by_neighbourhood", {"local_area": area}) for area in areas]
-    asked += [("metrics_by_issue", {"issue_type": issue}) for issue in issues]
-    asked += [("time_to_close", {"local_area": area, "level": "neighbourhood"}) for area in areas]
-    return Questions(
-        "metrics",
-        [f"/api/v1{path}" for path in ours],
-        [f"/vanc311/{table}.json?{urlencode({**named, '_shape': 'objects'})}" for table, named in asked],
+def _metrics(areas: list[str], issues: list[str]) -> tuple[list[str], list[str]]:
+    """Of each question our path, and Datasette's table and filters."""
+    asked: list[tuple[str, str, dict[str, str]]] = [
+        ("metrics/citywide", "metrics_citywide", {}),
+        ("metrics/areas", "metrics_by_neighbourhood", {}),
+        *((f"metrics/areas/{quote(area)}", "metrics_by_neighbourhood", {"local_area": area}) for area in areas),
+        *((f"metrics/issues/{quote(issue, safe='')}", "metrics_by_issue", {"issue_type": issue}) for issue in issues),
+    ]
+    for area in areas:
+        filters = {"local_area": area, "level": "neighbourhood"}
+        asked.append((f"time-to-close?{urlencode({'area': area})}", "time_to_close", filters))
+    return (
+        [f"/api/v1/{path}" for path, _, _ in asked],
+        [f"/vanc311/{table}.json?{urlencode({**filters, '_shape': 'objects'})}" for _, table, filters in asked],
     )
 
 
-OUR_NAMES = {"local_area": "area", "issue_type": "issue"}
-
-
-def _our_page(filters: dict[str, str], start: date, end: date) -> str:
-    named = {OUR_NAMES.get(column, column): value for column, value in filters.items()}
-    days = {"opened_from": start.isoformat(), "opened_to": end.isoformat()}
-    return f"/api/v1/requests?{urlencode(named | days | {'limit': str(PAGE_ROWS)})}"
-
-
-def _datasettes_page(filters: dict[str, str], start: date, end: date) -> str:
-    days = {"opened_on__gte": start.isoformat(), "opened_on__lte": end.isoformat()}
-    fixed = {"_sort_desc": "opened_on", "_size": str(PAGE_ROWS), "_nocount": "1", "_nofacet": "1", "_shape": "objects"}
-    return f"/vanc311/service_requests.json?{urlencode(filters | days | fixed)}"
-
-
-# -- the servers -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """A server that answers."""
 
     url: str
     pid: int
-    log: Path
-    """What it prints."""
-
-
-@contextmanager
-def ours(file: Path, workers: int) -> Iterator[Server]:
-    """`vanc311 serve` on a file, as a process."""
-    with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        published = Settings(data_dir=Path(folder)).published_path
-        published.parent.mkdir()
-        published.symlink_to(file.absolute())
-        with serving(Path(folder), "--workers", str(workers)) as server:
-            yield server
+    log: Path  # what it prints
 
 
 def serving(data: Path, *words: str, **environment: str) -> AbstractContextManager[Server]:
@@ -171,20 +151,12 @@ def _server(command: Sequence[str], path: str, log: Path, **environment: str) ->
 
 def load(url: str, paths: Sequence[str], connections: int, seconds: float) -> Served:
     """Ask for these paths in turn, over so many connections at once, for so long."""
-    return asyncio.run(_load(url, paths, connections, seconds))
-
-
-async def _load(url: str, paths: Sequence[str], connections: int, seconds: float) -> Served:
-    began = time.perf_counter()
-    waited: list[float] = []
-    failed = 0
-    turns = cycle(paths)
+    began, turns, waited, failed = time.perf_counter(), cycle(paths), list[float](), 0
 
     async def client() -> None:
         nonlocal failed
         reader, writer = await asyncio.open_connection(*place_of(url))
-        while time.perf_counter() - began < seconds:
-            asked = time.perf_counter()
+        while (asked := time.perf_counter()) < began + seconds:
             writer.write(f"GET {next(turns)} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             await _read_body(reader, head)
@@ -192,7 +164,7 @@ async def _load(url: str, paths: Sequence[str], connections: int, seconds: float
             failed += not head.startswith("http/1.1 200")
         writer.close()
 
-    await asyncio.gather(*(client() for _ in range(connections)))
+    together(*(client() for _ in range(connections)))
     cuts = statistics.quantiles(waited, n=100)
     return Served(len(waited) / (time.perf_counter() - began), cuts[49], cuts[98], failed)
 
@@ -208,10 +180,10 @@ async def _read_body(reader: asyncio.StreamReader, head: str) -> None:
     await reader.readexactly(length)
 
 
-def same_rows(our_url: str, their_url: str, kinds: Sequence[Questions]) -> None:
+def same_rows(our_url: str, their_url: str, kinds: Questions) -> None:
     """Make sure that both servers answer the same questions: as many rows to each of some."""
-    for kind in kinds:
-        for our_path, their_path in list(zip(kind.ours, kind.datasettes, strict=True))[:5]:
+    for ours, datasettes in kinds.values():
+        for our_path, their_path in list(zip(ours, datasettes, strict=True))[:5]:
             with urlopen(our_url + our_path) as answer, urlopen(their_url + their_path) as other:
                 rows = len(json.load(answer)["data"]), len(json.load(other)["rows"])
             if rows[0] != rows[1]:
@@ -230,13 +202,14 @@ def main() -> None:
     size = options.published.stat().st_size / 1e6
     print(f"{size:,.0f} MB; {options.workers} workers of ours, Datasette's one process.")
     with workplace("load", options.keep) as folder:
-        file = folder / "vanc311.sqlite"
+        file = Settings(data_dir=folder).published_path
+        file.parent.mkdir()
         file.symlink_to(options.published.absolute())
-        with ours(file, options.workers) as server:
-            measured = {kind.name: _measured(server.url, kind.ours, options) for kind in kinds}
+        with serving(folder, "--workers", str(options.workers)) as server:
+            measured = {name: _measured(server.url, paths, options) for name, (paths, _) in kinds.items()}
         with datasette(file) as server:
-            others = {kind.name: _measured(server.url, kind.datasettes, options) for kind in kinds}
-            with ours(file, 1) as our_server:
+            others = {name: _measured(server.url, paths, options) for name, (_, paths) in kinds.items()}
+            with serving(folder, "--workers", "1") as our_server:
                 same_rows(our_server.url, server.url, kinds)
     print(f"{'':45} {'server':10} {'answers/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7}")
     for name, served in measured.items():
@@ -260,8 +233,7 @@ def _missed(measured: dict[str, Served]) -> Iterator[str]:
             yield f"{name}: {served.failed} requests failed"
         if name == "metrics" and served.rate < METRICS_RATE_AIM:
             yield f"{name}: {served.rate:,.0f} answers/s, not {METRICS_RATE_AIM:,}"
-        aim = METRICS_P99_AIM_MS if name == "metrics" else PAGES_P99_AIM_MS
-        if served.p99 > aim:
+        if served.p99 > (aim := METRICS_P99_AIM_MS if name == "metrics" else PAGES_P99_AIM_MS):
             yield f"{name}: p99 {served.p99:.0f} ms, not {aim}"
 
 

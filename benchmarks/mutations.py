@@ -11,7 +11,6 @@ import argparse
 import ast
 import difflib
 import importlib.util
-import json
 import os
 import random
 import resource
@@ -24,14 +23,13 @@ import tomllib
 import traceback
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
@@ -64,29 +62,23 @@ COVERED = {
 SURVIVORS: dict[str, dict[str, str]] = tomllib.loads(Path(__file__).with_name("survivors.toml").read_text())
 """By file and change: why no test notices it."""
 
-GUARDS = {"frozen", "strict"}
-"""Arguments that only refuse what the code never does."""
+GUARDS = {"frozen", "strict"}  # arguments that only refuse what the code never does
 
 LEFT_OUT = {"ExceptionReplacer", "RemoveDecorator", "VariableInserter", "VariableReplacer"}
 OURS = {"benchmarks", "vanc311_pipeline", "vanc311_pipeline_tests"}
 # Plugins of pytest are loaded before it begins; that isn't the code's fault.
 WARNINGS = "filterwarnings=error\nignore::pytest.PytestAssertRewriteWarning\nignore:Parameter `backfill_policy`"
-OPTIONS = [
-    "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-o", WARNINGS, "-m", "", "--hypothesis-profile=mutations"
-]  # fmt: skip
+OPTIONS = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "-o", WARNINGS, "-m", "", "--hypothesis-profile=mutations"]
 
-Place = tuple[str, int, str]
-"""A file, a line of it, and a family of faults."""
+Place = tuple[str, int, str]  # a file, a line of it, and a family of faults
 
 
-@dataclass(frozen=True)
-class Mutant:
+class Mutant(NamedTuple):
     """A file with one fault in it."""
 
     file: str
     line: int
-    change: str
-    """The lines that differ, as `- before` and `+ after`."""
+    change: str  # the lines that differ, as `- before` and `+ after`
     source: str
 
     def __str__(self) -> str:
@@ -160,49 +152,23 @@ class Planted(SourceFileLoader):
     """Finds one module, and loads it with a fault in it."""
 
     def __init__(self, file: str, source: str) -> None:
-        self.name_of_it = file.removesuffix(".py").replace("/", ".")
+        super().__init__(file.removesuffix(".py").replace("/", "."), str(ROOT / file))
         self.source = source
-        super().__init__(self.name_of_it, str(ROOT / file))
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name_of_it else None
+        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name else None
 
     def get_code(self, name: str) -> CodeType:
         return compile(self.source, self.path, "exec", dont_inherit=True)
 
 
-class CheapestFirst:
-    """Notes how long each test takes without a fault, and has those that are cheap run first in each of their files then."""
-
-    def __init__(self, notes: Path) -> None:
-        self.notes = notes
-        self.durations: dict[str, float] = json.loads(notes.read_text()) if notes.exists() else {}
-        self.seconds = defaultdict[str, float](float)
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        files = list(dict.fromkeys(item.path for item in items))
-        items.sort(key=lambda item: (files.index(item.path), self.durations.get(item.nodeid, 0)))
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid] += report.duration if report.when == "call" else 0
-
-    def pytest_sessionfinish(self) -> None:
-        if not self.durations:
-            self.notes.write_text(json.dumps(self.seconds))
-
-
 def load_libraries(tests: set[str]) -> None:
     """Load all that the tests load, and forget what is ours of it: a process forked from this one loads that with its fault."""
     # Why a test fails is nobody's question here.
-    hypothesis.settings.register_profile(
-        "mutations",
-        max_examples=20,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
-        suppress_health_check=[hypothesis.HealthCheck.too_slow],
-    )
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    usual: dict[str, Any] = {"deadline": None, "derandomize": True, "database": None, "phases": phases}
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("mutations", max_examples=20, suppress_health_check=slow, **usual)
     if pytest.main([*OPTIONS, "--collect-only", "-qq", *sorted(tests)]) != pytest.ExitCode.OK:
         raise SystemExit("There are no such tests.")
     for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
@@ -224,8 +190,7 @@ def tested(file: str, source: str | None, folder: Path, number: int, limit: int)
             os.environ["PYTEST_XDIST_WORKER"] = "mutations"
             if source is not None:
                 sys.meta_path.insert(0, Planted(file, source))
-            order = CheapestFirst(folder / f"{Path(COVERED[file][0]).stem}.json")
-            code = int(pytest.main([*OPTIONS, f"--basetemp={folder}/t{number}", *COVERED[file]], plugins=[order]))
+            code = int(pytest.main([*OPTIONS, f"--basetemp={folder}/t{number}", *COVERED[file]]))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -239,6 +204,29 @@ def tested(file: str, source: str | None, folder: Path, number: int, limit: int)
     return os.waitstatus_to_exitcode(status) == 0
 
 
+def judged(picked: Sequence[Mutant], folder: Path, jobs: int, until: float) -> Iterator[tuple[Mutant, bool]]:
+    """The faults that were tried before this moment, and whether each survived."""
+    suites = {tuple(COVERED[fault.file]): fault.file for fault in picked}
+
+    def limit(numbered: tuple[int, str]) -> int:
+        (number, file), before = numbered, time.monotonic()
+        if not tested(file, None, folder, number, 1800):
+            raise SystemExit(f"Without any fault the tests of {file} fail:\n{(folder / f'{number}.log').read_text()}")
+        return int(20 + 4 * (time.monotonic() - before))
+
+    def survived(numbered: tuple[int, Mutant]) -> bool | None:
+        number, fault = numbered
+        if time.monotonic() > until:
+            return None
+        return tested(fault.file, fault.source, folder, 1000 + number, limits[tuple(COVERED[fault.file])])
+
+    with ThreadPoolExecutor(jobs) as pool:
+        limits = dict(zip(suites, pool.map(limit, enumerate(suites.values())), strict=True))
+        for fault, answer in zip(picked, pool.map(survived, enumerate(picked)), strict=True):
+            if answer is not None:
+                yield fault, answer
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutations", description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=int, default=0, help="so many faults; 0 is all")
@@ -249,53 +237,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=311)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
-    files = [file for file in COVERED if not options.only or any(text in file for text in options.only)]
     begun = time.monotonic()
+    files = [file for file in COVERED if not options.only or any(text in file for text in options.only)]
     picked = chosen(files, options.sample, options.seed)
-    files = sorted({mutant.file for mutant in picked})
     os.chdir(ROOT)
-    load_libraries({test for file in files for test in COVERED[file]})
+    load_libraries({test for fault in picked for test in COVERED[fault.file]})
     tried, killed, excused = Counter[str](), Counter[str](), Counter[str]()
-    with tempfile.TemporaryDirectory(prefix="vanc311-mutations-") as scratch, ThreadPoolExecutor(options.jobs) as pool:
-        folder = Path(scratch)
-
-        suites = list({tuple(COVERED[file]): file for file in files}.items())
-
-        def limit(number: int) -> int:
-            (_, file), before = suites[number], time.monotonic()
-            if tested(file, None, folder, number, 1800):
-                return int(20 + 4 * (time.monotonic() - before))
-            raise SystemExit(f"Without any fault the tests of {file} fail:\n{(folder / f'{number}.log').read_text()}")
-
-        limits = dict(zip((tests for tests, _ in suites), pool.map(limit, range(len(suites))), strict=True))
-
-        def judge(numbered: tuple[int, Mutant]) -> tuple[Mutant, bool | None]:
-            number, mutant = numbered
-            if time.monotonic() - begun > options.minutes * 60:
-                return mutant, None
-            return mutant, tested(
-                mutant.file, mutant.source, folder, 1000 + number, limits[tuple(COVERED[mutant.file])]
-            )
-
-        for mutant, survived in pool.map(judge, enumerate(picked)):
-            if survived is None:
-                continue
-            tried[mutant.file] += 1
-            killed[mutant.file] += not survived
+    with tempfile.TemporaryDirectory(prefix="vanc311-mutations-") as folder:
+        for fault, survived in judged(picked, Path(folder), options.jobs, begun + options.minutes * 60):
+            tried[fault.file] += 1
+            killed[fault.file] += not survived
+            excused[fault.file] += survived and fault.excuse is not None
             if survived:
-                excused[mutant.file] += mutant.excuse is not None
-                print(f"survived  {mutant}\n    {mutant.excuse or 'no reason is known'}", flush=True)
-            elif mutant.excuse:
-                print(f"killed, though it stands in survivors.toml  {mutant}", flush=True)
+                print(f"survived  {fault}\n    {fault.excuse or 'no reason is known'}", flush=True)
+            elif fault.excuse:
+                print(f"killed, though it stands in survivors.toml  {fault}", flush=True)
     print(f"\n{'file':48}{'faults':>8}{'killed':>8}{'excused':>8}{'score':>8}")
     for file in [*sorted(tried), "all"]:
         n, k, e = (count[file] if file != "all" else count.total() for count in (tried, killed, excused))
         print(f"{file.removeprefix('vanc311_pipeline/'):48}{n:8}{k:8}{e:8}{k / max(n - e, 1):8.1%}")
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"{tried.total()} of {len(picked)} faults in {time.monotonic() - begun:.0f} s, "
-        f"of the processors {used.ru_utime + used.ru_stime:.0f} s"
-    )
+    used = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    seconds = time.monotonic() - begun
+    print(f"{tried.total()} of {len(picked)} faults in {seconds:.0f} s, of the processors {used:.0f} s")
     raise SystemExit(tried.total() == 0 or killed.total() < AIM * (tried.total() - excused.total()))
 
 

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +37,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def comes(holds: Callable[[], object], within: float, every: float) -> bool:
+    """Wait until it holds; whether that came in time."""
+    until = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(every)
+    return True
+
+
 @contextmanager
 def running(
     command: Sequence[str], log: Path, answer: Callable[[], str], environment: Mapping[str, str] = {}
@@ -61,16 +72,15 @@ def in_background(seconds: float, *works: Callable[[], None]) -> Iterator[None]:
     stop = threading.Event()
 
     def again(work: Callable[[], None]) -> None:
-        while not stop.is_set():
+        work()
+        while not stop.wait(seconds):
             work()
-            stop.wait(seconds)
 
-    threads = [threading.Thread(target=again, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(len(works)) as pool:
+        done = [pool.submit(again, work) for work in works]
+        try:
+            yield
+        finally:
+            stop.set()
+    for each in done:
+        each.result()

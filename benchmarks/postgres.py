@@ -18,8 +18,8 @@ import psycopg
 from benchmarks.places import free_port
 
 USER, PASSWORD = "vanc311", "a password: with@odd/signs"
+# A test's data need not outlive a power cut.
 CAREFREE = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=60"
-"""A test's data need not outlive a power cut."""
 
 
 class Postgres:
@@ -78,15 +78,9 @@ class Postgres:
     def _run(self, program: str, *arguments: str) -> None:
         log = self.folder / f"{program}.log"
         with log.open("w") as output:
-            done = subprocess.run(
-                [str(_program(program)), *arguments],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                check=False,
-                **_unprivileged(),
-            )
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            command = [str(_program(program)), *arguments]
+            done = subprocess.run(command, cwd=self.folder, check=False, **streams, **_unprivileged())
         assert done.returncode == 0, log.read_text()
 
 

@@ -22,6 +22,7 @@ from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -43,8 +44,7 @@ FIRST_YEAR = "2009"  # rows opened earlier can't be keyed
 HANGS_SECONDS = 600  # far beyond any sync of these sizes: only a process that hangs meets it
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """The rows of a release, or of a file: a digest for each UTC month, and how many rows can't be keyed."""
 
     months: dict[str, str]
@@ -89,8 +89,9 @@ def stored(file: Path) -> Contents:
 class City(StandIn):
     """A portal that remembers what it published, so that a release can be told from a mix of two."""
 
-    def __init__(self, requests: pd.DataFrame, on_question: Callable[[City], None] | None = None) -> None:
-        super().__init__(requests, on_request=lambda _: on_question(self) if on_question else None)
+    def __init__(self, requests: pd.DataFrame) -> None:
+        self.on_question: Callable[[], object] = lambda: None
+        super().__init__(requests, on_request=lambda _: self.on_question())
         self.releases = [released(self.frame)]
 
     def publish(self, requests: pd.DataFrame | str | Path, released_at: datetime | None = None) -> None:
@@ -105,11 +106,6 @@ class City(StandIn):
         """All releases but the newest are over: nothing may be of them any more."""
         del self.releases[:-1]
 
-    def exports(self) -> int:
-        """How many months were answered."""
-        asked = [entry.path for entry in self.requests_log if entry.status == 200]
-        return sum(path.endswith(f"{LIVE}/exports/csv") for path in asked)
-
 
 def edited(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     """A day's work in every month: requests closed, edited, joined by a twin, and a few removed."""
@@ -120,11 +116,7 @@ def edited(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     return frame
 
 
-# -- the process -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How a sync ended: negative codes are signals."""
 
     code: int
@@ -164,29 +156,24 @@ class Sync:
     def printed(self) -> str:
         return self._out.read_text()
 
-    def end(self, limit: float = HANGS_SECONDS) -> Ended:
-        """Wait for its end; one that hangs is killed."""
+    def end(self, limit: float = HANGS_SECONDS, number: signal.Signals = signal.SIGKILL) -> Ended:
+        """Wait for its end; one that takes longer gets a signal, and SIGKILL goes to all that it started, too."""
         try:
             self.process.wait(limit)
         except subprocess.TimeoutExpired:
-            self.kill()
+            if number != signal.SIGKILL:  # as Ctrl-C and `docker stop` do
+                self.process.send_signal(number)
+                return self.end()
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
         return Ended(self.process.returncode, self.printed, self._err.read_text(), time.monotonic() - self._began)
-
-    def kill(self) -> None:
-        """SIGKILL to it and to all that it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
     def ended_by(self, number: signal.Signals, when: Callable[[str], bool]) -> Ended:
         """Send a signal as soon as `when` says so of what was printed; it may have ended by itself before."""
         while self.process.poll() is None and not when(self.printed):
             time.sleep(0.002)
-        if number == signal.SIGKILL:
-            self.kill()
-        else:  # as Ctrl-C and `docker stop` do
-            self.process.send_signal(number)
-        return self.end()
+        return self.end(0, number)
 
 
 @dataclass
@@ -196,8 +183,7 @@ class Home:
     folder: Path
     url: str
     settings: dict[str, str] = field(default_factory=dict)
-    here: bool = False
-    """Run syncs that are not killed in this process, which spares them the start."""
+    here: bool = False  # run syncs that are not killed in this process, which spares them the start
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -220,8 +206,7 @@ class Home:
 
 def run_here(home: Home, words: Sequence[str]) -> Ended:
     """A sync in this process, to its end."""
-    out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
-    code = 0
+    out, err, began, code = io.StringIO(), io.StringIO(), time.monotonic(), 0
     with patch.dict(os.environ, home.environment), redirect_stdout(out), redirect_stderr(err):
         try:
             main(lambda: vanc311(["sync", *words], prog_name="vanc311"))
@@ -237,15 +222,15 @@ class Tally:
     scenario: str
     rounds: int = 0
     convergences: int = 0
+    seconds: float = 0
     figures: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
     def note(self, what: str, problems: Iterable[str]) -> None:
         """Remember problems, with the round in which they came."""
-        lines = [f"{self.scenario}, round {self.rounds}, {what}: {problem}" for problem in problems]
-        for line in lines:
-            print(f"  VIOLATED {line}", file=sys.stderr, flush=True)
-        self.problems += lines
+        for problem in problems:
+            self.problems.append(f"{self.scenario}, round {self.rounds}, {what}: {problem}")
+            print(f"  VIOLATED {self.problems[-1]}", file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -255,36 +240,29 @@ class Rig:
     source: pd.DataFrame
     folder: Path
     random: np.random.Generator
-    loaded: Path | None = None
-    """A home into which the source was loaded, to be copied."""
-    here: bool = False
-    """Whether syncs that are not killed may run in this process."""
+    loaded: Path | None = None  # a home into which the source was loaded, to be copied
+    here: bool = False  # whether syncs that are not killed may run in this process
     tally: Tally = field(default_factory=lambda: Tally("a scenario"))
 
     def seed(self) -> int:
         return int(self.random.integers(1 << 31))
 
-    def city(self, on_question: Callable[[City], None] | None = None) -> City:
-        return City(self.source, on_question)
+    def share(self) -> float:
+        return float(self.random.random())
 
     @contextmanager
-    def home(self, city: City, *, loaded: bool) -> Iterator[Home]:
-        """A home of its own, empty or with the source loaded."""
-        with tempfile.TemporaryDirectory(prefix="home-", dir=self.folder, ignore_cleanup_errors=True) as folder:
+    def scene(self, *, loaded: bool) -> Iterator[Scene]:
+        """A city, and a home of its own that follows it, empty or with the source loaded."""
+        place = tempfile.TemporaryDirectory(prefix="home-", dir=self.folder, ignore_cleanup_errors=True)
+        with place as folder, City(self.source) as city:
             if loaded:
                 shutil.copytree(self._loaded(), folder, dirs_exist_ok=True)
-            yield Home(Path(folder), city.url, here=self.here)
-
-    @contextmanager
-    def scene(self, *, loaded: bool, on_question: Callable[[City], None] | None = None) -> Iterator[Scene]:
-        """A city, and a home of its own that follows it."""
-        with self.city(on_question) as city, self.home(city, loaded=loaded) as home:
-            yield Scene(self, self.tally, city, home)
+            yield Scene(self, city, Home(Path(folder), city.url, here=self.here))
 
     def _loaded(self) -> Path:
         if self.loaded is None:
             self.loaded = self.folder / "loaded"
-            with self.city() as city:
+            with City(self.source) as city:
                 ended = Home(self.loaded, city.url).sync()
             if ended.code:
                 raise SystemExit(f"The first load ended with {ended.code}:\n{ended.out}{ended.err}")
@@ -368,15 +346,6 @@ def landed_problems(home: Home) -> list[str]:
     return problems
 
 
-def whole(home: Home, before: str | None, city: City) -> list[str]:
-    """What is wrong with what a sync left that did not end well."""
-    return [
-        *published_problems(home, before, city.releases),
-        *warehouse_problems(home, city.releases),
-        *landed_problems(home),
-    ]
-
-
 def converged(home: Home, city: City, *words: str) -> list[str]:
     """What is wrong after one undisturbed sync: it must end well, with the newest release and nothing left over."""
     ended = home.sync(*words)
@@ -407,11 +376,13 @@ class Scene:
     """Where rounds are played: each begins with a release, and asks in its end what became of the home."""
 
     rig: Rig
-    tally: Tally
     city: City
     home: Home
-    before: str | None = None
-    """The published file when the round began."""
+    before: str | None = None  # the published file when the round began
+
+    @property
+    def tally(self) -> Tally:
+        return self.rig.tally
 
     def begin_round(self) -> None:
         self.tally.rounds += 1
@@ -439,7 +410,11 @@ class Scene:
 
     def left_whole(self, what: str, spoilt: bool = False) -> None:
         """What a sync left that did not end well is whole; if rows are spoilt, they wait in quarantine: it is of no release."""
-        problems = whole(self.home, self.before, self.city)
+        problems = [
+            *published_problems(self.home, self.before, self.city.releases),
+            *warehouse_problems(self.home, self.city.releases),
+            *landed_problems(self.home),
+        ]
         excused = ("never released", "of no release") if spoilt else ()
         self.tally.note(what, [line for line in problems if not any(words in line for words in excused)])
 

@@ -3,24 +3,24 @@
 What is asked is in `abuse`, and how in `clients`.
 """
 
-import asyncio
 import os
 import random
 import shutil
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from benchmarks import bench, load
-from benchmarks.clients import Reply, Sent, exchange, get
-from vanc311_pipeline.disk import file_digest, sqlite_uri
+from benchmarks.clients import Reply, Sent, exchange, get, together
+from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.reading.published import folder_of
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore
@@ -33,56 +33,39 @@ REPLICA_SECONDS = 0.5
 ODD = "\x01\x08\x0b\x1a\x1b\x7f\x85\u2028\ufeff\uffff"
 
 
-@dataclass(frozen=True)
-class Names:
-    """What can be asked for in a file."""
-
-    areas: list[str]
-    issues: list[str]
-    odd: list[str]
-    others: dict[str, list[str]]
-    ids: list[str]
-    first: date
-    last: date
-
-
 @dataclass
 class Site:
     """A server for one scenario, what it answered, and what was wrong with that."""
 
     server: load.Server
     published: Path
-    small: Path
-    """A published file of SMALL_ROWS, for whoever needs many."""
+    small: Path  # a published file of SMALL_ROWS, for whoever needs many
     store: Path
-    names: Names
+    names: dict[str, list[str]]
     seconds: float
     random: random.Random
     answers: Counter[str] = field(default_factory=Counter)
     wrong: dict[str, list[str]] = field(default_factory=dict)
-    unavailable: bool = False
-    """Whether there was no whole file to answer from, so that 503 is the right answer to all."""
-    late: list[str] = field(default_factory=list)
-    """What took longer than it may."""
+    unavailable: bool = False  # whether there was no whole file to answer from, so that 503 is the right answer to all
+    late: list[str] = field(default_factory=list)  # what took longer than it may
     notes: list[str] = field(default_factory=list)
+    peak: int = 0  # bytes that the processes took at most
 
     def flood(
-        self, asked: Iterable[Sent], connections: int = 64, good: Sequence[int] = (), may_be_cut: bool = False
-    ) -> list[Reply]:
+        self, asked: Iterable[Sent], connections: int = 64, good: Sequence[int] = (), may_be_cut: bool = False,
+        beside: Iterable[Coroutine[Any, Any, Any]] = (),
+    ) -> list[Reply]:  # fmt: skip
         """Ask, so many at once, until there is no more or the time is up; answers that aren't good are wrong."""
-        return asyncio.run(self._flood(iter(asked), connections, good, may_be_cut))
-
-    async def _flood(self, asked: Iterator[Sent], connections: int, good: Sequence[int], cut: bool) -> list[Reply]:
-        replies, until = list[Reply](), time.monotonic() + self.seconds
+        replies, until, questions = list[Reply](), time.monotonic() + self.seconds, iter(asked)
 
         async def client() -> None:
-            for sent in asked:
+            for sent in questions:
                 replies.append(await exchange(self.server.url, sent))
-                self.judge(replies[-1], good, cut)
+                self.judge(replies[-1], good, may_be_cut)
                 if time.monotonic() > until:
                     return
 
-        await asyncio.gather(*(client() for _ in range(connections)))
+        together(*beside, *(client() for _ in range(connections)))
         return replies
 
     def judge(self, reply: Reply, good: Sequence[int] = (), may_be_cut: bool = False) -> None:
@@ -91,26 +74,19 @@ class Site:
             self.wrong.setdefault(fault, []).append(reply.sent.line)
 
     def page(self, path: str) -> Reply:
-        reply = asyncio.run(exchange(self.server.url, get(path), kept=10_000_000))
+        reply: Reply = together(exchange(self.server.url, get(path), kept=10_000_000))[0]
         self.judge(reply)
         return reply
 
     def fail(self, what: str) -> None:
         self.wrong.setdefault(what, []).append("")
 
-    def views(self) -> Iterator[dict[str, str]]:
-        """Areas and types, alone and together, without an end."""
-        dice = self.random
-        while True:
-            chosen = {"area": dice.choice(self.names.areas), "issue": dice.choice(self.names.issues)}
-            yield {name: value for name, value in chosen.items() if dice.random() < 0.7}
-
-    def workers(self) -> set[psutil.Process]:
-        """The processes that answer."""
-        return set(psutil.Process(self.server.pid).children())
+    def any(self, name: str) -> str:
+        return self.random.choice(self.names[name])
 
     def day(self) -> str:
-        return str(self.names.first + timedelta(self.random.randrange((self.names.last - self.names.first).days)))
+        first, last = map(date.fromisoformat, self.names["day"])
+        return str(first + timedelta(self.random.randrange((last - first).days)))
 
     def publish(self, number: int) -> None:
         """Publish another release, as the pipeline does: a new file takes the place of the old one."""
@@ -121,51 +97,39 @@ class Site:
     def release(self) -> str:
         return self.page(f"{API}/status").header("vanc311-release")
 
+    def processes(self) -> list[psutil.Process]:
+        """The server's: the one that watches, those that answer, and theirs."""
+        watching = psutil.Process(self.server.pid)
+        return [watching, *watching.children(recursive=True)]
 
-def family(server: load.Server) -> list[psutil.Process]:
-    """The server's processes: the one that watches, those that answer, and theirs."""
-    watching = psutil.Process(server.pid)
-    return [watching, *watching.children(recursive=True)]
+    def workers(self) -> set[psutil.Process]:
+        """The processes that answer."""
+        return set(psutil.Process(self.server.pid).children())
 
-
-def deleted_bytes(server: load.Server) -> int:
-    """The size of all published files that are gone from their directory and held open all the same."""
-    held = {}
-    for process in family(server):
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                if os.readlink(descriptor).endswith(".sqlite (deleted)"):
-                    held[os.stat(descriptor).st_ino] = os.stat(descriptor).st_size
-    return sum(held.values())
-
-
-@dataclass
-class Watch:
-    """What the server's processes take, in bytes, at most: their memory, and their files in /tmp, which is memory in the container."""
-
-    server: load.Server
-    scratch: Path
-    peak: int = 0
+    def deleted_bytes(self) -> int:
+        """The size of all published files that are gone from their directory and held open all the same."""
+        held = {}
+        for process in self.processes():
+            for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    if os.readlink(descriptor).endswith(".sqlite (deleted)"):
+                        held[os.stat(descriptor).st_ino] = os.stat(descriptor).st_size
+        return sum(held.values())
 
     def look(self) -> None:
+        """Note what the processes take, if it is the most: their memory, and their files in /tmp, which is memory in the container."""
         taken = 0
-        for process in family(self.server):
+        for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 taken += process.memory_info().rss
-        for path in self.scratch.rglob("*"):
+        for path in self.store.with_name("tmp").rglob("*"):
             with suppress(FileNotFoundError):
                 taken += path.stat().st_size
         self.peak = max(self.peak, taken)
 
-    def processor(self) -> tuple[float, float]:
-        """Seconds that its threads ran so far, and seconds that they waited for a processor."""
-        ran = waited = 0
-        for process in family(self.server):
-            for thread in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
-                with suppress(OSError):  # it ended just now
-                    each = thread.read_text().split()
-                    ran, waited = ran + int(each[0]), waited + int(each[1])
-        return ran / 1e9, waited / 1e9
+    def processor_seconds(self) -> float:
+        """That the processes took so far."""
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes())
 
 
 @contextmanager
@@ -183,7 +147,10 @@ def served(folder: Path, name: str, big: Path, small: Path, seconds: float, seed
         published.symlink_to(big)
         folder_of(published, "").symlink_to(folder_of(big, ""))
     with load.serving(folder / "data", *words, **environment) as server:
-        yield Site(server, published, small, store, names_in(published), seconds, random.Random(f"{seed} {name}"))
+        names = load.names_in(published)
+        names["odd"] = [issue for issue in names["issue"] if issue[-1] in ODD]
+        names["issue"] = [issue for issue in names["issue"] if issue[-1] not in ODD]
+        yield Site(server, published, small, store, names, seconds, random.Random(f"{seed} {name}"))
 
 
 def city_file(folder: Path, rows: int) -> Path:
@@ -212,9 +179,9 @@ def plant_odd_names(file: Path) -> None:
             "SELECT issue_type FROM metrics_by_issue WHERE scope = 'all' ORDER BY volume DESC LIMIT ? OFFSET 40",
             [len(ODD)],
         )
-        for (issue,), sign in zip(usual.fetchall(), ODD, strict=False):
-            for table, column in tables:
-                connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (issue + sign, issue))
+        names = [(issue + sign, issue) for (issue,), sign in zip(usual, ODD, strict=False)]
+        for table, column in tables:
+            connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", names)
 
 
 def another_release(file: Path, target: Path, hours: int) -> Path:
@@ -225,29 +192,3 @@ def another_release(file: Path, target: Path, hours: int) -> Path:
             "UPDATE release SET published_at = strftime('%Y-%m-%dT%H:%M:%SZ', published_at, ?)", [f"{hours} hours"]
         )
     return target
-
-
-def names_in(file: Path) -> Names:
-    """What can be asked for in a file."""
-    with closing(sqlite3.connect(sqlite_uri(file, mode="ro", immutable="1"), uri=True)) as connection:
-
-        def column(query: str) -> list[str]:
-            return [value for (value,) in connection.execute(query)]
-
-        issues = column("SELECT DISTINCT issue_type FROM metrics_by_issue")
-        return Names(
-            areas=column("SELECT local_area FROM local_areas"),
-            issues=[issue for issue in issues if issue[-1] not in ODD],
-            odd=[issue for issue in issues if issue[-1] in ODD],
-            others={
-                name: column(f"SELECT DISTINCT {name} FROM {table} WHERE {name} IS NOT NULL")
-                for name, table in (
-                    ("channel", "service_requests"),
-                    ("closure_reason", "closure_reasons"),
-                    ("outcome", "outcome_mapping"),
-                )
-            },
-            ids=column("SELECT request_id FROM request_changes LIMIT 5000"),
-            first=date.fromisoformat(column("SELECT opened_from FROM periods WHERE period = 'all'")[0]),
-            last=date.fromisoformat(column("SELECT opened_to FROM periods WHERE period = 'all'")[0]),
-        )

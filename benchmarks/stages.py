@@ -77,18 +77,16 @@ def stage_land(asked: Asked) -> int:
         return sum(land(portal, release, Window(LIVE, month), asked.folder / "raw").rows for month in months)
 
 
-def stage_floor(asked: Asked) -> int:
-    """What no pipeline on this machine can do without: read the landed rows, digest each, insert them all, and index their ids."""
-    return insert_all(asked.folder, key_first=False)
-
-
 def stage_floor_key_first(asked: Asked) -> int:
-    """The same, with the key in place before the first row."""
-    return insert_all(asked.folder, key_first=True)
+    return stage_floor(asked, key_first=True)
 
 
-def insert_all(folder: Path, key_first: bool) -> int:
-    table, rows = schema.service_requests, 0
+def stage_floor(asked: Asked, key_first: bool = False) -> int:
+    """What no pipeline on this machine can do without: read the landed rows, digest each, insert them all, and index their ids.
+
+    The index is made at the end, or is in place before the first row.
+    """
+    folder, table, rows = asked.folder, schema.service_requests, 0
     marks = ", ".join("?" * len(table.columns))
     whole = str(CreateTable(table).compile(dialect=sqlite.dialect()))
     with closing(sqlite3.connect(folder / "floor.sqlite", isolation_level=None)) as connection:
@@ -161,8 +159,7 @@ def stage_check(asked: Asked) -> int:
     from vanc311_pipeline.orchestration.asset_checks import audits_for
     from vanc311_pipeline.warehouse.audits.questions import AuditContext
 
-    warehouse = warehouse_in(asked.folder)
-    settings = Settings(data_dir=asked.folder)
+    warehouse, settings = warehouse_in(asked.folder), Settings(data_dir=asked.folder)
     for check in audits_for(settings):
         began = time.perf_counter()
         with warehouse.read() as connection:
@@ -188,15 +185,14 @@ def stage_grow(asked: Asked) -> int:
     inside = frame.index[(months == month) & (frame["status"] == "Close")][:EDITED_ROWS]
     frame.loc[inside, "closure_reason"] = "Edited for the benchmark"
     frame.loc[inside, "last_modified_timestamp"] = frame["last_modified_timestamp"].max() + pd.Timedelta(hours=1)
-    edited = type(table).from_pandas(frame, schema=table.schema, preserve_index=False)
-    pq.write_table(edited, asked.folder / "edited.parquet")
+    frame.to_parquet(asked.folder / "edited.parquet", schema=table.schema, index=False)
     return asked.rows
 
 
 def stage_grow_archive(asked: Asked) -> int:
     """Write rows of the archive's years, from its first month to the end of 2021."""
-    table = grow(asked.rows, first_month=FIRST_MONTH, last_day=date(2021, 12, 31))
-    pq.write_table(table, asked.folder / "archive.parquet")
+    archive = grow(asked.rows, first_month=FIRST_MONTH, last_day=date(2021, 12, 31))
+    pq.write_table(archive, asked.folder / "archive.parquet")
     return asked.rows
 
 

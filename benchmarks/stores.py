@@ -33,7 +33,7 @@ def table(lines: dict[str, list[Line]]) -> str:
     rows = []
     for one, other in zip(lines["SQLite"], lines["PostgreSQL"], strict=True):
         seconds = (f"{one.seconds:,.1f}", f"{other.seconds:,.1f}", f"{other.seconds / one.seconds:.1f}")
-        rows.append((one.what, *seconds, f"{one.peak_mb or 0:,.0f}, {other.peak_mb or 0:,.0f} MB"))
+        rows.append((one.what, *seconds, f"{one.peak_mb:,.0f}, {other.peak_mb:,.0f} MB"))
     return markdown.table(("what", "SQLite, s", "PostgreSQL, s", "ratio", "peak memory"), rows)
 
 

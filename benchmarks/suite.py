@@ -8,22 +8,19 @@ import resource
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
+import pandas as pd
 import pytest
 
-SLOWEST = 40
+SLOWEST, PHASES, UNIT = 40, ("setup", "call", "teardown"), "processor seconds"
 
 
 def processor_seconds() -> float:
     """Of this process and of the children that it waited for."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-tests: dict[str, dict[str, float]] = defaultdict(dict)
-"""The processor seconds of each test by phase: with the fixtures made for it."""
 
 
 def measured(phase: str) -> Callable[[pytest.Item], Iterator[None]]:
@@ -33,41 +30,32 @@ def measured(phase: str) -> Callable[[pytest.Item], Iterator[None]]:
     def hook(item: pytest.Item) -> Iterator[None]:
         before = processor_seconds()
         yield
-        item.user_properties.append((f"processor seconds {phase}", processor_seconds() - before))
+        item.user_properties.append((f"{UNIT} {phase}", processor_seconds() - before))
 
     return hook
 
 
-pytest_runtest_setup, pytest_runtest_call, pytest_runtest_teardown = map(measured, ("setup", "call", "teardown"))
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "teardown":
-        for name, value in report.user_properties:
-            if name.startswith("processor seconds "):
-                tests[report.nodeid][name.rsplit(" ", 1)[-1]] = float(str(value))
+pytest_runtest_setup, pytest_runtest_call, pytest_runtest_teardown = map(measured, PHASES)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for line in table(tests):
-        terminalreporter.write_line(line)
-
-
-def table(tests: dict[str, dict[str, float]]) -> Iterable[str]:
-    """The files and the tests that cost most, dearest first."""
-    files: dict[str, list[float]] = defaultdict(list)
-    for test, phases in tests.items():
-        files[test.partition("::")[0]].append(sum(phases.values()))
-    yield "\nprocessor s  tests  file"
-    for file, costs in sorted(files.items(), key=lambda entry: -sum(entry[1])):
-        yield f"{sum(costs):11.1f}  {len(costs):5}  {file}"
-    yield "\nprocessor s   made for it   itself   ended   test"
-    dearest = sorted(tests.items(), key=lambda entry: -sum(entry[1].values()))
-    for test, phases in dearest[:SLOWEST]:
-        setup, call, teardown = (phases.get(phase, 0.0) for phase in ("setup", "call", "teardown"))
-        yield f"{setup + call + teardown:11.2f}   {setup:11.2f}   {call:6.2f}   {teardown:5.2f}   {test}"
-    whole = sum(cost for costs in files.values() for cost in costs)
-    yield f"\nAll {len(tests):,} tests: {whole:,.1f} processor seconds"
+    """The files and the tests that cost most, dearest first; a test with the fixtures that were made for it."""
+    tests = {}
+    for report in chain(*terminalreporter.stats.values()):
+        if getattr(report, "when", "") == "teardown":
+            told = dict(report.user_properties)
+            tests[report.nodeid] = {phase: told.get(f"{UNIT} {phase}", 0.0) for phase in PHASES}
+    costs = pd.DataFrame(tests, index=PHASES).T
+    whole = costs.sum(axis=1)
+    files = whole.groupby(whole.index.str.partition("::").get_level_values(0)).agg(["sum", "size"])
+    lines = ["\nprocessor s  tests  file"]
+    lines += [f"{cost:11.1f}  {number:5}  {file}" for file, cost, number in files.sort_values("sum")[::-1].itertuples()]
+    lines.append("\nprocessor s   made for it   itself   ended   test")
+    for test, setup, call, teardown in costs.loc[whole.nlargest(SLOWEST).index].itertuples():
+        lines.append(f"{setup + call + teardown:11.2f}   {setup:11.2f}   {call:6.2f}   {teardown:5.2f}   {test}")
+    terminalreporter.write_line(
+        "\n".join([*lines, f"\nAll {len(costs):,} tests: {whole.sum():,.1f} processor seconds"])
+    )
 
 
 def main() -> int:

@@ -11,10 +11,9 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import psutil
@@ -52,8 +51,7 @@ def read(environment: Mapping[str, str], file: Path = FILE) -> dict[str, Any]:
     return loaded
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """One service, with places of this machine."""
 
     command: list[str]
@@ -72,9 +70,8 @@ class Topology:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = folder
         self.ports = {name: free_port() for name in PORTS}
-        self._environment = {
-            name: value for name, value in environment.items() if not name.startswith(("VANC311_", "AWS_"))
-        }
+        settings = ("VANC311_", "AWS_")
+        self._environment = {name: value for name, value in environment.items() if not name.startswith(settings)}
         address = urlsplit(postgres)
         self._postgres = address._replace(netloc=f"{address.username}@{address.hostname}:{address.port}").geturl()
         compose = read({"VANC311_POSTGRES_PASSWORD": unquote(address.password or ""), **environment})
@@ -87,14 +84,12 @@ class Topology:
         described = compose["services"]
         self.services = {name: self._service(described[name], environment) for name in described if name != "postgres"}
         needs = {name: each.get("depends_on", {}) for name, each in described.items()}
-        self.order = list(TopologicalSorter(needs).static_order())
-        """Each comes after those that it depends on."""
+        self.order = list(TopologicalSorter(needs).static_order())  # each comes after those that it depends on
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def _service(self, described: dict[str, Any], environment: Mapping[str, str]) -> Service:
-        values = {
-            key: environment.get(key) if value is None else value for key, value in described["environment"].items()
-        }
+        given = described["environment"].items()
+        values = {key: environment.get(key) if value is None else value for key, value in given}
         if "VANC311_DAGSTER_DATABASE_URL" in values:
             values["VANC311_DAGSTER_DATABASE_URL"] = self._postgres
         check = described.get("healthcheck", {}).get("test")
@@ -109,9 +104,8 @@ class Topology:
         """A word of the file with this machine's places and ports."""
         if word == "/app/workspace.grpc.yaml":
             return str(self._workspace)
-        for volume in ("/data", "/dagster"):
-            if word == volume:
-                return str(self.folder / volume.strip("/"))
+        if word in ("/data", "/dagster"):
+            return str(self.folder / word.strip("/"))
         word = word.replace("0.0.0.0", "127.0.0.1")
         for name, port in PORTS.items():
             word = re.sub(rf"(?<!\d){port}(?!\d)", str(self.ports[name]), word)
@@ -120,42 +114,34 @@ class Topology:
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
 
-    def start(self, name: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str) -> None:
         """Start a service; what it prints goes to a file named after it."""
         service = self.services[name]
         words = [*service.command, *(["--port", str(self.ports["site"])] if name == "site" else [])]
         with self.log(name).open("ab") as log:
-            self.running[name] = subprocess.Popen(
-                **self._process(service, words),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return self.running[name]
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            self.running[name] = subprocess.Popen(**self._process(service, words), **streams, start_new_session=True)
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
     def run(self, name: str) -> int:
         """Start a one-shot service and wait for its end; its exit code."""
-        code = self.start(name).wait()
-        del self.running[name]
-        return code
+        self.start(name)
+        return self.running.pop(name).wait()
 
     def is_healthy(self, name: str) -> bool:
         service = self.services[name]
         assert service.health, f"{name} has no health check"
         return not subprocess.run(**self._process(service, service.health), capture_output=True, check=False).returncode
 
-    def wait_until_healthy(self, name: str, seconds: float = HEALTHY_SECONDS) -> float:
-        """Ask the service's own health check until it passes; how long that took."""
-        began = time.monotonic()
+    def wait_until_healthy(self, name: str) -> None:
+        """Ask the service's own health check until it passes."""
+        until = time.monotonic() + HEALTHY_SECONDS
         while not self.is_healthy(name):
             ended = self.running[name].poll()
-            if ended is not None or time.monotonic() - began > seconds:
+            if ended is not None or time.monotonic() > until:
                 raise TimeoutError(f"{name} is not healthy (status {ended}):\n{self.log(name).read_text()[-3_000:]}")
-        return time.monotonic() - began
 
     def stop(self, name: str) -> int:
         """SIGTERM, as compose sends it; the exit code. One that outlives its grace is killed, and that shows in the code."""
@@ -189,11 +175,6 @@ class Topology:
             with suppress(psutil.NoSuchProcess):  # a run that ends just now is no worker
                 if word in process.cmdline():
                     process.kill()
-
-    def replace_word(self, name: str, word: str, other: str) -> None:
-        """Have a service started with another word in its command."""
-        service = self.services[name]
-        self.services[name] = replace(service, command=[other if each == word else each for each in service.command])
 
     def _process(self, service: Service, words: list[str]) -> dict[str, Any]:
         """How a command of a service is run: a program of this environment (`python` is this very one), where, and with what."""

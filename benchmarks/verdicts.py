@@ -5,8 +5,8 @@ of each, and what a hit is. Every rule is asked through the product's own functi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,19 +23,17 @@ from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_t
 from vanc311_pipeline.metrics.year_on_year import year_on_year
 
 REAL_YEAR = 300_000
-FACTOR = 1.5
-"""False labels may be so many times as many as the rule says."""
+FACTOR = 1.5  # false labels may be so many times as many as the rule says
 SAYS = {"year_on_year": 0.05, "flow": 0.02, "area_comparison": 0.05}
 """How many false labels the rule speaks of in docs/methods.md: of 100 looks; of areas, of 100 comparisons of all of them."""
 COVERED, COVERED_BY_CREWS = (0.92, 0.98), (0.88, 1.0)
-AT_ONCE = 1_500_000
-"""Requests that are simulated together: more take memory."""
+AT_ONCE = 1_500_000  # requests that are simulated together: more take memory
+DIFFERENT = [f"{how} {side}" for how in ("clearly", "somewhat") for side in ("more", "fewer")]
 DAYS = (7, 30)
 QUANTILES = {"median": 0.5, "p90": 0.9}
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """What a line is about, and the target of its share."""
 
     table: str
@@ -53,12 +51,8 @@ def false_labels(table: str, world: str, measure: str) -> Claim:
     return Claim(table, world, measure, most=FACTOR * SAYS[table])
 
 
-# -- worlds of a city: rules N and F -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class City:
-    """Some groups of so many requests a week, simulated together."""
+class City(NamedTuple):
+    """Some groups of so many requests a week, simulated together, for rules N and F."""
 
     name: str
     a_week: float
@@ -71,9 +65,7 @@ class City:
     inflow: float = 1
 
     def answers(self) -> Answers:
-        facts = worlds.city(
-            self.a_week, self.groups, self.season, self.spread, self.drift, self.speed, self.inflow, seed=self.seed
-        )
+        facts = worlds.city(**{name: value for name, value in self._asdict().items() if name != "name"})
         if (self.speed, self.inflow) != (1, 1):
             return self._power(facts)
         flows = flow(grouping_of(facts, EACH_AREA))
@@ -81,21 +73,15 @@ class City:
         labels = np.round(flows["labels_in_backtest"].to_numpy(dtype=np.float64) * weeks)[:, None]
         looks = [replace(facts, as_of=facts.as_of - 91 * back) for back in range(4)]
         verdicts = pd.concat(
-            [year_on_year(grouping_of(look, EACH_AREA)).assign(look=back) for back, look in enumerate(looks)]
+            year_on_year(grouping_of(look, EACH_AREA)).assign(look=place) for place, look in enumerate(looks)
         )
-        return [
-            (
-                false_labels("flow", self.name, "false labels: growing or shrinking"),
-                (np.arange(weeks[0]) < labels).astype(float),
-            ),
-            *(
-                (
-                    false_labels("year_on_year", self.name, f"false labels: {measure}, more or fewer"),
-                    np.stack([_hits(some, "verdict", "more", "fewer") for _, some in rows.groupby("look")], axis=1),
-                )
-                for measure, rows in verdicts.groupby("measure")
-            ),
-        ]
+        growing = false_labels("flow", self.name, "false labels: growing or shrinking")
+        answers = [(growing, (np.arange(weeks[0]) < labels).astype(float))]
+        for measure, rows in verdicts.groupby("measure"):
+            hits = [_hits(some, "verdict", "more", "fewer") for _, some in rows.groupby("look")]
+            claim = false_labels("year_on_year", self.name, f"false labels: {measure}, more or fewer")
+            answers.append((claim, np.stack(hits, axis=1)))
+        return answers
 
     def _power(self, facts: Facts) -> Answers:
         grouping = grouping_of(facts, EACH_AREA)
@@ -134,15 +120,11 @@ def cities(size: int) -> Iterator[City]:
         for seed, first in enumerate(range(0, number, together)):
             some = City(what, weekly, min(together, number - first), 1_000 * place + seed)
             for world, course in COURSES.items():
-                yield replace(some, name=f"{what}: {world}", **course)
+                yield some._replace(name=f"{what}: {world}", **course)
 
 
-# -- worlds of files: the intervals of times ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Files:
-    """Some files of so many requests a year, each closed as the service goes."""
+class Files(NamedTuple):
+    """Some files of so many requests a year, each closed as the service goes, for the intervals of times."""
 
     service: str
     n: int
@@ -154,27 +136,25 @@ class Files:
         return f"{self.service}, {self.n:,} a year"
 
     def answers(self) -> Answers:
-        files = worlds.files(self.service, self.n, self.number, self.seed)
-        grouping = grouping_of(files.facts, EACH_AREA)
-        cohort = grouping.within(next(each for each in periods(files.facts) if each.name == LAST_12_MONTHS))
+        facts, took = worlds.files(self.service, self.n, self.number, self.seed)
+        grouping = grouping_of(facts, EACH_AREA)
+        cohort = grouping.within(next(each for each in periods(facts) if each.name == LAST_12_MONTHS))
         parts = list(follow(cohort))
         times = time_to_close(cohort, parts)
-        truth = {name: float(np.quantile(files.took, p, method="inverted_cdf")) for name, p in QUANTILES.items()}
+        truth = {name: float(np.quantile(took, p, method="inverted_cdf")) for name, p in QUANTILES.items()}
         answers = [
             *self._quantiles("time_to_close", times, truth),
             *self._quantiles("current_speed", current_speed(grouping), truth),
         ]
-        restricted = float(np.minimum(files.took, 30).mean())
-        answers.append(
-            (self._claim("time_to_close", "mean days within the first 30"), holds(times, "mean_within_30", restricted))
-        )
+        mean = holds(times, "mean_within_30", float(np.minimum(took, 30).mean()))
+        answers.append((self._claim("time_to_close", "mean days within the first 30"), mean))
         curves = pd.concat([time_to_close_curves(some) for some in parts])
         for day in DAYS:
             rows = curves[curves["day"] == day]
-            measure, share = f"share open after {day} days", float((files.took > day).mean())
+            measure, share = f"share open after {day} days", float((took > day).mean())
             answers.append((self._claim("time_to_close_curves", measure), holds(rows, "open_share", share)))
         months = monthly_series(grouping)
-        within = holds(months, "share_7", float((files.took <= 7).mean())).reshape(self.number, -1)
+        within = holds(months, "share_7", float((took <= 7).mean())).reshape(self.number, -1)
         return [*answers, (self._claim("monthly_series", "share of a month closed within 7 days"), within)]
 
     def _quantiles(self, table: str, rows: pd.DataFrame, truth: dict[str, float]) -> Iterator[tuple[Claim, Floats]]:
@@ -205,12 +185,8 @@ def files(size: int) -> Iterator[Files]:
                 yield Files(service, n, min(together, number - first), seed)
 
 
-# -- worlds of areas: rule A ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Areas:
-    """One year of the areas."""
+class Areas(NamedTuple):
+    """One year of the areas, for rule A."""
 
     n: int
     shocks: float
@@ -224,30 +200,24 @@ class Areas:
         place = (0, worlds.AREAS // 2, worlds.AREAS - 1)[self.seed % 3]
         if self.more > 1:
             effects[place] = np.log(self.more)
-        world = worlds.areas(self.n, self.shocks, effects, self.seed)
-        tables = area_comparison(world.facts)
+        facts, ratio = worlds.areas(self.n, self.shocks, effects, self.seed)
+        tables = area_comparison(facts)
         late = tables[tables["measure"] == "open_after_30_days"]
-        answers = [
-            (Claim("area_comparison", self.name, "coverage: ratio", *COVERED), holds(late, "ratio", world.ratio).T)
-        ]
+        coverage = Claim("area_comparison", self.name, "coverage: ratio", *COVERED)
+        answers = [(coverage, holds(late, "ratio", ratio).T)]
         if self.more > 1:
             size = ("smallest", "median", "largest")[self.seed % 3]
             seen = _hits(late, "verdict", "clearly more", "somewhat more")[None, [place]]
             return [*answers, (Claim("area_comparison", self.name, f"power: {size} area, more"), seen)]
-        return answers + [
-            (false_labels("area_comparison", self.name, f"false labels: any area, {measure}"), _any_different(rows))
-            for measure, rows in tables.groupby("measure")
-        ]
+        for measure, rows in tables.groupby("measure"):
+            claim = false_labels("area_comparison", self.name, f"false labels: any area, {measure}")
+            answers.append((claim, np.array([[float(rows["verdict"].isin(DIFFERENT).any())]])))
+        return answers
 
     @property
     def name(self) -> str:
         differ = f"areas differ by {100 * self.spread:.0f} %" if self.spread else "areas alike"
         return f"{differ}, shocks {self.shocks}" + (f", one + {100 * self.more - 100:.0f} %" if self.more > 1 else "")
-
-
-def _any_different(rows: pd.DataFrame) -> Floats:
-    labels = [f"{how} {side}" for how in ("clearly", "somewhat") for side in ("more", "fewer")]
-    return np.array([[float(rows["verdict"].isin(labels).any())]])
 
 
 def areas(size: int) -> Iterator[Areas]:

@@ -28,8 +28,7 @@ from vanc311_pipeline.orchestration.schedules import slot_name, slot_of
 from vanc311_pipeline.settings import SLOT_SECONDS, Settings
 from vanc311_pipeline.standin import StandIn
 
-ALLOWED = (2, 3)
-"""The requests that a slot with a run may cost: so many, and so many per stale month. More than allowed is a violation."""
+ALLOWED = (2, 3)  # the requests that a slot with a run may cost: so many, and so many per stale month
 QUOTA_SAYS = "The portal's calls for the day are used up"
 
 
@@ -52,28 +51,22 @@ class Witness:
     """Looks at the published file: what it must equal, and whether it was touched."""
 
     def __init__(self, published: Path, portal: StandIn, scratch: Path) -> None:
-        self._published, self._portal, self._scratch = published, portal, scratch
-        self._seen = self._stamp()
-        self.release = portal.released_at
+        self._published, self._portal, self._source = published, portal, scratch / "portal.parquet"
+        self._seen, self._release = self._stamp(), portal.released_at
 
     def problems(self, beat: Beat) -> Iterator[str]:
         """What is wrong with the file after a heartbeat: unless a run succeeded, nobody may have touched it."""
         if beat.run and beat.run.succeeded:
-            yield from self.differences()
-            self.release = self._portal.released_at
+            self._portal.frame.to_parquet(self._source)
+            yield from differences(self._source, self._published)
+            self._release = self._portal.released_at
         elif self._stamp() != self._seen:
             yield "the published file changed without a run that succeeded"
         self._seen = self._stamp()
 
-    def differences(self) -> list[str]:
-        """The published file against what the portal serves now, row by row and field by field."""
-        source = self._scratch / "portal.parquet"
-        self._portal.frame.to_parquet(source)
-        return differences(source, self._published)
-
     @property
     def in_step(self) -> bool:
-        return self.release == self._portal.released_at
+        return self._release == self._portal.released_at
 
     def _stamp(self) -> tuple[int, int, int]:
         stat = self._published.stat()
@@ -93,8 +86,7 @@ def live_through(
             city.publish(day, release)
             release = None
         city.trouble(day, at)
-        beat = clockwork.beat(at)
-        chronicle.beats.append(beat)
+        chronicle.beats.append(beat := clockwork.beat(at))
         chronicle.compared += bool(beat.run and beat.run.succeeded)
         chronicle.problems += [f"{at:%a %H:%M}: {problem}" for problem in witness.problems(beat)]
     chronicle.problems += broken_promises(chronicle, witness.in_step)
@@ -111,23 +103,10 @@ def lively(day: Day, at: datetime) -> bool:
     return slot_of(at) == at or at.hour in (14, 15) or troubled
 
 
-# -- what must hold --------------------------------------------------------------------------------------------------
-
-
 def violations(chronicles: Sequence[Chronicle]) -> list[str]:
-    """All that did not hold."""
+    """All that did not hold: on a day, in the requests of a slot, and after a failure."""
+    beats = all_beats(chronicles)
     problems = [problem for chronicle in chronicles for problem in chronicle.problems]
-    return problems + broken_slots(all_beats(chronicles))
-
-
-def all_beats(chronicles: Sequence[Chronicle]) -> list[Beat]:
-    """The heartbeats of all days: slots know no midnight."""
-    return [beat for chronicle in chronicles for beat in chronicle.beats]
-
-
-def broken_slots(beats: Sequence[Beat]) -> list[str]:
-    """What is wrong with the requests of the slots, and with what came after a failure."""
-    problems = []
     for slot in slots_of(beats):
         problems += [f"slot {slot_name(slot_of(slot[0].at))}: {problem}" for problem in broken_slot(slot)]
     for beat, following in pairwise(beats):
@@ -137,6 +116,11 @@ def broken_slots(beats: Sequence[Beat]) -> list[str]:
         if not run.succeeded and not run.stale <= next_run.stale:
             problems.append(f"{following.at:%a %H:%M}: leaves months alone that the failed run before it left stale")
     return problems
+
+
+def all_beats(chronicles: Sequence[Chronicle]) -> list[Beat]:
+    """The heartbeats of all days: slots know no midnight."""
+    return [beat for chronicle in chronicles for beat in chronicle.beats]
 
 
 def runs_of(beats: Iterable[Beat]) -> list[tuple[Beat, Run]]:
@@ -190,14 +174,15 @@ def price(run: Run) -> int:
 
 def decision(chronicle: Chronicle) -> str:
     """What the schedule decided on a day."""
+    beats = chronicle.beats
     decided = [
         f"{beat.at:%H:%M} {'loaded' if run.succeeded else 'failed or held'} {len(run.stale)}"
         for beat, run in chronicle.runs
     ]
     for number, what in (
-        (sum(beat.failed for beat in chronicle.beats), "{} failed ticks"),
-        (sum("Held:" in beat.reason for beat in chronicle.beats if beat.requests), "held in {} slots"),
-        (sum(QUOTA_SAYS in beat.reason for beat in chronicle.beats), "{} beats without quota"),
+        (sum(beat.failed for beat in beats), "{} failed ticks"),
+        (sum("Held:" in beat.reason for beat in beats if beat.requests), "held in {} slots"),
+        (sum(QUOTA_SAYS in beat.reason for beat in beats), "{} beats without quota"),
     ):
         decided += [what.format(number)] if number else []
     return ", ".join(decided) or "nothing to do"
@@ -212,33 +197,21 @@ def requests_of(chronicle: Chronicle) -> str:
     return " + ".join(costs)
 
 
-def line(chronicle: Chronicle) -> tuple[str, ...]:
-    """A day as a line of the table."""
-    runs = [run for _, run in chronicle.runs]
-    published = "rows equal" if chronicle.compared else "file untouched"
-    return (
-        f"{chronicle.date:%a %d %b}",
-        chronicle.day.name,
-        decision(chronicle),
-        f"{sum(len(run.stale) for run in runs)}",
-        requests_of(chronicle),
-        f"{sum(run.seconds for run in runs):,.0f}",
-        "**no**" if chronicle.problems else published,
-    )
-
-
 def table(chronicles: Sequence[Chronicle]) -> str:
     """All days as a Markdown table."""
-    head = (
-        "day",
-        "release",
-        "decision (months)",
-        "stale months",
-        "requests: ticks + runs",
-        "seconds of runs",
-        "published",
-    )
-    return markdown.table(head, map(line, chronicles), words=(0, 1, 2, 4, 6))
+    columns: dict[str, Callable[[Chronicle], str]] = {
+        "day": lambda chronicle: f"{chronicle.date:%a %d %b}",
+        "release": lambda chronicle: chronicle.day.name,
+        "decision (months)": decision,
+        "stale months": lambda chronicle: f"{sum(len(run.stale) for _, run in chronicle.runs)}",
+        "requests: ticks + runs": requests_of,
+        "seconds of runs": lambda chronicle: f"{sum(run.seconds for _, run in chronicle.runs):,.0f}",
+        "published": lambda chronicle: (
+            "**no**" if chronicle.problems else "rows equal" if chronicle.compared else "file untouched"
+        ),
+    }
+    rows = [[cell(chronicle) for cell in columns.values()] for chronicle in chronicles]
+    return markdown.table(list(columns), rows, words=(0, 1, 2, 4, 6))
 
 
 def totals(chronicles: Sequence[Chronicle], seconds: float) -> list[str]:
@@ -252,8 +225,7 @@ def totals(chronicles: Sequence[Chronicle], seconds: float) -> list[str]:
         f"{len(beats):,} heartbeats in {len(slots)} slots, {sum(beat.failed for beat in beats)} of them failed; {seconds:,.0f} s",
         f"{len(quiet)} quiet slots: {sum(beat.requests for slot in quiet for beat in slot)} requests",
         f"{len(runs)} runs, {len(done)} successful: {sum(beat.requests for beat, _ in done)} requests for "
-        f"{sum(len(run.stale) for _, run in done)} stale months; {over} above "
-        f"{ALLOWED[0]} + {ALLOWED[1]} per stale month",
+        f"{sum(len(run.stale) for _, run in done)} stale months; {over} above {ALLOWED[0]} + {ALLOWED[1]} per stale month",
         f"{sum(beat.requests for beat in beats):,} requests in all",
     ]
 
@@ -272,7 +244,7 @@ def before_first_day(
         run_sync(settings, Console(quiet=True))
         city, witness = City(portal, seed), Witness(settings.published_path, portal, folder)
         with Clockwork(settings, lambda: len(portal.requests_log), folder / "processes.log") as clockwork:
-            clockwork.switch_on(began - timedelta(minutes=1))
+            clockwork.look(began - timedelta(minutes=1))
             yield clockwork, partial(live_through, city=city, clockwork=clockwork, witness=witness)
 
 
@@ -284,7 +256,7 @@ def run_week(folder: Path, rows: int, days: int, seed: int) -> list[Chronicle]:
     with before_first_day(folder, rows, seed, began) as (_, live):
         for number in range(days):
             chronicles.append(live(WEEK[number % len(WEEK)], began + timedelta(days=number)))
-            say(" · ".join(line(chronicles[-1])))
+            say(table(chronicles[-1:]).splitlines()[-1])
     return chronicles
 
 

@@ -3,7 +3,9 @@
 What belongs here: how requests come and are closed. What does not: what is said of them (`calibration`). Whole arrays, with seeds.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +15,14 @@ from scipy.stats import norm
 from vanc311_pipeline.metrics.comparison import LATE_AFTER_DAYS, window
 from vanc311_pipeline.metrics.facts import NONE, Facts, Floats, Ints, Status, day_number
 
-FIRST_DAY, AS_OF = "2022-08-17", "2027-03-28"
+FIRST_DAY, AS_OF = day_number("2022-08-17"), day_number("2027-03-28")
 WEEK, YEAR = 7, 364
-OF_WEEKDAY = np.array([0.17, 0.17, 0.07, 0.04, 0.19, 0.18, 0.18])
-"""The share of a week's requests that a day brings, from a Thursday on."""
+OF_WEEKDAY = np.array(
+    [0.17, 0.17, 0.07, 0.04, 0.19, 0.18, 0.18]
+)  # a day's share of a week's requests, from a Thursday on
 SPEEDS = norm(np.log(3), 1.6)
 """The logarithm of the days that a request takes: half within 3, nine in ten within 23, and a long tail."""
-APART = 1e5
-"""So many days lie between the clocks of two groups that are looked up together."""
+APART = 1e5  # so many days lie between the clocks of two groups that are looked up together
 
 
 def requests(
@@ -48,8 +50,8 @@ def city(
     speed: float = 1.0,
     inflow: float = 1.0,
     weeks: int = 13,
-    first: str | int = FIRST_DAY,
-    as_of: str | int = AS_OF,
+    first: int = FIRST_DAY,
+    as_of: int = AS_OF,
     seed: int = 311,
 ) -> Facts:
     """Requests of so many a week in each of some areas, that are independent of each other.
@@ -58,8 +60,8 @@ def city(
     are opened. Weeks bring more or fewer by `spread`, a standard deviation of the logarithm, as do seasons, and the clock of the
     service goes faster or slower by `drift`: a standard deviation of its logarithm, and how far a week is like that before.
     """
-    rng, begin, last = np.random.default_rng(seed), _day(first), _day(as_of)
-    days, turn = np.arange(begin, last + 1), last - WEEK * (weeks + 1)
+    rng = np.random.default_rng(seed)
+    days, turn = np.arange(first, as_of + 1), as_of - WEEK * (weeks + 1)
     rate = a_week * OF_WEEKDAY[days % WEEK] * (1 + season * np.sin(2 * np.pi * days / 365.25))
     rate = np.tile(np.where(days > turn, inflow, 1) * rate, (groups, 1))
     if spread:
@@ -71,16 +73,12 @@ def city(
     )
     took = np.exp(SPEEDS.rvs(len(opened), rng))
     if drift[0]:
-        closed = np.floor(_by_the_clock(rng, drift, groups, len(days), area, opened - begin, took)) + begin
+        closed = np.floor(_by_the_clock(rng, drift, groups, len(days), area, opened - first, took)) + first
     elif speed == 1:
         closed = opened + took.astype(np.int64)
     else:
         closed = opened + np.where(opened + took > turn, _at_speed(took, turn - opened, speed), took).astype(np.int64)
-    return requests(last, groups, area, opened, np.minimum(closed, last + 1))
-
-
-def _day(date: str | int) -> int:
-    return day_number(date) if isinstance(date, str) else date
+    return requests(as_of, groups, area, opened, np.minimum(closed, as_of + 1))
 
 
 def _at_speed(took: Floats, left: Ints, speed: float) -> Floats:
@@ -107,22 +105,9 @@ def _by_the_clock(
     return np.where(late, clock.shape[1] + 1.0, read)
 
 
-@dataclass(frozen=True)
-class Files:
-    """Some files of a year's requests each, every file an area, and how many days each request takes, seen or not."""
-
-    facts: Facts
-    took: Ints
-
-
-def alone(rng: np.random.Generator, opened: Ints, days: float = 3) -> Ints:
+def alone(rng: np.random.Generator, opened: Ints, days: float = 3, spread: float = 1.6) -> Ints:
     """Each goes its own way."""
-    return np.exp(rng.normal(np.log(days), 1.6, opened.shape)).astype(np.int64)
-
-
-def slow(rng: np.random.Generator, opened: Ints) -> Ints:
-    """Each goes its own way, and slowly: a day is little beside it."""
-    return np.exp(rng.normal(np.log(60), 0.8, opened.shape)).astype(np.int64)
+    return np.exp(rng.normal(np.log(days), spread, opened.shape)).astype(np.int64)
 
 
 def by_week(rng: np.random.Generator, opened: Ints) -> Ints:
@@ -143,37 +128,34 @@ def crew(rng: np.random.Generator, opened: Ints, gap: float) -> Ints:
     return np.asarray(np.floor(visits.ravel()[following])).astype(np.int64) - opened
 
 
-def crew_7(rng: np.random.Generator, opened: Ints) -> Ints:
-    return crew(rng, opened, 7)
+SERVICES: dict[str, Callable[[np.random.Generator, Ints], Ints]] = {
+    "each by itself": alone,
+    "each by itself, slowly": partial(alone, days=60, spread=0.8),  # a day is little beside it
+    "weeks of different speed": by_week,
+    "a crew about every 7 days": partial(crew, gap=7),
+    "a crew about every 14 days": partial(crew, gap=14),
+}
 
 
-def crew_14(rng: np.random.Generator, opened: Ints) -> Ints:
-    return crew(rng, opened, 14)
+def files(service: str, n: int, number: int, seed: int) -> tuple[Facts, Ints]:
+    """So many files of n requests each, every file an area, opened in the year to as_of and closed as the service goes.
 
-
-SERVICES = {
-    "each by itself": alone, "each by itself, slowly": slow, "weeks of different speed": by_week,
-    "a crew about every 7 days": crew_7, "a crew about every 14 days": crew_14,
-}  # fmt: skip
-
-
-def files(service: str, n: int, number: int, seed: int) -> Files:
-    """So many files of n requests each, opened in the year to as_of and closed as the service goes."""
-    rng, last = np.random.default_rng(seed), day_number(AS_OF)
+    With the days that each request takes, seen or not.
+    """
+    rng, last = np.random.default_rng(seed), AS_OF
     day = np.arange(YEAR)
     weight = OF_WEEKDAY[(last - YEAR + 1 + day) % WEEK]
     opened = rng.choice(day, (number, n), p=weight / weight.sum())
     took = SERVICES[service](rng, opened)
     start = last - YEAR + 1 + opened.ravel()
     area = np.repeat(np.arange(number), n)
-    return Files(requests(last, number, area, start, np.minimum(start + took.ravel(), last + 1)), took.ravel())
+    return requests(last, number, area, start, np.minimum(start + took.ravel(), last + 1)), took.ravel()
 
 
 AREAS, TYPES, LATE = 22, 179, 0.057
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """A year of areas, and how many times as many of each are late, truly, as of the same types in the city."""
 
     facts: Facts
@@ -197,11 +179,10 @@ def areas(n: int, shocks: float, effects: Floats, seed: int) -> Compared:
     chance = np.minimum(expit(logit(late[issue]) + shock) * np.exp(effects[area]), 1)
     slowly = rng.random(n) < chance
     took = np.where(slowly, LATE_AFTER_DAYS + 1 + rng.exponential(60, n), 31 * rng.random(n) ** 3).astype(np.int64)
-    last = day_number(AS_OF)
-    empty = requests(last, AREAS, [], [], [])
+    empty = requests(AS_OF, AREAS, [], [], [])
     start = window(empty)[0] + opened
     by_type = np.bincount(cell, minlength=mix.size).reshape(mix.shape) * late
     times = np.exp(effects)
     usual = (by_type * times[:, None]).sum(axis=0) / np.maximum(by_type.sum(axis=0), 1e-9)
     ratio = times * by_type.sum(axis=1) / (by_type * usual).sum(axis=1)
-    return Compared(requests(last, AREAS, area, start, start + took, issue), ratio)
+    return Compared(requests(AS_OF, AREAS, area, start, start + took, issue), ratio)

@@ -81,8 +81,8 @@ def test_a_release_that_comes_at_any_question_is_followed(rig):
 
 
 def test_ctrl_c_ends_it_with_one_sentence_and_nothing_is_lost(rig):
-    with rig.city() as city, rig.home(city, loaded=False) as home:
-        ended = home.start().ended_by(signal.SIGINT, when=lambda printed: " stored: " in printed)
+    with rig.scene(loaded=False) as scene:
+        ended = scene.home.start().ended_by(signal.SIGINT, when=lambda printed: " stored: " in printed)
         assert ended.code in (0, 130), ended.err  # 0: it was done before the signal reached it
         assert "Traceback" not in ended.err
-        assert converged(home, city) == []
+        assert converged(scene.home, scene.city) == []

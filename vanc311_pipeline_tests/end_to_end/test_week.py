@@ -5,8 +5,9 @@ scheduler, queue, launcher and code server, with a simulated clock. Between rele
 happens.
 """
 
+import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 
@@ -15,14 +16,14 @@ import pytest
 
 from benchmarks.city_days import CUT, RECOVERY, City, Trouble
 from benchmarks.clockwork import HEARTBEAT, Beat, Clockwork
-from benchmarks.week import Chronicle, Witness, broken_slot, heartbeats, live_through, price, slots_of, violations
+from benchmarks.week import Chronicle, Witness, broken_slot, heartbeats, live_through, slots_of, violations
 from vanc311_pipeline.orchestration.schedules import slot_of
 from vanc311_pipeline.orchestration.tags import RELEASE_TAG
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_in
 
 FIRST = datetime(2026, 1, 14, tzinfo=UTC)
-DOWN = replace(CUT, name="truncated release after an outage", troubles=(Trouble("refused", time(14), time(15, 10)),))
+DOWN = CUT._replace(name="truncated release after an outage", troubles=(Trouble("refused", time(14), time(15, 10)),))
 DAYS = (DOWN, RECOVERY)
 
 
@@ -39,9 +40,6 @@ class Lived:
     def beats(self) -> list[Beat]:
         return self.chronicle.beats
 
-    def slots(self) -> list[list[Beat]]:
-        return slots_of(self.beats)
-
 
 @pytest.fixture(scope="session")
 def days(city, loaded, tmp_path_factory) -> list[Lived]:
@@ -56,7 +54,7 @@ def days(city, loaded, tmp_path_factory) -> list[Lived]:
         pipeline = Pipeline(settings)
         records, witness = City(portal, seed=1), Witness(settings.published_path, portal, home)
         with Clockwork(settings, lambda: len(portal.requests_log), home / "processes.log") as clockwork:
-            clockwork.switch_on(FIRST - timedelta(minutes=1))
+            clockwork.look(FIRST - timedelta(minutes=1))
             for number, day in enumerate(DAYS):
                 began = FIRST + timedelta(days=number)
                 chronicle = live_through(day, began, records, clockwork, witness, every_beat=False)
@@ -71,17 +69,15 @@ def test_nothing_that_must_hold_is_violated(days):
 
 @pytest.mark.rehearsal
 def test_every_slot_of_the_days_was_looked_at(days):
-    seen = {slot_of(beat.at) for day in days for beat in day.beats}
-    every = [
-        at for number in range(len(DAYS)) for at in heartbeats(FIRST + timedelta(days=number)) if slot_of(at) == at
-    ]
-    assert seen == set(every)
+    beats = [at for number in range(len(DAYS)) for at in heartbeats(FIRST + timedelta(days=number))]
+    every = [at for at in beats if slot_of(at) == at]
+    assert {slot_of(beat.at) for day in days for beat in day.beats} == set(every)
     assert {later - earlier for earlier, later in pairwise(every)} == {timedelta(minutes=50)}
 
 
 @pytest.mark.rehearsal
 def test_a_quiet_slot_costs_one_request_and_its_further_heartbeats_none(days):
-    quiet = [slot for day in days for slot in day.slots() if not any(beat.run or beat.failed for beat in slot)]
+    quiet = [slot for day in days for slot in slots_of(day.beats) if not any(beat.run or beat.failed for beat in slot)]
     assert len(quiet) > 50
     assert {slot[0].requests for slot in quiet} == {1}
     assert {beat.requests for slot in quiet for beat in slot[1:]} == {0}
@@ -92,9 +88,9 @@ def test_a_portal_that_is_down_fails_each_tick_in_one_sentence_until_it_answers(
     down = [beat for day in days for beat in day.beats if beat.failed]
     assert [f"{beat.at:%d. %H:%M}" for beat in down] == ["14. 14:30", "14. 14:40", "14. 14:50", "14. 15:00"]
     for beat in down:
-        first_line = beat.reason.splitlines()[0]
-        assert "TickFailed: Slot 2026-01-14T14:30Z: " in first_line
-        assert first_line.endswith("Asking again in ten minutes.")
+        assert re.search(
+            r"TickFailed: Slot 2026-01-14T14:30Z: .* Asking again in ten minutes\.$", beat.reason.splitlines()[0]
+        )
         assert "caused by" not in beat.reason
         assert beat.requests == 1
 
@@ -109,8 +105,7 @@ def test_the_first_heartbeat_after_an_outage_takes_what_came_meanwhile(days):
 @pytest.mark.rehearsal
 def test_a_release_that_lost_too_much_is_held_and_the_published_file_stays(days, loaded):
     [held] = [beat for beat in days[0].beats if beat.run]
-    assert not held.run.succeeded
-    assert held.run.stale == frozenset()
+    assert (held.run.succeeded, held.run.stale) == (False, frozenset())
     later = [beat for beat in days[0].beats if beat.at > held.at and beat.requests]
     assert later
     assert all("Held: the release of 2026-01-14T14:06:58Z" in beat.reason for beat in later)
@@ -121,23 +116,15 @@ def test_a_release_that_lost_too_much_is_held_and_the_published_file_stays(days,
 @pytest.mark.rehearsal
 def test_what_a_failed_run_left_stale_is_taken_by_the_next_slot(days):
     first, second = [beat for beat in days[1].beats if beat.run]
-    assert not first.run.succeeded
-    assert second.run.succeeded
+    assert (first.run.succeeded, second.run.succeeded) == (False, True)
     assert slot_of(second.at) - slot_of(first.at) == timedelta(minutes=50)
-    assert first.run.stale == second.run.stale
+    assert first.run.stale == second.run.stale != frozenset()
 
 
 @pytest.mark.rehearsal
 def test_the_portals_recovery_is_followed_row_by_row(days):
     assert days[1].rows == expected(days[1].frame)
     assert days[1].rows != days[0].rows
-
-
-@pytest.mark.rehearsal
-def test_a_busy_slot_costs_no_more_than_its_stale_months_explain(days):
-    [busy] = [beat for day in days for beat in day.beats if beat.run and beat.run.succeeded]
-    assert busy.run.stale
-    assert busy.requests <= price(busy.run)
 
 
 # -- the harness itself -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,11 +38,9 @@ def test_its_clock_is_fast_and_all_else_is_as_shipped():
     assert rehearsed == shipped
 
 
-class City:
+def city(frame):
     """What the city released, without a portal."""
-
-    def __init__(self, *frames):
-        self.releases = [released(frame) for frame in frames]
+    return SimpleNamespace(releases=[released(frame)])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def file(synced, tmp_path):
 
 def test_a_file_of_a_release_is_right_and_is_compared_once(file, frame):
     account = Account()
-    watcher = Watcher(file, City(frame), account)
+    watcher = Watcher(file, city(frame), account)
     watcher.look()
     watcher.look()
     assert (account.violations, account.looks, account.files) == ([], 2, 1)
@@ -70,9 +69,9 @@ def test_a_file_of_a_release_is_right_and_is_compared_once(file, frame):
 def test_a_file_of_no_release_a_changed_row_and_no_file_are_seen(file, frame):
     account = Account()
     other = EDITS["close"].function(frame, rows=3)
-    Watcher(file, City(other), account).look()
+    Watcher(file, city(other), account).look()
     assert "holds" in account.violations.pop()
-    watcher = Watcher(file, City(frame), account)
+    watcher = Watcher(file, city(frame), account)
     watcher.look()
     assert not account.violations
     change(file, "UPDATE service_requests SET address = 'ELSEWHERE' WHERE rowid = 1")
@@ -84,26 +83,19 @@ def test_a_file_of_no_release_a_changed_row_and_no_file_are_seen(file, frame):
 
 
 def test_a_service_that_ends_is_started_again_and_one_that_was_stopped_is_not():
-    class Topology:
-        def __init__(self):
-            self.running = {"site": subprocess.Popen(["true"])}
-            self.started = []
+    running, started = {"site": subprocess.Popen(["true"])}, []
 
-        def start(self, name):
-            self.started.append(name)
-            self.running[name] = subprocess.Popen(["sleep", "60"])
+    def start(name):
+        started.append(name)
+        running[name] = subprocess.Popen(["sleep", "60"])
 
-        def kill_and_leave(self, name):
-            pass
-
-    topology, account = Topology(), Account()
-    topology.running["site"].wait()
-    keeper = Keeper(topology, account)
+    running["site"].wait()
+    keeper = Keeper(SimpleNamespace(running=running, start=start, kill_and_leave=lambda _: None), Account())
     keeper.keep()
     keeper.keep()
-    assert (topology.started, keeper.restarts) == (["site"], 1)
-    process = topology.running.pop("site")
+    assert (started, keeper.restarts) == (["site"], 1)
+    process = running.pop("site")
     process.kill()
     process.wait()
     keeper.keep()
-    assert topology.started == ["site"]
+    assert started == ["site"]
