@@ -1,7 +1,7 @@
 """A city in miniature: three months of the real sample behind the stand-in, and the whole pipeline in front of it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,6 @@ from vanc311_pipeline.entry import main
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.conftest import once
-from vanc311_pipeline_tests.end_to_end.children import Child, fork_server  # noqa: F401 (fixture)
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Ended, Pipeline, settings_in
 from vanc311_pipeline_tests.integration.dashboard.conftest import chromium, visit  # noqa: F401 (fixtures)
 
@@ -53,21 +52,6 @@ def run(monkeypatch, capsys) -> Callable[..., Ended]:
         return Ended(ends, output.out, output.err)
 
     return typed
-
-
-@pytest.fixture
-def start(fork_server, tmp_path_factory) -> Iterator[Callable[..., Child]]:  # noqa: F811
-    """Starts `vanc311 …` as a process of its own, and ends it with the test."""
-    children: list[Child] = []
-
-    def started(pipeline: Pipeline, *arguments: str) -> Child:
-        children.append(Child(pipeline, tmp_path_factory.mktemp("child"), *arguments))
-        return children[-1]
-
-    yield started
-    for child in children:
-        child.process.kill()
-        child.process.join()
 
 
 @pytest.fixture

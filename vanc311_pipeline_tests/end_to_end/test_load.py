@@ -1,5 +1,6 @@
-"""Claims about `vanc311 sync` as a whole: what it loads, what it costs, and what survives being killed."""
+"""Claims about `vanc311 sync` as a whole: what it loads, what it costs, and how it refuses."""
 
+import shlex
 import subprocess
 import sys
 
@@ -10,7 +11,6 @@ from vanc311_pipeline.errors import EXIT_PORTAL, EXIT_USAGE
 from vanc311_pipeline.orchestration.asset_checks import audits_for
 from vanc311_pipeline.pipeline import AFTER_PUBLICATION
 from vanc311_pipeline.standin import Fault, StandIn
-from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
@@ -77,32 +77,35 @@ def test_the_archive_comes_on_request_and_shares_the_overlap_months(city, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("environment", "arguments", "sentence"),
+    ("words", "sentence", "environment"),
     [
-        ({}, ["--months", "2025-13"], "not a month"),
-        ({}, ["--months", "2025-06..2025-01"], "not a month or a range"),
-        ({}, ["--months", "1999-01"], "outside the record"),
-        ({}, ["--months", "2024-05", "--archive"], "exclude each other"),
-        ({"VANC311_PORTAL_URL": "opendata.vancouver.ca"}, [], "not an http"),
-        ({"VANC311_DATABASE_URL": "mysql://x"}, [], "does not begin with sqlite:/// or postgresql+psycopg://"),
-        ({"VANC311_READ_TIMEOUT_SECONDS": "soon"}, [], "number of seconds"),
-        ({"VANC311_DATA_DIR": "{file}/data"}, [], "is no directory and can't become one"),
-        ({"DAGSTER_HOME": "{file}/dagster"}, [], "is no directory and can't become one"),
-        ({}, ["--no-such-option"], "No such option"),
+        ("sync --months 2025-13", "not a month", {}),
+        ("sync --months 2025-06..2025-01", "not a month or a range", {}),
+        ("sync --months 1999-01", "outside the record", {}),
+        ("sync --months 2024-05 --archive", "exclude each other", {}),
+        ("sync --months ''", "'' is not a month", {}),
+        ("sync --accept-shrink ALL", "write all.", {}),
+        ("sync --accept-shrink ''", "write all.", {}),
+        ("sync --no-such-option", "No such option", {}),
+        ("verify --deep --months ''", "'' is not a month", {}),
+        ("verify --months ''", "goes with --deep", {}),
+        ("sync", "not an http", {"VANC311_PORTAL_URL": "opendata.vancouver.ca"}),
+        ("sync", "does not begin with sqlite:/// or postgresql+psycopg://", {"VANC311_DATABASE_URL": "mysql://x"}),
+        ("sync", "number of seconds", {"VANC311_READ_TIMEOUT_SECONDS": "soon"}),
+        ("sync", "is no directory and can't become one", {"VANC311_DATA_DIR": "{file}/data"}),
+        ("sync", "is no directory and can't become one", {"DAGSTER_HOME": "{file}/dagster"}),
     ],
-)
-def test_what_cannot_be_used_is_said_and_ends_with_2(empty, tmp_path, run, environment, arguments, sentence):
+)  # fmt: skip
+def test_what_cannot_be_used_is_said_asks_nothing_and_ends_with_2(
+    empty, portal, tmp_path, run, words, sentence, environment
+):
     file = tmp_path / "file"
     file.touch()
-    ended = run(
-        empty,
-        "sync",
-        *arguments,
-        **{name: value.format(file=file) for name, value in environment.items()},
-        ends=EXIT_USAGE,
-    )
+    set_to = {name: value.format(file=file) for name, value in environment.items()}
+    ended = run(empty, *shlex.split(words), **set_to, ends=EXIT_USAGE)
     assert sentence in ended.err
     assert "Traceback" not in ended.err
+    assert portal.requests_log == []
 
 
 def test_sample_and_portal_are_never_mixed_in_one_directory(pipeline):
@@ -137,13 +140,6 @@ def test_verify_finds_a_row_that_was_tampered_with(pipeline, run):
     )
     done = run(pipeline, "verify", ends=1)
     assert "dates_and_durations_follow_from_instants" in done.err
-
-
-def test_two_syncs_at_once_end_well(pipeline, portal, start):
-    portal.publish(EDITS["touch"].function(portal.frame, rows=50))
-    done = [child.end() for child in [start(pipeline, "sync") for _ in range(2)]]
-    assert [each.exit_code for each in done] == [0, 0], [each.out + each.err for each in done]
-    assert pipeline.rows() == expected(portal.frame)
 
 
 def test_the_pipeline_does_not_even_import_dagster():

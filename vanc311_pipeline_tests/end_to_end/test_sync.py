@@ -1,7 +1,7 @@
 """Claims about a sync: what it leaves when the portal, the disk or the city does something odd, and how `vanc311 sync` says so.
 
 What is claimed of the data goes the way without Dagster (`pipeline.sync`). What is claimed of the command, its runs and their exit
-codes is called through `main` (`run`), as the console script calls it, or as a process of its own (`start`).
+codes is called through `main` (`run`), as the console script calls it.
 """
 
 import json
@@ -11,10 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
-from contextlib import closing
 from datetime import timedelta
 from hashlib import sha256
 from zoneinfo import ZoneInfo
@@ -25,9 +22,8 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline.commands.sync import in_process
-from vanc311_pipeline.errors import Interrupted, SettingsError
+from vanc311_pipeline.errors import Interrupted
 from vanc311_pipeline.orchestration.failures import reason_of_failure
-from vanc311_pipeline.reading.published import PublishedFile, digests
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LICENCE, LIVE, Settings
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
@@ -48,11 +44,6 @@ def changed(portal: StandIn, rows: int = 3, seed: int = 1) -> None:
 def questions(portal: StandIn) -> Counter[str]:
     """How often each kind of question was asked: a dataset's metadata, records, csv, json."""
     return Counter(entry.path.rsplit("/", 1)[-1] for entry in portal.requests_log)
-
-
-def scratch(pipeline: Pipeline) -> list[str]:
-    """What is left in the data directory that isn't meant to stay."""
-    return [str(path) for path in pipeline.settings.data_dir.rglob(".*")]
 
 
 # -- every field and every number --------------------------------------------------------------------------------------
@@ -291,23 +282,7 @@ def test_a_refusal_of_the_disk_that_ends_a_step_is_told_as_one():
     assert "database or disk is full" in str(reason)
 
 
-# -- wrong usage, and the sample -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["sync", "--months", ""], "'' is not a month"),
-        (["sync", "--accept-shrink", "ALL"], "write all."),
-        (["sync", "--accept-shrink", ""], "write all."),
-        (["verify", "--deep", "--months", ""], "'' is not a month"),
-        (["verify", "--months", ""], "goes with --deep"),
-    ],
-)
-def test_a_month_that_is_none_is_never_taken_for_a_command_without_it(empty, portal, run, arguments, sentence):
-    ended = run(empty, *arguments, ends=2)
-    assert portal.requests_log == []
-    assert sentence in ended.err
+# -- the sample -------------------------------------------------------------------------------------------------------
 
 
 def test_the_sample_is_served_to_whoever_asks_for_it_by_name(tmp_path, run):
@@ -375,7 +350,7 @@ def test_a_warehouse_that_is_no_database_is_said_and_not_overwritten(empty, run)
     assert file.read_bytes() == before
 
 
-# -- files that were lost, and processes that die ----------------------------------------------------------------------
+# -- files that were lost, and what was not published ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("removed", ["vanc311.sqlite", "downloads"])
@@ -394,76 +369,6 @@ def test_a_landed_file_that_is_damaged_is_said_with_the_command_that_mends_it(pi
     pipeline.sync(months="2024-06")
     pipeline.sync()
     assert pipeline.rows() == expected(portal.frame)
-
-
-class Reader(threading.Thread):
-    """Opens the published file over and over, looks for what is beside a new one, and notes what it sees."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        self._path, self._done = pipeline.settings.published_path, threading.Event()
-        self.seen: set[tuple[int, int]] = set()
-        self.broken: list[str] = []
-
-    def run(self) -> None:
-        while not self._done.wait(0.005):
-            try:
-                with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as file:
-                    rows = file.execute("SELECT count(*) FROM service_requests").fetchone()[0]
-                    stored = file.execute("SELECT rows_stored FROM release").fetchone()[0]
-                if (rows, stored) not in self.seen:
-                    self.seen.add((rows, stored))
-                    with closing(PublishedFile(self._path)) as published, published.reading() as release:
-                        assert digests(release)
-            except (sqlite3.Error, SettingsError) as error:
-                self.broken.append(str(error))
-
-    def __enter__(self) -> "Reader":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self.join()
-
-
-def reached(pipeline: Pipeline, moment: str) -> bool:
-    settings = pipeline.settings
-    if moment == "landing":
-        return any((settings.raw_dir / LIVE).glob(".*"))
-    if moment == "publishing":
-        return any(settings.published_path.parent.glob(".*"))
-    with closing(sqlite3.connect(f"file:{settings.data_dir / 'warehouse.sqlite'}?mode=ro", uri=True)) as warehouse:
-        changed = "SELECT count(*) FROM month_ledger WHERE run_id NOT IN (SELECT run_id FROM publications)"
-        return bool(warehouse.execute(changed).fetchone()[0])
-
-
-@pytest.mark.parametrize(
-    "moment", ["storing", *(pytest.param(moment, marks=pytest.mark.rehearsal) for moment in ("landing", "publishing"))]
-)
-def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_next_is_done(
-    pipeline, portal, run, start, moment
-):
-    old = len(portal.frame)
-    frame = EDITS["touch"].function(portal.frame, rows=300)
-    portal.publish(EDITS["add_twin"].function(frame, rows=7))
-    with Reader(pipeline) as reader:
-        child = start(pipeline, "sync")
-        deadline = time.monotonic() + 60
-        while not reached(pipeline, moment) and child.process.is_alive():
-            assert time.monotonic() < deadline
-        child.process.kill()
-        assert child.end().exit_code == -signal.SIGKILL
-        assert moment == "storing" or scratch(pipeline) != []
-        run(pipeline, "sync")
-    assert reader.broken == []
-    assert reader.seen <= {(old, old), (old + 7, old + 7)}
-    assert pipeline.rows() == expected(portal.frame)
-    pipeline.verify()
-    assert scratch(pipeline) == []
-    assert (
-        len(list((pipeline.settings.published_path.parent / "downloads").iterdir())) == 2
-    )  # the last one's stay for a while
 
 
 def test_a_month_that_was_stored_but_not_published_is_published_by_the_next_sync(pipeline, portal):
