@@ -8,8 +8,11 @@ import os
 import pickle
 import shutil
 import signal
+import socketserver
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +23,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from dagster import DagsterInstance, instance_for_test
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, instance_for_test
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
@@ -236,11 +240,58 @@ def ask() -> Iterator[Callable[[StandIn], Portal]]:
         client.close()
 
 
+def without_end(*pieces: bytes, then: bytes = b"x" * 65_536, pause: float = 0.0) -> tuple[list[bytes], bytes, float]:
+    """An answer that begins with some pieces and goes on with another for ever."""
+    return [*pieces], then, pause
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[..., Any]]:
+    """A server that sends just these bytes to whoever asks, byte for byte: its `url`, and what it was `asked`."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            server.asked.append(self.request.recv(65_536))
+            with suppress(OSError):
+                for piece in server.pieces:
+                    self.request.sendall(piece)
+                while server.then and not server.closing.wait(server.pause):
+                    self.request.sendall(server.then)
+
+    server: Any = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer)
+    with server:
+        server.daemon_threads, server.closing, server.asked = True, threading.Event(), []
+        server.url = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+        def answer(pieces: list[bytes], then: bytes = b"", pause: float = 0.0) -> Any:
+            server.pieces, server.then, server.pause = pieces, then, pause
+            return server
+
+        yield answer
+        server.closing.set()
+        server.shutdown()
+
+
 @pytest.fixture
 def instance() -> Iterator[DagsterInstance]:
     """A Dagster instance in a directory of its own."""
     with instance_for_test() as temporary:
         yield temporary
+
+
+def add_run(
+    instance: DagsterInstance,
+    status: str,
+    job: str = "sync",
+    run_id: str = "01234567-89ab",
+    tags: dict[str, str] | None = None,
+) -> str:
+    """A run as the daemon makes it, which nothing executes; its id."""
+    place = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1), "__repository__")
+    origin, tags = RemoteJobOrigin(place, job), tags or {}
+    instance.add_run(DagsterRun(job, run_id, status=DagsterRunStatus[status], tags=tags, remote_job_origin=origin))
+    return run_id
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Made]) -> Made:

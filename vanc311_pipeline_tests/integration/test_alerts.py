@@ -1,9 +1,7 @@
 """Claims about the alerts: every failed run and every newly held month is told once, to a receiver that may be down first."""
 
 import json
-import socketserver
 import threading
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -29,50 +27,46 @@ from vanc311_pipeline.orchestration.failures import in_our_words
 from vanc311_pipeline.orchestration.operations import alerts
 from vanc311_pipeline.orchestration.operations.alerts import AlertCursor, NotDelivered, alerts_sensor
 from vanc311_pipeline.settings import LIVE, Settings
+from vanc311_pipeline_tests.conftest import without_end
 from vanc311_pipeline_tests.integration.planting import MONTH, hold, sql
 
 SECRET = "T000-B000-hunter2"
 
 
-class Receiver:
+class Receiver(ThreadingHTTPServer):
     """A webhook's receiver on this machine: keeps what it takes, and can be told to refuse."""
 
     def __init__(self) -> None:
-        self.taken: list[dict[str, str]] = []
+        super().__init__(("127.0.0.1", 0), Handler)
         self.status = 200
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if receiver.status == 200:
-                    assert self.headers["content-type"] == "application/json"
-                    receiver.taken.append(json.loads(body))
-                self.send_response(receiver.status)
-                self.send_header("location", "/elsewhere")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/services/{SECRET}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.taken: list[dict[str, str]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}/services/{SECRET}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     @property
     def texts(self) -> list[str]:
         return [message["text"] for message in self.taken]
 
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.server.status == 200:
+            assert self.headers["content-type"] == "application/json"
+            self.server.taken.append(json.loads(body))
+        self.send_response(self.server.status)
+        self.send_header("location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Says nothing."""
 
 
 @pytest.fixture
 def receiver():
-    listening = Receiver()
-    yield listening
-    listening.stop()
+    with Receiver() as listening:
+        yield listening
+        listening.shutdown()
 
 
 @pytest.fixture
@@ -188,27 +182,12 @@ def test_a_receiver_that_refuses_is_asked_again(tick, instance, receiver, status
     assert len(receiver.taken) == 1
 
 
-class Dripping(socketserver.BaseRequestHandler):
-    """Begins an answer and never gets to its end."""
-
-    def handle(self):
-        self.request.sendall(b"HTTP/1.1 200 OK\r\nx-slow: ")
-        with suppress(OSError):
-            while not self.server.closing.wait(0.02):
-                self.request.sendall(b".")
-
-
-def test_a_receiver_that_never_ends_its_answer_fails_the_tick_in_time(tick, instance, receiver, monkeypatch):
+def test_a_receiver_that_never_ends_its_answer_fails_the_tick_in_time(tick, instance, receiver, answering, monkeypatch):
     monkeypatch.setattr(alerts, "ALERT_SECONDS", 0.3)
     tick()
     fail(instance, PortalRefused("The portal said no."))
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
-        server.daemon_threads, server.closing = True, threading.Event()
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        with pytest.raises(NotDelivered, match=r"no answer in 0\.3 s"):
-            tick(url=f"http://127.0.0.1:{server.server_address[1]}/{SECRET}")
-        server.closing.set()
-        server.shutdown()
+    with pytest.raises(NotDelivered, match=r"no answer in 0\.3 s"):
+        tick(url=answering(*without_end(b"HTTP/1.1 200 OK\r\nx-slow: ", then=b".", pause=0.02)).url)
     tick()
     assert len(receiver.taken) == 1
 

@@ -20,6 +20,7 @@ from vanc311_pipeline.errors import StorageRefused
 from vanc311_pipeline.orchestration.operations.run_lock import LAST_WORDS, SILENT_SECONDS, at_work, end_dead_runs
 from vanc311_pipeline.warehouse import lock
 from vanc311_pipeline.warehouse.rows import batches
+from vanc311_pipeline_tests.conftest import add_run
 
 RUN = "0123456789abcdef"
 WORKING = """
@@ -76,11 +77,6 @@ def never(turn):
     raise AssertionError(f"nobody else is at work, but {turn}")
 
 
-def add_run(instance, status="STARTED", run_id=RUN):
-    instance.add_run(dg.DagsterRun(job_name="sync", run_id=run_id, status=dg.DagsterRunStatus[status]))
-    return run_id
-
-
 def status(instance, run_id=RUN):
     return instance.get_run_by_id(run_id).status.value
 
@@ -119,14 +115,14 @@ def test_the_run_of_a_command_works_under_the_commands_lock(warehouse, instance)
 
 
 def test_a_living_run_is_known_and_left_alone(working, warehouse, instance):
-    add_run(instance)
+    add_run(instance, "STARTED", run_id=RUN)
     turn, dead = end_dead_runs(instance, warehouse)
     assert (turn.run_id, turn.pid, dead) == (RUN, working.pid, [])
     assert status(instance) == "STARTED"
 
 
 def test_a_killed_run_is_a_failed_one_for_dagster(working, warehouse, instance):
-    add_run(instance)
+    add_run(instance, "STARTED", run_id=RUN)
     kill(working, warehouse)
     assert end_dead_runs(instance, warehouse) == (None, [RUN])
     assert status(instance) == "FAILURE"
@@ -135,7 +131,7 @@ def test_a_killed_run_is_a_failed_one_for_dagster(working, warehouse, instance):
 
 
 def test_a_run_that_dagster_knows_to_have_ended_is_not_ended_again(working, warehouse, instance):
-    add_run(instance, "CANCELED")
+    add_run(instance, "CANCELED", run_id=RUN)
     kill(working, warehouse)
     assert end_dead_runs(instance, warehouse) == (None, [])
     assert status(instance) == "CANCELED"
@@ -147,7 +143,7 @@ def test_a_killed_run_of_another_dagster_is_ended_by_that_one_even_if_somebody_e
     kill(working, warehouse)
     assert end_dead_runs(instance, warehouse) == (None, [])  # on this host nothing is known of it
     assert start("fedcba9876543210").stdout.readline() == "at work\n"
-    add_run(instance)
+    add_run(instance, "STARTED", run_id=RUN)
     turn, dead = end_dead_runs(instance, warehouse)
     assert (turn.run_id, dead) == ("fedcba9876543210", [RUN])
 

@@ -1,11 +1,11 @@
-"""Claims about the portal's client, against the stand-in over real HTTP: usable answers, or a clear error, never rows."""
+"""Claims about the portal's client, against the stand-in over real HTTP: usable answers, or a clear error, never rows.
+
+That the stand-in's faults give either is claimed of whole syncs: end_to_end/test_fault_matrix.
+"""
 
 import gzip
 import json
-import socketserver
-import threading
 import traceback
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,6 @@ from vanc311_pipeline.errors import (
     PortalUnavailable,
     QuotaExceeded,
     ReleaseMoved,
-    SchemaMismatch,
 )
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
@@ -30,6 +29,7 @@ from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import ARCHIVE, LIVE, PORTAL_ATTEMPTS, UNDATED
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
+from vanc311_pipeline_tests.conftest import without_end
 
 JANUARY = Window(LIVE, "2024-01")
 ROWS = 2446  # of the sample, opened in that UTC month
@@ -87,62 +87,10 @@ def test_the_client_says_who_it_is(client, standin):
     assert standin.requests_log[-1].headers["user-agent"].startswith("vanc311_pipeline/")
 
 
-BROKEN_BODIES = [
-    "cut_mid_row", "cut_at_row", "short", "interrupted", "stall", "corrupt_gzip", "truncated_gzip",
-    "server_500", "server_502", "refused", "maintenance_page",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", BROKEN_BODIES)
-def test_a_broken_export_is_asked_for_again_until_it_is_whole(client, standin, tmp_path, kind):
-    standin.play(Fault(kind, on="export", times=2))
-    assert landing(client, tmp_path).rows == ROWS
-
-
-@pytest.mark.parametrize("kind", BROKEN_BODIES)
-def test_an_export_that_stays_broken_is_an_error_and_never_rows(client, standin, tmp_path, kind):
-    standin.play(Fault(kind, on="export", times=None))
-    with pytest.raises((PortalUnavailable, CountMismatch)):
-        landing(client, tmp_path)
-    assert list((tmp_path / LIVE).iterdir()) == []
-
-
 OK = b"HTTP/1.1 200 OK\r\n"
 JSON = OK + b"content-type: application/json\r\n"
 CHUNKED = JSON + b"transfer-encoding: chunked\r\n\r\n"
 GZIP = JSON + b"content-encoding: gzip\r\n\r\n"
-
-
-def without_end(*pieces, then=b"x" * 65_536, pause=0.0):
-    """An answer that begins with some pieces and goes on with another for ever."""
-    return [*pieces], then, pause
-
-
-@pytest.fixture
-def answering():
-    """The address of a portal that sends just these bytes to whoever asks, byte for byte."""
-
-    class Answer(socketserver.BaseRequestHandler):
-        def handle(self):
-            self.server.asked.append(self.request.recv(65_536))
-            with suppress(OSError):
-                for piece in self.server.pieces:
-                    self.request.sendall(piece)
-                while self.server.then and not self.server.closing.wait(self.server.pause):
-                    self.request.sendall(self.server.then)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
-        server.daemon_threads, server.closing, server.asked = True, threading.Event(), []
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-        def answer(pieces, then=b"", pause=0.0):
-            server.pieces, server.then, server.pause = pieces, then, pause
-            return server
-
-        server.url = f"http://127.0.0.1:{server.server_address[1]}"
-        yield answer
-        server.closing.set()
-        server.shutdown()
 
 
 def zipped(size):
@@ -296,28 +244,29 @@ def test_an_export_that_repeats_one_row_for_another_is_asked_for_again(client, t
     assert (landed.rows, landed.doubled) == (ROWS, 0)
 
 
-def test_an_export_that_goes_on_repeating_rows_is_never_landed(client, tmp_path, altered):
-    altered(repeat_one_for_another)
-    with pytest.raises(CountMismatch, match="others are missing"):
-        landing(client, tmp_path)
-    assert list((tmp_path / LIVE).iterdir()) == []
-
-
 def test_rows_that_the_portal_itself_has_twice_are_landed_and_counted(client, standin, tmp_path):
     standin.publish(EDITS["add_twin"].function(standin.frame, rows=9, seconds=0))
     windows = [Window(LIVE, month) for month in fingerprints(client.cells(LIVE), client.release(LIVE).last_month)]
     assert sum(landing(client, tmp_path, window).doubled for window in windows) == 9
 
 
-def test_a_planned_export_that_is_not_what_the_portal_described_is_never_landed(client, tmp_path, altered):
-    described = fingerprints(client.cells(LIVE), JANUARY.month)[JANUARY.month]
-    altered(another_type)
-    with pytest.raises(CountMismatch, match="not the same"):
-        land(client, client.release(LIVE), JANUARY, tmp_path, described)
+@pytest.fixture
+def described(client):
+    """What the portal says of the month's rows."""
+    return fingerprints(client.cells(LIVE), JANUARY.month)[JANUARY.month]
 
 
-def test_a_byte_that_is_no_utf_8_costs_its_row_and_not_the_month(client, tmp_path, altered):
-    described = fingerprints(client.cells(LIVE), JANUARY.month)[JANUARY.month]
+@pytest.mark.parametrize(
+    ("change", "words"), [(repeat_one_for_another, "others are missing"), (another_type, "not the same")]
+)
+def test_an_export_that_goes_on_being_another_one_is_never_landed(client, tmp_path, altered, described, change, words):
+    altered(change)
+    with pytest.raises(CountMismatch, match=words):
+        land(client, client.release(LIVE), JANUARY, tmp_path, described if change is another_type else None)
+    assert list((tmp_path / LIVE).iterdir()) == []
+
+
+def test_a_byte_that_is_no_utf_8_costs_its_row_and_not_the_month(client, tmp_path, altered, described):
     altered(invalid_byte)
     assert land(client, client.release(LIVE), JANUARY, tmp_path, described).rows == ROWS
     departments = read_landed(landed_path(tmp_path, JANUARY))["department"]
@@ -352,19 +301,6 @@ def test_a_spent_quota_is_asked_once_and_says_until_when(client, standin):
         client.release(LIVE)
     assert caught.value.until == datetime(2026, 1, 14, tzinfo=UTC)
     assert len(standin.requests_log) == 1
-
-
-def test_nobody_there_is_unavailable():
-    error_of("http://127.0.0.1:9", PortalUnavailable, r"127\.0\.0\.1:9", attempts=2)
-
-
-@pytest.mark.parametrize(
-    ("kind", "note"), [("field_dropped", "is missing"), ("field_retyped", "is text, not|is datetime, not")]
-)
-def test_a_missing_or_retyped_field_stops_the_load(client, standin, kind, note):
-    standin.play(Fault(kind, times=None))
-    with pytest.raises(SchemaMismatch, match=note):
-        client.release(LIVE).drift()
 
 
 @pytest.mark.parametrize(("kind", "note"), [("field_added", "new field"), ("field_reordered", "another order")])

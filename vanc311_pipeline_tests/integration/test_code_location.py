@@ -1,11 +1,9 @@
 """Claims about what Dagster loads: one location, whichever file it is read from, and the graph that the design fixes."""
 
-import tomllib
 from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml
 from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
 from vanc311_pipeline.definitions import build_definitions, defs
@@ -34,14 +32,6 @@ def pipelines_assets():
     """The assets that the pipeline makes, shipment included."""
     shipping = Settings(ship_url="s3://bucket/folder")
     return [asset for asset in assets(shipping) if isinstance(asset, dg.AssetsDefinition)]
-
-
-def test_workspace_yaml_and_pyproject_name_one_location():
-    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
-    assert workspace == {"module_name": "vanc311_pipeline.definitions", "location_name": "vanc311_pipeline"}
-    assert project["code_location_name"] == workspace["location_name"]
-    assert project["code_location_target_module"] == workspace["module_name"]
 
 
 def test_both_files_lead_dagster_to_the_same_module_location_and_assets():

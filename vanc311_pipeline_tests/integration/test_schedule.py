@@ -1,14 +1,11 @@
 """Claims about the schedule: a true 50 minutes, one question per slot, and a reason for everything that it doesn't do."""
 
 import os
-from collections import Counter
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._grpc.client import DEFAULT_SCHEDULE_GRPC_TIMEOUT
 from dagster._utils.error import serializable_error_info_from_exc_info
 from hypothesis import given
@@ -35,6 +32,7 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.lock import turn
+from vanc311_pipeline_tests.conftest import add_run
 
 SLOT = slot_of(datetime(2026, 1, 14, tzinfo=UTC))  # any slot will do
 BEAT = timedelta(minutes=10)
@@ -44,21 +42,13 @@ OPENED = "service_request_open_timestamp"
 # -- slots -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_year_of_heartbeats_makes_slots_that_are_exactly_3000_seconds_apart():
-    first = datetime(2026, 1, 1, tzinfo=UTC)
-    beats = [first + BEAT * number for number in range(366 * 24 * 6)]
-    slots = list(dict.fromkeys(slot_of(beat) for beat in beats))
-    gaps = {(later - earlier).total_seconds() for earlier, later in pairwise(slots)}
-    assert gaps == {3_000}
-    # Midnight and clock changes are nothing special: five heartbeats each, but for the year's two edges.
-    assert set(list(Counter(map(slot_of, beats)).values())[1:-1]) == {5}
-
-
 @given(instant=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
-def test_every_instant_lies_in_one_slot(instant):
+def test_every_instant_lies_in_one_slot_of_3000_seconds(instant):
+    """Midnight and clock changes are nothing special."""
     slot = slot_of(instant)
     assert slot <= instant < next_slot(slot)
     assert slot_of(slot) == slot
+    assert next_slot(slot).timestamp() - slot.timestamp() == 3_000
     assert slot.timestamp() % 3_000 == 0
 
 
@@ -94,19 +84,6 @@ def tick(instance, portal, copied):
 
 def asked(portal):
     return len(portal.requests_log)
-
-
-def add_run(instance, status, job="sync", tags=None):
-    """A run as the daemon makes it; nothing executes it."""
-    place = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1), "__repository__")
-    run = dg.DagsterRun(
-        job_name=job,
-        run_id="01234567-89ab",
-        status=dg.DagsterRunStatus[status],
-        tags=tags or {},
-        remote_job_origin=RemoteJobOrigin(place, job),
-    )
-    instance.add_run(run)
 
 
 def test_an_unchanged_portal_is_asked_once_per_slot(tick, portal):
@@ -184,11 +161,7 @@ def test_a_failed_question_is_one_sentence_of_ours_and_leaves_the_slot_due(tick,
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [
-        ("refused", "did not answer"),
-        ("field_dropped", "is missing"),
-        ("malformed", "nested too deeply"),
-    ],
+    [("refused", "did not answer"), ("field_dropped", "is missing"), ("malformed", "nested too deeply")],
 )
 def test_every_failure_of_the_portals_is_told_in_the_same_way(tick, portal, kind, words):
     portal.play(Fault(kind, dataset=LIVE, times=1))
