@@ -29,7 +29,6 @@ WRITTEN_BEFORE = frozenset(
         "6cb33900d965bdae8d9c8caaafff1185a5577c1d3c77576602edd78ab3da911d",
         "021d13f864d3a52e788c73542097699dc8bc4a884cbc066db51e88745df77298",
         "d7b06a0e9e0d5c82bb559df8b55e3446a98e08ffa68a69d99e361617c7e9110e",
-        hashlib.sha256(b"").hexdigest(),  # by a full disk
     }
 )
 """The digests of every `dagster.yaml` that was written up to 0.2.0, which wrote down none."""

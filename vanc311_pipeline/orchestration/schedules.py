@@ -75,7 +75,14 @@ def _tick(
         until = {"until": error.until.isoformat()} if error.until else {}
         _remember(instance, slot, "quota", str(error), until)
         return dg.SkipReason(f"Slot {name}: {error}")
-    _remember(instance, slot, plan.action, plan.why, _in_short(plan))
+    live = live_release(plan)
+    in_short = {
+        "release": release_name(live),
+        "records_count": live.records_count,
+        "stale months": ", ".join(plan.months) or "none",
+        "of these, unchanged and read again": len(plan.reread),
+    }
+    _remember(instance, slot, plan.action, plan.why, in_short)
     if plan.action == "skip":
         return dg.SkipReason(f"Slot {name}: {plan.why} {following}")
     return dg.RunRequest(run_key=name, tags={**keep_plan(warehouse, plan), SLOT_TAG: name})
@@ -129,16 +136,6 @@ def _why_wait(instance: dg.DagsterInstance, warehouse: Warehouse) -> str | None:
     for run in instance.get_runs(dg.RunsFilter(job_name=sync.name, statuses=unfinished), limit=1):
         return f"run {run.run_id[:8]} of sync is not finished."
     return None
-
-
-def _in_short(plan: Plan) -> dict[str, str | int]:
-    live = live_release(plan)
-    return {
-        "release": release_name(live),
-        "records_count": live.records_count,
-        "stale months": ", ".join(plan.months) or "none",
-        "of these, unchanged and read again": len(plan.reread),
-    }
 
 
 def _remember(instance: dg.DagsterInstance, slot: datetime, decision: str, why: str, more: dict[str, Any]) -> None:

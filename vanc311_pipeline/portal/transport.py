@@ -29,16 +29,11 @@ class PortalSession(requests.Session):
         self.headers["User-Agent"] = (
             f"vanc311_pipeline/{version('vanc311_pipeline')} (mirror of Vancouver's 3-1-1 open data)"
         )
-        self._api_key = api_key
-        self.auth = self._authorise  # with it, even without a key, requests doesn't look into `~/.netrc`
+        if api_key:
+            self.headers["Authorization"] = f"Apikey {api_key}"  # the portal's own scheme
+        self.auth = lambda request: request  # with any, requests doesn't look into `~/.netrc`
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter())
-
-    def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """The portal's own scheme of authorisation."""
-        if self._api_key:
-            request.headers["Authorization"] = f"Apikey {self._api_key}"
-        return request
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         return None

@@ -91,20 +91,13 @@ def empty_month(frame: Frame, *, month: str = "2024-03") -> Frame:
 
 
 def _giving(values: dict[str, Any], status: str = "") -> Callable[..., Frame]:
-    """An edit that gives values to rows, or to rows of a status."""
+    """An edit that gives values, or another one in their place, to rows, or to rows of a status."""
 
-    def edit(frame: Frame, *, rows: int = 1, seed: int = 0) -> Frame:
+    def edit(frame: Frame, *, value: str | None = None, rows: int = 1, seed: int = 0) -> Frame:
         eligible = frame["status"] == status if status else _all(frame)
-        return _set(frame, eligible, {name: _MADE.get(value, value) for name, value in values.items()}, rows, seed)
-
-    return edit
-
-
-def _naming(column: str, name: str, status: str = "") -> Callable[..., Frame]:
-    """An edit that gives rows, or rows of a status, a name that was never seen before."""
-
-    def edit(frame: Frame, *, value: str = name, rows: int = 1, seed: int = 0) -> Frame:
-        return _giving({column: value}, status)(frame, rows=rows, seed=seed)
+        return _set(
+            frame, eligible, {name: value or _MADE.get(usual, usual) for name, usual in values.items()}, rows, seed
+        )
 
     return edit
 
@@ -156,4 +149,3 @@ _MADE: dict[Any, Any] = {
 _OWN = (delete, insert_old, add_twin, remove_twin, relabel_type, truncate, null_key, impossible_opened)
 EDITS = {edit.__name__: Edit(edit, edit.__doc__ or "") for edit in (*_OWN, close_before_open, empty, empty_month)}
 EDITS |= {name: Edit(_giving(**details), sentence) for name, (sentence, details) in PORTAL["giving"].items()}
-EDITS |= {name: Edit(_naming(**details), sentence) for name, (sentence, details) in PORTAL["naming"].items()}

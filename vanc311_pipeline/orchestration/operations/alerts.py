@@ -35,6 +35,15 @@ GAP_SECONDS = 1_800
 LISTED = 12  # held months named in one message; all are counted
 LONGEST = 1_500  # characters of one run's reason
 
+SILENCE = (
+    "vanc311: the schedule has had no answer from the portal since {} UTC.\n"
+    "What is published stays as it was then. Why, the ticks of every_50_minutes say in Dagster's UI, under Automation."
+)
+GAP = (
+    "vanc311: nothing was watched from {} to {} UTC: the daemon, the code location or this address did not answer.\n"
+    "It goes on now, and what happened meanwhile is told."
+)
+
 
 def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor `alerts`; it is on from the start if there is a webhook, else off."""
@@ -87,22 +96,34 @@ def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -
     """Tell the webhook what is new since the cursor was written: what was told, in words, and the next cursor."""
     now = time.time()
     before = AlertCursor.model_validate_json(cursor) if cursor else AlertCursor(last_failure=_newest_failure(instance))
-    failures, last_failure = _failures(instance, before.last_failure, settings.ui_url)
+    failures = instance.fetch_run_status_changes(
+        dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=before.last_failure),
+        limit=FAILURES_AT_ONCE,
+        ascending=True,
+    ).records
+    failed = [each.event_log_entry for each in failures if each.event_log_entry.job_name in WATCHED_JOBS]
     held, failing = _held(Warehouse(settings)), _failing(instance)
     newly_held = [line for since, line in held.items() if since not in before.held]
     # A slot of the schedule leaves an observation when the portal answered, be it a refusal.
     answers = instance.fetch_observations(portal_key(LIVE), limit=1).records
     asked = max(before.asked, *(answer.timestamp for answer in answers), 0.0)
     silent = now - asked > SILENT_SECONDS
+    # That nobody could be told of anything for a while can't be said before.
+    gap = before.at is not None and now - before.at >= GAP_SECONDS
     news = {
-        _number(len(failures), "failed run"): failures,
+        _number(len(failed), "failed run"): [_failure_in_words(instance, entry, settings.ui_url) for entry in failed],
         _number(len(newly_held), "newly held month"): [_held_in_words(newly_held)] if newly_held else [],
-        "a silent schedule": [_silence_in_words(asked)] if silent and not before.silent else [],
+        "a silent schedule": [SILENCE.format(_minute(asked))] if silent and not before.silent else [],
         "ticks that fail": [words for name, words in failing.items() if name not in before.failing],
-        "a gap": _gap_in_words(before.at, now),
+        "a gap": [GAP.format(_minute(before.at or now), _minute(now))] if gap else [],
     }
     after = AlertCursor(
-        last_failure=last_failure, held=list(held), asked=asked, silent=silent, failing=list(failing), at=now
+        last_failure=failures[-1].storage_id if failures else before.last_failure,
+        held=list(held),
+        asked=asked,
+        silent=silent,
+        failing=list(failing),
+        at=now,
     ).model_dump_json()
     if not any(news.values()):
         return "Nothing to tell.", after
@@ -114,21 +135,6 @@ def _newest_failure(instance: dg.DagsterInstance) -> int:
     """Where the telling begins: what failed before the alerts were turned on is not news."""
     newest = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
     return newest[0].storage_id if newest else -1
-
-
-def _failures(instance: dg.DagsterInstance, after: int, ui_url: str | None) -> tuple[list[str], int]:
-    """The runs that failed since, each in words, and how far that goes."""
-    failures = instance.fetch_run_status_changes(
-        dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=after),
-        limit=FAILURES_AT_ONCE,
-        ascending=True,
-    ).records
-    words = [
-        _failure_in_words(instance, record.event_log_entry, ui_url)
-        for record in failures
-        if record.event_log_entry.job_name in WATCHED_JOBS
-    ]
-    return words, failures[-1].storage_id if failures else after
 
 
 def _failure_in_words(instance: dg.DagsterInstance, failed: dg.EventLogEntry, ui_url: str | None) -> str:
@@ -157,13 +163,6 @@ def _held_in_words(months: Sequence[Hold]) -> str:
     )
 
 
-def _silence_in_words(asked: float) -> str:
-    return (
-        f"vanc311: the schedule has had no answer from the portal since {_minute(asked)} UTC.\n"
-        "What is published stays as it was then. Why, the ticks of every_50_minutes say in Dagster's UI, under Automation."
-    )
-
-
 def _failing(instance: dg.DagsterInstance) -> dict[str, str]:
     return {
         name: f"vanc311: {len(reasons)} ticks of {name} in a row did not succeed; nothing of it is done until one does.\n"
@@ -182,16 +181,6 @@ def failed_ticks(instance: dg.DagsterInstance) -> dict[str, list[str]]:
         failed = takewhile(lambda tick: tick.status.value == "FAILURE", ended)
         failures[state.instigator_name] = [tick.error.message.strip() if tick.error else "" for tick in failed]
     return failures
-
-
-def _gap_in_words(before: float | None, now: float) -> list[str]:
-    """That nobody could be told of anything for a while: said afterwards, because it can't be said before."""
-    if before is None or now - before < GAP_SECONDS:
-        return []
-    return [
-        f"vanc311: nothing was watched from {_minute(before)} to {_minute(now)} UTC: the daemon, the code location or this address "
-        "did not answer.\nIt goes on now, and what happened meanwhile is told."
-    ]
 
 
 def _minute(at: float) -> str:
