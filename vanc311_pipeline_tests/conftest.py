@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -36,8 +37,9 @@ from xdist.scheduler import LoadFileScheduling
 
 from benchmarks.postgres import Postgres, running_postgres
 from vanc311_pipeline.portal.client import Portal
+from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import fingerprint_of
-from vanc311_pipeline.portal.landing import Landed
+from vanc311_pipeline.portal.landing import Landed, proof
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -125,6 +127,7 @@ ROW = {
     "geom": "49.278248, -123.053532",
 }  # fmt: skip
 
+RELEASE = Release(LIVE, "2026-01-07T14:06:58Z", 0, fields=())
 Made = TypeVar("Made")
 Served = Callable[..., pd.DataFrame]
 LandedOf = Callable[..., tuple[Landed, pd.DataFrame]]
@@ -146,23 +149,8 @@ def landed() -> LandedOf:
 
     def make(month: str, *rows: dict[str, str | None], dataset: str = LIVE) -> tuple[Landed, pd.DataFrame]:
         table = _table(rows)
-        seen = fingerprint_of(table)
-        about = Landed(
-            dataset=dataset,
-            month=month,
-            query="",
-            url="http://portal",
-            rows=table.num_rows,
-            closed=seen.closed,
-            latest=seen.latest,
-            fingerprint=seen.digest,
-            total_count_before=table.num_rows,
-            total_count_after=table.num_rows,
-            data_processed="2026-01-07T14:06:58Z",
-            fetched_at="2026-01-07T15:00:00Z",
-            body_sha256=seen.digest * 2,
-            columns=table.column_names,
-        )
+        about = proof(table, RELEASE, Window(dataset, month), "http://portal", fingerprint_of(table).digest * 2)
+        about = replace(about, fetched_at="2026-01-07T15:00:00Z")
         return about, table.to_pandas()
 
     return make

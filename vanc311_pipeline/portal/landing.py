@@ -71,28 +71,33 @@ def land(
     with scratch_in(target.parent, ".") as scratch:  # no other run fetches now
         body, file = scratch / "export.csv", scratch / "month.parquet"
         table = portal.persist(lambda: _fetch_whole(portal, release, window, body, described))
-        fingerprint = fingerprint_of(table)
-        landed = Landed(
-            dataset=window.dataset,
-            month=window.month,
-            query=window.where(release.last_month),
-            url=portal.url,
-            rows=table.num_rows,
-            closed=fingerprint.closed,
-            latest=fingerprint.latest,
-            fingerprint=fingerprint.digest,
-            total_count_before=table.num_rows,
-            total_count_after=table.num_rows,
-            data_processed=release.data_processed,
-            fetched_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            body_sha256=file_digest(body),
-            columns=table.column_names,
-            doubled=doubled(table),
-        )
+        landed = proof(table, release, window, portal.url, file_digest(body))
         pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(asdict(landed))}), file, compression="zstd")
         force_to_disk(file)
         file.replace(target)
     return landed
+
+
+def proof(table: pa.Table, release: Release, window: Window, url: str, body_sha256: str) -> Landed:
+    """What a whole window's rows say of themselves, now that they are fetched."""
+    fingerprint = fingerprint_of(table)
+    return Landed(
+        dataset=window.dataset,
+        month=window.month,
+        query=window.where(release.last_month),
+        url=url,
+        rows=table.num_rows,
+        closed=fingerprint.closed,
+        latest=fingerprint.latest,
+        fingerprint=fingerprint.digest,
+        total_count_before=table.num_rows,
+        total_count_after=table.num_rows,
+        data_processed=release.data_processed,
+        fetched_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        body_sha256=body_sha256,
+        columns=table.column_names,
+        doubled=doubled(table),
+    )
 
 
 def describe_landed(path: Path) -> Landed | None:

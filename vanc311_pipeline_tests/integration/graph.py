@@ -26,43 +26,45 @@ TABLES = Path(__file__).with_name("snapshots") / "tables.sql"
 def snapshot() -> str:
     """The definitions with every setting at its default, one line for each asset, check, job, schedule and sensor."""
     definitions = build_definitions(Settings())
-    parts = {
+    schedules = [definitions.resolve_schedule_def(each.name) for each in definitions.schedules or []]
+    sensors = [definitions.resolve_sensor_def(each.name) for each in definitions.sensors or []]
+    parts: dict[str, dict[str, Any]] = {
         "assets": {spec.key.to_user_string(): _asset(spec) for spec in definitions.resolve_all_asset_specs()},
         "checks": {
-            f"{key.asset_key.to_user_string()}: {key.name}": "blocking" if spec.blocking else "reports"
+            f"{spec.key.asset_key.to_user_string()}: {spec.key.name}": "blocking" if spec.blocking else "reports"
             for checks in definitions.asset_checks or []
-            for key, spec in ((spec.key, spec) for spec in checks.check_specs)
+            for spec in checks.check_specs
         },
         "steps": {
-            asset.op.name: {"backfill": _backfill(asset)}
+            asset.op.name: {"backfill": asset.backfill_policy.policy_type.value if asset.backfill_policy else None}
             for asset in definitions.assets or []
             if isinstance(asset, dg.AssetsDefinition)
         },
-        "jobs": {job.name: _job(job) for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")},
+        "jobs": {
+            job.name: sorted(node.name for node in job.nodes)
+            for job in definitions.resolve_all_job_defs()
+            if not job.name.startswith("__")
+        },
         "schedules": {
-            schedule.name: {
-                "job": schedule.job_name,
-                "cron": schedule.cron_schedule,
-                "timezone": schedule.execution_timezone,
-                "starts": schedule.default_status.value,
+            each.name: {
+                "job": each.job_name,
+                "cron": each.cron_schedule,
+                "timezone": each.execution_timezone,
+                "starts": each.default_status.value,
             }
-            for name in _names(definitions.schedules)
-            for schedule in [definitions.resolve_schedule_def(name)]
+            for each in schedules
         },
         "sensors": {
-            sensor.name: {"every_seconds": sensor.minimum_interval_seconds, "starts": sensor.default_status.value}
-            for name in _names(definitions.sensors)
-            for sensor in [definitions.resolve_sensor_def(name)]
+            each.name: {"every_seconds": each.minimum_interval_seconds, "starts": each.default_status.value}
+            for each in sensors
         },
     }
     return _readable(parts)
 
 
-def _names(things: Any) -> list[str]:
-    return [thing.name for thing in things or []]
-
-
 def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
+    fresh: Any = spec.freshness_policy
+    windows = fresh and (fresh.warn_window.to_timedelta(), fresh.fail_window.to_timedelta())
     return {
         "after": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
         "group": spec.group_name,
@@ -70,20 +72,8 @@ def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
         "owners": list(spec.owners),
         "tags": {name: value for name, value in spec.tags.items() if not name.startswith("dagster/")},
         "partitions": None if spec.partitions_def is None else str(spec.partitions_def),
-        "fresh": None if spec.freshness_policy is None else _fresh(spec.freshness_policy),
+        "fresh": windows and "warns after {}, fails after {}".format(*windows),
     }
-
-
-def _fresh(policy: Any) -> str:
-    return f"warns after {policy.warn_window.to_timedelta()}, fails after {policy.fail_window.to_timedelta()}"
-
-
-def _backfill(asset: dg.AssetsDefinition) -> str | None:
-    return asset.backfill_policy.policy_type.value if asset.backfill_policy else None
-
-
-def _job(job: dg.JobDefinition) -> list[str]:
-    return sorted(node.name for node in job.nodes)
 
 
 def _readable(parts: dict[str, dict[str, Any]]) -> str:

@@ -1,15 +1,14 @@
 """Claims about `make explore`: Datasette serves the published file, and explains all of it in the schema's words."""
 
 import json
-import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import requests
 
+from benchmarks.places import free_port, running
 from vanc311_pipeline import schema
 from vanc311_pipeline.commands.explore import LIMITS, MOST_FACETS, QUESTIONS, command, metadata
 from vanc311_pipeline.errors import SettingsError
@@ -34,30 +33,16 @@ def explained(about):
 
 
 @pytest.fixture(scope="module")
-def site(synced):
+def site(synced, tmp_path_factory):
     """The address of a Datasette that was started as make does it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    start = [sys.executable, "-m", "vanc311_pipeline.commands.explore"]
-    with subprocess.Popen(
-        [*start, "--port", str(port)],
-        env={**os.environ, **synced.to_environment(), "PYTHONWARNINGS": "ignore"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            lines = []
-            for line in process.stderr:
-                lines.append(line)
-                if "Uvicorn running on" in line:
-                    break
-            else:
-                raise AssertionError("".join(lines))
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    port, log = free_port(), tmp_path_factory.mktemp("explore") / "log"
+    start = [sys.executable, "-m", "vanc311_pipeline.commands.explore", "--port", str(port)]
+
+    def address() -> str:
+        return f"http://127.0.0.1:{port}" if "Uvicorn running on" in log.read_text() else ""
+
+    with running(start, log, address, synced.to_environment() | {"PYTHONWARNINGS": "ignore"}) as (_, url):
+        yield url
 
 
 def ask(site: str, path: str):

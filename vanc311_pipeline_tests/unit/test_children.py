@@ -91,18 +91,15 @@ def alive(family):
     return [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_who_was_started_in_the_background_ends_when_told_to_with_all_that_it_started(parent):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)], ids=["told to end", "killed"]
+)
+def test_all_that_it_started_ends_with_one_that_was_started_in_the_background(parent, number, code):
     process, family = parent("lasting")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE_SECONDS) == 130
-    assert len(family) == 2
-    assert not alive(family)
-
-
-def test_children_end_when_their_parent_is_killed(parent):
-    process, family = parent("lasting")
-    process.kill()
-    psutil.wait_procs(family, PATIENCE_SECONDS)
+    process.send_signal(number)
+    assert process.wait(PATIENCE_SECONDS) == code
+    if number == signal.SIGKILL:  # who was told to end has waited for them
+        psutil.wait_procs(family, PATIENCE_SECONDS)
     assert len(family) == 2
     assert not alive(family)
 

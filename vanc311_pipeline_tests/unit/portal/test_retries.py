@@ -46,21 +46,20 @@ def test_a_quota_may_also_say_its_end_in_a_header(header):
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "seconds"),
-    [("0", 0), ("7", 7), ("60", 60), ("Tue, 13 Jan 2026 20:00:07 GMT", 7), ("13 Jan 2026 20:00:07 -0000", 7)],
+    ("said", "seconds"),
+    [
+        ({"retry_after": "0"}, 0),
+        ({"retry_after": "7"}, 7),
+        ({"retry_after": "60"}, 60),
+        ({"retry_after": "Tue, 13 Jan 2026 20:00:07 GMT"}, 7),
+        ({"retry_after": "13 Jan 2026 20:00:07 -0000"}, 7),
+        ({"unit": "second", "reset_time": None}, 0),
+        ({"unit": "minute", "reset_time": None}, 0),
+        ({"unit": "minute"}, 60),
+    ],
 )
-def test_a_refusal_that_ends_within_a_minute_is_a_burst(retry_after, seconds):
-    error = refusal("2026-01-14T00:00:00Z", retry_after=retry_after)
-    assert isinstance(error, TooManyRequests)
-    assert error.seconds == seconds
-
-
-@pytest.mark.parametrize(
-    ("unit", "reset_time", "seconds"),
-    [("second", None, 0), ("minute", None, 0), ("minute", "2026-01-14T00:00:00Z", 60)],
-)
-def test_a_limit_by_the_second_or_minute_is_a_burst_of_a_minute_at_most(unit, reset_time, seconds):
-    error = refusal(reset_time, unit)
+def test_what_ends_within_a_minute_or_is_a_limit_by_the_second_or_minute_is_a_burst_of_a_minute_at_most(said, seconds):
+    error = refusal(**{"reset_time": "2026-01-14T00:00:00Z"} | said)
     assert isinstance(error, TooManyRequests)
     assert error.seconds == seconds
 
