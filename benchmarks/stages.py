@@ -52,10 +52,6 @@ class Asked(NamedTuple):
     first_month: str
 
 
-def open_portal(url: str) -> Portal:
-    return Portal(url, read_timeout=60.0, retry_wait=1.0)
-
-
 def warehouse_in(folder: Path) -> Warehouse:
     return Warehouse(Settings.from_environment().changed(data_dir=folder))
 
@@ -71,7 +67,7 @@ def landed(folder: Path) -> Iterator[tuple[str, tuple[Landed, pd.DataFrame]]]:
 
 def stage_land(asked: Asked) -> int:
     """Ask for every month over HTTP and keep it as a landed file, with the proof that it is whole."""
-    with open_portal(asked.url) as portal:
+    with Portal(Settings(portal_url=asked.url)) as portal:
         release = portal.release(LIVE)
         months = sorted(fingerprints(portal.cells(LIVE), release.last_month))
         return sum(land(portal, release, Window(LIVE, month), asked.folder / "raw").rows for month in months)
@@ -121,7 +117,7 @@ def floor_rows(path: Path, month: str) -> list[tuple[object, ...]]:
 
 def stage_clean(asked: Asked) -> int:
     """Clean every landed file and give its rows their ids; nothing is written."""
-    with open_portal(asked.url) as portal:
+    with Portal(Settings(portal_url=asked.url)) as portal:
         areas = [area.name for area in portal.areas()]
     cleaned = (month_rows(month, clean_month(month, [part], areas)) for month, part in landed(asked.folder))
     return sum(len(rows.requests) for rows in cleaned)
@@ -131,7 +127,7 @@ def stage_store(asked: Asked) -> int:
     """Load every landed file into a new warehouse, cleaning included."""
     warehouse = warehouse_in(asked.folder)
     warehouse.create()
-    with open_portal(asked.url) as portal:
+    with Portal(Settings(portal_url=asked.url)) as portal:
         replace_areas(warehouse, portal.areas())
         release = portal.release(LIVE)
     with warehouse.write() as connection:

@@ -2,7 +2,7 @@
 
     warehouse = Warehouse(settings)
     warehouse.create()
-    with open_portal(settings) as client:
+    with Portal(settings) as client:
         run = Run("a run's id", plan(client, warehouse))          # or Run("…", months=["2025-06"]): what it is told, whatever moved
         sync(client, warehouse, run)
 
@@ -34,7 +34,7 @@ from vanc311_pipeline.portal.fingerprint import EMPTY
 from vanc311_pipeline.portal.landing import describe_landed, landed_path, read_landed
 from vanc311_pipeline.portal.landing import land as land_window
 from vanc311_pipeline.requests.cleaning import CODE_VERSION
-from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, PORTAL_ATTEMPTS, UNDATED, Settings, revealed
+from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, revealed
 from vanc311_pipeline.shipping import ObjectStore, Shipment, without_secrets
 from vanc311_pipeline.warehouse import changelog, ledger, publishing
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
@@ -86,18 +86,6 @@ class Run:
     def to_load(self) -> list[str]:
         """The months that it loads, and what no month can hold."""
         return self.plan.months if self.plan else [*self.months, UNDATED]
-
-
-def open_portal(settings: Settings, attempts: int = PORTAL_ATTEMPTS, seconds: float | None = None) -> Portal:
-    """A client of the portal, as a context manager. It may take `seconds` altogether, if given."""
-    return Portal(
-        settings.portal_url,
-        api_key=revealed(settings.api_key),
-        read_timeout=settings.read_timeout_seconds,
-        attempts=attempts,
-        retry_wait=settings.retry_wait_seconds,
-        seconds=seconds,
-    )
 
 
 def sync(client: Portal, warehouse: Warehouse, run: Run, progress: Progress | None = None) -> dict[str, Any]:

@@ -8,16 +8,18 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import socketserver
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 from uuid import uuid4
 
 import pandas as pd
@@ -202,30 +204,20 @@ def warehouse(warehouse_url: str) -> Warehouse:
 @pytest.fixture
 def open_portal() -> Iterator[Callable[..., StandIn]]:
     """Opens stand-ins that a test may change, and closes them after it."""
-    portals: list[StandIn] = []
+    with ExitStack() as portals:
+        yield lambda **options: portals.enter_context(StandIn(**options))
 
-    def opened(**options: Any) -> StandIn:
-        portals.append(StandIn(**options))
-        portals[-1].start()
-        return portals[-1]
 
-    yield opened
-    for portal in portals:
-        portal.stop()
+def hasty(url: str, **others: Any) -> Settings:
+    """Settings with which a client of a portal hardly waits."""
+    return Settings(**{"portal_url": url, "read_timeout_seconds": 5.0, "retry_wait_seconds": 0.001} | others)
 
 
 @pytest.fixture
 def ask() -> Iterator[Callable[[StandIn], Portal]]:
     """Opens clients of a stand-in that hardly wait, and closes them after the test."""
-    clients: list[Portal] = []
-
-    def opened(portal: StandIn, attempts: int = 2) -> Portal:
-        clients.append(Portal(portal.url, read_timeout=5, attempts=attempts, retry_wait=0.001))
-        return clients[-1]
-
-    yield opened
-    for client in clients:
-        client.close()
+    with ExitStack() as clients:
+        yield lambda portal, attempts=2: clients.enter_context(Portal(hasty(portal.url), attempts=attempts))
 
 
 def without_end(*pieces: bytes, then: bytes = b"x" * 65_536, pause: float = 0.0) -> tuple[list[bytes], bytes, float]:
@@ -245,6 +237,9 @@ def answering() -> Iterator[Callable[..., Any]]:
                     self.request.sendall(piece)
                 while server.then and not server.closing.wait(server.pause):
                     self.request.sendall(server.then)
+                self.request.shutdown(socket.SHUT_WR)
+                while self.request.recv(65_536):  # else the rest of a question would take the answer with it
+                    pass
 
     server: Any = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer)
     with server:
@@ -310,17 +305,8 @@ def synced_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres
 def _synced(root: Path, database_url: str | None) -> Settings:
     from vanc311_pipeline.commands.sync import run_sync  # loads Dagster, which most tests do without
 
-    with StandIn() as portal, pytest.MonkeyPatch.context() as environment:
-        settings = Settings(
-            portal_url=portal.url,
-            data_dir=root / "data",
-            database_url=database_url,
-            dagster_home=root / "home",
-            read_timeout_seconds=10,
-            retry_wait_seconds=0.001,
-        )
-        for name, value in settings.to_environment().items():
-            environment.setenv(name, value)
+    with StandIn() as portal, patch.dict(os.environ):
+        settings = hasty(portal.url, data_dir=root / "data", database_url=database_url, dagster_home=root / "home")
         run_sync(settings, Console(quiet=True))
     return settings
 

@@ -3,7 +3,9 @@ of `vanc311 status` also what is stored and held, and what the schedule decided 
 """
 
 import shlex
+import tomllib
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import sqlalchemy as sa
@@ -22,20 +24,7 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import release_row
 from vanc311_pipeline.warehouse.sqlite import open_read_only
 
-QUERIES = (
-    (
-        "How many requests are open, and how fast are they closed?",
-        "SELECT scope, volume, open_requests, round(avg_ttr, 1), n_ttr FROM metrics_citywide",
-    ),
-    (
-        "What do people in each neighbourhood report most?",
-        "SELECT local_area, issue_type, volume FROM top_issues_by_neighbourhood WHERE place = 1",
-    ),
-    (
-        "Which requests have been open longest?",
-        "SELECT days_open, issue_type, local_area FROM open_requests_oldest_first LIMIT 10",
-    ),
-)
+QUERIES: dict[str, str] = tomllib.loads(Path(__file__).with_name("queries.toml").read_text(encoding="utf-8"))
 
 
 def run_status(settings: Settings, console: Console) -> None:
@@ -101,7 +90,7 @@ def print_summary(settings: Settings, console: Console) -> None:
     table.add_row("File", escape(str(file)))
     console.print(table)
     console.print("Three queries to try:")
-    for question, query in QUERIES:
+    for question, query in QUERIES.items():
         console.print(f"  {question}")
         console.print(f"    {shlex.join(['sqlite3', '-box', str(file), query])}", markup=False)
     console.print(LICENCE)

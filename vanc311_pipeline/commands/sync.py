@@ -30,7 +30,8 @@ from vanc311_pipeline.orchestration.operations.logs import without_lost_events
 from vanc311_pipeline.orchestration.operations.prometheus import write_measures
 from vanc311_pipeline.orchestration.operations.run_lock import at_work
 from vanc311_pipeline.orchestration.tags import keep_plan, range_tags
-from vanc311_pipeline.pipeline import Progress, open_portal
+from vanc311_pipeline.pipeline import Progress
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import ARCHIVE, FIRST_LIVE_MONTH, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
@@ -113,7 +114,7 @@ def _of_months(months: list[str], name: str | None) -> Work:
 
 def _plan(warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
     datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
-    with pipeline.open_portal(warehouse.settings) as client:
+    with Portal(warehouse.settings) as client:
         plan = pipeline.plan(client, warehouse, datasets, consent)
     if plan.held and plan.action == "skip":
         raise Failed(plan.why, EXIT_INTEGRITY)
@@ -214,7 +215,7 @@ def run_verify(settings: Settings, console: Console, *, deep: bool = False, mont
     with warehouse.read() as connection:
         stored = {window.month for window in ledger.months(connection)}
     if not stored:
-        with open_portal(settings) as client:
+        with Portal(settings) as client:
             client.release(LIVE)
         raise SettingsError("Nothing is stored yet, so there is nothing to verify. Run `vanc311 sync` first.")
     with (

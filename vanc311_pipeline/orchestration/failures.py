@@ -9,7 +9,7 @@ from vanc311_pipeline import errors
 from vanc311_pipeline.disk import in_words, is_refusal
 from vanc311_pipeline.errors import EXIT_INTEGRITY, Interrupted, PipelineError, PortalUnavailable, StorageRefused
 from vanc311_pipeline.orchestration.dagster_private import SerializableErrorInfo
-from vanc311_pipeline.pipeline import failed_in_words, open_portal
+from vanc311_pipeline.pipeline import failed_in_words
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import Settings
 
@@ -37,7 +37,7 @@ def portal_of(context: dg.OpExecutionContext, settings: Settings) -> Iterator[Po
     """
     with in_our_words():
         try:
-            with open_portal(settings) as client:
+            with Portal(settings) as client:
                 yield client
         except PortalUnavailable as error:
             if context.retry_number >= STEP_RETRIES:

@@ -13,6 +13,7 @@ from vanc311_pipeline.orchestration.assets.ingestion import service_requests
 from vanc311_pipeline.orchestration.failures import in_our_words
 from vanc311_pipeline.orchestration.resources import ProgressParam, WarehouseParam
 from vanc311_pipeline.orchestration.tags import SYNC
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import UNDATED
 from vanc311_pipeline.warehouse.loading import Comparison
 
@@ -43,7 +44,7 @@ def compare_with_portal(
     context: dg.OpExecutionContext, config: Months, warehouse: WarehouseParam, progress: ProgressParam
 ) -> None:
     differing = []
-    with in_our_words(), pipeline.open_portal(warehouse.settings) as client:
+    with in_our_words(), Portal(warehouse.settings) as client:
         for comparison in pipeline.compare(client, warehouse, config.months):
             progress.landed(comparison.month, comparison.rows_served)
             context.log_event(_observed(comparison))

@@ -5,9 +5,11 @@ A column's lineage stands in its description, too: open-source Dagster stores co
 
 import hashlib
 import json
+import tomllib
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -25,43 +27,11 @@ OWNERS = ["team:data"]
 # The portal moves once a day, so a day and a little is fresh; a day and a half means that something stands still.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
-LAYERS = {
-    "portal": "source",
-    "ingestion": "raw",
-    "requests": "clean",
-    "metrics": "statistic",
-    "statistics": "statistic",
-    "publication": "product",
-}
+_SHOWN = tomllib.loads(Path(__file__).with_name("shown.toml").read_text(encoding="utf-8"))
+LAYERS: dict[str, str] = _SHOWN["layers"]
 """The asset groups from left to right, and the layer that each is of."""
-
-_PAGES = {
-    "raw_service_requests": "quality",
-    "service_requests": "quality",
-    "local_areas": "#map",
-    "quality_ledger": "quality",
-    "batch_days": "quality",
-    "corrections": "quality",
-    "time_to_close_curves": "#time-to-close",
-    "monthly_series": "#opened-and-closed",
-    "backlog_daily": "#backlog",
-    "backlog_by_age": "#backlog-by-age",
-    "outcomes": "#outcomes",
-    "area_comparison": "#areas-open-after-30-days",
-    "published_database": "data",
-    "shipped_database": "data",
-}
-"""Where the dashboard shows an asset, if not at its top; the figures bear the names that `charts` gives them."""
 STATISTICS = {name: family for family in FAMILIES for name in family.tables}
 """Every table of numbers, and the family of definitions that it belongs to."""
-_NEWEST_FIRST = {
-    "service_requests": ("partition_month", "opened_at"),  # the first by an index
-    "monthly_series": ("month",),
-    "backlog_daily": ("day",),
-    "quality_ledger": ("open_month",),
-    "batch_days": ("day",),
-    "corrections": ("release_month",),
-}
 PREVIEW_ROWS = 5
 
 Asset = dg.AssetsDefinition | dg.AssetSpec
@@ -105,7 +75,7 @@ def _columns(described: Sequence[Described]) -> dict[str, Any]:
 
 def preview(warehouse: Warehouse, table: sa.Table) -> dg.TableMetadataValue:
     """A few rows of a table, for the asset's page; the newest, if they have a date."""
-    newest_first = [table.c[name].desc() for name in _NEWEST_FIRST.get(table.name, ())]
+    newest_first = [table.c[name].desc() for name in _SHOWN["newest_first"].get(table.name, [])]
     query = sa.select(table).order_by(*newest_first).limit(PREVIEW_ROWS)
     with warehouse.read() as connection:
         rows = connection.execute(query).mappings().all()
@@ -132,7 +102,7 @@ def _presented(spec: dg.AssetSpec, settings: Settings, months: dg.PartitionsDefi
     if group != "portal":
         spec = spec.replace_attributes(code_version=_code_version(spec))
     if group != "portal" and site:
-        links["dashboard"] = dg.MetadataValue.url(f"{site}/{_PAGES.get(name, '')}")
+        links["dashboard"] = dg.MetadataValue.url(f"{site}/{_SHOWN['pages'].get(name, '')}")
     if name in STATISTICS and (defined := STATISTICS[name].metrics) and site:
         links["definitions"] = dg.MetadataValue.url(f"{site}/methods#{defined[0].name}")
     return spec.merge_attributes(metadata=links, tags={"layer": LAYERS[group]}, owners=OWNERS)

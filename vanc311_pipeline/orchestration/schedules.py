@@ -23,6 +23,7 @@ from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.run_lock import end_dead_runs
 from vanc311_pipeline.orchestration.resources import WarehouseParam
 from vanc311_pipeline.orchestration.tags import keep_plan, live_release, release_name
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import instant
 from vanc311_pipeline.settings import LIVE, QUOTA_SECONDS, SLOT_SECONDS, TICK_READ_TIMEOUT_SECONDS, TICK_SECONDS
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -101,7 +102,7 @@ def _ask(warehouse: Warehouse, preview: bool = False) -> Plan:
     settings = warehouse.settings.changed(read_timeout_seconds=TICK_READ_TIMEOUT_SECONDS)
 
     def ask() -> Plan:
-        with pipeline.open_portal(settings, attempts=1, seconds=TICK_SECONDS) as client:
+        with Portal(settings, attempts=1, seconds=TICK_SECONDS) as client:
             return pipeline.plan(client, warehouse, preview=preview)
 
     return within(TICK_SECONDS, ask, PortalUnavailable(f"The portal's answer was not whole after {TICK_SECONDS:g} s."))

@@ -8,15 +8,15 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import requests
 import urllib3
 
-from vanc311_pipeline import settings
+from vanc311_pipeline import settings as limits
 from vanc311_pipeline.errors import PortalRefused, PortalUnavailable
 from vanc311_pipeline.portal.contract import Release
 from vanc311_pipeline.portal.documents import (
@@ -32,6 +32,7 @@ from vanc311_pipeline.portal.documents import (
 from vanc311_pipeline.portal.retries import moment, refusal_of_calls, retrying
 from vanc311_pipeline.portal.transport import PortalSession
 from vanc311_pipeline.schema import MODIFIED, OPENED
+from vanc311_pipeline.settings import AREAS, Settings, revealed
 
 Answer = TypeVar("Answer")
 
@@ -41,43 +42,27 @@ _NOT_IMPLEMENTED = 501
 _MOVED_FOR_GOOD = (301, 308)
 
 
-class Portal:
-    """Ask the portal, whose root is `url`. Use it as a context manager, or call `close`.
+class Portal(AbstractContextManager["Portal"]):
+    """Ask the portal that the settings name. Use it as a context manager.
 
     Args:
-        read_timeout: seconds of silence after which a request has failed.
         attempts: how often a request is tried before `PortalUnavailable`.
-        retry_wait: seconds before the second attempt; doubles from there, with jitter.
         seconds: how long the client may be at work altogether, from now on; for ever by default.
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        api_key: str | None = None,
-        read_timeout: float,
-        attempts: int = settings.PORTAL_ATTEMPTS,
-        retry_wait: float,
-        seconds: float | None = None,
+        self, settings: Settings, *, attempts: int = limits.PORTAL_ATTEMPTS, seconds: float = math.inf
     ) -> None:
-        self.url = url
-        self._seconds = math.inf if seconds is None else seconds
-        self._ends = time.monotonic() + self._seconds
-        self._base = f"{url}/api/explore/v2.1/catalog/datasets"
-        self._read_timeout = read_timeout
+        self.url = settings.portal_url
+        self._base = f"{self.url}/api/explore/v2.1/catalog/datasets"
+        self._read_timeout = settings.read_timeout_seconds
+        self._seconds, self._ends = seconds, time.monotonic() + seconds
         self._persisting = False
-        self._api_key = api_key
-        self._session = PortalSession(api_key)
-        self._retrying = retrying(attempts, retry_wait)
-
-    def __enter__(self) -> Self:
-        return self
+        self._api_key = revealed(settings.api_key)
+        self._session = PortalSession(self._api_key)
+        self._retrying = retrying(attempts, settings.retry_wait_seconds)
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         self._session.close()
 
     def persist(self, ask: Callable[[], Answer]) -> Answer:
@@ -128,7 +113,7 @@ class Portal:
         return self._document(f"{dataset}/exports/json", query, lambda body, _: instants_of(dataset, body))
 
     def areas(self) -> list[Area]:
-        return self._document(f"{settings.AREAS}/exports/geojson", {}, lambda body, _: areas_of(body))
+        return self._document(f"{AREAS}/exports/geojson", {}, lambda body, _: areas_of(body))
 
     def download(self, dataset: str, where: str, to: Path, rows: int) -> None:
         """Stream one export into a file, once; no retry, because only the caller can count what came.
@@ -136,7 +121,7 @@ class Portal:
         `rows` is the portal's count of them: what goes far beyond their size is not read on.
         """
         query = {"where": where, "timezone": "UTC", "delimiter": ";", "with_bom": "false", "use_labels": "false"}
-        most = min(settings.EXPORT_BYTES_AT_LEAST + rows * settings.EXPORT_BYTES_PER_ROW, settings.ANSWER_BYTES)
+        most = min(limits.EXPORT_BYTES_AT_LEAST + rows * limits.EXPORT_BYTES_PER_ROW, limits.ANSWER_BYTES)
         with self._get(f"{dataset}/exports/csv", query) as response, to.open("wb") as file:
             tail = b""
             for chunk in self._chunks(response, most):
@@ -153,7 +138,7 @@ class Portal:
 
         def ask() -> Answer:
             with self._get(path, query) as response:
-                return read(b"".join(self._chunks(response, settings.JSON_BYTES)), response.headers)
+                return read(b"".join(self._chunks(response, limits.JSON_BYTES)), response.headers)
 
         return self.persist(ask)
 
@@ -161,7 +146,7 @@ class Portal:
     def _get(self, path: str, query: dict[str, str]) -> Iterator[requests.Response]:
         """One GET whose status and type are checked; connection errors anywhere inside become PortalUnavailable."""
         silence = min(self._read_timeout, self._left())
-        timeout = (min(settings.CONNECT_TIMEOUT_SECONDS, silence), silence)
+        timeout = (min(limits.CONNECT_TIMEOUT_SECONDS, silence), silence)
         try:
             with self._session.get(f"{self._base}/{path}", params=query, stream=True, timeout=timeout) as response:
                 self._refuse(response, path)
@@ -201,13 +186,13 @@ class Portal:
         """The beginning of a refusal's body; the status counts without it, so one that can't be read is none."""
         words = b""
         try:
-            for chunk in self._chunks(response, settings.ANSWER_BYTES):
+            for chunk in self._chunks(response, limits.ANSWER_BYTES):
                 words += chunk
-                if len(words) >= settings.REFUSAL_BYTES:
+                if len(words) >= limits.REFUSAL_BYTES:
                     break
         except (PortalUnavailable, urllib3.exceptions.HTTPError):
             return b""
-        return words[: settings.REFUSAL_BYTES]
+        return words[: limits.REFUSAL_BYTES]
 
     def _quoted(self, words: bytes | str) -> str:
         """The portal's own words for a message: their beginning, and never our key, which it might repeat."""

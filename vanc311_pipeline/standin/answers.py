@@ -3,10 +3,9 @@
 import json
 import operator
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from vanc311_pipeline.standin.faults import Fault, garbled, seen_through
 from vanc311_pipeline.standin.releases import (
     AREAS,
     DATETIME,
+    PORTAL,
     SAMPLE_AREAS,
     TEXT,
     Body,
@@ -34,21 +34,6 @@ JSON = "application/json; charset=utf-8"
 TYPES = {"csv": "text/csv; charset=utf-8", "json": JSON, "geojson": "application/geo+json"}
 
 _ROUTE = re.compile(r"/api/explore/v2\.1/catalog/datasets/([^/]+)(?:/(?:(records)|exports/(csv|json|geojson)))?")
-_PARAMETERS = {
-    "metadata": (),
-    "records": ("where", "timezone", "limit"),
-    "json": ("where", "timezone", "select", "group_by"),
-    "csv": ("where", "timezone", "delimiter", "with_bom", "use_labels"),
-    "geojson": (),
-}
-_VALUES = {
-    "limit": (r"\d\d?|100", "-1 <= limit <= 100"),
-    "timezone": ("UTC", "UTC"),
-    "delimiter": (";", ";"),
-    "with_bom": ("true|false", "true or false"),
-    "use_labels": ("false", "false"),
-}
-
 _TERM = re.compile(r"(?P<field>\w+) +(?:is null|(?P<sign>>=|<) +\"(?P<instant>[^\"]+[+-]\d\d:\d\d)\")")
 _AGGREGATE = re.compile(r"(?P<function>count|min|max)\((?P<field>\*|\w+)\) as (?P<name>\w+)")
 _KEY = re.compile(r"(?P<field>\w+)|date_format\((?P<month_of>\w+),'yyyy-MM'\) as (?P<name>\w+)")
@@ -68,7 +53,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer ready to be sent, with the faults to play while sending; `midway` is done after its first piece."""
+    """An answer ready to be sent, with the faults to play while sending."""
 
     status: int
     content_type: str
@@ -76,7 +61,6 @@ class Reply:
     faults: list[Fault] = field(default_factory=list)
     extra: Headers = field(default_factory=list)
     zips: bool = True
-    midway: Callable[[], None] | None = None
 
     def fault(self, *kinds: str) -> Fault | None:
         return next((each for each in self.faults if each.kind in kinds), None)
@@ -108,21 +92,19 @@ def reply_to(asked: Question, portal: "StandIn", faults: list[Fault]) -> Reply:
         document = metadata(release, fields, portal.now(), _off(release.table.num_rows, met.get("records_count_off")))
         return Reply(200, JSON, Body(json.dumps(document, ensure_ascii=False)), faults)
     table, total = _rows(asked, portal, faults)
-    midway = None
     if moving := met.get("release_moves_during_export"):
-        midway = partial(portal.publish_edit, moving.details.get("edit"))
+        portal.publish_edit(moving.details.get("edit"))
         if portal.export_during_publish == "mix":
-            midway()
-            midway, half = None, table.num_rows // 2
+            half = table.num_rows // 2
             table = pa.concat_tables([table.slice(0, half), _rows(asked, portal, faults)[0].slice(half)])
     table = garbled(table, faults)
     if asked.of == "records":
         total = 0 if "count_flaps" in met else _off(total, met.get("total_count_off"))
         body = json_body(table, f'{{"total_count": {total}, "results": [', ", ", "]}")
-        return Reply(200, JSON, body, faults, midway=midway)
+        return Reply(200, JSON, body, faults)
     csv = asked.of == "csv"
     body = csv_body(table, asked.parameters.get("with_bom") != "false") if csv else json_body(table, "[", ",", "]")
-    return Reply(200, TYPES[asked.of], body, faults, attachment, midway=midway)
+    return Reply(200, TYPES[asked.of], body, faults, attachment)
 
 
 def _off(rows: int, fault: Fault | None) -> int:
@@ -143,11 +125,11 @@ def _rows(asked: Question, portal: "StandIn", faults: list[Fault]) -> tuple[pa.T
 
 
 def _check_parameters(asked: Question) -> None:
-    names = _PARAMETERS[asked.of]
+    names = PORTAL["parameters"][asked.of]
     for name, value in asked.parameters.items():
         if name not in names:
             raise bad_parameter(name, value, f"none (the stand-in knows {', '.join(names) or 'no parameter'} here)")
-        pattern, expected = _VALUES.get(name, (".*", ""))
+        pattern, expected = PORTAL["values"].get(name, (".*", ""))
         if not re.fullmatch(pattern, value):
             raise bad_parameter(name, value, expected)
     if asked.parameters.get("select") and not asked.parameters.get("group_by"):

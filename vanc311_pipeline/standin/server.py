@@ -274,11 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
         body, fault = reply.body, reply.fault(*_CUT, "interrupted", "short")
         rows = int(fault.details.get("rows", len(body.rows) // 2)) if fault else len(body.rows)
         whole = not fault or fault.kind == "short"
-        pieces = body.printed(rows, whole, half_row=reply.fault("cut_mid_row") is not None)
-        yield next(pieces)
-        if reply.midway:
-            reply.midway()
-        yield from pieces
+        yield from body.printed(rows, whole, half_row=reply.fault("cut_mid_row") is not None)
         if fault and fault.kind == "interrupted":
             message = fault.details.get("message", "An internal error occurred. (error_code: InternalError)")
             yield f"Streaming interrupted due to the following error: {message}".encode()

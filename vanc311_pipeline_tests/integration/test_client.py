@@ -5,6 +5,7 @@ That the stand-in's faults give either is claimed of whole syncs: end_to_end/tes
 
 import gzip
 import json
+import math
 import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,10 +27,10 @@ from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
-from vanc311_pipeline.settings import ARCHIVE, LIVE, PORTAL_ATTEMPTS, UNDATED
+from vanc311_pipeline.settings import ARCHIVE, LIVE, PORTAL_ATTEMPTS
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline_tests.conftest import without_end
+from vanc311_pipeline_tests.conftest import hasty, without_end
 
 JANUARY = Window(LIVE, "2024-01")
 ROWS = 2446  # of the sample, opened in that UTC month
@@ -43,16 +44,16 @@ def standin():
 
 @pytest.fixture
 def client(standin):
-    with Portal(standin.url, read_timeout=1.0, attempts=3, retry_wait=0.001) as portal:
+    with Portal(hasty(standin.url), attempts=3) as portal:
         yield portal
 
 
-def error_of(url: str, kind: type[PortalError], words: str, **options) -> PortalError:
-    """What a client raises that asks, once unless options say otherwise, for a release."""
-    with (
-        Portal(url, **({"read_timeout": 5, "attempts": 1, "retry_wait": 0.001} | options)) as client,
-        pytest.raises(kind, match=words) as caught,
-    ):
+def error_of(
+    url: str, kind: type[PortalError], words: str, attempts: int = 1, seconds: float = math.inf, **settings
+) -> PortalError:
+    """What a client raises that asks, once unless told otherwise, for a release."""
+    client = Portal(hasty(url, **settings), attempts=attempts, seconds=seconds)
+    with client, pytest.raises(kind, match=words) as caught:
         client.release(LIVE)
     return caught.value
 
@@ -128,7 +129,7 @@ def test_an_answer_that_is_never_whole_ends_in_a_sentence(answering, monkeypatch
     monkeypatch.setattr("vanc311_pipeline.portal.transport.ANSWER_BYTES", 1_000_000)
     answer, words = NEVER_WHOLE[what]
     server = answering(*answer)
-    refused = error_of(server.url, PortalUnavailable, words, read_timeout=0.3)
+    refused = error_of(server.url, PortalUnavailable, words, read_timeout_seconds=0.3)
     assert "\x1b" not in "".join(traceback.format_exception(refused))
     assert len(server.asked) == 1
 
@@ -156,7 +157,7 @@ def test_an_answer_that_flows_but_never_ends_is_given_up_in_time(answering, monk
 def test_an_export_is_read_no_further_than_its_rows_can_go(answering, tmp_path):
     server = answering(*without_end(OK + b"\r\n", then=b"a;row;without;an;end\n" * 3_000))
     with (
-        Portal(server.url, read_timeout=5, attempts=1, retry_wait=0.001) as client,
+        Portal(hasty(server.url), attempts=1) as client,
         pytest.raises(PortalUnavailable, match="sent more than 1,008,000 bytes"),
     ):
         client.download(LIVE, "", tmp_path / "export.csv", rows=2)
@@ -172,7 +173,7 @@ def home_with_netrc(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("home_with_netrc")
 @pytest.mark.parametrize(("key", "sent"), [("secret", "Apikey secret"), (None, None)])
 def test_the_portal_gets_our_key_or_none_whatever_netrc_says(standin, key, sent):
-    with Portal(standin.url, api_key=key, read_timeout=5, retry_wait=0.001) as client:
+    with Portal(hasty(standin.url, api_key=key)) as client:
         client.release(LIVE)
     assert standin.requests_log[-1].headers.get("authorization") == sent
 
@@ -317,11 +318,3 @@ def test_no_drift_is_found_where_there_is_none(client):
 def test_an_empty_month_lands_as_an_empty_file(client, tmp_path):
     assert landing(client, tmp_path, Window(LIVE, "2022-01")).rows == 0
     assert landing(client, tmp_path, Window(ARCHIVE, "2010-01")).rows == 0
-
-
-def test_rows_without_an_opening_instant_have_a_window_of_their_own(tmp_path):
-    with StandIn() as source:
-        frame = source.frame
-    frame.loc[frame.index[:3], "service_request_open_timestamp"] = None
-    with StandIn(requests=frame) as standin, Portal(standin.url, read_timeout=5, retry_wait=0.001) as client:
-        assert landing(client, tmp_path, Window(LIVE, UNDATED)).rows == 3

@@ -28,6 +28,7 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.statistics import replace_statistics
+from vanc311_pipeline_tests.conftest import hasty
 from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
 
 # What the fingerprint shows, if it is the only edit of a release; and what it can't show.
@@ -53,7 +54,7 @@ class Mirror:
 
     def sync(self, portal: StandIn, everything: bool = False) -> None:
         """Follow the portal, whatever it lost; with `everything`, read each month again."""
-        with Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
+        with Portal(hasty(portal.url), attempts=2) as client:
             plan = pipeline.plan(client, self.warehouse, consent=["all"])
             if everything:
                 with self.warehouse.read() as connection:

@@ -40,19 +40,9 @@ def look(context: dg.OpExecutionContext) -> None:
     context.log_event(dg.AssetObservation("by_month", partition="2025-02"))
 
 
-@dg.job
-def observe() -> None:
-    look()
-
-
 @dg.op
 def work() -> None:
     print("at work")
-
-
-@dg.job
-def sync() -> None:
-    work()
 
 
 @dg.op
@@ -60,9 +50,10 @@ def break_off() -> None:
     raise ValueError("no")
 
 
-@dg.job(name="sync")
-def broken() -> None:
-    break_off()
+observe, sync, broken = (
+    dg.GraphDefinition(name, node_defs=[op]).to_job()
+    for name, op in (("observe", look), ("sync", work), ("sync", break_off))
+)
 
 
 @pytest.fixture

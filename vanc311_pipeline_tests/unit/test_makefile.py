@@ -20,22 +20,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def python_gone(folder):
-    (folder / ".venv" / "bin" / "python").unlink()
-    (folder / ".venv" / "bin" / "python").symlink_to("/usr/lib/python-that-was-removed")
-
-
-def without_pip(folder):
-    (folder / ".venv" / "bin" / "python").unlink()
-    (folder / ".venv" / "bin" / "python").symlink_to("/bin/false")
-
-
-def half_made(folder):
-    (folder / ".venv" / "bin" / "pip").unlink()
-
-
-def moved(folder):
-    (folder / ".venv" / "bin" / "pip").write_text("#!/home/somebody/elsewhere/.venv/bin/python3\n")
+BROKEN = {
+    "its Python is gone": ("python", lambda file: file.symlink_to("/usr/lib/python-that-was-removed")),
+    "its Python knows no pip": ("python", lambda file: file.symlink_to("/bin/false")),
+    "it is half made": ("pip", lambda file: None),
+    "it was moved": ("pip", lambda file: file.write_text("#!/home/somebody/elsewhere/.venv/bin/python3\n")),
+}
 
 
 def asked_to_sync(folder) -> str:
@@ -47,9 +37,12 @@ def test_an_environment_that_can_be_used_stays(folder):
     assert (folder / ".venv").exists()
 
 
-@pytest.mark.parametrize("broken", [python_gone, without_pip, half_made, moved])
-def test_one_that_cannot_be_used_is_made_anew_and_that_is_said(folder, broken):
-    broken(folder)
+@pytest.mark.parametrize("how", BROKEN)
+def test_one_that_cannot_be_used_is_made_anew_and_that_is_said(folder, how):
+    name, replace = BROKEN[how]
+    program = folder / ".venv" / "bin" / name
+    program.unlink()
+    replace(program)
     output = asked_to_sync(folder)
     assert ".venv can't be used" in output
     assert "-m venv .venv" in output

@@ -1,7 +1,7 @@
 """What is a secret, or may hold one, is not said by what carries it: a traceback, a log or a shell would show it."""
 
 from vanc311_pipeline.definitions import build_definitions
-from vanc311_pipeline.pipeline import open_portal
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 
@@ -16,7 +16,7 @@ def test_no_settings_client_or_resource_shows_a_secret():
         ship_url=f"s3://key:{SECRET}@bucket",
         ship_key=SECRET * 5,
     )
-    with open_portal(settings) as portal:
+    with Portal(settings) as portal:
         session = vars(portal)["_session"]
         resources = build_definitions(settings).resources
         carriers = [settings, portal, session, session.auth, Warehouse(settings), *resources.values()]

@@ -2,8 +2,10 @@
 passes the file on (`api.measures`); Prometheus's node exporter can read it as well.
 """
 
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
@@ -18,21 +20,8 @@ from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 
-MEANINGS = {
-    "measured_timestamp_seconds": "When all this was measured.",
-    "portal_looked_timestamp_seconds": "When a slot of the schedule last asked the portal and decided.",
-    "failed_ticks": "How many ticks failed in a row, up to ten.",
-    "sync_succeeded": "1 if the last finished run of sync succeeded, else 0.",
-    "sync_ended_timestamp_seconds": "When the last finished run of sync ended.",
-    "sync_seconds": "How long it took.",
-    "live_rows": "Rows of the live dataset: those that the portal's release counts, and ours.",
-    "months_held": "Months, or whole datasets, that are not followed and wait for consent.",
-    "rows_quarantined": "Rows that could not be keyed.",
-    "published_timestamp_seconds": "When the pipeline last published.",
-    "shipment_waiting": "1 if what was published last is not in the object store that is set.",
-}
-LABELS = {"failed_ticks": ["of"], "live_rows": ["where"]}
-"""Of the measures that have a value for each of several things, what tells them apart."""
+MEANINGS = tomllib.loads(Path(__file__).with_name("measures.toml").read_text(encoding="utf-8"))
+"""By the name of each measure what it means, and what tells its values apart if it has one for each of several things."""
 
 Measures = dict[str, float | Mapping[str, float]]
 
@@ -53,7 +42,8 @@ def write_measures(instance: dg.DagsterInstance, settings: Settings) -> None:
     warehouse, registry = Warehouse(settings), CollectorRegistry()
     measures = _of_runs(instance) | (_of_data(warehouse) if warehouse.exists() else {})
     for name, value in measures.items():
-        gauge = Gauge(f"vanc311_pipeline_{name}", MEANINGS[name], LABELS.get(name, []), registry=registry)
+        meaning, *labels = MEANINGS[name]
+        gauge = Gauge(f"vanc311_pipeline_{name}", meaning, labels, registry=registry)
         if isinstance(value, Mapping):
             for label, each in value.items():
                 gauge.labels(label).set(each)

@@ -21,6 +21,7 @@ from vanc311_pipeline.warehouse.areas import replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.statistics import read_facts
+from vanc311_pipeline_tests.conftest import hasty
 
 AS_OF = "2025-06-30"  # a Monday
 
@@ -164,7 +165,7 @@ def sample(tmp_path_factory) -> Sample:
     """The bundled sample, fetched from the stand-in, cleaned and stored by the steps of the real load."""
     warehouse = Warehouse(Settings(data_dir=tmp_path_factory.mktemp("sample")))
     warehouse.create()
-    with StandIn() as portal, Portal(portal.url, read_timeout=5, attempts=2, retry_wait=0.001) as client:
+    with StandIn() as portal, Portal(hasty(portal.url), attempts=2) as client:
         run = Run("a run", pipeline.plan(client, warehouse))
         pipeline.land(client, warehouse, run, Progress())
         pipeline.load_areas(client, warehouse, anew=True)
