@@ -18,17 +18,8 @@ import urllib3
 
 from vanc311_pipeline import settings as limits
 from vanc311_pipeline.errors import PortalRefused, PortalUnavailable
+from vanc311_pipeline.portal import documents
 from vanc311_pipeline.portal.contract import Release
-from vanc311_pipeline.portal.documents import (
-    Area,
-    Cell,
-    Instants,
-    areas_of,
-    cells_of,
-    instants_of,
-    release_of,
-    total_count_of,
-)
 from vanc311_pipeline.portal.retries import moment, refusal_of_calls, retrying
 from vanc311_pipeline.portal.transport import PortalSession
 from vanc311_pipeline.schema import MODIFIED, OPENED
@@ -83,18 +74,17 @@ class Portal(AbstractContextManager["Portal"]):
             self._persisting = False
 
     def release(self, dataset: str) -> Release:
-        return self._document(
-            dataset,
-            {},
-            lambda body, headers: release_of(dataset, body, moment(parsedate_to_datetime, headers.get("date"))),
-        )
+        def read(body: bytes, headers: Mapping[str, str]) -> Release:
+            return documents.release_of(dataset, body, moment(parsedate_to_datetime, headers.get("date")))
+
+        return self._document(dataset, {}, read)
 
     def total_count(self, dataset: str, where: str) -> int:
         """How many rows match, by the portal's own count."""
         query = {"where": where, "limit": "1", "timezone": "UTC"}
-        return self._document(f"{dataset}/records", query, lambda body, _: total_count_of(dataset, body))
+        return self._document(f"{dataset}/records", query, lambda body, _: documents.total_count_of(dataset, body))
 
-    def cells(self, dataset: str) -> list[Cell]:
+    def cells(self, dataset: str) -> list[documents.Cell]:
         """The grouped question: per UTC month, department and issue type, what `Cell` holds. No sum: of floats it flaps."""
         query = {
             "select": (
@@ -105,15 +95,15 @@ class Portal(AbstractContextManager["Portal"]):
             "group_by": f"date_format({OPENED},'yyyy-MM') as month, department, service_request_type",
             "timezone": "UTC",
         }
-        return self._document(f"{dataset}/exports/json", query, lambda body, _: cells_of(dataset, body))
+        return self._document(f"{dataset}/exports/json", query, lambda body, _: documents.cells_of(dataset, body))
 
-    def instants(self, dataset: str, where: str) -> Counter[Instants]:
+    def instants(self, dataset: str, where: str) -> Counter[documents.Instants]:
         """How many of the matching rows were opened and last changed at the same two instants, by the portal's own count."""
         query = {"select": "count(*) as n", "group_by": f"{OPENED}, {MODIFIED}", "where": where, "timezone": "UTC"}
-        return self._document(f"{dataset}/exports/json", query, lambda body, _: instants_of(dataset, body))
+        return self._document(f"{dataset}/exports/json", query, lambda body, _: documents.instants_of(dataset, body))
 
-    def areas(self) -> list[Area]:
-        return self._document(f"{AREAS}/exports/geojson", {}, lambda body, _: areas_of(body))
+    def areas(self) -> list[documents.Area]:
+        return self._document(f"{AREAS}/exports/geojson", {}, lambda body, _: documents.areas_of(body))
 
     def download(self, dataset: str, where: str, to: Path, rows: int) -> None:
         """Stream one export into a file, once; no retry, because only the caller can count what came.

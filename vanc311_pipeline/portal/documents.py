@@ -7,17 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import shapely
-from pydantic import (
-    AfterValidator,
-    AliasPath,
-    BeforeValidator,
-    FailFast,
-    Field,
-    Strict,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, AliasPath, BeforeValidator, FailFast, Field, TypeAdapter, ValidationError
 
 from vanc311_pipeline.errors import PortalUnavailable, printable
 from vanc311_pipeline.portal.contract import Release, canonical_instant, comparable_instant, instant
@@ -28,12 +18,12 @@ Value = TypeVar("Value")
 
 Lines = Annotated[list[Value], FailFast()]  # the errors of a million lines would fill the memory
 Maybe = Annotated[Value | None, Field(default=None)]
-Count = Annotated[int, Strict(), Field(ge=0, le=MOST_ROWS)]
-Degrees = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=0, le=MOST_ROWS)]
+Degrees = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Instant = Annotated[str, AfterValidator(canonical_instant)]
 Compared = Maybe[Annotated[str, AfterValidator(comparable_instant)]]
 Name = Annotated[str, AfterValidator(printable)]
-AreaName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+AreaName = Annotated[str, Field(pattern=r"\S"), AfterValidator(str.strip)]
 
 
 def _as_exported(value: Any) -> Any:

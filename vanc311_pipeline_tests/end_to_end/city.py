@@ -2,6 +2,7 @@
 
 import io
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from vanc311_pipeline.disk import sqlite_uri
 from vanc311_pipeline.errors import IntegrityFailed, PipelineError, ReleaseMoved
 from vanc311_pipeline.months import parse_months
 from vanc311_pipeline.pipeline import Run
+from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
+from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.conftest import hasty
 
 OPENED, MODIFIED = "service_request_open_timestamp", "last_modified_timestamp"
 COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on, modified_at, address, local_area, channel, latitude, longitude"
@@ -68,15 +72,14 @@ class Pipeline:
         assert code == ends, out.getvalue()
         return out.getvalue()
 
-    def query(self, sql: str) -> list[tuple]:
+    def query(self, sql: str, row: type | None = None) -> list:
         with closing(sqlite3.connect(sqlite_uri(self.settings.published_path, mode="ro"), uri=True)) as connection:
+            connection.row_factory = row
             return connection.execute(sql).fetchall()
 
     def table(self, name: str) -> list[sqlite3.Row]:
         """A table's rows, by the names of its columns."""
-        with closing(sqlite3.connect(sqlite_uri(self.settings.published_path, mode="ro"), uri=True)) as connection:
-            connection.row_factory = sqlite3.Row
-            return connection.execute(f"SELECT * FROM {name}").fetchall()
+        return self.query(f"SELECT * FROM {name}", sqlite3.Row)
 
     def rows(self) -> list[tuple]:
         """Every published request, without what the pipeline adds, sorted."""
@@ -97,7 +100,7 @@ def sync_directly(
     warehouse, datasets = Warehouse(settings), (LIVE, ARCHIVE) if archive else (LIVE,)
     warehouse.create()
     for attempt in range(REPLANS):
-        with pipeline.open_portal(settings) as client:
+        with Portal(settings) as client:
             run = Run(uuid4().hex, None, parse_months(months) if months else [], accept_shrink)
             if not months:
                 plan = pipeline.plan(client, warehouse, datasets, accept_shrink)
@@ -117,25 +120,21 @@ def sync_directly(
     print_summary(settings, console)
 
 
+def questions(portal: StandIn) -> Counter[str]:
+    """How often each kind of question was asked: a dataset's metadata, records, csv, json."""
+    return Counter(entry.path.rsplit("/", 1)[-1] for entry in portal.requests_log)
+
+
 def expected(frame: pd.DataFrame) -> list[tuple]:
     """The rows that the published file must hold for a portal's frame, written down without the pipeline's help."""
     instants = {
         name: pd.to_datetime(frame[name], utc=True).dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in (OPENED, MODIFIED)
     }
     days = frame["service_request_close_date"].map(lambda day: None if pd.isna(day) else str(day)[:10])
-    frame = frame.assign(**instants, service_request_close_date=days)
-    rows = []
-    for row in frame.drop(columns="geom", errors="ignore").itertuples(index=False):
-        values = [None if pd.isna(value) or value == "N/A" else value for value in row]
-        rows.append(tuple(values))
-    return sorted(rows, key=repr)
+    frame = frame.assign(**instants, service_request_close_date=days).drop(columns="geom", errors="ignore")
+    nulls = frame.isna() | (frame == "N/A")
+    return sorted(frame.astype(object).mask(nulls, None).itertuples(index=False, name=None), key=repr)
 
 
 def settings_in(home: Path, url: str) -> Settings:
-    return Settings(
-        portal_url=url,
-        data_dir=home / "data",
-        dagster_home=home / "dagster",
-        read_timeout_seconds=5.0,
-        retry_wait_seconds=0.001,
-    )
+    return hasty(url, data_dir=home / "data", dagster_home=home / "dagster")

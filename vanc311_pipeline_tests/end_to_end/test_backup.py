@@ -10,8 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.cli import vanc311
-from vanc311_pipeline.entry import main
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse.backup import TABLES, VERSION, check_backup
@@ -31,17 +29,12 @@ READING = (
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(run):
     """Types `vanc311 …`, which must end with a code; everything that it printed."""
 
     def typed(settings: Settings, *arguments, ends: int = 0) -> str:
-        for name, value in settings.to_environment().items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit) as ended:
-            main(lambda: vanc311(args=[str(argument) for argument in arguments], prog_name="vanc311"))
-        printed = capsys.readouterr()
-        assert ended.value.code == ends, printed
-        return printed.out + printed.err
+        ended = run(Pipeline(settings), *map(str, arguments), ends=ends)
+        return ended.out + ended.err
 
     return typed
 
@@ -58,23 +51,15 @@ def write(settings: Settings, *statements: str) -> None:
 
 def log(settings: Settings) -> dict[str, list[tuple]]:
     with Warehouse(settings).read() as connection:
-        return {
-            table.name: [
-                tuple(row) for row in connection.execute(sa.select(table).order_by(sa.literal_column("rowid")))
-            ]
-            for table in TABLES
-        }
-
-
-def kept(settings: Settings) -> bytes:
-    return Warehouse(settings).store.path.read_bytes()
+        in_order = sa.literal_column("rowid")
+        return {table.name: [*map(tuple, connection.execute(sa.select(table).order_by(in_order)))] for table in TABLES}
 
 
 @pytest.fixture
 def here(tmp_path) -> Settings:
     """A warehouse with a log of three changes, a loss and two readings."""
     settings = place(tmp_path / "here")
-    write(settings, *(CHANGE.format(number) for number in "abc"), LOSS.format(1), READING.format(1), READING.format(2))
+    write(settings, *map(CHANGE.format, "abc"), LOSS.format(1), READING.format(1), READING.format(2))
     return settings
 
 
@@ -125,7 +110,7 @@ def test_an_empty_log_can_be_backed_up_too(run, new, tmp_path, file):
 
 
 def test_more_rows_than_are_read_at_once_come_back(run, here, new, file):
-    write(here, *(CHANGE.format(number) for number in range(11_000)))
+    write(here, *map(CHANGE.format, range(11_000)))
     run(here, "backup", file)
     run(new, "restore", file)
     assert log(new) == log(here)
@@ -154,9 +139,9 @@ def test_a_log_that_the_backup_continues_gets_the_rest(run, here, new, file):
 def test_restoring_twice_changes_nothing(run, here, new, file):
     run(here, "backup", file)
     run(new, "restore", file)
-    before = kept(new)
+    before = Warehouse(new).store.path.read_bytes()
     assert "holds all of" in run(new, "restore", file)
-    assert kept(new) == before
+    assert Warehouse(new).store.path.read_bytes() == before
 
 
 def test_a_log_that_went_on_since_the_backup_keeps_what_is_newer(run, here, file):
@@ -168,17 +153,17 @@ def test_a_log_that_went_on_since_the_backup_keeps_what_is_newer(run, here, file
 
 
 @pytest.mark.parametrize(
-    "statements",
-    [
-        [CHANGE.format("x")],
-        [CHANGE.format("a"), CHANGE.format("x"), CHANGE.format("c")],
-        [*(CHANGE.format(number) for number in "abcd")],
-        [READING.format(2)],
+    ("statement", "numbers"),
+    [(CHANGE, "x"), (CHANGE, "axc"), (CHANGE, "abcd"), (READING, "2")],
+    ids=[
+        "begins otherwise",
+        "differs in the middle",
+        "is longer in one and shorter in another table",
+        "lacks the first",
     ],
-    ids=["begins otherwise", "differs in the middle", "is longer in one and shorter in another table", "lacks the first"],
-)  # fmt: skip
-def test_a_log_of_another_history_is_left_alone(run, here, new, file, statements):
-    write(new, *statements)
+)
+def test_a_log_of_another_history_is_left_alone(run, here, new, file, statement, numbers):
+    write(new, *map(statement.format, numbers))
     run(here, "backup", file)
     before = log(new)
     words = run(new, "restore", file, ends=1)
@@ -216,7 +201,7 @@ def test_another_file_is_not_replaced(run, here, file):
 
 
 def test_a_backup_that_is_damaged_anywhere_is_refused_and_nothing_is_taken_over(run, here, new, file):
-    write(here, *(CHANGE.format(number) for number in range(40)))
+    write(here, *map(CHANGE.format, range(40)))
     run(here, "backup", file)
     write(new)
     whole, before = file.read_bytes(), log(new)
@@ -318,7 +303,6 @@ def test_a_disk_that_refuses_leaves_the_last_backup(run, here, file, monkeypatch
 def test_a_change_of_the_logs_columns_needs_a_new_version_of_the_backup():
     columns = {table.name: list(table.columns.keys()) for table in TABLES}
     digest = hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:12]
-    assert (VERSION, digest) == (3, "3baa0fc193b2"), (
-        "give warehouse/backup.py a new VERSION, and say how the old one is read"
-    )
+    advice = "give warehouse/backup.py a new VERSION, and say how the old one is read"
+    assert (VERSION, digest) == (3, "3baa0fc193b2"), advice
     assert set(columns) <= set(schema.metadata.tables)

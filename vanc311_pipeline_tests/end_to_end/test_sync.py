@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from datetime import timedelta
 from hashlib import sha256
 from zoneinfo import ZoneInfo
@@ -27,7 +26,7 @@ from vanc311_pipeline.orchestration.failures import reason_of_failure
 from vanc311_pipeline.settings import ARCHIVE, AREAS, LICENCE, LIVE, Settings
 from vanc311_pipeline.standin import Fault, StandIn
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, settings_in
+from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, expected, questions, settings_in
 
 COMMAND = [sys.executable, "-m", "vanc311_pipeline"]
 MONTHS = ["2024-05", "2024-06", "2024-07"]
@@ -39,11 +38,6 @@ def changed(portal: StandIn, rows: int = 3, seed: int = 1) -> None:
     frame = EDITS["close"].function(frame, rows=rows, seed=seed)
     frame = EDITS["add_twin"].function(frame, rows=rows, seed=seed)
     portal.publish(EDITS["delete"].function(frame, rows=1, seed=seed))
-
-
-def questions(portal: StandIn) -> Counter[str]:
-    """How often each kind of question was asked: a dataset's metadata, records, csv, json."""
-    return Counter(entry.path.rsplit("/", 1)[-1] for entry in portal.requests_log)
 
 
 # -- every field and every number --------------------------------------------------------------------------------------
