@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.metrics.facts import day_texts
-from vanc311_pipeline.metrics.groups import Grouping
+from vanc311_pipeline.metrics.groups import Grouping, Period
 from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
+from vanc311_pipeline.metrics.spells import in_blocks
 from vanc311_pipeline.metrics.time_to_close import quantiles_of
 
 WINDOW_DAYS = 91
@@ -28,8 +29,9 @@ def current_speed(grouping: Grouping) -> pd.DataFrame:
     closed = facts.event & (left <= last)
     n = followed.count(facts.opened >= first)
     rows, opened = followed.rows, facts.opened[followed.rows]
-    entry, age = np.maximum(first - opened, 0), np.minimum(left[rows], last) - opened
-    columns = quantiles_of(followed.code, age, closed[rows], followed.volume, n, entry)
+    age = np.minimum(left[rows], last) - opened
+    spells = in_blocks(Period("", first, last), followed.code, opened, age, closed[rows], np.maximum(opened, first))
+    columns = quantiles_of(spells, followed.volume, n)
     return grouping.table(
         np.arange(len(grouping)),
         weeks_from=day_texts([first])[0],

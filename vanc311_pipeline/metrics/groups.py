@@ -144,9 +144,13 @@ class Period:
         """Into how many stretches of equal length it is divided, of a week at least: in a year, fortnights."""
         return min(max((self.last - self.first + 1) // LEAST_BLOCK_DAYS, 1), BLOCKS)
 
-    def block(self, opened: Codes) -> Codes:
-        """In which of them requests were opened, from 0."""
-        return np.asarray((opened - self.first) * self.blocks // (self.last - self.first + 1))
+    def block(self, day: Codes) -> Codes:
+        """In which of them a day is, from 0; days before and after the period are in blocks that go on."""
+        return np.asarray((day - self.first) * self.blocks // (self.last - self.first + 1))
+
+    def first_day(self, block: Codes) -> Codes:
+        """The day on which a block begins."""
+        return np.asarray(self.first - -block * (self.last - self.first + 1) // self.blocks)
 
 
 def periods(facts: Facts) -> list[Period]:

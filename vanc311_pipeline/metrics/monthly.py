@@ -18,7 +18,8 @@ from vanc311_pipeline.metrics.facts import (
     month_texts,
 )
 from vanc311_pipeline.metrics.groups import BLOCKS, Grouping, Period
-from vanc311_pipeline.metrics.time_to_close import curves_by_parts, quantile, quantile_columns
+from vanc311_pipeline.metrics.spells import Spells, curves_by_parts
+from vanc311_pipeline.metrics.time_to_close import quantile, quantile_columns
 
 WITHIN = (7, 30, 90)
 PROVISIONAL_DAYS = 7
@@ -113,6 +114,7 @@ def _fill(medians: Floats, states: Texts, chosen: Ints, cells: Ints, days: Codes
     place = np.full(medians.shape[1], NONE, dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     rows = np.flatnonzero(place[cells] != NONE)
-    for first, _, curves in curves_by_parts(place[cells[rows]], days[rows], event[rows], len(chosen)):
+    spells = Spells(place[cells[rows]], days[rows], event[rows])
+    for first, curves in curves_by_parts(spells, len(chosen)):
         part = chosen[first : first + len(curves.at_risk)]
         medians[:, part], states[part] = quantile(curves, "median")

@@ -40,26 +40,28 @@ class Curves:
     """By how much requests that go the same way as others enlarge the variance (`design_effect`)."""
 
 
-def kaplan_meier(closed: Ints, censored: Ints, entered: Ints | None = None, effect: Floats | None = None) -> Curves:
-    """The curves of several groups (rows) from the requests closed on each day after opening (columns), and from those still open
-    that were followed for so many days: they are at risk on that day, too.
+def risk_set(left: Ints, entered: Ints | None = None) -> Ints:
+    """How many are at risk on each day after opening (last axis), from how many are followed no further than that day: closed on it, or
+    last seen open.
 
     Args:
         entered: how many are followed from each day on (delayed entry); without it, all are from their opening on.
-        effect: of each group and day; without it, as if every request went its own way.
     """
-    at_risk = _on_or_after(closed + censored)
-    if entered is not None:
-        at_risk -= _on_or_after(entered) - entered
-    return product_limit(at_risk, closed, np.ones(closed.shape) if effect is None else effect)
+    at_risk = _on_or_after(left)
+    return at_risk if entered is None else at_risk - _on_or_after(entered) + entered
 
 
 def _on_or_after(by_day: Ints) -> Ints:
     return np.cumsum(by_day[..., ::-1], axis=-1)[..., ::-1]
 
 
-def product_limit(at_risk: Ints, closed: Ints, effect: Floats) -> Curves:
-    """The curves of several groups (rows) from those at risk on each day (columns) and those closed on it."""
+def kaplan_meier(closed: Ints, at_risk: Ints, effect: Floats | None = None) -> Curves:
+    """The curves of several groups (rows) from the requests closed on each day (columns), and those at risk on it.
+
+    Args:
+        effect: of each group and day; without it, as if every request went its own way.
+    """
+    effect = np.ones(closed.shape) if effect is None else effect
     followed = np.maximum(at_risk, 1)
     share = _open_share(at_risk, closed)
     inner = (share > 0) & (share < 1)
@@ -67,7 +69,8 @@ def product_limit(at_risk: Ints, closed: Ints, effect: Floats) -> Curves:
     log_share = np.log(share, out=np.full(share.shape, -1.0), where=inner)
     spread = Z_95 * deviation / np.abs(log_share)
     of_all = np.where(at_risk > 0, BEYOND ** (effect / followed), 1.0)
-    low = np.where(inner, np.exp(log_share * np.exp(spread)), np.where(share > 0, of_all, 0.0))
+    with np.errstate(over="ignore"):  # so wide an interval begins at 0
+        low = np.where(inner, np.exp(log_share * np.exp(spread)), np.where(share > 0, of_all, 0.0))
     of_nobody = _of_nobody(at_risk, share, effect)
     high = np.where(inner, np.exp(log_share * np.exp(-spread)), np.where(share > 0, 1.0, of_nobody))
     return Curves(at_risk, closed, share, low, high, effect)
@@ -77,28 +80,29 @@ def _open_share(at_risk: Ints, closed: Ints) -> Floats:
     return np.cumprod(1.0 - closed / np.maximum(at_risk, 1), axis=-1, dtype=np.float64)
 
 
-def design_effect(closed: Ints, left: Ints) -> Floats:
+def design_effect(*counted: tuple[Ints, Ints]) -> Floats:
     """By how much the variance of a curve is larger than Greenwood's, of each group and day, since requests of the same days share a
-    crew or a week's speed: from the curves that leave out those opened in one block of time each.
+    crew or a week's speed: from the curves that leave out one block of time each.
 
-    At least 1. On a day whose curve doesn't show it, since all or none are open, it is that of the day before.
+    At least 1. On a day whose curve doesn't show it, since all or none are open, it is that of the day before. Where time is divided
+    in two ways, the variances add up, less that of independent requests, which is in both. Source: Cameron, Gelbach and Miller 2011.
 
     Args:
-        closed: the requests closed on each day, by group, block and day.
-        left: those closed on it, or followed no further.
+        counted: of each way of dividing time, the requests closed on each day by group, block and day, and those at risk on it.
     """
-    blocks = closed.shape[1]
+    groups, blocks, length = counted[0][0].shape
     if blocks < 2:
-        return np.ones((closed.shape[0], closed.shape[2]))
-    at_risk = _on_or_after(left)
-    of_all, closed_of_all = at_risk.sum(axis=1), closed.sum(axis=1)
+        return np.ones((groups, length))
+    closed_of_all, of_all = (counts.sum(axis=1) for counts in counted[0])
     share = _open_share(of_all, closed_of_all)
     independent = share**2 * np.cumsum(_greenwood(of_all, closed_of_all), axis=1)
-    between = jackknife_variance(_open_share(of_all[:, None] - at_risk, closed_of_all[:, None] - closed), axis=1)
+    between = (1 - len(counted)) * independent
+    for closed, at_risk in counted:
+        between += jackknife_variance(_open_share(of_all[:, None] - at_risk, closed_of_all[:, None] - closed), axis=1)
     shows = (share > TOLERANCE) & (share < 1 - TOLERANCE)
     between *= known_from(blocks)
     effect = np.maximum(np.divide(between, independent, out=np.ones(share.shape), where=shows), 1.0)
-    last_shown = np.maximum.accumulate(np.where(shows, np.arange(share.shape[1]), 0), axis=1)
+    last_shown = np.maximum.accumulate(np.where(shows, np.arange(length), 0), axis=1)
     return np.asarray(np.take_along_axis(effect, last_shown, axis=1))
 
 
@@ -133,7 +137,7 @@ def days_until(curves: Curves, closed_share: float) -> tuple[Floats, Mask]:
 def after(curves: Curves, waited: int) -> Curves:
     """The curves of the requests still open at the end of a day, on the days from the next one on."""
     on = slice(waited + 1, None)
-    return product_limit(curves.at_risk[:, on], curves.closed[:, on], curves.effect[:, on])
+    return kaplan_meier(curves.closed[:, on], curves.at_risk[:, on], curves.effect[:, on])
 
 
 def first_day(curve: Floats, open_share: float | Floats) -> Floats:

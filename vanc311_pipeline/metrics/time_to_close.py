@@ -6,7 +6,7 @@ What belongs here: which requests a curve is made of, and the tables `time_to_cl
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,11 @@ from vanc311_pipeline.metric_definitions import MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
 from vanc311_pipeline.metrics.facts import NONE, WEEK_DAYS, Codes, Floats, Ints, Mask, Texts, Unused
 from vanc311_pipeline.metrics.groups import EACH_PAIR, KEYS, LAST_12_MONTHS, Grouping, tally
+from vanc311_pipeline.metrics.spells import Spells, curves_by_parts, in_blocks
 from vanc311_pipeline.metrics.survival import (
     Curves,
     days_until,
-    design_effect,
     first_day,
-    kaplan_meier,
     mean_days_within,
     median_of_closed,
 )
@@ -37,8 +36,6 @@ INTERNAL = re.compile("internal|audit|tracking|transfer case", re.IGNORECASE)
 """Issue types by which the city talks to itself."""
 FIRST_WEEKDAY = 3
 """1970-01-01 was a Thursday, three days after a Monday."""
-CELLS_AT_ONCE = 600_000
-"""Groups by blocks by days that are worked out together: more is no faster and takes memory."""
 
 
 @dataclass(frozen=True)
@@ -77,44 +74,15 @@ def follow(cohort: Grouping) -> Iterator[Followed]:
     place[enough] = np.arange(len(enough))
     with_curve = place[used.code] != NONE
     rows, code = used.rows[with_curve], place[used.code[with_curve]]
-    blocked = (
-        cohort.kind != EACH_PAIR or period.name == LAST_12_MONTHS
-    )  # the pairs' other curves are on no page, and many
-    block = period.block(facts.opened[rows]) if blocked else np.zeros_like(code)
-    blocks = period.blocks if blocked else 1
-    parts = curves_by_parts(code, facts.days[rows], facts.event[rows], len(enough), block=block, blocks=blocks)
-    for first, inside, curves in parts:
+    days, event = facts.days[rows], facts.event[rows]
+    if cohort.kind == EACH_PAIR and period.name != LAST_12_MONTHS:  # they are on no page, and many
+        spells = Spells(code, days, event)
+    else:
+        spells = in_blocks(period, code, facts.opened[rows], days, event)
+    for first, curves in curves_by_parts(spells, len(enough)):
         groups = enough[first : first + len(curves.at_risk)]
+        inside = (code >= first) & (code < first + len(groups))
         yield Followed(cohort, period.name, groups, rows[inside], code[inside] - np.int32(first), curves)
-
-
-def curves_by_parts(
-    code: Codes | Ints,
-    days: Codes,
-    event: Mask,
-    groups: int,
-    entry: Codes | None = None,
-    block: Codes | None = None,
-    blocks: int = 1,
-) -> Iterator[tuple[int, Mask, Curves]]:
-    """The curves of groups, as many at a time as memory allows: the first group, which requests are its and the next ones', curves.
-
-    Of each request there are its group, how long it was followed, whether it was closed then, from which age on it was followed if
-    not from its opening, and in which of some blocks of time it was opened.
-    """
-    length = int(days.max(initial=0)) + 1
-    at_once = max(1, CELLS_AT_ONCE // (length * blocks))
-    cell = code * blocks + (0 if block is None else block)
-    for first in range(0, max(1, groups), at_once):
-        size = min(at_once, groups - first)
-        inside = (code >= first) & (code < first + size)
-        closed, censored = (
-            tally(cell[rows] - first * blocks, days[rows], size * blocks, length).reshape(size, blocks, length)
-            for rows in (inside & event, inside & ~event)
-        )
-        entered = None if entry is None else tally(code[inside] - first, entry[inside], size, length)
-        effect = design_effect(closed, closed + censored)
-        yield first, inside, kaplan_meier(closed.sum(axis=1), censored.sum(axis=1), entered, effect)
 
 
 def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFrame:
@@ -165,19 +133,14 @@ def quantiles(curves: Curves) -> dict[str, Floats | Texts]:
     }
 
 
-def quantiles_of(
-    code: Codes | Ints, days: Codes, event: Mask, volume: Ints, n: Ints, entry: Codes | None = None
-) -> dict[str, Floats | Texts]:
-    """The quantiles of each group, withheld where n of its `volume` requests, those followed from their opening on, are below 30; of
-    each request as in `curves_by_parts`.
-    """
+def quantiles_of(spells: Spells, volume: Ints, n: Ints) -> dict[str, Floats | Texts]:
+    """The quantiles of each group, withheld where n of its `volume` requests, those followed from their opening on, are below 30."""
     enough = np.flatnonzero(n >= MINIMUM_N)
     place = np.full(len(n), NONE, dtype=np.int32)
     place[enough] = np.arange(len(enough))
-    parts = curves_by_parts(place[code], days, event, len(enough), entry)
-    read = (
-        pd.concat([pd.DataFrame(quantiles(curves)) for _, _, curves in parts]).set_index(enough).reindex(range(len(n)))
-    )
+    parts = curves_by_parts(replace(spells, code=place[spells.code]), len(enough))
+    read = pd.concat([pd.DataFrame(quantiles(curves)) for _, curves in parts])
+    read = read.set_index(enough).reindex(range(len(n)))
     columns = {str(name): column.to_numpy() for name, column in read.items()}
     too_few, withheld = n < MINIMUM_N, share_state(volume, n)
     return columns | {f"{name}_state": np.where(too_few, withheld, columns[f"{name}_state"]) for name in QUANTILES}
@@ -226,7 +189,9 @@ def by_weekday(cohort: Grouping) -> pd.DataFrame:
     weekday = (facts.opened[used.rows] + FIRST_WEEKDAY) % WEEK_DAYS
     cell = used.code * WEEK_DAYS + weekday
     n = np.bincount(cell, minlength=size * WEEK_DAYS)
-    columns = quantiles_of(cell, facts.days[used.rows], facts.event[used.rows], n, n)
+    rows, period = used.rows, cohort.period
+    assert period is not None
+    columns = quantiles_of(in_blocks(period, cell, facts.opened[rows], facts.days[rows], facts.event[rows]), n, n)
     low, high = (
         pd.Series(columns[f"median_{side}"])
         .where(columns["median_state"] == State.OK)

@@ -29,7 +29,8 @@ from vanc311_pipeline.metrics.facts import (
     month_texts,
 )
 from vanc311_pipeline.metrics.groups import EACH_AREA, EACH_DEPARTMENT, EACH_ISSUE, WHOLE_CITY, YEAR_DAYS, Kind, tally
-from vanc311_pipeline.metrics.time_to_close import curves_by_parts, quantile
+from vanc311_pipeline.metrics.spells import Spells, curves_by_parts
+from vanc311_pipeline.metrics.time_to_close import quantile
 
 WEEKS, MONTHS = 27, 14
 LARGEST_TYPES = 20
@@ -156,6 +157,7 @@ def _medians(facts: Facts, code: Codes, tracked: Ints, days: int) -> Floats:
     followed = (np.where(event, closed, until) - opened).astype(np.int32)
     cell = place[code[inside]] * len(months) + month[inside]
     cells = len(tracked) * len(months)
-    parts = [quantile(curves, "median")[0][0] for _, _, curves in curves_by_parts(cell, followed, event, cells)]
+    spells = Spells(cell, followed, event)
+    parts = [quantile(curves, "median")[0][0] for _, curves in curves_by_parts(spells, cells)]
     enough = np.bincount(cell, minlength=cells) >= MINIMUM_N
     return np.where(enough, np.concatenate(parts), np.nan).reshape(shape)

@@ -82,6 +82,8 @@ class Cohort(NamedTuple):
 
     group: Group
     period: str
+    start: int
+    end: int
     requests: list[Request]
     used: list[Request]
     curve: Curve | None
@@ -150,10 +152,9 @@ def by(rows: Iterable, key: Callable[..., Hashable]) -> dict:
 def cohort_of(group: Group, period: str, start: int, end: int, left_out: frozenset[int] = frozenset()) -> Cohort:
     requests = [r for r in within(group.requests, start, end) if r.number not in left_out]
     used = usable(requests)
-    curve = curve_of(used) if len(used) >= LEAST_N else None
-    if curve and (group.level != "hyper_local" or period == "last_12_months"):
-        curve = curve_of(used, effect=design_effect(blocks_of(used, start, end), curve))
-    return Cohort(group, period, requests, used, curve, blocks_of(requests, start, end))
+    blocked = group.level != "hyper_local" or period == "last_12_months"
+    curve = enlarged_curve(lifetimes(used), start, end if blocked else start) if len(used) >= LEAST_N else None
+    return Cohort(group, period, start, end, requests, used, curve, blocks_of(requests, start, end))
 
 
 def within(requests: Iterable[Request], start: int, end: int) -> list[Request]:
@@ -256,20 +257,45 @@ def enlarged(blocks: int) -> float:
     return (student.ppf(0.975, blocks - 1) / Z_95) ** 2
 
 
-def design_effect(blocks: Sequence[Sequence[Request]], curve: Curve) -> list[float]:
-    """How many times Greenwood's variance the jackknife's is on each day, that leaves out one block each."""
-    closed, ended = np.zeros((2, len(blocks), curve.last + 1))
-    for place, block in enumerate(blocks):
-        for request in block:
-            ended[place, request.followed] += 1
-            closed[place, request.followed] += request.closed
-    at_risk = np.cumsum((ended.sum(axis=0) - ended)[:, ::-1], axis=1)[:, ::-1]
-    curves = np.cumprod(1 - (closed.sum(axis=0) - closed) / np.maximum(at_risk, 1), axis=1)
-    spread, effects = (len(blocks) - 1) * curves.var(axis=0), [1.0]
+Lifetime = tuple[int, int, int, bool]
+"""When a request was opened, the first and the last day of its age on which it was followed, and whether it was closed then."""
+
+
+def lifetimes(requests: Iterable[Request]) -> list[Lifetime]:
+    return [(r.opened, 0, r.followed, r.closed) for r in requests]
+
+
+def enlarged_curve(followed: Sequence[Lifetime], start: int, end: int) -> Curve:
+    """A curve with the design effect of the blocks of these days."""
+    ages = [lifetime[1:] for lifetime in followed]
+    return Curve(ages, effect=design_effect(followed, Curve(ages), start, end))
+
+
+def design_effect(followed: Sequence[Lifetime], curve: Curve, start: int, end: int) -> list[float]:
+    """How many times Greenwood's variance is on each day, given the jackknife's, which leaves out a block of openings each, plus that
+    which leaves out a block of waiting, less Greenwood's.
+    """
+    days = end - start + 1
+    blocks = min(26, max(1, days // 7))
+    if blocks == 1:
+        return [1.0] * (curve.last + 1)
+    opened, first, last, event = np.array(followed).T
+    row = np.repeat(np.arange(len(opened)), last - first + 1)
+    age = np.arange(len(row)) - np.repeat(np.cumsum(last - first + 1) - last - 1, last - first + 1)
+    closing = (age == last[row]) & (event[row] == 1)
+    at_risk, closed = np.zeros((2, 2, blocks, curve.last + 1))
+    for way, day in enumerate((opened[row], opened[row] + age)):
+        block = (day - start) * blocks // days % blocks
+        np.add.at(at_risk[way], (block, age), 1)
+        np.add.at(closed[way], (block, age), closing)
+    left_out = at_risk.sum(axis=1, keepdims=True) - at_risk
+    curves = np.cumprod(1 - (closed.sum(axis=1, keepdims=True) - closed) / np.maximum(left_out, 1), axis=2)
+    spread, effects = (blocks - 1) * curves.var(axis=1).sum(axis=0), [1.0]
     for day in range(curve.last + 1):
         still_open, effect = curve.share[day], effects[-1]
-        if len(blocks) > 1 and TOLERANCE < still_open < 1 - TOLERANCE:
-            effect = max(1.0, enlarged(len(blocks)) * spread[day] / (still_open**2 * curve.greenwood[day]))
+        if TOLERANCE < still_open < 1 - TOLERANCE:
+            alone = still_open**2 * curve.greenwood[day]
+            effect = max(1.0, enlarged(blocks) * (spread[day] - alone) / alone)
         effects.append(effect)
     return effects[1:]
 
@@ -361,7 +387,10 @@ def time_to_close_by_weekday(record: Record) -> Iterator[Row]:
     shown = {("citywide", "all", "last_12_months"), ("issue", "all", "last_12_months")}
     for cohort in (cohort for cohort in record.cohorts if cohort.kind in shown):
         of_day = [[r for r in cohort.used if r.opened % 7 == weekday % 7] for weekday in range(1, 8)]
-        curves = [curve_of(used) if len(used) >= LEAST_N else None for used in of_day]
+        curves = [
+            enlarged_curve(lifetimes(used), cohort.start, cohort.end) if len(used) >= LEAST_N else None
+            for used in of_day
+        ]
         ok = [days for days, state in (curve.quantiles("median") for curve in curves if curve) if state == "ok"]
         lows, highs = [low for _, low, _ in ok if low is not None], [high for _, _, high in ok if high is not None]
         differ = bool(lows and highs) and max(lows) > min(highs)
@@ -376,12 +405,13 @@ def current_speed(record: Record) -> Iterator[Row]:
     for group in record.groups:
         seen = [r for r in usable(group.requests) if r.opened <= end and r.opened + r.followed >= start]
         followed = [
-            (max(start - r.opened, 0), min(r.followed, end - r.opened), r.closed and r.closed_on <= end) for r in seen
+            (r.opened, max(start - r.opened, 0), min(r.followed, end - r.opened), r.closed and r.closed_on <= end)
+            for r in seen
         ]
-        n, closed = sum(r.opened >= start for r in seen), sum(closed for _, _, closed in followed)
+        n, closed = sum(r.opened >= start for r in seen), sum(closed for *_, closed in followed)
         row = group.key | {"weeks_from": iso(start), "weeks_to": iso(end)}
         row |= {"followed": len(seen), "n": n, "closed": closed}
-        curve = Curve(followed) if n >= LEAST_N else None
+        curve = enlarged_curve(followed, start, end) if n >= LEAST_N else None
         for name in QUANTILES:
             row |= quantile_cells(name, curve, "too_few" if seen else "no_requests")
         yield row

@@ -15,6 +15,7 @@ from vanc311_pipeline.metrics.survival import (
     design_effect,
     kaplan_meier,
     mean_days_within,
+    risk_set,
 )
 
 # Day: at risk, closed, censored, S(t), lower and upper limit; n = 62, of which 47 closed.
@@ -29,9 +30,11 @@ GOLDEN = {
 
 
 def counts(closed, censored, days=None):
-    """One group's counts by day, as rows of one."""
+    """One group's closings by day and those at risk, as rows of one."""
     length = days or max([*closed, *censored, 0]) + 1
-    return tuple(np.array([[each.get(day, 0) for day in range(length)]], dtype=np.int64) for each in (closed, censored))
+    by_day = (np.array([[each.get(day, 0) for day in range(length)]], dtype=np.int64) for each in (closed, censored))
+    closed, censored = by_day
+    return closed, risk_set(closed + censored)
 
 
 @pytest.fixture
@@ -118,9 +121,7 @@ def test_nineteen_in_twenty_intervals_hold_the_truth_where_a_service_is_so_quick
     rng, groups, n = np.random.default_rng(311), 2_000, 30
     for truth in (0.98, 0.05, 0.02):  # open after day 0; the intervals without width covered 45 to 79 % of these
         closed = rng.binomial(n, 1 - truth, groups)[:, None]
-        curves = kaplan_meier(
-            np.hstack([closed, np.zeros_like(closed)]), np.hstack([np.zeros_like(closed), n - closed])
-        )
+        curves = kaplan_meier(np.hstack([closed, 0 * closed]), np.hstack([0 * closed + n, n - closed]))
         covered = np.mean((curves.low[:, 0] <= truth) & (truth <= curves.high[:, 0]))
         assert covered >= 0.90, truth
 
@@ -149,11 +150,12 @@ YEAR, BLOCKS = 364, 26
 
 
 def blocked(opened, took, as_of=YEAR):
-    """The closings and the endings by block of opening and day, a group of one."""
+    """The closings and those at risk by block of opening and day, a group of one."""
     event, days = opened + took <= as_of, np.minimum(took, as_of - opened)
     cell = opened * BLOCKS // YEAR * (as_of + 1) + days
     count = [np.bincount(cell[some], minlength=BLOCKS * (as_of + 1)) for some in (event, event >= 0)]
-    return [each.reshape(1, BLOCKS, as_of + 1) for each in count]
+    closed, left = (each.reshape(1, BLOCKS, as_of + 1) for each in count)
+    return closed, risk_set(left)
 
 
 def independent(rng, opened):
@@ -174,9 +176,8 @@ def test_nineteen_in_twenty_intervals_hold_the_truth_where_a_crew_closes_many_on
     share, low, high = np.empty((3, worlds, len(days)))
     for number in range(worlds):
         opened = np.sort(rng.integers(0, YEAR, n))
-        closed, left = blocked(opened, world(rng, opened))
-        counts = closed.sum(axis=1), (left - closed).sum(axis=1)
-        curves = kaplan_meier(*counts, effect=design_effect(closed, left))
+        counted = blocked(opened, world(rng, opened))
+        curves = kaplan_meier(*(counts.sum(axis=1) for counts in counted), design_effect(counted))
         share[number], low[number], high[number] = (
             each[0, days] for each in (curves.open_share, curves.low, curves.high)
         )
@@ -189,14 +190,16 @@ def test_nineteen_in_twenty_intervals_hold_the_truth_where_a_crew_closes_many_on
 def test_requests_that_go_their_own_ways_have_hardly_a_design_effect_and_one_block_has_none():
     rng = np.random.default_rng(311)
     opened = np.sort(rng.integers(0, YEAR, 20_000))
-    closed, left = blocked(opened, independent(rng, opened))
-    assert design_effect(closed, left)[0, :60].mean() < 1.6
-    assert (design_effect(closed.sum(axis=1, keepdims=True), left.sum(axis=1, keepdims=True)) == 1).all()
+    counted = blocked(opened, independent(rng, opened))
+    assert design_effect(counted)[0, :60].mean() < 1.6
+    assert (design_effect(tuple(counts.sum(axis=1, keepdims=True) for counts in counted)) == 1).all()
 
 
 def test_blocks_that_are_all_alike_but_twice_as_slow_in_turn_have_the_effect_of_their_two_speeds():
     """Of 26 blocks half close all 100 on day 0, half none: V of S(0) is that of 26 numbers, not of 2,600."""
     closed, left = np.zeros((2, 1, BLOCKS, 2), dtype=np.int64)
     closed[0, ::2, 0] = left[0, ::2, 0] = left[0, 1::2, 1] = 100
-    expected = (stats.t.ppf(0.975, 25) / 1.959963984540054) ** 2 * 100 * 26 / 25
-    assert design_effect(closed, left)[0] == pytest.approx([expected, expected])
+    counted, enlarged = (closed, risk_set(left)), (stats.t.ppf(0.975, 25) / 1.959963984540054) ** 2
+    one_way = 100 * 26 / 25
+    assert design_effect(counted)[0] == pytest.approx([enlarged * one_way] * 2)
+    assert design_effect(counted, counted)[0] == pytest.approx([enlarged * (2 * one_way - 1)] * 2)

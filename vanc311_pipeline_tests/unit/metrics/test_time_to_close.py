@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vanc311_pipeline.metrics import time_to_close as module
+from vanc311_pipeline.metrics import spells
 from vanc311_pipeline.metrics.facts import Status
 from vanc311_pipeline.metrics.groups import BLOCKS
 from vanc311_pipeline.metrics.outcomes import outcome_codes, outcome_incidence
@@ -181,9 +181,9 @@ def test_a_group_of_less_than_30_has_no_curve(facts, cohort_of):
 
 def test_working_groups_out_a_few_at_a_time_changes_nothing(sample, cohort_of, monkeypatch):
     cohort = cohort_of(sample.facts, "issue", "all")
-    monkeypatch.setattr(module, "CELLS_AT_ONCE", 10**9)
+    monkeypatch.setattr(spells, "CELLS_AT_ONCE", 10**9)
     whole = list(follow(cohort))
-    monkeypatch.setattr(module, "CELLS_AT_ONCE", 3 * whole[0].length * BLOCKS)
+    monkeypatch.setattr(spells, "CELLS_AT_ONCE", 3 * whole[0].length * BLOCKS)
     parts = list(follow(cohort))
     assert (len(whole), {len(part.groups) for part in parts[:-1]}) == (1, {3})
     pd.testing.assert_frame_equal(time_to_close(cohort, parts), time_to_close(cohort, whole))

@@ -1,0 +1,75 @@
+"""Spells: how requests were followed, one by one, and the curves of their groups.
+
+What belongs here: which block of time a request belongs to, and counting by group, block and day. What does not: the estimator
+(`survival`), and which requests are followed.
+
+Requests that share a crew, or a week's speed, are no independent proof. They are alike if they were opened in the same days, and if
+they waited in the same days; a block of time is left out either way to see how far the curve depends on it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vanc311_pipeline.metrics.facts import Codes, Ints, Mask
+from vanc311_pipeline.metrics.groups import Period, tally
+from vanc311_pipeline.metrics.survival import Curves, design_effect, kaplan_meier, risk_set
+
+CELLS_AT_ONCE = 600_000
+"""Groups by blocks by days that are worked out together: more is no faster and takes memory."""
+
+
+@dataclass(frozen=True)
+class Spells:
+    """How requests were followed, in one piece or in several."""
+
+    code: Codes | Ints
+    """The group of each spell."""
+    days: Codes
+    """Up to which day after the request's opening it reaches."""
+    event: Mask
+    """Whether the request was closed then."""
+    entry: Codes | None = None
+    """From which day after the opening on it reaches; without it, from the opening on."""
+    blocks: int = 1
+    block: tuple[Codes, ...] = ()
+    """In which of so many blocks of time the request was opened, and in which the spell lies."""
+
+
+def in_blocks(
+    period: Period, code: Codes | Ints, opened: Codes, days: Codes, event: Mask, since: Codes | None = None
+) -> Spells:
+    """Requests in pieces that lie in a block of the period each, followed for so many `days` from their opening, or from a day `since`
+    which they are known. Before and after the period its blocks come around again.
+    """
+    begins = opened if since is None else since
+    block, pieces = period.block(begins), period.block(opened + days) - period.block(begins) + 1
+    row = np.repeat(np.arange(len(code)), pieces)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    place, last = block[row] + number, number == pieces[row] - 1
+    entry = np.where(number == 0, begins[row], period.first_day(place)) - opened[row]
+    until = np.where(last, days[row], period.first_day(place + 1) - 1 - opened[row])
+    blocks = period.block(opened)[row] % period.blocks, place % period.blocks
+    return Spells(code[row], until, event[row] & last, entry, period.blocks, blocks)
+
+
+def curves_by_parts(spells: Spells, groups: int) -> Iterator[tuple[int, Curves]]:
+    """The curves of groups, as many at a time as memory allows: the first group, and the curves of it and the next ones."""
+    length, blocks = int(spells.days.max(initial=0)) + 1, spells.blocks
+    at_once = max(1, CELLS_AT_ONCE // (length * blocks))
+    for first in range(0, max(1, groups), at_once):
+        size = min(at_once, groups - first)
+        inside = (spells.code >= first) & (spells.code < first + size)
+        code, days, event = spells.code[inside] - first, spells.days[inside], spells.event[inside]
+        entry = np.zeros_like(days) if spells.entry is None else spells.entry[inside]
+        counted = []
+        for block in spells.block or (np.zeros_like(spells.code),):
+            cell = code * blocks + block[inside]
+            closed, left, entered = (
+                tally(cell[rows], day[rows], size * blocks, length).reshape(size, blocks, length)
+                for rows, day in ((event, days), (slice(None), days), (slice(None), entry))
+            )
+            counted.append((closed, risk_set(left, entered)))
+        closed, at_risk = (counts.sum(axis=1) for counts in counted[0])
+        yield first, kaplan_meier(closed, at_risk, design_effect(*counted))
