@@ -4,7 +4,7 @@ What belongs here: the worlds of the audit of the statistics (seasons, crews, we
 of each, and what a hit is. Every rule is asked through the product's own functions, from facts alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,10 +16,12 @@ from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.metrics.backlog import flow
 from vanc311_pipeline.metrics.comparison import area_comparison
 from vanc311_pipeline.metrics.current_speed import current_speed
-from vanc311_pipeline.metrics.facts import Facts, Floats
+from vanc311_pipeline.metrics.facts import Facts, Floats, Ints
 from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, grouping_of, periods
 from vanc311_pipeline.metrics.monthly import monthly_series
-from vanc311_pipeline.metrics.time_to_close import follow, time_to_close, time_to_close_curves
+from vanc311_pipeline.metrics.outcomes import outcome_incidence
+from vanc311_pipeline.metrics.time_to_close import Followed, follow, time_to_close, time_to_close_curves
+from vanc311_pipeline.metrics.waiting import waiting_times
 from vanc311_pipeline.metrics.year_on_year import year_on_year
 
 REAL_YEAR = 300_000
@@ -30,7 +32,9 @@ COVERED, COVERED_BY_CREWS = (0.92, 0.98), (0.88, 1.0)
 AT_ONCE = 1_500_000  # requests that are simulated together: more take memory
 DIFFERENT = [f"{how} {side}" for how in ("clearly", "somewhat") for side in ("more", "fewer")]
 DAYS = (7, 30)
-QUANTILES = {"median": 0.5, "p90": 0.9}
+QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
+RESTRICTED = (30, 90)
+WAITED = 7
 
 
 class Claim(NamedTuple):
@@ -146,8 +150,16 @@ class Files(NamedTuple):
             *self._quantiles("time_to_close", times, truth),
             *self._quantiles("current_speed", current_speed(grouping), truth),
         ]
-        mean = holds(times, "mean_within_30", float(np.minimum(took, 30).mean()))
-        answers.append((self._claim("time_to_close", "mean days within the first 30"), mean))
+        for days in RESTRICTED:
+            mean = holds(times, f"mean_within_{days}", float(np.minimum(took, days).mean()))
+            answers.append((self._claim("time_to_close", f"mean days within the first {days}"), mean))
+        waiting = pd.concat([waiting_times(some) for some in parts])
+        still_open = took[took > WAITED] - WAITED
+        further = {
+            f"further_{name}": float(np.quantile(still_open, p, method="inverted_cdf")) for name, p in QUANTILES.items()
+        }
+        answers += self._quantiles("waiting_times", waiting[waiting["waited_days"] == WAITED], further)
+        answers.append(self._one_way(parts, took))
         curves = pd.concat([time_to_close_curves(some) for some in parts])
         for day in DAYS:
             rows = curves[curves["day"] == day]
@@ -156,6 +168,14 @@ class Files(NamedTuple):
         months = monthly_series(grouping)
         within = holds(months, "share_7", float((took <= 7).mean())).reshape(self.number, -1)
         return [*answers, (self._claim("monthly_series", "share of a month closed within 7 days"), within)]
+
+    def _one_way(self, parts: Sequence[Followed], took: Ints) -> tuple[Claim, Floats]:
+        """The share closed in one of two ways, which are drawn by lot; its design effect is that of all closings, which is no less."""
+        way = np.random.default_rng(self.seed).integers(0, 2, len(took)).astype(np.int32)
+        rows = pd.concat([outcome_incidence(some, way) for some in parts])
+        rows = rows[(rows["outcome_order"] == 1) & (rows["day"] == DAYS[0])]
+        claim = self._claim("outcome_incidence", f"share closed in one way within {DAYS[0]} days")
+        return claim._replace(most=1), holds(rows, "closed_share", float(((took <= DAYS[0]) & (way == 0)).mean()))
 
     def _quantiles(self, table: str, rows: pd.DataFrame, truth: dict[str, float]) -> Iterator[tuple[Claim, Floats]]:
         for name, days in truth.items():
