@@ -1,1 +1,1 @@
-"""Charts: one function for each picture, from the rows of a table to an Altair chart, the sentence that it shows, and those rows."""
+"""Charts: one function for each picture, from the rows of a table to a Vega-Lite chart, the sentence that it shows, and those rows."""

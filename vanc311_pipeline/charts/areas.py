@@ -7,14 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import shapely
 from shapely.geometry import mapping, shape
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, tip
+from vanc311_pipeline.charts.figure import Figure, picture, records
 from vanc311_pipeline.metric_definitions import METRICS, State
 
 MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
@@ -41,7 +40,6 @@ COLOURS = dict(
     zip([*CLASSES, WITHHELD], ["#5e3c99", "#b2abd2", "#f7f7f7", "#fdb863", "#e66101", "#8c959f"], strict=True)
 )
 DECIMALS = 4
-MAP_HEIGHT = 330
 
 
 def comparison(rows: pd.DataFrame) -> Figure:
@@ -50,31 +48,17 @@ def comparison(rows: pd.DataFrame) -> Figure:
     measure = str(rows["measure"].iloc[0])
     short, above = _MEANS[measure]
     known = _with_usual_limits(rows[rows["state"] == State.OK])
-    scale = alt.Scale(type="log", nice=False, clamp=True, domain=_domain(known))
-    base = alt.Chart(known).encode(
-        alt.Y("local_area:N", sort=list(rows["local_area"]), title=None),
-        tooltip=[
-            "local_area:N",
-            *(tip(f"{name}:Q", ".2f") for name in ("ratio", "ratio_low", "ratio_high", "shrunken_ratio")),
-            tip("n:Q", ","),
-            tip("verdict:N", title="against the city"),
-            tip("among_areas:N", title="the usual spread of areas"),
-        ],
-    )
-    title = f"{short}: observed / expected (log scale)"
-    usual = base.mark_bar(opacity=0.18, size=12).encode(
-        alt.X("usual_low:Q", scale=scale, title=title), alt.X2("usual_high:Q")
-    )
-    limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("ratio_low:Q", scale=scale), alt.X2("ratio_high:Q"))
     seen = [verdict for verdict in VERDICTS if verdict in set(known["verdict"])]
     pointing = {"more": "triangle-right", "fewer": "triangle-left"}
-    shapes = alt.Scale(domain=seen, range=[pointing.get(verdict.split()[-1], "circle") for verdict in seen])
-    dots = base.mark_point(filled=True, opacity=1).encode(
-        alt.X("ratio:Q", scale=scale),
-        size=alt.condition("substring(datum.verdict, 0, 7) == 'clearly'", alt.value(130), alt.value(50)),
-        shape=alt.Shape("verdict:N", title=None, scale=shapes),
+    chart = picture(
+        "areas",
+        known,
+        title=f"{short}: observed / expected (log scale)",
+        domain=_domain(known),
+        areas=list(rows["local_area"]),
+        verdicts=seen,
+        shapes=[pointing.get(verdict.split()[-1], "circle") for verdict in seen],
     )
-    one = alt.Chart(pd.DataFrame({"city": [1.0]})).mark_rule(strokeDash=[4, 3]).encode(alt.X("city:Q", scale=scale))
     withheld = rows.loc[rows["state"] != State.OK, "local_area"].tolist()
     return Figure(
         f"areas-{measure.replace('_', '-')}",
@@ -83,7 +67,7 @@ def comparison(rows: pd.DataFrame) -> Figure:
         f"only as much as areas usually do. {among_areas(rows)} {words.as_of(rows)}",
         MEANING,
         rows[["local_area", *SHOWN]],
-        alt.layer(usual, one, limits, dots),
+        chart,
         height=470,
         empty=known.empty,
         notes=(f"Too few requests for a ratio: {', '.join(withheld)}.",) if withheld else (),
@@ -126,49 +110,15 @@ def area_map(rows: pd.DataFrame, without: float | None) -> Figure:
     rows = rows.sort_values("n", ascending=False, ignore_index=True)
     classes = pd.cut(rows["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)
     rows["class"] = classes.where(rows["state"] == State.OK, WITHHELD)
-    pointed = {"param": "area", "empty": False}
     shown = {name: colour for name, colour in COLOURS.items() if name in set(rows["class"])}
-    shared: dict[str, Any] = {
-        "tooltip": [
-            tip("local_area:N", title="area"),
-            tip("n:Q", ",", "requests"),
-            tip("ratio:Q", ".2f", "observed / expected"),
-            tip("verdict:N", title="against the city"),
-            tip("among_areas:N", title="the usual spread of areas"),
-            tip("standardised_share:Q", ".1%", "open after 30 days at the city's mix"),
-        ],
-        "href": "link:N",
-    }
-    shapes = (
-        alt.Chart(alt.InlineData(values=_features(rows)))
-        .mark_geoshape(stroke="#59636e")
-        .encode(
-            alt.Color(
-                "class:N",
-                title="observed / expected",
-                scale=alt.Scale(domain=list(shown), range=list(shown.values())),
-                legend=alt.Legend(columns=3, orient="top"),
-            ),
-            strokeWidth=alt.StrokeWidthValue(0.7, condition=pointed | {"value": 3}),
-            fillOpacity=alt.condition(alt.datum.verdict == "unclear", alt.value(0.55), alt.value(1)),
-            **shared,
-        )
-        .project("mercator")
-        .properties(name="map", width=330, height=MAP_HEIGHT)
+    chart = picture(
+        "map",
+        rows.drop(columns="outline"),
+        areas=list(rows["local_area"]),
+        classes=list(shown),
+        colours=list(shown.values()),
     )
-    bars = (
-        alt.Chart(rows.drop(columns="outline"))
-        .mark_bar()
-        .encode(
-            alt.Y("local_area:N", sort=list(rows["local_area"]), title=None),
-            alt.X("n:Q", title="requests", axis=alt.Axis(format="~s", tickCount=4)),
-            opacity=alt.OpacityValue(0.7, condition=pointed | {"value": 1}),
-            **shared,
-        )
-        .properties(name="bars", width=200, height=MAP_HEIGHT)
-    )
-    select = alt.PointSelectionConfig(type="point", fields=["local_area"], on="pointerover", clear="pointerout")
-    both = alt.TopLevelSelectionParameter(name="area", select=select, views=["map", "bars"])
+    chart["datasets"]["outlines"] = _features(rows)
     return Figure(
         "map",
         finding(rows),
@@ -178,7 +128,7 @@ def area_map(rows: pd.DataFrame, without: float | None) -> Figure:
         f"{words.as_of(rows)}",
         MEANING,
         rows[["local_area", *SHOWN, "supported_weight", *STANDARDISED]],
-        alt.hconcat(shapes, bars, spacing=24, params=[both]),
+        chart,
         height=None,
     )
 
@@ -200,13 +150,10 @@ def finding(rows: pd.DataFrame) -> str:
 
 def _features(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """GeoJSON features whose own members are the columns, as Vega-Lite reads them."""
-    members = rows[
-        ["local_area", "ratio", "n", "verdict", "among_areas", "standardised_share", "class", "link"]
-    ].astype(object)
-    records = members.where(members.notna(), None).to_dict("records")
+    members = rows[["local_area", "ratio", "n", "verdict", "among_areas", "standardised_share", "class", "link"]]
     return [
-        {"type": "Feature", "geometry": _wound(outline)} | {str(name): value for name, value in record.items()}
-        for record, outline in zip(records, rows["outline"], strict=True)
+        {"type": "Feature", "geometry": _wound(outline)} | member
+        for member, outline in zip(records(members), rows["outline"], strict=True)
     ]
 
 

@@ -4,18 +4,15 @@ import calendar
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import COUNTS, SHARES, Figure, tip
+from vanc311_pipeline.charts.figure import Figure, picture
 from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, STATES, State
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
 YEAR_DAYS = 365
 SAME_WEEKDAY_DAYS = 364
-THIN_BELOW = 10
-_DASHED = [3, 3]
 _LABELS = 8
 _STEPS = (1, 2, 3, 6, 12, 24)
 
@@ -25,17 +22,13 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     rows = rows.sort_values("month", ignore_index=True)
     complete = rows[rows["provisional"] == "no"]
     long = rows.melt(["month", "provisional"], ["opened", "closed_in"], "which", "requests")
-    base = alt.Chart(long.replace({"which": {"closed_in": "closed"}})).encode(
-        _months(len(rows)),
-        alt.Y("requests:Q", title="requests a month", axis=COUNTS),
-        alt.Color("which:N", sort=["opened", "closed"], title=None),
-        tooltip=[tip("month:T", "%B %Y"), "which:N", tip("requests:Q", ",")],
-    )
+    long = long.replace({"which": {"closed_in": "closed"}})
+    chart = picture("opened-and-closed", long, step=_step(len(rows)))
     # A layer without rows would make Vega complain.
-    layers = [base.transform_filter(alt.datum.provisional == "no").mark_line()] * bool(len(complete))
-    if len(complete) < len(rows):
-        hollow = base.transform_filter(alt.datum.provisional == "yes").mark_point(filled=False, fill=None, size=30)
-        layers = [base.mark_line(strokeDash=_DASHED, strokeWidth=1.5), *layers, hollow]
+    if complete.empty:
+        chart["layer"] = [layer for layer in chart["layer"] if layer["name"] != "settled"]
+    if len(complete) == len(rows):
+        chart["layer"] = [layer for layer in chart["layer"] if layer["name"] == "settled"]
     finding = "No whole month is settled yet."
     if len(complete):
         last = complete.iloc[-1]
@@ -47,7 +40,7 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}. Opened and closed in a month are different requests. {words.as_of(rows)}",
         f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
-        alt.layer(*layers),
+        chart,
         notes=(PROVISIONAL,) if len(complete) < len(rows) else (),
     )
 
@@ -78,17 +71,9 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
     rows = rows.sort_values("month", ignore_index=True)
     known = rows[rows["share_30_state"] == State.OK]
     drawn = rows[rows["month"].between(known["month"].min(), known["month"].max())]
-    base = alt.Chart(drawn).encode(
-        _months(len(drawn)),
-        tooltip=[tip("month:T", "%B %Y"), tip("share_30:Q", ".1%", "closed within 30 days"), tip("n_30:Q", ",", "n")],
-    )
     # With five points to spare on each side, so that a wobble does not look like a crash.
     domain = [max(0.0, known["share_30_low"].min() - 0.05), min(1.0, known["share_30_high"].max() + 0.05)]
-    scale = alt.Scale(domain=domain if len(known) else [0, 1], nice=False, zero=False)
-    band = base.mark_area(style="band").encode(
-        alt.Y("share_30_low:Q", title="closed within 30 days", axis=SHARES, scale=scale), alt.Y2("share_30_high:Q")
-    )
-    line = base.mark_line(point=True).encode(alt.Y("share_30:Q", scale=scale))
+    told = {"step": _step(len(drawn)), "domain": domain if len(known) else [0, 1]}
     waiting, few = ((rows["share_30_state"] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
     notes = [f"Not shown: {words.months(waiting)} whose youngest requests are not yet 30 days old"] * bool(waiting)
     notes += [f"{words.months(few)} with fewer than {MINIMUM_N} requests"] * bool(few)
@@ -98,31 +83,21 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}, by month of opening, with 95 % intervals. {words.as_of(rows)}",
         METRICS["share_30"].definition,
         rows[["month", "n_30", "within_30", "share_30", "share_30_low", "share_30_high", "share_30_state"]],
-        alt.layer(band, line),
+        picture("closed-within-30-days", drawn, **told),
         empty=known.empty,
         notes=(f"{'; '.join(notes)}.",) if notes else (),
     )
 
 
-def _months(number: int) -> alt.X:
-    """An axis with a label for each month, or as many as fit; left to itself Vega labels days, some months twice."""
-    step = next((step for step in _STEPS if number <= _LABELS * step), _STEPS[-1])
-    return _time("month:T", alt.TimeIntervalStep(interval="month", step=step))
-
-
-def _time(field: str, ticks: Any) -> alt.X:
-    return alt.X(field, title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True, tickCount=ticks, grid=False))
+def _step(months: int) -> int:
+    """Of how many months one has a label: left to itself Vega labels days, some months twice."""
+    return next((step for step in _STEPS if months <= _LABELS * step), _STEPS[-1])
 
 
 def backlog(rows: pd.DataFrame, group: str) -> Figure:
     """Requests open at the end of each day, from the day on which the record is long enough."""
     rows = rows.sort_values("day", ignore_index=True)
     known = rows[rows["understated"] == "no"]
-    base = alt.Chart(known).encode(
-        _time("day:T", 8),
-        alt.Y("backlog:Q", title="open requests", axis=COUNTS),
-        tooltip=[tip("day:T", "%d %B %Y"), tip("backlog:Q", ",", "open")],
-    )
     notes = ["Made anew from today's record: what the city reopens looks open all along."]
     if len(known) < len(rows):
         notes.append("Days before 2023-08-17 are left out: requests from before the record are missing in them.")
@@ -132,10 +107,7 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}. {METRICS['backlog'].definition} {words.as_of(rows)}",
         METRICS["backlog"].definition,
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
-        alt.layer(
-            base.mark_line(strokeDash=_DASHED, strokeWidth=1.2),
-            base.transform_filter(alt.datum.provisional == "no").mark_line(strokeWidth=1.2),
-        ),
+        picture("backlog", known),
         empty=known.empty,
         notes=tuple(notes),
     )
@@ -165,25 +137,6 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Se
     the row of `time_to_close` of the same group and period; what stands beside it are sentences of the same group.
     """
     rows = rows[rows["day"] <= YEAR_DAYS].sort_values("day", ignore_index=True)
-    base = alt.Chart(rows).encode(
-        alt.X(
-            "day:Q",
-            title="days after opening",
-            scale=alt.Scale(type="sqrt", nice=False),
-            axis=alt.Axis(values=[0, 1, 3, 7, 14, 30, 60, 90, 180, 365], grid=False, labelOverlap=True, format="d"),
-        ),
-        tooltip=[
-            tip("day:Q", title="days after opening"),
-            tip("open_share:Q", ".1%", "still open"),
-            tip("at_risk:Q", ",", "followed so long"),
-        ],
-    )
-    band = base.mark_area(style="band", interpolate="step-after").encode(
-        alt.Y("open_share_low:Q", title="still open", axis=SHARES, scale=alt.Scale(domain=[0, 1])),
-        alt.Y2("open_share_high:Q"),
-    )
-    thin = base.mark_line(interpolate="step-after", strokeWidth=1, strokeDash=_DASHED).encode(alt.Y("open_share:Q"))
-    line = thin.mark_line(interpolate="step-after").transform_filter(alt.datum.at_risk >= THIN_BELOW)
     left_out = {
         "opened before 2022-08-17": summary["n_static"],
         "opened after the last whole day": summary["n_after_as_of"],
@@ -199,7 +152,7 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Se
         f"{words.whole(still_open)} {words.be(still_open)} still open. 95 % interval. As of {words.day(summary['as_of'])}.",
         f"{METRICS['open_share'].definition} Closed does not mean fixed.",
         rows[["day", "at_risk", "closed_by", "open_share", "open_share_low", "open_share_high"]],
-        alt.layer(band, thin, line),
+        picture("time-to-close", rows),
         notes=(*beside, *([f"Left out: {reasons}."] if reasons else [])),
     )
 
@@ -261,12 +214,6 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
     rows = rows.sort_values("band_order", ignore_index=True)
     shown = rows[(rows["band_order"] < len(rows)) | (rows["open_requests"] > 0)]
     domain = [0, max(1.0, 1.15 * shown["open_requests"].max())]  # with room for the longest one's label
-    base = alt.Chart(shown).encode(
-        alt.Y("age_band:N", sort=list(shown["age_band"]), title="days open"),
-        alt.X("open_requests:Q", title="open requests", axis=COUNTS, scale=alt.Scale(domain=domain, nice=False)),
-        tooltip=["age_band:N", tip("open_requests:Q", ","), tip("share_of_open:Q", ".1%")],
-    )
-    label = base.mark_text(align="left", dx=4).encode(alt.Text("open_requests:Q", format=","))
     total, static = int(rows["open_requests"].sum()), int(rows["n_static"].sum())
     oldest = rows.loc[rows["age_band"] == "over 365", "open_requests"].sum()
     finding = "No request is open."
@@ -283,7 +230,7 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}. n = {words.requests(total)} with status Open. {words.as_of(rows)}",
         METRICS["open_requests"].definition,
         rows[["age_band", "open_requests", "located", "n_static", "share_of_open"]],
-        alt.layer(base.mark_bar(), label),
+        picture("backlog-by-age", shown, domain=domain, bands=list(shown["age_band"])),
         height=190,
         notes=(note,) if static else (),
     )
@@ -293,16 +240,7 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
     """The share of each outcome group among the closed requests of a group and period, with its interval."""
     rows = rows.sort_values("outcome_order", ignore_index=True)
     known = rows[rows["state"] == State.OK]
-    base = alt.Chart(known).encode(
-        alt.Y("outcome:N", sort=list(rows["outcome"]), title=None),
-        tooltip=["outcome:N", tip("outcome_share:Q", ".1%", "share"), tip("closed_as:Q", ",", "closed so")],
-    )
-    scale = alt.Scale(domain=[0, 1.2 * known["outcome_share_high"].max()], nice=False)
-    share = alt.X("outcome_share:Q", title="share of the closed requests", axis=SHARES, scale=scale)
-    limits = base.mark_rule(strokeWidth=1.5).encode(alt.X("outcome_share_low:Q"), alt.X2("outcome_share_high:Q"))
-    label = base.mark_text(align="left", dx=6).encode(
-        alt.X("outcome_share_high:Q"), alt.Text("outcome_share:Q", format=".1%")
-    )
+    told = {"domain": [0, 1.2 * known["outcome_share_high"].max()], "outcomes": list(rows["outcome"])}
     closed, still_open = int(rows["closed"].max()), int(rows["open_requests"].max())
     finding = f"Fewer than {MINIMUM_N} closed requests (n = {words.whole(closed)}): no share is given."
     if len(known):
@@ -316,7 +254,7 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
         f"{METRICS['outcome_share'].definition} Closed does not mean fixed; the groups are our "
         "reading of the city's reasons.",
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
-        alt.layer(base.mark_bar().encode(share), limits, label),
+        picture("outcomes", known, **told),
         height=200,
         empty=known.empty,
     )

@@ -1,11 +1,12 @@
 """Outcomes: the closure reasons in groups, their shares, and how soon requests end in each.
 
-What belongs here: the mapping, with its version, and the tables made with it. The mapping is an interpretation, not the city's:
-a public analysis of the requests of 2025 (Abhijit2409/data-analysis-case-studies, commit fe16cdf). A reason that it does not
-know is unmapped until somebody looks at it.
+What belongs here: the tables made with the mapping, which is in `outcomes.toml`. A reason that it does not know is unmapped until
+somebody looks at it.
 """
 
+import tomllib
 from collections.abc import Sequence
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -16,27 +17,9 @@ from vanc311_pipeline.metrics.groups import Grouping, Period
 from vanc311_pipeline.metrics.survival import cumulative_incidence
 from vanc311_pipeline.metrics.time_to_close import Followed
 
-MAPPING_VERSION = "1"
-GROUPS = {
-    "Service recorded as provided": ("Service provided",),
-    "Handed off or planned": (
-        "Further action has been planned",
-        "Closed automatically and sent to service group",
-        "Assigned to inspector",
-        "Referred to another service group",
-        "Dispatched to Crew",
-    ),
-    "No service or no action recorded": (
-        "Reviewed and no action planned",
-        "Issue not found or inaccessible",
-        "Not a city provided service / jurisdiction",
-        "Outside of Parameters (Sanitation)",
-        "Contaminated (Sanitation)",
-    ),
-    "Insufficient information": ("Insufficient info", "Customer unreachable"),
-    "Unknown or N/A": ("Unknown", NO_REASON),
-    "Other – requires review": ("Alternate Service Required", "Information received"),
-}
+_MAPPING = tomllib.loads(files("vanc311_pipeline.metrics").joinpath("outcomes.toml").read_text())
+MAPPING_VERSION: str = _MAPPING["version"]
+GROUPS: dict[str, list[str]] = _MAPPING["groups"]
 UNMAPPED = "Unmapped"
 OUTCOMES = (*GROUPS, UNMAPPED)
 OUTCOME_OF = {reason: outcome for outcome, reasons in GROUPS.items() for reason in reasons}

@@ -527,13 +527,9 @@ def monthly_series(record: Record) -> Iterator[Row]:
 
 def year_on_year(record: Record) -> Iterator[Row]:
     """The last four settled weeks of each group against the same weekdays a year before."""
-    begin, year = record.as_of - 34, 364
-    days = {
-        "days_from": begin,
-        "days_to": begin + 27,
-        "year_before_from": begin - year,
-        "year_before_to": begin + 27 - year,
-    }
+    begin = record.as_of - 34
+    names = ("days_from", "days_to", "year_before_from", "year_before_to")
+    days = dict(zip(names, map(iso, (begin, begin + 27, begin - 364, begin - 337)), strict=True))
     begins = [begin, *range(begin - 28, record.first - 1, -28)]
     for group in record.groups:
         for measure, moved in (
@@ -541,7 +537,7 @@ def year_on_year(record: Record) -> Iterator[Row]:
             ("closed_in", sorted(r.leaves_pile for r in group.requests if r.leaves_pile)),
         ):
             counts = [bisect_left(moved, begin + 28) - bisect_left(moved, begin) for begin in begins]
-            yield group.key | {name: iso(day) for name, day in days.items()} | {"measure": measure} | on_year(counts)
+            yield group.key | days | {"measure": measure} | on_year(counts)
 
 
 def on_year(counts: Sequence[int]) -> Row:
@@ -628,11 +624,8 @@ def season_of(until: Sequence[tuple[int, int]], handled: int) -> Row:
         labels.append(flow_label(piles[look + 13], changes[look], usual, z) if busy else "too_few")
     nets = [piles[-1 - 52 * year] - piles[-14 - 52 * year] for year in range(1, years + 1)]
     row |= {"years": years, "net_low": min(nets), "net_high": max(nets), "usual_change": math.exp(usual) - 1}
-    row |= {
-        "change_beyond_usual": math.exp(changes[-1] - usual) - 1,
-        "distance_from_usual": z if handled >= LEAST_N else None,
-    }
-    row |= {"flow": labels[-1], "weeks_in_backtest": len(looks)}
+    row |= {"change_beyond_usual": math.exp(changes[-1] - usual) - 1, "flow": labels[-1]}
+    row |= {"distance_from_usual": z if handled >= LEAST_N else None, "weeks_in_backtest": len(looks)}
     row["labels_in_backtest"] = sum(label in ("growing", "shrinking") for label in labels) / len(looks)
     return row
 
@@ -673,13 +666,8 @@ def outcome_incidence(record: Record) -> Iterator[Row]:
             closed_share = list(accumulate(steps))
             for day in (day for day in WAITED_DAYS if 0 <= day <= curve.last):
                 low, high = incidence_limits(curve, closed_share, days, day)
-                row = {
-                    "outcome": outcome,
-                    "outcome_order": order,
-                    "n": curve.n,
-                    "day": day,
-                    "closed_share": closed_share[day],
-                }
+                row = {"outcome": outcome, "outcome_order": order, "n": curve.n, "day": day}
+                row["closed_share"] = closed_share[day]
                 yield cohort.key | row | {"closed_share_low": low, "closed_share_high": high}
 
 
@@ -781,10 +769,8 @@ def area_cells(area: str, measure: str, volume: int, used: Sequence[Request], mo
     observed, expected = counts[0]
     state = timing_state(volume, len(own))
     row = {"measure": measure, "local_area": area, "n": len(own), "observed": observed}
-    row |= {
-        "expected": expected if own else None,
-        "pooled_share": share(sum(r.pool[0] != "type" for r in own), len(own)),
-    }
+    pooled = sum(r.pool[0] != "type" for r in own)
+    row |= {"expected": expected if own else None, "pooled_share": share(pooled, len(own))}
     row |= dict.fromkeys(SUPPRESSED) | {"state": "too_few" if state == "ok" and expected < LEAST_EXPECTED else state}
     if row["state"] == "ok":
         more = 0.5 if any(o == 0 for o, _ in counts) else 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.figures import draw
 from vanc311_pipeline.dashboard.numbers import in_13_weeks, since_a_year_before
 from vanc311_pipeline.dashboard.view import View
@@ -87,7 +88,7 @@ def test_the_cards_are_of_the_view(site: str, ask: Ask, view: View) -> None:
         )
         of_days = f"SELECT count(*) FROM service_requests WHERE {requests_of(view)} AND {moved} BETWEEN ? AND ?"
         [(now,)] = ask(of_days, first, last)
-        assert (card[0].split(",")[0], card[1]) == (measure.removesuffix("_in"), f"{now:,}")
+        assert card[:2] == [f"{measure.removesuffix('_in')}, {words.days_between(first, last)}", f"{now:,}"]
         assert f"than the {1000 + number:,} in the same four weeks a year before" in card[2]
 
 

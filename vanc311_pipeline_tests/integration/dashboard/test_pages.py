@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from vanc311_pipeline import calibration
+from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.metric_definitions import FAMILIES, METRICS
 from vanc311_pipeline.settings import LICENCE, Settings
@@ -25,14 +26,10 @@ PAGES = [
     "/", "/quality", "/methods", "/data", "/api", "/areas/Kitsilano", f"/issues/{quote(ISSUE)}",
     f"/?area=Kitsilano&issue={quote(ISSUE)}",
 ]  # fmt: skip
-FIGURES = [
-    "opened-and-closed", "time-to-close", "map", "closed-within-30-days", "backlog", "backlog-by-age", "outcomes",
-    "areas-open-after-30-days", "areas-closings",
-]  # fmt: skip
 
 
 def get(address: str, **options) -> requests.Response:
-    return requests.get(address, timeout=30, **options)
+    return requests.get(address, timeout=60, **options)
 
 
 def text_of(page: str) -> str:
@@ -59,14 +56,6 @@ def test_a_page_asks_for_nothing_from_elsewhere_and_runs_nothing_inline(site, pa
     assert not re.findall(r"""https?://|(?:src|href)=["']//""", answer.text)
     assert not re.findall(r"<style|\sstyle=|\son\w+=", answer.text)
     assert all('type="application/json"' in tag or "src=" in tag for tag in re.findall(r"<script[^>]*>", answer.text))
-
-
-def test_the_days_that_are_compared_are_settled_whole_weeks_and_a_year_apart(site, ask):
-    page = text_of(get(f"{site}/").text)
-    assert "opened, 9 December 2025 to 5 January 2026" in page
-    [(opened,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2025-12-09' AND '2026-01-05'")
-    [(before,)] = ask("SELECT count(*) FROM service_requests WHERE opened_on BETWEEN '2024-12-10' AND '2025-01-06'")
-    assert re.search(rf"{opened:,}\s+.*{before:,} in the same four weeks a year before", page)
 
 
 @pytest.mark.parametrize("name", FIGURES)
