@@ -3,7 +3,6 @@
 import html
 import json
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -153,17 +152,17 @@ PLAIN = {"volume", "n_quarantined", "n_obsolete_label", "n_unmapped_reason"}
 
 def summed(ask: Ask, by: str) -> dict[str, dict[str, Any]]:
     """The ledger's counts under each department or month, each with its share where it has one."""
-    sums: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(COUNTED))
-    for group, *counts in ask(f"SELECT {by}, {', '.join(COUNTED)} FROM quality_ledger"):
-        for name in (group, "all"):
-            sums[name] = [one + other for one, other in zip(sums[name], counts, strict=True)]
+    sums = ", ".join(f"sum({name})" for name in COUNTED)
+    counted = ask(
+        f"SELECT {by}, {sums} FROM quality_ledger GROUP BY 1 UNION ALL SELECT 'all', {sums} FROM quality_ledger"
+    )
     return {
-        group: {by: group, "volume": counts[0]}
+        group: {by: group, "volume": volume}
         | {
-            name: n if name in PLAIN or not counts[0] else Cell(f"{n:,} ({percent(n, counts[0])})")
-            for name, n in zip(COUNTED, counts, strict=True)
+            name: n if name in PLAIN or not volume else Cell(f"{n:,} ({percent(n, volume)})")
+            for name, n in zip(COUNTED, (volume, *counts), strict=True)
         }
-        for group, counts in sums.items()
+        for group, volume, *counts in counted
     }
 
 

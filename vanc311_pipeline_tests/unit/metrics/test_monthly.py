@@ -1,11 +1,9 @@
 """Claims about the monthly series: what is counted in which month, and which months are too young for which question."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vanc311_pipeline.metrics.estimates import share_effect, wilson
 from vanc311_pipeline.metrics.facts import Status, day_number, month_texts
 from vanc311_pipeline.metrics.monthly import SHORT_DAYS, monthly_series, months
 from vanc311_pipeline.metrics.time_to_close import follow, time_to_close
@@ -113,22 +111,6 @@ def test_a_share_is_withheld_until_the_months_last_day_is_old_enough_but_its_cou
     late, early = (rows_of(series(facts(*rows, as_of=day)), *columns)[0] for day in ("2025-06-30", "2025-06-29"))
     assert late == (40, 30, 0.75, "ok")
     assert early == (30, 30, None, "immature")
-
-
-WEEKS = ("2025-05-04", "2025-05-11", "2025-05-18", "2025-05-31")
-"""A day in each of the weeks that are 30 days old, the record's first and last among them."""
-
-
-@pytest.mark.parametrize("within", [(20, 20, 20, 20), (35, 5, 5, 35)])
-def test_the_limits_of_a_share_are_those_of_as_many_independent_requests_as_its_weeks_are_worth(
-    facts, series, rows_of, within
-):
-    closed = [{"opened": day, "took": 3, "times": times} for day, times in zip(WEEKS, within, strict=True)]
-    still_open = [{"opened": day, "times": 40 - times} for day, times in zip(WEEKS, within, strict=True)]
-    effect = share_effect(np.array(within), np.array([40] * 4)).item()
-    low, high = map(float, wilson(80 / effect, 160 / effect))
-    columns = ("share_30", "share_30_low", "share_30_high")
-    assert rows_of(series(facts(*closed, *still_open)), *columns)[0] == pytest.approx((0.5, low, high))
 
 
 def test_each_share_has_its_own_horizon_and_says_the_first_reason_why_it_is_missing(facts, series, rows_of):
