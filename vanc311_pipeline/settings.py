@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -132,12 +131,13 @@ def _may_be_file(url: sa.URL) -> bool:
 
 
 def _is_store(value: str) -> bool:
-    from fsspec.registry import known_implementations  # takes a while, and few ship
+    from fsspec import get_filesystem_class  # takes a while, and few ship
 
     scheme, _, place = value.partition("://")
-    driver = known_implementations.get(scheme, {"class": ""})["class"].partition(".")[0]
     relative = scheme in ("file", "local") and not place.startswith("/")
-    return bool(place) and not relative and bool(driver) and find_spec(driver) is not None
+    with suppress(ImportError, ValueError):
+        return bool(place and not relative and get_filesystem_class(scheme))
+    return False
 
 
 def _text(value: object) -> str:

@@ -72,13 +72,7 @@ class ObjectStore:
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.address, self._key = without_secrets(url), key
-        try:
-            self._files, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
-            raise SettingsError(
-                f"VANC311_SHIP_URL is {self.address}, which can't be used: {error}. What is published here is not affected. Set it to "
-                "an address such as s3://bucket/folder, and install the store's driver: pip install 'vanc311_pipeline[s3]'."
-            ) from error
+        self._files, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)
         self._root = root.rstrip("/")
 
     @classmethod
