@@ -39,17 +39,14 @@ class Line:
 
     @property
     def missed(self) -> bool:
-        return self._beyond > ERRORS * self.error
-
-    @property
-    def _beyond(self) -> float:
-        return max(self.least - self.share, self.share - self.most)
+        return max(self.least - self.share, self.share - self.most) > ERRORS * self.error
 
     @property
     def judgement(self) -> str:
         if self.target == "–":
             return "–"
-        return "missed" if self.missed else "met" if self._beyond <= 0 else "within error"
+        is_met = self.least <= self.share <= self.most
+        return "met" if is_met else "missed" if self.missed else "within error"
 
     @property
     def cells(self) -> tuple[str, ...]:

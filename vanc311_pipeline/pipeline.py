@@ -246,13 +246,13 @@ def missing_parts(
     raw_dir: Path, chosen: Sequence[Window], records: Mapping[Window, ledger.MonthRecord]
 ) -> list[Window]:
     """The other dataset's parts of the chosen months whose landed files aren't here: a month is replaced by all of its parts."""
-    months, missing = {window.month for window in chosen}, []
-    for window, record in records.items():
-        if window.month in months and window not in chosen and record.rows_landed:
-            about = describe_landed(landed_path(raw_dir, window))
-            if about is None or about.body_sha256 != record.landed_sha256:
-                missing.append(window)
-    return missing
+    months = {window.month for window in chosen}
+    return [
+        window
+        for window, record in records.items()
+        if window.month in months and window not in chosen and record.rows_landed
+        if (about := describe_landed(landed_path(raw_dir, window))) is None or about.body_sha256 != record.landed_sha256
+    ]
 
 
 def load_areas(client: Portal, warehouse: Warehouse, *, anew: bool) -> int:

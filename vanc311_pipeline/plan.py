@@ -63,12 +63,14 @@ def make_plan(
         (name, last.data_processed, last.records_count): last.state for name, last in last_releases.items() if last
     }
     states = {known.get((release.dataset, *release.identity), "unknown") for release in releases}
-    what = _names(releases)
+    what = " and ".join(f"the release of {each.data_processed} with {each.records_count:,} rows" for each in releases)
     if states == {"settled"} and not outdated:
         return Plan("skip", f"Nothing changed: the portal still has {what}, and we have all of it.{odd}", releases)
     now = now or datetime.now(UTC)
     again = "held" in states and not consent
-    if again and not _a_day_ago(last_releases, now):
+    # Once in a day the release that is held is looked at again.
+    looked_at = [each.seen_at for each in last_releases.values() if each and each.state == "held"]
+    if again and min(looked_at) > f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}":
         return Plan("skip", _why_held(what, held), releases, held=True)
     answers = ask(portal, releases, records)
     for release in releases:
@@ -126,18 +128,6 @@ def _why(
     return f"The portal has {what}{stale}."
 
 
-def _a_day_ago(last_releases: Mapping[str, KnownRelease | None], now: datetime) -> bool:
-    """Whether it is a day since we looked at what is held."""
-    looked_at: str = min(each.seen_at for each in last_releases.values() if each and each.state == "held")
-    return looked_at <= f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def _why_held(what: str, held: Sequence[Hold]) -> str:
     lines = "; ".join(str(line) for line in held[:NAMED]) + (" …" if len(held) > NAMED else "")
     return f"Held: {what} is not followed. {lines}. The data before that stays published. {advice(held)}"
-
-
-def _names(releases: Sequence[Release]) -> str:
-    return " and ".join(
-        f"the release of {release.data_processed} with {release.records_count:,} rows" for release in releases
-    )

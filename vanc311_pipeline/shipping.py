@@ -23,7 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 import fsspec
 from fsspec.callbacks import Callback
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt
 
 from vanc311_pipeline.disk import file_digest, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError, StorageRefused
@@ -37,10 +37,8 @@ SPARE_BYTES = 200_000_000  # that a file which is fetched leaves free on the dis
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Shipment(BaseModel):
+class Shipment(BaseModel, frozen=True, strict=True):
     """What `latest.json` says: which file counts, and those before it that are still there."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
 
     sha256: Digest
     size: PositiveInt

@@ -15,6 +15,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -189,22 +190,19 @@ class Delivery:
             refusal = _refusal(request, None, "method-not-allowed", f"Use one of {METHODS}.")
             await self._send_answer(request, None, refusal, send)
             return
-        release: Release | None = None
-        try:
-            release = self._published.enter()
-        except SettingsError as error:
-            if not request.path.startswith(_WITHOUT_RELEASE):
-                await self._send_answer(request, None, _refusal(request, None, "not-published", str(error)), send)
-                return
-        try:
+        with ExitStack() as reading:
+            release: Release | None = None
+            try:
+                release = reading.enter_context(self._published.reading())
+            except SettingsError as error:
+                if not request.path.startswith(_WITHOUT_RELEASE):
+                    await self._send_answer(request, None, _refusal(request, None, "not-published", str(error)), send)
+                    return
             answer = await self._kept.once(request.key(release), partial(self._make, request, release, receive, send))
             if answer is not None and request.takes_gzip and _is_worth_compressing(answer):
                 answer = await self._kept.once(request.key(release, compressed=True), partial(self._compress, answer))
             if answer is not None:
                 await self._send_answer(request, release, answer, send)
-        finally:
-            if release is not None:
-                release.leave()
 
     async def _make(
         self, request: "_Request", release: Release | None, receive: Receive, send: Send, begun: Begun

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
 from pydantic.json_schema import SkipJsonSchema
 
 from vanc311_pipeline import schema
@@ -69,10 +69,8 @@ IN_PATH: dict[str, Any] = {
 }
 
 
-class Model(BaseModel):
+class Model(BaseModel, extra="forbid"):
     """Nothing but what is described."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Asked(Model):

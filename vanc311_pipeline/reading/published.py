@@ -36,21 +36,17 @@ class PublishedFile:
     @contextmanager
     def reading(self) -> Iterator[Release]:
         """The release that is current now; it stays open and the same until the block ends."""
-        release = self.enter()
-        try:
-            yield release
-        finally:
-            release.leave()
-
-    def enter(self) -> Release:
-        """The same for those who can't use a block: call `leave` on it when done."""
         identity = identity_of(self.path)
         with self._lock:
             if self._current is None or self._current.identity != identity:
                 self._replace(identity)
-            assert self._current is not None
-            self._current.enter()
-            return self._current
+            release = self._current
+            assert release is not None
+            release.enter()
+        try:
+            yield release
+        finally:
+            release.leave()
 
     def close(self) -> None:
         with self._lock:
@@ -83,7 +79,7 @@ class PublishedFile:
 
     def _forget(self) -> None:
         if self._current is not None:
-            self._current.retire()
+            self._current.leave()
         self._current = None
 
 

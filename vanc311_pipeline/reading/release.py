@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property
@@ -75,20 +75,19 @@ class Overwritten(SettingsError):
 
 
 class Release:
-    """A published file, and the connections to it. `enter` before reading, `leave` after: the last to leave closes it."""
+    """A published file, and the connections to it. Whoever opens it is its first reader; others `enter`, and the last to `leave` closes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.identity, self.descriptor, self._engine = _opened(path)
         self._lock = threading.Lock()
-        self._readers = 0
-        self._retired = False
+        self._readers = 1
         self._remembering = threading.RLock()  # so that a question of a second is not asked by all who wait for it
         self._remembered: dict[Hashable, tuple[Any, ...]] = {}
         try:
             self.about, self.id = self._described()
         except BaseException:
-            self._close()
+            self.leave()
             raise
 
     def _described(self) -> tuple[Mapping[str, Any], str]:
@@ -187,26 +186,15 @@ class Release:
             raise Overwritten
 
     def enter(self) -> None:
-        self._count(1)
+        with self._lock:
+            self._readers += 1
 
     def leave(self) -> None:
-        self._count(-1)
-
-    def retire(self) -> None:
-        """Close it as soon as nobody reads it any more."""
-        self._count(0, retired=True)
-
-    def _count(self, readers: int, retired: bool = False) -> None:
         with self._lock:
-            self._readers += readers
-            self._retired |= retired
-            last = self._retired and self._readers == 0
-        if last:
-            self._close()
-
-    def _close(self) -> None:
-        self._engine.dispose()
-        with suppress(OSError):
+            self._readers -= 1
+            is_last = self._readers == 0
+        if is_last:
+            self._engine.dispose()
             os.close(self.descriptor)
 
 

@@ -89,7 +89,7 @@ def _described(file: Path) -> tuple[dict[str, Any], str]:
     try:
         return dict(release.about), release.id
     finally:
-        release.retire()
+        release.leave()
 
 
 def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, Any], before: Path | None) -> None:

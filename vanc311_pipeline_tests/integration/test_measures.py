@@ -34,12 +34,9 @@ def test_a_sync_leaves_what_it_did(synced):
 
 
 @pytest.fixture
-def quietly(copied, tmp_path, monkeypatch):
+def quietly(copied, tmp_path):
     """The synced directory, with a Dagster home of its own."""
-    settings = copied.changed(dagster_home=tmp_path / "home", retry_wait_seconds=0.001)
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    return settings
+    return copied.changed(dagster_home=tmp_path / "home", retry_wait_seconds=0.001)
 
 
 def test_a_sync_that_fails_is_told_too(quietly):
@@ -50,28 +47,23 @@ def test_a_sync_that_fails_is_told_too(quietly):
     assert figures["measured_timestamp_seconds",] > figures["published_timestamp_seconds",]
 
 
-def test_what_is_held_and_what_waits_to_be_shipped_is_counted(quietly, tmp_path):
+def test_what_is_held_and_what_waits_to_be_shipped_is_counted(quietly, instance, tmp_path):
     sql(hold())(quietly)
-    with dg.instance_for_test() as instance:
-        write_measures(instance, quietly.changed(ship_url=f"file://{tmp_path}/store"))
+    write_measures(instance, quietly.changed(ship_url=f"file://{tmp_path}/store"))
     figures = gauges(quietly)
     assert (figures["months_held",], figures["shipment_waiting",]) == (1, 1)
 
 
-def test_ticks_that_fail_in_a_row_are_counted(tmp_path, monkeypatch):
+def test_ticks_that_fail_in_a_row_are_counted(instance, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "failed_ticks", lambda _: {"every_50_minutes": ["The portal is away."] * 3})
     settings = Settings(data_dir=tmp_path / "data")
-    with dg.instance_for_test() as instance:
-        write_measures(instance, settings)
+    write_measures(instance, settings)
     assert gauges(settings)["failed_ticks", "every_50_minutes"] == 3
 
 
-def test_the_sensor_writes_them_and_launches_nothing(quietly):
+def test_the_sensor_writes_them_and_launches_nothing(quietly, instance):
     quietly.measures_path.unlink()
-    with (
-        dg.instance_for_test() as instance,
-        dg.build_sensor_context(instance=instance, resources={"settings": quietly}) as context,
-    ):
+    with dg.build_sensor_context(instance=instance, resources={"settings": quietly}) as context:
         result = measures.evaluate_tick(context)
     assert not result.run_requests
     figures = gauges(quietly)
@@ -79,10 +71,9 @@ def test_the_sensor_writes_them_and_launches_nothing(quietly):
     assert figures["live_rows", "here"] == 11_024
 
 
-def test_before_there_is_a_warehouse_only_the_runs_are_told(tmp_path):
+def test_before_there_is_a_warehouse_only_the_runs_are_told(instance, tmp_path):
     settings = Settings(data_dir=tmp_path / "data")
-    with dg.instance_for_test() as instance:
-        write_measures(instance, settings)
+    write_measures(instance, settings)
     assert list(gauges(settings)) == [("measured_timestamp_seconds",)]
     assert not Warehouse(settings).exists()
 

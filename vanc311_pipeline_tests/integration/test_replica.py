@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,8 +63,7 @@ class Hostile:
     """A store over HTTP of which every byte can be chosen."""
 
     url: str
-    objects: dict[str, bytes | None] = field(default_factory=dict)
-    """By name; of one that is None the bytes never end."""
+    objects: dict[str, bytes] = field(default_factory=dict)
     announces: bool = True
     """Whether an answer says how long it is."""
     status: int = 200
@@ -80,26 +79,16 @@ class Hostile:
 @pytest.fixture
 def hostile() -> Iterator[Hostile]:
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
         def do_GET(self) -> None:
             name = self.path.removeprefix("/vanc311/")
             body = store.objects.get(name, b"")
             self.send_response(store.status if name in store.objects else 404)
-            if store.announces and body is not None:
+            if store.announces:
                 self.send_header("content-length", str(len(body)))
-            else:
-                self.send_header("connection", "close")
             self.end_headers()
-            try:
-                while self.command == "GET" and (piece := body if body is not None else bytes(65_536)):
-                    self.wfile.write(piece)
-                    store.sent += len(piece)
-                    if body is not None:
-                        break
-            except OSError:  # who reads has enough
-                pass
-            self.close_connection = True
+            with suppress(OSError):  # who reads has enough
+                for start in range(0, len(body) if self.command == "GET" else 0, 65_536):
+                    store.sent += self.wfile.write(body[start : start + 65_536])
 
         do_HEAD = do_GET
 
@@ -155,7 +144,7 @@ def test_replicas_serve_what_counts_each_for_itself(make: Make, tmp_path: Path) 
 def test_a_replica_that_has_the_file_fetches_nothing(hostile: Hostile, replica: Replica, target: Path) -> None:
     before = hostile.sent
     assert not Replica(ObjectStore(hostile.url), target).follow()
-    assert hostile.sent - before == len(hostile.objects[LATEST] or b"")
+    assert hostile.sent - before == len(hostile.objects[LATEST])
 
 
 @pytest.mark.parametrize("loss", ["overwritten", "removed"])
@@ -219,7 +208,7 @@ def bad_index(hostile: Hostile, make: Make, **changed: Any) -> None:
 
 
 def endless(hostile: Hostile, make: Make, name: str | None = None) -> None:
-    hostile.objects[name or hostile.put(make(11)).name] = None
+    hostile.objects[name or hostile.put(make(11)).name] = bytes(1 << 30)
 
 
 def unannounced(hostile: Hostile, make: Make) -> None:
@@ -290,18 +279,16 @@ def test_what_a_hostile_store_serves_is_not_taken_over_and_the_next_good_release
     assert target.read_bytes() == newest.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "index",
-    [
-        b"", b"\xff\xfe\x00", b"[" * 60_000, b'{"size": ' + b"9" * 10_000 + b"}",
-        *(json.dumps(INDEX | {name: value}).encode()
-          for name, value in {"sha256": "../../etc/passwd", "size": 1e300, "about": []}.items()),
-        json.dumps(INDEX | {"size": -1}).encode(),
-    ],
-    ids=["empty", "another alphabet", "no end brackets", "many digits", "a path as digest", "no number", "no words", "negative size"],
-)  # fmt: skip
-def test_an_index_that_nobody_could_have_written_is_refused(hostile: Hostile, index: bytes) -> None:
-    hostile.objects[LATEST] = index
+NONSENSE = {
+    "empty": b"", "another alphabet": b"\xff\xfe\x00", "no end of brackets": b"[" * 60_000,
+    "many digits": b'{"size": ' + b"9" * 10_000 + b"}", "a path as digest": {"sha256": "../../etc/passwd"},
+    "a fraction of a byte": {"size": 1e300}, "a negative size": {"size": -1}, "no words": {"about": []},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("index", NONSENSE.values(), ids=NONSENSE)
+def test_an_index_that_nobody_could_have_written_is_refused(hostile: Hostile, index: Any) -> None:
+    hostile.objects[LATEST] = index if isinstance(index, bytes) else json.dumps(INDEX | index).encode()
     with pytest.raises(IntegrityFailed, match="not what `vanc311` writes"):
         ObjectStore(hostile.url).latest()
 
@@ -324,13 +311,6 @@ def test_a_replica_with_a_key_takes_only_what_is_signed(hostile: Hostile, make: 
     assert not target.exists()
     hostile.objects[LATEST] = shipment.signed(KEY).write()
     assert replica.follow(), replica.problem
-
-
-def test_a_store_that_is_down_is_said_and_the_old_file_served(hostile: Hostile, replica: Replica, target: Path) -> None:
-    replica._store = ObjectStore("http://127.0.0.1:1/vanc311")
-    assert not replica.follow()
-    assert "can't be read" in (replica.problem or "")
-    assert target.exists()
 
 
 def test_a_secret_in_the_stores_address_never_shows(

@@ -19,7 +19,6 @@ from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, StorageRefused
 from vanc311_pipeline.orchestration.assets.publication import published_database, shipped_database
 from vanc311_pipeline.pipeline import Progress
-from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, Shipment, without_secrets
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.integration.planting import execute
@@ -112,9 +111,10 @@ def test_what_others_keep_beside_our_releases_is_left_alone(store, releases):
 
 def test_a_shipment_that_breaks_off_before_it_counts_changes_nothing_for_readers(store, releases, monkeypatch):
     first = store.ship(*releases(1), ABOUT)
-    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as broken:
         broken.setattr(store, "_point_at", lambda shipment: (_ for _ in ()).throw(KeyboardInterrupt))
-        store.ship(*releases(2), ABOUT)
+        with pytest.raises(KeyboardInterrupt):
+            store.ship(*releases(2), ABOUT)
     assert store.latest() == first
     assert store.ship(*releases(2), ABOUT) == store.latest() != first
 
@@ -142,7 +142,6 @@ def test_a_store_that_is_not_there_is_said_in_one_sentence(releases, monkeypatch
 
 def test_a_password_in_an_address_is_never_repeated():
     assert without_secrets("s3://key:hunter2@bucket/folder/?secret=hunter2") == "s3://bucket/folder"
-    assert "hunter2" not in repr(Settings(ship_url="s3://key:hunter2@bucket"))
 
 
 KEY, OTHER = "k" * 32, "o" * 32
@@ -171,15 +170,11 @@ def test_a_signature_covers_every_word_of_the_index():
 # -- with the pipeline -------------------------------------------------------------------------------------------------
 
 
-def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is_quiet(
-    copied, open_portal, tmp_path, monkeypatch
-):
+def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is_quiet(copied, open_portal, tmp_path):
     url = f"file://{tmp_path}/store/vanc311"
     settings = copied.changed(
         portal_url=open_portal().url, dagster_home=tmp_path / "dagster", ship_url=url, retry_wait_seconds=0.001
     )
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
     (tmp_path / "store").write_text("a file where a folder must be")
     console = Console(record=True, file=io.StringIO(), width=1000)
     with pytest.raises(PipelineError, match="store/vanc311 can't be") as error:

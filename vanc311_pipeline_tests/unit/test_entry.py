@@ -50,16 +50,11 @@ def test_every_way_of_asking_a_command_to_end_is_ctrl_c(number, capsys):
     assert [signal.getsignal(each) for each in ENDING] == before
 
 
-def test_what_an_interrupted_library_makes_of_it_is_still_an_interruption(capsys):
-    def hides_it():
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        except KeyboardInterrupt as error:
-            raise RuntimeError("Error calling __set_name__") from error
-
-    with pytest.raises(SystemExit) as ended:
-        main(hides_it)
-    assert ended.value.code == EXIT_INTERRUPTED
+def wrapping_library():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt as error:
+        raise RuntimeError("Error calling __set_name__") from error
 
 
 class Finalized:
@@ -69,8 +64,12 @@ class Finalized:
 
 @pytest.mark.parametrize(
     "swallow",
-    [Finalized, lambda: signal.signal(signal.SIGTERM, lambda *_: None) and signal.raise_signal(signal.SIGTERM)],
-    ids=["Python drops it", "another handler takes it"],
+    [
+        wrapping_library,
+        Finalized,
+        lambda: signal.signal(signal.SIGTERM, lambda *_: None) and signal.raise_signal(signal.SIGTERM),
+    ],
+    ids=["a library makes another error of it", "Python drops it", "another handler takes it"],
 )
 def test_a_signal_that_is_swallowed_is_an_interruption_once_the_work_is_done(swallow, capsys):
     with pytest.raises(SystemExit) as ended:

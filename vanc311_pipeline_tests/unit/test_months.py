@@ -14,10 +14,6 @@ from vanc311_pipeline.settings import ARCHIVE, FIRST_MONTH, LIVE
 a_month = st.builds(lambda year, month: f"{year}-{month:02d}", st.integers(1000, 9998), st.integers(1, 12))
 
 
-def test_december_is_followed_by_january():
-    assert next_month("2025-12") == "2026-01"
-
-
 @given(month=a_month)
 def test_the_next_month_is_later_and_twelve_of_them_are_a_year(month):
     later = month

@@ -94,18 +94,12 @@ def test_a_quiet_portal_costs_one_request(portal, plan):
     assert asked(portal) == [LIVE]
 
 
-def test_a_new_release_costs_two_requests(portal, plan):
-    portal.publish_edit("touch")
-    assert plan().action == "load"
-    assert asked(portal) == [LIVE, f"{LIVE}/exports/json"]
-
-
-def test_a_new_release_without_a_change_has_no_stale_month(portal, plan):
+def test_a_new_release_without_a_change_costs_two_requests_and_has_no_stale_month(portal, plan):
     portal.publish_edit(None)
     planned = plan()
-    assert (planned.action, planned.stale, planned.rows) == ("load", {}, 0)
+    assert asked(portal) == [LIVE, f"{LIVE}/exports/json"]
+    assert (planned.action, planned.stale, planned.rows, planned.months) == ("load", {}, 0, [])
     assert planned.why.endswith("with no month changed.")
-    assert planned.months == []
 
 
 # -- which months are stale ------------------------------------------------------------------------------------------
@@ -118,11 +112,12 @@ def test_a_new_release_without_a_change_has_no_stale_month(portal, plan):
         "relabel_type",
     ],
 )  # fmt: skip
-def test_exactly_the_edited_months_are_stale(portal, plan, edit):
+def test_exactly_the_edited_months_are_stale_and_found_by_two_requests(portal, plan, edit):
     before = portal.frame
     portal.publish_edit(edit)
     after = portal.frame
     planned = plan()
+    assert asked(portal) == [LIVE, f"{LIVE}/exports/json"]
     months = edited_months(before, after)
     assert months
     assert planned.months == months
@@ -224,20 +219,18 @@ def test_a_release_has_the_months_read_longest_ago_read_again_a_few_at_a_time(re
 
 
 @pytest.mark.parametrize(
-    ("overdue", "words"),
+    ("number", "stale", "reread"),
     [
-        (1, "; 1 unchanged month read longest ago is read again."),
-        (2, "; 2 unchanged months read longest ago are read again."),
+        (1, ": 1 stale month of ", "; 1 unchanged month read longest ago is read again."),
+        (2, ": 2 stale months of ", "; 2 unchanged months read longest ago are read again."),
     ],
 )
-def test_what_is_read_again_is_counted(reread, records, overdue, words):
-    assert reread([40] * overdue + [1] * (len(records) - overdue)).why.endswith(words)
-
-
-@pytest.mark.parametrize(("lost", "words"), [(1, ": 1 stale month of "), (2, ": 2 stale months of ")])
-def test_what_is_stale_is_counted(portal, plan_of, records, lost, words):
+def test_what_is_stale_and_what_is_read_again_is_counted(portal, plan_of, records, number, stale, reread):
     portal.publish_edit(None)
-    assert words in plan_of({window: records[window] for window in sorted(records)[lost:]}).why
+    months = read_days_ago(records, [40] * 2 * number + [1] * (len(records) - 2 * number))
+    why = plan_of({window: months[window] for window in sorted(months)[number:]}, now=NOW).why
+    assert stale in why
+    assert why.endswith(reread)
 
 
 def test_a_dataset_that_takes_no_part_makes_no_share_larger(records):

@@ -22,6 +22,11 @@ router = Questions()
 LAST_YEAR = "last_12_months"  # the period that the comparison is about, to within the 30 days that requests mature
 
 
+def _from_to(unit: str, kind: Any, of: str = "") -> dict[str, Any]:
+    """The parameters of a range, both ends included."""
+    return {f"{unit}_from": (kind, f"first {unit}{of}"), f"{unit}_to": (kind, f"last {unit}{of}")}
+
+
 _period, _outcome = schema.time_to_close.c.period, schema.outcomes.c.outcome
 # The names given make the level: none the city, area and issue the area's requests of that type.
 _groups = asked_with(
@@ -34,8 +39,8 @@ _groups = asked_with(
 )
 _periods = asked_with(_groups, _period)
 _outcomes = asked_with(_periods, _outcome)
-_months = asked_with(_groups, month_from=(Month, "first month"), month_to=(Month, "last month"))
-_days = asked_with(_groups, day_from=(Day, "first day"), day_to=(Day, "last day"))
+_months = asked_with(_groups, **_from_to("month", Month))
+_days = asked_with(_groups, **_from_to("day", Day))
 _vintages = asked_with(_groups, schema.figure_vintages.c.figure, schema.figure_vintages.c.reference)
 _years = asked_with(
     _groups,
@@ -47,23 +52,10 @@ _reasons = asked_with(
 )
 _comparison = asked_with(AskedTable, *(schema.area_comparison.c[name] for name in ("measure", "local_area", "verdict")))
 _mix = asked_with(AskedTable, *(schema.area_issue_mix.c[name] for name in ("local_area", "issue_type", "finding")))
-_quality = asked_with(
-    AskedTable,
-    schema.quality_ledger.c.department,
-    month_from=(Month, "first month of opening"),
-    month_to=(Month, "last month of opening"),
-)
-_corrections = asked_with(
-    AskedTable,
-    schema.corrections.c.department,
-    month_from=(Month, "first month of release"),
-    month_to=(Month, "last month of release"),
-)
+_quality = asked_with(AskedTable, schema.quality_ledger.c.department, **_from_to("month", Month, " of opening"))
+_corrections = asked_with(AskedTable, schema.corrections.c.department, **_from_to("month", Month, " of release"))
 _batches = asked_with(
-    AskedTable,
-    *(schema.batch_days.c[name] for name in ("issue_type", "department")),
-    day_from=(Day, "first day"),
-    day_to=(Day, "last day"),
+    AskedTable, schema.batch_days.c.issue_type, schema.batch_days.c.department, **_from_to("day", Day)
 )
 
 

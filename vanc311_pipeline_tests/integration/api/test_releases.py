@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.published import PublishedFile
-from vanc311_pipeline.reading.release import Overwritten, TookTooLong, statement_budget
+from vanc311_pipeline.reading.release import Overwritten, Release, TookTooLong, statement_budget
 from vanc311_pipeline.schema import release as release_table
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline_tests.integration.api.conftest import Api, change
@@ -25,6 +25,12 @@ from vanc311_pipeline_tests.integration.planting import execute
 
 Serve = Callable[[Path], Api]
 A_DAY_LATER = "UPDATE release SET as_of = '2099-01-01'"
+
+
+@pytest.fixture
+def release(own_file: Path) -> Iterator[Release]:
+    with closing(PublishedFile(own_file)) as published, published.reading() as current:
+        yield current
 
 
 def test_a_new_release_is_served_without_a_restart(own_file: Path, serve: Serve) -> None:
@@ -165,16 +171,13 @@ def test_a_download_of_a_file_that_is_overwritten_breaks_off(own_file: Path, ser
             list(pieces)
 
 
-def test_what_is_read_of_an_overwritten_file_is_never_a_mixture(own_file: Path) -> None:
-    published = PublishedFile(own_file)
-    with published.reading() as release:
-        assert release.scalars(sa.select(release_table.c.as_of))
-        overwrite(own_file, A_DAY_LATER, "DELETE FROM service_requests", written=None)
-        with pytest.raises(Overwritten, match="renamed"):
-            release.scalars(sa.select(sa.func.count()).select_from(service_requests))
-        with pytest.raises(Overwritten, match="renamed"):
-            release.bytes_at(0, 100)
-    published.close()
+def test_what_is_read_of_an_overwritten_file_is_never_a_mixture(own_file: Path, release: Release) -> None:
+    assert release.scalars(sa.select(release_table.c.as_of))
+    overwrite(own_file, A_DAY_LATER, "DELETE FROM service_requests", written=None)
+    with pytest.raises(Overwritten, match="renamed"):
+        release.scalars(sa.select(sa.func.count()).select_from(service_requests))
+    with pytest.raises(Overwritten, match="renamed"):
+        release.bytes_at(0, 100)
 
 
 def test_before_the_first_publication_every_answer_says_so(own_file: Path, serve: Serve, tmp_path: Path) -> None:
@@ -231,31 +234,26 @@ def test_the_sample_is_marked_wherever_it_goes(own_file: Path, serve: Serve) -> 
     assert "note" in api.get("/areas.geojson").json()
 
 
-def test_a_question_that_takes_too_long_is_broken_off(own_file: Path) -> None:
+def test_a_question_that_takes_too_long_is_broken_off(release: Release) -> None:
     one, other = service_requests.alias(), service_requests.alias()
-    published = PublishedFile(own_file)
-    with published.reading() as release:
-        with pytest.raises(TookTooLong, match="Ask for less"):
-            release.rows(sa.select(sa.func.count()).select_from(one.join(other, sa.true())), within=0.1)
-        assert release.scalars(sa.select(release_table.c.source))  # and the connection is as good as new
-    published.close()
+    with pytest.raises(TookTooLong, match="Ask for less"):
+        release.rows(sa.select(sa.func.count()).select_from(one.join(other, sa.true())), within=0.1)
+    assert release.scalars(sa.select(release_table.c.source))  # and the connection is as good as new
 
 
-def test_a_statement_budget_breaks_off_what_is_long_and_never_what_is_asked_often(own_file: Path) -> None:
+def test_a_statement_budget_breaks_off_what_is_long_and_never_what_is_asked_often(release: Release) -> None:
     page, table = sa.select(service_requests).limit(100), sa.select(service_requests).limit(1_000)
-    published = PublishedFile(own_file)
-    with published.reading() as release, statement_budget():
+    with statement_budget():
         for _ in range(100):
             assert release.rows(page)
         for question in (table, sa.select(service_requests).order_by(service_requests.c.days_to_update)):
             with pytest.raises(TookTooLong):
                 release.rows(question)
-    published.close()
 
 
 def test_a_file_that_may_not_be_read_is_said_to_be_so(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="can't be read"):
-        PublishedFile(tmp_path).enter()
+    with pytest.raises(SettingsError, match="can't be read"), PublishedFile(tmp_path).reading():
+        pass
 
 
 HOSTILE = [

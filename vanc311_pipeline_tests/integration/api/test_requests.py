@@ -13,36 +13,33 @@ from vanc311_pipeline_tests.integration.api.conftest import Api, Row, as_csv, ch
 
 AREAS = ["Kitsilano", "Downtown", "Arbutus Ridge"]
 ISSUES = ["Abandoned Mattress Case", "Missed Green Bin Pickup Case", "Business Licence Request Case"]
+DEPARTMENTS = ["ENG - Sanitation Services", "311 Contact Centre"]
 OUTCOME_OF = "(SELECT outcome FROM outcome_mapping AS m WHERE m.closure_reason = coalesce(r.closure_reason, 'N/A'))"
 
-# What each filter means, in words that are not the program's.
-PASSES: dict[str, Callable[[Row, Any], bool]] = {
-    "area": lambda row, area: row["local_area"] == area,
-    "issue": lambda row, issue: row["issue_type"] == issue,
-    "department": lambda row, department: row["department"] == department,
-    "status": lambda row, status: row["status"] == status,
-    "channel": lambda row, channel: row["channel"] == channel,
-    "closure_reason": lambda row, reason: row["status"] == "Close" and (row["closure_reason"] or "N/A") == reason,
-    "outcome": lambda row, outcome: row["status"] == "Close" and row["outcome"] == outcome,
-    "opened_from": lambda row, day: row["opened_on"] >= day,
-    "opened_to": lambda row, day: row["opened_on"] <= day,
-    "closed_from": lambda row, day: row["closed_on"] is not None and row["closed_on"] >= day,
-    "closed_to": lambda row, day: row["closed_on"] is not None and row["closed_on"] <= day,
-    "located": lambda row, located: (row["local_area"] is not None) == (located == "yes"),
-}
 days = st.dates(min_value=date(2023, 11, 1), max_value=date(2026, 1, 31)).map(str)
-VALUES = {
-    "area": st.sampled_from(AREAS),
-    "issue": st.sampled_from(ISSUES),
-    "department": st.sampled_from(["ENG - Sanitation Services", "311 Contact Centre"]),
-    "status": st.sampled_from(["Open", "Close"]),
-    "channel": st.sampled_from(["WEB", "Phone", "Mail Out"]),
-    "closure_reason": st.sampled_from(["Service provided", "N/A", "Insufficient info"]),
-    "outcome": st.sampled_from(["Service recorded as provided", "No service or no action recorded"]),
-    **dict.fromkeys(("opened_from", "opened_to", "closed_from", "closed_to"), days),
-    "located": st.sampled_from(["yes", "no"]),
+
+# What each filter means, in words that are not the program's, and what is asked of it.
+FILTERS: dict[str, tuple[Callable[[Row, Any], bool], st.SearchStrategy[str]]] = {
+    "area": (lambda row, area: row["local_area"] == area, st.sampled_from(AREAS)),
+    "issue": (lambda row, issue: row["issue_type"] == issue, st.sampled_from(ISSUES)),
+    "department": (lambda row, department: row["department"] == department, st.sampled_from(DEPARTMENTS)),
+    "status": (lambda row, status: row["status"] == status, st.sampled_from(["Open", "Close"])),
+    "channel": (lambda row, channel: row["channel"] == channel, st.sampled_from(["WEB", "Phone", "Mail Out"])),
+    "closure_reason": (
+        lambda row, reason: row["status"] == "Close" and (row["closure_reason"] or "N/A") == reason,
+        st.sampled_from(["Service provided", "N/A", "Insufficient info"]),
+    ),
+    "outcome": (
+        lambda row, outcome: row["status"] == "Close" and row["outcome"] == outcome,
+        st.sampled_from(["Service recorded as provided", "No service or no action recorded"]),
+    ),
+    "opened_from": (lambda row, day: row["opened_on"] >= day, days),
+    "opened_to": (lambda row, day: row["opened_on"] <= day, days),
+    "closed_from": (lambda row, day: row["closed_on"] is not None and row["closed_on"] >= day, days),
+    "closed_to": (lambda row, day: row["closed_on"] is not None and row["closed_on"] <= day, days),
+    "located": (lambda row, yes: (row["local_area"] is not None) == (yes == "yes"), st.sampled_from(["yes", "no"])),
 }
-filters = st.fixed_dictionaries({}, optional=VALUES)
+filters = st.fixed_dictionaries({}, optional={name: values for name, (_, values) in FILTERS.items()})
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +51,7 @@ def stored(api: Api) -> list[Row]:
 
 
 def passing(stored: list[Row], asked: dict[str, Any]) -> list[Row]:
-    rows = [row for row in stored if all(PASSES[name](row, value) for name, value in asked.items())]
+    rows = [row for row in stored if all(FILTERS[name][0](row, value) for name, value in asked.items())]
     if {"closed_from", "closed_to"} & asked.keys():
         rows.sort(key=lambda row: (row["closed_on"], row["place"]))
     return [{name: value for name, value in row.items() if name not in ("outcome", "place")} for row in rows]
