@@ -90,8 +90,9 @@ def areas() -> Listing:
     return Listing(question, (local_areas.c.local_area,))
 
 
-def each(level: str, column: sa.Column[str]) -> Listing:
+def each(column: sa.Column[str]) -> Listing:
     """Every issue type, or department: its requests, how many of them have a local area, and how many are open."""
+    [level] = (level for level, names in schema.LEVELS.items() if names == (column.name,))
 
     def of(table: sa.FromClause, scope: str) -> sa.ColumnElement[bool]:
         # The area is said to be none so that the index is used to its end.

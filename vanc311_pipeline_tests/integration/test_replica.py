@@ -69,10 +69,11 @@ class Hostile:
     status: int = 200
     sent: int = 0
 
-    def put(self, file: Path, about: dict[str, Any] | None = None) -> Shipment:
-        """Make a file the one that counts, with its right digest; what is said about it may be somebody else's words."""
+    def put(self, file: Path, about: dict[str, Any] | None = None, body: bytes | None = None, **words: Any) -> Shipment:
+        """Make a file the one that counts, with its right digest; what is said about it, and what is sent, may be somebody else's."""
         shipment = Shipment(sha256=file_digest(file), size=file.stat().st_size, about=about or release_row(file))
-        self.objects |= {shipment.name: file.read_bytes(), LATEST: shipment.write()}
+        index = json.dumps(json.loads(shipment.write()) | words).encode()
+        self.objects |= {shipment.name: file.read_bytes() if body is None else body, LATEST: index}
         return shipment
 
 
@@ -188,72 +189,64 @@ def test_a_replica_without_a_store_is_refused(tmp_path: Path) -> None:
 # -- a hostile store ---------------------------------------------------------------------------------------------------
 
 
-def garbage(hostile: Hostile, make: Make) -> None:
-    file = make(11)
-    about = release_row(file)
-    file.write_bytes(b"no database, and its digest is right")
-    hostile.put(file, about)
-
-
-def torn_page(hostile: Hostile, make: Make) -> None:
-    file = make(11)
-    about = release_row(file)
-    tear(file, "service_requests")
-    hostile.put(file, about)
-
-
-def bad_index(hostile: Hostile, make: Make, **changed: Any) -> None:
-    shipment = hostile.put(make(11))
-    hostile.objects[LATEST] = json.dumps(json.loads(shipment.write()) | changed).encode()
-
-
-def endless(hostile: Hostile, make: Make, name: str | None = None) -> None:
-    hostile.objects[name or hostile.put(make(11)).name] = bytes(1 << 30)
-
-
-def unannounced(hostile: Hostile, make: Make) -> None:
-    endless(hostile, make)
-    hostile.announces = False
-
-
 Attack = Callable[[Hostile, Make], object]
+ENDLESS = bytes(1 << 30)
+
+
+def released(
+    *statements: str,
+    day: int = 11,
+    about: int | None = None,
+    spoil: Callable[[Path], object] | None = None,
+    **words: Any,
+) -> Attack:
+    """A release of a day, changed by statements and then spoiled; `about` is the day of the one that it is said to be."""
+
+    def play(store: Hostile, make: Make) -> None:
+        file = make(day, *statements)
+        if spoil:
+            spoil(file)
+        store.put(file, release_row(make(about)) if about else None, **words)
+
+    return play
+
+
+def unannounced(store: Hostile, make: Make) -> None:
+    store.put(make(11), body=ENDLESS)
+    store.announces = False
+
+
 ATTACKS: dict[str, tuple[Attack, str]] = {
-    "no database": (garbage, "not a release that this program can serve.*not a database"),
-    "a torn page": (torn_page, "SQLite finds"),
-    "a database of others": (
-        lambda store, make: store.put(make(11, "DROP TABLE service_requests")), "no table service_requests",
+    "no database": (
+        released(about=11, spoil=lambda file: file.write_bytes(b"its digest is right")),
+        "not a release that this program can serve.*not a database",
     ),
+    "a torn page": (released(about=11, spoil=lambda file: tear(file, "service_requests")), "SQLite finds"),
+    "a database of others": (released("DROP TABLE service_requests"), "no table service_requests"),
     "a view instead of a table": (
-        lambda store, make: store.put(make(
-            11, "ALTER TABLE service_requests RENAME TO kept", "CREATE VIEW service_requests AS SELECT * FROM kept"
-        )),
+        released("ALTER TABLE service_requests RENAME TO kept", "CREATE VIEW service_requests AS SELECT * FROM kept"),
         "no table service_requests",
     ),
-    "text in place of numbers": (
-        lambda store, make: store.put(make(11, "UPDATE metrics_citywide SET volume = 'many'")), "volume",
-    ),
-    "no release row": (
-        lambda store, make: store.put(make(11, "DELETE FROM release"), release_row(make(11))), "table release says something else",
-    ),
-    "another release than it says": (
-        lambda store, make: store.put(make(11), release_row(make(12))), "table release says something else",
-    ),
-    "an older release": (lambda store, make: store.put(make(9)), "published at 2026-02-09.*before the one that is held"),
+    "text in place of numbers": (released("UPDATE metrics_citywide SET volume = 'many'"), "volume"),
+    "no release row": (released("DELETE FROM release", about=11), "table release says something else"),
+    "another release than it says": (released(about=12), "table release says something else"),
+    "an older release": (released(day=9), "published at 2026-02-09.*before the one that is held"),
     "a release of the future": (
-        lambda store, make: store.put(make(11, "UPDATE release SET published_at = '2199-01-01T00:00:00Z'")), "Check the clocks",
+        released("UPDATE release SET published_at = '2199-01-01T00:00:00Z'"),
+        "Check the clocks",
     ),
-    "a release without a date": (
-        lambda store, make: store.put(make(11, "UPDATE release SET published_at = 'soon'")), "doesn't say when",
-    ),
-    "an endless file": (endless, "larger than the"),
+    "a release without a date": (released("UPDATE release SET published_at = 'soon'"), "doesn't say when"),
+    "an endless file": (released(body=ENDLESS), "larger than the"),
     "an endless file, unannounced": (unannounced, "larger than the"),
-    "an endless index": (lambda store, make: endless(store, make, LATEST), f"larger than the {INDEX_BYTES:,} bytes"),
-    "a file larger than the disk": (lambda store, make: bad_index(store, make, size=1 << 60), "no room"),
-    "a file that is cut off": (lambda store, make: bad_index(store, make, size=1 << 20), "larger than the 1,048,576 bytes"),
-    "an index that is no JSON": (lambda store, make: store.objects.update({LATEST: b"<html>"}), "not what `vanc311` writes"),
-    "errors": (lambda store, make: setattr(store, "status", 500), "can't be read"),
+    "an endless index": (
+        lambda store, _: store.objects.update({LATEST: ENDLESS}),
+        f"larger than the {INDEX_BYTES:,} bytes",
+    ),
+    "a file larger than the disk": (released(size=1 << 60), "no room"),
+    "a file that is cut off": (released(size=1 << 20), "larger than the 1,048,576 bytes"),
+    "errors": (lambda store, _: setattr(store, "status", 500), "can't be read"),
     "a file that is gone": (lambda store, make: store.objects.pop(store.put(make(11)).name), "isn't there"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -280,7 +273,7 @@ def test_what_a_hostile_store_serves_is_not_taken_over_and_the_next_good_release
 
 
 NONSENSE = {
-    "empty": b"", "another alphabet": b"\xff\xfe\x00", "no end of brackets": b"[" * 60_000,
+    "empty": b"", "no JSON": b"<html>", "another alphabet": b"\xff\xfe\x00", "no end of brackets": b"[" * 60_000,
     "many digits": b'{"size": ' + b"9" * 10_000 + b"}", "a path as digest": {"sha256": "../../etc/passwd"},
     "a fraction of a byte": {"size": 1e300}, "a negative size": {"size": -1}, "no words": {"about": []},
 }  # fmt: skip

@@ -16,8 +16,7 @@ from vanc311_pipeline.reading.release import STALE_HOURS, Release
 router = Questions()
 fresh = Questions(headers={"cache-control": "no-store"})
 
-_HELD = "A month, or a dataset, that is not followed."
-HeldMonth: Any = models.row_with("HeldMonth", *integrity.HELD, meaning=_HELD)
+HeldMonth: Any = models.row_with("HeldMonth", *integrity.HELD, meaning="A month, or a dataset, that is not followed.")
 
 
 class Integrity(models.row_with("Released", *integrity.RELEASED)):  # type: ignore[misc]

@@ -69,25 +69,17 @@ class Definition(models.row_of(schema.metric_definitions)):  # type: ignore[misc
     family: Explained | None = Field(description="what it belongs to")
 
 
-for path, summary, table, listing, row in (
-    ("areas", "The local areas", schema.metrics_by_neighbourhood, names.areas(), Area),
-    ("issues", "The issue types", schema.metrics_by_issue, names.each("issue", _times.issue_type), Issue),
-    (
-        "departments",
-        "The city's departments",
-        schema.time_to_close,
-        names.each("department", _times.department),
-        Department,
-    ),
-):
-    router.lists_all(f"/{path}", path, summary, table, "names", listing, row=row)
+_issues, _departments = names.each(_times.issue_type), names.each(_times.department)
 
-for path, name, summary, table, tag in (
-    ("/periods", "periods_of_opening", "The periods of opening", schema.periods, "names"),
-    ("/definitions", "definitions", "Every statistic's definition", schema.metric_definitions, "definitions"),
-    ("/dictionary", "columns", "What every column means", schema.dictionary, "definitions"),
+for path, name, summary, table, tag, *listing in (
+    ("areas", "areas", "The local areas", schema.metrics_by_neighbourhood, "names", names.areas(), Area),
+    ("issues", "issues", "The issue types", schema.metrics_by_issue, "names", _issues, Issue),
+    ("departments", "departments", "The city's departments", schema.time_to_close, "names", _departments, Department),
+    ("periods", "periods_of_opening", "The periods of opening", schema.periods, "names"),
+    ("definitions", "definitions", "Every statistic's definition", schema.metric_definitions, "definitions"),
+    ("dictionary", "columns", "What every column means", schema.dictionary, "definitions"),
 ):
-    router.lists_all(path, name, summary, table, tag)
+    router.lists_all(f"/{path}", name, summary, table, tag, *listing)
 
 
 def areas_geojson(release: Release) -> Response:
