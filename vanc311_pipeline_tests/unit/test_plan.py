@@ -206,10 +206,6 @@ def reread(portal, plan_of, records):
     return planned
 
 
-def test_a_month_that_was_read_within_a_week_is_not_read_again(reread, records):
-    assert reread([6.9] * len(records)).stale == {}
-
-
 def test_a_release_has_the_months_read_longest_ago_read_again_a_few_at_a_time(reread, records):
     windows = sorted(records)
     planned = reread([8 + place / len(windows) for place in range(len(windows))])
@@ -240,8 +236,12 @@ def test_a_dataset_that_takes_no_part_makes_no_share_larger(records):
     assert longest_ago(months | archive, months.keys(), now) == longest_ago(months, months.keys(), now)
 
 
-def test_whatever_is_overdue_is_read_at_once(reread, records):
-    assert reread([28.1] * len(records)).reread == set(records)
+@pytest.mark.parametrize(("days", "again"), [(6.9, False), (28.1, True)], ids=["within a week", "overdue"])
+def test_a_month_that_was_read_within_a_week_is_left_alone_and_what_is_overdue_read_at_once(
+    reread, records, days, again
+):
+    planned = reread([days] * len(records))
+    assert planned.reread == planned.stale.keys() == (set(records) if again else set())
 
 
 def test_with_a_release_each_day_every_month_is_read_again_within_30_days(records):

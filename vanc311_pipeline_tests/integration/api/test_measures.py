@@ -36,12 +36,12 @@ def read(port: int) -> Samples:
     }
 
 
-def answers(samples: Samples, kind: str, status: int) -> float:
-    return samples.get(("vanc311_answer_seconds_count", frozenset({("kind", kind), ("status", str(status))})), 0)
-
-
 def value(samples: Samples, name: str, **labels: str) -> float | None:
     return samples.get((f"vanc311_{name}", frozenset(labels.items())))
+
+
+def answers(samples: Samples, kind: str, status: int) -> float:
+    return value(samples, "answer_seconds_count", kind=kind, status=str(status)) or 0
 
 
 def test_every_answer_is_counted_by_kind_and_status(api: Api) -> None:
