@@ -7,8 +7,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -78,31 +80,27 @@ def test_an_answer_under_way_ends_with_the_release_that_it_began_with(own_file: 
 
 
 def test_readers_never_see_two_releases_in_one(own_file: Path) -> None:
-    published, seen, stop = PublishedFile(own_file), set(), threading.Event()
+    stop = threading.Event()
     question = sa.select(release_table.c.as_of, sa.func.count()).select_from(
         release_table.outerjoin(service_requests, sa.true())
     )
 
-    def read() -> None:
+    def read() -> set[tuple[Any, ...]]:
+        seen = set()
         while not stop.is_set():
             with published.reading() as release:
                 seen.update((release.about["as_of"], *row) for row in release.rows(question))
+        return seen
 
-    readers = [threading.Thread(target=read) for _ in range(4)]
-    for reader in readers:
-        reader.start()
-    try:
-        for day in range(1, 6):
-            change(
-                own_file,
-                f"UPDATE release SET as_of = '2099-01-0{day}'",
-                f"DELETE FROM service_requests WHERE rowid % 50 = {day}",
-            )
-    finally:
-        stop.set()
-        for reader in readers:
-            reader.join()
-    published.close()
+    with closing(PublishedFile(own_file)) as published, ThreadPoolExecutor() as threads:
+        readers = [threads.submit(read) for _ in range(4)]
+        try:
+            for day in range(1, 6):
+                dated = f"UPDATE release SET as_of = '2099-01-0{day}'"
+                change(own_file, dated, f"DELETE FROM service_requests WHERE rowid % 50 = {day}")
+        finally:
+            stop.set()
+        seen = set().union(*(reader.result() for reader in readers))
     assert all(about == asked for about, asked, _ in seen)
     assert len({about for about, _, _ in seen}) == len(seen) > 1
 
