@@ -24,8 +24,8 @@ from vanc311_pipeline.calibration import FILE, HEAD, Calibration, Line, read
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION
 from vanc311_pipeline.metrics.facts import Floats
 
+# A share of a rehearsal differs from the stored one if it is so many errors away: it has 150 lines, and few looks.
 SURELY = 3
-"""A share of a rehearsal differs from the stored one if it is so many errors away: it has 150 lines, and few looks."""
 
 
 def line(claim: Claim, hits: Floats) -> Line:

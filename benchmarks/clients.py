@@ -189,9 +189,6 @@ def place_of(url: str) -> tuple[str, int]:
     return str(parts.hostname), int(parts.port or 80)
 
 
-# -- what others wait meanwhile ----------------------------------------------------------------------------------------
-
-
 @dataclass
 class Waits:
     """How long the answers from one address took, in ms, and what came in place of some."""

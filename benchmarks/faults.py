@@ -194,7 +194,7 @@ def _starve(scene: Scene, what: str, confined: Sequence[str] = ()) -> None:
     """A sync with too little room."""
     scene.begin_with_release()
     ended = scene.home.sync(confined=confined)
-    scene.tally.figures[f"full in {ended.phase}" if ended.code else "room enough"] += 1
+    scene.rig.tally.figures[f"full in {ended.phase}" if ended.code else "room enough"] += 1
     scene.judge(what, ended, (1, 2), r"disk|space|too large")
 
 
@@ -322,15 +322,15 @@ def _play_round(scene: Scene, edit: str, frame: pd.DataFrame, faults: list[Fault
     for fault in faults:
         scene.city.play(fault)
     ended = replace(scene.home, settings=IMPATIENT).sync(*words)
-    scene.tally.figures[f"exit code {ended.code}"] += 1
+    scene.rig.tally.figures[f"exit code {ended.code}"] += 1
     scene.judge(what, ended, (1, 3), ".", spoilt)
     scene.city.clear_faults()
     if edit not in SHRINKING:
         scene.converge(what, *(every_month if spoilt else words))
         return
     scene.before = digest_of(scene.home.published)
-    scene.tally.note(what, unclear(scene.home.sync(), (1,), "--accept-shrink"))
-    scene.tally.note(what, ["a loss was followed without consent"] if scene.replaced() else [])
+    scene.rig.tally.note(what, unclear(scene.home.sync(), (1,), "--accept-shrink"))
+    scene.rig.tally.note(what, ["a loss was followed without consent"] if scene.replaced() else [])
     scene.converge(what, "--accept-shrink", "all")
     scene.publish(scene.rig.source)
     scene.converge(f"{edit}, taken back")

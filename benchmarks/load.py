@@ -36,8 +36,6 @@ DATASETTES_OPTIONS = {
     "_sort_desc": "opened_on", "_size": f"{PAGE_ROWS}", "_nocount": "1", "_nofacet": "1", "_shape": "objects"
 }  # fmt: skip
 HEADERS = "Host: 127.0.0.1\r\nAccept-Encoding: identity\r\nUser-Agent: load"
-
-
 NAMES = {
     "area": "SELECT local_area FROM local_areas",
     "issue": "SELECT DISTINCT issue_type FROM metrics_by_issue",

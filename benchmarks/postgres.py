@@ -56,10 +56,8 @@ class Postgres:
             f"[databases]\n* = host=127.0.0.1 port={self.port} user={USER} password='{PASSWORD}'\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
         )
-        command = [str(_program("pgbouncer")), "pgbouncer.ini"]
-        with subprocess.Popen(
-            command, cwd=self.folder, stderr=subprocess.PIPE, text=True, **_unprivileged()
-        ) as process:
+        how: dict[str, Any] = {"cwd": self.folder, "stderr": subprocess.PIPE, "text": True, **_unprivileged()}
+        with subprocess.Popen([str(_program("pgbouncer")), "pgbouncer.ini"], **how) as process:
             try:
                 assert process.stderr
                 assert any("process up" in line for line in process.stderr), "PgBouncer didn't start"

@@ -273,9 +273,6 @@ class Rig:
         return self.loaded
 
 
-# -- what must hold ----------------------------------------------------------------------------------------------------
-
-
 def digest_of(file: Path) -> str | None:
     """Of a file that may not be there yet."""
     return file_digest(file) if file.exists() else None
@@ -384,13 +381,9 @@ class Scene:
     home: Home
     before: str | None = None  # the published file when the round began
 
-    @property
-    def tally(self) -> Tally:
-        return self.rig.tally
-
     def begin_round(self) -> None:
-        self.tally.rounds += 1
-        print(f"  {self.tally.scenario}, round {self.tally.rounds}", file=sys.stderr, flush=True)
+        self.rig.tally.rounds += 1
+        print(f"  {self.rig.tally.scenario}, round {self.rig.tally.rounds}", file=sys.stderr, flush=True)
         self.before = digest_of(self.home.published)
 
     def publish(self, frame: pd.DataFrame | None = None) -> None:
@@ -407,9 +400,9 @@ class Scene:
     def judge(self, what: str, ended: Ended, codes: Sequence[int], words: str, spoilt: bool = False) -> None:
         """All is whole; a sync that failed says so, and leaves alone what was published unless it had come to publishing."""
         if ended.code:
-            self.tally.note(what, unclear(ended, codes, words))
+            self.rig.tally.note(what, unclear(ended, codes, words))
             if ended.phase not in ("publishing", "done"):
-                self.tally.note(what, self.replaced())
+                self.rig.tally.note(what, self.replaced())
         self.left_whole(what, spoilt)
 
     def left_whole(self, what: str, spoilt: bool = False) -> None:
@@ -420,9 +413,9 @@ class Scene:
             *landed_problems(self.home),
         ]
         excused = ("never released", "of no release") if spoilt else ()
-        self.tally.note(what, [line for line in problems if not any(words in line for words in excused)])
+        self.rig.tally.note(what, [line for line in problems if not any(words in line for words in excused)])
 
     def converge(self, what: str, *words: str) -> None:
         """The next sync is undisturbed."""
-        self.tally.convergences += 1
-        self.tally.note(f"after {what}", converged(self.home, self.city, *words))
+        self.rig.tally.convergences += 1
+        self.rig.tally.note(f"after {what}", converged(self.home, self.city, *words))

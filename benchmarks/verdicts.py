@@ -249,9 +249,6 @@ def areas(size: int) -> Iterator[Areas]:
         yield Areas(n, 0.3, 0.15, 1.2, seed)
 
 
-Job = City | Files | Areas
-
-
-def jobs(size: int) -> list[Job]:
+def jobs(size: int) -> list[City | Files | Areas]:
     """Every world, at so many requests a year of the city."""
     return [*files(size), *cities(size), *areas(size)]
