@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -30,6 +31,12 @@ def execute(path: Path, *statements: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         for statement in statements:
             assert connection.execute(statement).rowcount != 0, f"nothing was planted by {statement}"
+
+
+def answers(file: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What a SQLite file answers; what the statement changes stays changed."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        return connection.execute(statement, values).fetchall()
 
 
 def tear(path: Path, table: str) -> None:

@@ -1,9 +1,6 @@
 """Claims about the Parquet file beside the published one: it holds the same rows, whatever of it is taken over from its predecessor."""
 
 import shutil
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +14,7 @@ from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import downloads
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
+from vanc311_pipeline_tests.integration.planting import answers
 
 REST = ", ".join(column.name for column in service_requests.columns if column.name != "request_id")
 EDITS = {
@@ -43,13 +41,11 @@ def published(synced: Settings, tmp_path: Path) -> Path:
     return target
 
 
-def successor(published: Path, *statements: str) -> Path:
+def successor(published: Path, edit: str = "nothing") -> Path:
     file = published.parent.parent / "next" / published.name
     file.parent.mkdir()
     shutil.copy(published, file)
-    with closing(sqlite3.connect(file)) as connection, connection:
-        for statement in statements:
-            connection.execute(statement)
+    answers(file, EDITS[edit])
     return file
 
 
@@ -73,26 +69,22 @@ def altered(parquet: Path, believed: bool) -> None:
         checksums.write_text(checksums.read_text().replace(digest, file_digest(parquet)))
 
 
-def rows_of(file: Path) -> Iterator[tuple[str, str | None, str | None]]:
-    with closing(sqlite3.connect(file)) as connection:
-        yield from connection.execute("SELECT request_id, address, channel FROM service_requests ORDER BY rowid")
-
-
-def in_parquet(folder: Path) -> list[tuple[str, str | None, str | None]]:
+def holds_the_rows_of(file: Path, folder: Path) -> bool:
     table = pq.read_table(folder / PARQUET, columns=["request_id", "address", "channel"])
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return rows == answers(file, "SELECT request_id, address, channel FROM service_requests ORDER BY rowid")
 
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_it_holds_the_rows_of_its_file_whatever_moved_since_its_predecessor(published: Path, edit: str) -> None:
-    file = successor(published, EDITS[edit])
+    file = successor(published, edit)
     folder, _ = make_downloads(file, published)
-    assert in_parquet(folder) == list(rows_of(file))
+    assert holds_the_rows_of(file, folder)
 
 
 def test_only_the_groups_in_which_something_moved_are_read_again(published: Path) -> None:
     altered(parquet_of(published), believed=True)
-    folder, _ = make_downloads(successor(published, EDITS["changed"]), published)
+    folder, _ = make_downloads(successor(published, "changed"), published)
     channels = pq.read_table(folder / PARQUET)["channel"]
     taken_over = pc.equal(channels, "taken over").to_pylist()
     assert [place for place, kept in enumerate(taken_over, 1) if not kept] == list(range(50, 100))
@@ -105,9 +97,8 @@ def test_nothing_is_taken_over_from_files_that_are_not_what_was_made(
     file = successor(published)
     altered(parquet_of(published), believed=touched != "parquet")
     if touched == "sqlite":
-        with closing(sqlite3.connect(published)) as connection, connection:
-            connection.execute("UPDATE release SET run_id = 'another'")
+        answers(published, "UPDATE release SET run_id = 'another'")
     if touched == "groups":  # as another version of the program made them
         monkeypatch.setattr(downloads, "_ROWS_OF_A_GROUP", 60)
     folder, _ = make_downloads(file, published)
-    assert in_parquet(folder) == list(rows_of(file))
+    assert holds_the_rows_of(file, folder)

@@ -15,6 +15,7 @@ from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline_tests.integration.planting import answers
 
 ROWS = [{"address": f"{place} MAIN ST"} for place in range(3)]
 WITH_KEY = str(CreateTable(service_requests).compile(dialect=sqlite.dialect()))
@@ -39,13 +40,10 @@ def table_in(connection):
     return [connection.execute(query).fetchall() for query in queries]
 
 
-def asked(file, query):
-    with closing(sqlite3.connect(file)) as connection:
-        return connection.execute(query).fetchall()
-
-
 def has_key(warehouse):
-    return bool(asked(warehouse.store.path, "SELECT 1 FROM pragma_index_list('service_requests') WHERE origin = 'pk'"))
+    return bool(
+        answers(warehouse.store.path, "SELECT 1 FROM pragma_index_list('service_requests') WHERE origin = 'pk'")
+    )
 
 
 def test_published_it_has_the_table_of_one_that_had_its_key_from_the_beginning(warehouse, load, tmp_path):
@@ -95,7 +93,7 @@ def test_killed_before_the_key_is_made_the_next_run_goes_on_and_ends_equal(wareh
     copies = tmp_path / "copy.sqlite", tmp_path / "fresh_copy.sqlite"
     for store, copy in zip((warehouse.store, fresh.store), copies, strict=True):
         store.copy_to(copy)
-    rows, expected = (asked(copy, "SELECT rowid, * FROM service_requests ORDER BY rowid") for copy in copies)
+    rows, expected = (answers(copy, "SELECT rowid, * FROM service_requests ORDER BY rowid") for copy in copies)
     assert rows == expected
     with closing(sqlite3.connect(copies[0])) as connection, closing(sqlite3.connect(copies[1])) as other:
         assert table_in(connection) == table_in(other)
@@ -105,13 +103,13 @@ def test_an_id_that_stands_twice_is_refused_by_name_and_nothing_moves(warehouse,
     load(warehouse, "2025-07", *ROWS)
     with warehouse.write() as connection:
         connection.exec_driver_sql("INSERT INTO service_requests SELECT * FROM service_requests LIMIT 1")
-    [(twice,)] = asked(warehouse.store.path, "SELECT request_id FROM service_requests ORDER BY rowid DESC LIMIT 1")
-    before = asked(warehouse.store.path, "SELECT * FROM service_requests")
+    [(twice,)] = answers(warehouse.store.path, "SELECT request_id FROM service_requests ORDER BY rowid DESC LIMIT 1")
+    before = answers(warehouse.store.path, "SELECT * FROM service_requests")
     with pytest.raises(IntegrityFailed, match=f"1 ids stand twice among the stored requests, such as {twice}"):
         warehouse.store.copy_to(tmp_path / "copy.sqlite")
     with pytest.raises(IntegrityFailed, match="1 ids stand twice"):
         load(warehouse, "2025-07", *ROWS[1:])
-    assert (asked(warehouse.store.path, "SELECT * FROM service_requests"), has_key(warehouse)) == (before, False)
+    assert (answers(warehouse.store.path, "SELECT * FROM service_requests"), has_key(warehouse)) == (before, False)
 
 
 def test_once_made_the_key_refuses_and_a_reader_of_before_goes_on(warehouse, load):

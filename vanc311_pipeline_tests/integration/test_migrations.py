@@ -22,13 +22,12 @@ from vanc311_pipeline.warehouse import ledger, restraint
 from vanc311_pipeline.warehouse.engine import MIGRATIONS, VERSION, Warehouse, migrate, stored_version
 from vanc311_pipeline_tests.end_to_end.city import OPENED, Pipeline, expected, settings_in
 from vanc311_pipeline_tests.integration.graph import TABLES, tables
-from vanc311_pipeline_tests.integration.planting import execute
+from vanc311_pipeline_tests.integration.planting import answers
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 RELEASES = ["release_0_1_0.sql", "release_0_2_0.sql"]
-FOR_READERS = {
-    index.name for index in (*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES)
-}  # made by the first publication
+# Made by the first publication.
+FOR_READERS = {index.name for index in (*schema.READER_INDEXES, *schema.PUBLISHED_INDEXES)}
 RELEASED_AT = datetime(2024, 10, 19, 14, 6, 58, tzinfo=UTC)
 """Of the first release in the snapshots: the day after the newest change in it."""
 CANT_BE_FETCHED_AGAIN = ["request_changes", "accepted_losses", "deep_readings"]
@@ -51,9 +50,8 @@ def rows(settings, table):
 
 
 def schema_of(path):
-    with closing(sqlite3.connect(path)) as connection:
-        objects = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-        return {(kind, name, "".join(sql.split())) for kind, name, sql in objects if name not in FOR_READERS}
+    objects = answers(path, "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+    return {(kind, name, "".join(sql.split())) for kind, name, sql in objects if name not in FOR_READERS}
 
 
 def test_a_new_warehouse_is_of_this_version_and_says_so_once(warehouse):
@@ -87,13 +85,9 @@ def test_after_the_upgrade_the_tables_are_those_of_a_new_warehouse_and_every_row
 
 
 def test_after_the_upgrade_it_is_known_what_was_whole_and_what_was_held_is_judged_again(released):
-    with closing(sqlite3.connect(released.data_dir / "warehouse.sqlite")) as connection, connection:
-        connection.execute(
-            "INSERT INTO portal_releases VALUES (?, '2026-02-01T00:00:00Z', 3, 'held', '2026-02-01T15:00:00Z', 'a run')",
-            (LIVE,),
-        )
-        connection.execute("UPDATE month_ledger SET held_rows = 3, held_since = '2026-02-01T15:00:00Z'")
-    warehouse = Warehouse(released)
+    warehouse, at = Warehouse(released), "2026-02-01T15:00:00Z"
+    answers(warehouse.store.path, "INSERT INTO portal_releases VALUES (?, ?, 3, 'held', ?, 'a run')", LIVE, at, at)
+    answers(warehouse.store.path, "UPDATE month_ledger SET held_rows = 3, held_since = ?", at)
     warehouse.create()
     with warehouse.read() as connection:
         assert ledger.once_whole(connection) == {LIVE}
@@ -106,16 +100,10 @@ def test_after_the_upgrade_months_are_compared_with_the_rows_that_are_stored(rel
     warehouse.create()
     with warehouse.read() as connection:
         stored = [profile_of(*restraint.stored_rows(connection, month)) for month in ("2024-05", "2024-06")]
-        numbers = connection.exec_driver_sql(
-            "SELECT count(*), count(local_area), count(closed_on) FROM service_requests"
-        )
-        [(requests, with_area, closed)] = numbers.all()
-    profile = sum(stored, Profile())
-    assert (profile.rows, profile.stored - profile.nulls["local_area"], profile.statuses["Close"]) == (
-        requests,
-        with_area,
-        closed,
-    )
+    query = "SELECT count(*), count(local_area), count(closed_on) FROM service_requests"
+    [(requests, with_area, closed)] = answers(warehouse.store.path, query)
+    of = sum(stored, Profile())
+    assert (of.rows, of.stored - of.nulls["local_area"], of.statuses["Close"]) == (requests, with_area, closed)
 
 
 def city():
@@ -149,26 +137,24 @@ def test_the_next_sync_cleans_its_months_by_the_present_rules_and_goes_on_with_i
         pipeline.verify()
 
 
-def test_a_file_that_an_older_version_published_is_made_again(tmp_path):
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda file: answers(file, "UPDATE release SET pipeline_version = '0.0.9'"), "was made by version 0.0.9 of this program"),
+        (lambda file: file.write_bytes(b"not a database" * 100), "can't be read"),
+    ],
+    ids=["an older version's", "none"],
+)  # fmt: skip
+def test_a_published_file_that_is_of_an_older_version_or_cant_be_read_is_made_again_once(tmp_path, spoil, words):
     first, _, _ = city()
     with StandIn(requests=first, released_at=RELEASED_AT) as portal:
         pipeline = Pipeline(settings_in(tmp_path, portal.url))
         pipeline.sync()
-        execute(pipeline.settings.published_path, "UPDATE release SET pipeline_version = '0.0.9'")
-        words = pipeline.sync()
-        assert "was made by version 0.0.9 of this program: making it again" in words
+        spoil(pipeline.settings.published_path)
+        assert f"{words}: making it again" in pipeline.sync()
         assert pipeline.query("SELECT pipeline_version FROM release") == [(version("vanc311_pipeline"),)]
-        assert "making it again" not in pipeline.sync()
-
-
-def test_a_published_file_that_cant_be_read_is_made_again(tmp_path):
-    first, _, _ = city()
-    with StandIn(requests=first, released_at=RELEASED_AT) as portal:
-        pipeline = Pipeline(settings_in(tmp_path, portal.url))
-        pipeline.sync()
-        pipeline.settings.published_path.write_bytes(b"not a database" * 100)
-        assert "can't be read: making it again" in pipeline.sync()
         assert pipeline.rows() == expected(first)
+        assert "making it again" not in pipeline.sync()
 
 
 def test_a_warehouse_of_a_newer_version_is_refused_and_left_as_it_is(warehouse):

@@ -4,15 +4,14 @@ The old library is the one in pyproj's wheel, which is there for nothing else.
 """
 
 import ctypes
-import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from importlib.metadata import files
 
 import pytest
 
 from vanc311_pipeline import schema
+from vanc311_pipeline_tests.integration.planting import answers
 
 pytestmark = pytest.mark.skipif(sys.version_info >= (3, 12), reason="the wheel with the old library is for Python 3.11")
 NAMES = [
@@ -48,8 +47,7 @@ def ask(synced):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_old_library_reads_every_table_and_view(ask: Callable[[str], list[tuple[bytes, ...]]], synced, name):
-    with closing(sqlite3.connect(synced.published_path)) as connection:
-        [rows] = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
+    [(rows,)] = answers(synced.published_path, f"SELECT count(*) FROM {name}")
     assert ask(f"SELECT count(*) FROM {name}") == [(str(rows).encode(),)]
     assert len(ask(f"SELECT * FROM {name} LIMIT 3")) == min(rows, 3)
 

@@ -17,7 +17,7 @@ from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import differences, faults, publish, release_row
-from vanc311_pipeline_tests.integration.planting import tear
+from vanc311_pipeline_tests.integration.planting import answers, tear
 
 
 def refused(settings: Settings, warehouse: Warehouse, reason: str) -> None:
@@ -34,12 +34,7 @@ def everything_in(folder: Path) -> dict[Path, str]:
 
 
 def publications(settings: Settings) -> list[tuple[Any, ...]]:
-    return rows(settings.data_dir / "warehouse.sqlite", "SELECT published_at, sha256 FROM publications")
-
-
-def rows(file: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(file)) as connection, connection:
-        return connection.execute(query, values).fetchall()
+    return answers(settings.data_dir / "warehouse.sqlite", "SELECT published_at, sha256 FROM publications")
 
 
 @pytest.mark.parametrize("month", ["2024-01", ledger.WHOLE])
@@ -108,9 +103,9 @@ CHECK = {
 
 def test_a_file_says_what_it_is_and_what_is_in_it(copied: Settings) -> None:
     warehouse, file = copied.data_dir / "warehouse.sqlite", copied.published_path
-    rows(warehouse, "UPDATE portal_releases SET state = 'loading'")
+    answers(warehouse, "UPDATE portal_releases SET state = 'loading'")
     metadata = publish(Warehouse(copied), file, "a run", [LIVE], [CHECK])
-    [(dataset, processed, count, state)] = rows(
+    [(dataset, processed, count, state)] = answers(
         warehouse, "SELECT dataset, data_processed, records_count, state FROM portal_releases"
     )
     assert (dataset, state) == (LIVE, "settled")
@@ -121,43 +116,47 @@ def test_a_file_says_what_it_is_and_what_is_in_it(copied: Settings) -> None:
     columns = ("rows_landed", "rows_stored", "rows_quarantined", "first_month", "last_month", "months")
     sums = "sum(rows_landed), sum(rows_stored), sum(rows_quarantined)"
     dated = "min(partition_month), max(partition_month), count(DISTINCT partition_month)"
-    [of_ledger] = rows(warehouse, f"SELECT {sums}, {dated} FROM month_ledger WHERE partition_month <> ?", UNDATED)
+    [of_ledger] = answers(warehouse, f"SELECT {sums}, {dated} FROM month_ledger WHERE partition_month <> ?", UNDATED)
     assert tuple(about[name] for name in columns) == of_ledger
 
-    assert rows(file, f"SELECT {', '.join(CHECK)} FROM check_results") == [tuple(CHECK.values())]
-    assert {name for (name,) in rows(file, "SELECT metric FROM metric_definitions")} == set(METRICS)
-    named = set(rows(file, "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+    assert answers(file, f"SELECT {', '.join(CHECK)} FROM check_results") == [tuple(CHECK.values())]
+    assert {name for (name,) in answers(file, "SELECT metric FROM metric_definitions")} == set(METRICS)
+    named = set(answers(file, "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
     assert {("index", index.name) for index in schema.PUBLISHED_INDEXES} <= named
     assert {("view", view.name) for view in schema.VIEWS} == {pair for pair in named if pair[0] == "view"}
     # SQLite before 3.37 can't open a file with it; the warehouse has it.
     strict = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND sql LIKE '%STRICT%'"
-    assert rows(file, strict) == [(0,)] < rows(warehouse, strict)
+    assert answers(file, strict) == [(0,)] < answers(warehouse, strict)
     present = {
         (name, column)
         for kind, name in named
         if kind in ("table", "view")
-        for column in ["*", *(line[1] for line in rows(file, f"PRAGMA table_info({name})"))]
+        for column in ["*", *(line[1] for line in answers(file, f"PRAGMA table_info({name})"))]
     }
-    assert set(rows(file, "SELECT table_name, column_name FROM dictionary")) == present
+    assert set(answers(file, "SELECT table_name, column_name FROM dictionary")) == present
     for column in ("status", "channel", "closure_reason"):
-        counted = rows(file, "SELECT value, requests FROM request_values WHERE column_name = ? ORDER BY 1", column)
+        counted = answers(file, "SELECT value, requests FROM request_values WHERE column_name = ? ORDER BY 1", column)
         of = f"FROM service_requests WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
-        assert counted == rows(file, f"SELECT {column}, count(*) {of}")
+        assert counted == answers(file, f"SELECT {column}, count(*) {of}")
 
 
 @pytest.mark.parametrize("rows_more", [-1, 1])
 def test_a_file_with_other_rows_than_the_portal_said_is_not_complete(copied: Settings, rows_more: int) -> None:
     warehouse = copied.data_dir / "warehouse.sqlite"
-    rows(warehouse, "UPDATE portal_releases SET records_count = records_count - ?", rows_more)
+    answers(warehouse, "UPDATE portal_releases SET records_count = records_count - ?", rows_more)
     assert publish(Warehouse(copied), copied.published_path, "a run", [])["complete"] == "no"
 
 
 def test_rows_without_an_instant_are_of_no_month(copied: Settings) -> None:
     warehouse = copied.data_dir / "warehouse.sqlite"
-    [(before,)] = rows(warehouse, "SELECT max(partition_month) FROM month_ledger WHERE partition_month <> ?", UNDATED)
-    rows(warehouse, "UPDATE OR REPLACE month_ledger SET partition_month = ? WHERE partition_month = ?", UNDATED, before)
+    [(before,)] = answers(
+        warehouse, "SELECT max(partition_month) FROM month_ledger WHERE partition_month <> ?", UNDATED
+    )
+    answers(
+        warehouse, "UPDATE OR REPLACE month_ledger SET partition_month = ? WHERE partition_month = ?", UNDATED, before
+    )
     about = publish(Warehouse(copied), copied.published_path, "a run", [])
-    [(last, count)] = rows(
+    [(last, count)] = answers(
         warehouse,
         "SELECT max(partition_month), count(DISTINCT partition_month) FROM month_ledger WHERE partition_month <> ?",
         UNDATED,
@@ -168,10 +167,10 @@ def test_rows_without_an_instant_are_of_no_month(copied: Settings) -> None:
 def test_of_the_archive_alone_the_newest_release_counts(copied: Settings) -> None:
     """A warehouse that never had the live dataset; with no dated month it names none."""
     warehouse = copied.data_dir / "warehouse.sqlite"
-    rows(warehouse, "DELETE FROM portal_releases")
-    rows(warehouse, "DELETE FROM month_ledger WHERE rowid > 1")
-    rows(warehouse, "UPDATE month_ledger SET dataset = 'archive', partition_month = ?", UNDATED)
-    [(newest,)] = rows(warehouse, "SELECT data_processed FROM month_ledger")
+    answers(warehouse, "DELETE FROM portal_releases")
+    answers(warehouse, "DELETE FROM month_ledger WHERE rowid > 1")
+    answers(warehouse, "UPDATE month_ledger SET dataset = 'archive', partition_month = ?", UNDATED)
+    [(newest,)] = answers(warehouse, "SELECT data_processed FROM month_ledger")
     about = publish(Warehouse(copied), copied.published_path, "a run", [LIVE])
     assert (about["data_processed"], about["records_count"], about["complete"]) == (newest, 0, "yes")
     assert (about["first_month"], about["last_month"], about["months"]) == (None, None, 0)
@@ -203,27 +202,27 @@ def test_a_file_from_elsewhere_is_taken_only_for_what_it_is(copied: Settings) ->
     assert faults(file, about | {"as_of": "2026-01-01"}) == [
         "its table release says something else than what came with it"
     ]
-    rows(file, "DROP TABLE backlog_daily")
+    answers(file, "DROP TABLE backlog_daily")
     assert faults(file, about) == ["there is no table backlog_daily"]
 
 
 def test_rows_are_compared_in_every_field_whatever_their_numbers_are(copied: Settings) -> None:
     file, warehouse = copied.published_path, Warehouse(copied)
-    [(month, number)] = rows(file, "SELECT partition_month, min(rowid) FROM service_requests")
+    [(month, number)] = answers(file, "SELECT partition_month, min(rowid) FROM service_requests")
     for column in [each.name for each in schema.service_requests.columns]:
-        [(value,)] = rows(file, f"SELECT {column} FROM service_requests WHERE rowid = ?", number)
-        rows(file, f"UPDATE service_requests SET {column} = coalesce({column}, 0) || '1' WHERE rowid = ?", number)
+        [(value,)] = answers(file, f"SELECT {column} FROM service_requests WHERE rowid = ?", number)
+        answers(file, f"UPDATE service_requests SET {column} = coalesce({column}, 0) || '1' WHERE rowid = ?", number)
         assert differences(warehouse, file, months=[month]), column
-        rows(file, f"UPDATE service_requests SET {column} = ? WHERE rowid = ?", value, number)
-    rows(file, "UPDATE service_requests SET rowid = rowid + 1000000")
-    rows(file, "UPDATE open_request_standing SET rowid = rowid + 1000000")
+        answers(file, f"UPDATE service_requests SET {column} = ? WHERE rowid = ?", value, number)
+    answers(file, "UPDATE service_requests SET rowid = rowid + 1000000")
+    answers(file, "UPDATE open_request_standing SET rowid = rowid + 1000000")
     assert differences(warehouse, file, months=None) == []
 
 
 def test_what_differs_is_said_by_table_month_and_side(copied: Settings) -> None:
     file, warehouse = copied.published_path, Warehouse(copied)
-    [(month,)] = rows(file, "SELECT min(partition_month) FROM service_requests")
-    rows(
+    [(month,)] = answers(file, "SELECT min(partition_month) FROM service_requests")
+    answers(
         file,
         "UPDATE service_requests SET latitude = 49.2 WHERE rowid = (SELECT min(rowid) FROM service_requests WHERE partition_month = ?)",
         month,
@@ -231,11 +230,11 @@ def test_what_differs_is_said_by_table_month_and_side(copied: Settings) -> None:
     sides = [f"service_requests {month}: 1 rows are only in {side}" for side in ("the warehouse", "the file")]
     assert differences(warehouse, file, months=None) == sides
     assert differences(warehouse, file, months=()) == []
-    [(number,)] = rows(file, "SELECT count(*) FROM service_requests WHERE partition_month = ?", month)
-    rows(file, "UPDATE service_requests SET partition_month = '2099-01' WHERE partition_month = ?", month)
+    [(number,)] = answers(file, "SELECT count(*) FROM service_requests WHERE partition_month = ?", month)
+    answers(file, "UPDATE service_requests SET partition_month = '2099-01' WHERE partition_month = ?", month)
     counts = [f"service_requests {month}: {number:,} rows in the warehouse, 0 in the file",
               f"service_requests 2099-01: 0 rows in the warehouse, {number:,} in the file"]  # fmt: skip
     assert differences(warehouse, file, months=()) == counts
-    rows(file, "DELETE FROM service_requests WHERE partition_month = '2099-01'")
-    rows(copied.data_dir / "warehouse.sqlite", "DELETE FROM service_requests WHERE partition_month = ?", month)
+    answers(file, "DELETE FROM service_requests WHERE partition_month = '2099-01'")
+    answers(copied.data_dir / "warehouse.sqlite", "DELETE FROM service_requests WHERE partition_month = ?", month)
     assert differences(warehouse, file, months=[month]) == []

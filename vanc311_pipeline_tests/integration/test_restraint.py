@@ -128,11 +128,6 @@ def test_consent_for_a_month_is_consent_for_that_month(load, verdict, consent, h
     assert verdicts[0].get(AUGUST, "rows 100 → 10") == "rows 100 → 10"
 
 
-def settled(warehouse):
-    with warehouse.write() as connection:
-        ledger.note_release(connection, Release(LIVE, "2026-01-07T14:06:58Z", 1, ()), "settled", "a run")
-
-
 @pytest.mark.parametrize(
     ("before", "most"),
     [
@@ -143,7 +138,8 @@ def settled(warehouse):
 )
 def test_a_month_may_become_as_large_as_such_a_month_is(load, verdict, warehouse, before, most):
     load(JULY, *many(60))
-    settled(warehouse)
+    with warehouse.write() as connection:
+        ledger.note_release(connection, Release(LIVE, "2026-01-07T14:06:58Z", 1, ()), "settled", "a run")
     if before:
         load(AUGUST, *many(before))
     assert verdict({AUGUST: many(most)}) == ({}, {})
@@ -201,7 +197,9 @@ def test_what_somebody_agreed_to_lose_may_come_back(load, verdict, warehouse, ag
     assert (AUGUST in verdict({AUGUST: many(60)})[0]) == held
 
 
-def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew(warehouse):
+def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew_or_its_month_is_loaded(
+    warehouse, load
+):
     with warehouse.write() as connection:
         ledger.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
         connection.execute(sa.update(schema.holds).values(held_since="2025-09-01T00:00:00Z"))
@@ -211,11 +209,8 @@ def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew
     with warehouse.write() as connection:
         ledger.hold(connection, [a_hold(AUGUST)], judged=[LIVE])
     assert held_now(warehouse) == {AUGUST: (3, "2025-09-01T00:00:00Z")}
-
-
-def test_a_month_that_is_loaded_is_no_longer_held(warehouse, load):
     with warehouse.write() as connection:
-        ledger.hold(connection, [a_hold(JULY), a_hold(AUGUST)])
+        ledger.hold(connection, [a_hold(JULY)])
     load(AUGUST, *many(3))
     assert set(held_now(warehouse)) == {JULY}
 

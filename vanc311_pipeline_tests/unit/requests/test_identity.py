@@ -60,10 +60,6 @@ def test_an_id_is_the_sha256_of_its_key_joined_by_unit_separators(department, oc
     assert request_id(*parts) == digest(*parts)
 
 
-def test_no_part_of_the_key_can_move_into_its_neighbour():
-    assert request_id("a", "bc", "2025-08-25T15:03:00Z", 0) != request_id("ab", "c", "2025-08-25T15:03:00Z", 0)
-
-
 @given(rows=some_rows)
 def test_ids_are_the_digests_of_keys_whose_occurrences_count_from_zero_without_a_gap(rows_of, rows):
     month, numbers = rows_of(rows), {}

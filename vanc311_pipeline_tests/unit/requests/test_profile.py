@@ -36,11 +36,8 @@ def cleaned(areas):
 
     def by_month(frame):
         month = frame[OPENED].dt.strftime("%Y-%m")
-        text = frame.assign(
-            **{name: frame[name].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in (OPENED, MODIFIED)},
-            **{name: frame[name].map(lambda value: None if pd.isna(value) else str(value)) for name in
-               (CLOSED, "latitude", "longitude")},
-        ).astype("string")  # fmt: skip
+        instants = {name: frame[name].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in (OPENED, MODIFIED)}
+        text = frame.assign(**instants).astype("string")
         return {name: clean(text[month == name], name, areas, RELEASED_ON) for name in sorted(month.unique())}
 
     return by_month
@@ -97,28 +94,15 @@ def test_a_first_load_of_the_real_sample_is_never_held(sample, held):
 def test_months_that_come_for_the_first_time_may_lack_what_the_city_did_not_record(sample, held):
     """An archive whose closings have no usable day comes beside a month that both datasets share."""
     old = sample[OPENED] < "2025-01-01"
-    archive = sample.assign(**{CLOSED: sample[CLOSED].where(~old | sample[CLOSED].isna(), "1900-01-01")})
-    assert held(sample[~old], archive) == {}
+    assert held(sample[~old], closed_on(sample, "1900-01-01", old)) == {}
 
 
 def test_a_month_that_is_still_running_may_grow_and_close_as_it_likes(sample, held):
-    week = sample[OPENED] >= "2026-01-01"
-    early = sample[~week | (sample[OPENED] < "2026-01-06T18:00:00Z")].assign(
-        **{"status": "Open", "closure_reason": "N/A", CLOSED: None}
-    )
-    assert held(early, sample) == {}
+    assert held(reopened(sample[sample[OPENED] < "2026-01-06T18:00:00Z"]), sample) == {}
 
 
 def test_what_is_mended_after_a_load_that_nobody_stopped_may_come_back(sample, held):
     assert held(sample.assign(department=sample["department"].where(sample.index % 40 != 0)), sample) == {}
-
-
-def swapped(frame):
-    return frame.rename(columns={"latitude": "longitude", "longitude": "latitude"})
-
-
-def renamed_area(frame):
-    return frame.replace({"local_area": {"Downtown": "Centre"}})
 
 
 def elsewhere(frame, latitude, longitude):
@@ -132,24 +116,23 @@ def reopened(frame):
     return frame.assign(status="Open", closure_reason="N/A", **{CLOSED: None})
 
 
+def closed_on(frame, day, which=True):
+    """All that are closed, or those of them, were closed on a day."""
+    return frame.assign(**{CLOSED: frame[CLOSED].mask(frame[CLOSED].notna() & which, day)})
+
+
 FAULTS = {
-    "latitude and longitude swapped": (swapped, "latitude|rows that can be used"),
+    "latitude and longitude swapped": (
+        lambda f: f.rename(columns={"latitude": "longitude", "longitude": "latitude"}),
+        "latitude|rows that can be used",
+    ),
     "department blank everywhere": (lambda f: f.assign(department=None), "rows that can be used .* → 0"),
     "local_area empty everywhere": (lambda f: f.assign(local_area=None), "local_area .* → 100 % null"),
     "local_area filled everywhere": (lambda f: f.assign(local_area="Marpole"), "local_area .* → 0 % null"),
-    "a local area renamed": (renamed_area, "local_area"),
-    "closed in 9999": (
-        lambda f: f.assign(**{CLOSED: f[CLOSED].where(f[CLOSED].isna(), "9999-12-31")}),
-        "closed without days_to_close",
-    ),
-    "closed before opened": (
-        lambda f: f.assign(**{CLOSED: f[CLOSED].where(f[CLOSED].isna(), "1900-01-01")}),
-        "days_to_close",
-    ),
-    "changed in 1970": (
-        lambda f: f.assign(**{MODIFIED: pd.Timestamp("1970-01-01", tz="UTC")}),
-        "days_to_update",
-    ),
+    "a local area renamed": (lambda f: f.replace({"local_area": {"Downtown": "Centre"}}), "local_area"),
+    "closed in 9999": (lambda f: closed_on(f, "9999-12-31"), "closed without days_to_close"),
+    "closed before opened": (lambda f: closed_on(f, "1900-01-01"), "days_to_close"),
+    "changed in 1970": (lambda f: f.assign(**{MODIFIED: pd.Timestamp(0, tz="UTC")}), "days_to_update"),
     "Close renamed": (lambda f: f.replace({"status": {"Close": "Closed"}}), "unknown status 'Closed' 0 % →"),
     "no status": (lambda f: f.assign(status=None), "unknown status 'null'"),
     "every row twice": (lambda f: pd.concat([f, f]), "stand there twice 0 → "),

@@ -21,9 +21,13 @@ def rows_of(served, areas, released_on):
     return run
 
 
+def named(row):
+    return dict(zip(schema.service_requests.columns.keys(), row, strict=True))
+
+
 def test_a_row_has_the_tables_columns_in_the_tables_order(rows_of):
     row = rows_of({OPENED: "2025-08-26T03:03:00+00:00"}).requests[0]
-    assert dict(zip((column.name for column in schema.service_requests.columns), row, strict=True)) == {
+    assert named(row) == {
         "request_id": hashlib.sha256(
             b"ENG - Sanitation Services\x1fMissed Green Bin Pickup Case\x1f2025-08-26T03:03:00Z\x1f0"
         ).hexdigest(),
@@ -49,22 +53,17 @@ def test_a_row_has_the_tables_columns_in_the_tables_order(rows_of):
 
 
 def test_the_month_that_people_read_is_local_and_the_one_that_stores_is_utc(rows_of):
-    row = rows_of({OPENED: "2025-09-01T03:00:00+00:00"}, month="2025-09").requests[0]
-    names = [column.name for column in schema.service_requests.columns]
-    values = dict(zip(names, row, strict=True))
-    assert (values["opened_on"], values["open_month"], values["partition_month"]) == (
+    row = named(rows_of({OPENED: "2025-09-01T03:00:00+00:00"}, month="2025-09").requests[0])
+    assert [row[name] for name in ("opened_on", "open_month", "partition_month")] == [
         "2025-08-31",
         "2025-08",
         "2025-09",
-    )
+    ]
 
 
 def test_absent_is_none_and_every_other_value_is_plain_python(rows_of):
-    rows = rows_of(
-        {},
-        dict.fromkeys(["status", "address", "local_area", "channel", "latitude", "longitude", CLOSED, MODIFIED])
-        | {"closure_reason": "N/A"},
-    ).requests
+    absent = ["status", "address", "local_area", "channel", "latitude", "longitude", CLOSED, MODIFIED]
+    rows = rows_of({}, dict.fromkeys(absent) | {"closure_reason": "N/A"}).requests
     for row in rows:
         assert {type(value) for value in row} <= {str, int, float, type(None)}
         assert all(value == value for value in row)  # no NaN
@@ -97,6 +96,5 @@ def test_at_the_seam_two_datasets_share_one_numbering_and_keep_their_own_counts(
     month = month_rows("2022-01", parts)
     assert month.stored_by_dataset == {ARCHIVE: 1, LIVE: 2}
     assert month.quarantined_by_dataset == {ARCHIVE: 1, LIVE: 0}
-    place = [column.name for column in schema.service_requests.columns].index("occurrence")
-    assert sorted(row[place] for row in month.requests) == [0, 1, 2]
+    assert sorted(named(row)["occurrence"] for row in month.requests) == [0, 1, 2]
     assert month_rows("2022-01", dict(reversed(parts.items()))).requests == month.requests
