@@ -111,33 +111,20 @@ def test_counts_that_flap_mislead_no_sync(pipeline, portal):
         assert pipeline.rows() == expected(portal.frame)
 
 
-def met(pipeline, portal, kind):
-    """What a sync says that meets a fault for as long as it lasts."""
+@pytest.mark.parametrize("kind", LASTING)
+def test_a_fault_that_lasts_is_a_clear_error_that_leaves_the_published_file_alone_and_the_next_sync_mends_everything(
+    pipeline, portal, kind
+):
+    before = pipeline.file()
+    code, sign = LASTING[kind]
     new_release(portal)
     portal.play(Fault(kind, times=None, **DETAILS.get(kind, {})))
-    return fitting(pipeline, {kind}).sync(ends=LASTING[kind][0])
-
-
-@pytest.mark.parametrize("kind", LASTING)
-def test_a_fault_that_lasts_is_a_clear_error_and_leaves_the_published_file_alone(pipeline, portal, kind):
-    before = pipeline.file()
-    words = met(pipeline, portal, kind)
-    for sign in (LASTING[kind][1], "stays|as it was|othing was", "again|heck|ompare"):
-        assert re.search(sign, words), words
+    words = fitting(pipeline, {kind}).sync(ends=code)
+    for each in (sign, "stays|as it was|othing was", "again|heck|ompare"):
+        assert re.search(each, words), words
     assert "Traceback" not in words
     assert pipeline.file() == before
     assert not list(pipeline.settings.data_dir.rglob(".*"))
-
-
-# A fault of the connection, of the count of a month, of the whole, and of the fields: what is left behind differs.
-OFTEN = ("cut_mid_row", "total_count_off", "records_count_off", "field_dropped")
-
-
-@pytest.mark.parametrize(
-    "kind", [kind if kind in OFTEN else pytest.param(kind, marks=pytest.mark.rehearsal) for kind in LASTING]
-)
-def test_once_a_fault_is_over_the_next_sync_brings_everything_into_step(pipeline, portal, kind):
-    met(pipeline, portal, kind)
     portal.clear_faults()
     pipeline.sync()
     assert pipeline.rows() == expected(portal.frame)
