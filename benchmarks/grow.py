@@ -92,7 +92,9 @@ def read_source() -> Source:
     with (files("vanc311_pipeline") / "standin" / "sample" / "service_requests_sample.parquet").open("rb") as file:
         table = pq.read_table(file)
     frame = table.to_pandas()
-    opened, changed = (local_seconds(frame[f"{name}_timestamp"]) for name in ("service_request_open", "last_modified"))
+    instants = (frame[f"{name}_timestamp"] for name in ("service_request_open", "last_modified"))
+    walls = (each.dt.tz_convert(VANCOUVER).dt.tz_localize(None) for each in instants)
+    opened, changed = (np.asarray(each, dtype="datetime64[s]").astype(np.int64) for each in walls)
     is_open = (frame["status"] == "Open").to_numpy()
     closing = frame["service_request_close_date"].to_numpy().astype("datetime64[D]").astype(np.int64)
     closed = np.where(is_open, opened // DAY, closing)
@@ -106,12 +108,6 @@ def read_source() -> Source:
         kind=codes(frame, ["department", "service_request_type"]),
         content=codes(frame, [c for c in frame if c not in TIME_OR_STATE and c != "last_modified_timestamp"]),
     )
-
-
-def local_seconds(instants: pd.Series) -> Int:
-    """Local wall-clock seconds since 1970."""
-    wall = instants.dt.tz_convert(VANCOUVER).dt.tz_localize(None)
-    return np.asarray(wall, dtype="datetime64[s]").astype(np.int64)
 
 
 def weekday(days: Int) -> Int:

@@ -39,7 +39,10 @@ def run(rows: int, first_month: str, archive_rows: int, folder: Path) -> dict[st
         quiet = sync("quiet", folder, url, 0)
     with stand_in(folder / "edited.parquet", RELEASED_LATER, log, *archive, "--log", str(change_log)) as url:
         change = sync("change", folder, url, 0)
-    of_month, of_whole = by_growth(step_seconds(folder / "dagster"))
+    with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
+        [newest] = instance.get_runs(limit=1)
+        steps = instance.get_run_step_stats(newest.run_id)
+    of_month, of_whole = by_growth({step.step_key: (step.end_time or 0) - (step.start_time or 0) for step in steps})
     return {
         "rows": f"{load.rows:,}",
         "whole load, s": f"{load.seconds:,.0f}",
@@ -62,14 +65,6 @@ def by_growth(steps: dict[str, float]) -> tuple[float, float]:
 
 def requests_in(log: Path) -> int:
     return sum("path" in json.loads(line) for line in log.read_text().splitlines())
-
-
-def step_seconds(home: Path) -> dict[str, float]:
-    """The seconds of each step of the newest run."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        [run] = instance.get_runs(limit=1)
-        stats = instance.get_run_step_stats(run.run_id)
-    return {step.step_key: step.end_time - step.start_time for step in stats if step.end_time and step.start_time}
 
 
 def main() -> None:
