@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 from benchmarks import markdown
@@ -184,9 +185,7 @@ def verdict(lines: Sequence[Line]) -> list[str]:
     """The aims, and where the time goes."""
     by_name = {line.what: line for line in lines}
     floors = [line for line in lines if line.what == "floor"]
-    floor, cpu_floor = (
-        sum(values) / len(floors) for values in zip(*((line.seconds, line.cpu_seconds) for line in floors), strict=True)
-    )
+    floor, cpu_floor = fmean(line.seconds for line in floors), fmean(line.cpu_seconds for line in floors)
     whole, key_first, statistics = (by_name[name] for name in ("whole sync", "floor_key_first", "statistics"))
     parts = {name: by_name[name].seconds for name in ("land", "store", "statistics", "publish")}
     parts["checks, Dagster and start"] = whole.seconds - sum(parts.values())
