@@ -155,11 +155,11 @@ def stage_check(asked: Asked) -> int:
     from vanc311_pipeline.orchestration.asset_checks import audits_for
     from vanc311_pipeline.warehouse.audits.questions import AuditContext
 
-    warehouse, settings = warehouse_in(asked.folder), Settings(data_dir=asked.folder)
-    for check in audits_for(settings):
+    warehouse = warehouse_in(asked.folder)
+    for check in audits_for(Settings.from_environment().changed(data_dir=asked.folder)):
         began = time.perf_counter()
         with warehouse.read() as connection:
-            problems = check(AuditContext(Warehouse(settings), connection)).problems
+            problems = check(AuditContext(warehouse, connection)).problems
         if problems and check.name not in ("months_equal_portal", "stored_total_equals_portal_total"):
             raise SystemExit(f"{check.name}: {problems[0]}")
         print(f"    {check.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
