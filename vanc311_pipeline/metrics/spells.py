@@ -7,6 +7,7 @@ Requests that share a crew, or a week's speed, are no independent proof. They ar
 they waited in the same days; a block of time is left out either way to see how far the curve depends on it.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,13 +64,26 @@ def curves_by_parts(spells: Spells, groups: int) -> Iterator[tuple[int, Curves]]
         inside = (spells.code >= first) & (spells.code < first + size)
         code, days, event = spells.code[inside] - first, spells.days[inside], spells.event[inside]
         entry = np.zeros_like(days) if spells.entry is None else spells.entry[inside]
-        counted = []
-        for block in spells.block or (np.zeros_like(spells.code),):
-            cell = code * blocks + block[inside]
-            closed, left, entered = (
-                tally(cell[rows], day[rows], size * blocks, length).reshape(size, blocks, length)
-                for rows, day in ((event, days), (slice(None), days), (slice(None), entry))
-            )
-            counted.append((closed, risk_set(left, entered)))
-        closed, at_risk = (counts.sum(axis=1) for counts in counted[0])
-        yield first, kaplan_meier(closed, at_risk, design_effect(*counted))
+        closed, at_risk = _counted(code, days, event, entry, (size, length))
+        # A curve stands still but for the days on which its group has a closing, and so do those that leave out a block.
+        moves = (closed > 0) | (np.arange(length) == 0)
+        place = np.cumsum(moves, axis=1) - 1
+        until, since, width = place[code, days], place[code, entry] + ~moves[code, entry], place.max(initial=0) + 2
+        by_block = [
+            _counted(code * blocks + block[inside], until, event, since, (size, blocks, width))
+            for block in spells.block
+        ]
+        effect = np.take_along_axis(design_effect(*by_block), place, axis=1) if by_block else None
+        yield first, kaplan_meier(closed, at_risk, effect)
+
+
+def _counted(
+    cell: Codes | Ints, days: Codes | Ints, event: Mask, entry: Codes | Ints, shape: tuple[int, ...]
+) -> tuple[Ints, Ints]:
+    """The closings on each day (last axis) by cell (the other axes), and those at risk."""
+    every = slice(None)
+    closed, left, entered = (
+        tally(cell[rows], day[rows], math.prod(shape[:-1]), shape[-1]).reshape(shape)
+        for rows, day in ((event, days), (every, days), (every, entry))
+    )
+    return closed, risk_set(left, entered)
