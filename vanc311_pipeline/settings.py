@@ -1,6 +1,7 @@
-"""Every knob of the pipeline, once: what the environment may set, and the constants that we chose. Nothing is read at import."""
+"""Every knob of the pipeline, once: what the environment may set, and the constants that we chose. The environment is not read at import."""
 
 import os
+import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, timedelta
@@ -187,22 +188,7 @@ RULES: dict[str, dict[str, Callable[[str], bool]]] = {
 }
 """What must hold of a value beyond its type, and what is said if it doesn't: without the value where that may be a secret."""
 
-ADVICE = {
-    "portal_url": f"the portal's root alone, such as https://{CITY_PORTAL}, and VANC311_API_KEY to the key",
-    "api_key": "the key alone, or unset it: the datasets are public without it",
-    "database_url": "sqlite:////absolute/path.sqlite or to postgresql+psycopg://user:password@host:5432/database, with every sign "
-    "but letters, digits, '-', '.', '_' and '~' in a name, password or path written as % and its two hex digits, or unset it to "
-    "use warehouse.sqlite in the data directory",
-    "dagster_database_url": "postgresql+psycopg2://user:password@host:5432/dagster, or unset it to keep Dagster's storage in "
-    "DAGSTER_HOME",
-    "alert_webhook": "what Slack, or a service that takes the same messages, gave you, or unset it to have no alerts",
-    "ship_url": "an address such as s3://bucket/folder (with `pip install 'vanc311_pipeline[s3]'`) or file:///absolute/folder, or "
-    "unset it to ship nowhere",
-    "ship_key": "what `openssl rand -hex 32` prints, on the pipeline and on every replica, or unset it to sign nothing",
-    "ui_url": "where people reach Dagster's UI, such as http://127.0.0.1:3000, or unset it",
-    "site_url": "where people reach the dashboard, such as http://127.0.0.1:8311, or unset it",
-    "metrics_address": "where Prometheus is to ask, such as 127.0.0.1:9311, or unset it to tell nobody",
-}
+ADVICE: dict[str, str] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["advice"]
 """What a user may set it to instead."""
 
 

@@ -1,7 +1,9 @@
 """What the API says when it can't answer: problem details (RFC 9457), with the parameter that was wrong and what is allowed."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -20,24 +22,8 @@ from vanc311_pipeline.reading.release import TookTooLong
 
 METHODS = "GET, HEAD, OPTIONS"
 
-# Each kind: its status, and its title.
-KINDS = {
-    "invalid-parameters": (422, "A parameter is unknown or can't be used"),
-    "unknown-name": (404, "The release has no such name"),
-    "no-such-group": (404, "No statistics are made for such a group"),
-    "no-such-page": (404, "No page of this listing has this cursor"),
-    "no-such-request": (404, "No request has, or ever had, this id"),
-    "not-found": (404, "There is nothing at this address"),
-    "method-not-allowed": (405, "The API only reads"),
-    "other-release": (409, "The current release is another"),
-    "range-not-satisfiable": (416, "The file is shorter"),
-    "http-version": (505, "HTTP/1.0 can't take an answer that is made while it is sent"),
-    "internal-error": (500, "Something is wrong in this program"),
-    "not-drawn": (503, "The picture can't be drawn"),
-    "took-too-long": (503, "The question took too long"),
-    "busy": (503, "Too many wait for an answer"),
-    "not-published": (503, "There is no published file to answer from"),
-}
+KINDS: dict[str, tuple[int, str]] = tomllib.loads(Path(__file__).with_name("problems.toml").read_text(encoding="utf-8"))
+"""Each kind: its status, and its title."""
 _OURS: Mapping[type[Exception], str] = {
     NoSuchGroup: "no-such-group",
     NoSuchPage: "no-such-page",

@@ -8,6 +8,7 @@ is what we wrote, it is replaced by what this version would write.
 import hashlib
 import io
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from importlib.resources import files
@@ -22,15 +23,7 @@ from vanc311_pipeline.disk import on_disk, write_whole
 from vanc311_pipeline.errors import PipelineError, SettingsError
 from vanc311_pipeline.settings import Settings
 
-WRITTEN_BEFORE = frozenset(
-    {
-        "0e0a2faa06efad94ef3cf847ba2a23ceb2872068ae067bfb4197e7cae8421b12",
-        "f14d38c9da3f0b185fdd1c86df26981b94a120264a771528b3cd4f805d9422ea",
-        "6cb33900d965bdae8d9c8caaafff1185a5577c1d3c77576602edd78ab3da911d",
-        "021d13f864d3a52e788c73542097699dc8bc4a884cbc066db51e88745df77298",
-        "d7b06a0e9e0d5c82bb559df8b55e3446a98e08ffa68a69d99e361617c7e9110e",
-    }
-)
+WRITTEN_BEFORE = frozenset(tomllib.loads(Path(__file__).with_name("written_before.toml").read_text())["digests"])
 """The digests of every `dagster.yaml` that was written up to 0.2.0, which wrote down none."""
 
 

@@ -18,10 +18,7 @@ from vanc311_pipeline.schema import flow
 HALF = 0.5
 BEYOND_COMPARISON = 3
 """Where three times as many would be ordinary, too, that is no finding to be told."""
-_NOT_COMPARED = {
-    State.TOO_SHORT: "the record is too short to say what is usual",
-    State.TOO_FEW: "too few to compare",
-}
+_NOT_COMPARED = {State.TOO_SHORT: "the record is too short to say what is usual", State.TOO_FEW: "too few to compare"}
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,7 @@ def cards(release: Release, view: View) -> list[Card]:
     city = summary_of(release, view.but(area=None)) if view.level == "hyper_local" else None
     waiting = _open_now(release, view)
     return [
-        Card(
-            "open now",
-            words.whole(waiting),
-            f"of {words.requests(ever['volume'])} in the record",
-            "open_requests",
-        ),
+        Card("open now", words.whole(waiting), f"of {words.requests(ever['volume'])} in the record", "open_requests"),
         _on_year("opened", release, view, "opened"),
         _on_year("closed", release, view, "closed_in"),
         _usual_time("half are closed within", "median", summary, city),

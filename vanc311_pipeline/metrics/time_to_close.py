@@ -16,13 +16,7 @@ from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_
 from vanc311_pipeline.metrics.facts import NONE, WEEK_DAYS, Codes, Floats, Ints, Mask, Texts, Unused
 from vanc311_pipeline.metrics.groups import EACH_PAIR, KEYS, LAST_12_MONTHS, Grouping, tally
 from vanc311_pipeline.metrics.spells import Spells, curves_by_parts, in_blocks
-from vanc311_pipeline.metrics.survival import (
-    Curves,
-    days_until,
-    first_day,
-    mean_days_within,
-    median_of_closed,
-)
+from vanc311_pipeline.metrics.survival import Curves, days_until, first_day, mean_days_within, median_of_closed
 
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
 RESTRICTED = (30, 90)

@@ -1,12 +1,13 @@
 """The warehouse: where it is, its tables made and upgraded, and a connection for a purpose, in a transaction.
 
-The first released version of the tables was 0 and said so nowhere; each later one is an entry of `MIGRATIONS`. Whatever a version
+The first released version of the tables was 0 and said so nowhere; each later one is an entry of `migrations.toml`. Whatever a version
 only adds is made by `Warehouse.create`, so an entry says what else is to be done: a column added to a table that keeps what can't
 be fetched again, a table replaced that the next sync fills anew. All of it happens in one transaction, or not at all, and an entry
 is never changed once released. Nothing is opened at import, and no connection outlives its `with` block. Not here: any row, and how
 either database is reached (`warehouse.sqlite`, `warehouse.postgres`).
 """
 
+import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -95,39 +96,8 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    # 1: the statistics and the shipments are new. Indexes that only readers need are in the published file alone.
-    (
-        "DROP INDEX IF EXISTS service_requests_by_area_and_issue",
-        "DROP INDEX IF EXISTS service_requests_by_issue_and_day",
-        "DROP INDEX IF EXISTS service_requests_by_day",
-    ),
-    # 2: what the pipeline needs while it works is new, and is never published. What is held has a table of its own, and is judged
-    # again by the present rules; when a release was first settled, and why something was accepted, is kept. What of a month's
-    # rows could not be used is counted, and when a date that lies ahead will count.
-    (
-        "ALTER TABLE month_ledger DROP COLUMN held_rows",
-        "ALTER TABLE month_ledger DROP COLUMN held_fingerprint",
-        "ALTER TABLE month_ledger DROP COLUMN held_since",
-        "ALTER TABLE month_ledger ADD COLUMN unusable_fields TEXT",
-        "ALTER TABLE month_ledger ADD COLUMN dates_ahead TEXT",
-        "ALTER TABLE portal_releases ADD COLUMN settled_at TEXT",
-        "UPDATE portal_releases SET settled_at = seen_at WHERE state = 'settled'",
-        "UPDATE portal_releases SET state = 'loading' WHERE state = 'held'",
-        "ALTER TABLE accepted_losses ADD COLUMN why TEXT",
-        "DROP INDEX IF EXISTS service_requests_by_area_issue_and_day",  # made again, without those that have no area
-    ),
-    # 3: the headline metrics are made from the requests, with all other statistics: no counts of each month are kept for them.
-    # Areas are compared in other columns, the flow is measured against the season, and statistics that had no interval have one;
-    # the next sync fills the tables anew.
-    (
-        "DROP TABLE IF EXISTS metric_cells",
-        "DROP TABLE IF EXISTS area_comparison",
-        "DROP TABLE IF EXISTS time_to_close",
-        "DROP TABLE IF EXISTS waiting_times",
-        "DROP TABLE IF EXISTS outcome_incidence",
-        "DROP TABLE IF EXISTS flow",
-    ),
+MIGRATIONS: tuple[list[str], ...] = tuple(
+    tomllib.loads(Path(__file__).with_name("migrations.toml").read_text(encoding="utf-8")).values()
 )
 """By version, from 1 on: what is to be done on the way from the version before."""
 

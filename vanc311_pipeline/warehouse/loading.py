@@ -155,12 +155,7 @@ def _refuse_an_older_file(before: Before, landed: Sequence[Landed]) -> None:
 
 
 def _log(
-    connection: sa.Connection,
-    month: str,
-    news: list[Change],
-    before: Before,
-    landed: Sequence[Landed],
-    run_id: str,
+    connection: sa.Connection, month: str, news: list[Change], before: Before, landed: Sequence[Landed], run_id: str
 ) -> None:
     """Write the news down, and that a month was read although its fingerprint stood still.
 
