@@ -45,11 +45,7 @@ def main(run: Callable[[], object]) -> None:
 
 
 def asked_to_end() -> bool:
-    """Whether a signal asked this command to end, whatever became of what its handler raised.
-
-    Others may handle it, as Dagster does during a run, and Python drops what is raised within a finalizer or a callback of the
-    garbage collector.
-    """
+    """Whether a signal asked this command to end, also where Dagster handles it, or Python dropped in a finalizer what was raised."""
     with suppress(BlockingIOError):
         _asked.update(os.read(_received, 65_536))
     return not _asked.isdisjoint(ENDING)
@@ -84,10 +80,8 @@ def _ended_as_asked() -> Iterator[None]:
 
 @contextmanager
 def _told_of_signals() -> Iterator[None]:
-    """Being told to end, and the terminal that closes, are Ctrl-C.
-
-    A shell starts what runs in its background with SIGINT ignored, and children would inherit that; a SIGHUP that is ignored is
-    the wish of `nohup`.
+    """Being told to end, and the terminal that closes, are Ctrl-C, even if the shell, for its background, had SIGINT ignored; a SIGHUP
+    that is ignored is the wish of `nohup`.
     """
     before = {number: signal.getsignal(number) for number in ENDING}
     if before[signal.SIGHUP] == signal.SIG_IGN:

@@ -323,10 +323,7 @@ def compute(warehouse: Warehouse, progress: Progress) -> dict[str, int]:
 def audit(
     client: Portal, warehouse: Warehouse, run: Run | None, audits: Sequence[Audit] = AUDITS
 ) -> Iterator[tuple[Audit, Finding]]:
-    """What each audit finds in the months that were loaded and not yet published; in everything, if there is no run.
-
-    The portal is asked what it has now, unless the run's plan has just done so.
-    """
+    """What each audit finds in the months loaded and not yet published; without a run, in everything. Unless a plan did, the portal is asked."""
     if (run is None or run.plan is None) and any(each.asks_portal for each in audits):
         ask_anew(client, warehouse)
     with warehouse.read() as connection:

@@ -102,11 +102,8 @@ def ask(portal: Portal, releases: Sequence[Release], records: Collection[Window]
 def longest_ago(
     records: Mapping[Window, MonthRecord], unchanged: Collection[Window], now: datetime
 ) -> frozenset[Window]:
-    """The rolling refresh's share of this release: the unchanged windows that were read longest ago, and all that are overdue.
-
-    Datasets of which no window takes part, as the frozen archive, make no share larger.
-    """
-    datasets = {window.dataset for window in unchanged}
+    """The rolling refresh's share of this release: the unchanged windows that were read longest ago, and all that are overdue."""
+    datasets = {window.dataset for window in unchanged}  # one without any, as the frozen archive, makes no share larger
     windows = sum(window.dataset in datasets for window in records)
     read = {window: datetime.fromisoformat(records[window].loaded_at) for window in unchanged}
     aged = sorted((at, window) for window, at in read.items() if at <= now - timedelta(days=REREAD_AFTER_DAYS))

@@ -274,10 +274,7 @@ class Settings(
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read the settings from the environment; an empty variable is as good as none.
-
-        A SettingsError names the variable whose value can't be used, the value and what it may be.
-        """
+        """Read the environment, an empty variable as none; a SettingsError names what can't be used, its value and what it may be."""
         variables = os.environ if environment is None else environment
         try:
             return cls(**{field: value for field in cls.model_fields if (value := variables.get(cls.variable(field)))})
@@ -300,10 +297,7 @@ class Settings(
         return Settings(**dict(self) | changes)
 
     def for_sample(self) -> "Settings":
-        """Settings for the bundled sample: a data directory and a Dagster home of its own, and what is harmless of these.
-
-        All else is as it is by default, so that no address or secret of the user's reaches the sample.
-        """
+        """Settings for the bundled sample: directories of its own, what is harmless of these, and no address or secret of the user's."""
         return Settings(
             source="sample",
             data_dir=self.data_dir.with_name(f"{self.data_dir.name}-sample"),

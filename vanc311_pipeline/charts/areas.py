@@ -47,7 +47,10 @@ def comparison(rows: pd.DataFrame) -> Figure:
     rows = rows.sort_values("local_area", ignore_index=True)
     measure = str(rows["measure"].iloc[0])
     short, above = _MEANS[measure]
-    known = _with_usual_limits(rows[rows["state"] == State.OK])
+    known = rows[rows["state"] == State.OK]
+    # Where an area would lie nearly always that differs no more than areas usually do: by τ, and by its own chance.
+    spread = 2 * np.sqrt(known["tau"].astype(float) ** 2 + known["se_log_ratio"].astype(float) ** 2)
+    known = known.assign(usual_low=np.exp(-spread), usual_high=np.exp(spread))
     seen = [verdict for verdict in VERDICTS if verdict in set(known["verdict"])]
     pointing = {"more": "triangle-right", "fewer": "triangle-left"}
     chart = picture(
@@ -79,12 +82,6 @@ def _domain(known: pd.DataFrame) -> list[float]:
     limits = known[["ratio_low", "ratio_high", "usual_low", "usual_high"]].to_numpy(dtype=float)
     limits = limits[limits > 0.05]
     return [min([0.5, *limits]), max([2.0, *limits])]
-
-
-def _with_usual_limits(known: pd.DataFrame) -> pd.DataFrame:
-    """And where an area would lie nearly always that differs no more than areas usually do: by τ, and by its own chance."""
-    spread = 2 * np.sqrt(known["tau"].astype(float) ** 2 + known["se_log_ratio"].astype(float) ** 2)
-    return known.assign(usual_low=np.exp(-spread), usual_high=np.exp(spread))
 
 
 def _whom(rows: pd.DataFrame) -> str:

@@ -67,10 +67,8 @@ class Figure:
         return {str(name): str(name) for name in self.rows.columns}
 
     def specification(self, mode: Mode | None = None) -> Specification:
-        """The Vega-Lite specification: for a page, which brings the words, the width and the colours.
-
-        With a mode it is that of a picture that stands alone, with its sentence, its note and the licence; it leads nowhere, since
-        it does not know where it stands.
+        """The Vega-Lite specification: for a page, which brings the words, the width and the colours; with a mode, of a picture that stands
+        alone, with its sentence, its note and the licence, and that leads nowhere, since it does not know where it stands.
         """
         spec = self.chart | {"description": self.description}
         if self.height:

@@ -25,8 +25,7 @@ def page(name: str) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    template = environment.get_template(name)
-    return template.render(
+    return environment.get_template(name).render(
         metric_definitions=metric_definitions,
         calibration=calibration.read(),
         head=calibration.HEAD,

@@ -73,10 +73,8 @@ def _bound(host: str, port: int, *options: int) -> socket.socket:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 as uvicorn speaks it, within bounds, so that no proxy need stand before it.
-
-    Where there are `connections_answered`, a new one takes the place of the one on which nothing has been asked for longest; while
-    answers are under way on all of them, it is answered with 503.
+    """HTTP/1.1 as uvicorn speaks it, within bounds, so that no proxy need stand before it. A connection more than are answered takes the
+    place of the one on which nothing has been asked for longest; while answers are under way on all of them, it gets a 503.
     """
 
     connections_answered = 256

@@ -37,10 +37,7 @@ class Replica:
         """Why the last look failed."""
 
     def follow(self) -> bool:
-        """Look once, and take over what counts now if it is another file; whether it was.
-
-        A failure, whatever it is, is told in one line, and kept: the store is a stranger's, and its next answer may be better.
-        """
+        """Look once, and take over what counts now if it is another file; whether it was. A failure is told in one line, and kept."""
         try:
             with on_disk(self._target):
                 is_new = self._look()

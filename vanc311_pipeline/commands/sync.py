@@ -76,7 +76,7 @@ def run_sync(
         stack.enter_context(at_work(warehouse, instance, "`vanc311 sync`", None, waiting))
         stack.callback(write_measures, instance, settings)
         for attempt in range(REPLANS):
-            work = _of_months(span, months) if span else _plan(warehouse, archive, consent)
+            work = _work(warehouse, span, archive, consent)
             console.print(work.why)
             if not work.tags:
                 break
@@ -107,12 +107,10 @@ def _consent(accept_shrink: Sequence[str]) -> list[str]:
     return [month for months in ranges for month in months]
 
 
-def _of_months(months: list[str], name: str | None) -> Work:
-    why = f"Told to fetch {name}."
-    return Work(range_tags(months[0], months[-1]), len(months), None, why, months[0] < FIRST_LIVE_MONTH)
-
-
-def _plan(warehouse: Warehouse, archive: bool, consent: list[str]) -> Work:
+def _work(warehouse: Warehouse, months: list[str], archive: bool, consent: list[str]) -> Work:
+    if months:
+        why = f"Told to fetch {'..'.join(dict.fromkeys((months[0], months[-1])))}."
+        return Work(range_tags(months[0], months[-1]), len(months), None, why, months[0] < FIRST_LIVE_MONTH)
     datasets = (LIVE, ARCHIVE) if archive else (LIVE,)
     with Portal(warehouse.settings) as client:
         plan = pipeline.plan(client, warehouse, datasets, consent)

@@ -52,10 +52,7 @@ _POLICY_VIOLATION = 1008  # RFC 6455
 
 
 class Guard:
-    """Dagster's webserver, as an ASGI application, for requests that name it rightly and come from its own pages or from no page.
-
-    `host` is where it listens, `ui_url` where people reach it through a proxy; an address for every interface is nobody's name.
-    """
+    """Dagster's webserver for requests that name it rightly, by where it listens or people reach it, and come from its own page or none."""
 
     def __init__(self, app: ASGIApp, *, host: str, ui_url: str | None) -> None:
         public = urlsplit(ui_url or "")

@@ -85,10 +85,7 @@ def owned(home: Path, what: str) -> Iterator[int]:
 
 
 def _bring_in(settings: Settings, console: Console, children: Children, stack: ExitStack) -> Settings:
-    """Sync, or fall back to the sample; the settings that the data was brought in with.
-
-    A process of its own does it, so that what it takes of the memory goes with it.
-    """
+    """Sync in a process of its own, whose memory goes with it, or fall back to the sample; the settings that it was done with."""
     sync = ["vanc311_pipeline", "sync"]
     had_data = settings.published_path.exists()
     code = children.run("The first load", sync, settings)
@@ -118,10 +115,7 @@ def _succeed(code: int) -> None:
 
 
 def _serve(settings: Settings, children: Children, folder: Path, host: str, port: int, site_port: int) -> None:
-    """Start the code server, and what asks it once it answers; the site needs none of them.
-
-    The code server listens on a socket in a folder of ours: nobody else on this machine can reach it, and no port is taken.
-    """
+    """Start the site, the code server, on a socket that nobody else on this machine can reach, and what asks it once it answers."""
     log = ["--log-level", "warning", "--log-format", settings.log_format]
     code, workspace = folder / _CODE, folder / "workspace.yaml"
     server = {"socket": str(code), "location_name": "vanc311_pipeline"}

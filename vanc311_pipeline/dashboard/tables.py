@@ -195,10 +195,8 @@ def newest_changes(release: Release, view: View) -> list[Row]:
 
 
 def _newest(release: Release, view: View) -> sa.Select[tuple[int]]:
-    """The newest changes that say more than that something changed.
-
-    The log knows no areas. Of an area with few requests, the changes of each are looked up; else the log is gone through from
-    its end, and the request of each change is looked up. A `+` keeps SQLite from the other way, which takes seconds.
+    """The newest changes that say more than that something changed. The log knows no areas: where few requests are of the view, the changes
+    of each are looked up, else, from the log's end, the request of each change. A `+` keeps SQLite from the other way, which takes seconds.
     """
     changes, requests = schema.request_changes.c, schema.service_requests.c
     question = (

@@ -1,7 +1,4 @@
-"""What the reader chose: area, issue, period and scope. It lives in the address, so that every view can be linked.
-
-What belongs here: a view, its addresses, and the rows of the file that are about it. What does not: what is made of them.
-"""
+"""What the reader chose: area, issue, period and scope. It lives in the address, so that every view can be linked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,6 @@
 """Comparison of areas: observed against expected at the city's rates for the same types of request (indirect standardisation).
 
-What belongs here: the tables `area_comparison` and `area_issue_mix`. Sources: Breslow and Day 1987; Garwood 1936; Efron and
-Stein 1981; DerSimonian and Laird 1986. Why no area is compared with another, and none ranked: docs/methods.md.
+Sources: Breslow and Day 1987; Garwood 1936; Efron and Stein 1981; DerSimonian and Laird 1986. Why none is ranked: docs/methods.md.
 """
 
 from collections.abc import Callable

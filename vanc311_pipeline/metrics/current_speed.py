@@ -1,8 +1,7 @@
 """Current speed: how long a request takes at the rates of the last 13 settled weeks, whenever it was opened.
 
-What belongs here: the table `current_speed`. What does not: the curves of those opened in a period (`time_to_close`). Each request
-counts on the days of its age that fell into the window (delayed entry), so that a change of the service shows within weeks, in
-the slow requests, too. Sources: Brenner and Gefeller 1996 (period analysis); Lynden-Bell 1971 (delayed entry).
+Each request counts on the days of its age that fell into the window (delayed entry), so that a change of the service shows within
+weeks, in the slow requests, too. Sources: Brenner and Gefeller 1996 (period analysis); Lynden-Bell 1971 (delayed entry).
 """
 
 import numpy as np

@@ -58,10 +58,8 @@ def share_effect(part: Ints, whole: Ints) -> Floats:
 
 
 def poisson(observed: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """The exact 95 % interval of the mean behind a count: χ²(0.025; 2 O) / 2 to χ²(0.975; 2 O + 2) / 2. Source: Garwood 1936.
-
-    A χ² distribution with 2 k degrees of freedom, halved, is a gamma distribution of shape k.
-    """
+    """The exact 95 % interval of the mean behind a count: χ²(0.025; 2 O) / 2 to χ²(0.975; 2 O + 2) / 2. Source: Garwood 1936."""
+    # A χ² distribution with 2 k degrees of freedom, halved, is a gamma distribution of shape k.
     count = np.asarray(observed, dtype=np.float64)
     return np.where(count > 0, gammaincinv(np.maximum(count, 1), 0.025), 0.0), gammaincinv(count + 1, 0.975)
 

@@ -1,7 +1,4 @@
-"""Facts: all requests as columns of small whole numbers, from which every statistic is counted.
-
-What belongs here: the columns, and what follows from a single request (its timing, its close on the pile). What does not: where
-the requests come from (`warehouse.statistics`), and any group of them (`metrics.groups`).
+"""Facts: all requests as columns of small whole numbers, from which every statistic is counted, and what follows from a single one.
 
 Days are days since 1970-01-01; -1 stands where a name or a date is missing.
 """

@@ -1,7 +1,4 @@
-"""Groups: whom a statistic is about (city, area, issue type, both, department), and the periods of opening.
-
-What belongs here: which requests form a group, and counting by group. What does not: any statistic.
-"""
+"""Groups: whom a statistic is about (city, area, issue type, both, department), counting by group, and the periods of opening."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

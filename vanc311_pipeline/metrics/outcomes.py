@@ -1,8 +1,4 @@
-"""Outcomes: the closure reasons in groups, their shares, and how soon requests end in each.
-
-What belongs here: the tables made with the mapping, which is in `outcomes.toml`. A reason that it does not know is unmapped until
-somebody looks at it.
-"""
+"""Outcomes: the closure reasons in groups, by the mapping in `outcomes.toml`, their shares, and how soon requests end in each."""
 
 import tomllib
 from collections.abc import Sequence

@@ -1,8 +1,4 @@
-"""All statistics at once: from one reading of the requests, so that every table speaks of the same rows.
-
-What belongs here: which table is made of which groups and periods. What does not: how a statistic is computed (the modules beside
-this one), reading and writing (`warehouse.statistics`).
-"""
+"""All statistics at once, so that every table speaks of the same rows: which is made of which groups and periods."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,10 +60,7 @@ def statistics(
 
 
 def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict[str, pd.DataFrame]:
-    """The tables that have levels, and the standing of open requests, which is read off the same curves.
-
-    Group by group, and period by period: the curves of a cohort are dropped when its rows are made.
-    """
+    """The tables that have levels, and the standing of open requests; the curves of a cohort are dropped when its rows are made."""
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     of_issues: list[time_to_close.Followed] = []
     codes = outcomes.outcome_codes(facts)

@@ -1,8 +1,4 @@
-"""Time to close: the curves of every group and period, and what is read off them.
-
-What belongs here: which requests a curve is made of, and the tables `time_to_close*`. What does not: the estimator
-(`survival`), and what a waiting request can expect (`waiting`).
-"""
+"""Time to close: which requests the curves of every group and period are made of, and the tables `time_to_close*` read off them."""
 
 import re
 from collections.abc import Iterator, Sequence

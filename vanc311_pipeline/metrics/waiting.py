@@ -1,7 +1,4 @@
-"""Waiting: what a request that has waited for some days can expect, read off the curve of its kind.
-
-What belongs here: the tables `waiting_times` and `open_request_standing`. What does not: the curves (`time_to_close`).
-"""
+"""Waiting: what a request that has waited for some days can expect, read off the curve of its kind."""
 
 from collections.abc import Sequence
 

@@ -30,10 +30,8 @@ def in_our_words() -> Iterator[None]:
 
 @contextmanager
 def portal_of(context: dg.OpExecutionContext, settings: Settings) -> Iterator[Portal]:
-    """The portal, for a step that is tried once more if it can't be reached.
-
-    The step itself asks for that: a retry policy would also take Ctrl-C for a failure and begin anew, and would
-    replace our words by its own when it gives up.
+    """The portal, for a step that asks to be tried once more if it can't be reached: a retry policy would also take Ctrl-C for a
+    failure and begin anew, and would replace our words by its own when it gives up.
     """
     with in_our_words():
         try:

@@ -57,10 +57,7 @@ class Portal(AbstractContextManager["Portal"]):
         self._session.close()
 
     def persist(self, ask: Callable[[], Answer]) -> Answer:
-        """Call `ask` until it gives a usable answer, with growing pauses; a refusal or a spent quota ends it at once.
-
-        What is asked within `ask` is asked once each time: attempts don't multiply.
-        """
+        """Call `ask` until its answer is usable, with growing pauses; a refusal or a spent quota ends it. Attempts within it don't multiply."""
         if self._persisting:
             return ask()
         self._persisting = True
@@ -106,10 +103,7 @@ class Portal(AbstractContextManager["Portal"]):
         return self._document(f"{AREAS}/exports/geojson", {}, lambda body, _: documents.areas_of(body))
 
     def download(self, dataset: str, where: str, to: Path, rows: int) -> None:
-        """Stream one export into a file, once; no retry, because only the caller can count what came.
-
-        `rows` is the portal's count of them: what goes far beyond their size is not read on.
-        """
+        """Stream one export into a file, once, as only the caller can count what came; far beyond the size of so many rows it is not read on."""
         query = {"where": where, "timezone": "UTC", "delimiter": ";", "with_bom": "false", "use_labels": "false"}
         most = min(limits.EXPORT_BYTES_AT_LEAST + rows * limits.EXPORT_BYTES_PER_ROW, limits.ANSWER_BYTES)
         with self._get(f"{dataset}/exports/csv", query) as response, to.open("wb") as file:

@@ -72,10 +72,8 @@ class Window:
     month: str
 
     def where(self, last_month: str) -> str:
-        """The ODSQL filter: half-open, in UTC instants, so that no time-zone table takes part.
-
-        `last_month` is the newest month that has rows of its own; later rows belong to `undated`, and a later month, which we may
-        hold from when the portal's clock was ahead, is empty.
+        """The ODSQL filter: half-open, in UTC instants, so that no time-zone table takes part. Rows after `last_month` belong to `undated`;
+        a later month, which we may hold from when the portal's clock was ahead, is empty.
         """
         if self.month == UNDATED:
             return f'{OPENED} is null or {OPENED} < "{_start(FIRST_MONTH)}" or {OPENED} >= "{_start(next_month(last_month))}"'

@@ -101,10 +101,7 @@ def proof(table: pa.Table, release: Release, window: Window, url: str, body_sha2
 
 
 def describe_landed(path: Path) -> Landed | None:
-    """What the file at `path` says of itself; None if there is none, IntegrityFailed if it is damaged or not ours.
-
-    What another version of the program added is passed over.
-    """
+    """What the file at `path` says of itself, but for what another version added; None if there is none, IntegrityFailed if it is damaged."""
     if not path.exists():
         return None
     try:

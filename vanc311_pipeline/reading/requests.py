@@ -53,10 +53,7 @@ def changes(since: str | None = None, **equal: str) -> Listing:
 
 
 def remembered(release: Release, request_id: str) -> dict[str, Any] | None:
-    """All that is known of a request, by an id that it has or had; None if no request ever had it.
-
-    A request is renamed if it has another id by now, which nobody can tell where several share the thread; else it is gone.
-    """
+    """All that is known of a request, by an id that it has or had; None if no request ever had it. Renamed is what has another id by now."""
     request = release.row(sa.select(service_requests).where(service_requests.c.request_id == request_id))
     threads = _threads(release, request_id)
     if request is None and not threads:
@@ -85,6 +82,7 @@ def _threads(release: Release, request_id: str) -> list[str]:
 
 
 def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
+    """The id that it has by now, which nobody can tell where several share the thread."""
     if not lines or lines[-1]["kind"] == "vanished" or any(line["sharing"] > 1 for line in lines):
         return None
     last = str(lines[-1]["request_id"])

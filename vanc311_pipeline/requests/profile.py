@@ -76,10 +76,7 @@ def instants_gone(before: pd.Series, after: pd.Series) -> int:
 
 
 def excesses(before: Profile, after: Profile, may_move: int, most: int | None = None) -> list[str]:
-    """Every measure that moved by more than it may, in words; empty if `after` can naturally follow `before`.
-
-    Where we hold nothing only what is wrong in itself counts. `most` are the rows that it may come to, if anything says so.
-    """
+    """Every measure that moved by more than it may, in words; none if `after` can naturally follow `before`. `most` rows are plausible."""
     lines = [words for words, by, besides in _moves(before, after) if by > besides + may_move]
     if most is not None and after.rows > most:
         lines.insert(0, f"rows {before.rows:,} → {after.rows:,}, more than the {most:,} that are plausible")

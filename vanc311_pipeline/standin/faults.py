@@ -30,10 +30,7 @@ KINDS = {name: Kind(**entry) for name, entry in PORTAL["faults"].items()}
 
 
 class Fault:
-    """One fault to play. `times=None` is for ever, `after=k` spares the first k matching requests.
-
-    Further keywords are the details of the kind; what is left out is as the kind has it.
-    """
+    """One fault to play. `times=None` is for ever, `after=k` spares the first k matching requests; what is left out is as the kind has it."""
 
     def __init__(
         self,

@@ -169,10 +169,7 @@ def _latest_by_month(connection: sa.Connection) -> list[tuple[str, str]]:
 
 
 def released_at(connection: sa.Connection) -> str | None:
-    """The release that rows came with last.
-
-    Last is what was written last: one wrong instant among the portal's releases would outlive it.
-    """
+    """The release that rows came with last, by the order of writing: one wrong instant among the portal's would outlive it."""
     newest: str | None = connection.scalar(
         sa.select(portal_releases.c.data_processed)
         .where(portal_releases.c.dataset == LIVE, portal_releases.c.state != "held")

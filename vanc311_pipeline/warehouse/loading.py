@@ -1,8 +1,7 @@
 """Loading: one month into the warehouse, in one transaction: rows, removals, changes, quarantine and ledger; or only compared with it.
 
-What belongs here: a month's landed files against what is stored of it. What does not: cleaning and identity (`requests`), fetching
-(`portal`), and whether the month is worth following (`warehouse.restraint`). Killing the process at any point leaves the month as it
-was before or as it is after, never between.
+Killing the process at any point leaves the month as it was before or as it is after, never between. Not here: cleaning and identity
+(`requests`), fetching (`portal`), and whether the month is worth following (`warehouse.restraint`).
 """
 
 import json
@@ -91,7 +90,10 @@ def load_month(
         if accepted:
             changelog.log_consent(connection, accepted, run_id)
         stored = _stored(connection, service_requests, month)
-        news = _news(month, stored, rows, _baseline(connection, month, cleaned, before))
+        # No news is what is loaded for the first time, unless all of its dataset was once here: the month was empty then.
+        known = {*ledger.once_whole(connection), *(window.dataset for window in before)}
+        baseline = {name: part for name, part in cleaned.items() if name not in known}
+        news = _news(month, stored, rows, baseline)
         _log(connection, month, news, before, files, run_id)
         moved = _replace_requests(warehouse, connection, stored, rows.requests)
         connection.execute(sa.delete(quarantined_requests).where(quarantined_requests.c.partition_month == month))
@@ -182,17 +184,6 @@ def _proven(news: list[Change], before: Collection[ledger.MonthRecord], rows: in
     opened = sum(change.kind == "opened" for change in recent)
     missing = sum(record.rows_landed for record in before) + opened - rows
     return recent + (vanished if len(vanished) == missing else [])
-
-
-def _baseline(
-    connection: sa.Connection, month: str, cleaned: Mapping[str, Cleaned], before: Collection[Window]
-) -> dict[str, Cleaned]:
-    """What is loaded of a month for the first time, and so is no news.
-
-    A month that was not there when all of its dataset was was empty then: its rows are news.
-    """
-    whole = ledger.once_whole(connection)
-    return {name: part for name, part in cleaned.items() if Window(name, month) not in before and name not in whole}
 
 
 def _news(month: str, stored: set[Row], rows: MonthRows, baseline: Mapping[str, Cleaned]) -> list[Change]:

@@ -1,8 +1,5 @@
 """Publishing: one immutable, checked SQLite file, made beside its predecessor and put in its place by a rename.
 
-What belongs here: the file that everybody reads, its dictionary, its release table and its views, and the comparison of
-it with the warehouse. What does not: the decision to publish, which is the blocking checks'.
-
 A reader sees the old file or the new one, whole; a reader that has the old one open keeps it. Readers never lock the
 writer, and the writer never locks them.
 """
@@ -167,8 +164,7 @@ def definition_rows() -> Iterator[dict[str, str | int]]:
 def damage(file: Path) -> list[str]:
     """What is wrong with a file: what SQLite finds, tables that are missing, values that are not of their column's type; empty if it is whole.
 
-    quick_check, not integrity_check: the file's indexes were built from its tables a moment ago, and comparing them
-    entry by entry takes longer than making the file.
+    quick_check doesn't compare the indexes with the tables, which they were built from a moment ago and which takes longer than that.
     """
     problems: list[str] = []
     try:
@@ -226,11 +222,7 @@ def _mistyped(connection: sa.Connection) -> list[str]:
 
 
 def differences(warehouse: Warehouse, file: Path, months: Collection[str] | None) -> list[str]:
-    """Where a published file and the warehouse differ; empty if nowhere.
-
-    Args:
-        months: compare the requests of these UTC months row by row, of the others their number; None compares them all.
-    """
+    """Where a file and the warehouse differ, if anywhere: row by row in the UTC months given, or all if None, else in the number of rows."""
     problems = []
     with warehouse.read() as stored, open_read_only(file) as published:
         attached = warehouse.store.attach_to(published)

@@ -103,7 +103,9 @@ def judge(
         why += profile.without_worth(was, now)
     parts = [part for month in judged for part in landed[month]]
     lines += _hold(WHOLE, rest + was.rows, rest + now.rows, why, parts)
-    held = [*lines] if planned else [*lines, *_standing(connection, landed)]
+    releases = {(about.dataset, about.data_processed) for parts in landed.values() for about, _ in parts}
+    standing = [line for line in ledger.held(connection) if line.month not in landed]
+    held = lines + [line for line in standing if not planned and (line.dataset, line.data_processed) in releases]
     return Verdict(
         tuple(line for line in held if not accepts(consent, line.month)),
         tuple(line for line in lines if accepts(consent, line.month)),
@@ -115,16 +117,6 @@ def _hold(month: str, before: int, now: int, why: Sequence[str], parts: Parts) -
         return []
     newest = max((about for about, _ in parts), key=lambda about: about.data_processed)
     return [Hold(newest.dataset, month, before, now, "; ".join(why), newest.data_processed)]
-
-
-def _standing(connection: sa.Connection, landed: Mapping[str, Parts]) -> list[Hold]:
-    """What is held of the landed releases in months that were not landed."""
-    releases = {(about.dataset, about.data_processed) for parts in landed.values() for about, _ in parts}
-    return [
-        line
-        for line in ledger.held(connection)
-        if line.month not in landed and (line.dataset, line.data_processed) in releases
-    ]
 
 
 def _most(month: str, parts: Parts, records: Mapping[Window, MonthRecord], whole: Collection[str]) -> int | None:

@@ -6,7 +6,7 @@ when another has written meanwhile, however long the timeout. Readers open the f
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -147,18 +147,14 @@ def make_key(connection: sa.Connection, path: Path) -> None:
         connection.exec_driver_sql(statement)
 
 
-@contextmanager
-def open_read_only(path: Path) -> Iterator[sa.Connection]:
+def open_read_only(path: Path) -> AbstractContextManager[sa.Connection]:
     """A read-only connection to any SQLite file of ours, which sees one unchanging state."""
-    with _connected(path, "ro", _READER) as connection:
-        yield connection
+    return _connected(path, "ro", _READER)
 
 
-@contextmanager
-def open_new(path: Path) -> Iterator[sa.Connection]:
+def open_new(path: Path) -> AbstractContextManager[sa.Connection]:
     """A connection that may write to a file that nobody else knows yet, in one transaction."""
-    with _connected(path, "rwc", _PRIVATE) as connection:
-        yield connection
+    return _connected(path, "rwc", _PRIVATE)
 
 
 @contextmanager

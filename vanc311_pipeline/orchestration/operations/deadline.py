@@ -9,10 +9,8 @@ Answer = TypeVar("Answer")
 
 
 def within(seconds: float, ask: Callable[[], Answer], too_late: Exception) -> Answer:
-    """What `ask` answers or raises, or `too_late` when the time is up.
-
-    A thread, because some waits have no time limit of their own, such as a name server's. One that is left behind goes on
-    until it notices, so `ask` must do no harm when nobody waits for it any more.
+    """What `ask` answers or raises, or `too_late` when the time is up. Some waits, such as for a name server, have no limit of their own,
+    so it is asked in a thread, which goes on when nobody waits for it any more: `ask` must do no harm then.
     """
     answer: Future[Answer] = Future()
 
