@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import pydantic
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vanc311_pipeline.disk import sqlite_url
 from vanc311_pipeline.errors import SettingsError
@@ -211,18 +211,12 @@ Source = Literal["portal", "sample"]
 LogFormat = Literal["colored", "json"]
 
 
-class Settings(
-    BaseModel,
-    frozen=True,
-    extra="forbid",
-    validate_default=True,
-    use_attribute_docstrings=True,
-    hide_input_in_errors=True,
-):
+class Settings(BaseSettings):
     """What a user may set: a field is the variable VANC311_ and its name. Only `from_environment` reads the environment."""
 
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
+    model_config = SettingsConfigDict(
+        env_prefix="VANC311_", frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     portal_url: Root = f"https://{CITY_PORTAL}"
     """Where the city's portal, or a stand-in, answers."""
@@ -232,7 +226,7 @@ class Settings(
     """Holds raw/, warehouse.sqlite and published/vanc311.sqlite."""
     database_url: SecretStr | None = None
     """The warehouse, if it is not warehouse.sqlite in the data directory: another SQLite file, or a PostgreSQL."""
-    dagster_home: Directory = Path(".dagster")
+    dagster_home: Directory = Field(default=Path(".dagster"), validation_alias="dagster_home")
     """Where Dagster keeps its runs, schedules and logs."""
     dagster_database_url: SecretStr | None = None
     """The PostgreSQL in which Dagster keeps them instead, as several containers need."""
@@ -261,7 +255,7 @@ class Settings(
     keep_runs_days: Days = 30
     """How long Dagster keeps finished runs and their logs; those that the UI still needs stay longer."""
 
-    @pydantic.field_validator(*RULES)
+    @field_validator(*RULES)
     @classmethod
     def _keep_rules(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
         field, text = str(info.field_name), _text(value)
@@ -273,11 +267,25 @@ class Settings(
         return value
 
     @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *more: Any, **others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed counts, so that no variable gets into settings that are made in code."""
+        del settings_cls, more, others
+        return (init_settings,)
+
+    @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment, an empty variable as none; a SettingsError names what can't be used, its value and what it may be."""
         variables = os.environ if environment is None else environment
+        source = EnvSettingsSource(cls)
+        source.env_vars = {
+            variable.lower(): value
+            for field in cls.model_fields
+            if (value := variables.get(variable := cls.variable(field)))
+        }
         try:
-            return cls(**{field: value for field in cls.model_fields if (value := variables.get(cls.variable(field)))})
+            return cls(**source())
         except ValidationError as error:
             wrong = error.errors()[0]
             field = str(wrong["loc"][0])
@@ -286,7 +294,7 @@ class Settings(
 
     @classmethod
     def variable(cls, field: str) -> str:
-        return "DAGSTER_HOME" if field == "dagster_home" else f"VANC311_{field.upper()}"
+        return field.upper() if cls.model_fields[field].validation_alias else f"VANC311_{field.upper()}"
 
     def to_environment(self) -> dict[str, str]:
         """Every variable of ours, for a child process or this one: what is not set here is empty, or it would be inherited."""

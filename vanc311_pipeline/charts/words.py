@@ -105,9 +105,9 @@ def days_between(first: str, last: str) -> str:
     return f"{begin.day} {begin:%B}{year} to {day(last)}"
 
 
-def last_seven_days(text: str) -> str:
-    """The seven days up to `2026-09-28`: 22 September to 28 September 2026."""
-    return days_between(str(date.fromisoformat(text) - timedelta(days=6)), text)
+def last_days(text: str, number: int) -> str:
+    """Seven days up to `2026-09-28`: 22 September to 28 September 2026."""
+    return days_between(str(date.fromisoformat(text) - timedelta(days=number - 1)), text)
 
 
 def instant(text: str | None) -> str:

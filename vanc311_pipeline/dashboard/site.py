@@ -64,7 +64,7 @@ def _templates() -> Environment:
         finalize=lambda shown: printable(shown) if type(shown) is str else shown,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
-    in_words = ("whole", "day", "last_seven_days", "instant", "listed", "period")
+    in_words = ("whole", "day", "last_days", "instant", "listed", "period")
     environment.filters |= {name: getattr(words, name) for name in in_words}
     environment.filters |= {"cell": tables.cell_of, "path": lambda text: quote(text, safe="")}
     environment.globals |= {

@@ -21,6 +21,7 @@ TOP = 15
 LAST_CHANGES = 10
 FEW_REQUESTS = 4_000
 NOT_SUPPORTED = {State.TOO_FEW: "too few of the city's types"}
+FIGURE_WORDS = {"opened": "opened in a week", "closed_in": "closed in a week", "pile": "open at the week's end"}
 MEASURES = {"open_after_30_days": "still open after 30 days (above 1: more)", "closings": "closings (above 1: faster)"}
 
 Row = dict[str, Any]
@@ -307,6 +308,36 @@ def corrections(release: Release) -> list[Row]:
     sums = [sa.func.sum(column).label(column.name) for column in table.columns if column.info["unit"] == "changes"]
     months = sa.select(table.c.release_month, *sums).group_by(table.c.release_month)
     return release.records(months.order_by(table.c.release_month.desc()).limit(MONTHS_SHOWN))
+
+
+def provisional_days(release: Release) -> int:
+    """So many days up to as_of may still move."""
+    return int(release.records(sa.select(sa.func.max(schema.settling.c.settles_after_days).label("days")))[0]["days"])
+
+
+def revised(release: Release) -> list[Row]:
+    """How far the city's weekly figures move after they are first published, as far as that is known."""
+    rule, revision = schema.settling.c, schema.revisions.c
+    city = revision.figure == rule.figure, revision.level == "citywide", revision.lag_days == 0
+    columns = revision.mean_revision, revision.p95_absolute, revision.state
+    query = (
+        sa.select(schema.settling, *columns).outerjoin(schema.revisions, sa.and_(*city)).order_by(rule.figure.desc())
+    )
+    return [
+        {
+            "figure": Cell(FIGURE_WORDS[row["figure"]], number=False),
+            "weeks": row["n"],
+            "mean": _revision(row, "mean_revision", "{:+.1f} %"),
+            "most": _revision(row, "p95_absolute", "{:.1f} %"),
+            "settles": Cell(f"{words.days(row['settles_after_days'])} ({row['rule']})"),
+        }
+        for row in release.records(query)
+    ]
+
+
+def _revision(row: Row, name: str, form: str) -> Cell:
+    known = row["state"] == State.OK
+    return Cell(form.format(100 * row[name]) if known else f"known after {METRICS[name].minimum_n} weeks", quiet=not known)
 
 
 def quarantine(release: Release) -> list[Row]:

@@ -7,7 +7,6 @@ from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N
 from vanc311_pipeline.metrics.estimates import first_that_holds, robust_deviation, share
 from vanc311_pipeline.metrics.facts import WEEK_DAYS, Floats, Ints, Mask, Texts, day_number, day_texts
 from vanc311_pipeline.metrics.groups import YEAR_DAYS, Grouping
-from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
 
 AGE_BANDS = ("0-7", "8-30", "31-90", "91-365", "over 365", "opened after as_of")
 _LAST_DAYS = np.array([7, 30, 90, 365])
@@ -62,7 +61,7 @@ def backlog_daily(grouping: Grouping) -> pd.DataFrame:
         closed_in=went,
         backlog=np.cumsum(came - went, axis=1),
         understated=np.where(days < day_number(UNDERSTATED_BEFORE), "yes", "no").astype(object),
-        provisional=np.where(days > facts.as_of - PROVISIONAL_DAYS, "yes", "no").astype(object),
+        provisional=np.where(days > facts.settled, "yes", "no").astype(object),
     )
 
 
@@ -76,7 +75,7 @@ def flow(grouping: Grouping) -> pd.DataFrame:
     facts = grouping.facts
     if not len(facts):
         return pd.DataFrame()
-    last = last_sunday(facts.as_of - PROVISIONAL_DAYS)
+    last = last_sunday(facts.settled)
     begin = max(day_number(UNDERSTATED_BEFORE), int(facts.opened.min()) + YEAR_DAYS)
     sundays = np.arange(last, min(begin, last - YEAR_WEEKS * WEEK_DAYS + 1) - 1, -WEEK_DAYS)[::-1]
     first = min(int(facts.opened.min()), int(sundays[0]))

@@ -9,7 +9,6 @@ import pandas as pd
 
 from vanc311_pipeline.metrics.facts import day_texts
 from vanc311_pipeline.metrics.groups import Grouping, Period
-from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
 from vanc311_pipeline.metrics.spells import in_blocks
 from vanc311_pipeline.metrics.time_to_close import quantiles_of
 
@@ -21,7 +20,7 @@ def current_speed(grouping: Grouping) -> pd.DataFrame:
     facts = grouping.facts
     if not len(facts):
         return pd.DataFrame()
-    last = facts.as_of - PROVISIONAL_DAYS
+    last = facts.settled
     first = last - WINDOW_DAYS + 1
     left = facts.opened + facts.days
     followed = grouping.where(facts.used & (facts.opened <= last) & (left >= first))

@@ -40,7 +40,7 @@ def known_from(parts: int) -> float:
     """By how much a variance that is known from so many parts only is to be enlarged, if the interval goes by the normal distribution:
     the square of Student's t over the normal quantile.
     """
-    return float((stdtrit(parts - 1, 1 - BEYOND) / Z_95) ** 2)
+    return (t_95(parts - 1) / Z_95) ** 2
 
 
 def share_effect(part: Ints, whole: Ints) -> Floats:
@@ -81,6 +81,22 @@ def jackknife_variance(without: Floats, axis: int = 0) -> Floats:
     parts = without.shape[axis]
     distance = without - np.mean(without, axis=axis, keepdims=True)
     return np.asarray((parts - 1) / parts * (distance**2).sum(axis=axis))
+
+
+def newey_west(values: Floats) -> float:
+    """The standard error of a series' mean whose neighbours are alike, by Bartlett's weights. Source: Newey and West 1987, with
+    ⌊4 (n / 100)^(2/9)⌋ lags, Newey and West 1994.
+    """
+    n = len(values)
+    distance, lags = values - values.mean(), int(4 * (n / 100) ** (2 / 9))
+    covariances = [float(distance[lag:] @ distance[: n - lag]) / n for lag in range(lags + 1)]
+    weights = [1.0, *(2 * (1 - lag / (lags + 1)) for lag in range(1, lags + 1))]
+    return float(np.sqrt(np.dot(weights, covariances) / n))
+
+
+def t_95(degrees_of_freedom: int) -> float:
+    """So many standard errors a 95 % interval reaches on each side."""
+    return float(stdtrit(degrees_of_freedom, 1 - BEYOND))
 
 
 def robust_deviation(values: Floats) -> Floats:

@@ -20,6 +20,7 @@ Texts = npt.NDArray[np.object_]
 
 NONE = -1
 WEEK_DAYS = 7
+PROVISIONAL_DAYS = 7  # by rule, until it is measured (`revisions`)
 NO_REASON = "N/A"
 
 
@@ -76,9 +77,16 @@ class Facts:
     """It shares department, issue type and opening instant with an earlier one."""
     point: Mask
     """It has coordinates."""
+    provisional_days: int = PROVISIONAL_DAYS
+    """So many days up to as_of late entries may still move."""
 
     def __len__(self) -> int:
         return len(self.opened)
+
+    @property
+    def settled(self) -> int:
+        """The last day that is not provisional."""
+        return self.as_of - self.provisional_days
 
     @cached_property
     def located(self) -> Mask:

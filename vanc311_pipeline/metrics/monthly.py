@@ -22,7 +22,6 @@ from vanc311_pipeline.metrics.spells import Spells, curves_by_parts
 from vanc311_pipeline.metrics.time_to_close import quantile, quantile_columns
 
 WITHIN = (7, 30, 90)
-PROVISIONAL_DAYS = 7
 FORTNIGHT = 14
 SHORT_DAYS = 120
 """Most medians lie below; only the groups whose median doesn't are worked out at full length."""
@@ -66,7 +65,7 @@ def monthly_series(grouping: Grouping) -> pd.DataFrame:
         limits = wilson(within / effect, matured / effect)
         columns |= {f"n_{days}": matured, f"within_{days}": within, f"share_{days}_state": state}
         columns |= with_limits(f"share_{days}", state, share(within, matured), *limits)
-    provisional = np.where(last_day > facts.as_of - PROVISIONAL_DAYS, "yes", "no").astype(object)
+    provisional = np.where(last_day > facts.settled, "yes", "no").astype(object)
     return grouping.cross_table(size, month=month_texts(record), **columns, provisional=provisional)
 
 

@@ -7,8 +7,6 @@ A period that matures is no revision: each figure is given from the day on that 
 the record alone. A close date that lay ahead of its release counts like any other, so that no figure depends on when its rows came.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
@@ -47,6 +45,11 @@ TRACKED: dict[Kind, str | None] = {
 }
 """The levels and scopes that have such figures, and the column that names their groups."""
 KEY = ("figure", "level", "scope", "local_area", "department", "issue_type", "reference")
+PARTS = {
+    "opened": "by_opened_late", "closed": "by_closed_late", "vanished": "by_vanished", "reopened": "by_reopened",
+    "relabelled": "by_relabelled", "edited": "by_edited",
+}  # fmt: skip
+"""What can move such a figure afterwards: the kinds of `request_changes`, and the columns that say by how much each did."""
 
 
 def week_ends(as_of: int) -> Ints:
@@ -115,22 +118,33 @@ def counts(facts: Facts, kind: Kind) -> dict[str, Ints]:
 
 def figures(facts: Facts) -> pd.DataFrame:
     """Every figure of the city, its areas, its departments and its 20 largest issue types, with its key; NaN where it is not given."""
-    return pd.concat([part for part in _parts(facts) if len(part)], ignore_index=True)
-
-
-def _parts(facts: Facts) -> Iterator[pd.DataFrame]:
-    for kind, name in TRACKED.items():
+    tables = []
+    for kind in TRACKED:
         code, names = groups_of(facts, kind)
         tracked = _largest(facts) if kind == EACH_ISSUE else np.arange(len(names))
-        by_figure = {figure: values[tracked].astype(np.float64) for figure, values in counts(facts, kind).items()}
+        for figure, values in counts(facts, kind).items():
+            tables.append(_table(facts, kind, figure, values[tracked].astype(np.float64), tracked))
         for days in MEDIAN_AFTER:
-            by_figure[f"median_{days}"] = _medians(facts, code, tracked, days)
-        for figure, values in by_figure.items():
-            group, place = np.indices(values.shape).reshape(2, -1)
-            keys = dict.fromkeys(KEY) | {"figure": figure, "level": kind[0], "scope": kind[1]}
-            keys |= {name: np.array(names, dtype=object)[tracked][group]} if name else {}
-            keys["reference"] = references(figure, facts.as_of)[place]
-            yield pd.DataFrame(keys | {"value": values[group, place]}, index=range(len(group)))
+            tables.append(_table(facts, kind, f"median_{days}", _medians(facts, code, tracked, days), tracked))
+    return pd.concat([table for table in tables if len(table)], ignore_index=True)
+
+
+def counted(facts: Facts) -> pd.DataFrame:
+    """The counting figures of every group, with their keys; those that are 0 may lack."""
+    tables = [_table(facts, kind, figure, values) for kind in TRACKED for figure, values in counts(facts, kind).items()]
+    table = pd.concat(tables, ignore_index=True)
+    return table[table["value"] != 0]
+
+
+def _table(facts: Facts, kind: Kind, figure: str, values: Floats | Ints, groups: Ints | None = None) -> pd.DataFrame:
+    """One figure of some groups (rows, without `groups` all) and references (columns), with its keys."""
+    group, place = np.indices(values.shape).reshape(2, -1)
+    keys: dict[str, object] = dict.fromkeys(KEY) | {"figure": figure, "level": kind[0], "scope": kind[1]}
+    if name := TRACKED[kind]:
+        names = np.array(groups_of(facts, kind)[1], dtype=object)
+        keys[name] = (names if groups is None else names[groups])[group]
+    keys["reference"] = references(figure, facts.as_of)[place]
+    return pd.DataFrame(keys | {"value": values[group, place]}, index=range(len(group)))
 
 
 def _largest(facts: Facts) -> Ints:

@@ -7,7 +7,6 @@ from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import first_that_holds, only, robust_deviation, share
 from vanc311_pipeline.metrics.facts import Codes, Ints, Mask, day_texts
 from vanc311_pipeline.metrics.groups import Grouping
-from vanc311_pipeline.metrics.monthly import PROVISIONAL_DAYS
 
 BLOCK_DAYS, YEAR_BLOCKS = 28, 13
 BLOCKS_NEEDED = 13
@@ -28,7 +27,7 @@ def year_on_year(grouping: Grouping) -> pd.DataFrame:
 def _compared(grouping: Grouping, measure: str, counted: Mask, day: Codes) -> pd.DataFrame:
     """The last four settled weeks against those a year before, of the requests that are counted, each on its day."""
     facts = grouping.facts
-    last = facts.as_of - PROVISIONAL_DAYS
+    last = facts.settled
     whole = (last - int(facts.opened.min(initial=last + 1)) + 1) // BLOCK_DAYS
     blocks = max(whole, 1)
     block = blocks - 1 - (last - day) // BLOCK_DAYS

@@ -36,6 +36,8 @@ class Move:
     """What one load did to one request: all its fields as they were and as they are; None if it was not there or is no more."""
 
     change_id: int
+    kind: str
+    """What happened to it; if it was renamed and changed, that it was renamed."""
     before: Fields | None
     after: Fields | None
 
@@ -73,7 +75,9 @@ def _undo(state: dict[Identity, list[Fields]], newest_first: list[Entry]) -> lis
                 touched.add(_identity(row))
                 alike = state[_identity(row)]
                 alike[:] = [each for each in alike if each is not row] if left else [*alike, row]
-        done.append(Move(entries[0].change_id, before, after))
+        kinds = [entry.kind for entry in entries]
+        kind = "relabelled" if "relabelled" in kinds else kinds[0]
+        done.append(Move(entries[0].change_id, kind, before, after))
     for identity in touched:
         state[identity].sort(key=_order)
     return done

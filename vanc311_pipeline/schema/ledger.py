@@ -148,6 +148,16 @@ deep_readings = table(
     sa.Index("deep_readings_by_month", "partition_month", "read_at"),
 )
 
+MOVED_BY = {
+    "by_opened_late": "requests that were opened in it and came later",
+    "by_closed_late": "closings that were published later",
+    "by_vanished": "requests that vanished",
+    "by_reopened": "requests that were reopened",
+    "by_relabelled": "requests that were relabelled",
+    "by_edited": "requests that were edited otherwise",
+}
+"""What moves a figure after its period is over."""
+
 figure_vintages = table(
     "figure_vintages",
     "What was published of a week or a month, and what it became: a line for each value that was new; append-only. Figures "
@@ -170,6 +180,10 @@ figure_vintages = table(
         "value",
         "requests; of median_n days, as known n days after the month's end; null = no longer given",
         "as figure",
+    ),
+    *(
+        real(name, f"how much {words} added since the line before; null if there is none of the same basis", "requests")
+        for name, words in MOVED_BY.items()
     ),
     sa.Index("figure_vintages_by_reference", "figure", "reference"),
 )

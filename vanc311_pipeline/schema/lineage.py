@@ -97,5 +97,7 @@ for _table, _default, _sources in (
     (statistics.batch_days, _TIMED, {}),
     (statistics.quality_ledger, "", _UNDATED),
     (statistics.corrections, "", {}),
+    (statistics.revisions, _TIMED, {}),
+    (statistics.settling, _TIMED, {}),
 ):
     _from(_table, service_requests.columns.keys(), _default, **(_EVERYWHERE | _sources))

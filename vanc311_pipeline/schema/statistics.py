@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.metric_definitions import METRICS, STATES_MEANING
 from vanc311_pipeline.schema.columns import Column, as_of, count, integer, key, metric, real, table, text, yes_no
+from vanc311_pipeline.schema.ledger import MOVED_BY
 
 SHARE, DAYS = "share", "days"
 SIDES = (("low", "lower"), ("high", "upper"))
@@ -30,19 +31,20 @@ PUBLISHED_INDEXES: list[sa.Index] = []
 """Made in the published file only: the pipeline replaces these tables whole and looks nothing up in them."""
 
 
-def _by_group(name: str, meaning: str, *columns: Column, looked_up_by: tuple[str, ...] = ()) -> sa.Table:
-    """A table that says of each row whom it is about, and by which other columns, in this order, its rows are looked up."""
-    made = table(
-        name,
-        meaning,
+def _group() -> list[Column]:
+    """Whom a row is about."""
+    return [
         text("level", "citywide, neighbourhood, issue, hyper_local, department or unlocated"),
         text("scope", "all = every request; located = those with a local area; unlocated = those without"),
         text("local_area", "the area, where the level has one", nullable=True),
         text("issue_type", "the issue type, where the level has one", nullable=True),
         text("department", "the city department, where the level has one", nullable=True),
-        *columns,
-        as_of(),
-    )
+    ]
+
+
+def _by_group(name: str, meaning: str, *columns: Column, looked_up_by: tuple[str, ...] = ()) -> sa.Table:
+    """A table that says of each row whom it is about, and by which other columns, in this order, its rows are looked up."""
+    made = table(name, meaning, *_group(), *columns, as_of())
     keys = ("level", "local_area", "issue_type", *looked_up_by)
     PUBLISHED_INDEXES.append(sa.Index(f"{name}_by_group", *(made.c[key] for key in keys)))
     return made
@@ -410,6 +412,36 @@ corrections = table(
     text("release_month", "month of the portal's release that brought the changes", "UTC month"),
     text("department", "the city department; of a relabelled request, the new one"),
     *_counts("n_vanished", "n_relabelled", "n_reopened", "n_corrected", "n_clerical"),
+    as_of(),
+)
+
+revisions = table(
+    "revisions",
+    "How far figures still move after they are first published: R = (v − v') / v, of the value after 90 days and of that so many "
+    "days after the end of the period. Measured from 13 references on.",
+    text("figure", "as in figure_vintages"),
+    *_group(),
+    integer("lag_days", "days after the week's end, or from the day on which a month's figure was first given", DAYS),
+    integer("n", "weeks or months that were followed for 90 days, on one basis", "rows"),
+    *_with_limits("mean_revision"),
+    metric("mean_absolute"),
+    metric("p95_absolute"),
+    real("share_up", "share of the references with R > 0", SHARE),
+    *(real(name, f"part of mean_revision that {words} made", SHARE) for name, words in MOVED_BY.items()),
+    text("state", "ok; too_few if n < 13"),
+    as_of(),
+)
+
+settling = table(
+    "settling",
+    "After how many days a week's figure hardly moves any more. The largest number decides which days are provisional.",
+    key("figure", "opened, closed_in or pile"),
+    integer("settles_after_days", "from so many days after its end on it is settled", DAYS),
+    text(
+        "rule",
+        "by rule, until it is known; measured, if 19 in 20 revisions are ≤ 0.5 % of the city and ≤ 2 % of the median area",
+    ),
+    integer("n", "weeks behind it", "rows"),
     as_of(),
 )
 

@@ -123,5 +123,7 @@ def migrate(connection: sa.Connection, present: int | None, migrations: Sequence
             f"({version('vanc311_pipeline')}) knows them up to {newest}. Nothing was changed. Install the newer version again, or "
             "set VANC311_DATA_DIR to another directory."
         )
+    tables, real = sa.inspect(connection).get_table_names(), schema.REAL.compile(connection.dialect)
     for statement in chain.from_iterable(migrations[present:]):
-        connection.exec_driver_sql(statement)
+        if not statement.startswith("ALTER") or statement.split()[2] in tables:  # one that isn't there yet is made with all its columns
+            connection.exec_driver_sql(statement.format(real=real))

@@ -7,6 +7,7 @@ reader ever finds two of them that speak of different rows.
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, Unchanged, day_number
 from vanc311_pipeline.metrics.quality import Cell
+from vanc311_pipeline.metrics.revisions import revisions, settling
 from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.metrics.vintages import figures
 from vanc311_pipeline.requests.cleaning import NUL
@@ -59,9 +61,14 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
     publication to publication is noted with them.
     """
     with warehouse.read() as connection:
-        as_of = ledger.as_of(connection)
-        facts, basis = read_facts(connection, as_of), vintages.basis(connection)
-        tables = statistics(facts, repeats(connection), quarantined(connection))
+        as_of, basis = ledger.as_of(connection), vintages.basis(connection)
+        revised = revisions(vintages.published_lines(connection, as_of), day_number(as_of))
+        settled = settling(revised)
+        facts = replace(read_facts(connection, as_of), provisional_days=int(settled["settles_after_days"].max()))
+        moved = vintages.moved(connection, as_of, basis)
+        tables = {"revisions": revised, "settling": settled} | statistics(
+            facts, repeats(connection), quarantined(connection)
+        )
         tables["corrections"] = corrections(connection)
         standing = tables["open_request_standing"]
         if len(standing):
@@ -71,7 +78,7 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
             tables["open_request_standing"] = standing.assign(request_id=ids[places])
     followed = figures(facts)
     with warehouse.write() as connection:
-        vintages.note(connection, warehouse.settings.published_path, followed, as_of, basis)
+        vintages.note(connection, warehouse.settings.published_path, followed, moved, as_of, basis)
         return {
             name: _replace(connection, schema.metadata.tables[name], frame, as_of) for name, frame in tables.items()
         }

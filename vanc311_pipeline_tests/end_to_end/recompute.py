@@ -19,6 +19,7 @@ from datetime import date, datetime
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -918,6 +919,87 @@ HEADLINE: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """The wide tables: the level that each is of, and its key, in which no name is missing."""
 
+# --- How far figures still move --------------------------------------------------------------------------------------
+
+
+MOVED_BY = ("by_opened_late", "by_closed_late", "by_vanished", "by_reopened", "by_relabelled", "by_edited")
+LAGS = (*range(15), 21, 30, 45, 60)
+
+
+def revisions(record: Record) -> list[Row]:
+    since = iso(record.as_of - 730)
+    return revisions_of((row for row in record.rows("figure_vintages") if row["reference"] >= since), record.as_of)
+
+
+def settling(record: Record) -> list[Row]:
+    return settling_of(revisions(record))
+
+
+def revisions_of(lines: Iterable[Row], as_of: int) -> list[Row]:
+    """Line by line: of each reference the values that stood so many days after its end, and after 90 days."""
+    of_group = defaultdict(list)
+    for key, vintages in by(lines, lambda row: tuple(row[name] for name in ("figure", *GROUP, "reference"))).items():
+        figure, reference = key[0], key[-1]
+        if len(reference) == 7:
+            year, month = map(int, reference.split("-"))
+            end = date(year + month // 12, month % 12 + 1, 1).toordinal() - 1 + int(figure.split("_")[1])
+        else:
+            end = date.fromisoformat(reference).toordinal() + 6
+        vintages = [row for row in vintages if row["as_of"] <= iso(end + 90)]
+        final = vintages[-1]["value"] if vintages else None
+        if end + 90 <= as_of and final and len({row["basis"] for row in vintages}) == 1:
+            of_group[key[:-1]].append((reference, end, vintages, final))
+    rows = []
+    for lag in LAGS:
+        for key, references in of_group.items():
+            seen = []
+            for _, end, vintages, final in sorted(references, key=lambda each: each[0]):
+                if known := [row["value"] for row in vintages if row["as_of"] <= iso(end + lag)]:
+                    later = [row for row in vintages if row["as_of"] > iso(end + lag)]
+                    parts = [math.fsum(row[name] or 0 for row in later) / final for name in MOVED_BY]
+                    seen.append(((final - known[-1]) / final, *parts))
+            if seen:
+                rows.append(dict(zip(("figure", *GROUP), key, strict=True)) | {"lag_days": lag} | revised(key[0], seen))
+    return rows
+
+
+def revised(figure: str, seen: list[tuple[float, ...]]) -> Row:
+    values, n = [revision for revision, *_ in seen], len(seen)
+    row: Row = {"n": n, "state": "ok" if n >= 13 else "too_few"}
+    names = ("mean_revision", "mean_revision_low", "mean_revision_high", "mean_absolute", "p95_absolute", "share_up")
+    if n < 13:
+        return row | dict.fromkeys((*names, *MOVED_BY))
+    mean, lags = math.fsum(values) / n, int(4 * (n / 100) ** (2 / 9))
+    variance = 0.0
+    for lag in range(lags + 1):
+        products = math.fsum((values[i] - mean) * (values[i - lag] - mean) for i in range(lag, n))
+        variance += products / n * (2 * (1 - lag / (lags + 1)) if lag else 1)
+    width = student.ppf(0.975, n - 1) * math.sqrt(variance / n)
+    sizes = sorted(map(abs, values))
+    estimates = (mean, mean - width, mean + width, math.fsum(sizes) / n, sizes[math.ceil(0.95 * n) - 1])
+    row |= zip(names, (*estimates, sum(value > 0 for value in values) / n), strict=True)
+    parts = zip(*(parts for _, *parts in seen), strict=True)
+    counting = not figure.startswith("median")
+    return row | {name: math.fsum(part) / n if counting else None for name, part in zip(MOVED_BY, parts, strict=True)}
+
+
+def settling_of(rows: Sequence[Row]) -> list[Row]:
+    answer = []
+    for figure in ("opened", "closed_in", "pile"):
+        city = {row["lag_days"]: row for row in rows if row["figure"] == figure and row["level"] == "citywide"}
+        references = min((row["n"] for row in city.values()), default=0) if len(city) == len(LAGS) else 0
+        days, rule = 7, "by rule"
+        if references >= 13:
+            rule, days = "measured", 60
+            for lag in reversed(LAGS):
+                areas = [r for r in rows if (r["figure"], r["level"], r["lag_days"]) == (figure, "neighbourhood", lag)]
+                if city[lag]["p95_absolute"] > 0.005 or median(r["p95_absolute"] for r in areas) > 0.02:
+                    break
+                days = lag
+        answer.append({"figure": figure, "settles_after_days": days, "rule": rule, "n": references})
+    return answer
+
+
 TABLES: dict[str, tuple[str, ...]] = {name: key for name, (_, key) in HEADLINE.items()} | {
     "metric_aggregates": (*GROUP[:4], "metric"),
     "periods": ("period",),
@@ -940,6 +1022,8 @@ TABLES: dict[str, tuple[str, ...]] = {name: key for name, (_, key) in HEADLINE.i
     "area_comparison": ("measure", "local_area"),
     "area_issue_mix": ("local_area", "issue_type"),
     "batch_days": (*GROUP, "day"),
+    "revisions": ("figure", *GROUP, "lag_days"),
+    "settling": ("figure",),
     "corrections": ("release_month", "department"),
     "quality_ledger": ("open_month", "department"),
 }
@@ -950,6 +1034,7 @@ ESTIMATED = {
     for function in (
         time_to_close, time_to_close_without, time_to_close_curves, time_to_close_by_weekday, current_speed, waiting_times,
         open_request_standing, monthly_series, year_on_year, flow, outcomes, outcome_incidence, area_comparison, area_issue_mix,
+        revisions, settling,
     )
 }  # fmt: skip
 """The tables that are more than counted."""

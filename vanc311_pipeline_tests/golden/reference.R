@@ -79,3 +79,13 @@ put("p", "q", seq_along(p), p.adjust(p, "BH"))
 t <- c(0, 0.5, 2.2, 9)
 put("t of 11", "p", t, 2 * pt(-t, 11))
 put("t of 11", "quantile", 0.975, qt(0.975, 11))
+
+# The standard error of a mean whose neighbours are alike: Newey and West's, with Bartlett's weights and the lags of 1994.
+for (n in c(13, 60, 228)) {
+  series <- lung$time[seq_len(n)]
+  lags <- floor(4 * (n / 100)^(2 / 9))
+  gamma <- acf(series, lag.max = lags, type = "covariance", plot = FALSE)$acf[, 1, 1]
+  weights <- c(1, 2 * (1 - seq_len(lags) / (lags + 1)))
+  put("hac", "error", n, sqrt(sum(weights * gamma) / n))
+  put("hac", "t", n, qt(0.975, n - 1))
+}

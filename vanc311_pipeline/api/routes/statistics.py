@@ -42,6 +42,7 @@ _outcomes = asked_with(_periods, _outcome)
 _months = asked_with(_groups, **_from_to("month", Month))
 _days = asked_with(_groups, **_from_to("day", Day))
 _vintages = asked_with(_groups, schema.figure_vintages.c.figure, schema.figure_vintages.c.reference)
+_revisions = asked_with(_groups, schema.revisions.c.figure)
 _years = asked_with(
     _groups,
     measure=(Literal["opened", "closed_in"], "what is counted"),
@@ -125,6 +126,7 @@ for path, name, summary, table, asked, tag in (
     ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, _periods, "time to close"),
     ("/trends", "trends", "Month by month", schema.monthly_series, _months, "trends"),
     ("/trends/vintages", "vintages", "What was published, and what it became", schema.figure_vintages, _vintages, "trends"),
+    ("/trends/revisions", "revisions", "How far figures still move", schema.revisions, _revisions, "trends"),
     ("/trends/year-on-year", "years", "More or fewer than a year before?", schema.year_on_year, _years, "trends"),
     ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, _groups, "backlog"),
     ("/backlog/daily", "backlog_by_day", "What was open, day by day", schema.backlog_daily, _days, "backlog"),
@@ -144,6 +146,7 @@ for path, name, summary, table, asked, tag, period in (
 ):  # fmt: skip
     router.lists(path, summary, table, asked, tags=[tag], name=name)(_question(table, period=period))
 
+router.lists_all("/trends/settling", "settling", "After how many days figures hardly move", schema.settling, "trends")
 router.lists_all("/outcomes/mapping", "mapping", "Which reason is in which group", schema.outcome_mapping, "outcomes")
 
 

@@ -1,4 +1,4 @@
--- version 3
+-- version 4
 CREATE TABLE accepted_losses (
 	accepted_at TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 
@@ -182,6 +182,12 @@ CREATE TABLE figure_vintages (
 	change_id INTEGER NOT NULL, 
 	basis TEXT NOT NULL, 
 	value REAL, 
+	by_opened_late REAL, 
+	by_closed_late REAL, 
+	by_vanished REAL, 
+	by_reopened REAL, 
+	by_relabelled REAL, 
+	by_edited REAL, 
 	PRIMARY KEY (vintage_id)
 )
  STRICT;
@@ -566,6 +572,31 @@ CREATE TABLE restorations (
 	restored_at TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE revisions (
+	figure TEXT NOT NULL, 
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	lag_days INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	mean_revision REAL, 
+	mean_revision_low REAL, 
+	mean_revision_high REAL, 
+	mean_absolute REAL, 
+	p95_absolute REAL, 
+	share_up REAL, 
+	by_opened_late REAL, 
+	by_closed_late REAL, 
+	by_vanished REAL, 
+	by_reopened REAL, 
+	by_relabelled REAL, 
+	by_edited REAL, 
+	state TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE schema_versions (
 	version INTEGER NOT NULL, 
 	upgraded_at TEXT NOT NULL, 
@@ -594,6 +625,15 @@ CREATE TABLE service_requests (
 	occurrence INTEGER NOT NULL, 
 	partition_month TEXT NOT NULL, 
 	PRIMARY KEY (request_id)
+)
+ STRICT;
+CREATE TABLE settling (
+	figure TEXT NOT NULL, 
+	settles_after_days INTEGER NOT NULL, 
+	rule TEXT NOT NULL, 
+	n INTEGER NOT NULL, 
+	as_of TEXT NOT NULL, 
+	PRIMARY KEY (figure)
 )
  STRICT;
 CREATE TABLE shipments (

@@ -163,3 +163,10 @@ def test_intervals_and_probabilities(reference):
     t = reference["t of 11", "p"]
     assert estimates.t_p(t.index.to_numpy(), 11) == pytest.approx(t.to_numpy(), **EXACT)
     assert reference["t of 11", "quantile"].item() == pytest.approx(T_95, **EXACT)
+
+
+def test_the_error_of_a_mean_whose_neighbours_are_alike(reference):
+    series = reference["lung", "day"].to_numpy()
+    for n, error in reference["hac", "error"].items():
+        assert estimates.newey_west(series[: int(n)]) == pytest.approx(error, **EXACT)
+        assert estimates.t_95(int(n) - 1) == pytest.approx(reference["hac", "t"][n], **EXACT)
