@@ -337,7 +337,9 @@ def revised(release: Release) -> list[Row]:
 
 def _revision(row: Row, name: str, form: str) -> Cell:
     known = row["state"] == State.OK
-    return Cell(form.format(100 * row[name]) if known else f"known after {METRICS[name].minimum_n} weeks", quiet=not known)
+    return Cell(
+        form.format(100 * row[name]) if known else f"known after {METRICS[name].minimum_n} weeks", quiet=not known
+    )
 
 
 def quarantine(release: Release) -> list[Row]:

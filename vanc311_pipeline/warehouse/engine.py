@@ -125,5 +125,7 @@ def migrate(connection: sa.Connection, present: int | None, migrations: Sequence
         )
     tables, real = sa.inspect(connection).get_table_names(), schema.REAL.compile(connection.dialect)
     for statement in chain.from_iterable(migrations[present:]):
-        if not statement.startswith("ALTER") or statement.split()[2] in tables:  # one that isn't there yet is made with all its columns
+        if (
+            not statement.startswith("ALTER") or statement.split()[2] in tables
+        ):  # one that isn't there yet is made with all its columns
             connection.exec_driver_sql(statement.format(real=real))
