@@ -1,4 +1,4 @@
-"""Claims about facts: which requests a curve can use and why not, what counts as closed, and days and months as numbers."""
+"""Claims about facts: which requests a curve can use and why not, and days and months as numbers."""
 
 import pytest
 from hypothesis import given
@@ -43,41 +43,6 @@ def test_a_request_is_in_a_curve_unless_one_of_four_things_is_wrong(facts, row, 
 
 def test_a_request_that_was_static_before_it_is_after_as_of_is_static(facts):
     assert facts({"opened": "2022-08-10"}, as_of="2022-08-01").unused.tolist() == [Unused.STATIC]
-
-
-@pytest.mark.parametrize(
-    ("row", "event", "days"),
-    [
-        ({"opened": "2025-06-20", "closed": "2025-06-20"}, True, 0),
-        ({"opened": "2025-06-20", "closed": "2025-06-30"}, True, 10),
-        ({"opened": "2025-06-20", "closed": "2025-07-01"}, False, 10),
-        ({"opened": "2025-06-20"}, False, 10),
-        ({"opened": "2025-06-20", "closed": "2025-06-25", "status": Status.OPEN}, False, 10),
-        ({"opened": "2025-06-20", "closed": "2025-06-25", "status": Status.OTHER}, False, 10),
-        ({"opened": "2025-06-30"}, False, 0),
-    ],
-)
-def test_what_is_not_closed_by_as_of_is_open_through_it_whatever_date_it_has(facts, row, event, days):
-    city = facts(row)
-    assert (city.event.tolist(), city.days.tolist()) == ([event], [days])
-
-
-def test_a_request_leaves_the_pile_when_it_is_closed_but_never_before_it_came(facts):
-    city = facts(
-        {"opened": "2025-06-20", "closed": "2025-06-22"},
-        {"opened": "2025-06-20", "closed": "2025-06-19"},
-        {"opened": "2025-07-01", "closed": "2025-06-30"},
-    )
-    assert day_texts(city.left_pile).tolist() == ["2025-06-22", "2025-06-20", "2025-07-01"]
-    assert month_texts(city.left_month).tolist() == ["2025-06", "2025-06", "2025-07"]
-    assert city.negative.tolist() == [False, True, True]
-
-
-def test_the_pile_is_made_of_requests_of_which_both_ends_are_known(facts):
-    city = facts(
-        {}, {"took": 1}, {"status": Status.CLOSE}, {"status": Status.OTHER}, {"took": 1, "status": Status.OTHER}
-    )
-    assert city.stock.tolist() == [True, True, False, False, False]
 
 
 def test_days_and_months_are_counted_from_1970():

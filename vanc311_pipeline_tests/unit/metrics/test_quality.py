@@ -1,11 +1,10 @@
-"""Claims about the quality of the record: what counts as an old label, a twin, and where it is counted."""
+"""Claims about the quality of the record: what counts as an old label, and to which counts a request adds."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from vanc311_pipeline.metrics.batches import BATCH_KINDS, batch_closed, batch_days
-from vanc311_pipeline.metrics.facts import Status, day_number, day_texts
+from vanc311_pipeline.metrics.facts import Status
 from vanc311_pipeline.metrics.groups import grouping_of
 from vanc311_pipeline.metrics.quality import quality_ledger
 
@@ -27,15 +26,6 @@ def ledger():
         }
 
     return run
-
-
-def closings(*times, last="2025-06-22", **row):
-    """Requests opened in May 2024 and closed, so many a week, on the weekday of the last."""
-    days = day_number(last) - 7 * np.arange(len(times))[::-1]
-    return [
-        {"opened": "2024-05-01", "closed": closed, "times": number, **row}
-        for closed, number in zip(day_texts(days), times, strict=True)
-    ]
 
 
 @pytest.mark.parametrize(
@@ -71,24 +61,6 @@ def test_a_label_is_obsolete_if_it_begins_with_the_word_z_or_zz(facts, ledger, l
 def test_a_request_adds_to_exactly_these_counts(facts, ledger, row, counts):
     (counted,) = ledger(facts(row)).values()
     assert counted == {"volume": 1} | counts
-
-
-def test_each_count_is_by_month_of_opening_and_department_and_repeats_and_quarantine_stand_beside(facts, ledger):
-    city = facts(
-        {"opened": "2025-05-31", "took": 1, "area": None, "times": 2},
-        {"opened": "2025-06-01"},
-        {"opened": "2025-06-01", "department": "DBL", "twin": True},
-        *closings(*[1] * 20, 30, *[1] * 20, issue="Noise"),
-    )
-    repeats = {("2025-05", "ENG"): 4}
-    quarantined = {("2025-06", "DBL"): 5, ("2025-04", "unknown"): 6}
-    assert ledger(city, repeats, quarantined) == {
-        ("2025-04", "unknown"): {"n_quarantined": 6},
-        ("2024-05", "ENG"): {"volume": 70, "n_batch_closed": 30},
-        ("2025-05", "ENG"): {"volume": 2, "n_missing_area": 2, "n_repeats": 4},
-        ("2025-06", "DBL"): {"volume": 1, "n_twins": 1, "n_quarantined": 5},
-        ("2025-06", "ENG"): {"volume": 1},
-    }
 
 
 def test_no_request_gives_no_line(facts, ledger):
