@@ -60,6 +60,8 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
     """Compute every statistic anew from the stored requests; the rows of each table. What is new of the figures that are followed from
     publication to publication is noted with them.
     """
+    with warehouse.write() as connection:
+        vintages.withdraw(connection, warehouse.settings.published_path)
     with warehouse.read() as connection:
         as_of, basis = ledger.as_of(connection), vintages.basis(connection)
         revised = revisions(vintages.published_lines(connection, as_of), day_number(as_of))
@@ -78,7 +80,7 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
             tables["open_request_standing"] = standing.assign(request_id=ids[places])
     followed = figures(facts)
     with warehouse.write() as connection:
-        vintages.note(connection, warehouse.settings.published_path, followed, moved, as_of, basis)
+        vintages.note(connection, followed, moved, as_of, basis)
         return {
             name: _replace(connection, schema.metadata.tables[name], frame, as_of) for name, frame in tables.items()
         }

@@ -127,13 +127,10 @@ def _facts(requests: Sequence[Fields], as_of: int) -> Facts:
     )  # fmt: skip
 
 
-def note(
-    connection: sa.Connection, published: Path, figures: pd.DataFrame, moved: pd.DataFrame, as_of: str, basis: str
-) -> None:
+def note(connection: sa.Connection, figures: pd.DataFrame, moved: pd.DataFrame, as_of: str, basis: str) -> None:
     """Append the figures that differ from what was published of them last, or were not, and what moved them; those of a group that is
-    not followed any more as null. `published` is the file in its place.
+    not followed any more as null.
     """
-    withdraw(connection, published)
     first = str(figures["reference"].min())
     lines = [(*(getattr(line, name) for name in KEY), line.value, line.basis) for line in newest(connection, first)]
     last = pd.DataFrame(lines, columns=[*KEY, "value", "basis"]).astype({"value": float})

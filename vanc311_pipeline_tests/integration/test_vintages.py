@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.metrics.vintages import KEY
 from vanc311_pipeline.schema import figure_vintages
@@ -103,6 +104,22 @@ def test_only_what_differs_from_what_was_published_is_recorded(city, tmp_path):
     assert opened[0][place["value"]] == before[tuple(opened[0][place[name]] for name in KEY)] + 1
     assert 0 < len(more) < len(first) / 10
     assert problems(mirror.warehouse) == []
+
+
+def test_what_a_run_that_published_nothing_saw_moves_the_figures_of_the_next_one(city, tmp_path, monkeypatch):
+    mirror = Mirror(tmp_path)
+    with StandIn(requests=city, released_at=RELEASED_AT) as portal:
+        first = publish_by_hand(mirror, portal)
+        monkeypatch.setattr(pipeline, "publish", lambda *_: None)
+        for seed in (1, 2):
+            portal.publish(EDITS["delete"].function(portal.frame, rows=5, seed=seed))
+            mirror.sync(portal)
+            replace_statistics(mirror.warehouse)
+            assert lines(mirror.warehouse)[len(first) :]
+            assert problems(mirror.warehouse) == []
+    names = figure_vintages.columns.keys()
+    last = [dict(zip(names, line, strict=True)) for line in lines(mirror.warehouse)[len(first) :]]
+    assert sum(line["by_vanished"] for line in last if (line["figure"], line["level"]) == ("opened", "citywide")) == -10
 
 
 # -- with what is published --------------------------------------------------------------------------------------------
