@@ -1,7 +1,6 @@
-"""Audits of the stored requests: accounting, identity, derivations, and what is odd in the city's own data."""
+"""Audits of the stored requests: identity, derivations, and what is odd in the city's own data."""
 
 import json
-from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,10 +8,9 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline.portal.landing import describe_landed, landed_path
 from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.requests.identity import request_id
-from vanc311_pipeline.schema import deep_readings, local_areas, month_ledger, quarantined_requests, service_requests
+from vanc311_pipeline.schema import deep_readings, local_areas, month_ledger, service_requests
 from vanc311_pipeline.settings import LIVE
 from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse import ledger
@@ -29,8 +27,7 @@ from vanc311_pipeline.warehouse.audits.questions import (
     noted,
     request_rows,
 )
-from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.rows import months_of, rows_by_month
+from vanc311_pipeline.warehouse.rows import months_of
 
 IDLE_DAYS = 3
 """For so many days the city's record may stand still before we stop to publish from it."""
@@ -48,32 +45,6 @@ def all_areas(connection: sa.Connection) -> Finding:
         if name != area
     ]
     return Finding(problems, counts={"areas": len(centres)})
-
-
-@audit("service_requests", "every_row_is_accounted_for")
-def accounting(connection: sa.Connection, warehouse: Warehouse, months: Months) -> Finding:
-    """landed = stored + quarantined, month by month, by files, ledger and tables."""
-    stored, quarantined = (
-        Counter(rows_by_month(connection, table)) for table in (service_requests, quarantined_requests)
-    )
-    landed, problems = Counter[str](), []
-    for window, record in ledger.months(connection).items():
-        landed[window.month] += record.rows_landed
-        about = (
-            describe_landed(landed_path(warehouse.settings.raw_dir, window))
-            if months is None or window.month in months
-            else None
-        )
-        if about and about.body_sha256 == record.landed_sha256 and about.rows != record.rows_landed:
-            problems.append(
-                f"{window.dataset} {window.month}: the file has {about.rows:,} rows, the ledger {record.rows_landed:,}"
-            )
-    problems += [
-        f"{month}: {landed[month]:,} rows landed, but {stored[month]:,} are stored and {quarantined[month]:,} quarantined"
-        for month in sorted(landed | stored | quarantined)
-        if (months is None or month in months) and landed[month] != stored[month] + quarantined[month]
-    ]
-    return Finding(problems, counts={"stored": stored.total(), "quarantined": quarantined.total()})
 
 
 @audit("service_requests", "stored_total_equals_portal_total")

@@ -1,7 +1,9 @@
-"""The audit of convergence: month by month, what is stored, counted anew, is what the portal last said it has (`portal_months`)."""
+"""Audits of completeness: month by month, every row that was landed is stored or quarantined, and what is stored is what the portal last
+said it has (`portal_months`).
+"""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,11 +11,39 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.months import running_month
 from vanc311_pipeline.portal.contract import Window
+from vanc311_pipeline.portal.landing import describe_landed, landed_path
 from vanc311_pipeline.schema import month_ledger, quarantined_requests, service_requests
 from vanc311_pipeline.settings import ARCHIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, Months, audit
-from vanc311_pipeline.warehouse.rows import months_of
+from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline.warehouse.rows import months_of, rows_by_month
+
+
+@audit("service_requests", "every_row_is_accounted_for")
+def accounting(connection: sa.Connection, warehouse: Warehouse, months: Months) -> Finding:
+    """landed = stored + quarantined, month by month, by files, ledger and tables."""
+    stored, quarantined = (
+        Counter(rows_by_month(connection, table)) for table in (service_requests, quarantined_requests)
+    )
+    landed, problems = Counter[str](), []
+    for window, record in ledger.months(connection).items():
+        landed[window.month] += record.rows_landed
+        about = (
+            describe_landed(landed_path(warehouse.settings.raw_dir, window))
+            if months is None or window.month in months
+            else None
+        )
+        if about and about.body_sha256 == record.landed_sha256 and about.rows != record.rows_landed:
+            problems.append(
+                f"{window.dataset} {window.month}: the file has {about.rows:,} rows, the ledger {record.rows_landed:,}"
+            )
+    problems += [
+        f"{month}: {landed[month]:,} rows landed, but {stored[month]:,} are stored and {quarantined[month]:,} quarantined"
+        for month in sorted(landed | stored | quarantined)
+        if (months is None or month in months) and landed[month] != stored[month] + quarantined[month]
+    ]
+    return Finding(problems, counts={"stored": stored.total(), "quarantined": quarantined.total()})
 
 
 class State(NamedTuple):
