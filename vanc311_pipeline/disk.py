@@ -8,9 +8,10 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
@@ -40,6 +41,18 @@ def sqlite_url(path: Path) -> str:
 def sqlite_uri(path: Path, **options: str) -> str:
     """SQLite's own address of a file, with its options, such as mode="ro"."""
     return f"{path.absolute().as_uri()}?{urlencode(options)}"
+
+
+def opened_sqlite(uri: str, pragmas: Iterable[str], **how: Any) -> sqlite3.Connection:
+    """SQLite's own connection to a file, in which no transaction begins by itself, with these pragmas."""
+    raw: sqlite3.Connection = sqlite3.connect(uri, uri=True, isolation_level=None, **how)
+    try:
+        for pragma in pragmas:
+            raw.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        raw.close()
+        raise
+    return raw
 
 
 @contextmanager

@@ -60,11 +60,9 @@ def create_app(
     """The API of a published file, which may be replaced, or not be there yet.
 
     Args:
-        routers: more routes, outside of `/api/v1`; they find the release as `request.state.release`, and the queue for
-            expensive answers as `request.app.state.drawing`.
+        routers: more routes, which find the release as `request.state.release`, and the queue for dear answers as `app.state.drawing`.
         problem_page: makes a page of a problem, for browsers; without it they, too, get JSON.
-        warmed_by: paths that we ask for ourselves before anybody can: what is done once (routes made ready, questions compiled,
-            templates read) takes a hundred times as long as an answer, and would keep the first clients waiting.
+        warmed_by: paths that we ask for before anybody can: what is done once takes a hundred times as long as an answer.
         on_ready: called after that.
     """
     published = PublishedFile(published_path)

@@ -52,14 +52,9 @@ class Queue:
 
 
 class Questions(APIRouter):
-    """Routes whose functions answer from the published file. They are plain, and may take their time.
-
-    A function gets what it takes of these: the `request`, its `release`, what is `asked` after the question mark, and the names in
-    the path. Its own name is the operation's id in OpenAPI, if no other is given.
-
-    Args:
-        quick: whether most are answered within a millisecond; False for whole files.
-        headers: of every answer.
+    """Routes whose functions answer from the published file. They are plain, and may take their time; `quick` are those of which most are
+    answered within a millisecond. A function gets what it takes of these: the `request`, its `release`, what is `asked` after the question
+    mark, and the names in the path. Its own name is the operation's id in OpenAPI, if no other is given.
     """
 
     def __init__(self, *, quick: bool = True, headers: Mapping[str, str] | None = None, **named: Any) -> None:

@@ -1,7 +1,4 @@
-"""`make docs`: the pages of docs/ that are written from the code, each from its template in `templates/`.
-
-`python -m vanc311_pipeline.commands.docs methods.md` prints one.
-"""
+"""`python -m vanc311_pipeline.commands.docs methods.md` prints a page of docs/ that is written from the code, as `make docs` does for all."""
 
 import sys
 from pathlib import Path

@@ -40,11 +40,9 @@ def answer(
     protocol: type[asyncio.Protocol] | None = None,
     shared: bool = False,
 ) -> None:
-    """Answer until we are asked to stop; uvicorn then raises the signal once more, for whoever handled it before.
-
-    Args:
-        shared: whether several processes do so. Each has a socket of its own then, among which the system spreads connections.
-            Of one that uvicorn's own workers share, the first to wake takes all that wait: of two, one was seen with 63 of 64.
+    """Answer until we are asked to stop; uvicorn then raises the signal once more, for whoever handled it before. If the port is shared, each
+    process has a socket of its own, among which the system spreads connections: of one that uvicorn's own workers share, the first to wake
+    takes all that wait, of two one was seen with 63 of 64.
     """
     config = uvicorn.Config(
         make,

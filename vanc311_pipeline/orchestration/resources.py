@@ -1,7 +1,4 @@
-"""Resources: the settings, the warehouse, and who hears of each month.
-
-None of them has a configuration of Dagster's: the UI shows that, and an address may hold a secret.
-"""
+"""Resources: settings, warehouse, and who hears of each month; without a configuration, which the UI would show with a secret in it."""
 
 from collections.abc import Iterator
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
+from itertools import product
 
 import pyarrow as pa
 
@@ -50,10 +51,7 @@ def fingerprint_of(table: pa.Table) -> Fingerprint:
 _COUNTED = (
     ("service_request_close_date", "count"),
     ("latitude", "count"),
-    (OPENED, "min"),
-    (OPENED, "max"),
-    (MODIFIED, "min"),
-    (MODIFIED, "max"),
+    *product((OPENED, MODIFIED), ("min", "max")),
 )
 
 

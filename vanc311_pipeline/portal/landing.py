@@ -61,11 +61,8 @@ def landed_path(raw_dir: Path, window: Window) -> Path:
 def land(
     portal: Portal, release: Release, window: Window, raw_dir: Path, described: Fingerprint | None = None
 ) -> Landed:
-    """Fetch a window and put it in place of its predecessor, which stays if that fails.
-
-    Args:
-        release: what the dataset's metadata said before; it must still say so after.
-        described: what the portal says of the window in this release, if it was asked already.
+    """Fetch a window and put it in place of its predecessor, which stays if that fails. The metadata, which said before what `release` is,
+    must still say so after; `described` is what the portal says of the window in it, if it was asked already.
     """
     target = landed_path(raw_dir, window)
     with scratch_in(target.parent, ".") as scratch:  # no other run fetches now

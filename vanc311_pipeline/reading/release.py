@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.disk import sqlite_uri
+from vanc311_pipeline.disk import opened_sqlite, sqlite_uri
 from vanc311_pipeline.errors import PipelineError, SettingsError
 
 CONNECTIONS = 8
@@ -117,12 +117,8 @@ class Release:
     def rows(
         self, question: Question, within: float = QUESTION_SECONDS, values: Mapping[str, Any] | None = None
     ) -> Rows:
-        """The answer to a question, with the values of its parameters.
-
-        Raises:
-            TookTooLong: it took more than `within` seconds.
-            SettingsError: another version of the program made the file, and it lacks what is asked for.
-            Overwritten: it isn't the file any more that it was.
+        """The answer to a question, with the values of its parameters; TookTooLong after `within` seconds, SettingsError if another version of
+        the program made the file, without what is asked for, and Overwritten if it isn't the file any more that it was.
         """
         with self._engine.connect() as connection:
             raw = connection.connection.driver_connection
@@ -228,22 +224,11 @@ def _opened(path: Path) -> tuple[Identity, int, sa.Engine]:
 
 
 def _engine(path: Path) -> sa.Engine:
-    uri = sqlite_uri(path, mode="ro", immutable="1")
-
-    def connect() -> sqlite3.Connection:
-        # The pool gives a connection to one thread at a time.
-        raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        try:
-            raw.execute("PRAGMA query_only = ON")
-            raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        except BaseException:
-            raw.close()
-            raise
-        return raw
-
+    uri, pragmas = sqlite_uri(path, mode="ro", immutable="1"), ("query_only = ON", f"cache_size = -{CACHE_KIB}")
     return sa.create_engine(
         "sqlite+pysqlite://",
-        creator=connect,
+        # The pool gives a connection to one thread at a time.
+        creator=partial(opened_sqlite, uri, pragmas, check_same_thread=False),
         poolclass=sa.QueuePool,
         pool_size=CONNECTIONS,
         max_overflow=0,

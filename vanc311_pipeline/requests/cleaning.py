@@ -71,9 +71,8 @@ def local_day(instant: str) -> date:
 
 
 def clean(served: pd.DataFrame, month: str, areas: Iterable[str], released_on: date) -> Cleaned:
-    """Clean the rows of one window, a UTC month or `undated`; SchemaMismatch if a column that we rely on is missing.
-
-    They came as text, in columns of any order and some more perhaps, with the portal's release of that day in Vancouver.
+    """Clean the rows of one window, a UTC month or `undated`, which came as text with the portal's release of that day in Vancouver, in
+    columns of any order and some more perhaps; SchemaMismatch if one that we rely on is missing.
     """
     missing = [name for name in PORTAL_FIELDS if name not in served.columns]
     if missing:

@@ -13,17 +13,8 @@ import pandas as pd
 SEPARATOR = "\x1f"
 LABEL = ("department", "issue_type")
 KEY = [*LABEL, "opened_at"]
-CONTENT = (
-    "status",
-    "closure_reason",
-    "closed_on",
-    "modified_at",
-    "address",
-    "local_area",
-    "channel",
-    "latitude",
-    "longitude",
-)
+POINT = ("latitude", "longitude")
+CONTENT = ("status", "closure_reason", "closed_on", "modified_at", "address", "local_area", "channel", *POINT)
 """The fields that may change while a request keeps its identity, in the order of the table."""
 
 # The order within rows that share a key: the last change first.

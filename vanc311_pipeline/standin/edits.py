@@ -1,7 +1,4 @@
-"""Changes of the rows that a release can bring: pure functions from a frame to a frame, with a seed that picks the rows.
-
-Those that only give values to rows stand in portal.toml.
-"""
+"""Changes of the rows that a release can bring: pure functions of a frame, with a seed that picks the rows; more are in portal.toml."""
 
 from __future__ import annotations
 

@@ -47,10 +47,8 @@ class Release:
 
 
 def request_table(source: Source | None) -> pa.Table:
-    """The rows with `geom` made of their coordinates; an empty text is null, `N/A` is text; no source means no rows.
-
-    Raises:
-        KeyError, TypeError, ValueError: the columns or their values are not the portal's.
+    """The rows with `geom` made of their coordinates; an empty text is null, `N/A` is text; no source means no rows. KeyError, TypeError or
+    ValueError if the columns or their values are not the portal's.
     """
     if source is None:
         table = SCHEMA.empty_table()

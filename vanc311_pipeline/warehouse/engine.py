@@ -3,8 +3,7 @@
 The first released version of the tables was 0 and said so nowhere; each later one is an entry of `migrations.toml`. Whatever a version
 only adds is made by `Warehouse.create`, so an entry says what else is to be done: a column added to a table that keeps what can't
 be fetched again, a table replaced that the next sync fills anew. All of it happens in one transaction, or not at all, and an entry
-is never changed once released. Nothing is opened at import, and no connection outlives its `with` block. Not here: any row, and how
-either database is reached (`warehouse.sqlite`, `warehouse.postgres`).
+is never changed once released. No connection outlives its `with` block. How a database is reached: `warehouse.sqlite`, `.postgres`.
 """
 
 import tomllib

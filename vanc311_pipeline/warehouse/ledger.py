@@ -127,10 +127,8 @@ def note_shipment(connection: sa.Connection, target: str, sha256: str, run_id: s
 
 
 def as_of(connection: sa.Connection) -> str:
-    """The last whole local day in the record: the one before the release's, or that of the newest change if that is earlier.
-
-    Source: docs/methods.md. The day of the release itself is incomplete, and a release that brought nothing new tells of no
-    further day. What bears an instant after the release is left out: it can't be right.
+    """The last whole local day in the record (docs/methods.md): the one before the release's, or, as a release that brought nothing new tells
+    of no further day, that of the newest change. What bears an instant after the release is left out: it can't be right.
     """
     last = released_on(connection) - timedelta(days=1)
     newest = newest_change(connection)

@@ -159,9 +159,8 @@ def _refuse_an_older_file(before: Before, landed: Sequence[Landed]) -> None:
 def _log(
     connection: sa.Connection, month: str, news: list[Change], before: Before, landed: Sequence[Landed], run_id: str
 ) -> None:
-    """Write the news down, and that a month was read although its fingerprint stood still.
-
-    If our rules changed since the last load, only what the city's own stamps and counts prove is its news.
+    """Write the news down, and that a month was read although its fingerprint stood still. If our rules changed since the last load, only
+    what the city's own stamps and counts prove is its news.
     """
     release, rows = max(about.data_processed for about in landed), sum(about.rows for about in landed)
     if any(record.code_version != CODE_VERSION for record in before.values()):
@@ -174,9 +173,8 @@ def _log(
 
 
 def _proven(news: list[Change], before: Collection[ledger.MonthRecord], rows: int) -> list[Change]:
-    """Of what differs, what came after the newest change that we held; and what vanished, if rows are missing for it.
-
-    A row that other rules can't read, or now can, has neither happened to it.
+    """Of what differs, what came after the newest change that we held; and what vanished, if rows are missing for it: neither happened to
+    a row that other rules can't read, or now can.
     """
     latest = max(record.latest_change or "" for record in before)
     recent = [change for change in news if change.after and str(change.after.get("modified_at", "")) > latest]

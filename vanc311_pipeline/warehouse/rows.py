@@ -1,7 +1,4 @@
-"""Rows in bulk, as the driver's own tuples: a million of SQLAlchemy's cost as much as all the statistics.
-
-Callers pass the connection; the transaction is theirs.
-"""
+"""Rows in bulk, as the driver's own tuples: a million of SQLAlchemy's cost as much as all the statistics. The transaction is the callers'."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, count

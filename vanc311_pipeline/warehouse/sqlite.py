@@ -7,6 +7,7 @@ when another has written meanwhile, however long the timeout. Readers open the f
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.disk import on_disk, sqlite_uri
+from vanc311_pipeline.disk import on_disk, opened_sqlite, sqlite_uri
 from vanc311_pipeline.errors import IntegrityFailed, NoWarehouse, SettingsError, StorageRefused
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -160,21 +161,11 @@ def open_new(path: Path) -> AbstractContextManager[sa.Connection]:
 @contextmanager
 def _connected(path: Path, mode: Literal["ro", "rwc"], pragmas: tuple[str, ...]) -> Iterator[sa.Connection]:
     uri, begin = sqlite_uri(path, mode=mode), "BEGIN" if mode == "ro" else "BEGIN IMMEDIATE"
-    engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(uri, pragmas), poolclass=sa.NullPool)
+    creator = partial(opened_sqlite, uri, pragmas, timeout=BUSY_TIMEOUT_SECONDS)
+    engine = sa.create_engine("sqlite+pysqlite://", creator=creator, poolclass=sa.NullPool)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     try:
         with on_disk(path), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
-
-
-def _open(uri: str, pragmas: tuple[str, ...]) -> sqlite3.Connection:
-    raw = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
-    try:
-        for pragma in pragmas:
-            raw.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        raw.close()
-        raise
-    return raw

@@ -1,7 +1,4 @@
-"""Whole files, with their checksums.
-
-The pipeline makes them: a release is not in its place before they are (`warehouse.downloads`).
-"""
+"""Whole files, with their checksums, which the pipeline has made: a release is not in its place before they are (`warehouse.downloads`)."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -2,7 +2,9 @@
 comparison, quality. Closed does not mean fixed.
 """
 
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -18,8 +20,6 @@ from vanc311_pipeline.reading.pages import all_rows
 from vanc311_pipeline.reading.release import Release
 
 router = Questions()
-
-LAST_YEAR = "last_12_months"  # the period that the comparison is about, to within the 30 days that requests mature
 
 
 def _from_to(unit: str, kind: Any, of: str = "") -> dict[str, Any]:
@@ -38,36 +38,40 @@ _groups = asked_with(
     department=(Name, "a city department"),
 )
 _periods = asked_with(_groups, _period)
-_outcomes = asked_with(_periods, _outcome)
-_months = asked_with(_groups, **_from_to("month", Month))
-_days = asked_with(_groups, **_from_to("day", Day))
-_vintages = asked_with(_groups, schema.figure_vintages.c.figure, schema.figure_vintages.c.reference)
-_revisions = asked_with(_groups, schema.revisions.c.figure)
-_years = asked_with(
-    _groups,
-    measure=(Literal["opened", "closed_in"], "what is counted"),
-    verdict=(Literal["more", "fewer", "about as many"], "what is said of the change"),
-)
 _reasons = asked_with(
     AskedTable, _period, schema.closure_reasons.c.department, schema.closure_reasons.c.closure_reason, _outcome
 )
-_comparison = asked_with(AskedTable, *(schema.area_comparison.c[name] for name in ("measure", "local_area", "verdict")))
-_mix = asked_with(AskedTable, *(schema.area_issue_mix.c[name] for name in ("local_area", "issue_type", "finding")))
-_quality = asked_with(AskedTable, schema.quality_ledger.c.department, **_from_to("month", Month, " of opening"))
-_corrections = asked_with(AskedTable, schema.corrections.c.department, **_from_to("month", Month, " of release"))
-_batches = asked_with(
-    AskedTable, schema.batch_days.c.issue_type, schema.batch_days.c.department, **_from_to("day", Day)
-)
+_batches = schema.batch_days.c
+ASKED = {
+    "table": AskedTable,
+    "groups": _groups,
+    "periods": _periods,
+    "outcomes": asked_with(_periods, _outcome),
+    "months": asked_with(_groups, **_from_to("month", Month)),
+    "days": asked_with(_groups, **_from_to("day", Day)),
+    "vintages": asked_with(_groups, schema.figure_vintages.c.figure, schema.figure_vintages.c.reference),
+    "revisions": asked_with(_groups, schema.revisions.c.figure),
+    "years": asked_with(
+        _groups,
+        measure=(Literal["opened", "closed_in"], "what is counted"),
+        verdict=(Literal["more", "fewer", "about as many"], "what is said of the change"),
+    ),
+    "comparison": asked_with(
+        AskedTable, *(schema.area_comparison.c[name] for name in ("measure", "local_area", "verdict"))
+    ),
+    "mix": asked_with(AskedTable, *(schema.area_issue_mix.c[name] for name in ("local_area", "issue_type", "finding"))),
+    "quality": asked_with(AskedTable, schema.quality_ledger.c.department, **_from_to("month", Month, " of opening")),
+    "corrections": asked_with(AskedTable, schema.corrections.c.department, **_from_to("month", Month, " of release")),
+    "batches": asked_with(AskedTable, _batches.issue_type, _batches.department, **_from_to("day", Day)),
+}
+"""The parameters that `statistics.toml` names."""
 
 
 def _question(
     table: sa.Table, otherwise: str | None = None, period: str | None = None, if_empty: State | None = None
 ) -> Callable[..., Selection]:
-    """Which rows of a table are about the group that is asked for, and are as is asked.
-
-    Args:
-        otherwise: where a table has groups of several levels, the level that is meant if the request names none.
-        period: what the table is about, where it isn't asked for.
+    """Which rows of a table are about the group that is asked for, and are as is asked. Where it has groups of several levels, `otherwise`
+    is the one that is meant if the request names none; `period` is what it is about, where that isn't asked for.
     """
 
     def question(release: Release, asked: AskedTable, area: str | None = None, issue: str | None = None) -> Selection:
@@ -100,51 +104,11 @@ def _conditions(table: sa.Table, filters: Mapping[str, Any]) -> Iterator[sa.Colu
         yield column >= str(value) if end == "from" else column <= str(value)
 
 
-for path, name, summary, table in (
-    ("", "metrics", "All metrics in one long table", schema.metric_aggregates),
-    ("/citywide", "metrics_of_city", "The whole city", schema.metrics_citywide),
-    ("/areas", "metrics_of_areas", "Each local area", schema.metrics_by_neighbourhood),
-    ("/issues", "metrics_of_issues", "Each issue type", schema.metrics_by_issue),
-    ("/unlocated", "metrics_of_unlocated", "Each issue type without a local area", schema.metrics_unlocated),
-    ("/areas/{area}", "metrics_of_area", "A local area", schema.metrics_by_neighbourhood),
-    ("/areas/{area}/issues", "metrics_of_area_by_issue", "Each issue type in a local area", schema.metrics_hyper_local),
-    ("/areas/{area}/issues/{issue:path}", "metrics_of_area_and_issue", "An issue type in a local area; no row if it has none",
-     schema.metrics_hyper_local),
-    ("/issues/{issue:path}", "metrics_of_issue", "An issue type", schema.metrics_by_issue),
-):  # fmt: skip
-    question = _question(table, if_empty=State.NO_REQUESTS)
-    router.lists(f"/metrics{path}", summary, table, tags=["metrics"], name=name)(question)
-
-for path, name, summary, table, asked, tag in (
-    ("/time-to-close", "times_to_close", "How long until it is closed?", schema.time_to_close, _periods, "time to close"),
-    ("/time-to-close/without", "times_without", "How long, without internal types and batch days?", schema.time_to_close_without, _groups,
-     "time to close"),
-    ("/time-to-close/curve", "curves", "The share still open, day by day", schema.time_to_close_curves, _periods, "time to close"),
-    ("/time-to-close/by-weekday", "by_weekday", "Does the weekday of opening matter?", schema.time_to_close_by_weekday, _groups,
-     "time to close"),
-    ("/time-to-close/current", "current_speed", "How long at the speed of the last 13 weeks?", schema.current_speed, _groups, "time to close"),
-    ("/waiting-times", "further_waiting", "How much longer, having waited? By issue type", schema.waiting_times, _periods, "time to close"),
-    ("/trends", "trends", "Month by month", schema.monthly_series, _months, "trends"),
-    ("/trends/vintages", "vintages", "What was published, and what it became", schema.figure_vintages, _vintages, "trends"),
-    ("/trends/revisions", "revisions", "How far figures still move", schema.revisions, _revisions, "trends"),
-    ("/trends/year-on-year", "years", "More or fewer than a year before?", schema.year_on_year, _years, "trends"),
-    ("/backlog", "backlog", "What is open, by age", schema.backlog_by_age, _groups, "backlog"),
-    ("/backlog/daily", "backlog_by_day", "What was open, day by day", schema.backlog_daily, _days, "backlog"),
-    ("/backlog/flow", "backlog_flow", "Is it growing?", schema.flow, _groups, "backlog"),
-    ("/outcomes", "outcome_groups", "How it was closed, in groups", schema.outcomes, _outcomes, "outcomes"),
-    ("/outcomes/incidence", "incidence", "How soon it was closed in each way", schema.outcome_incidence, _outcomes, "outcomes"),
-):  # fmt: skip
-    question = _question(table, otherwise="issue" if table is schema.waiting_times else "citywide")
-    router.lists(path, summary, table, asked, tags=[tag], name=name)(question)
-
-for path, name, summary, table, asked, tag, period in (
-    ("/comparison", "comparison", "Areas against the city's rates", schema.area_comparison, _comparison, "comparison", LAST_YEAR),
-    ("/comparison/mix", "mix", "What an area reports more or less often", schema.area_issue_mix, _mix, "comparison", LAST_YEAR),
-    ("/quality", "quality", "What is missing or odd", schema.quality_ledger, _quality, "quality", None),
-    ("/quality/corrections", "corrections", "What the city changed afterwards", schema.corrections, _corrections, "quality", None),
-    ("/quality/batch-days", "batch_days", "On which days many were closed at once", schema.batch_days, _batches, "quality", None),
-):  # fmt: skip
-    router.lists(path, summary, table, asked, tags=[tag], name=name)(_question(table, period=period))
+ROUTES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+for path, (name, summary, table_name, asked, tag, meant) in ROUTES.items():
+    table = schema.metadata.tables[table_name]
+    question = _question(table, **meant, if_empty=State.NO_REQUESTS if tag == "metrics" else None)
+    router.lists(path, summary, table, ASKED[asked], tags=[tag], name=name)(question)
 
 router.lists_all("/trends/settling", "settling", "After how many days figures hardly move", schema.settling, "trends")
 router.lists_all("/outcomes/mapping", "mapping", "Which reason is in which group", schema.outcome_mapping, "outcomes")

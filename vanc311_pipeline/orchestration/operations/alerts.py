@@ -117,14 +117,9 @@ def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -
         "ticks that fail": [words for name, words in failing.items() if name not in before.failing],
         "a gap": [GAP.format(_minute(before.at or now), _minute(now))] if gap else [],
     }
-    after = AlertCursor(
-        last_failure=failures[-1].storage_id if failures else before.last_failure,
-        held=list(held),
-        asked=asked,
-        silent=silent,
-        failing=list(failing),
-        at=now,
-    ).model_dump_json()
+    last = failures[-1].storage_id if failures else before.last_failure
+    told = AlertCursor(last_failure=last, held=list(held), asked=asked, silent=silent, failing=list(failing), at=now)
+    after = told.model_dump_json()
     if not any(news.values()):
         return "Nothing to tell.", after
     post(revealed(settings.alert_webhook) or "", "\n\n".join(chain.from_iterable(news.values())))

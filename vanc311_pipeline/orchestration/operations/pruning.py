@@ -1,5 +1,4 @@
-"""The job `prune`: deletes old runs with their events and logs, once a day. Dagster itself keeps them for ever; ticks go by
-`retention` in `dagster.yaml`.
+"""The job `prune`: deletes old runs with their events and logs, once a day. Dagster itself keeps them for ever, ticks but for `retention`.
 
 A run stays, however old, while the UI still answers from it: it made the newest materialization of an asset or of one of
 its months, the newest observation, the newest result of a check, or is its job's newest success. The observations of quiet
