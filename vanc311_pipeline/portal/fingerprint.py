@@ -6,7 +6,7 @@ The portal gives the cells in one grouped question, a landed file by counting it
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pyarrow as pa
@@ -65,7 +65,7 @@ def _add(one: Cell, other: Cell) -> Cell:
 
 def _fold(cells: Iterable[Cell]) -> Fingerprint:
     members = list(cells)
-    lines = sorted(json.dumps([value or "" for value in astuple(replace(cell, month=None))]) for cell in members)
+    lines = sorted(json.dumps([value or "" for value in vars(replace(cell, month=None)).values()]) for cell in members)
     return Fingerprint(
         rows=sum(cell.rows for cell in members),
         closed=sum(cell.closed for cell in members),

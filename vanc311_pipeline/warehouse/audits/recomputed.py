@@ -45,11 +45,14 @@ def _recounted(connection: sa.Connection) -> dict[Row, Row]:
     sums = ", ".join(_FROM_ROWS[name] for name in COUNTS)
     select = f"SELECT local_area, issue_type, {sums} FROM dated GROUP BY local_area, issue_type"
     nothing = (0,) * len(COUNTS)
-    groups = {("citywide", scope, None, None): nothing for scope in SCOPES["citywide"]}
+    pairs = defaultdict[Row, Row](lambda: nothing)
     for month in months_of(connection, None):
         for area, issue, *counts in dated(connection, month, select):
-            for group in _groups_of(area, issue):
-                groups[group] = tuple(map(add, groups.get(group, nothing), counts))
+            pairs[area, issue] = tuple(map(add, pairs[area, issue], counts))
+    groups = {("citywide", scope, None, None): nothing for scope in SCOPES["citywide"]}
+    for pair, of_pair in pairs.items():
+        for group in _groups_of(*pair):
+            groups[group] = tuple(map(add, groups.get(group, nothing), of_pair))
     return {group: (*counts, *_averages(dict(zip(COUNTS, counts, strict=True)))) for group, counts in groups.items()}
 
 
