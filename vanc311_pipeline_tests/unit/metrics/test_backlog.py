@@ -1,6 +1,6 @@
-"""Claims about the backlog: the pile of any day, and when it is said to grow.
+"""Claims about the backlog: its ages, the pile of any day, and when it is said to grow.
 
-Ages, weeks and what a label rests on are computed again in `end_to_end/recompute.py`.
+Weeks and what a label rests on are computed again in `end_to_end/recompute.py`.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import worlds
-from vanc311_pipeline.metrics.backlog import backlog_daily, flow
+from vanc311_pipeline.metrics.backlog import backlog_by_age, backlog_daily, flow
 from vanc311_pipeline.metrics.facts import Status, day_number, day_texts
 
 
@@ -21,6 +21,13 @@ def daily(grouped):
 @pytest.fixture(scope="module")
 def flowing(grouped):
     return lambda city, *which: flow(grouped(city, *which))
+
+
+def test_a_band_of_age_holds_its_first_and_its_last_day(facts, grouped, rows_of):
+    city = facts(*({"ago": ago} for ago in (0, 7, 8, 30, 31, 90, 91, 365, 366, 1500, -1)))
+    assert rows_of(backlog_by_age(grouped(city)), "band_order", "age_band", "open_requests") == [
+        (1, "0-7", 2), (2, "8-30", 2), (3, "31-90", 2), (4, "91-365", 2), (5, "over 365", 2), (6, "opened after as_of", 1),
+    ]  # fmt: skip
 
 
 any_requests = st.lists(

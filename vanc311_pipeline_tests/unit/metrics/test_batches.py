@@ -50,19 +50,6 @@ def test_ten_other_weeks_are_needed_beside_the_two_largest(facts, found, weeks, 
     assert len(found(facts(*weekly(*[1] * (weeks - 1), 50)))) == number
 
 
-def test_batch_days_do_not_hide_each_other(facts, found):
-    made = facts(*weekly(*[2] * 10, 60, 2, 300, 2, 60, *[2] * 20))
-    assert found(made)["closings"].tolist() == [60, 300, 60]
-
-
-def test_what_is_spread_over_many_types_is_found_for_their_department_and_the_city(facts, found, rows_of):
-    made = facts(*(row for kind in "ABCDE" for row in weekly(*[2] * 20, 8, *[2] * 20, issue=kind)))
-    batch = day_texts([MONDAY + 140])[0]
-    assert len(found(made)) == 0
-    assert rows_of(found(made, "department", "all"), "day", "department") == [(batch, "ENG")]
-    assert rows_of(found(made, "citywide", "all"), "day", "closings") == [(batch, 40)]
-
-
 def test_a_request_is_of_a_batch_day_by_its_type_its_department_or_the_city(facts, found):
     made = facts(
         *weekly(*[2] * 20, 50, *[2] * 20, issue="Noise"),

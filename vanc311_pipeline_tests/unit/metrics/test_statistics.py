@@ -1,6 +1,5 @@
-"""Claims about all statistics together: facts are what is stored, every table is written whole, and the laws hold between them."""
+"""Claims about all statistics together: every table is written whole, and what SQL counts for them is counted right."""
 
-from collections import Counter
 from dataclasses import fields, replace
 
 import numpy as np
@@ -66,7 +65,7 @@ def test_every_table_is_written_whole_with_its_as_of(written, sample):
     row_counts, tables = written
     assert row_counts == {name: len(frame) for name, frame in tables.items()}
     for name, frame in tables.items():
-        assert len(frame) > 0 or name == "corrections", name
+        assert len(frame) > 0 or name in ("corrections", "revisions"), name  # which need an earlier load
         if "as_of" in frame and len(frame):
             assert set(frame["as_of"]) == {sample.as_of}, name
 
@@ -79,32 +78,11 @@ def test_writing_once_more_changes_nothing(written, sample):
             pd.testing.assert_frame_equal(pd.read_sql(sa.select(table), connection), before[name])
 
 
-def test_a_statistic_is_null_exactly_where_its_state_is_not_ok(written):
-    _, tables = written
-    checked = Counter()
-    for name, column, state in (
-        *(("time_to_close", f"{each}_days", f"{each}_state") for each in ("median", "p75", "p90")),
-        ("monthly_series", "median_days", "median_state"),
-        *(("monthly_series", f"share_{days}", f"share_{days}_state") for days in (7, 30, 90)),
-        *(("waiting_times", f"further_{each}", f"further_{each}_state") for each in ("median", "p75", "p90")),
-        ("year_on_year", "noise_band", "state"),
-        ("open_request_standing", "further_median", "state"),
-        ("outcomes", "outcome_share", "state"),
-        ("area_comparison", "ratio", "state"),
-        ("area_comparison", "standardised_share", "standardised_share_state"),
-        ("area_issue_mix", "ratio", "state"),
-    ):
-        frame = tables[name]
-        assert (frame[column].notna() == (frame[state] == "ok")).all(), (name, column)
-        checked.update(frame[state].dropna())
-    assert checked.keys() == {"ok", "no_requests", "too_few", "not_reached", "immature"}
-
-
 def test_of_a_record_without_a_request_only_the_mapping_and_the_groups_that_are_always_there_are_told(stored):
     city = {name: rows for name, rows in replace_statistics(stored()).items() if rows}
     assert city == {
         "metrics_citywide": 2, "metric_aggregates": 12, "outcome_mapping": 17, "year_on_year": 2 * (3 + 22),
-        "backlog_by_age": 6 * (3 + 22),
+        "backlog_by_age": 6 * (3 + 22), "settling": 3,
     }  # fmt: skip
 
 
