@@ -25,6 +25,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
+from pandas.testing import assert_frame_equal
 from scipy.stats import chi2, false_discovery_control, median_abs_deviation, nbinom, poisson
 from scipy.stats import t as student
 
@@ -35,7 +37,6 @@ UNDERSTATED_UNTIL = date(2023, 8, 17).toordinal()
 LEAST_N = 30
 LEAST_EXPECTED = 5
 TOLERANCE = 1e-9
-EXAMPLES = 3
 Z_95 = 1.959963984540054
 T_11 = 2.200985160091639
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
@@ -889,6 +890,10 @@ def batch_days_of(group: Group) -> Iterator[Row]:
             yield group.key | {"group_id": group.id, "day": iso(first + place)} | row
 
 
+def batch_days(record: Record) -> list[Row]:
+    return record.batch_days
+
+
 def batches_of(counts: Sequence[int]) -> Iterator[tuple[int, Row]]:
     """Of closings day by day: the places that are batch days, and what is said of them."""
     around = [[place + 7 * week for week in range(-26, 27) if week] for place in range(len(counts))]
@@ -906,18 +911,6 @@ def batches_of(counts: Sequence[int]) -> Iterator[tuple[int, Row]]:
                 row = {"closings": count, "usual_closings": mean, "tail_probability": float(tail)}
                 yield place, row | {"share_of_closings": count / sum(counts)}
 
-
-# --- Comparison with what is published -------------------------------------------------------------------------------
-
-
-HEADLINE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "metrics_citywide": ("citywide", ("scope",)),
-    "metrics_by_neighbourhood": ("neighbourhood", ("local_area",)),
-    "metrics_by_issue": ("issue", ("issue_type", "scope")),
-    "metrics_hyper_local": ("hyper_local", ("local_area", "issue_type")),
-    "metrics_unlocated": ("unlocated", ("issue_type",)),
-}
-"""The wide tables: the level that each is of, and its key, in which no name is missing."""
 
 # --- How far figures still move --------------------------------------------------------------------------------------
 
@@ -1000,57 +993,25 @@ def settling_of(rows: Sequence[Row]) -> list[Row]:
     return answer
 
 
-TABLES: dict[str, tuple[str, ...]] = {name: key for name, (_, key) in HEADLINE.items()} | {
-    "metric_aggregates": (*GROUP[:4], "metric"),
-    "periods": ("period",),
-    "time_to_close": (*GROUP, "period"),
-    "time_to_close_without": (*GROUP, "period", "left_out"),
-    "time_to_close_curves": (*GROUP, "period", "day"),
-    "time_to_close_by_weekday": (*GROUP, "period", "weekday"),
-    "current_speed": GROUP,
-    "waiting_times": (*GROUP, "period", "waited_days"),
-    "open_request_standing": ("request_id",),
-    "monthly_series": (*GROUP, "month"),
-    "year_on_year": (*GROUP, "measure"),
-    "backlog_by_age": (*GROUP, "age_band"),
-    "backlog_daily": (*GROUP, "day"),
-    "flow": GROUP,
-    "outcome_mapping": ("closure_reason",),
-    "outcomes": (*GROUP, "period", "outcome"),
-    "closure_reasons": ("period", "department", "closure_reason"),
-    "outcome_incidence": (*GROUP, "period", "outcome", "day"),
-    "area_comparison": ("measure", "local_area"),
-    "area_issue_mix": ("local_area", "issue_type"),
-    "batch_days": (*GROUP, "day"),
-    "revisions": ("figure", *GROUP, "lag_days"),
-    "settling": ("figure",),
-    "corrections": ("release_month", "department"),
-    "quality_ledger": ("open_month", "department"),
-}
-"""The key of each table."""
+# --- Comparison with what is published -------------------------------------------------------------------------------
+
 
 ESTIMATED = {
     function.__name__: function
     for function in (
         time_to_close, time_to_close_without, time_to_close_curves, time_to_close_by_weekday, current_speed, waiting_times,
         open_request_standing, monthly_series, year_on_year, flow, outcomes, outcome_incidence, area_comparison, area_issue_mix,
-        revisions, settling,
+        revisions, settling, batch_days,
     )
 }  # fmt: skip
 """The tables that are more than counted."""
 
-
-def rows_of(record: Record, name: str) -> Iterable[Row]:
-    """A table, computed."""
-    if name in ESTIMATED:
-        return ESTIMATED[name](record)
-    if name == "batch_days":
-        return [{column: value for column, value in row.items() if column != "group_id"} for row in record.batch_days]
-    if name not in HEADLINE:
-        return record.rows(f"temp.{name}")
-    level, key = HEADLINE[name]
-    rows = [row for row in record.rows("headline") if row["level"] == level and None not in (row[each] for each in key)]
-    return [{column: value for column, value in row.items() if column in key or column not in GROUP} for row in rows]
+COUNTED = (
+    "metrics_citywide", "metrics_by_neighbourhood", "metrics_by_issue", "metrics_hyper_local", "metrics_unlocated",
+    "metric_aggregates", "periods", "backlog_by_age", "backlog_daily", "outcome_mapping", "closure_reasons", "corrections",
+    "quality_ledger",
+)  # fmt: skip
+"""Those that are a view in `recompute.sql`."""
 
 
 @contextmanager
@@ -1065,44 +1026,31 @@ def recompute(path: str | Path) -> dict[str, list[Row]]:
     with opened(path) as connection:
         record = Record(connection)
         as_of = {"as_of": iso(record.as_of)}
+        counted = {name: record.rows(f"temp.{name}") for name in COUNTED}
+        tables = counted | {name: list(compute(record)) for name, compute in ESTIMATED.items()}
         return {
-            name: [row if name == "outcome_mapping" else row | as_of for row in rows_of(record, name)]
-            for name in TABLES
+            name: [row if name == "outcome_mapping" else row | as_of for row in rows] for name, rows in tables.items()
         }
 
 
-def same(value: object, published: object) -> bool:
-    """Equal; of floats, to 1e-9 absolute or relative."""
-    if isinstance(value, (int, float)) and isinstance(published, float):
-        return math.isclose(value, published, rel_tol=1e-9, abs_tol=1e-9)
-    return value == published
-
-
-def compare(computed: Sequence[Row], published: Sequence[Row], key: Sequence[str]) -> list[str]:
-    """What differs between the two: rows and cells, with a few examples of each."""
-    left, right = ({tuple(row[name] for name in key): row for row in rows} for rows in (computed, published))
-    lines = ["rows share a key"] if len(computed) != len(left) or len(published) != len(right) else []
-    for word, names in (("missing", left.keys() - right.keys()), ("extra", right.keys() - left.keys())):
-        if names:
-            lines.append(f"{len(names)} rows {word}, such as {sorted(names, key=str)[:EXAMPLES]}")
-    cells = defaultdict(list)
-    for name in sorted(left.keys() & right.keys(), key=str):
-        for column in left[name].keys() | right[name].keys():
-            pair = [row.get(column, "no such column") for row in (left[name], right[name])]
-            if not same(*pair):
-                cells[column].append(f"  {name}: recomputed {pair[0]!r}, published {pair[1]!r}")
-    for column, differing in sorted(cells.items()):
-        lines += [f"{column} differs in {len(differing)} rows:", *differing[:EXAMPLES]]
-    return lines
-
-
-def differences(path: str | Path, computed: dict[str, list[Row]] | None = None) -> dict[str, list[str]]:
-    """For each table, the rows that are missing in the published one, those that are extra, and cells that differ.
+def differences(path: str | Path, computed: dict[str, list[Row]] | None = None) -> dict[str, str]:
+    """The tables that are not published as they are computed, each with what differs: of floats, more than 1e-9 absolute or relative.
 
     Args:
         computed: what `recompute` gave of the same requests.
     """
-    computed = computed or recompute(path)
+    unlike = {}
     with opened(path) as connection:
-        published = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in TABLES}
-    return {name: compare(computed[name], published[name], key) for name, key in TABLES.items()}
+        for name, rows in (computed or recompute(path)).items():
+            published = pd.read_sql(f"SELECT * FROM {name}", connection)
+            again = pd.DataFrame(rows) if rows else published[:0]
+            again = again.drop(columns={*GROUP, "group_id"} & set(again) - set(published))
+            exact = [column for column in again if not {again[column].dtype.kind, published[column].dtype.kind} & {"f"}]
+            try:
+                assert_frame_equal(
+                    *(frame.sort_values(exact, ignore_index=True) for frame in (again, published)),
+                    check_like=True, check_dtype=False, rtol=TOLERANCE, atol=TOLERANCE,
+                )  # fmt: skip
+            except AssertionError as difference:
+                unlike[name] = str(difference)
+    return unlike

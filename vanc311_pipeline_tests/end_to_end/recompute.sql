@@ -99,6 +99,12 @@ SELECT level, scope, counted.local_area, counted.issue_type, count(*) AS volume,
        count(*) FILTER (WHERE seconds_to_update IS NULL) AS n_update_missing, sum(is_open AND is_static) AS n_static_open
 FROM counted JOIN fact USING (number) GROUP BY group_id;
 
+CREATE TEMP VIEW metrics_citywide AS SELECT * FROM headline WHERE level = 'citywide';
+CREATE TEMP VIEW metrics_by_neighbourhood AS SELECT * FROM headline WHERE level = 'neighbourhood';
+CREATE TEMP VIEW metrics_by_issue AS SELECT * FROM headline WHERE level = 'issue';
+CREATE TEMP VIEW metrics_hyper_local AS SELECT * FROM headline WHERE level = 'hyper_local';
+CREATE TEMP VIEW metrics_unlocated AS SELECT * FROM headline WHERE level = 'unlocated' AND issue_type IS NOT NULL;
+
 CREATE TEMP VIEW metric_aggregates AS
 SELECT level, scope, local_area, issue_type, 'avg_ttr' AS metric, avg_ttr AS value, n_ttr AS n FROM headline
 UNION ALL SELECT level, scope, local_area, issue_type, 'avg_ttu', avg_ttu, n_ttu FROM headline

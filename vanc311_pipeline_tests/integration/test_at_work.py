@@ -36,11 +36,6 @@ pytestmark = pytest.mark.parametrize("store_kind", ["sqlite", "postgresql"])
 
 
 @pytest.fixture
-def store_kind(request):
-    return request.param
-
-
-@pytest.fixture
 def start(warehouse_url):
     """Starts other processes that want to work on the warehouse, until they are killed or their input ends."""
     started = []
