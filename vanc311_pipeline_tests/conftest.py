@@ -177,6 +177,12 @@ def store_kind() -> str:
     return "sqlite"
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.rehearsal)])
+def both_stores(request: pytest.FixtureRequest) -> str:
+    """What such a file imports as its `store_kind`."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL, for tests that ask for it."""
@@ -202,10 +208,35 @@ def warehouse(warehouse_url: str) -> Warehouse:
 
 
 @pytest.fixture
+def load(warehouse: Warehouse, landed: LandedOf, areas: list[str]) -> Callable[..., Any]:
+    """Loads rows of a month, which were opened on its 25th day unless they say otherwise."""
+    from vanc311_pipeline.warehouse.loading import load_month
+
+    def run(*rows: Any, month: str = "2025-08", into: Warehouse = warehouse, **how: Any) -> Any:
+        opened = {"service_request_open_timestamp": f"{month}-25T15:03:00+00:00"}
+        return load_month(
+            into, month, [landed(month, *({**opened, **row} for row in rows))], areas, **{"run_id": "a run"} | how
+        )
+
+    return run
+
+
+def many(number: int, **changes: str | None) -> list[dict[str, str | None]]:
+    """Rows with different addresses, which are alike otherwise."""
+    return [{"address": f"{place} MAIN ST", **changes} for place in range(number)]
+
+
+@pytest.fixture
 def open_portal() -> Iterator[Callable[..., StandIn]]:
     """Opens stand-ins that a test may change, and closes them after it."""
     with ExitStack() as portals:
         yield lambda **options: portals.enter_context(StandIn(**options))
+
+
+@pytest.fixture
+def portal(open_portal: Callable[..., StandIn]) -> StandIn:
+    """A portal with the sample, which the synced warehouse is in step with."""
+    return open_portal()
 
 
 def hasty(url: str, **others: Any) -> Settings:

@@ -162,9 +162,11 @@ def _planted() -> dict[str, Violations]:
 PLANTED = _planted()
 
 
-def cases(violations: Violations, severity: dg.AssetCheckSeverity = ERROR) -> list[Case]:
+def cases(
+    violations: Violations, severity: dg.AssetCheckSeverity = ERROR, plant: Callable[[str], Plant] = sql
+) -> list[Case]:
     return [
-        Case(check, sql(plant) if isinstance(plant, str) else plant, phrase, severity)
+        Case(check, plant(planted) if isinstance(planted, str) else planted, phrase, severity)
         for check, plants in violations.items()
-        for phrase, plant in plants.items()
+        for phrase, planted in plants.items()
     ]

@@ -125,13 +125,6 @@ def test_a_killed_run_is_a_failed_one_for_dagster(working, warehouse, instance):
     assert end_dead_runs(instance, warehouse) == (None, [])
 
 
-def test_a_run_that_dagster_knows_to_have_ended_is_not_ended_again(working, warehouse, instance):
-    add_run(instance, "CANCELED", run_id=RUN)
-    kill(working, warehouse)
-    assert end_dead_runs(instance, warehouse) == (None, [])
-    assert status(instance) == "CANCELED"
-
-
 def test_a_killed_run_of_another_dagster_is_ended_by_that_one_even_if_somebody_else_is_at_work(
     working, start, warehouse, instance
 ):

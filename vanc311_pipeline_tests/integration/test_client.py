@@ -14,21 +14,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from vanc311_pipeline.errors import (
-    CountMismatch,
-    PortalError,
-    PortalRefused,
-    PortalUnavailable,
-    QuotaExceeded,
-    ReleaseMoved,
-)
+from vanc311_pipeline.errors import CountMismatch, PortalError, PortalRefused, PortalUnavailable, QuotaExceeded
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.fingerprint import fingerprints
 from vanc311_pipeline.portal.landing import describe_landed, land, landed_path, read_landed
 from vanc311_pipeline.schema import KNOWN_EXTRA_FIELDS, PORTAL_FIELDS
 from vanc311_pipeline.settings import ARCHIVE, LIVE, PORTAL_ATTEMPTS
-from vanc311_pipeline.standin import Fault, StandIn
+from vanc311_pipeline.standin import Fault
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.conftest import hasty, without_end
 
@@ -37,15 +30,8 @@ ROWS = 2446  # of the sample, opened in that UTC month
 
 
 @pytest.fixture
-def standin():
-    with StandIn() as portal:
-        yield portal
-
-
-@pytest.fixture
-def client(standin):
-    with Portal(hasty(standin.url), attempts=3) as portal:
-        yield portal
+def client(portal, ask):
+    return ask(portal, attempts=3)
 
 
 def error_of(
@@ -62,7 +48,7 @@ def landing(client: Portal, raw: Path, window: Window = JANUARY):
     return land(client, client.release(window.dataset), window, raw)
 
 
-def test_a_month_lands_exactly_as_served_with_every_column_and_its_proof(client, standin, tmp_path):
+def test_a_month_lands_exactly_as_served_with_every_column_and_its_proof(client, portal, tmp_path):
     landed = landing(client, tmp_path)
     table = pq.read_table(landed_path(tmp_path, JANUARY))
     assert table.num_rows == landed.rows == landed.total_count_before == landed.total_count_after == ROWS
@@ -76,16 +62,17 @@ def test_a_month_lands_exactly_as_served_with_every_column_and_its_proof(client,
     assert landed.data_processed == "2026-01-13T14:06:58Z"
 
 
-def test_a_month_costs_two_counts_one_export_and_one_look_at_the_release(client, standin, tmp_path):
+def test_a_month_costs_two_counts_one_export_and_one_look_at_the_release(client, portal, tmp_path):
     release = client.release(LIVE)
-    standin.clear_log()
+    assert release.drift() == []
+    portal.clear_log()
     land(client, release, JANUARY, tmp_path)
-    assert [entry.path.rsplit("/", 1)[-1] for entry in standin.requests_log] == ["records", "csv", "records", LIVE]
+    assert [entry.path.rsplit("/", 1)[-1] for entry in portal.requests_log] == ["records", "csv", "records", LIVE]
 
 
-def test_the_client_says_who_it_is(client, standin):
+def test_the_client_says_who_it_is(client, portal):
     client.release(LIVE)
-    assert standin.requests_log[-1].headers["user-agent"].startswith("vanc311_pipeline/")
+    assert portal.requests_log[-1].headers["user-agent"].startswith("vanc311_pipeline/")
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -164,18 +151,13 @@ def test_an_export_is_read_no_further_than_its_rows_can_go(answering, tmp_path):
     assert (tmp_path / "export.csv").stat().st_size <= 1_008_000
 
 
-@pytest.fixture
-def home_with_netrc(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("key", "sent"), [("secret", "Apikey secret"), (None, None)])
+def test_the_portal_gets_our_key_or_none_whatever_netrc_says(portal, tmp_path, monkeypatch, key, sent):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-
-
-@pytest.mark.usefixtures("home_with_netrc")
-@pytest.mark.parametrize(("key", "sent"), [("secret", "Apikey secret"), (None, None)])
-def test_the_portal_gets_our_key_or_none_whatever_netrc_says(standin, key, sent):
-    with Portal(hasty(standin.url, api_key=key)) as client:
+    with Portal(hasty(portal.url, api_key=key)) as client:
         client.release(LIVE)
-    assert standin.requests_log[-1].headers.get("authorization") == sent
+    assert portal.requests_log[-1].headers.get("authorization") == sent
 
 
 def test_a_refusal_that_repeats_the_key_is_told_without_it(answering):
@@ -194,17 +176,9 @@ def test_a_burst_is_waited_for_and_the_question_asked_again(answering):
     assert len(server.asked) == 3
 
 
-def test_a_client_with_little_time_asks_nothing_after_it(standin):
-    error_of(standin.url, PortalUnavailable, "did not answer in full within 0 s", seconds=0.0)
-    assert standin.requests_log == []
-
-
-def test_a_failed_export_leaves_the_month_that_was_there(client, standin, tmp_path):
-    before = landing(client, tmp_path)
-    standin.play(Fault("short", on="export", times=None))
-    with pytest.raises(CountMismatch, match="left as it was"):
-        landing(client, tmp_path)
-    assert describe_landed(landed_path(tmp_path, JANUARY)) == before
+def test_a_client_with_little_time_asks_nothing_after_it(portal):
+    error_of(portal.url, PortalUnavailable, "did not answer in full within 0 s", seconds=0.0)
+    assert portal.requests_log == []
 
 
 @pytest.fixture
@@ -245,8 +219,8 @@ def test_an_export_that_repeats_one_row_for_another_is_asked_for_again(client, t
     assert (landed.rows, landed.doubled) == (ROWS, 0)
 
 
-def test_rows_that_the_portal_itself_has_twice_are_landed_and_counted(client, standin, tmp_path):
-    standin.publish(EDITS["add_twin"].function(standin.frame, rows=9, seconds=0))
+def test_rows_that_the_portal_itself_has_twice_are_landed_and_counted(client, portal, tmp_path):
+    portal.publish(EDITS["add_twin"].function(portal.frame, rows=9, seconds=0))
     windows = [Window(LIVE, month) for month in fingerprints(client.cells(LIVE), client.release(LIVE).last_month)]
     assert sum(landing(client, tmp_path, window).doubled for window in windows) == 9
 
@@ -288,31 +262,20 @@ def test_a_landed_file_of_another_version_is_read(client, tmp_path, change, doub
     assert describe_landed(path) == replace(landed, doubled=doubled)
 
 
-def test_a_release_that_moves_during_an_export_ends_the_month_and_asks_for_a_new_plan(client, standin, tmp_path):
-    standin.play(Fault("release_moves_during_export", on="export", times=1))
-    with pytest.raises(ReleaseMoved, match="plan again"):
-        landing(client, tmp_path)
-    assert landing(client, tmp_path).rows == ROWS
-
-
-def test_a_spent_quota_is_asked_once_and_says_until_when(client, standin):
-    standin.set_clock(datetime(2026, 1, 13, 20, tzinfo=UTC))
-    standin.play(Fault("quota_429", times=None))
+def test_a_spent_quota_is_asked_once_and_says_until_when(client, portal):
+    portal.set_clock(datetime(2026, 1, 13, 20, tzinfo=UTC))
+    portal.play(Fault("quota_429", times=None))
     with pytest.raises(QuotaExceeded, match="2026-01-14 00:00 UTC") as caught:
         client.release(LIVE)
     assert caught.value.until == datetime(2026, 1, 14, tzinfo=UTC)
-    assert len(standin.requests_log) == 1
+    assert len(portal.requests_log) == 1
 
 
 @pytest.mark.parametrize(("kind", "note"), [("field_added", "new field"), ("field_reordered", "another order")])
-def test_a_new_or_reordered_field_is_said_and_kept(client, standin, tmp_path, kind, note):
-    standin.play(Fault(kind, times=None))
+def test_a_new_or_reordered_field_is_said_and_kept(client, portal, tmp_path, kind, note):
+    portal.play(Fault(kind, times=None))
     assert any(note in line for line in client.release(LIVE).drift())
     assert landing(client, tmp_path).rows == ROWS
-
-
-def test_no_drift_is_found_where_there_is_none(client):
-    assert client.release(LIVE).drift() == []
 
 
 def test_an_empty_month_lands_as_an_empty_file(client, tmp_path):

@@ -27,7 +27,7 @@ def launching():
     return yaml.safe_load((DEPLOY / "dagster.launcher.yaml").read_text())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def values():
     return yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())
 
@@ -101,39 +101,18 @@ def test_kubernetes_launcher_takes_what_the_values_say(values):
     assert result.success, result.errors
 
 
-def rendered(values) -> dict:
-    """The part of `dagster.yaml` that the chart's templates make of these values; it leaves out what they leave out."""
+def test_on_kubernetes_dagster_is_told_what_it_is_told_elsewhere(values):
+    """How many runs go at once is said under `concurrency` alone; the chart refuses both."""
     daemon, retention = values["dagsterDaemon"], values["retention"]
-    coordinator = daemon["runCoordinator"]
-    assert (coordinator["enabled"], coordinator["type"]) == (True, "QueuedRunCoordinator")
-    config = {
-        "run_coordinator": {
-            "module": "dagster.core.run_coordinator",
-            "class": "QueuedRunCoordinator",
-            # The chart's own values, which ours are laid over; it asks for no number of runs if `concurrency` is there.
-            "config": {"dequeue_use_threads": True, "dequeue_num_workers": 4}
-            | snake(coordinator["config"]["queuedRunCoordinator"]),
-        },
-        "telemetry": values["telemetry"],
-    }
-    if values["concurrency"].get("enabled"):
-        config["concurrency"] = snake({"runs": values["concurrency"]["runs"]})
-    if daemon["runMonitoring"]["enabled"]:
-        config["run_monitoring"] = snake(daemon["runMonitoring"])
-    if daemon["runRetries"]["enabled"]:
-        config["run_retries"] = snake(daemon["runRetries"])
-    if retention["enabled"]:
-        config["retention"] = snake({name: retention[name] for name in ("schedule", "sensor")})
-    return config
-
-
-def test_on_kubernetes_dagster_is_told_what_it_is_told_elsewhere(values, tmp_path):
-    config = rendered(values)
-    assert {**config, "run_coordinator": None, "nux": None} == {**shipped(), "run_coordinator": None, "nux": None}
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        runs = shipped()["concurrency"]["runs"]
-        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == runs["max_concurrent_runs"]
+    queue = {"enabled": True, "type": "QueuedRunCoordinator", "config": {"queuedRunCoordinator": {}}}
+    assert daemon["runCoordinator"] == queue
+    assert values["concurrency"].pop("enabled")
+    assert retention["enabled"]
+    told = {
+        "concurrency": values["concurrency"], "run_monitoring": daemon["runMonitoring"], "run_retries": daemon["runRetries"],
+        "retention": {name: retention[name] for name in ("schedule", "sensor")}, "telemetry": values["telemetry"],
+    }  # fmt: skip
+    assert {**snake(told), "nux": shipped()["nux"]} == shipped()
 
 
 def test_on_kubernetes_the_code_location_has_its_one_name_and_dagster_its_one_version(values):
@@ -146,7 +125,7 @@ def test_on_kubernetes_the_code_location_has_its_one_name_and_dagster_its_one_ve
     assert f"--version {dg.__version__} " in (DEPLOY / "helm-values.yaml").read_text()
 
 
-def test_replicas_on_kubernetes_follow_the_store_and_are_asked_after():
+def test_replicas_on_kubernetes_follow_the_store_and_are_asked_after(values):
     documents = list(yaml.safe_load_all((DEPLOY / "kubernetes-site.yaml").read_text()))
     [site] = [each for each in documents if each["kind"] == "Deployment"]
     [container] = site["spec"]["template"]["spec"]["containers"]
@@ -155,6 +134,5 @@ def test_replicas_on_kubernetes_follow_the_store_and_are_asked_after():
     assert container["livenessProbe"]["httpGet"]["path"].startswith("/static/")
     assert container["envFrom"] == [{"secretRef": {"name": "vanc311-site"}}], "not the pipeline's secrets"
     claims = [each["metadata"]["name"] for each in documents if each["kind"] == "PersistentVolumeClaim"]
-    values = yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())
     [volume] = values["dagster-user-deployments"]["deployments"][0]["volumes"]
     assert claims == [volume["persistentVolumeClaim"]["claimName"]]

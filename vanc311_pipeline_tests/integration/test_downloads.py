@@ -11,7 +11,6 @@ import pytest
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.reading.published import CHECKSUMS, PARQUET
 from vanc311_pipeline.schema import service_requests
-from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse import downloads
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline_tests.integration.planting import answers
@@ -27,12 +26,12 @@ EDITS = {
 
 
 @pytest.fixture(autouse=True)
-def groups_of_50(monkeypatch: pytest.MonkeyPatch) -> None:
+def groups_of_50(monkeypatch):
     monkeypatch.setattr(downloads, "_ROWS_OF_A_GROUP", 50)
 
 
 @pytest.fixture
-def published(synced: Settings, tmp_path: Path) -> Path:
+def published(synced, tmp_path):
     """A published file with what is beside it."""
     file, target = tmp_path / "new.sqlite", tmp_path / "published" / "vanc311.sqlite"
     target.parent.mkdir()
@@ -76,13 +75,13 @@ def holds_the_rows_of(file: Path, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_it_holds_the_rows_of_its_file_whatever_moved_since_its_predecessor(published: Path, edit: str) -> None:
+def test_it_holds_the_rows_of_its_file_whatever_moved_since_its_predecessor(published, edit):
     file = successor(published, edit)
     folder, _ = make_downloads(file, published)
     assert holds_the_rows_of(file, folder)
 
 
-def test_only_the_groups_in_which_something_moved_are_read_again(published: Path) -> None:
+def test_only_the_groups_in_which_something_moved_are_read_again(published):
     altered(parquet_of(published), believed=True)
     folder, _ = make_downloads(successor(published, "changed"), published)
     channels = pq.read_table(folder / PARQUET)["channel"]
@@ -91,9 +90,7 @@ def test_only_the_groups_in_which_something_moved_are_read_again(published: Path
 
 
 @pytest.mark.parametrize("touched", ["parquet", "sqlite", "groups"])
-def test_nothing_is_taken_over_from_files_that_are_not_what_was_made(
-    published: Path, monkeypatch: pytest.MonkeyPatch, touched: str
-) -> None:
+def test_nothing_is_taken_over_from_files_that_are_not_what_was_made(published, monkeypatch, touched):
     file = successor(published)
     altered(parquet_of(published), believed=touched != "parquet")
     if touched == "sqlite":

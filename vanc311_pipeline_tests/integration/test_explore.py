@@ -1,9 +1,7 @@
 """Claims about `make explore`: Datasette serves the published file, and explains all of it in the schema's words."""
 
-import json
 import socket
 import sys
-from pathlib import Path
 
 import pytest
 import requests
@@ -151,8 +149,3 @@ def test_a_taken_port_is_refused_before_anything_starts(synced):
         taken.listen()
         with pytest.raises(SettingsError, match="EXPLORE_PORT"):
             command(synced, taken.getsockname()[1])
-
-
-def test_the_file_that_datasette_reads_is_what_was_said(synced, about):
-    written = command(synced, 65_000)
-    assert json.loads(Path(written[written.index("--metadata") + 1]).read_text()) == about

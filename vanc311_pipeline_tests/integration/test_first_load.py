@@ -14,20 +14,11 @@ from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline.warehouse.loading import load_month
+from vanc311_pipeline_tests.conftest import many
 from vanc311_pipeline_tests.integration.planting import answers
 
-ROWS = [{"address": f"{place} MAIN ST"} for place in range(3)]
+ROWS = many(3)
 WITH_KEY = str(CreateTable(service_requests).compile(dialect=sqlite.dialect()))
-
-
-@pytest.fixture
-def load(landed, areas):
-    def run(warehouse, month, *rows):
-        opened = {"service_request_open_timestamp": f"{month}-25T15:03:00+00:00"}
-        return load_month(warehouse, month, [landed(month, *({**opened, **row} for row in rows))], areas, "a run")
-
-    return run
 
 
 def table_in(connection):
@@ -47,7 +38,7 @@ def has_key(warehouse):
 
 
 def test_published_it_has_the_table_of_one_that_had_its_key_from_the_beginning(warehouse, load, tmp_path):
-    load(warehouse, "2025-07", *ROWS)
+    load(*ROWS, month="2025-07")
     assert not has_key(warehouse)
     warehouse.store.copy_to(tmp_path / "copy.sqlite")
     with closing(sqlite3.connect(":memory:")) as connection:
@@ -62,9 +53,9 @@ def test_published_it_has_the_table_of_one_that_had_its_key_from_the_beginning(w
     ("rows", "needs"), [([*ROWS, {}], False), (ROWS[1:], True), ([{**ROWS[0], "status": "Open"}, *ROWS[1:]], True)]
 )
 def test_the_first_row_that_is_looked_up_makes_the_key(warehouse, load, rows, needs):
-    load(warehouse, "2025-07", *ROWS)
-    load(warehouse, "2025-08", *ROWS)
-    load(warehouse, "2025-08", *rows)
+    load(*ROWS, month="2025-07")
+    load(*ROWS, month="2025-08")
+    load(*rows, month="2025-08")
     assert has_key(warehouse) == needs
 
 
@@ -83,13 +74,13 @@ with warehouse.write() as connection:
 def test_killed_before_the_key_is_made_the_next_run_goes_on_and_ends_equal(warehouse, warehouse_url, load, tmp_path):
     fresh = Warehouse(Settings(database_url=f"sqlite:///{tmp_path}/fresh.sqlite"))
     fresh.create()
-    load(warehouse, "2025-07", *ROWS)
+    load(*ROWS, month="2025-07")
     ended = subprocess.run([sys.executable, "-c", KILLED, warehouse_url], check=False, capture_output=True)
     assert (ended.returncode, has_key(warehouse)) == (-9, False)
     Warehouse(Settings(database_url=warehouse_url)).create()
-    load(warehouse, "2025-08", *ROWS)
-    load(fresh, "2025-07", *ROWS)
-    load(fresh, "2025-08", *ROWS)
+    load(*ROWS, month="2025-08")
+    load(*ROWS, month="2025-07", into=fresh)
+    load(*ROWS, month="2025-08", into=fresh)
     copies = tmp_path / "copy.sqlite", tmp_path / "fresh_copy.sqlite"
     for store, copy in zip((warehouse.store, fresh.store), copies, strict=True):
         store.copy_to(copy)
@@ -100,7 +91,7 @@ def test_killed_before_the_key_is_made_the_next_run_goes_on_and_ends_equal(wareh
 
 
 def test_an_id_that_stands_twice_is_refused_by_name_and_nothing_moves(warehouse, load, tmp_path):
-    load(warehouse, "2025-07", *ROWS)
+    load(*ROWS, month="2025-07")
     with warehouse.write() as connection:
         connection.exec_driver_sql("INSERT INTO service_requests SELECT * FROM service_requests LIMIT 1")
     [(twice,)] = answers(warehouse.store.path, "SELECT request_id FROM service_requests ORDER BY rowid DESC LIMIT 1")
@@ -108,12 +99,12 @@ def test_an_id_that_stands_twice_is_refused_by_name_and_nothing_moves(warehouse,
     with pytest.raises(IntegrityFailed, match=f"1 ids stand twice among the stored requests, such as {twice}"):
         warehouse.store.copy_to(tmp_path / "copy.sqlite")
     with pytest.raises(IntegrityFailed, match="1 ids stand twice"):
-        load(warehouse, "2025-07", *ROWS[1:])
+        load(*ROWS[1:], month="2025-07")
     assert (answers(warehouse.store.path, "SELECT * FROM service_requests"), has_key(warehouse)) == (before, False)
 
 
 def test_once_made_the_key_refuses_and_a_reader_of_before_goes_on(warehouse, load):
-    load(warehouse, "2025-07", *ROWS)
+    load(*ROWS, month="2025-07")
     rows = sa.select(sa.func.count()).select_from(service_requests)
     with warehouse.read() as reader:
         assert reader.scalar(rows) == 3

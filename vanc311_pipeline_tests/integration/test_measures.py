@@ -6,7 +6,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from vanc311_pipeline.commands.sync import run_sync
-from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import PortalUnavailable
 from vanc311_pipeline.orchestration.operations import prometheus as module
 from vanc311_pipeline.orchestration.operations.prometheus import measures, write_measures
@@ -76,8 +75,3 @@ def test_before_there_is_a_warehouse_only_the_runs_are_told(instance, tmp_path):
     write_measures(instance, settings)
     assert list(gauges(settings)) == [("measured_timestamp_seconds",)]
     assert not Warehouse(settings).exists()
-
-
-def test_dagster_has_the_sensor_on():
-    sensor = build_definitions(Settings()).resolve_sensor_def("measures")
-    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING

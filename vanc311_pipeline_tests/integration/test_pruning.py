@@ -108,11 +108,12 @@ def left(instance) -> set[str]:
 
 
 def test_old_runs_go_and_younger_ones_and_the_newest_success_stay(run, pruned, instance):
-    old, newest_success = run(sync, 50), run(sync, 40)
-    failed, young = run(broken, 35), run(broken, 29)
+    run(sync, 50)
+    newest_success = run(sync, 40)
+    run(broken, 35)
+    young = run(broken, 29)
     assert pruned() == (2, 1)
     assert left(instance) == {newest_success, young}
-    assert not {old, failed} & left(instance)
     assert pruned() == (0, 1)
 
 
@@ -174,7 +175,6 @@ def test_the_schedule_prunes_once_a_day_with_the_age_that_is_set(run, instance):
     run(broken, 13)
     definitions = build_definitions(Settings(keep_runs_days=12))
     schedule = definitions.resolve_schedule_def("prune_every_day")
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     with dg.build_schedule_context(instance=instance) as context:
         [request] = schedule.evaluate_tick(context).run_requests
     job = definitions.resolve_job_def(schedule.job_name)

@@ -19,7 +19,6 @@ from vanc311_pipeline.reading.names import KINDS, names
 from vanc311_pipeline.reading.pages import Listing, count, read_page
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.settings import Settings
 
 OFTEN = 100  # what one request in so many is, is soon come by from day to day
 THROUGH_ALL = re.compile(r"SCAN (service_requests|request_changes)( USING( COVERING)? INDEX \1_by_\w+)?$")
@@ -27,7 +26,7 @@ NAMED = ("area", "issue", "department", "status", "channel", "closure_reason", "
 
 
 @pytest.fixture(scope="module")
-def release(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+def release(synced, tmp_path_factory):
     """The sample's release, with a request of an odd status and a log of 5,000 changes."""
     file = tmp_path_factory.mktemp("published") / "vanc311.sqlite"
     shutil.copy(synced.published_path, file)
@@ -67,7 +66,7 @@ def is_walked(release: Release, listing: Listing) -> bool:
     return bool(through_all(steps))
 
 
-def test_what_few_requests_are_is_looked_up(release: Release) -> None:
+def test_what_few_requests_are_is_looked_up(release):
     asked: list[dict[str, Any]] = [{kind: name} for kind in NAMED for name in names(release, kind)]
     asked += [{"located": "no"}, {"located": "yes"}, {"status": "Open", "area": "Kitsilano"}]
     few = release.about["rows_stored"] // OFTEN
@@ -81,7 +80,7 @@ def test_what_few_requests_are_is_looked_up(release: Release) -> None:
 
 
 @pytest.mark.parametrize("bound", ["opened_from", "opened_to", "closed_from", "closed_to"])
-def test_a_range_of_days_is_looked_up_and_comes_in_order(release: Release, bound: str) -> None:
+def test_a_range_of_days_is_looked_up_and_comes_in_order(release, bound):
     with planned() as steps:
         read_page(release, requests.requests(release, {bound: date(2024, 3, 1)}), None, 100)
     assert through_all(steps) == []
@@ -92,17 +91,17 @@ ABANDONED, KITSILANO = {"issue": "Abandoned Mattress Case"}, {"area": "Kitsilano
 
 
 @pytest.mark.parametrize("filter_", [{}, KITSILANO, ABANDONED, {"channel": "WEB"}, {"located": "yes"}], ids=str)
-def test_open_requests_are_looked_up(release: Release, filter_: dict[str, Any]) -> None:
+def test_open_requests_are_looked_up(release, filter_):
     assert not is_walked(release, requests.open_requests(release, filter_))
 
 
 @pytest.mark.parametrize("since", [None, "2025-01-01", "2025-01-01T00:00:00Z"])
-def test_changes_are_looked_up(release: Release, since: str | None) -> None:
+def test_changes_are_looked_up(release, since):
     for filter_ in ({"kind": "relabelled"}, ABANDONED, {"department": "311 Contact Centre"}, *([{}] if since else [])):
         assert not is_walked(release, requests.changes(since, **filter_))
 
 
-def test_names_and_a_request_with_its_history_are_looked_up(release: Release) -> None:
+def test_names_and_a_request_with_its_history_are_looked_up(release):
     renamed = sa.text("SELECT request_id, previous_request_id FROM request_changes WHERE kind = 'relabelled'")
     [one, *_] = release.rows(renamed)  # type: ignore[arg-type]
     with planned() as steps:
@@ -115,9 +114,7 @@ def test_names_and_a_request_with_its_history_are_looked_up(release: Release) ->
 
 
 @pytest.mark.parametrize("view", [View(**ABANDONED), View(**KITSILANO), View(**KITSILANO, **ABANDONED)])
-def test_the_newest_changes_are_the_same_whichever_way_they_are_found(
-    release: Release, view: View, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_newest_changes_are_the_same_whichever_way_they_are_found(release, view, monkeypatch):
     with planned() as by_request:
         looked_up = tables.newest_changes(release, view)
     monkeypatch.setattr(tables, "FEW_REQUESTS", 1)

@@ -16,13 +16,10 @@ from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.ledger import WHOLE, Hold
 from vanc311_pipeline.warehouse.loading import load_month
 from vanc311_pipeline.warehouse.restraint import judge, profiles
+from vanc311_pipeline_tests.conftest import both_stores as store_kind  # noqa: F401 (fixture)
+from vanc311_pipeline_tests.conftest import many
 
 JULY, AUGUST = "2025-07", "2025-08"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.rehearsal)])
-def store_kind(request):
-    return request.param
 
 
 @pytest.fixture
@@ -41,16 +38,6 @@ def on_disk(landed, tmp_path):
 
 
 @pytest.fixture
-def load(warehouse, on_disk, areas):
-    def run(month, *rows, run_id="a run"):
-        [(about, path)] = on_disk(month, *rows)
-        frame = pa.parquet.read_table(path).to_pandas()
-        return load_month(warehouse, month, [(about, frame)], areas, run_id)
-
-    return run
-
-
-@pytest.fixture
 def verdict(warehouse, on_disk, areas):
     """What is held, and what was accepted, of a release: rows by month."""
 
@@ -61,10 +48,6 @@ def verdict(warehouse, on_disk, areas):
         return {line.month: line.why for line in verdicts.held}, {line.month: line.why for line in verdicts.accepted}
 
     return of
-
-
-def many(number, **changes):
-    return [{"address": f"{place} MAIN ST", **changes} for place in range(number)]
 
 
 def test_a_month_that_was_judged_is_stored_as_it_was_cleaned_for_that(on_disk, warehouse, areas, tmp_path):
@@ -83,7 +66,7 @@ def test_stored_rows_have_the_profile_that_the_landed_ones_had(load, on_disk, wa
         {"closure_reason": "N/A"}, {"latitude": None, "longitude": None}, {"last_modified_timestamp": None},
         {"status": "Open", "closure_reason": "N/A", "service_request_close_date": None},
     ]  # fmt: skip
-    load(AUGUST, *rows)
+    load(*rows, month=AUGUST)
     with warehouse.read() as connection:
         stored, served = profiles(connection, AUGUST, on_disk(AUGUST, *rows), areas)
     assert stored == served
@@ -97,16 +80,9 @@ def test_a_month_that_nothing_is_stored_of_is_measured_by_what_is_wrong_in_itsel
     assert set(held) == {AUGUST, "all"}
 
 
-def test_everything_is_held_if_the_months_together_moved_too_much(load, verdict):
-    for month in (JULY, AUGUST):
-        load(month, *many(100))
-    held, _ = verdict({month: [*many(80), *many(20, local_area=None)] for month in (JULY, AUGUST)})
-    assert held == {"all": "local_area 0 % → 20 % null"}
-
-
 def test_rows_of_months_that_stay_count_as_a_release_too(load, verdict):
     for month in (JULY, AUGUST):
-        load(month, *many(2_000))
+        load(*many(2_000), month=month)
     spoiled = [*many(1_965), *many(35, local_area=None)]
     assert verdict({AUGUST: spoiled}) == ({}, {})
 
@@ -122,7 +98,7 @@ def test_rows_of_months_that_stay_count_as_a_release_too(load, verdict):
 )
 def test_consent_for_a_month_is_consent_for_that_month(load, verdict, consent, held, accepted):
     for month in (JULY, AUGUST):
-        load(month, *many(100))
+        load(*many(100), month=month)
     verdicts = verdict({month: many(10) for month in (JULY, AUGUST)}, consent)
     assert (set(verdicts[0]), set(verdicts[1])) == (held, accepted)
     assert verdicts[0].get(AUGUST, "rows 100 → 10") == "rows 100 → 10"
@@ -137,23 +113,23 @@ def test_consent_for_a_month_is_consent_for_that_month(load, verdict, consent, h
     ],
 )
 def test_a_month_may_become_as_large_as_such_a_month_is(load, verdict, warehouse, before, most):
-    load(JULY, *many(60))
+    load(*many(60), month=JULY)
     with warehouse.write() as connection:
         ledger.note_release(connection, Release(LIVE, "2026-01-07T14:06:58Z", 1, ()), "settled", "a run")
     if before:
-        load(AUGUST, *many(before))
+        load(*many(before), month=AUGUST)
     assert verdict({AUGUST: many(most)}) == ({}, {})
     held, _ = verdict({AUGUST: many(most + 1)})
     assert held[AUGUST].startswith(f"rows {before} → {most + 1}, more than the {most} that are plausible")
 
 
 def test_while_not_all_was_held_yet_a_month_may_be_of_any_size(load, verdict):
-    load(JULY, *many(1))
+    load(*many(1), month=JULY)
     assert verdict({AUGUST: many(200)}) == ({}, {})
 
 
 def test_rows_that_were_opened_at_another_instant_are_others(load, verdict):
-    load(AUGUST, *many(100))
+    load(*many(100), month=AUGUST)
     moved = {"service_request_open_timestamp": f"{AUGUST}-25T15:03:01+00:00"}
     held, _ = verdict({AUGUST: [*many(60), *many(40, **moved)]})
     assert held[AUGUST] == "rows that were opened at another instant 0 → 40"
@@ -189,7 +165,7 @@ def held_now(warehouse):
 
 @pytest.mark.parametrize(("agreed", "held"), [(None, True), (JULY, True), (AUGUST, False), (WHOLE, False)])
 def test_what_somebody_agreed_to_lose_may_come_back(load, verdict, warehouse, agreed, held):
-    load(AUGUST, *many(2))
+    load(*many(2), month=AUGUST)
     if agreed:
         with warehouse.write() as connection:
             line = Hold(LIVE, agreed, 60, 2, "rows 60 → 2", "2026-01-07T14:06:58Z")
@@ -211,7 +187,7 @@ def test_a_hold_remembers_when_it_began_and_ends_when_its_dataset_is_judged_anew
     assert held_now(warehouse) == {AUGUST: (3, "2025-09-01T00:00:00Z")}
     with warehouse.write() as connection:
         ledger.hold(connection, [a_hold(JULY)])
-    load(AUGUST, *many(3))
+    load(*many(3), month=AUGUST)
     assert set(held_now(warehouse)) == {JULY}
 
 

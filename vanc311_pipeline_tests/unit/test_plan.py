@@ -29,12 +29,6 @@ GONE = EMPTY.digest[:12]  # stands in a plan for a month that the portal no long
 
 
 @pytest.fixture
-def portal(open_portal):
-    """The portal that the synced warehouse is in step with, for the test to change."""
-    return open_portal()
-
-
-@pytest.fixture
 def plan(portal, ask, copied):
     """Plans against a warehouse that is in step with the portal."""
     return lambda **options: pipeline.plan(ask(portal), Warehouse(copied), **options)
