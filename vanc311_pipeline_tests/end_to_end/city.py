@@ -72,14 +72,9 @@ class Pipeline:
         assert code == ends, out.getvalue()
         return out.getvalue()
 
-    def query(self, sql: str, row: type | None = None) -> list:
+    def query(self, sql: str) -> list[tuple]:
         with closing(sqlite3.connect(sqlite_uri(self.settings.published_path, mode="ro"), uri=True)) as connection:
-            connection.row_factory = row
             return connection.execute(sql).fetchall()
-
-    def table(self, name: str) -> list[sqlite3.Row]:
-        """A table's rows, by the names of its columns."""
-        return self.query(f"SELECT * FROM {name}", sqlite3.Row)
 
     def rows(self) -> list[tuple]:
         """Every published request, without what the pipeline adds, sorted."""

@@ -27,13 +27,8 @@ LASTING = ("code", "webserver", "daemon", "site")
 
 
 @pytest.fixture(scope="module")
-def compose():
-    return read(SECRET)
-
-
-@pytest.fixture(scope="module")
-def services(compose):
-    return compose["services"]
+def services():
+    return read(SECRET)["services"]
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -18,6 +17,7 @@ from vanc311_pipeline.standin import Fault
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.standin.faults import KINDS
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, expected
+from vanc311_pipeline_tests.integration.test_law import SILENT
 
 QUICK_DRIP = {"slow_drip": {"bytes": 500, "seconds": 0.0001}}
 
@@ -63,8 +63,6 @@ FOLLOWED = {
     "edit_with_modified": "edited", "touch": "edited", "delete": "vanished", "insert_old": "opened", "close": "closed",
     "reopen": "reopened", "add_twin": "opened", "remove_twin": "vanished", "relabel_type": "relabelled",
 }  # fmt: skip
-# These leave last_modified as it was, as the portal might: outside the fingerprint's sight.
-SILENT = ["edit_silently", "new_closure_reason", "new_channel", "close_before_open"]
 HELD = {
     "truncate": {"before": "2024-06-01", "halved_from": "2024-07-01"},
     "empty": {},
@@ -154,20 +152,6 @@ def test_a_loss_beyond_the_limits_is_held_until_it_is_accepted(pipeline, portal,
     assert pipeline.rows() == expected(portal.frame) != rows
 
 
-def test_a_single_month_is_held_and_a_portal_that_has_all_its_rows_again_ends_the_hold(pipeline, portal, city):
-    """The month comes back with the very fingerprint that it had."""
-    before = pipeline.file()
-    june = city.index[city[OPENED].dt.strftime("%Y-%m") == "2024-06"]
-    portal.publish(city.drop(june[:27]))
-    assert f"2024-06: rows {len(june):,} → {len(june) - 27:,}" in pipeline.sync(ends=1)
-    assert pipeline.file() == before
-    portal.publish(city)
-    pipeline.sync()
-    assert pipeline.rows() == expected(city)
-    assert pipeline.query("SELECT count(*) FROM holds") == [(0,)]
-    assert pipeline.query("SELECT count(*) FROM request_changes") == [(0,)]
-
-
 def june(frame):
     return frame[OPENED].dt.strftime("%Y-%m") == "2024-06"
 
@@ -178,6 +162,7 @@ def touched(frame):
 
 
 NONSENSE = {
+    "a month lost rows": (lambda f: f.drop(f.index[june(f)][:27]), "2024-06", "rows 604 → 577"),
     "Close is called Closed": (
         lambda f: touched(f).replace({"status": {"Close": "Closed"}}), "all", "unknown status 'Closed'",
     ),
@@ -188,16 +173,18 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("fault", NONSENSE)
-def test_nonsense_is_held_and_leaves_no_trace_until_it_ends_or_somebody_agrees(pipeline, portal, city, fault):
+def test_a_loss_or_nonsense_is_held_and_leaves_no_trace_until_it_ends_or_somebody_agrees(pipeline, portal, city, fault):
     spoil, consent, words = NONSENSE[fault]
     before = pipeline.file()
     portal.publish(spoil(city))
     assert words in pipeline.sync(ends=1)
     assert words in pipeline.status()
     assert pipeline.file() == before
-    portal.publish(city)
+    portal.publish(city)  # with the very fingerprint that it had
     pipeline.sync()
-    assert pipeline.query("SELECT count(*) FROM request_changes") == [(0,)]
+    assert pipeline.rows() == expected(city)
+    for table in ("holds", "request_changes"):
+        assert pipeline.query(f"SELECT count(*) FROM {table}") == [(0,)], table
     portal.publish(spoil(city))
     pipeline.sync(accept_shrink=[consent])
     accepted = pipeline.query("SELECT why FROM accepted_losses WHERE partition_month = '" + consent + "'")
@@ -219,16 +206,6 @@ def test_a_release_is_followed_as_a_whole_and_a_day_after_it_was_mended_under_it
     assert pipeline.rows() == expected(portal.frame)
 
 
-def test_a_first_load_of_which_nothing_can_be_used_publishes_nothing(empty, portal, city):
-    portal.publish(city.assign(department=None))
-    for _ in range(2):
-        assert "rows that can be used 0 → 0" in empty.sync(ends=1)
-        assert not empty.settings.published_path.exists()
-    portal.publish(city)
-    empty.sync()
-    assert empty.rows() == expected(city)
-
-
 def test_an_unknown_area_is_stored_without_one_and_an_old_spelling_is_mended(pipeline, portal):
     frame = EDITS["new_area"].function(portal.frame, value="Atlantis", rows=2)
     portal.publish(EDITS["new_area"].function(frame, value="Arbutus-Ridge", rows=1, seed=9))
@@ -236,15 +213,3 @@ def test_an_unknown_area_is_stored_without_one_and_an_old_spelling_is_mended(pip
     mended = portal.frame.replace({"local_area": {"Atlantis": None, "Arbutus-Ridge": "Arbutus Ridge"}})
     assert pipeline.rows() == expected(mended)
     assert pipeline.query("SELECT sum(rows_unknown_area) FROM month_ledger") == [(2,)]
-
-
-def test_edits_that_leave_no_trace_in_the_fingerprint_are_found_by_reading_the_months_again(pipeline, portal):
-    before = pipeline.rows()
-    for seed, edit in enumerate(SILENT):
-        frame = EDITS[edit].function(portal.frame, seed=seed)
-        assert expected(frame) != expected(portal.frame), edit
-        portal.publish(frame, portal.released_at + timedelta(hours=1))
-    pipeline.sync()
-    assert pipeline.rows() == before
-    pipeline.sync(months="2024-05..2024-07")
-    assert pipeline.rows() == expected(portal.frame)

@@ -24,7 +24,9 @@ def rig(city, loaded, tmp_path) -> Rig:
     return Rig(city, tmp_path, np.random.default_rng(311), loaded, here=True)
 
 
+TOGETHER = "syncs started together wait for each other and fetch nothing twice"
 SCENARIOS = {
+    TOGETHER: (partial(faults.at_once, races=[(2, True, False)]), {}),
     "killed at any moment, it leaves a whole file, and the next sync mends everything": (
         partial(faults.kills, count=4), {"rounds": 4, "convergences": 1},
     ),
@@ -48,19 +50,15 @@ SCENARIOS = {
 }  # fmt: skip
 
 
-@pytest.mark.rehearsal
-@pytest.mark.parametrize("claim", SCENARIOS)
+@pytest.mark.parametrize(
+    "claim", [TOGETHER, *(pytest.param(name, marks=pytest.mark.rehearsal) for name in SCENARIOS if name != TOGETHER)]
+)
 def test_it_holds_in_a_few_rounds_that(rig, claim):
     scenario, counts = SCENARIOS[claim]
     scenario(rig)
     assert rig.tally.problems == []
     counted = {**vars(rig.tally), **rig.tally.figures}
     assert {name: counted.get(name, 0) for name in counts} == counts
-
-
-def test_syncs_started_together_wait_for_each_other_and_fetch_nothing_twice(rig):
-    faults.at_once(rig, [(2, True, False)])
-    assert rig.tally.problems == []
 
 
 class Reader(threading.Thread):

@@ -7,7 +7,7 @@ import pandas as pd
 from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline_tests.end_to_end.city import OPENED
 
-TYPE = "service_request_type"
+TYPE, CLOSED = "service_request_type", "service_request_close_date"
 
 
 def kinds(pipeline):
@@ -20,39 +20,31 @@ def follow(pipeline, portal, frame):
 
 
 def test_a_history_goes_on_under_the_new_name_and_tells_when_it_was_first_changed_and_closed(pipeline, portal):
-    frame = portal.frame
-    frame.loc[0, "status"], frame.loc[0, "service_request_close_date"] = "Open", None
-    frame.loc[0, "closure_reason"] = "N/A"
-    follow(pipeline, portal, frame)
-    release = {}
-    closing = {"status": "Close", "closure_reason": "Unknown", "service_request_close_date": date(2026, 1, 15)}
-    for name, edit in (
-        ("touched", {"last_modified_timestamp": pd.Timestamp("2026-01-13T20:00:00Z")}),
-        ("renamed", {TYPE: f"ZZ OLD - {frame.loc[0, TYPE]}"}),
-        ("closed", closing),
+    opened, released = f"{portal.frame.loc[0, OPENED]:%Y-%m-%dT%H:%M:%SZ}", []
+    for edit in (
+        {"status": "Open", "closure_reason": "N/A", CLOSED: None},
+        {"last_modified_timestamp": pd.Timestamp("2026-01-13T20:00:00Z")},
+        {TYPE: f"ZZ OLD - {portal.frame.loc[0, TYPE]}"},
+        {"status": "Close", "closure_reason": "Unknown", CLOSED: date(2026, 1, 15)},
     ):
         frame = portal.frame
         frame.loc[0] = {**frame.loc[0].to_dict(), **edit}
         follow(pipeline, portal, frame)
-        release[name] = f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}"
-    opened = f"{portal.frame.loc[0, OPENED]:%Y-%m-%dT%H:%M:%SZ}"
+        released.append(f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ}")
     [(request,)] = pipeline.query(
         f"SELECT request_id FROM service_requests WHERE opened_at = '{opened}' AND issue_type LIKE 'ZZ OLD - %'"
     )
     thread = f"(SELECT thread_id FROM request_history WHERE request_id = '{request}' LIMIT 1)"
-    logged = pipeline.query(
+    assert pipeline.query(
         f"SELECT kind, field, data_processed FROM request_history WHERE thread_id = {thread} AND field IN "
         "('modified_at', 'issue_type', 'status') ORDER BY change_id"
-    )
-    assert logged == [
-        ("reopened", "status", logged[0][2]),
-        ("edited", "modified_at", release["touched"]),
-        ("relabelled", "issue_type", release["renamed"]),
-        ("closed", "status", release["closed"]),
-    ]
+    ) == [
+        ("reopened", "status", released[0]), ("edited", "modified_at", released[1]),
+        ("relabelled", "issue_type", released[2]), ("closed", "status", released[3]),
+    ]  # fmt: skip
     assert pipeline.query(
         f"SELECT request_id, first_update_by, closed_by, reopened, vanished_by FROM observed_times WHERE thread_id = {thread}"
-    ) == [(request, logged[0][2], release["closed"], 1, None)]
+    ) == [(request, released[0], released[3], 1, None)]
 
 
 def test_status_says_what_is_remembered(pipeline, portal):
@@ -80,7 +72,7 @@ def test_a_silent_edit_is_found_by_the_deep_comparison_and_on_record_once_the_mo
 def test_convergence_is_a_table_of_the_published_file(pipeline, portal):
     follow(pipeline, portal, EDITS["close"].function(portal.frame, rows=3))
     months = portal.frame[OPENED].dt.strftime("%Y-%m")
-    closed = portal.frame["service_request_close_date"].notna()
+    closed = portal.frame[CLOSED].notna()
     logged = pipeline.query(
         "SELECT partition_month, portal_rows, rows, portal_closed, closed, in_step FROM convergence WHERE partition_month <> 'undated'"
     )

@@ -140,7 +140,7 @@ def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, w
     moved.sync_with_dagster()
     after = moved.query(log)
     assert after[:3] == before
-    assert [line[0] for line in after] == list(range(1, len(after) + 1))
+    assert [line[0] for line in after] == [1, 2, 3, 4]  # the first load after the restoration is a baseline, no news
 
 
 # -- a server that is not there ----------------------------------------------------------------------------------------
@@ -183,19 +183,16 @@ def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal
 
 @pytest.mark.parametrize(
     "moment",
-    ["2025-08-25", "2009-06-01", "2024-02-29", "2000-01-01T00:00:00Z", "2025-08-25T15:03:59Z", "1999-12-31T23:59:59Z"],
-)
+    [
+        "2025-08-25", "2009-06-01", "2024-02-29", "2000-01-01T00:00:00Z", "2025-08-25T15:03:59Z", "1999-12-31T23:59:59Z",
+        "", "yesterday", "2025-8-1",
+    ],
+)  # fmt: skip
 def test_days_are_counted_as_sqlite_counts_them(warehouse, moment):
     with closing(sqlite3.connect(":memory:")) as connection:
         [days] = connection.execute("SELECT julianday(?)", (moment,)).fetchone()
     with warehouse.read() as connection:
         assert connection.exec_driver_sql(f"SELECT julianday('{moment}')").scalar() == days
-
-
-@pytest.mark.parametrize("moment", ["", "yesterday", "2025-8-1", "2025-08-25T15:03:59"])
-def test_what_is_no_date_has_no_day(warehouse, moment):
-    with warehouse.read() as connection:
-        assert connection.exec_driver_sql(f"SELECT julianday('{moment}')").scalar() is None
 
 
 def test_tables_and_columns_are_explained_to_whoever_looks_with_psql(warehouse):
