@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks import faults
-from benchmarks.rig import Rig, converged, digest_of, edited, whole
+from benchmarks.rig import Rig, converged, edited
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.published import PublishedFile, digests
 
@@ -101,16 +101,17 @@ class Reader(threading.Thread):
     ],
 )
 def test_a_killed_sync_leaves_readers_a_whole_file_and_nothing_behind_once_the_next_is_done(rig, city, moment):
-    with rig.city() as portal, rig.home(portal, loaded=True) as home:
-        before = digest_of(home.published)
-        portal.publish(edited(city, seed=1))
+    with rig.scene(loaded=True) as scene:
+        home = scene.home
+        scene.begin_with_release(edited(city, seed=1))
         with Reader(home.published) as reader:
             ended = home.start().ended_by(signal.SIGKILL, partial(faults.SIGHTS[moment][1], home))
             assert ended.code == -signal.SIGKILL
-            assert whole(home, before, portal) == []
-            assert converged(home, portal) == []
+            scene.left_whole("a kill")
+            scene.converge("a kill")
+        assert rig.tally.problems == []
         assert reader.broken == []
-        assert reader.seen <= {(rows, rows) for rows in (len(city), len(portal.frame))}
+        assert reader.seen <= {(rows, rows) for rows in (len(city), len(scene.city.frame))}
         assert len(list((home.published.parent / "downloads").iterdir())) == 2  # the last one's stay for a while
 
 
