@@ -194,6 +194,19 @@ def test_a_spent_quota_is_not_asked_again_before_it_is_reset_and_then_by_the_nex
     assert asked(portal) == 2
 
 
+def test_no_quota_stops_the_schedule_for_more_than_a_day(tick, portal, monkeypatch):
+    def refuse(client, dataset):
+        raise QuotaExceeded("Used up.", datetime(2126, 1, 1, tzinfo=UTC))
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Portal, "release", refuse)
+        tick(SLOT)
+    assert "Used up." in tick(SLOT + timedelta(days=1) - BEAT).skip_message
+    asked = len(portal.requests_log)
+    tick(SLOT + timedelta(days=1))
+    assert len(portal.requests_log) == asked + 1
+
+
 def test_a_spent_quota_of_unknown_end_is_asked_about_once_per_slot(tick, monkeypatch):
     asked_at = []
 
