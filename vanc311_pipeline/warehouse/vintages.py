@@ -81,7 +81,8 @@ def moved(connection: sa.Connection, as_of: str, basis: str) -> pd.DataFrame:
             tables.append(table.assign(**{PARTS[kind]: sign * table["value"]}).drop(columns="value"))
     together = pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
     together = together.reindex(columns=[*KEY, *PARTS.values()]).astype(dict.fromkeys(PARTS.values(), float))
-    return together.groupby([*KEY], dropna=False, sort=False).sum().reset_index()
+    sums = together.groupby([*KEY], dropna=False, sort=False).sum().reset_index()
+    return sums.astype(dict.fromkeys(KEY, object))  # a key that no group has would be a number
 
 
 def _moves(connection: sa.Connection, after: int) -> Iterator[Move]:

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from pathlib import Path
 from statistics import median
@@ -255,6 +255,7 @@ def blocks_of(requests: Iterable[Request], start: int, end: int) -> list[list[Re
     return blocks
 
 
+@cache
 def enlarged(blocks: int) -> float:
     return (student.ppf(0.975, blocks - 1) / Z_95) ** 2
 
@@ -285,11 +286,12 @@ def design_effect(followed: Sequence[Lifetime], curve: Curve, start: int, end: i
     row = np.repeat(np.arange(len(opened)), last - first + 1)
     age = np.arange(len(row)) - np.repeat(np.cumsum(last - first + 1) - last - 1, last - first + 1)
     closing = (age == last[row]) & (event[row] == 1)
-    at_risk, closed = np.zeros((2, 2, blocks, curve.last + 1))
-    for way, day in enumerate((opened[row], opened[row] + age)):
-        block = (day - start) * blocks // days % blocks
-        np.add.at(at_risk[way], (block, age), 1)
-        np.add.at(closed[way], (block, age), closing)
+    shape = blocks, curve.last + 1
+    cells = [(day - start) * blocks // days % blocks * shape[1] + age for day in (opened[row], opened[row] + age)]
+    at_risk, closed = (
+        np.stack([np.bincount(cell[some], minlength=blocks * shape[1]).reshape(shape) for cell in cells])
+        for some in (slice(None), closing)
+    )
     left_out = at_risk.sum(axis=1, keepdims=True) - at_risk
     curves = np.cumprod(1 - (closed.sum(axis=1, keepdims=True) - closed) / np.maximum(left_out, 1), axis=2)
     spread, effects = (blocks - 1) * curves.var(axis=1).sum(axis=0), [1.0]
@@ -1034,23 +1036,29 @@ def recompute(path: str | Path) -> dict[str, list[Row]]:
 
 
 def differences(path: str | Path, computed: dict[str, list[Row]] | None = None) -> dict[str, str]:
-    """The tables that are not published as they are computed, each with what differs: of floats, more than 1e-9 absolute or relative.
+    """The tables that are not published as they are computed, each with what differs.
 
     Args:
         computed: what `recompute` gave of the same requests.
     """
-    unlike = {}
     with opened(path) as connection:
-        for name, rows in (computed or recompute(path)).items():
-            published = pd.read_sql(f"SELECT * FROM {name}", connection)
-            again = pd.DataFrame(rows) if rows else published[:0]
-            again = again.drop(columns={*GROUP, "group_id"} & set(again) - set(published))
-            exact = [column for column in again if not {again[column].dtype.kind, published[column].dtype.kind} & {"f"}]
-            try:
-                assert_frame_equal(
-                    *(frame.sort_values(exact, ignore_index=True) for frame in (again, published)),
-                    check_like=True, check_dtype=False, rtol=TOLERANCE, atol=TOLERANCE,
-                )  # fmt: skip
-            except AssertionError as difference:
-                unlike[name] = str(difference)
-    return unlike
+        pairs = {
+            name: difference(rows, pd.read_sql(f"SELECT * FROM {name}", connection))
+            for name, rows in (computed or recompute(path)).items()
+        }
+    return {name: words for name, words in pairs.items() if words}
+
+
+def difference(rows: Sequence[Row], published: pd.DataFrame) -> str | None:
+    """What differs between a table as it is computed and as it is published: of floats, more than 1e-9 absolute or relative."""
+    again = pd.DataFrame(rows) if rows else published[:0]
+    again = again.drop(columns={*GROUP, "group_id"} & set(again) - set(published))
+    exact = [column for column in again if not {again[column].dtype.kind, published[column].dtype.kind} & {"f"}]
+    try:
+        assert_frame_equal(
+            *(frame.sort_values(exact, ignore_index=True) for frame in (again, published)),
+            check_like=True, check_dtype=False, rtol=TOLERANCE, atol=TOLERANCE,
+        )  # fmt: skip
+    except AssertionError as unlike:
+        return str(unlike)
+    return None

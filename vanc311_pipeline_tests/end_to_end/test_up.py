@@ -50,6 +50,7 @@ def up(copied, tmp_path):
         process.communicate()
 
 
+@pytest.mark.rehearsal
 def test_both_are_served_by_the_only_one_in_its_home_and_ctrl_c_ends_both_in_peace(up):
     dagster, site = free_port(), free_port()
     process = up("--port", str(dagster), "--site-port", str(site))

@@ -106,6 +106,15 @@ def test_only_what_differs_from_what_was_published_is_recorded(city, tmp_path):
     assert problems(mirror.warehouse) == []
 
 
+def test_requests_without_an_area_move_the_figures_of_the_city_alone(city, tmp_path):
+    mirror = Mirror(tmp_path)
+    with StandIn(requests=city.assign(local_area=None), released_at=RELEASED_AT) as portal:
+        publish_by_hand(mirror, portal)
+        portal.publish(EDITS["delete"].function(portal.frame, rows=5, seed=1))
+        assert publish_by_hand(mirror, portal)
+    assert problems(mirror.warehouse) == []
+
+
 def test_what_a_run_that_published_nothing_saw_moves_the_figures_of_the_next_one(city, tmp_path, monkeypatch):
     mirror = Mirror(tmp_path)
     with StandIn(requests=city, released_at=RELEASED_AT) as portal:

@@ -123,6 +123,7 @@ def test_the_stored_result_is_of_these_definitions_and_has_a_line_for_each_rule(
     by_family = [each for family in FAMILIES for each in stored.about(family)]
     assert sorted(map(str, by_family)) == sorted(map(str, stored.lines))
     assert {each.table for each in stored.lines} == {
-        "area_comparison", "current_speed", "flow", "monthly_series", "time_to_close", "time_to_close_curves", "year_on_year",
+        "area_comparison", "current_speed", "flow", "monthly_series", "outcome_incidence", "time_to_close", "time_to_close_curves",
+        "waiting_times", "year_on_year",
     }  # fmt: skip
     assert {each.measure.split(":")[0] for each in stored.lines} == {"coverage", "false labels", "power"}
