@@ -20,6 +20,7 @@ from vanc311_pipeline.metrics.estimates import (
     poisson,
     poisson_p,
     share,
+    t_95,
     t_p,
     timing_state,
     with_limits,
@@ -29,7 +30,7 @@ from vanc311_pipeline.metrics.groups import YEAR_DAYS, tally
 
 LATE_AFTER_DAYS = 30
 MONTHS = 12
-T_95 = 2.200985160091639
+T_95 = t_95(MONTHS - 1)
 """Of the t distribution with 11 degrees of freedom, one for each month but one."""
 LEAST_SE = 0.8
 DIFFERENT_Q = 0.05

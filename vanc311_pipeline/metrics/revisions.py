@@ -37,8 +37,11 @@ def revisions(lines: pd.DataFrame, as_of: int) -> pd.DataFrame:
     lines["series"] = lines.groupby([*KEY], dropna=False, sort=False).ngroup()
     series = lines.groupby("series")
     whole = (series["basis"].transform("nunique") == 1) & (series["value"].transform("last") > 0)
-    tables = [_of_lag(lines[whole], lag) for lag in LAGS]
-    return pd.concat(tables, ignore_index=True)
+    lines = lines[whole]
+    moved = lines[[*PARTS.values()]].astype(float).fillna(0).groupby(lines["series"]).cumsum()
+    lines = lines.assign(**moved)
+    final = lines.groupby("series").tail(1).set_index("series")
+    return pd.concat([_of_lag(lines, final, lag) for lag in LAGS], ignore_index=True)
 
 
 def _end(lines: pd.DataFrame) -> Ints:
@@ -51,12 +54,10 @@ def _end(lines: pd.DataFrame) -> Ints:
     return np.where(month, ripe, first + WEEK_DAYS - 1)
 
 
-def _of_lag(lines: pd.DataFrame, lag: int) -> pd.DataFrame:
-    """The rows of one lag: from the line that stood then, and the last one, of each figure of each reference."""
-    moved = lines[[*PARTS.values()]].astype(float).fillna(0).groupby(lines["series"]).cumsum()
-    lines = lines.assign(**moved)
+def _of_lag(lines: pd.DataFrame, final: pd.DataFrame, lag: int) -> pd.DataFrame:
+    """The rows of one lag: from the line that stood then, and the final one, of each figure of each reference; parts are sums so far."""
     then = lines[lines["as_of"] <= lines["end"] + lag].groupby("series").tail(1).set_index("series")
-    last = lines.groupby("series").tail(1).set_index("series").loc[then.index]
+    last = final.loc[then.index]
     columns = {"revision": (last["value"] - then["value"]) / last["value"]}
     columns |= {name: (last[name] - then[name]) / last["value"] for name in PARTS.values()}
     table = last[[*GROUP]].assign(**columns)
