@@ -67,6 +67,7 @@ class PostgresStore:
             connection.commit()
             _locked[self._here] = connection
             stack.callback(_locked.pop, self._here)
+            stack.callback(_unlock, connection)
             return stack.pop_all()
 
     @property
@@ -137,6 +138,14 @@ class PostgresStore:
 
 _locked: dict[tuple[sa.URL, int], sa.Connection] = {}
 """The connections of this process that hold a warehouse's lock, by warehouse and thread."""
+
+
+def _unlock(connection: sa.Connection) -> None:
+    """At once: that a connection has ended, the server notices a moment later, and whoever asks meanwhile would find the lock taken."""
+    if not connection.invalidated:  # a lost connection has lost the lock, too
+        connection.execute(sa.select(sa.func.pg_advisory_unlock(TURN_LOCK)))
+        connection.commit()
+
 
 # What the server, the database or the role may have set otherwise, as far as the server knows it. It is set once connected:
 # the address may have options of its own.

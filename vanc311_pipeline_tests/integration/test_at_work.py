@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack
 
 import dagster as dg
+import psycopg
 import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -95,6 +96,18 @@ def test_whoever_ends_leaves_no_trace_however_that_ended(warehouse):
     with pytest.raises(ZeroDivisionError), lock.turn(warehouse, "sync", RUN, never):
         _ = 1 / 0
     assert lock.look(warehouse) == (None, [])
+
+
+def test_a_lock_is_given_back_before_the_server_notices_the_end_of_its_connection(warehouse, store_kind, monkeypatch):
+    if store_kind == "sqlite":
+        pytest.skip("a file's lock is the kernel's")
+    unnoticed = []
+    monkeypatch.setattr(psycopg.Connection, "close", lambda connection: unnoticed.append(connection))
+    warehouse.store.take_lock().close()
+    monkeypatch.undo()
+    assert [connection.closed for connection in unnoticed] == [False]
+    warehouse.store.take_lock().close()
+    unnoticed[0].close()
 
 
 def test_the_run_of_a_command_works_under_the_commands_lock(warehouse, instance):
