@@ -125,7 +125,7 @@ def month(text: str) -> str:
 
 def period(name: str) -> str:
     """A period of opening, after the word opened: in 2025, in the last 12 months."""
-    return {"all": "at any time", "last_12_months": "in the last 12 months"}.get(name, f"in {name}")
+    return "at any time" if name == "all" else f"in {'the ' if name.startswith('last') else ''}{name.replace('_', ' ')}"
 
 
 def listed(names: Sequence[str]) -> str:

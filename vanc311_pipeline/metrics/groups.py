@@ -29,6 +29,9 @@ KINDS: tuple[Kind, ...] = tuple((level, scope) for level, scopes in SCOPES.items
 WHOLE_CITY, EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT, EACH_PAIR = KINDS[0], KINDS[3], KINDS[4], KINDS[6], KINDS[8]
 
 LAST_12_MONTHS = "last_12_months"
+SETTLED = {"last_30_days": 30, "last_90_days": 90}
+"""Short periods, by their days: of 30, the days that late entries still move would be a quarter."""
+RECENT = (*SETTLED, LAST_12_MONTHS)
 ALL = "all"
 YEAR_DAYS = 365
 BLOCKS, LEAST_BLOCK_DAYS = 26, 7
@@ -151,13 +154,16 @@ class Period:
 
 
 def periods(facts: Facts) -> list[Period]:
-    """All, the 365 days up to as_of, and each year in which a request was opened; clipped to what the record covers."""
+    """All, the 30 and 90 days up to the last settled one, the 365 up to as_of, and each year in which a request was opened; clipped to
+    what the record covers.
+    """
     if not len(facts):
         return []
     first, last = int(facts.opened.min()), int(facts.opened.max())
     years = np.unique(facts.opened.astype("datetime64[D]").astype("datetime64[Y]")).astype(str)
     named = [
         Period(ALL, first, last),
+        *(Period(name, facts.settled - days + 1, facts.settled) for name, days in SETTLED.items()),
         Period(LAST_12_MONTHS, facts.as_of - YEAR_DAYS + 1, facts.as_of),
         *(Period(str(year), day_number(f"{year}-01-01"), day_number(f"{year}-12-31")) for year in years),
     ]

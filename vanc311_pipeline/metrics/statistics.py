@@ -71,7 +71,7 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict
         for span in spans:
             cohort = grouping.within(span)
             followed = list(time_to_close.follow(cohort))
-            recent, one_year = span.name == LAST_12_MONTHS, span.name not in (ALL, LAST_12_MONTHS)
+            recent, whole = span.name == LAST_12_MONTHS, span.name in (ALL, LAST_12_MONTHS)
             parts["time_to_close"].append(time_to_close.time_to_close(cohort, followed))
             if cohort.kind in NOT_HYPER_LOCAL and recent:
                 parts["time_to_close_without"].append(time_to_close.time_to_close_without(cohort, batch))
@@ -79,13 +79,13 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict
                 parts["outcomes"].append(outcomes.outcomes(cohort, codes))
             if cohort.kind in NOT_HYPER_LOCAL or recent:
                 parts["time_to_close_curves"] += map(time_to_close.time_to_close_curves, followed)
-            if (cohort.kind == EACH_ISSUE and not one_year) or (cohort.kind == EACH_PAIR and recent):
+            if (cohort.kind == EACH_ISSUE and whole) or (cohort.kind == EACH_PAIR and recent):
                 parts["waiting_times"] += map(waiting.waiting_times, followed)
             if cohort.kind in (WHOLE_CITY, EACH_ISSUE) and recent:
                 parts["time_to_close_by_weekday"].append(time_to_close.by_weekday(cohort))
-            if cohort.kind in INCIDENCE_KINDS and not one_year:
+            if cohort.kind in INCIDENCE_KINDS and whole:
                 parts["outcome_incidence"] += [outcomes.outcome_incidence(some, codes) for some in followed]
-            if cohort.kind == EACH_ISSUE and not one_year:
+            if cohort.kind == EACH_ISSUE and whole:
                 of_issues += followed
     return {
         **{name: _joined(parts[name]) for name in GROUPED},

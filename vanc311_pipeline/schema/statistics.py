@@ -51,7 +51,7 @@ def _by_group(name: str, meaning: str, *columns: Column, looked_up_by: tuple[str
 
 
 def _period() -> Column:
-    return text("period", "when they were opened: all, last_12_months, or a year; see table periods")
+    return text("period", "when they were opened: all, last_30_days, last_90_days, last_12_months, or a year; see table periods")
 
 
 def _with_limits(name: str, nullable: bool = True) -> list[Column]:
@@ -82,7 +82,7 @@ def _counts(*names: str) -> Iterator[Column]:
 periods = table(
     "periods",
     "The periods of opening that statistics are given for.",
-    key("period", "all, last_12_months, or a year"),
+    key("period", "all, last_30_days, last_90_days, last_12_months, or a year"),
     text("opened_from", "first day of opening in it that the record covers", "Vancouver date"),
     text("opened_to", "last day of opening in it that the record covers", "Vancouver date"),
     as_of(),

@@ -154,7 +154,7 @@ def by(rows: Iterable, key: Callable[..., Hashable]) -> dict:
 def cohort_of(group: Group, period: str, start: int, end: int, left_out: frozenset[int] = frozenset()) -> Cohort:
     requests = [r for r in within(group.requests, start, end) if r.number not in left_out]
     used = usable(requests)
-    blocked = group.level != "hyper_local" or period == "last_12_months"
+    blocked = group.level != "hyper_local" or period.startswith("last_")
     curve = enlarged_curve(lifetimes(used), start, end if blocked else start) if len(used) >= LEAST_N else None
     return Cohort(group, period, start, end, requests, used, curve, blocks_of(requests, start, end))
 

@@ -65,6 +65,8 @@ FROM local_areas;
 CREATE TEMP TABLE span AS
 WITH named (period, first, last) AS (
     SELECT 'all', min(opened), max(opened) FROM fact
+    UNION ALL SELECT 'last_30_days', as_of - 36, as_of - 7 FROM clock
+    UNION ALL SELECT 'last_90_days', as_of - 96, as_of - 7 FROM clock
     UNION ALL SELECT 'last_12_months', as_of - 364, as_of FROM clock
     UNION SELECT substr(month, 1, 4), day(substr(month, 1, 4) || '-01-01'), day(substr(month, 1, 4) || '-12-31') FROM fact
 ), record AS (SELECT min(opened) AS begin, max(opened) AS end FROM fact)
