@@ -36,6 +36,8 @@ STATIC_KINDS = {
     "vega.js": "text/javascript; charset=utf-8",
 }
 KINDS = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv; charset=utf-8", "json": "application/json"}
+PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
+"""Each level has its own questions, in its own order."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -167,7 +169,7 @@ def _view(request: Request) -> Response:
     view = known_view(release, asked)
     if (view.area, view.issue) != (asked.area, asked.issue):  # in another case
         return RedirectResponse(asked.but(area=view.area, issue=view.issue).url, 308)
-    return _page(release, "view.html", view=view, scopes=SCOPES)
+    return _page(release, f"{PAGES[view.level]}.html", view=view, scopes=SCOPES)
 
 
 def _api(request: Request) -> Response:
