@@ -11,9 +11,10 @@ from urllib.parse import quote, unquote
 
 import anyio.to_thread
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.routing import BaseRoute, Match
 
 from vanc311_pipeline import calibration, metric_definitions, schema
 from vanc311_pipeline.api.problems import Problem
@@ -22,9 +23,10 @@ from vanc311_pipeline.charts.figure import Figure, Mode, config
 from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
 from vanc311_pipeline.dashboard import numbers, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
-from vanc311_pipeline.dashboard.view import SCOPES, View, known_view, view_of
+from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, shown_view, view_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.integrity import summary
+from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
 from vanc311_pipeline.settings import LICENCE
@@ -68,7 +70,8 @@ def _templates() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     in_words = ("whole", "day", "last_days", "instant", "listed", "period")
     environment.filters |= {name: getattr(words, name) for name in in_words}
-    environment.filters |= {"cell": tables.cell_of, "path": lambda text: quote(text, safe="")}
+    environment.filters |= {"cell": tables.cell_of}
+    environment.filters |= {f"plain_{kind}": partial(plain, kind) for kind in ("issue", "department")}
     environment.globals |= {
         "metric_definitions": metric_definitions,
         "calibration": calibration.read(),
@@ -78,6 +81,8 @@ def _templates() -> Environment:
         "tables": tables,
         "figures_of": all_figures,
         "names": names,
+        "plain": plain,
+        "address_of": address_of,
         "summary": summary,
         "licence": LICENCE,
         "program": version("vanc311_pipeline"),
@@ -119,7 +124,7 @@ def dashboard() -> APIRouter:
     ) -> None:
         async def answer(request: Request) -> Response:
             raw_path, query = request.scope["raw_path"], request.scope["query_string"]
-            only = address(request) if address else path
+            only = await anyio.to_thread.run_sync(address, request) if address else path
             if only.encode() != raw_path + (b"?" + query if query else b""):
                 return RedirectResponse(only, 308, {"Cache-Control": "no-cache"})
             make = partial(fill, request)
@@ -130,7 +135,7 @@ def dashboard() -> APIRouter:
 
         router.add_route(path, answer, methods=["GET"])
 
-    for path in ("/", "/areas/{area:path}", "/issues/{issue:path}"):
+    for path in ("/", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
         page(path, _view, lambda request: _asked(request).url, drawn=True)
     page("/quality", lambda request: _page(request.state.release, "quality.html"), drawn=True)
     page("/methods", lambda request: _page(request.state.release, "methods.html"))
@@ -145,12 +150,26 @@ def dashboard() -> APIRouter:
             page(path, partial(_figure_file, name, kind), partial(_figure_address, name, kind), drawn=True)
     for file, address in _assets().items():
         page(f"/static/{file}", partial(_static_file, file), lambda _, address=address: address)
+    router.add_route("/{path:path}", partial(_spelled_otherwise, [*router.routes]), methods=["GET"])
     return router
 
 
+def _spelled_otherwise(routes: list[BaseRoute], request: Request) -> Response:
+    """Where an address leads that has capitals, or slashes at its end or doubled, if a page has it without them."""
+    words = request.scope["path"].lower().split("/")
+    path = f"/{'/'.join(word for word in words if word)}"
+    if path == request.scope["path"] or not any(
+        route.matches({**request.scope, "path": path})[0] is Match.FULL for route in routes
+    ):
+        raise HTTPException(404)
+    query = request.url.query
+    return RedirectResponse(quote(path, safe="/%") + (f"?{query}" if query else ""), 308, {"Cache-Control": "no-cache"})
+
+
 def _asked(request: Request) -> View:
-    """The view that an address means, whether the release has it or not."""
-    return view_of({**request.query_params, **{name: unquote(text) for name, text in request.path_params.items()}})
+    """The view that an address means, in the names of the release."""
+    in_path = {name: unquote(text) for name, text in request.path_params.items()}
+    return view_of(request.state.release, {**request.query_params, **in_path})
 
 
 def _page(release: Release | None, template: str, **context: Any) -> Response:
@@ -165,10 +184,8 @@ def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
 
 
 def _view(request: Request) -> Response:
-    release, asked = request.state.release, _asked(request)
-    view = known_view(release, asked)
-    if (view.area, view.issue) != (asked.area, asked.issue):  # in another case
-        return RedirectResponse(asked.but(area=view.area, issue=view.issue).url, 308)
+    release = request.state.release
+    view = shown_view(release, _asked(request))
     return _page(release, f"{PAGES[view.level]}.html", view=view, scopes=SCOPES)
 
 
@@ -199,7 +216,7 @@ def _figure_address(name: str, kind: str, request: Request) -> str:
 
 def _figure_file(name: str, kind: str, request: Request) -> Response:
     mode, release = _mode(request), request.state.release
-    view = known_view(release, _asked(request))
+    view = shown_view(release, _asked(request))
     figure = draw(release, view, name)
     if figure is None:
         raise Problem("no-such-group", f"{view.group_name}: there are no rows to draw the figure {name} from.")

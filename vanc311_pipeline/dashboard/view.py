@@ -11,6 +11,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.groups import Group, records_of_group
+from vanc311_pipeline.reading.labels import label_of, plain, slug
 from vanc311_pipeline.reading.names import known, names
 from vanc311_pipeline.reading.release import Release
 
@@ -45,24 +46,24 @@ class View:
 
     @property
     def group_name(self) -> str:
-        return words.group_name(self.counted, self.area, self.issue)
+        return words.group_name(self.counted, self.area, self.issue and plain("issue", self.issue))
 
     @property
     def url(self) -> str:
         """The one address of this view."""
-        if self.area and not self.issue:
-            return f"/areas/{quote(self.area, safe='')}{_query(self._chosen)}"
-        if self.issue and not self.area:
-            return f"/issues/{quote(self.issue, safe='')}{_query(self._chosen)}"
-        return f"/{_query(self._names | self._chosen)}"
+        if self.area:
+            path = f"/areas/{'/'.join(slug for slug in self._slugs.values() if slug)}"
+        else:
+            path = f"/issues/{self._slugs['issue']}" if self.issue else "/"
+        return path + _query(self._chosen)
 
     def figure(self, name: str, kind: str, mode: str | None = None) -> str:
         """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
-        return f"/figures/{name}.{kind}{_query(self._names | self._chosen | {'mode': mode})}"
+        return f"/figures/{name}.{kind}{_query(self._slugs | self._chosen | {'mode': mode})}"
 
     @property
-    def _names(self) -> dict[str, str | None]:
-        return {"area": self.area, "issue": self.issue}
+    def _slugs(self) -> dict[str, str | None]:
+        return {kind: name and slug(kind, name) for kind, name in (("area", self.area), ("issue", self.issue))}
 
     @property
     def _chosen(self) -> dict[str, str | None]:
@@ -81,24 +82,24 @@ def _query(parameters: dict[str, str | None]) -> str:
     return f"?{urlencode(kept, quote_via=quote)}" if kept else ""
 
 
-def view_of(parameters: Mapping[str, str]) -> View:
+def view_of(release: Release, parameters: Mapping[str, str]) -> View:
     """The view that the parameters of an address mean: an empty one is none, and what is no scope is all."""
-    scope = parameters.get("scope")
-    return View(
-        parameters.get("area") or None,
-        parameters.get("issue") or None,
-        parameters.get("period") or LAST_12_MONTHS,
-        scope if scope in SCOPES else "all",
-    )
+    labels = {kind: label_of(release, kind, parameters[kind]) for kind in ("area", "issue") if parameters.get(kind)}
+    period, scope = parameters.get("period") or LAST_12_MONTHS, parameters.get("scope")
+    if period != LAST_12_MONTHS:
+        period = known(release, "period", period)
+    return View(**labels, period=period, scope=scope if scope in SCOPES else "all")
 
 
-def known_view(release: Release, view: View) -> View:
-    """The view in the release's own names, as far as it goes: without any of its last 12 months, all are the usual period."""
-    periods = names(release, "period")
-    if view.period == LAST_12_MONTHS and LAST_12_MONTHS not in periods:
-        view = view.but(period=EVER)
-    chosen = {"area": view.area, "issue": view.issue} | ({"period": view.period} if periods else {})
-    return view.but(**{kind: known(release, kind, name) for kind, name in chosen.items() if name is not None})
+def shown_view(release: Release, view: View) -> View:
+    """The view, of a period that the release has: without any of its last 12 months, all are the usual one."""
+    recent = view.period != LAST_12_MONTHS or LAST_12_MONTHS in names(release, "period")
+    return view if recent else view.but(period=EVER)
+
+
+def address_of(kind: str, name: str) -> str:
+    """The address of what a name stands for."""
+    return f"/departments/{slug(kind, name)}" if kind == "department" else View().but(**{kind: name}).url
 
 
 def records_of(release: Release, view: View, table: sa.Table) -> list[dict[str, Any]]:

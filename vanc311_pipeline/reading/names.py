@@ -21,9 +21,9 @@ _LISTED = 25
 class UnknownName(LookupError):
     """A name that the release does not know; says which come near, or all if they are few."""
 
-    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Sequence[str], suggestions: Sequence[str] | None = None) -> None:
         self.kind, self.name = kind, name
-        self.suggestions = nearest(name, known)
+        self.suggestions = nearest(name, known) if suggestions is None else list(suggestions)
         self.known = list(known) if len(known) <= _LISTED else None
         advice = f" Did you mean {' or '.join(repr(each) for each in self.suggestions)}?" if self.suggestions else ""
         super().__init__(f"This release has no {kind.replace('_', ' ')} {_shortened(name)!r}.{advice}")

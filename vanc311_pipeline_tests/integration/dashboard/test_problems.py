@@ -21,7 +21,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 REFUSED = [
     ("GET", "/nowhere", 404), ("GET", "/areas/Kitsilanoo", 404), ("GET", "/figures/none.svg", 404),
     ("GET", "/figures/map.svg?area=Kitsilano", 404), ("GET", "/figures/map.gif", 404), ("GET", "/static/passwd", 404),
-    ("GET", "/?issue=Street+Light+Out&area=Kitsilano", 404), ("GET", "/?period=1066", 404),
+    ("GET", "/?issue=Street+Lite+Out&area=Kitsilano", 404), ("GET", "/?period=1066", 404),
     ("GET", "/api/v1/nowhere", 404), ("GET", "/api/v1/requests?limit=0", 422), ("POST", "/", 405),
     ("DELETE", "/api/v1/requests", 405),
 ]  # fmt: skip
@@ -49,7 +49,9 @@ def test_a_browser_is_refused_with_a_page_and_a_program_with_problem_details(sit
 def test_an_unknown_name_leads_to_those_that_may_be_meant(site):
     page = requests.get(f"{site}/areas/Kitsilanoo", headers=BROWSER, timeout=60).text
     assert "This release has no area" in page
-    assert '<a href="/?area=Kitsilano">Kitsilano</a>' in page
+    assert '<a href="/areas/kitsilano" title="Kitsilano">Kitsilano</a>' in page
+    page = requests.get(f"{site}/areas/kitsilano/street-lite-out", headers=BROWSER, timeout=60).text
+    assert '<a href="/issues/street-light-out" title="Street Light Out Case">Street light out</a>' in page
 
 
 def test_before_anything_is_published_a_browser_is_told_so(tmp_path):

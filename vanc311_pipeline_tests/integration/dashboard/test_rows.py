@@ -16,7 +16,7 @@ from vanc311_pipeline.dashboard import tables
 from vanc311_pipeline.dashboard.figures import all_figures, draw
 from vanc311_pipeline.dashboard.numbers import cards, lead
 from vanc311_pipeline.dashboard.tables import Cell
-from vanc311_pipeline.dashboard.view import View, known_view, summary_of
+from vanc311_pipeline.dashboard.view import View, shown_view, summary_of, view_of
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline_tests.integration.dashboard.conftest import (
     Ask,
@@ -433,11 +433,17 @@ def test_a_group_without_requests_has_none_in_each_number(release):
     assert (row["period"], row["as_of"], row["median_days"]) == ("2024", "2026-01-12", None)
 
 
-def test_a_name_in_another_case_is_the_releases_own(release):
-    assert known_view(release, View(AREA.upper(), ISSUE.lower(), "ALL", "located")) == View(
-        AREA, ISSUE, "all", "located"
-    )
-    assert known_view(release, View()) == View()
+@pytest.mark.parametrize(
+    ("parameters", "view"),
+    [
+        ({}, View()), ({"area": "", "issue": "", "period": "", "scope": ""}, View()), ({"scope": "elsewhere"}, View()),
+        ({"area": "kitsilano", "issue": "building-and-development-inquiry", "period": "ALL", "scope": "located"},
+         View(AREA, ISSUE, "all", "located")),
+        ({"area": AREA.upper(), "issue": ISSUE.lower()}, View(AREA, ISSUE)),
+    ],
+)  # fmt: skip
+def test_an_address_means_a_view_in_the_releases_own_names(release, parameters, view):
+    assert view_of(release, parameters) == view
 
 
 @pytest.mark.parametrize(
@@ -447,7 +453,7 @@ def test_a_name_in_another_case_is_the_releases_own(release):
 def test_without_any_of_its_last_12_months_a_record_is_shown_whole(own_file, lost, asked, period):
     execute(own_file, f"DELETE FROM periods WHERE {lost}")
     with reading(own_file) as short:
-        assert known_view(short, asked).period == period
+        assert shown_view(short, asked).period == period
 
 
 @pytest.mark.parametrize(

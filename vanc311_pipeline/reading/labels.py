@@ -1,0 +1,119 @@
+"""How the city's labels are said to people, how they stand in addresses, and which label an address means.
+
+A slug is a function of its label alone, so that an address means the same label for ever, whichever labels come later. It stands alone
+where the label can be spelled back from it, by the rule or from `labels.toml`; every other label's slug ends with a digest of the label.
+So no two labels share one.
+"""
+
+import hashlib
+import re
+import tomllib
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+
+from vanc311_pipeline.reading.names import UnknownName, names, nearest
+from vanc311_pipeline.reading.release import Release
+
+_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+GROUPS: dict[str, str] = _DATA["groups"]
+"""The prefixes of departments, and what they stand for."""
+
+_OBSOLETE, _ENDING = re.compile(r"zz old\W*", re.IGNORECASE), re.compile(r"\s+case$", re.IGNORECASE)
+_DASH = re.compile(r"\s+[-–—]\s*|\s*[-–—]\s+")
+_PREFIX = re.compile(r"([A-Z]{2,5}) - (?=.)")
+_PROPER = {name.casefold(): name for name in _DATA["proper"]}
+_IN_PROPER = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in _PROPER), re.IGNORECASE)
+_LONGEST, _DIGITS = 80, 10
+_LIKE_A_DIGEST, _LIKE_A_GROUP = re.compile(rf"(.*-)?[0-9a-f]{{{_DIGITS}}}"), re.compile("[a-z]{2,5}")
+
+
+@lru_cache(10_000)
+def plain(kind: str, label: str) -> str:
+    """A label of an area, issue or department as people say it: `Missed Garbage Bin Pickup Case` is Missed garbage bin pickup."""
+    if kind == "department":
+        return _PREFIX.sub(lambda match: f"{GROUPS.get(match[1], match[1])}: ", label, count=1)
+    return _DATA["names"].get(label) or _sentence(label) if kind == "issue" else label
+
+
+def _sentence(label: str) -> str:
+    name = _DASH.sub(": ", _without_marks(label))
+    name = _IN_PROPER.sub(lambda match: _PROPER[match[0].casefold()], " ".join(map(_small, name.split(" "))))
+    name = name[:1].upper() + name[1:]
+    return f"{name} (no longer used)" if _OBSOLETE.match(label) and name else name or label
+
+
+def _without_marks(label: str) -> str:
+    """Without what the city adds to each type: that it is a case, and whether it is an old one."""
+    return _ENDING.sub("", _OBSOLETE.sub("", label, count=1) if _OBSOLETE.match(label) else label).strip()
+
+
+def _small(word: str) -> str:
+    """A word without its capital, but for what is none: Van311, McDonald."""
+    return word if re.search(r"\w[A-Z]|\d", word) and not word.isupper() else word.lower()
+
+
+def group_of(department: str) -> str | None:
+    """The prefix of a department as it stands in the address of its group; None if it has none."""
+    match = _PREFIX.match(department)
+    return match[1].lower() if match else None
+
+
+@lru_cache(10_000)
+def slug(kind: str, label: str) -> str:
+    """A label as it stands in an address; no other of its kind has the same."""
+    short = _short(kind, label)
+    if label == (_IRREGULAR.get((kind, short)) or _respelled(kind, short)) and not _is_taken(kind, short):
+        return short
+    return f"{short}-{hashlib.sha256(label.encode(errors='surrogatepass')).hexdigest()[:_DIGITS]}".lstrip("-")
+
+
+def _short(kind: str, label: str) -> str:
+    return _folded(_without_marks(label) if kind == "issue" else label)[:_LONGEST].strip("-")
+
+
+def _folded(text: str) -> str:
+    """In small letters without accents, its words joined by hyphens."""
+    letters = unicodedata.normalize("NFKD", re.sub("['’]", "", text)).casefold()
+    return re.sub(r"[^a-z0-9]+", "-", "".join(each for each in letters if not unicodedata.combining(each))).strip("-")
+
+
+def _respelled(kind: str, short: str) -> str:
+    """The label that the city most likely writes for what stands in an address."""
+    words = [
+        word if place and word in _DATA["small"] else word.capitalize() for place, word in enumerate(short.split("-"))
+    ]
+    if kind == "department" and words[0].upper() in GROUPS:
+        return f"{words[0].upper()} - {' '.join(words[1:])}"
+    return " ".join([*words, "Case"] if kind == "issue" else words)
+
+
+def _is_taken(kind: str, short: str) -> bool:
+    """Whether it could mean something else: no label at all, another page, a digest, or a group of departments."""
+    group = kind == "department" and _LIKE_A_GROUP.fullmatch(short)
+    return bool(not short or short in _DATA["reserved"] or _LIKE_A_DIGEST.fullmatch(short) or group)
+
+
+_IRREGULAR = {(kind, _short(kind, label)): label for kind, labels in _DATA["irregular"].items() for label in labels}
+
+
+def label_of(release: Release, kind: str, text: str) -> str:
+    """The release's label that a slug means, or that alone is spelled so otherwise; UnknownName, with what comes near, if there is none."""
+    labels = names(release, kind)
+    folded = _folded(text)
+    for alike in (
+        lambda label: slug(kind, label) == text,
+        lambda label: label == text,
+        lambda label: label.casefold() == text.casefold(),
+        lambda label: folded in _spellings(kind, label),
+    ):
+        meant = [label for label in labels if alike(label)]
+        if len(meant) == 1:
+            return meant[0]
+    spelled = {spelling: label for label in labels for spelling in (label, plain(kind, label), slug(kind, label))}
+    raise UnknownName(kind, text, labels, list(dict.fromkeys(spelled[each] for each in nearest(text, list(spelled)))))
+
+
+@lru_cache(10_000)
+def _spellings(kind: str, label: str) -> frozenset[str]:
+    return frozenset({slug(kind, label), _short(kind, label), _folded(plain(kind, label))} - {""})
