@@ -1,19 +1,10 @@
-"""Areas, each against the city, never against each other, never ranked: on a map, and with intervals. From `area_comparison`.
-
-A map never shows raw counts: large areas would shout. Ratios around 1 are on a diverging scale, so that 1 is the middle.
-"""
-
-import math
-from collections.abc import Mapping
-from typing import Any
+"""Areas, each against the city, never against each other, never ranked, with intervals. From `area_comparison`."""
 
 import numpy as np
 import pandas as pd
-import shapely
-from shapely.geometry import mapping, shape
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, picture, records
+from vanc311_pipeline.charts.figure import Figure, picture
 from vanc311_pipeline.metric_definitions import METRICS, State
 
 MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
@@ -21,7 +12,6 @@ SHOWN = [
     "n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "shrunken_ratio", "verdict", "among_areas", "state",
 ]  # fmt: skip
 NOTHING_TO_COMPARE = "No area has requests enough for a comparison."
-STANDARDISED = ["standardised_share", "standardised_share_low", "standardised_share_high", "standardised_share_state"]
 ALIKE = ("about the same", "unclear")
 DIFFERING = ("clearly more", "clearly fewer", "somewhat more", "somewhat fewer")
 VERDICTS = (*DIFFERING, *ALIKE)
@@ -32,14 +22,6 @@ _MEANS = {
     ),
     "closings": ("Closings", "faster than the same types of request city-wide"),
 }
-
-LIMITS = [0.67, 0.87, 1.15, 1.5]
-CLASSES = ["below 0.67", "0.67 to 0.87", "0.87 to 1.15", "1.15 to 1.5", "above 1.5"]
-WITHHELD = "too few"
-COLOURS = dict(
-    zip([*CLASSES, WITHHELD], ["#5e3c99", "#b2abd2", "#f7f7f7", "#fdb863", "#e66101", "#8c959f"], strict=True)
-)
-DECIMALS = 4
 
 
 def comparison(rows: pd.DataFrame) -> Figure:
@@ -66,7 +48,7 @@ def comparison(rows: pd.DataFrame) -> Figure:
     return Figure(
         f"areas-{measure.replace('_', '-')}",
         finding(rows),
-        f"Ratio above 1: {above}. {_whom(rows)} Lines: 95 % intervals. Grey: where nearly all areas would lie if they differed "
+        f"Ratio above 1: {above}. {whom(rows)} Lines: 95 % intervals. Grey: where nearly all areas would lie if they differed "
         f"only as much as areas usually do. {among_areas(rows)} {words.as_of(rows)}",
         MEANING,
         rows[["local_area", *SHOWN]],
@@ -84,7 +66,7 @@ def _domain(known: pd.DataFrame) -> list[float]:
     return [min([0.5, *limits]), max([2.0, *limits])]
 
 
-def _whom(rows: pd.DataFrame) -> str:
+def whom(rows: pd.DataFrame) -> str:
     """Which requests are compared, whatever period the page is about."""
     first, last = (words.day(rows[f"opened_{end}"].iloc[0]) for end in ("from", "to"))
     return f"Requests opened {first} to {last} (whatever period is chosen), n = {words.whole(rows['n'].sum())}."
@@ -100,36 +82,6 @@ def among_areas(rows: pd.DataFrame) -> str:
     return f"{words.usual_spread(float(known['tau'].iloc[0]))}; {beyond}."
 
 
-def area_map(rows: pd.DataFrame, without: float | None) -> Figure:
-    """The 22 areas by observed / expected, beside bars of the requests of each; pointing at one shows the other. The rows are those of
-    open_after_30_days, each with `outline` (GeoJSON) and `link` of its area; `without` is the share of requests that have no area.
-    """
-    rows = rows.sort_values("n", ascending=False, ignore_index=True)
-    classes = pd.cut(rows["ratio"].astype(float), [-math.inf, *LIMITS, math.inf], labels=CLASSES).astype(object)
-    rows["class"] = classes.where(rows["state"] == State.OK, WITHHELD)
-    shown = {name: colour for name, colour in COLOURS.items() if name in set(rows["class"])}
-    chart = picture(
-        "map",
-        rows.drop(columns="outline"),
-        areas=list(rows["local_area"]),
-        classes=list(shown),
-        colours=list(shown.values()),
-    )
-    chart["datasets"]["outlines"] = _features(rows)
-    return Figure(
-        "map",
-        finding(rows),
-        f"Colour: of what was reported in the area, were more or fewer still open after 30 days than the same kinds of request "
-        f"in the whole city? White: about as many; pale: unclear. Bars: how many were reported. {_whom(rows)} "
-        f"{words.percent(without)} of all requests in the record have no local area and are not on the map. {among_areas(rows)} "
-        f"{words.as_of(rows)}",
-        MEANING,
-        rows[["local_area", *SHOWN, "supported_weight", *STANDARDISED]],
-        chart,
-        height=None,
-    )
-
-
 def finding(rows: pd.DataFrame) -> str:
     """Which areas are shown to differ from the city."""
     known = rows[rows["state"] == State.OK]
@@ -143,18 +95,3 @@ def finding(rows: pd.DataFrame) -> str:
     parts = [f"{verdict} in {words.listed(areas[verdict])}" for verdict in differing]
     noun = _MEANS[str(rows["measure"].iloc[0])][0]
     return f"{noun} against what the same types of request give in the whole city: {'; '.join(parts)}."
-
-
-def _features(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """GeoJSON features whose own members are the columns, as Vega-Lite reads them."""
-    members = rows[["local_area", "ratio", "n", "verdict", "among_areas", "standardised_share", "class", "link"]]
-    return [
-        {"type": "Feature", "geometry": _wound(outline)} | member
-        for member, outline in zip(records(members), rows["outline"], strict=True)
-    ]
-
-
-def _wound(outline: Mapping[str, Any]) -> dict[str, Any]:
-    """To eleven metres, and wound as d3 wants its rings: clockwise, or the area would be the rest of the world."""
-    clockwise = shapely.orient_polygons(shape(outline), exterior_cw=True)
-    return mapping(shapely.transform(clockwise, lambda points: points.round(DECIMALS)))  # type: ignore[no-any-return]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -11,7 +10,6 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import areas, groups
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.view import View, records_of, summary_of
-from vanc311_pipeline.reading.names import outlines
 from vanc311_pipeline.reading.release import Release
 
 PROVIDED = 1
@@ -43,30 +41,10 @@ def _curve(release: Release, view: View) -> Figure | None:
     return groups.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name, beside)
 
 
-def _compared(release: Release, measure: str) -> list[dict[str, Any]]:
-    table = schema.area_comparison
-    return release.records(sa.select(table).where(table.c.measure == measure))
-
-
 def _areas(measure: str, release: Release, _: View) -> Figure | None:
-    rows = _compared(release, measure)
+    table = schema.area_comparison
+    rows = release.records(sa.select(table).where(table.c.measure == measure))
     return areas.comparison(pd.DataFrame(rows)) if rows else None
-
-
-def _map(release: Release, view: View) -> Figure | None:
-    rows = _compared(release, "open_after_30_days")
-    if not rows:
-        return None
-    outline_of = {about["local_area"]: outline for about, outline in outlines(release)}
-    joined = [
-        row | {"outline": outline_of[area], "link": view.but(area=area, issue=None).url}
-        for row in rows
-        if (area := row["local_area"])
-    ]
-    city = schema.metrics_citywide.c
-    volume = {row["scope"]: row["volume"] for row in release.records(sa.select(city.scope, city.volume))}
-    without = 1 - volume["located"] / volume["all"] if volume["all"] else None
-    return areas.area_map(pd.DataFrame(joined), without)
 
 
 LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
@@ -74,7 +52,6 @@ LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
 FIGURES: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "opened-and-closed": (partial(_of_table, groups.opened_and_closed, schema.monthly_series), LEVELS),
     "time-to-close": (_curve, LEVELS),
-    "map": (_map, LEVELS[:1]),
     "closed-within-30-days": (partial(_of_table, groups.closed_within, schema.monthly_series), LEVELS),
     "backlog": (partial(_of_table, groups.backlog, schema.backlog_daily), LEVELS[:2]),
     "backlog-by-age": (partial(_of_table, groups.by_age, schema.backlog_by_age), LEVELS[:3]),

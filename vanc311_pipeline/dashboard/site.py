@@ -21,7 +21,7 @@ from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode, config
 from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
-from vanc311_pipeline.dashboard import numbers, tables
+from vanc311_pipeline.dashboard import maps, numbers, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, shown_view, view_of
 from vanc311_pipeline.errors import printable
@@ -77,6 +77,7 @@ def _templates() -> Environment:
         "calibration": calibration.read(),
         "calibration_head": calibration.HEAD,
         "calibration_explanation": calibration.EXPLANATION,
+        "maps": maps,
         "numbers": numbers,
         "tables": tables,
         "figures_of": all_figures,

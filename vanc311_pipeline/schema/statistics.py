@@ -51,7 +51,9 @@ def _by_group(name: str, meaning: str, *columns: Column, looked_up_by: tuple[str
 
 
 def _period() -> Column:
-    return text("period", "when they were opened: all, last_30_days, last_90_days, last_12_months, or a year; see table periods")
+    return text(
+        "period", "when they were opened: all, last_30_days, last_90_days, last_12_months, or a year; see table periods"
+    )
 
 
 def _with_limits(name: str, nullable: bool = True) -> list[Column]:

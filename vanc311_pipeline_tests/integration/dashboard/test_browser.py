@@ -44,7 +44,7 @@ def test_a_page_is_whole_quiet_and_for_everybody(site, visit, path, width, dark)
 
 def test_every_chart_is_drawn_in_the_readers_colours(site, visit):
     light, dark = (visit(dark=mode).open(f"{site}/?period=all").page for mode in (False, True))
-    assert light.locator(".chart svg").count() == light.locator(".chart").count() == 7
+    assert light.locator(".chart svg").count() == light.locator(".chart").count() == 6
     fills = [page.locator("#backlog-by-age svg path[fill^='#']").first.get_attribute("fill") for page in (light, dark)]
     assert fills[0] != fills[1]
 
@@ -64,10 +64,16 @@ def test_a_choice_lives_in_the_address_and_the_back_button_undoes_it(site, visit
     assert page.locator("[name=area]").input_value() == "Kitsilano"
 
 
-def test_a_bar_leads_to_its_areas_page(site, visit):
+def test_an_area_on_the_map_is_reached_by_the_keyboard_and_leads_to_its_page_and_a_list_stands_for_it_on_a_phone(
+    site, visit
+):
     page = visit().open(f"{site}/").page
-    page.locator("#map svg .mark-rect path").first.click()
-    page.wait_for_url("**/areas/**")
+    page.locator("#map svg a").nth(9).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/areas/kitsilano")
+    narrow = visit(360).open(f"{site}/").page.locator("#map")
+    assert not narrow.locator("svg").is_visible()
+    assert narrow.get_by_role("link", name="Kitsilano").is_visible()
 
 
 def test_the_keyboard_reaches_the_content_and_the_choices(site, visit):
@@ -83,8 +89,8 @@ def test_without_scripts_the_numbers_and_the_pictures_are_there(site, visit):
     seen = visit(scripts=False)
     seen.page.goto(f"{site}/?period=all")
     assert seen.page.locator(".card .value").count() == 5
-    assert seen.page.locator("figure").count() == 9
-    assert seen.page.locator("noscript img").count() == seen.page.locator(".chart").count() == 7
+    assert seen.page.locator("figure").count() == 8
+    assert seen.page.locator("noscript img").count() == seen.page.locator(".chart").count() == 6
     seen.page.get_by_text("The numbers as a table").first.click()
     assert seen.page.locator("details[open] table").first.is_visible()
     seen.page.locator("[name=area]").select_option("Kitsilano")

@@ -85,7 +85,7 @@ def test_a_dark_picture_is_another_one(site):
 def test_every_card_leads_to_its_definition(site):
     methods = get(f"{site}/methods").text
     links = re.findall(r'href="/methods#(\w+)"', get(f"{site}/").text)
-    assert len(links) == 5
+    assert len(links) == 6
     assert all(f'id="{metric}"' in methods for metric in links)
     assert all(f'id="{metric}"' in methods for metric in METRICS)
 
@@ -174,7 +174,7 @@ def test_hostile_names_are_shown_as_names(hostile):
         assert not CONTROL.search(answer.text)
     shown = plain("issue", HOSTILE_ISSUE).replace("\x1a\x9b\u202e", r"\x1a\x9b\u202e")
     assert shown in text_of(get(f"{hostile}/issues/{issue}").text.replace("&lt;", "‹")).replace("‹", "<")
-    for figure in ("map", "areas-closings", f"opened-and-closed?issue={issue}&period=all"):
+    for figure in ("areas-closings", f"opened-and-closed?issue={issue}&period=all"):
         name, _, query = figure.partition("?")
         for kind in ("svg", "png", "json", "csv"):
             answer = get(f"{hostile}/figures/{name}.{kind}?{query}")

@@ -20,7 +20,7 @@ from vanc311_pipeline_tests.integration.dashboard.conftest import served
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 REFUSED = [
     ("GET", "/nowhere", 404), ("GET", "/areas/Kitsilanoo", 404), ("GET", "/figures/none.svg", 404),
-    ("GET", "/figures/map.svg?area=Kitsilano", 404), ("GET", "/figures/map.gif", 404), ("GET", "/static/passwd", 404),
+    ("GET", "/figures/areas-closings.svg?area=Kitsilano", 404), ("GET", "/figures/backlog.gif", 404), ("GET", "/static/passwd", 404),
     ("GET", "/?issue=Street+Lite+Out&area=Kitsilano", 404), ("GET", "/?period=1066", 404),
     ("GET", "/api/v1/nowhere", 404), ("GET", "/api/v1/requests?limit=0", 422), ("POST", "/", 405),
     ("DELETE", "/api/v1/requests", 405),
@@ -56,7 +56,7 @@ def test_an_unknown_name_leads_to_those_that_may_be_meant(site):
 
 def test_before_anything_is_published_a_browser_is_told_so(tmp_path):
     with served(tmp_path / "none.sqlite") as address:
-        for path in ("/", "/quality", "/figures/map.svg", "/api/v1/status"):
+        for path in ("/", "/quality", "/figures/backlog.svg", "/api/v1/status"):
             answer = requests.get(address + path, headers=BROWSER, timeout=60)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
             assert "Nothing is published yet" in answer.text

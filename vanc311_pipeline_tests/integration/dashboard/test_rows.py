@@ -480,10 +480,10 @@ def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, senten
 
 
 FIGURES = [
-    "opened-and-closed", "time-to-close", "map", "closed-within-30-days", "backlog", "backlog-by-age", "outcomes",
+    "opened-and-closed", "time-to-close", "closed-within-30-days", "backlog", "backlog-by-age", "outcomes",
     "areas-open-after-30-days", "areas-closings",
 ]  # fmt: skip
-AREAS = ["map", "areas-open-after-30-days", "areas-closings"]
+AREAS = ["areas-open-after-30-days", "areas-closings"]
 
 
 @pytest.mark.parametrize(
@@ -497,18 +497,6 @@ AREAS = ["map", "areas-open-after-30-days", "areas-closings"]
 def test_each_level_has_its_figures_in_the_order_of_the_page(release, view, without):
     shown = [figure.name for figure in all_figures(release, view.but(period="all"))]
     assert shown == [name for name in FIGURES if name not in without]
-
-
-def test_an_area_on_the_map_leads_to_its_page_and_the_note_says_how_many_are_on_none(release, ask):
-    figure = draw(release, View(period="2024", scope="located"), "map")
-    [(located, everything)] = ask("SELECT sum(local_area IS NOT NULL), count(*) FROM service_requests")
-    assert (
-        f"{percent(everything - located, everything)} of all requests in the record have no local area" in figure.note
-    )
-    shapes = [row for rows in figure.specification()["datasets"].values() for row in rows if "geometry" in row]
-    assert len(shapes) == 22
-    for shape in shapes:
-        assert shape["link"] == View(shape["local_area"], period="2024").url
 
 
 DRAWN = ("monthly_series", "time_to_close_curves", "backlog_daily", "backlog_by_age", "outcomes", "area_comparison")

@@ -66,20 +66,13 @@ AREAS = pd.DataFrame(
     {"measure": "closings", "local_area": ["Sunset", "Marpole", "Strathcona"], "opened_from": "2024-12-14", "opened_to": "2025-12-13",
      "n": [100, 120, 4], "observed": [90, 90, 1], "expected": 90 / RATIO, "ratio": RATIO, "ratio_low": RATIO * 0.8, "ratio_high": RATIO * 1.2,
      "shrunken_ratio": RATIO**0.9, "verdict": ["about the same", "clearly more", None], "among_areas": ["within", "outside", None],
-     "state": ["ok", "ok", "too_few"], "tau": [0.15, 0.15, None], "se_log_ratio": [0.05, 0.05, None], "standardised_share": [0.1, 0.1, None],
-     "standardised_share_low": [0.05, 0.05, None], "standardised_share_high": [0.15, 0.15, None],
-     "standardised_share_state": ["ok", "ok", None], "supported_weight": [0.9, 0.9, None], "as_of": AS_OF}
+     "state": ["ok", "ok", "too_few"], "tau": [0.15, 0.15, None], "se_log_ratio": [0.05, 0.05, None], "as_of": AS_OF}
 )  # fmt: skip
-SQUARE = {
-    "type": "Polygon",
-    "coordinates": [[[-123.1, 49.2], [-123.0, 49.2], [-123.0, 49.3], [-123.1, 49.3], [-123.1, 49.2]]],
-}
-MAPPED = AREAS.assign(measure="open_after_30_days", outline=[SQUARE] * 3, link="/areas/" + AREAS["local_area"])
 
 FIGURES = [
     groups.opened_and_closed(MONTHS, "Kitsilano"), groups.closed_within(MONTHS, "Kitsilano"),
     groups.backlog(DAYS, "Kitsilano"), groups.by_age(BANDS, "Kitsilano"), groups.outcomes(OUTCOMES, "Kitsilano"),
-    groups.curve(CURVE, SUMMARY, "Kitsilano"), areas.comparison(AREAS), areas.area_map(MAPPED, 0.3),
+    groups.curve(CURVE, SUMMARY, "Kitsilano"), areas.comparison(AREAS),
 ]  # fmt: skip
 each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
@@ -115,7 +108,7 @@ def test_light_and_dark_differ_in_colours_and_in_nothing_else(figure):
 def test_a_chart_names_no_colour_so_that_the_theme_decides(figure):
     text = json.dumps(figure.specification(mode=None))
     assert "config" not in figure.specification(mode=None)
-    assert "#" not in text or figure.name == "map"  # whose colours are a scale around 1, the same in light and dark
+    assert "#" not in text
 
 
 def test_what_was_opened_and_closed_is_drawn_month_by_month_and_the_finding_is_the_last_complete_month():
@@ -283,27 +276,6 @@ def test_marks_stand_out_and_text_can_be_read(mode):
     paper = look["background"]
     assert all(contrast(colour, paper) >= 3 for colour in look["range"]["category"])
     assert all(contrast(colour, paper) >= 4.5 for colour in (look["axis"]["labelColor"], look["title"]["color"]))
-
-
-def test_the_map_shows_ratios_and_the_bars_requests_and_what_is_on_neither_is_said():
-    figure = FIGURES[7]
-    shapes, bars = (
-        [row for row in drawn(figure) if "geometry" in row],
-        [row for row in drawn(figure) if "geometry" not in row],
-    )
-    assert [(shape["local_area"], shape["class"], shape["link"]) for shape in shapes] == [
-        ("Marpole", "above 1.5", "/areas/Marpole"), ("Sunset", "0.87 to 1.15", "/areas/Sunset"), ("Strathcona", "too few", "/areas/Strathcona"),
-    ]  # fmt: skip
-    assert [(row["local_area"], row["n"]) for row in bars] == [("Marpole", 120), ("Sunset", 100), ("Strathcona", 4)]
-    assert "30.0 % of all requests in the record have no local area and are not on the map" in figure.note
-    assert (
-        "still open after 30 days than the same kinds of request in the whole city? White: about as many" in figure.note
-    )
-
-
-def test_the_outlines_are_wound_as_a_map_wants_them_or_an_area_would_be_the_rest_of_the_world():
-    [ring] = next(row["geometry"]["coordinates"] for row in drawn(FIGURES[7]) if "geometry" in row)
-    assert [list(point) for point in ring] == SQUARE["coordinates"][0][::-1]
 
 
 @pytest.mark.parametrize(

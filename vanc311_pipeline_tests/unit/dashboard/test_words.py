@@ -43,8 +43,8 @@ def test_a_view_has_one_address(view: View, level: str, counted: str, url: str) 
 
 
 def test_a_figures_address_says_all_of_its_view_and_a_mode_only_if_it_is_not_the_usual_one() -> None:
-    assert View().figure("map", "svg") == "/figures/map.svg"
-    assert View().figure("map", "svg", "dark") == "/figures/map.svg?mode=dark"
+    assert View().figure("backlog", "svg") == "/figures/backlog.svg"
+    assert View().figure("backlog", "svg", "dark") == "/figures/backlog.svg?mode=dark"
     view = View("Kitsilano", "Pothole Case", "2024", "located")
     assert view.figure("backlog", "csv") == "/figures/backlog.csv?area=kitsilano&issue=pothole&period=2024"
 

@@ -38,7 +38,9 @@ def table(city):
     return [tuple(row) for row in period_table(city).itertuples(index=False, name=None)]
 
 
-def test_periods_are_all_days_the_last_30_and_90_settled_ones_the_last_365_and_each_year_with_a_request_within_the_record(facts):
+def test_periods_are_all_days_the_last_30_and_90_settled_ones_the_last_365_and_each_year_with_a_request_within_the_record(
+    facts,
+):
     assert table(facts({"opened": "2022-03-05"}, {"opened": "2024-01-31"}, {"opened": "2025-06-29"})) == [
         ("all", "2022-03-05", "2025-06-29"),
         ("last_30_days", "2025-05-25", "2025-06-23"),

@@ -1,0 +1,168 @@
+"""The local areas as a map that is part of the page: a shape and a link for each, coloured only where the words beside it allow that.
+
+A map never shows raw counts: large areas would shout. What can't be told from the city is grey.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+import sqlalchemy as sa
+from shapely.geometry import shape
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.charts import areas, words
+from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.metric_definitions import State
+from vanc311_pipeline.reading.release import Release
+
+WIDTH = 720
+TOLERANCE = 1.5
+"""By how much an outline may be moved to make it simpler, where the map is WIDTH wide: 30 metres."""
+LINE_HEIGHT = 14
+QUESTIONS = {
+    "open_after_30_days": "Of what was reported in the area, were more or fewer still open after 30 days than the same kinds of "
+    "request in the whole city?",
+    "closings": "Is what is reported in the area closed faster (more) or slower (fewer) than the same kinds of request in the whole city?",
+}
+WITHHELD = "too few"
+SCALE = ("clearly more", "somewhat more", "about the same", "somewhat fewer", "clearly fewer", "unclear", WITHHELD)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """An area's shape in an SVG, and where its name stands."""
+
+    path: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
+class Area:
+    name: str
+    url: str
+    outline: Outline
+    verdict: str
+    says: str
+    """How it compares, and from how many requests."""
+    mark: str | None
+    """What stands below the name: the difference, where there is one beyond chance."""
+
+    @property
+    def lines(self) -> list[tuple[int, str]]:
+        """The name, broken where it can be, and what stands below it; each with the height of its line."""
+        texts = [*re.findall(r"[^\s-]+-?", self.name), *([self.mark] if self.mark else [])]
+        first = self.outline.y - (len(texts) - 2) * LINE_HEIGHT // 2 - LINE_HEIGHT // 3
+        return [(first + place * LINE_HEIGHT, text) for place, text in enumerate(texts)]
+
+
+@dataclass(frozen=True)
+class AreaMap:
+    finding: str
+    note: str
+    meaning: str
+    width: int
+    height: int
+    areas: list[Area]
+    """By name."""
+
+    @property
+    def legend(self) -> list[tuple[str, int]]:
+        """Which verdicts there are, in the order of the scale, and of how many areas."""
+        number = Counter(area.verdict for area in self.areas)
+        return [(verdict, number[verdict]) for verdict in SCALE if number[verdict]]
+
+
+def area_map(release: Release, view: View, measure: str = "open_after_30_days") -> AreaMap | None:
+    """The areas against the city by one measure; each leads to its page of the view's period. None without a comparison."""
+    table = schema.area_comparison
+    rows = release.records(sa.select(table).where(table.c.measure == measure).order_by(table.c.local_area))
+    if not rows:
+        return None
+    of = schema.local_areas.c
+    height, outlines = _outlines(release.remembered("boundaries", lambda: sa.select(of.local_area, of.boundary)))
+    compared = pd.DataFrame(rows)
+    return AreaMap(
+        areas.finding(compared),
+        f"{QUESTIONS[measure]} {areas.whom(compared)} {_on_none(release)} {areas.among_areas(compared)} {words.as_of(compared)}",
+        areas.MEANING,
+        WIDTH,
+        height,
+        [
+            Area(
+                (name := row["local_area"]),
+                view.but(area=name, issue=None).url,
+                outlines[name],
+                row["verdict"] or WITHHELD,
+                f"{_against_the_city(row)}, n = {words.whole(row['n'])}",
+                f"{_signed(row['ratio'])} %" if row["verdict"] in areas.DIFFERING else None,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _on_none(release: Release) -> str:
+    city = schema.metrics_citywide.c
+    volume = {row["scope"]: row["volume"] for row in release.records(sa.select(city.scope, city.volume))}
+    share = words.percent(1 - volume["located"] / volume["all"] if volume["all"] else None)
+    return f"{share} of all requests in the record have no local area and are not on the map."
+
+
+def _against_the_city(row: dict[str, Any]) -> str:
+    if row["state"] != State.OK:
+        return words.days_or_why(None, str(row["state"]))
+    least, most = (_signed(row[f"ratio_{end}"]) for end in ("low", "high"))
+    return f"{row['verdict']}: {_signed(row['ratio'])} % ({least} to {most})"
+
+
+def _signed(ratio: float) -> str:
+    """A ratio as a change in per cent: `1.35` is +35."""
+    return words.change(100 * (ratio - 1))
+
+
+@lru_cache(maxsize=2)
+def _outlines(boundaries: tuple[tuple[str, str], ...]) -> tuple[int, dict[str, Outline]]:
+    """How high the map is, and the outline of each area: simplified together, so that neighbours still share their border."""
+    shapes = np.array([shape(json.loads(boundary)) for _, boundary in boundaries])
+    west, south, east, north = shapely.total_bounds(shapes)
+    narrowing = math.cos(math.radians((south + north) / 2))  # a degree of longitude against one of latitude
+    scale = WIDTH / ((east - west) * narrowing)
+
+    def placed(points: np.ndarray) -> np.ndarray:
+        return np.column_stack([(points[:, 0] - west) * narrowing * scale, (north - points[:, 1]) * scale])
+
+    shapes = shapely.coverage_simplify(shapely.transform(shapes, placed), TOLERANCE)
+    outlines = {
+        name: Outline(_path(each), *_place_of_name(each)) for (name, _), each in zip(boundaries, shapes, strict=True)
+    }
+    return math.ceil((north - south) * scale), outlines
+
+
+def _place_of_name(outline: shapely.Geometry) -> tuple[int, int]:
+    """The middle of the line across the shape at the height where it is roomiest."""
+    (_, y), *_ = shapely.maximum_inscribed_circle(outline).coords
+    across = shapely.get_parts(shapely.intersection(outline, shapely.LineString([(0, y), (WIDTH, y)])))
+    longest = across[np.argmax(shapely.length(across))]
+    return round(longest.centroid.x), round(y)
+
+
+def _path(outline: shapely.Geometry) -> str:
+    """A shape as SVG writes it: each ring from its first point in steps."""
+    rings = [ring for polygon in shapely.get_parts(outline) for ring in shapely.get_rings(polygon)]
+    return "".join(_ring(shapely.get_coordinates(ring).round().astype(int).tolist()) for ring in rings)
+
+
+def _ring(points: list[list[int]]) -> str:
+    x, y = points[0]
+    steps = [(x2 - x1, y2 - y1) for (x1, y1), (x2, y2) in pairwise(points[:-1])]
+    return f"M{x} {y}l" + " ".join(f"{dx} {dy}" for dx, dy in steps if dx or dy) + "z"

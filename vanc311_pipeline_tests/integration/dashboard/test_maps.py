@@ -1,0 +1,125 @@
+"""Claims about the maps: the areas' is recomputed from the file by other SQL and the portal's own outlines."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import requests
+import shapely
+from shapely.geometry import shape
+
+from vanc311_pipeline.dashboard.maps import area_map
+from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.settings import Settings
+from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, planted_in, served
+
+VERDICTS = ["clearly more", "somewhat more", "about the same", "somewhat fewer", "clearly fewer", "unclear"]
+PLANTED = [
+    f"""UPDATE area_comparison SET verdict = CASE rowid % 6 {" ".join(f"WHEN {n} THEN '{v}'" for n, v in enumerate(VERDICTS))} END,
+           state = 'ok', tau = 0.1, among_areas = 'within', n = 1000 + rowid, ratio = 0.8 + rowid * 0.02,
+           ratio_low = 0.7 + rowid * 0.02, ratio_high = 0.9 + rowid * 0.02""",
+    """UPDATE area_comparison SET verdict = NULL, state = 'too_few', ratio = NULL, ratio_low = NULL, ratio_high = NULL,
+           among_areas = NULL WHERE local_area = 'Strathcona'""",
+]
+
+
+@pytest.fixture(scope="module")
+def published(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return planted_in(synced, tmp_path_factory, *PLANTED)
+
+
+@pytest.fixture(scope="module")
+def page(published: Path) -> Iterator[str]:
+    with served(published) as address:
+        yield requests.get(f"{address}/?period=2024", timeout=60).text
+
+
+@pytest.fixture(scope="module")
+def drawing(page: str) -> ElementTree.Element:
+    [svg] = re.findall(r"<svg viewBox.*?</svg>", page, re.DOTALL)
+    assert len(svg) <= 15_000
+    return ElementTree.fromstring(svg)
+
+
+def expected(ask: Ask) -> dict[str, tuple[str, str | None]]:
+    """What is to be said of each area, and its verdict."""
+    rows = ask(
+        """SELECT local_area, verdict, n, CAST(round(100 * ratio - 100) AS INTEGER), CAST(round(100 * ratio_low - 100) AS INTEGER),
+               CAST(round(100 * ratio_high - 100) AS INTEGER) FROM area_comparison WHERE measure = 'open_after_30_days'
+           ORDER BY local_area"""
+    )
+
+    def signed(percent: int) -> str:
+        return f"+{percent}" if percent >= 0 else f"−{-percent}"
+
+    return {
+        area: (
+            f"{verdict}: {signed(ratio)} % ({signed(low)} to {signed(high)}), n = {n:,}"
+            if verdict
+            else f"too few, n = {n:,}",
+            verdict,
+        )
+        for area, verdict, n, ratio, low, high in rows
+    }
+
+
+def test_each_area_is_a_named_shape_that_leads_to_its_page_in_the_colour_of_its_verdict(
+    drawing: ElementTree.Element, ask: Ask
+) -> None:
+    said = expected(ask)
+    assert len(drawing) == len(said) == 22
+    for link, (area, (sentence, verdict)) in zip(drawing, said.items(), strict=True):
+        title, _, label = link
+        assert title.text == f"{area}: {sentence}"
+        assert link.get("href") == f"/areas/{area.lower().replace(' ', '-')}?period=2024"
+        assert link.get("class") == (verdict or "too few").replace(" ", "-")
+        lines = [line.text or "" for line in label]
+        mark = sentence.split(": ")[1].split(" (")[0] if (verdict or "").startswith(("clearly", "somewhat")) else None
+        assert lines[-1] == mark or mark is None
+        assert "".join(lines[: -1 if mark else None]).replace(" ", "") == area.replace(" ", "")
+
+
+def test_the_list_beside_it_says_the_same_by_name_and_the_legend_counts(page: str, ask: Ask) -> None:
+    said = expected(ask)
+    beside = page[page.index("</svg>") :]
+    assert re.findall(r"<li><a href=\"[^\"]*\">(.*?)</a> (.*?)</li>", beside[: beside.index("</section>")]) == [
+        (area, sentence) for area, (sentence, _) in said.items()
+    ]
+    verdicts = [verdict or "too few" for _, verdict in said.values()]
+    legend = dict(re.findall(r'<li class="[a-z-]+">(.*?): (\d+)</li>', page))
+    assert legend == {verdict: str(verdicts.count(verdict)) for verdict in verdicts}
+
+
+def test_a_shape_is_its_area_to_within_60_metres_and_holds_its_name(drawing: ElementTree.Element, ask: Ask) -> None:
+    rows = ask("SELECT boundary FROM local_areas ORDER BY local_area")
+    outlines = [shapely.transform(shape(json.loads(boundary)), metres) for (boundary,) in rows]
+    west, _, east, north = shapely.total_bounds(outlines)
+    metres_per_unit = (east - west) / (float((drawing.get("viewBox") or "").split()[2]) - 2)
+    for (_, path, label), outline in zip(drawing, outlines, strict=True):
+        x, y, *steps = map(int, re.findall(r"-?\d+", path.get("d") or ""))
+        points = np.cumsum([(x, y), *zip(steps[::2], steps[1::2], strict=True)], axis=0)
+        area = shapely.Polygon(points * [metres_per_unit, -metres_per_unit] + [west, north])
+        assert shapely.hausdorff_distance(area.exterior, outline.exterior) < 60
+        middle = np.array([float(label[0].get("x") or 0), np.mean([float(line.get("y") or 0) for line in label])])
+        assert area.contains(shapely.Point(middle * [metres_per_unit, -metres_per_unit] + [west, north]))
+
+
+def metres(degrees: np.ndarray) -> np.ndarray:
+    """East and north of the equator's Greenwich, where a degree of longitude is as long as in Vancouver."""
+    return degrees * 111_200 * [math.cos(math.radians(49.2474)), 1]
+
+
+def test_what_no_area_has_is_said(release: Release, ask: Ask) -> None:
+    drawn = area_map(release, View())
+    [(located, everything)] = ask("SELECT sum(local_area IS NOT NULL), count(*) FROM service_requests")
+    assert drawn
+    assert (
+        f"{100 * (everything - located) / everything:.1f} % of all requests in the record have no local area"
+        in drawn.note
+    )
