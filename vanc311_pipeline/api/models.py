@@ -17,6 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading.groups import COLUMNS, Coverage
+from vanc311_pipeline.reading.places import RADIUS_AT_MOST
 
 STATISTICS_ROWS, STATISTICS_ROWS_AT_MOST = 1_000, 5_000
 REQUESTS_ROWS, REQUESTS_ROWS_AT_MOST = 100, 1_000
@@ -44,6 +45,8 @@ def _digits(text: Any) -> Any:
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 StatisticsRows = Annotated[int, Field(ge=1, le=STATISTICS_ROWS_AT_MOST), BeforeValidator(_digits)]
 RequestsRows = Annotated[int, Field(ge=1, le=REQUESTS_ROWS_AT_MOST), BeforeValidator(_digits)]
+Radius = Annotated[int, Field(ge=1, le=RADIUS_AT_MOST), BeforeValidator(_digits)]
+Point = Annotated[str, Field(pattern=r"^-?[0-9]{1,2}(\.[0-9]{1,15})?,-?[0-9]{1,3}(\.[0-9]{1,15})?$")]
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST)]
 Moment = Annotated[
     str,

@@ -19,6 +19,7 @@ from vanc311_pipeline.reading.groups import NoSuchGroup
 from vanc311_pipeline.reading.names import UnknownName, nearest
 from vanc311_pipeline.reading.pages import NoSuchPage, OtherRelease
 from vanc311_pipeline.reading.release import TookTooLong
+from vanc311_pipeline.reading.requests import NoPoint
 
 METHODS = "GET, HEAD, OPTIONS"
 
@@ -27,6 +28,7 @@ KINDS: dict[str, tuple[int, str]] = tomllib.loads(Path(__file__).with_name("prob
 _OURS: Mapping[type[Exception], str] = {
     NoSuchGroup: "no-such-group",
     NoSuchPage: "no-such-page",
+    NoPoint: "invalid-parameters",
     OtherRelease: "other-release",
     TookTooLong: "took-too-long",
     SettingsError: "not-published",

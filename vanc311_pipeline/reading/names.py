@@ -34,10 +34,11 @@ def _value(column: str) -> Question:
     return sa.select(values.value).where(values.column_name == column).order_by(values.value)
 
 
-def _distinct(column: sa.Column[str], *where: sa.ColumnElement[bool]) -> Question:
+def _distinct(column: sa.ColumnElement[str], *where: sa.ColumnElement[bool]) -> Question:
     return sa.select(column).where(column.is_not(None), *where).distinct().order_by(column)
 
 
+_streets = sa.union(*(sa.select(schema.places.c[name]) for name in ("street", "cross_street"))).subquery()
 KINDS = {
     "area": _distinct(schema.local_areas.c.local_area),
     "issue": _distinct(schema.metrics_by_issue.c.issue_type),
@@ -47,6 +48,8 @@ KINDS = {
     "channel": _value("channel"),
     "closure_reason": _distinct(schema.closure_reasons.c.closure_reason),
     "outcome": _distinct(schema.outcome_mapping.c.outcome),
+    "street": _distinct(_streets.c.street),
+    "bia": _distinct(schema.places.c.business_improvement_area),
     "metric": _distinct(schema.metric_definitions.c.metric),
     "table": _distinct(schema.dictionary.c.table_name),
 }

@@ -7,11 +7,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
+from vanc311_pipeline.reading import places
 from vanc311_pipeline.reading.groups import COLUMNS
-from vanc311_pipeline.reading.names import KINDS, known
+from vanc311_pipeline.reading.names import KINDS, known, names
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.schema import open_request_standing, outcome_mapping, request_changes, service_requests
+from vanc311_pipeline.schema import (
+    open_request_standing,
+    outcome_mapping,
+    overdue_limits,
+    request_changes,
+    service_requests,
+    time_to_close,
+)
 
 NO_REASON = "N/A"  # as the city says it, and as the tables of outcomes have it; null in service_requests
 
@@ -25,23 +33,33 @@ Condition = str | tuple[str, Any]
 # A literal, not a bound value: SQLite uses a partial index only if the text of the question implies its condition.
 _IS_OPEN, _IS_CLOSED = (service_requests.c.status == sa.literal_column(f"'{status}'") for status in ("Open", "Close"))
 _FEW = 100  # one in so many requests
+_FEW_AT_PLACES, _FEW_IN_INDEX = 10_000, 30
+"""So many requests at places are looked up before all are gone through from day to day; one in so many, if their index says enough of them."""
+_IN_INDEX = {*places.KINDS, *places.around("0,0", 1), "opened_from", "opened_to"}
 
+
+ORDERS = ("newest", "oldest", "longest", "overdue", "closest")
 
 Filters = Mapping[str, Any]
-"""Which requests, by the names in `_CONDITIONS`; None narrows nothing. Days are Vancouver dates, both ends included."""
+"""Which requests, by the names in `_CONDITIONS` and `places.KINDS`; None narrows nothing. Days are Vancouver dates, both ends included;
+`department` may be the prefix of several; `near` is a point, `latitude,longitude`, and `radius` its surroundings in metres.
+"""
 
 
-def requests(release: Release, filters: Filters, *, oldest_first: bool = False) -> Listing:
-    """The requests that pass the filters, newest first: by day of closing if that is asked for, else by day of opening."""
-    values = _values(release, filters)
-    keys = _BY_CLOSING_DAY if values.keys() & {"closed_from", "closed_to"} else _BY_DAY
-    return Listing(_filtered(*_conditions(values)), keys, not oldest_first, values)
+class NoPoint(LookupError):
+    """What is asked for is around a point, and none is given."""
 
 
-def open_requests(release: Release, filters: Filters) -> Listing:
-    """The open requests that pass the filters, longest open first, and where each stands among those of its type."""
-    values = _values(release, filters)
-    return Listing(_open(*_conditions(values)), _BY_DAY, values=values | {"as_of": release.about["as_of"]})
+def requests(release: Release, filters: Filters, order: str = "newest") -> Listing:
+    """The requests that pass the filters: newest or oldest first, by day of closing if that is asked for, else of opening; those closest
+    to a point; or open ones, first those longest open, or most overdue.
+    """
+    return _listing(release, filters, order, _request)
+
+
+def open_requests(release: Release, filters: Filters, order: str = "longest") -> Listing:
+    """The open requests that pass the filters, and where each stands among those of its type."""
+    return _listing(release, {**filters, "status": "Open"}, order, _standing)
 
 
 def changes(since: str | None = None, **equal: str) -> Listing:
@@ -89,9 +107,43 @@ def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
     return last if last != request_id else None
 
 
+def _listing(release: Release, filters: Filters, order: str, columns: tuple[sa.ColumnElement[Any], ...]) -> Listing:
+    values = _values(release, filters)
+    if order == "closest" and "near" not in values:
+        raise NoPoint("Which are the closest? Name a point, too: near=latitude,longitude.")
+    if order in ("longest", "overdue") or "overdue" in values:
+        values.setdefault("status", "Open")
+    keys, descending = _KEYS[order]
+    if keys is _BY_DAY and values.keys() & {"closed_from", "closed_to"}:
+        keys = _BY_CLOSING_DAY
+    at = None
+    if values.keys() & set(places.KINDS):
+        at = (order == "closest" or _are_at_few(release, values), *places.conditions(values))
+    limits = "overdue" in values, order == "overdue"
+    question = _question(columns, tuple(_conditions(values)), at, *limits)
+    return Listing(question, keys, descending, values | {"as_of": release.about["as_of"]})
+
+
+def _are_at_few(release: Release, values: Mapping[str, Any]) -> bool:
+    """Whether the places that are meant have few requests."""
+    asked = {name for name, value in values.items() if (name, value) != ("status", "Open")}
+    few = release.about["rows_stored"] // _FEW_IN_INDEX if asked <= _IN_INDEX else _FEW_AT_PLACES
+    return places.requests_at(release, values) < few
+
+
 def _values(release: Release, filters: Filters) -> dict[str, Any]:
     values: dict[str, Any] = {name: str(value) for name, value in filters.items() if value is not None}
+    radius = int(values.pop("radius", 0))
+    if "near" in values:
+        values |= places.around(values["near"], radius or places.RADIUS)
+    elif radius:
+        raise NoPoint("A radius is around a point: name it, too, near=latitude,longitude.")
+    if "department" in values and (branches := branches_of(release, values["department"])):
+        del values["department"]
+        values["few_branches" if _are_few(release, branches) else "branches"] = branches
     values |= {kind: known(release, kind, values[kind]) for kind in KINDS if kind in values}
+    if "address" in values:
+        values["address"] = places.known_address(release, values["address"])
     if "outcome" in values and (reasons := _if_rare(release, values["outcome"])):
         del values["outcome"]
         values["rare_reasons"] = reasons
@@ -100,7 +152,24 @@ def _values(release: Release, filters: Filters) -> dict[str, Any]:
 
 def _conditions(values: Mapping[str, Any]) -> list[Condition]:
     """By name; some values have one of their own."""
-    return [(name, value) if (name, value) in _CONDITIONS else name for name, value in values.items()]
+    named = ((name, value) if (name, value) in _CONDITIONS else name for name, value in values.items())
+    return [condition for condition in named if condition in _CONDITIONS]
+
+
+def branches_of(release: Release, prefix: str) -> tuple[str, ...]:
+    """The departments whose names begin with a prefix and a dash: ENG - Sanitation Services is a branch of ENG, and of eng."""
+    begin = f"{prefix} - ".casefold()
+    return tuple(name for name in names(release, "department") if name.casefold().startswith(begin))
+
+
+def _are_few(release: Release, branches: tuple[str, ...]) -> bool:
+    """Whether few requests are of them."""
+    of = time_to_close.c
+    volumes = sa.select(of.department, of.volume).where(
+        of.level == "department", of.local_area.is_(None), of.scope == "all", of.period == "all"
+    )
+    volume: dict[str, int] = dict(release.remembered("volumes of departments", lambda: volumes))
+    return bool(sum(volume.get(branch, 0) for branch in branches) * _FEW < release.about["rows_stored"])
 
 
 def _if_rare(release: Release, outcome: str) -> tuple[str, ...]:
@@ -122,31 +191,57 @@ def _if_rare(release: Release, outcome: str) -> tuple[str, ...]:
 
 
 @lru_cache
-def _filtered(*conditions: Condition) -> sa.Select[Any]:
-    return sa.select(service_requests).where(*map(_CONDITIONS.__getitem__, conditions))
-
-
-@lru_cache
-def _open(*conditions: Condition) -> sa.Select[Any]:
-    days = sa.func.julianday(sa.bindparam("as_of")) - sa.func.julianday(service_requests.c.opened_on)
-    days_open = sa.func.max(0, sa.cast(days, sa.INTEGER))  # some were opened since
-    same = service_requests.c.request_id == open_request_standing.c.request_id
-    return (
-        sa.select(service_requests, days_open.label("days_open"), *STANDING)
-        .select_from(service_requests.outerjoin(open_request_standing, same))
-        .where(_IS_OPEN, *map(_CONDITIONS.__getitem__, conditions))
-    )
+def _question(
+    columns: tuple[sa.ColumnElement[Any], ...],
+    conditions: tuple[Condition, ...],
+    at: tuple[Any, ...] | None,
+    overdue: bool,
+    by_limits: bool,
+) -> sa.Select[Any]:
+    """The requests for which the conditions hold; `at` places, if any: whether those have few requests, and the conditions on them."""
+    source: sa.FromClause = service_requests
+    where = [_CONDITIONS[condition] for condition in conditions]
+    if at:
+        few, *of_places = at
+        source = places.join_requests(few)
+        where += [*of_places, schema.AT_A_PLACE]
+    if overdue or by_limits:
+        source = source.join(overdue_limits, overdue_limits.c.issue_type == _table.issue_type, isouter=not overdue)
+    if columns is _standing:
+        source = source.outerjoin(open_request_standing, open_request_standing.c.request_id == _table.request_id)
+    return sa.select(*columns).select_from(source).where(*where)
 
 
 _NONE: sa.ColumnElement[str] = sa.literal_column(f"'{NO_REASON}'")
 _table, _value = service_requests.c, sa.bindparam
+_julian = sa.func.julianday
+_days_open = sa.cast(_julian(_value("as_of")) - _julian(_table.opened_on), sa.INTEGER)
+_request = tuple(service_requests.columns)
+# Some were opened since.
+_standing = (*_request, sa.func.max(0, _days_open).label("days_open"), *STANDING)
+
 _BY_DAY, _BY_CLOSING_DAY = ((day, rowid(service_requests)) for day in (_table.opened_on, _table.closed_on))
+_over = sa.cast(_julian(overdue_limits.c.opened_before) - _julian(_table.opened_on), sa.INTEGER)
+_KEYS: dict[str, tuple[tuple[sa.ColumnElement[Any], ...], bool]] = {
+    "newest": (_BY_DAY, True),
+    "oldest": (_BY_DAY, False),
+    "longest": (_BY_DAY, False),
+    # Those of types that aren't judged come last.
+    "overdue": ((sa.func.coalesce(_over, -(10**6), type_=sa.INTEGER()), rowid(service_requests)), True),
+    "closest": ((places.DISTANCE, rowid(service_requests)), False),
+}
+"""By what the pages of an order go, and whether downwards."""
 _reasons = sa.select(outcome_mapping.c.closure_reason).where(outcome_mapping.c.outcome == _value("outcome"))
 _rare: sa.BindParameter[Any] = _value("rare_reasons", expanding=True)
 _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     "area": _table.local_area == _value("area"),
     "issue": _table.issue_type == _value("issue"),
     "department": _table.department == _value("department"),
+    "few_branches": _table.department.in_(_value("few_branches", expanding=True)),
+    # Many are soon come by on a walk from day to day; the + keeps SQLite from sorting them.
+    "branches": sa.literal_column("+service_requests.department").in_(_value("branches", expanding=True)),
+    "address": sa.and_(_table.address == _value("address"), schema.AT_A_PLACE),
+    "overdue": sa.and_(_IS_OPEN, _table.opened_on < overdue_limits.c.opened_before),
     "status": sa.and_(_table.status == _value("status"), schema.ODD_STATUS),
     ("status", "Open"): _IS_OPEN,
     ("status", "Close"): _IS_CLOSED,

@@ -84,10 +84,13 @@ RARER_CHANNEL = sa.text(f"channel NOT IN {COMMON_CHANNELS}")
 ODD_STATUS = sa.text("status NOT IN ('Open', 'Close')")
 UNEXPLAINED = sa.text("status = 'Close' AND closure_reason IS NULL")
 
-# What readers need: pages of requests by day, of an area, an issue type, both or a department, and of those that are open,
-# which are one in a hundred; and pages of the log, as it came. Made when the first file is published: a bulk load without them
+AT_A_PLACE = sa.or_(service_requests.c.address.is_not(None), service_requests.c.latitude.is_not(None))
+
+# What readers need: pages of requests by day, of an area, an issue type, both, a department or a place, and of those that are
+# open, which are one in a hundred; and pages of the log, as it came. Made when the first file is published: a bulk load without them
 # is faster.
 _OPEN = sa.text("status = 'Open'")
+_OPEN_AT_A_PLACE = sa.and_(_OPEN, AT_A_PLACE)
 _LOCATED = service_requests.c.local_area.is_not(None)
 _RENAMED = request_changes.c.previous_request_id.is_not(None)
 READER_INDEXES = tuple(
@@ -103,10 +106,12 @@ READER_INDEXES = tuple(
         (service_requests, "by_rarer_channel_and_day", "channel opened_on", RARER_CHANNEL),
         (service_requests, "by_no_reason_and_day", "closure_reason opened_on", UNEXPLAINED),
         (service_requests, "by_odd_status_and_day", "status opened_on", ODD_STATUS),
+        (service_requests, "by_place_and_day", "address latitude longitude opened_on", AT_A_PLACE),
         (service_requests, "open_by_day", "opened_on", _OPEN),
         (service_requests, "open_by_area", "local_area opened_on", _OPEN),
         (service_requests, "open_by_issue", "issue_type opened_on", _OPEN),
         (service_requests, "open_by_department", "department opened_on", _OPEN),
+        (service_requests, "open_by_place", "address latitude longitude opened_on issue_type", _OPEN_AT_A_PLACE),
         (request_changes, "by_time", "seen_at", None),
         (request_changes, "by_kind_and_time", "kind seen_at", None),
         (request_changes, "by_issue_type_and_time", "issue_type seen_at", None),

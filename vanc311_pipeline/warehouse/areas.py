@@ -35,10 +35,15 @@ def area_names(connection: sa.Connection) -> list[str]:
 def areas_of_points(connection: sa.Connection, longitudes: np.ndarray, latitudes: np.ndarray) -> np.ndarray:
     """For each point the name of the area that it lies in, or None if it lies in none."""
     stored = connection.execute(sa.select(local_areas.c.local_area, local_areas.c.boundary)).all()
-    names = np.array([name for name, _ in stored] + [None], dtype=object)
-    tree = shapely.STRtree([shapely.from_geojson(boundary) for _, boundary in stored])
+    return outlines_around([(name, boundary) for name, boundary in stored], longitudes, latitudes)
+
+
+def outlines_around(outlines: Sequence[tuple[str, str]], longitudes: np.ndarray, latitudes: np.ndarray) -> np.ndarray:
+    """For each point the name of the outline, a GeoJSON geometry, that it lies in; None if it lies in none, or there is none."""
+    names = np.array([name for name, _ in outlines] + [None], dtype=object)
+    tree = shapely.STRtree([shapely.from_geojson(outline) for _, outline in outlines])
     at = shapely.points(longitudes.astype("float64"), latitudes.astype("float64"))
     points, polygons = tree.query(at, predicate="intersects")
-    place = np.full(len(longitudes), len(stored))
+    place = np.full(len(longitudes), len(outlines))
     place[points] = polygons
     return np.asarray(names[place])

@@ -24,6 +24,7 @@ from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import ledger, vintages
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
+from vanc311_pipeline.warehouse.places import fill_places
 from vanc311_pipeline.warehouse.rows import are_same, batches, fetch, in_order, months_of, rows_by_month
 from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
 
@@ -112,6 +113,7 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[Ch
             for column in schema.COUNTED_COLUMNS
         )
         connection.exec_driver_sql(_COUNT_VALUES + " UNION ALL ".join(counts))
+        fill_places(connection)
         connection.exec_driver_sql("ANALYZE main")
         for statement in _TAKE_STRICT_OFF:
             connection.exec_driver_sql(statement)

@@ -10,10 +10,10 @@ from pydantic import Field
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import Selection
-from vanc311_pipeline.api.models import AREA, AskedSingly, AskedTable, Day, Moment, Name, asked_with
+from vanc311_pipeline.api.models import AREA, AskedSingly, AskedTable, Day, Moment, Name, Point, Radius, asked_with
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.reading import requests
+from vanc311_pipeline.reading import places, requests
 from vanc311_pipeline.reading.groups import coverage, group_of
 from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
@@ -49,11 +49,19 @@ class RememberedRequest(models.Model):
 _of = schema.service_requests.c
 _open = asked_with(
     AskedSingly,
-    *(_of.issue_type, _of.department, _of.channel),
+    *(_of.issue_type, _of.channel),
+    department=(Name, "the city department, or the prefix of several, such as ENG"),
     area=(Name, AREA),
+    street=(Name, "of the address, such as E GEORGIA ST; at a crossing either"),
+    address=(Name, "as the city writes it, such as 2538 E GEORGIA ST"),
+    bia=(Name, "the business improvement area that the point lies in"),
+    near=(Point, "a point, such as 49.2827,-123.1207: only requests whose own point is close to it"),
+    radius=(Radius, f"how close, in metres; {places.RADIUS} if not given"),
+    overdue=(Literal["yes"], "open, and longer than nine in ten of its type took; see the view overdue_limits"),
     opened_from=(Day, "opened on this Vancouver date or later"),
     opened_to=(Day, "opened on this Vancouver date or earlier"),
     located=(Literal["yes", "no"], "with a local area, or without"),
+    order=(Literal["longest", "overdue", "closest"], "longest open, most overdue, or closest to the point first"),
     count=(Literal["yes"], "also say in `meta.total` how many there are in all pages"),
 )
 _any = asked_with(
@@ -64,8 +72,9 @@ _any = asked_with(
     closed_from=(Day, "closed on this Vancouver date or later"),
     closed_to=(Day, "closed on this Vancouver date or earlier"),
     order=(
-        Literal["newest", "oldest"],
-        "by day of opening, or of closing if closed_from or closed_to is given; newest first if this is not given",
+        Literal[*requests.ORDERS],
+        "newest or oldest first: by day of opening, or of closing if closed_from or closed_to is given; longest open or most overdue first: "
+        "of the open ones; closest to the point first. If this is not given, the newest",
     ),
 )
 _moved = schema.request_changes.c
@@ -79,8 +88,7 @@ _changes = asked_with(
 @router.lists("/requests", "Requests, filtered", schema.service_requests, _any)
 def filtered_requests(release: Release, asked: AskedTable) -> Selection:
     filters = asked.narrowing()
-    oldest_first = filters.pop("order", "newest") == "oldest"
-    return _covered(release, filters, requests.requests(release, filters, oldest_first=oldest_first))
+    return _covered(release, filters, requests.requests(release, filters, filters.pop("order", "newest")))
 
 
 @router.lists(
@@ -92,13 +100,14 @@ def filtered_requests(release: Release, asked: AskedTable) -> Selection:
 )
 def open_requests(release: Release, asked: AskedTable) -> Selection:
     filters = asked.narrowing()
-    return _covered(release, filters, requests.open_requests(release, filters))
+    return _covered(release, filters, requests.open_requests(release, filters, filters.pop("order", "longest")))
 
 
 def _covered(release: Release, asked: dict[str, Any], listing: Listing) -> Selection:
-    """Of what the filters name alone: the issue type, else the department, else the city."""
-    issue = asked.get("issue")
-    group = group_of(release, issue=issue, department=None if issue else asked.get("department"))
+    """Of what the filters name alone: the issue type, else the department, else the city, as of a group of departments."""
+    issue, department = asked.get("issue"), asked.get("department")
+    alone = None if issue or (department and requests.branches_of(release, department)) else department
+    group = group_of(release, issue=issue, department=alone)
     return Selection(listing, coverage(release, group))
 
 

@@ -1,0 +1,91 @@
+"""Which places are meant: those on a street, in a business improvement area, or around a point; and how many requests they have."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from vanc311_pipeline.reading.names import UnknownName
+from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.schema import places, service_requests
+
+RADIUS, RADIUS_AT_MOST = 500, 2_000
+"""Metres around a point."""
+KINDS = ("street", "bia", "near")
+
+_DECIMETRES = 10
+_place, _value = places.c, sa.bindparam
+_north, _east = (
+    (axis - _value(name)) * _value(f"{name}_metres")
+    for axis, name in ((_place.latitude, "latitude"), (_place.longitude, "longitude"))
+)
+DISTANCE: sa.ColumnElement[int] = sa.cast((_north * _north + _east * _east) * _DECIMETRES**2, sa.INTEGER())
+"""The square of a place's distance from the point, in square decimetres: SQLite has no root, and an order needs none."""
+
+_CONDITIONS = {
+    "street": sa.or_(_place.street == _value("street"), _place.cross_street == _value("street")),
+    "bia": _place.business_improvement_area == _value("bia"),
+    # The first two by the index, from one latitude to another.
+    "near": sa.and_(
+        _place.latitude.between(_value("south"), _value("north")),
+        _place.longitude.between(_value("west"), _value("east")),
+        DISTANCE.op("<=")(_value("within")),
+    ),
+}
+
+
+def conditions(values: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
+    return [_CONDITIONS[kind] for kind in KINDS if kind in values]
+
+
+def join_requests(places_first: bool) -> sa.FromClause:
+    """The places with their requests; SQLite goes through the one and looks the other up: a `+` keeps it from the other way."""
+    outer, inner = (places, service_requests) if places_first else (service_requests, places)
+    same = [
+        inner.c[name].is_not_distinct_from(sa.literal_column(f"+{outer.name}.{name}"))
+        for name in ("address", "latitude", "longitude")
+    ]
+    return outer.join(inner, sa.and_(*same))
+
+
+def requests_at(release: Release, values: Mapping[str, Any]) -> int:
+    """How many requests the places have that are meant, or how many open ones, if those are."""
+    column = _place.open_requests if values.get("status") == "Open" else _place.requests
+    question = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(*conditions(values))
+    return int(release.rows(question, values=values)[0][0])
+
+
+def around(near: str, radius: int) -> dict[str, float]:
+    """The values that the condition `near` takes, for a point and a radius in metres. What lies around it is taken as a plane."""
+    latitude, longitude = map(float, near.split(","))
+    by_latitude, by_longitude = _metres_of_a_degree(latitude)
+    return {
+        "latitude": latitude,
+        "longitude": longitude,
+        "latitude_metres": by_latitude,
+        "longitude_metres": by_longitude,
+        "within": (radius * _DECIMETRES) ** 2,
+        **{"south": latitude - radius / by_latitude, "north": latitude + radius / by_latitude},
+        **{"west": longitude - radius / by_longitude, "east": longitude + radius / by_longitude},
+    }
+
+
+def _metres_of_a_degree(latitude: float) -> tuple[float, float]:
+    """Of latitude and of longitude, on the ellipsoid of WGS 84."""
+    axis, eccentricity = 6_378_137.0, 0.00669437999014
+    angle = math.radians(latitude)
+    root = math.sqrt(1 - eccentricity * math.sin(angle) ** 2)
+    along, across = axis * (1 - eccentricity) / root**3, axis / root * math.cos(angle)
+    return math.radians(along), math.radians(across)
+
+
+def known_address(release: Release, address: str) -> str:
+    """An address as the release has it, which may be written in another case."""
+    at = _place.address
+    for same in (at == address, at.collate("NOCASE") == address):  # the first by the index
+        if row := release.row(sa.select(at).where(same)):
+            return str(row["address"])
+    street = address.upper().lstrip("0123456789 ")
+    alike = sa.select(at).where(_place.street == street, at.is_not(None)).distinct().order_by(at).limit(1_000)
+    raise UnknownName("address", address, release.scalars(alike))

@@ -1,0 +1,55 @@
+"""The places of a new published file: every address with its point, its street, and the business improvement area around it."""
+
+import json
+import re
+from importlib.resources import files
+
+import numpy as np
+import sqlalchemy as sa
+
+from vanc311_pipeline.schema import places
+from vanc311_pipeline.warehouse.areas import outlines_around
+from vanc311_pipeline.warehouse.rows import insert
+
+# 1946 YORK AV; 1800 to 1800 TRIUMPH ST, which is a block; 1900 MAIN ST and E 2ND AV, which is a crossing.
+_ADDRESS = re.compile(r"(?:\d+[A-Z]? (?:to \d+[A-Z]? )?)?(?P<street>.+?)(?: and (?P<cross>.+))?")
+_AT_A_PLACE = "(address IS NOT NULL OR latitude IS NOT NULL)"
+_SAME = "address IS at.address AND latitude IS at.latitude AND longitude IS at.longitude"
+_PLACES = f"""
+    SELECT at.address, at.latitude, at.longitude, request.local_area, at.requests,
+           (SELECT count(*) FROM service_requests WHERE {_SAME} AND status = 'Open' AND {_AT_A_PLACE})
+    FROM (
+        SELECT address, latitude, longitude, min(rowid) AS first, count(*) AS requests FROM service_requests
+        WHERE {_AT_A_PLACE} GROUP BY address, latitude, longitude
+    ) AS at JOIN service_requests AS request ON request.rowid = at.first
+    ORDER BY at.latitude, at.longitude, at.address
+"""
+"""In the order of latitude, so that neighbours lie beside each other in the file. The indexes of requests by place answer it."""
+
+
+def fill_places(connection: sa.Connection) -> None:
+    """Find the places of the requests in a new file, and write them into it."""
+    rows = connection.exec_driver_sql(_PLACES).all()
+    latitudes, longitudes = (np.array([row[column] for row in rows], dtype="float64") for column in (1, 2))
+    around = outlines_around(_business_improvement_areas(), longitudes, latitudes)
+    insert(
+        connection,
+        places,
+        [
+            (number, address, latitude, longitude, *streets_of(address), area, improvement_area, requests, waiting)
+            for number, ((address, latitude, longitude, area, requests, waiting), improvement_area) in enumerate(
+                zip(rows, around, strict=True), 1
+            )
+        ],
+    )
+
+
+def streets_of(address: str | None) -> tuple[str | None, str | None]:
+    """The street of an address; and, at a crossing, the other one."""
+    parts = _ADDRESS.fullmatch(address or "")
+    return (parts["street"], parts["cross"]) if parts else (None, None)
+
+
+def _business_improvement_areas() -> list[tuple[str, str]]:
+    text = files("vanc311_pipeline").joinpath("layers/business_improvement_areas.geojson").read_text(encoding="utf-8")
+    return [(each["properties"]["name"], json.dumps(each["geometry"])) for each in json.loads(text)["features"]]
