@@ -119,8 +119,8 @@ def _listing(release: Release, filters: Filters, order: str, columns: tuple[sa.C
     at = None
     if values.keys() & set(places.KINDS):
         at = (order == "closest" or _are_at_few(release, values), *places.conditions(values))
-    limits = "overdue" in values, order == "overdue"
-    question = _question(columns, tuple(_conditions(values)), at, *limits)
+    by_limits = order == "overdue" or "overdue" in values
+    question = _question(columns, tuple(_conditions(values)), at, by_limits)
     return Listing(question, keys, descending, values | {"as_of": release.about["as_of"]})
 
 
@@ -195,7 +195,6 @@ def _question(
     columns: tuple[sa.ColumnElement[Any], ...],
     conditions: tuple[Condition, ...],
     at: tuple[Any, ...] | None,
-    overdue: bool,
     by_limits: bool,
 ) -> sa.Select[Any]:
     """The requests for which the conditions hold; `at` places, if any: whether those have few requests, and the conditions on them."""
@@ -205,8 +204,8 @@ def _question(
         few, *of_places = at
         source = places.join_requests(few)
         where += [*of_places, schema.AT_A_PLACE]
-    if overdue or by_limits:
-        source = source.join(overdue_limits, overdue_limits.c.issue_type == _table.issue_type, isouter=not overdue)
+    if by_limits:
+        source = source.outerjoin(overdue_limits, overdue_limits.c.issue_type == _table.issue_type)
     if columns is _standing:
         source = source.outerjoin(open_request_standing, open_request_standing.c.request_id == _table.request_id)
     return sa.select(*columns).select_from(source).where(*where)
@@ -241,7 +240,8 @@ _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     # Many are soon come by on a walk from day to day; the + keeps SQLite from sorting them.
     "branches": sa.literal_column("+service_requests.department").in_(_value("branches", expanding=True)),
     "address": sa.and_(_table.address == _value("address"), schema.AT_A_PLACE),
-    "overdue": sa.and_(_IS_OPEN, _table.opened_on < overdue_limits.c.opened_before),
+    # Not simply <: SQLite would take it for an inner join, and go through the limits first, then for each through the requests.
+    "overdue": sa.and_(_IS_OPEN, _table.opened_on < sa.func.coalesce(overdue_limits.c.opened_before, "")),
     "status": sa.and_(_table.status == _value("status"), schema.ODD_STATUS),
     ("status", "Open"): _IS_OPEN,
     ("status", "Close"): _IS_CLOSED,
