@@ -72,7 +72,7 @@ def test_what_few_requests_are_is_looked_up(release):
     few = release.about["rows_stored"] // OFTEN
     walked = []
     for filter_ in asked:
-        listings = [requests.requests(release, filter_, oldest_first=oldest) for oldest in (False, True)]
+        listings = [requests.requests(release, filter_, order) for order in ("newest", "oldest")]
         if any(is_walked(release, listing) for listing in listings) and count(release, listings[0]) < few:
             walked.append(filter_)
     assert walked == []
