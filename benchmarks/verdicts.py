@@ -14,10 +14,11 @@ import pandas as pd
 from benchmarks import worlds
 from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.metrics.backlog import flow
-from vanc311_pipeline.metrics.comparison import area_comparison
+from vanc311_pipeline.metrics.comparison import SUPPORTED_N, area_comparison, compared_requests
 from vanc311_pipeline.metrics.current_speed import current_speed
+from vanc311_pipeline.metrics.estimates import share
 from vanc311_pipeline.metrics.facts import Facts, Floats, Ints
-from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, grouping_of, periods
+from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, grouping_of, periods, tally
 from vanc311_pipeline.metrics.monthly import monthly_series
 from vanc311_pipeline.metrics.outcomes import outcome_incidence
 from vanc311_pipeline.metrics.time_to_close import Followed, follow, time_to_close, time_to_close_curves
@@ -165,9 +166,11 @@ class Files(NamedTuple):
             rows = curves[curves["day"] == day]
             measure, share = f"share open after {day} days", float((took > day).mean())
             answers.append((self._claim("time_to_close_curves", measure), holds(rows, "open_share", share)))
-        months = monthly_series(grouping)
+        months = monthly_series(grouping, times["median_days"].to_numpy(dtype=np.float64))
         within = holds(months, "share_7", float((took <= 7).mean())).reshape(self.number, -1)
-        return [*answers, (self._claim("monthly_series", "share of a month closed within 7 days"), within)]
+        answers.append((self._claim("monthly_series", "share of a month closed within 7 days"), within))
+        medians = self._quantiles("monthly_series", months, {"median": truth["median"]})
+        return [*answers, *((claim, held.reshape(self.number, -1)) for claim, held in medians)]
 
     def _one_way(self, parts: Sequence[Followed], took: Ints) -> tuple[Claim, Floats]:
         """The share closed in one of two ways, which are drawn by lot; its design effect is that of all closings, which is no less."""
@@ -220,11 +223,15 @@ class Areas(NamedTuple):
         place = (0, worlds.AREAS // 2, worlds.AREAS - 1)[self.seed % 3]
         if self.more > 1:
             effects[place] = np.log(self.more)
-        facts, ratio = worlds.areas(self.n, self.shocks, effects, self.seed)
-        tables = area_comparison(facts)
+        world = worlds.areas(self.n, self.shocks, effects, self.seed)
+        tables = area_comparison(world.facts)
         late = tables[tables["measure"] == "open_after_30_days"]
         coverage = Claim("area_comparison", self.name, "coverage: ratio", *COVERED)
-        answers = [(coverage, holds(late, "ratio", ratio).T)]
+        at_one_mix = coverage._replace(measure="coverage: standardised share")
+        answers = [
+            (coverage, holds(late, "ratio", world.ratio).T),
+            (at_one_mix, holds(late, "standardised_share", standardised(world)).T),
+        ]
         if self.more > 1:
             size = ("smallest", "median", "largest")[self.seed % 3]
             seen = _hits(late, "verdict", "clearly more", "somewhat more")[None, [place]]
@@ -238,6 +245,17 @@ class Areas(NamedTuple):
     def name(self) -> str:
         differ = f"areas differ by {100 * self.spread:.0f} %" if self.spread else "areas alike"
         return f"{differ}, shocks {self.shocks}" + (f", one + {100 * self.more - 100:.0f} %" if self.more > 1 else "")
+
+
+def standardised(world: worlds.Compared) -> Floats:
+    """The true late share of each area at the city's mix of types, over the pools of which it has enough requests."""
+    compared = compared_requests(world.facts)
+    n = tally(compared.area, compared.pool, worlds.AREAS, compared.pools)
+    weight = np.where(n >= SUPPORTED_N, n.sum(axis=0), 0)
+    issue, row = np.unique(world.facts.issue[compared.rows], return_index=True)
+    in_pool = np.eye(compared.pools)[compared.pool[row]]
+    mix, late = (counts[:, issue] @ in_pool for counts in (world.mix, world.mix * world.late))
+    return share((weight * late / mix).sum(axis=1), weight.sum(axis=1))
 
 
 def areas(size: int) -> Iterator[Areas]:

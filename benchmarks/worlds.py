@@ -153,6 +153,9 @@ def files(service: str, n: int, number: int, seed: int) -> tuple[Facts, Ints]:
 
 
 AREAS, TYPES, LATE = 22, 179, 0.057
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+"""The means of a standard normal distribution, by Gauss and Hermite."""
 
 
 class Compared(NamedTuple):
@@ -160,6 +163,10 @@ class Compared(NamedTuple):
 
     facts: Facts
     ratio: Floats
+    mix: Floats
+    """How many requests of each type (column) each area (row) has, up to a factor."""
+    late: Floats
+    """And how many of them are late, truly, in a year that is neither good nor bad."""
 
 
 def areas(n: int, shocks: float, effects: Floats, seed: int) -> Compared:
@@ -185,4 +192,6 @@ def areas(n: int, shocks: float, effects: Floats, seed: int) -> Compared:
     times = np.exp(effects)
     usual = (by_type * times[:, None]).sum(axis=0) / np.maximum(by_type.sum(axis=0), 1e-9)
     ratio = times * by_type.sum(axis=1) / (by_type * usual).sum(axis=1)
-    return Compared(requests(AS_OF, AREAS, area, start, start + took, issue), ratio)
+    usually = expit(logit(late)[:, None] + shocks * NODES) @ WEIGHTS  # the mean over the shocks
+    rates = np.minimum(usually * times[:, None], 1)
+    return Compared(requests(AS_OF, AREAS, area, start, start + took, issue), ratio, mix, rates)

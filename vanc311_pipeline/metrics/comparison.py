@@ -233,7 +233,7 @@ def _shares(compared: ComparedRequests) -> dict[str, Any]:
     """The city's share of late requests, and each area's if it had the city's mix of types (direct standardisation).
 
     Over the pools of which the area has enough requests; with all but one month each for its standard error, which is at least
-    that of requests that go their own ways at the city's rates.
+    0.8 times that of requests that go their own ways at the city's rates.
     """
     areas, pools = len(compared.facts.areas), compared.pools
     cell = compared.area * pools + compared.pool
@@ -254,7 +254,8 @@ def _shares(compared: ComparedRequests) -> dict[str, Any]:
     value = standardised(late, n)
     without = np.array([standardised(late - late_by_month[:, :, m], n - by_month[:, :, m]) for m in range(MONTHS)])
     independent = np.sum(np.where(supported, share(weight**2 * rate * (1 - rate), n), 0.0), axis=1)
-    se = np.sqrt(np.maximum(jackknife_variance(without), share(independent, supported_weight**2)))
+    least = LEAST_SE * np.sqrt(share(independent, supported_weight**2))
+    se = np.maximum(np.sqrt(jackknife_variance(without)), least)
     state = _state(compared.facts, n.sum(axis=1), supported_weight >= SUPPORTED_WEIGHT)
     low, high = np.maximum(value - T_95 * se, 0), np.minimum(value + T_95 * se, 1)
     return {

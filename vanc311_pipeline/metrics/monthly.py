@@ -36,8 +36,12 @@ def months(facts: Facts) -> Ints:
     return np.union1d(record, facts.left_month[facts.closed_with_date])
 
 
-def monthly_series(grouping: Grouping) -> pd.DataFrame:
-    """The table `monthly_series`, of one grouping: every month of the record, those in which nothing came or went, too."""
+def monthly_series(grouping: Grouping, usual: Floats) -> pd.DataFrame:
+    """The table `monthly_series`, of one grouping: every month of the record, those in which nothing came or went, too.
+
+    Args:
+        usual: the median days to close of each group in the last 12 months; NaN where it is not given.
+    """
     facts = grouping.facts
     record = months(facts)
     size = len(record)
@@ -46,7 +50,7 @@ def monthly_series(grouping: Grouping) -> pd.DataFrame:
     opened = grouping.count_by(np.ones(len(facts), dtype=bool), month, size)
     closed_in = grouping.count_by(facts.closed_with_date, left, size)
     n = grouping.count_by(facts.used, month, size)
-    medians, states = _medians(grouping, month, n)
+    medians, states = _medians(grouping, month, n, _effect_at(grouping, usual))
     columns: dict[str, np.ndarray] = {
         "opened": opened,
         "closed_in": closed_in,
@@ -83,6 +87,15 @@ def _effect(grouping: Grouping, old_enough: Mask, quick: Mask, days: int) -> Flo
     return share_effect(part, whole)
 
 
+def _effect_at(grouping: Grouping, usual: Floats) -> Floats:
+    """The same of the share closed by the day that is each group's usual median: where that share varies, so does the median."""
+    facts = grouping.facts
+    days = np.full(len(facts), np.nan)
+    days[grouping.rows] = usual[grouping.code]
+    old_enough = facts.used & (facts.opened + days <= facts.as_of)
+    return _effect(grouping, old_enough, old_enough & facts.event & (facts.days <= days), 0)
+
+
 def _open_at_end(grouping: Grouping, record: Ints, last_day: Ints) -> Floats:
     """The pile at the end of each month or at as_of; NaN in a month that begins after as_of."""
     facts = grouping.facts
@@ -96,24 +109,29 @@ def _open_at_end(grouping: Grouping, record: Ints, last_day: Ints) -> Floats:
     return np.where(first_days(record) <= facts.as_of, level, np.nan)
 
 
-def _medians(grouping: Grouping, month: Ints, n: Ints) -> tuple[Floats, Texts]:
+def _medians(grouping: Grouping, month: Ints, n: Ints, of_group: Floats) -> tuple[Floats, Texts]:
     """The median of each group and month with its limits, three by groups by months, and its state where n ≥ 30."""
     facts, used = grouping.facts, grouping.where(grouping.facts.used)
     cells = used.code.astype(np.int64) * n.shape[1] + month[used.rows]
     days, event = facts.days[used.rows], facts.event[used.rows]
     medians, states = np.full((3, n.size), np.nan), np.full(n.size, None, dtype=object)
-    enough = np.flatnonzero(n.ravel() >= MINIMUM_N)
-    _fill(medians, states, enough, cells, np.minimum(days, np.int32(SHORT_DAYS)), event & (days < SHORT_DAYS))
-    _fill(medians, states, enough[np.isnan(medians[:, enough]).any(axis=0)], cells, days, event)
+    enough, effect = np.flatnonzero(n.ravel() >= MINIMUM_N), np.repeat(of_group, n.shape[1])
+    short = np.minimum(days, np.int32(SHORT_DAYS)), event & (days < SHORT_DAYS)
+    _fill(medians, states, enough, effect, cells, *short)
+    _fill(medians, states, enough[np.isnan(medians[:, enough]).any(axis=0)], effect, cells, days, event)
     return medians.reshape(3, *n.shape), states.reshape(n.shape)
 
 
-def _fill(medians: Floats, states: Texts, chosen: Ints, cells: Ints, days: Codes, event: Mask) -> None:
-    """Write the medians of the chosen cells, from the cell of each request and from when it was closed or last seen open."""
+def _fill(
+    medians: Floats, states: Texts, chosen: Ints, effect: Floats, cells: Ints, days: Codes, event: Mask
+) -> None:
+    """Write the medians of the chosen cells: from the design effect of each cell, from the cell of each request, and from when it was
+    closed or last seen open.
+    """
     place = np.full(medians.shape[1], NONE, dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     rows = np.flatnonzero(place[cells] != NONE)
-    spells = Spells(place[cells[rows]], days[rows], event[rows])
+    spells = Spells(place[cells[rows]], days[rows], event[rows], effect=effect[chosen])
     for first, curves in curves_by_parts(spells, len(chosen)):
         part = chosen[first : first + len(curves.at_risk)]
         medians[:, part], states[part] = quantile(curves, "median")

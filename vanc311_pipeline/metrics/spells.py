@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vanc311_pipeline.metrics.facts import Codes, Ints, Mask
+from vanc311_pipeline.metrics.facts import Codes, Floats, Ints, Mask
 from vanc311_pipeline.metrics.groups import Period, tally
 from vanc311_pipeline.metrics.survival import Curves, design_effect, kaplan_meier, risk_set
 
@@ -36,6 +36,8 @@ class Spells:
     blocks: int = 1
     block: tuple[Codes, ...] = ()
     """In which of so many blocks of time the request was opened, and in which the spell lies."""
+    effect: Floats | None = None
+    """The design effect of each group where it is known from elsewhere, as of groups too short to be divided into blocks."""
 
 
 def in_blocks(
@@ -74,6 +76,8 @@ def curves_by_parts(spells: Spells, groups: int) -> Iterator[tuple[int, Curves]]
             for block in spells.block
         ]
         effect = np.take_along_axis(design_effect(*by_block), place, axis=1) if by_block else None
+        if spells.effect is not None:
+            effect = np.repeat(spells.effect[first : first + size, None], length, axis=1)
         yield first, kaplan_meier(closed, at_risk, effect)
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.metrics import (
@@ -26,7 +27,6 @@ NOT_HYPER_LOCAL = tuple(kind for kind in KINDS if kind != EACH_PAIR)
 DAILY = KINDS[:4]
 WHOLE_RECORD = (
     (current_speed.current_speed, KINDS),
-    (monthly.monthly_series, KINDS),
     (year_on_year.year_on_year, KINDS),
     (backlog.backlog_by_age, NOT_HYPER_LOCAL),
     (backlog.backlog_daily, DAILY),
@@ -68,11 +68,14 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict
         for table, kinds in WHOLE_RECORD:
             if grouping.kind in kinds:
                 parts[table.__name__].append(table(grouping))
+        usual = np.full(len(grouping), np.nan)
         for span in spans:
             cohort = grouping.within(span)
             followed = list(time_to_close.follow(cohort))
             recent, whole = span.name == LAST_12_MONTHS, span.name in (ALL, LAST_12_MONTHS)
             parts["time_to_close"].append(time_to_close.time_to_close(cohort, followed))
+            if recent:
+                usual = parts["time_to_close"][-1]["median_days"].to_numpy(dtype=np.float64)
             if cohort.kind in NOT_HYPER_LOCAL and recent:
                 parts["time_to_close_without"].append(time_to_close.time_to_close_without(cohort, batch))
             if cohort.kind in NOT_HYPER_LOCAL:
@@ -87,6 +90,7 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict
                 parts["outcome_incidence"] += [outcomes.outcome_incidence(some, codes) for some in followed]
             if cohort.kind == EACH_ISSUE and whole:
                 of_issues += followed
+        parts["monthly_series"].append(monthly.monthly_series(grouping, usual))
     return {
         **{name: _joined(parts[name]) for name in GROUPED},
         "open_request_standing": waiting.open_request_standing(facts, of_issues),

@@ -485,13 +485,13 @@ def wilson(part: float, whole: float) -> tuple[float, float, float]:
     return p, (middle - width) / (1 + z2 / whole), (middle + width) / (1 + z2 / whole)
 
 
-def effect_within(group: Group, days: int, record: Record) -> float:
-    """The design effect of a group's shares closed within so many days, in the last 52 weeks that are old enough."""
-    end = record.as_of - days
+def effect_within(group: Group, days: int, record: Record, end: int) -> float:
+    """The design effect of a group's shares closed within so many days, in the last 52 weeks, of requests that are old enough."""
     start = max(end - 363, record.first)
     if end < start:
         return 1.0
-    blocks = blocks_of(within(usable(group.requests), start, end), start, end)
+    old_enough = [r for r in usable(group.requests) if r.opened <= record.as_of - days]
+    blocks = blocks_of(within(old_enough, start, end), start, end)
     return share_effect([(sum(r.closed and r.followed <= days for r in block), len(block)) for block in blocks])
 
 
@@ -508,10 +508,13 @@ def share_within(used: Sequence[Request], days: int, state: str, month_end: int,
 
 def monthly_series(record: Record) -> Iterator[Row]:
     """Every month of the record for each group."""
+    curves = {cohort.group.id: cohort.curve for cohort in record.cohorts if cohort.period == "last_12_months"}
     for group in record.groups:
         opened = by(group.requests, lambda r: r.month)
         closed_in = Counter(iso(r.leaves_pile)[:7] for r in group.requests if r.leaves_pile)
-        effects = {days: effect_within(group, days, record) for days in (7, 30, 90)}
+        effects = {days: effect_within(group, days, record, record.as_of - days) for days in (7, 30, 90)}
+        usual = curves[group.id].quantiles("median")[0][0] if curves.get(group.id) else None
+        of_median = 1.0 if usual is None else effect_within(group, usual, record, record.as_of)
         for month, start, end in record.months:
             members = opened.get(month, [])
             used = usable(members)
@@ -520,7 +523,8 @@ def monthly_series(record: Record) -> Iterator[Row]:
             if start <= record.as_of:
                 row["open_at_end"] = pile_at(group.requests, min(end, record.as_of))
             row |= {"n": len(used), "closed": sum(r.closed for r in used), "provisional": yes(end >= record.as_of - 6)}
-            row |= quantile_cells("median", curve_of(used) if state == "ok" else None, state)
+            alike = [of_median] * (1 + max((r.followed for r in used), default=0))
+            row |= quantile_cells("median", curve_of(used, effect=alike) if state == "ok" else None, state)
             for days, effect in effects.items():
                 row |= share_within(used, days, state, end, record, effect)
             yield group.key | row
@@ -818,7 +822,7 @@ def standardised(area: str, volume: int, used: Sequence[Request]) -> Row:
     if state == "ok":
         rate = {pool: late[pool] / size[pool] for pool in weight}
         least = sum(w**2 * rate[p] * (1 - rate[p]) / len(own[p]) for p, w in weight.items()) / supported**2
-        value, margin = mixed(), T_11 * max(jackknifed([mixed(month) for month in range(12)]), math.sqrt(least))
+        value, margin = mixed(), T_11 * max(jackknifed([mixed(month) for month in range(12)]), 0.8 * math.sqrt(least))
         cells = [value, max(0.0, value - margin), min(1.0, value + margin)]
     return dict(zip(STANDARDISED, (supported, *cells, state), strict=True))
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import worlds
 from benchmarks.calibration import line, missed, table, toml
-from benchmarks.verdicts import Areas, City, Claim, Files, holds, jobs
+from benchmarks.verdicts import Areas, City, Claim, Files, holds, jobs, standardised
 from vanc311_pipeline import calibration
 from vanc311_pipeline.calibration import Calibration, Line
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, FAMILIES
@@ -81,11 +81,15 @@ def test_a_tiny_world_of_each_kind_answers_every_claim_once():
 
 def test_the_truth_of_the_areas_is_what_their_requests_come_to():
     effects = np.where(np.arange(worlds.AREAS) == 3, np.log(2), 0)
-    (_, alike), (_, ratio) = (worlds.areas(5_000, 0, each, 1) for each in (0 * effects, effects))
-    assert alike == pytest.approx(1)
+    same, other = (worlds.areas(5_000, 0, each, 1) for each in (0 * effects, effects))
+    ratio = other.ratio
+    assert same.ratio == pytest.approx(1)
     assert ratio.argmax() == 3
     assert (np.delete(ratio, 3) < 1).all()
     assert 1.8 < ratio[3] < 2
+    times = standardised(other) / standardised(same)
+    assert np.delete(times, 3) == pytest.approx(1)
+    assert times[3] == pytest.approx(2, abs=0.1)
 
 
 @pytest.mark.parametrize("service", worlds.SERVICES)

@@ -3,6 +3,7 @@
 What is counted in a month is computed again in `end_to_end/recompute.py`.
 """
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +17,13 @@ MEDIAN = ["median_days", "median_low", "median_high", "median_state"]
 
 @pytest.fixture(scope="module")
 def series(grouped):
-    """The table of one grouping, the city if none is named."""
-    return lambda city, *which: monthly_series(grouped(city, *which))
+    """The table of one grouping, the city if none is named, whose usual median is not given."""
+
+    def run(city, *which):
+        grouping = grouped(city, *which)
+        return monthly_series(grouping, np.full(len(grouping), np.nan))
+
+    return run
 
 
 @pytest.mark.parametrize(
