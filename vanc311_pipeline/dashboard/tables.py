@@ -310,6 +310,12 @@ def corrections(release: Release) -> list[Row]:
     return release.records(months.order_by(table.c.release_month.desc()).limit(MONTHS_SHOWN))
 
 
+def series_breaks(release: Release) -> list[Row]:
+    """The newest months across which figures can't be compared."""
+    breaks = schema.series_breaks
+    return release.records(sa.select(breaks).order_by(breaks.c.data_processed.desc()).limit(MONTHS_SHOWN))
+
+
 def provisional_days(release: Release) -> int:
     """So many days up to as_of may still move."""
     return int(release.records(sa.select(sa.func.max(schema.settling.c.settles_after_days).label("days")))[0]["days"])
@@ -338,7 +344,10 @@ def revised(release: Release) -> list[Row]:
 def _revision(row: Row, name: str, form: str) -> Cell:
     known = row["state"] == State.OK
     return Cell(
-        form.format(100 * row[name]) if known else f"known after {METRICS[name].minimum_n} weeks", quiet=not known
+        form.format(100 * row[name])
+        if known
+        else f"known after {METRICS[name].minimum_n} weeks, each followed for 90 days",
+        quiet=not known,
     )
 
 

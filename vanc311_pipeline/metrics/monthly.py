@@ -122,9 +122,7 @@ def _medians(grouping: Grouping, month: Ints, n: Ints, of_group: Floats) -> tupl
     return medians.reshape(3, *n.shape), states.reshape(n.shape)
 
 
-def _fill(
-    medians: Floats, states: Texts, chosen: Ints, effect: Floats, cells: Ints, days: Codes, event: Mask
-) -> None:
+def _fill(medians: Floats, states: Texts, chosen: Ints, effect: Floats, cells: Ints, days: Codes, event: Mask) -> None:
     """Write the medians of the chosen cells: from the design effect of each cell, from the cell of each request, and from when it was
     closed or last seen open.
     """

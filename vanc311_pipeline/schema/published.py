@@ -116,6 +116,6 @@ for _name, _view in tomllib.loads(Path(__file__).with_name("views.toml").read_te
     sa.Table(_name, _views, *_described, comment=_view["meaning"], info={"query": _view["query"].strip()})
 
 VIEWS = tuple(_views.tables.values())
-convergence, request_history, overdue_limits = (
-    _views.tables[name] for name in ("convergence", "request_history", "overdue_limits")
+convergence, series_breaks, request_history, overdue_limits = (
+    _views.tables[name] for name in ("convergence", "series_breaks", "request_history", "overdue_limits")
 )

@@ -101,6 +101,7 @@ for path, summary, table, *listing in (
     ("months", "Month by month against the portal", schema.convergence, integrity.MONTHS),
     ("ledger", "What was stored, and when", schema.month_ledger),
     ("losses", "Losses that somebody accepted", schema.accepted_losses),
+    ("breaks", "Months held, accepted or relabelled", schema.series_breaks),
     ("readings", "Months read again", schema.deep_readings),
     ("checks", "What each check found", schema.check_results),
     ("quarantine", "Rows that can't be read", schema.quarantined_requests),

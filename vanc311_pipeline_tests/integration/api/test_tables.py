@@ -16,7 +16,7 @@ TABLES = {
     "/quality": "quality_ledger", "/quality/batch-days": "batch_days", "/quality/corrections": "corrections",
     "/changes": "request_changes", "/definitions": "metric_definitions",
     "/dictionary": "dictionary", "/integrity/months": "convergence", "/integrity/ledger": "month_ledger",
-    "/integrity/losses": "accepted_losses", "/integrity/readings": "deep_readings",
+    "/integrity/losses": "accepted_losses", "/integrity/breaks": "series_breaks", "/integrity/readings": "deep_readings",
     "/integrity/checks": "check_results", "/integrity/quarantine": "quarantined_requests",
 }  # fmt: skip
 GROUPED = {

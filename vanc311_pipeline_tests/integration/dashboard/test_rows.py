@@ -26,7 +26,7 @@ from vanc311_pipeline_tests.integration.dashboard.conftest import (
     requests_of,
     served,
 )
-from vanc311_pipeline_tests.integration.planting import execute
+from vanc311_pipeline_tests.integration.planting import execute, hold
 
 AREA, QUIET_AREA, ISSUE = "Kitsilano", "Sunset", "Building and Development Inquiry Case"
 RARE_ISSUE = "Business Licence Request Case"
@@ -140,6 +140,31 @@ def test_months_out_of_step_come_first_and_then_the_newest(release, ask):
     assert len(out_of_step) < 24 < len(months)
     in_step = [month for month, in_step in months if in_step == "yes"]
     assert [line["partition_month"] for line in tables.months(release)] == [*out_of_step, *in_step][:24]
+
+
+RELABELLED = """INSERT INTO request_changes (kind, request_id, thread_id, partition_month, department, issue_type, opened_at, sharing,
+                             seen_at, data_processed, run_id)
+    SELECT 'relabelled', request_id, request_id, '2024-03', department, issue_type, opened_at, 1, '2026-01-09', '{}', 'a run'
+    FROM service_requests LIMIT {}"""
+
+
+def test_breaks_are_what_was_held_what_was_followed_with_consent_and_months_relabelled_by_more_than_a_hundredth(
+    own_file,
+):
+    held = "INSERT INTO portal_releases SELECT dataset, '{}', 5, 'held', seen_at, run_id, NULL FROM portal_releases LIMIT 1"
+    execute(
+        own_file, hold("2024-01"), held.format("2026-01-07T14:06:58Z"), held.format("2025-12-31T00:00:00Z"),
+        "INSERT INTO accepted_losses VALUES ('2025-02-03T00:00:00Z', '2025-01', 9, 7, '2025-02-01T00:00:00Z', 'a run', 'rows 9 → 7')",
+        "UPDATE month_ledger SET rows_stored = 100 WHERE partition_month = '2024-03'",
+        RELABELLED.format("2026-01-08T00:00:00Z", 2), RELABELLED.format("2026-01-09T00:00:00Z", 1),
+    )  # fmt: skip
+    with reading(own_file) as odd:
+        assert [tuple(line.values()) for line in tables.series_breaks(odd)] == [
+            ("relabelled", "2026-01", "2024-03", 100, 100, "2 of 100 requests were relabelled", "2026-01-08T00:00:00Z"),
+            ("held", "2026-01", "2024-01", 100, 7, "rows 100 → 7", "2026-01-07T14:06:58Z"),
+            ("held", "2025-12", "all", None, 5, None, "2025-12-31T00:00:00Z"),
+            ("accepted", "2025-02", "2025-01", 9, 7, "rows 9 → 7", "2025-02-01T00:00:00Z"),
+        ]
 
 
 COUNTED = [
