@@ -71,7 +71,7 @@ def poisson_p(observed: npt.ArrayLike, expected: npt.ArrayLike) -> Floats:
     return np.asarray(np.minimum(1.0, 2 * np.minimum(at_least, gammaincc(count + 1, mean))))
 
 
-def t_p(t: npt.ArrayLike, degrees_of_freedom: int) -> Floats:
+def t_p(t: npt.ArrayLike, degrees_of_freedom: float) -> Floats:
     """The two-sided probability of so large a |t|."""
     return np.asarray(2 * stdtr(degrees_of_freedom, -np.abs(np.asarray(t, dtype=np.float64))))
 

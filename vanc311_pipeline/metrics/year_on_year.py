@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N, State
-from vanc311_pipeline.metrics.estimates import first_that_holds, only, robust_deviation, share
+from vanc311_pipeline.metrics.estimates import false_discovery, first_that_holds, only, robust_deviation, share, t_p
 from vanc311_pipeline.metrics.facts import Codes, Ints, Mask, day_texts
 from vanc311_pipeline.metrics.groups import Grouping
 
@@ -12,6 +12,8 @@ BLOCK_DAYS, YEAR_BLOCKS = 28, 13
 BLOCKS_NEEDED = 13
 """So many comparisons with a year before are needed to say how far two counts usually differ."""
 BANDS = 2
+WORTH = 2
+"""In the tails, a median absolute deviation knows about as much as half as many values."""
 OF_FEW = 4
 """A deviation of so few comparisons is as uncertain as the tails of a t distribution: of 13 it counts 1.31 times, of 40 1.1 times."""
 
@@ -63,11 +65,15 @@ def _judged(now: Ints, year_before: Ints, counts: Ints) -> dict[str, object]:
         otherwise=State.OK,
     )
     ratio = (now + 0.5) / (year_before + 0.5)
+    known = state == State.OK
+    q = np.full(len(now), np.nan)
+    q[known] = false_discovery(t_p(BANDS * np.log(ratio[known]) / np.log1p(band[known]), max(blocks - 1, 1) / WORTH))
     more = (ratio >= 1 + band) & (now - year_before >= CHANGE_SHARE * year_before)
     fewer = (1 / ratio >= 1 + band) & (year_before - now >= CHANGE_SHARE * year_before)
     return {
         "change_on_year": only(state, share(now - year_before, year_before)),
         "noise_band": only(state, band),
+        "q_value": q,
         "state": state,
         "verdict": first_that_holds(
             (state != State.OK, None), (more, "more"), (fewer, "fewer"), otherwise="about as many"

@@ -237,6 +237,12 @@ year_on_year = _by_group(
         "more, fewer or about as many: whether the change is larger than two years commonly differ; null if not ok",
         nullable=True,
     ),
+    real(
+        "q_value",
+        "Benjamini–Hochberg q of the change over all groups of the level and scope that are ok: a list of those that changed "
+        "takes q ≤ 0.05",
+        "probability",
+    ),
     looked_up_by=("measure",),
 )
 

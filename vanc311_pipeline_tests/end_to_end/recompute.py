@@ -534,6 +534,16 @@ def monthly_series(record: Record) -> Iterator[Row]:
 
 
 def year_on_year(record: Record) -> Iterator[Row]:
+    """What is said of each group, and its q among those of its level, scope and measure."""
+    for rows in by(years_of(record), lambda row: (row["level"], row["scope"], row["measure"])).values():
+        shown = [row for row in rows if row["state"] == "ok"]
+        degrees = (rows[0]["blocks"] - 1) / 2
+        for row, q in zip(shown, q_values([2 * student.sf(abs(row["z"]), degrees) for row in shown]), strict=True):
+            row["q_value"] = q
+        yield from ({"q_value": None} | {name: value for name, value in row.items() if name != "z"} for row in rows)
+
+
+def years_of(record: Record) -> Iterator[Row]:
     """The last four settled weeks of each group against the same weekdays a year before."""
     begin = record.as_of - 34
     names = ("days_from", "days_to", "year_before_from", "year_before_to")
@@ -560,7 +570,8 @@ def on_year(counts: Sequence[int]) -> Row:
         return row | {"state": "too_few" if now + before else "no_requests"}
     changes = [math.log((c + 0.5) / (earlier + 0.5)) for c, earlier in pairs]
     spread = 1.4826 * median_abs_deviation(changes) * (1 + 4 / len(changes))
-    band = math.exp(2 * max(spread, math.sqrt(1 / (now + 0.5) + 1 / (before + 0.5)))) - 1
+    spread = max(spread, math.sqrt(1 / (now + 0.5) + 1 / (before + 0.5)))
+    band, row["z"] = math.exp(2 * spread) - 1, changes[0] / spread
     times, least = (now + 0.5) / (before + 0.5), 0.05 * before
     verdict = "more" if times >= 1 + band and now - before >= least else "about as many"
     verdict = "fewer" if 1 / times >= 1 + band and before - now >= least else verdict

@@ -1,4 +1,4 @@
--- version 4
+-- version 5
 CREATE TABLE accepted_losses (
 	accepted_at TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 
@@ -792,6 +792,7 @@ CREATE TABLE year_on_year (
 	blocks INTEGER NOT NULL, 
 	state TEXT NOT NULL, 
 	verdict TEXT, 
+	q_value REAL, 
 	as_of TEXT NOT NULL
 )
  STRICT;
