@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test suite lint bench load stores growth history faults abuse mutations calibration validate rehearse nightly week day docs snapshots lock containers clean
+.PHONY: run sync explore build seed-db scheduler test suite lint bench load stores growth history faults abuse mutations calibration validate rehearse nightly week day docs snapshots lock vendor containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -136,6 +136,16 @@ lock: $(VENV)/installed-dev ## write the lock anew from pyproject.toml: what is 
 	$(COMPILE) $(UPGRADE) --all-extras pyproject.toml -o requirements-dev.txt >/dev/null
 	$(COMPILE) $(SAME) --extra explore pyproject.toml -o requirements.txt >/dev/null
 	$(COMPILE) $(SAME) --extra postgres --extra s3 --extra docker --extra k8s pyproject.toml -o requirements-image.txt >/dev/null
+
+# What the maps of requests are drawn with: docs/maps.md. Another version needs other sums.
+MAPLIBRE := 6.17.0
+VENDOR := vanc311_pipeline/dashboard/static/vendor
+
+vendor: ## fetch MapLibre GL anew from npm, and hold it against its checksums
+	@command -v npm >/dev/null || { echo "npm is needed for this and isn't here" >&2; exit 2; }
+	packed=$$(npm pack --silent maplibre-gl@$(MAPLIBRE)) && tar -xzf $$packed -C $(VENDOR) --strip-components=1 package/LICENSE.txt && \
+		tar -xzf $$packed -C $(VENDOR) --strip-components=2 $(addprefix package/dist/maplibre-gl,.mjs -worker.mjs .css) && rm $$packed
+	cd $(VENDOR) && sha256sum --check --strict SHA256SUMS
 
 clean: ## remove what the build made; the data stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,11 +31,15 @@ from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
 from vanc311_pipeline.settings import LICENCE
 
-STATIC = files("vanc311_pipeline.dashboard").joinpath("static")
+STATIC, PACKAGE = files("vanc311_pipeline.dashboard").joinpath("static"), files("vanc311_pipeline")
+SUFFIXES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript", "geojson": "application/geo+json"}
 STATIC_KINDS = {
-    "style.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "vega.js": "text/javascript; charset=utf-8",
+    file: f"{SUFFIXES[file.rpartition('.')[2]]}; charset=utf-8"
+    for file in (
+        *("style.css", "page.js", "vega.js", "map.js"),
+        *(f"vendor/maplibre-gl{part}" for part in (".mjs", "-worker.mjs", ".css")),
+        *(f"layers/{layer}.geojson" for layer in ("streets", "shoreline", "parks")),
+    )
 }
 KINDS = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
@@ -57,7 +61,7 @@ BUNDLED = "window.vegaEmbed = vegaEmbed;"
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("vanc311_pipeline.dashboard"),
         autoescape=True,
@@ -102,7 +106,7 @@ def _static(file: str) -> bytes:
             return str(bundler.draw("javascript_bundle", BUNDLED)).encode()
         finally:
             bundler.end()
-    return STATIC.joinpath(file).read_bytes()
+    return (PACKAGE if file.startswith("layers/") else STATIC).joinpath(file).read_bytes()
 
 
 @cache
@@ -175,7 +179,7 @@ def _asked(request: Request) -> View:
 
 def _page(release: Release | None, template: str, **context: Any) -> Response:
     about = release and release.about
-    text = _templates().get_template(template).render(release=release, about=about, **context)
+    text = templates().get_template(template).render(release=release, about=about, **context)
     return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
 

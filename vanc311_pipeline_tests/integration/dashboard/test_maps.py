@@ -3,21 +3,24 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import requests
 import shapely
+from playwright.sync_api import Route
 from shapely.geometry import shape
 
 from vanc311_pipeline.dashboard.maps import area_map
+from vanc311_pipeline.dashboard.site import templates
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import Settings
-from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, planted_in, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, Visit, planted_in, served
 
 VERDICTS = ["clearly more", "somewhat more", "about the same", "somewhat fewer", "clearly fewer", "unclear"]
 PLANTED = [
@@ -123,3 +126,84 @@ def test_what_no_area_has_is_said(release: Release, ask: Ask) -> None:
         f"{100 * (everything - located) / everything:.1f} % of all requests in the record have no local area"
         in drawn.note
     )
+
+
+@pytest.fixture
+def mapped(site: str, visit: Callable[..., Visit], ask: Ask) -> Callable[..., Visit]:
+    """A page with the map of the requests for which a condition holds, as the list of requests gives them."""
+
+    def opened(where: str, times: int = 1) -> Visit:
+        rows = ask(
+            f"""SELECT request_id, issue_type, address, status = 'Open', longitude, latitude FROM service_requests
+                WHERE latitude IS NOT NULL AND {where}"""
+        )
+        features = [
+            {
+                "type": "Feature",
+                "geometry": {"type": "Point", "coordinates": [longitude, latitude]},
+                "properties": {
+                    "id": id_,
+                    "name": name,
+                    "address": address,
+                    "state": "open",
+                    "open": bool(is_open),
+                    "overdue": False,
+                },
+            }
+            for id_, name, address, is_open, longitude, latitude in rows * times
+        ]
+        number = len(features)
+        collection = {
+            "type": "FeatureCollection",
+            "features": features,
+            "requests": 2 * number,
+            "located": number,
+            "shown": number,
+            "bounded": False,
+        }
+        html = str(templates().get_template("maps.html").make_module().points_map("/requests.geojson"))
+
+        def with_map(route: Route) -> None:
+            page = route.fetch()
+            route.fulfill(response=page, body=page.text().replace("</main>", f"{html}</main>"))
+
+        seen = visit()
+        seen.page.route("**/methods", with_map)
+        seen.page.route("**/requests.geojson", lambda route: route.fulfill(json=collection))
+        seen.page.goto(f"{site}/methods")
+        assert not [address for address in seen.requests if "vendor" in address]
+        seen.page.get_by_role("button", name="Show on a map").click()
+        seen.page.wait_for_selector(f".map[data-drawn='{number}']")
+        seen.page.get_by_text(f"{number:,} of {2 * number:,} have a location.").wait_for()
+        return seen
+
+    return opened
+
+
+@pytest.mark.rehearsal
+def test_a_point_leads_to_its_request_and_nobody_else_is_asked_for_the_map(
+    mapped: Callable[..., Visit], ask: Ask, site: str
+) -> None:
+    [(request, name)] = ask("SELECT request_id, issue_type FROM service_requests WHERE latitude IS NOT NULL LIMIT 1")
+    seen = mapped(f"request_id = '{request}'")
+    seen.page.locator(".map canvas").click()  # the only point is in the middle
+    seen.page.get_by_role("link", name=name).click()
+    seen.page.wait_for_url(f"**/requests/{request}")
+    asked = [urlsplit(address) for address in seen.requests]
+    assert {address.netloc for address in asked} == {urlsplit(site).netloc}
+    assert {address.path for address in asked} >= {
+        f"/static/layers/{layer}.geojson" for layer in ("streets", "shoreline", "parks")
+    }
+    # Neither what software draws slowly nor what this site hasn't yet is of the map.
+    assert [each for each in seen.complaints if not re.search("GL Driver Message|404", each)] == []
+
+
+@pytest.mark.rehearsal
+def test_a_point_with_many_requests_names_ten_and_counts_the_rest(mapped: Callable[..., Visit], ask: Ask) -> None:
+    [(latitude, longitude, number)] = ask(
+        "SELECT latitude, longitude, count(*) FROM service_requests WHERE latitude IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 1"
+    )
+    page = mapped(f"latitude = {latitude} AND longitude = {longitude}", 2).page
+    page.locator(".map canvas").click()
+    page.get_by_text(f"and {2 * number - 10} more here").wait_for()
+    assert page.locator(".maplibregl-popup a").count() == 10
