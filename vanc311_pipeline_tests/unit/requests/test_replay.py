@@ -84,3 +84,24 @@ def test_a_log_that_does_not_lead_to_what_is_stored_is_refused(wrong):
     [entry] = log(states)
     with pytest.raises(IntegrityFailed, match="change 1 does not lead to what is stored"):
         list(moves(states[1], [replace(entry, **wrong)]))
+
+
+@pytest.mark.parametrize(
+    ("label", "kinds", "kind"),
+    [({}, ["closed"], "closed"), ({"issue_type": "ZZ OLD - Pothole"}, ["closed", "relabelled"], "relabelled")],
+)
+def test_a_load_moves_a_request_once_as_renamed_if_it_was_and_its_newest_change_is_named(label, kinds, kind):
+    opened = {"department": "ENG", "issue_type": "Pothole", "opened_at": "2025-08-25T15:03:00Z", "status": "Open"}
+    first = dict.fromkeys(NAMES) | opened
+    second = first | {
+        "opened_at": "2025-08-26T08:00:00Z"
+    }  # of whose label it is known by the first that it was renamed
+    closed = second | label | {"status": "Close"}
+    entries = log([[first, second], [first | label, closed]])
+    about = [entry for entry in entries if entry.identity[2] == second["opened_at"]]
+    assert sorted(entry.kind for entry in about) == kinds
+    newest = about[0].change_id
+    [move] = (move for move in moves([first | label, closed], entries) if move.after == closed)
+    assert (move.kind, move.change_id) == (kind, newest)
+    with pytest.raises(IntegrityFailed, match=f"change {newest} does not lead"):
+        list(moves([first | label, closed | {"status": "Odd"}], entries))
