@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.groups import time_to_close
-from vanc311_pipeline.dashboard.view import EVER, View, records_of, summary_of
+from vanc311_pipeline.dashboard.view import EVER, LEFT_OUT, View, records_of, summary_of, times_of
 from vanc311_pipeline.metric_definitions import CHANGE_SHARE, State
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
@@ -18,6 +18,7 @@ from vanc311_pipeline.schema import flow
 HALF = 0.5
 BEYOND_COMPARISON = 3
 """Where three times as many would be ordinary, too, that is no finding to be told."""
+WITHOUT = {name: name for name in LEFT_OUT.values()} | {"both": "internal types and batch days"}
 _NOT_COMPARED = {State.TOO_SHORT: "the record is too short to say what is usual", State.TOO_FEW: "too few to compare"}
 
 
@@ -34,29 +35,30 @@ class Card:
 
 def cards(release: Release, view: View) -> list[Card]:
     """Open now, opened and closed in the last four weeks that late entries no longer move, and the usual time to close."""
-    summary, ever = summary_of(release, view), summary_of(release, view.but(period=EVER))
+    times, ever = times_of(release, view), summary_of(release, view.but(period=EVER))
     city = summary_of(release, view.but(area=None)) if view.level == "hyper_local" else None
     waiting = _open_now(release, view)
     return [
         Card("open now", words.whole(waiting), f"of {words.requests(ever['volume'])} in the record", "open_requests"),
         _on_year("opened", release, view, "opened"),
         _on_year("closed", release, view, "closed_in"),
-        _usual_time("half are closed within", "median", summary, city),
-        _usual_time("nine in ten are closed within", "p90", summary, city),
+        _usual_time("half are closed within", "median", times, city),
+        _usual_time("nine in ten are closed within", "p90", times, city),
     ]
 
 
-def _usual_time(label: str, name: str, summary: dict[str, Any], city: dict[str, Any] | None) -> Card:
+def _usual_time(label: str, name: str, times: dict[str, Any], city: dict[str, Any] | None) -> Card:
     def value(of: dict[str, Any]) -> str:
         return words.days_or_why(of[f"{name}_days"], of[f"{name}_state"])
 
-    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
-    note = f"opened {words.period(summary['period'])}, n = {words.whole(summary['n'])}, still open {words.whole(summary['still_open'])}"
-    if summary[f"{name}_state"] == State.OK and low != high:  # days are whole: no interval is not certainty
+    low, high = times[f"{name}_low"], times[f"{name}_high"]
+    without = f", without {WITHOUT[times['left_out']]}" if "left_out" in times else ""
+    note = f"opened {words.period(times['period'])}{without}, n = {words.whole(times['n'])}, still open {words.whole(times['still_open'])}"
+    if times[f"{name}_state"] == State.OK and low != high:  # days are whole: no interval is not certainty
         note += f"; 95 % interval {words.whole(low)} to {'not reached' if high is None else words.whole(high)}"
     if city:
         note += f"; city-wide: {value(city)}, n = {words.whole(city['n'])}"
-    return Card(label, value(summary), note, f"{name}_days")
+    return Card(label, value(times), note, f"{name}_days")
 
 
 def _on_year(label: str, release: Release, view: View, measure: str) -> Card:

@@ -10,7 +10,15 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_of, summary_of, without_requests
+from vanc311_pipeline.dashboard.view import (
+    EVER,
+    LAST_12_MONTHS,
+    LEFT_OUT,
+    View,
+    records_of,
+    summary_of,
+    without_requests,
+)
 from vanc311_pipeline.metric_definitions import METRICS, State
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.names import names
@@ -111,12 +119,20 @@ _WAITED = {-1: "opened just now", 0: "still open at the end of the first day"}
 
 
 def left_out(release: Release, view: View) -> list[Row]:
-    """The usual time to close, and what it is without internal types and without batch days."""
+    """The usual time to close, and what it is without internal types and without batch days; each leads to the page that shows it."""
     recent = view.but(period=LAST_12_MONTHS)
     rows = records_of(release, recent, schema.time_to_close_without)
     if not any(row["n"] for row in rows):
         return []
-    return _timed([summary_of(release, recent) | {"left_out": "nothing"}, *rows])
+    ways = {"nothing": None} | {name: way for way, name in LEFT_OUT.items()}
+    links = {name: Cell(name, recent.but(without=way).url, number=False) for name, way in ways.items()}
+    links |= {
+        name: Cell(f"{name} (shown above)", number=False)
+        for name, way in ways.items()
+        if recent.but(without=way) == view
+    }
+    lines = [summary_of(release, recent) | {"left_out": "nothing"}, *rows]
+    return _timed(line | {"left_out": links[line["left_out"]]} for line in lines)
 
 
 def against_the_city(release: Release, view: View) -> list[Row]:

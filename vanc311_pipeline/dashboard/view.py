@@ -17,6 +17,8 @@ from vanc311_pipeline.reading.release import Release
 
 LAST_12_MONTHS, EVER = "last_12_months", "all"
 SCOPES = ("all", "located")
+LEFT_OUT = {"internal": "internal types", "batch-days": "batch days", "both": "both"}
+"""What the time to close of a view may leave out: as an address says it, and as the table `time_to_close_without` does."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class View:
     issue: str | None = None
     period: str = LAST_12_MONTHS
     scope: str = "all"
+    without: str | None = None
 
     @property
     def level(self) -> str:
@@ -55,7 +58,8 @@ class View:
             path = f"/areas/{'/'.join(slug for slug in self._slugs.values() if slug)}"
         else:
             path = f"/issues/{self._slugs['issue']}" if self.issue else "/"
-        return path + _query(self._chosen)
+        has_rest = self.level != "hyper_local" and self.period == LAST_12_MONTHS
+        return path + _query(self._chosen | {"without": self.without if has_rest else None})
 
     def figure(self, name: str, kind: str, mode: str | None = None) -> str:
         """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
@@ -88,7 +92,13 @@ def view_of(release: Release, parameters: Mapping[str, str]) -> View:
     period, scope = parameters.get("period") or LAST_12_MONTHS, parameters.get("scope")
     if period != LAST_12_MONTHS:
         period = known(release, "period", period)
-    return View(**labels, period=period, scope=scope if scope in SCOPES else "all")
+    without = parameters.get("without")
+    return View(
+        **labels,
+        period=period,
+        scope=scope if scope in SCOPES else "all",
+        without=without if without in LEFT_OUT else None,
+    )
 
 
 def shown_view(release: Release, view: View) -> View:
@@ -113,6 +123,13 @@ def summary_of(release: Release, view: View) -> dict[str, Any]:
     """The row of `time_to_close` of a view. A group without requests has none in the file; its row is made here."""
     rows = records_of(release, view, schema.time_to_close)
     return rows[0] if rows else without_requests(release, view)
+
+
+def times_of(release: Release, view: View) -> dict[str, Any]:
+    """The same, of what is left if the view leaves something out."""
+    rows = records_of(release, view, schema.time_to_close_without)
+    rest = [row for row in rows if row["left_out"] == LEFT_OUT.get(view.without or "")]
+    return rest[0] if rest else summary_of(release, view)
 
 
 def without_requests(release: Release, view: View) -> dict[str, Any]:

@@ -72,6 +72,32 @@ def opened_in(ask: Ask, period: str) -> str:
     return f"opened_on BETWEEN '{first}' AND '{last}'"
 
 
+@pytest.mark.parametrize(
+    ("way", "left_out", "word"),
+    [
+        ("internal", "internal types", "internal types"),
+        ("batch-days", "batch days", "batch days"),
+        ("both", "both", "internal types and batch days"),
+    ],
+)
+def test_the_usual_times_leave_out_what_the_address_says_and_the_table_leads_there(site, ask, way, left_out, word):
+    view = View(scope="located", without=way)
+    assert view.url == f"/?scope=located&without={way}"
+    [(n, *times)] = ask(
+        """SELECT n, median_days, median_state, p90_days, p90_state FROM time_to_close_without
+           WHERE level = 'citywide' AND scope = 'located' AND left_out = ?""",
+        left_out,
+    )
+    text = page(site, view)
+    for (_, value, note), days, state in zip(cards_of(text)[-2:], times[::2], times[1::2], strict=True):
+        assert value == words.days_or_why(days, state)
+        assert f"opened in the last 12 months, without {word}, n = {n:,}, still open" in note
+    assert f"{left_out} (shown above)" in text
+    assert '<a href="/?scope=located">nothing</a>' in text
+    assert text.count(f'<a href="{view.url}">') == 0
+    assert page(site, View(scope="located")).count(f'<a href="{view.url}">{left_out}</a>') == 1
+
+
 @each_view
 def test_the_cards_are_of_the_view(site: str, ask: Ask, view: View) -> None:
     waiting, opened, closed, *_ = cards_of(page(site, view.but(period="2024")))
