@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, product, takewhile
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from benchmarks import load, topology
 from benchmarks.clients import Sent, Waits, get, hold, links, probing, read_slowly, stream, together
 from benchmarks.places import comes, command_line, in_background, workplace
 from benchmarks.site import API, REPLICA_SECONDS, WORKERS, Site, another_release, city_file, served
+from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.shipping import LATEST, ObjectStore
 from vanc311_pipeline.warehouse.publishing import release_row
@@ -45,16 +46,16 @@ def start(site: Site) -> None:
 
 
 def combinations(site: Site) -> None:
-    """pages of an area and a type, as the form makes them"""
+    """pages of an area and a type"""
     pairs = list(product(site.names["area"], site.names["issue"]))
     site.random.shuffle(pairs)
-    asked = (get(f"/?{urlencode({'area': area, 'issue': issue})}", follow=True) for area, issue in pairs)
+    asked = (get(View(*pair).url) for pair in pairs)
     site.flood(asked, connections=16, good=[200])
 
 
 def pictures(site: Site) -> None:
     """pictures of types whose names hold control characters"""
-    addresses = [link for issue in site.names["odd"] for link in links(site.page(f"/issues/{quote(issue, safe='')}"))]
+    addresses = [link for issue in site.names["odd"] for link in links(site.page(View(issue=issue).url))]
     site.random.shuffle(addresses)
     site.flood(map(get, addresses), connections=4)
 
@@ -72,8 +73,8 @@ def figures(site: Site) -> None:
 
 def unknown_parameters(site: Site) -> None:
     """parameters that mean nothing, each time others"""
-    area, issue = quote(site.names["area"][0]), quote(site.names["issue"][0], safe="")
-    paths = ["/?n={}", "/?fbclid={}", f"/areas/{area}?utm_source={{}}", f"/issues/{issue}?mode={{}}"]
+    area, issue = View(site.names["area"][0]).url, View(issue=site.names["issue"][0]).url
+    paths = ["/?n={}", "/?fbclid={}", f"{area}?utm_source={{}}", f"{issue}?mode={{}}"]
     paths += [f"{links(site.page('/'))[0].partition('?')[0]}?mode=anything{{}}", f"{API}/requests?n={{}}"]
     asked = (get(path.format(number)) for number, path in enumerate(cycle(paths)))
     site.flood(asked, good=[301, 302, 307, 308, 400, 404, 422])
@@ -113,7 +114,7 @@ def changes(site: Site) -> None:
             yield get(f"{API}/changes?{urlencode({'issue': issue, 'kind': 'vanished', 'since': site.day()})}")
             yield get(f"{API}/requests/{site.any('id')}")
             yield get(f"{API}/requests/{site.random.randbytes(32).hex()}")
-            yield get(f"/issues/{quote(issue, safe='')}", follow=True)
+            yield get(View(issue=issue).url)
 
     site.flood(asked(), connections=16, good=[200, 404, 503])
 

@@ -55,6 +55,7 @@ COVERED = {
     "vanc311_pipeline/warehouse/publishing.py": [f"{UNIT}/test_schema.py", f"{INTEGRATION}/test_publishing.py"],
     **{f"vanc311_pipeline/dashboard/{name}.py": LINES for name in ("figures", "numbers", "view")},
     "vanc311_pipeline/dashboard/tables.py": [*LINES, f"{INTEGRATION}/test_reading.py"],
+    "vanc311_pipeline/dashboard/index.py": [f"{INTEGRATION}/dashboard/test_index.py"],
     "vanc311_pipeline/dashboard/maps.py": [f"{INTEGRATION}/dashboard/test_maps.py"],
     "vanc311_pipeline/dashboard/site.py": PAGES,
 }  # fmt: skip

@@ -7,7 +7,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 import anyio.to_thread
 import sqlalchemy as sa
@@ -21,12 +21,13 @@ from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode, config
 from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
-from vanc311_pipeline.dashboard import maps, numbers, tables
+from vanc311_pipeline.dashboard import index, maps, numbers, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
-from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, shown_view, view_of
+from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, address_of_hit, shown_view, view_of
 from vanc311_pipeline.errors import printable
+from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES, find
 from vanc311_pipeline.reading.integrity import summary
-from vanc311_pipeline.reading.labels import plain
+from vanc311_pipeline.reading.labels import GROUPS, group_of, label_of, plain, slug
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
 from vanc311_pipeline.settings import LICENCE
@@ -88,6 +89,9 @@ def templates() -> Environment:
         "names": names,
         "plain": plain,
         "address_of": address_of,
+        "address_of_hit": address_of_hit,
+        "most_places": MOST_PLACES,
+        "longest_search": LONGEST,
         "summary": summary,
         "licence": LICENCE,
         "program": version("vanc311_pipeline"),
@@ -125,8 +129,14 @@ def dashboard() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def page(
-        path: str, fill: Callable[..., Response], address: Callable[..., str] | None = None, drawn: bool = False
+        path: str,
+        fill: Callable[..., Response],
+        address: Callable[..., str] | None = None,
+        drawn: bool = False,
+        asked: bool = False,
     ) -> None:
+        """A page that is made at once, or waits for its turn among those that are drawn, or among questions that may take long."""
+
         async def answer(request: Request) -> Response:
             raw_path, query = request.scope["raw_path"], request.scope["query_string"]
             only = await anyio.to_thread.run_sync(address, request) if address else path
@@ -134,7 +144,8 @@ def dashboard() -> APIRouter:
                 return RedirectResponse(only, 308, {"Cache-Control": "no-cache"})
             make = partial(fill, request)
             try:
-                return await (request.app.state.drawing.run(request, make) if drawn else anyio.to_thread.run_sync(make))
+                queue = request.app.state.drawing if drawn else request.app.state.asking if asked else None
+                return await (queue.run(request, make) if queue else anyio.to_thread.run_sync(make))
             except NotDrawn as error:
                 raise Problem("not-drawn", str(error)) from error
 
@@ -142,6 +153,10 @@ def dashboard() -> APIRouter:
 
     for path in ("/", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
         page(path, _view, lambda request: _asked(request).url, drawn=True)
+    page("/find", _find, _find_address, asked=True)
+    for kind in index.KINDS:
+        page(f"/{kind}", partial(_index, kind), partial(_index_address, kind))
+    page("/departments/{department}", _department, _department_address)
     page("/quality", lambda request: _page(request.state.release, "quality.html"), drawn=True)
     page("/methods", lambda request: _page(request.state.release, "methods.html"))
     page("/data", lambda request: _page(request.state.release, "data.html"))
@@ -192,6 +207,56 @@ def _view(request: Request) -> Response:
     release = request.state.release
     view = shown_view(release, _asked(request))
     return _page(release, f"{PAGES[view.level]}.html", view=view, scopes=SCOPES)
+
+
+def _sought(request: Request) -> str:
+    return " ".join(request.query_params.get("q", "").split())[:LONGEST]
+
+
+def _find_address(request: Request) -> str:
+    text = _sought(request)
+    return f"/find?{urlencode({'q': text})}" if text else "/find"
+
+
+def _find(request: Request) -> Response:
+    """What was found; the one thing that has all the words, at once."""
+    text, release = _sought(request), request.state.release
+    finding = find(release, text)
+    if len(finding.hits) == 1 and not finding.instead:
+        return RedirectResponse(address_of_hit(finding.hits[0]), 303, {"Cache-Control": "no-cache"})
+    return _page(release, "find.html", sought=text, finding=finding)
+
+
+def _index_address(kind: str, request: Request) -> str:
+    sort = request.query_params.get("sort")
+    return f"/{kind}" + (f"?sort={sort}" if sort in index.KINDS[kind].sorts[1:] else "")
+
+
+def _index(kind: str, request: Request) -> Response:
+    release, shown = request.state.release, index.KINDS[kind]
+    sort = request.query_params.get("sort", shown.sorts[0])
+    return _page(release, "index.html", kind=kind, index=shown, sort=sort, rows=index.rows(release, kind, sort))
+
+
+def _departments(request: Request) -> tuple[str, list[str]]:
+    """What a department's address calls it, and the labels that are meant: one, or all of a group."""
+    release, text = request.state.release, unquote(request.path_params["department"])
+    group = [label for label in names(release, "department") if group_of(label) == text.lower()]
+    label = None if group else label_of(release, "department", text)
+    return (slug("department", label), [label]) if label else (text.lower(), group)
+
+
+def _department_address(request: Request) -> str:
+    return f"/departments/{_departments(request)[0]}"
+
+
+def _department(request: Request) -> Response:
+    release, (called, labels) = request.state.release, _departments(request)
+    name = (
+        GROUPS.get(called.upper(), called.upper()) if called == group_of(labels[0]) else plain("department", labels[0])
+    )
+    rows = [row for row in index.rows(release, "departments", "requests") if row["label"] in labels]
+    return _page(release, "department.html", name=name, labels=labels, rows=rows, index=index.KINDS["departments"])
 
 
 def _api(request: Request) -> Response:

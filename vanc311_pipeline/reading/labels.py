@@ -18,6 +18,7 @@ from vanc311_pipeline.reading.release import Release
 _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 GROUPS: dict[str, str] = _DATA["groups"]
 """The prefixes of departments, and what they stand for."""
+SAME_IN_ADDRESSES: dict[str, list[str]] = {word: same for same in _DATA["streets"]["same"] for word in same}
 
 _OBSOLETE, _ENDING = re.compile(r"zz old\W*", re.IGNORECASE), re.compile(r"\s+case$", re.IGNORECASE)
 _DASH = re.compile(r"\s+[-–—]\s*|\s*[-–—]\s+")
@@ -30,10 +31,24 @@ _LIKE_A_DIGEST, _LIKE_A_GROUP = re.compile(rf"(.*-)?[0-9a-f]{{{_DIGITS}}}"), re.
 
 @lru_cache(10_000)
 def plain(kind: str, label: str) -> str:
-    """A label of an area, issue or department as people say it: `Missed Garbage Bin Pickup Case` is Missed garbage bin pickup."""
-    if kind == "department":
-        return _PREFIX.sub(lambda match: f"{GROUPS.get(match[1], match[1])}: ", label, count=1)
-    return _DATA["names"].get(label) or _sentence(label) if kind == "issue" else label
+    """A label of a kind as people say it: the issue `Missed Garbage Bin Pickup Case` is Missed garbage bin pickup."""
+    match kind:
+        case "issue":
+            return _DATA["names"].get(label) or _sentence(label)
+        case "department":
+            return _PREFIX.sub(lambda prefix: f"{GROUPS.get(prefix[1], prefix[1])}: ", label, count=1)
+        case "street" | "address":
+            return " ".join(word if word in ("and", "to") else word.capitalize() for word in label.split(" "))
+    return label
+
+
+def everyday(kind: str, label: str) -> str:
+    """What people may say instead of a label: words to find it by."""
+    if kind == "area":
+        return str(_DATA["nicknames"].get(label, ""))
+    if kind != "issue":
+        return ""
+    return " ".join(words for part, words in _DATA["everyday"].items() if re.search(rf"\b{part}", label.casefold()))
 
 
 def _sentence(label: str) -> str:
@@ -69,10 +84,10 @@ def slug(kind: str, label: str) -> str:
 
 
 def _short(kind: str, label: str) -> str:
-    return _folded(_without_marks(label) if kind == "issue" else label)[:_LONGEST].strip("-")
+    return folded(_without_marks(label) if kind == "issue" else label)[:_LONGEST].strip("-")
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """In small letters without accents, its words joined by hyphens."""
     letters = unicodedata.normalize("NFKD", re.sub("['’]", "", text)).casefold()
     return re.sub(r"[^a-z0-9]+", "-", "".join(each for each in letters if not unicodedata.combining(each))).strip("-")
@@ -100,12 +115,12 @@ _IRREGULAR = {(kind, _short(kind, label)): label for kind, labels in _DATA["irre
 def label_of(release: Release, kind: str, text: str) -> str:
     """The release's label that a slug means, or that alone is spelled so otherwise; UnknownName, with what comes near, if there is none."""
     labels = names(release, kind)
-    folded = _folded(text)
+    short = folded(text)
     for alike in (
         lambda label: slug(kind, label) == text,
         lambda label: label == text,
         lambda label: label.casefold() == text.casefold(),
-        lambda label: folded in _spellings(kind, label),
+        lambda label: short in _spellings(kind, label),
     ):
         meant = [label for label in labels if alike(label)]
         if len(meant) == 1:
@@ -116,4 +131,4 @@ def label_of(release: Release, kind: str, text: str) -> str:
 
 @lru_cache(10_000)
 def _spellings(kind: str, label: str) -> frozenset[str]:
-    return frozenset({slug(kind, label), _short(kind, label), _folded(plain(kind, label))} - {""})
+    return frozenset({slug(kind, label), _short(kind, label), folded(plain(kind, label))} - {""})

@@ -106,6 +106,17 @@ for _name, _columns, _condition in (
         sqlite_where=sa.text(_condition) if _condition else None,
     )
 
+search = sa.Table(
+    "search",
+    sa.MetaData(),
+    text("kind", "area, issue, department, group (of departments), bia (business improvement area), street or address"),
+    text("name", "what people call it"),
+    text("alias", "what else it is found by: the city's label, everyday words"),
+    text("key", "what its address has: a slug, else the name as in the data"),
+    comment="What the search field finds, a full-text table: SELECT * FROM search('garb*'). Of a kind, those with most requests first.",
+)
+CREATE_SEARCH = "CREATE VIRTUAL TABLE search USING fts5(kind, name, alias, key UNINDEXED, tokenize = 'unicode61 remove_diacritics 2')"
+
 _views = sa.MetaData()
 _TYPES = {"text": sa.TEXT, "integer": sa.INTEGER, "real": sa.REAL, "any": sa.types.NullType}
 for _name, _view in tomllib.loads(Path(__file__).with_name("views.toml").read_text(encoding="utf-8")).items():

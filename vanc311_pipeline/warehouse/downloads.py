@@ -145,7 +145,7 @@ def _untouched_parquet(published: Path, layout: pa.Schema) -> pq.ParquetFile | N
 
 def _package(release_id: str, about: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The description of the files as Frictionless has it: every table with its columns."""
-    tables = [*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables]
+    tables = [*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables, schema.search]
     return {
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
         "name": "vanc311",

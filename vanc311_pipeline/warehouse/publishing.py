@@ -26,6 +26,7 @@ from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.places import fill_places
 from vanc311_pipeline.warehouse.rows import are_same, batches, fetch, in_order, months_of, rows_by_month
+from vanc311_pipeline.warehouse.search import fill_search
 from vanc311_pipeline.warehouse.sqlite import open_new, open_read_only
 
 # These go on in the warehouse after the file is made: what became of it, and what the portal said since.
@@ -114,6 +115,7 @@ def _describe(warehouse: Warehouse, file: Path, run_id: str, checks: Sequence[Ch
         )
         connection.exec_driver_sql(_COUNT_VALUES + " UNION ALL ".join(counts))
         fill_places(connection)
+        fill_search(connection)
         connection.exec_driver_sql("ANALYZE main")
         for statement in _TAKE_STRICT_OFF:
             connection.exec_driver_sql(statement)
@@ -147,7 +149,7 @@ def _release_row(connection: sa.Connection, source: str, run_id: str) -> dict[st
 
 def dictionary_rows() -> Iterator[dict[str, str | None]]:
     """The dictionary: a line for each table and view, and one for each of their columns."""
-    for table in (*_TABLES, *schema.VIEWS):
+    for table in (*_TABLES, schema.search, *schema.VIEWS):
         yield {"table_name": table.name, "column_name": "*", "meaning": table.comment, "unit": None}
         for column in table.columns:
             words = {"meaning": column.comment, "unit": column.info["unit"]}
@@ -199,11 +201,10 @@ def _releases(file: Path) -> list[dict[str, Any]]:
 
 
 def _missing(connection: sa.Connection) -> list[str]:
-    """Tables that aren't there. A view is none, nor a virtual table: they can be asked alike, and answer what they like."""
-    tables = set(
-        connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0").scalars()
-    )
-    return [f"there is no table {table.name}" for table in _TABLES if table.name not in tables]
+    """Tables that aren't there. A view is none, nor a virtual table but our own: they can be asked alike, and answer what they like."""
+    tables = connection.exec_driver_sql("SELECT name, rootpage > 0, sql FROM sqlite_master WHERE type = 'table'")
+    present = {name for name, is_stored, sql in tables if is_stored or sql == schema.CREATE_SEARCH}
+    return [f"there is no table {table.name}" for table in (*_TABLES, schema.search) if table.name not in present]
 
 
 def _mistyped(connection: sa.Connection) -> list[str]:

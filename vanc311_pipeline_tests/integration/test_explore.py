@@ -13,7 +13,7 @@ from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.metric_definitions import FAMILIES, METRICS
 from vanc311_pipeline.settings import LICENCE, Settings
 
-TABLES = {**schema.metadata.tables, **schema.published_metadata.tables}
+TABLES = {**schema.metadata.tables, **schema.published_metadata.tables, "search": schema.search}
 FILLED_IN = {
     "request_id": "none", "local_area": "Marpole", "issue_type": "Missed Green Bin Pickup Case", "word": "reopened",
     "metric": "median_days",

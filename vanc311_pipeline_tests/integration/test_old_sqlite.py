@@ -15,7 +15,7 @@ from vanc311_pipeline_tests.integration.planting import answers
 pytestmark = pytest.mark.skipif(sys.version_info >= (3, 12), reason="the wheel with the old library is for Python 3.11")
 NAMES = [
     *(table.name for table in (*schema.metadata.sorted_tables, *schema.published_metadata.sorted_tables)),
-    *(view.name for view in schema.VIEWS),
+    *(view.name for view in (schema.search, *schema.VIEWS)),
 ]
 ROW = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p), ctypes.c_void_p)
 

@@ -55,7 +55,7 @@ def test_the_dictionary_explains_every_column_once():
     rows = list(dictionary_rows())
     named = [(row["table_name"], row["column_name"]) for row in rows]
     expected = {(table.name, name) for table in TABLES.values() for name in ("*", *table.columns.keys())}
-    expected |= {(view.name, name) for view in schema.VIEWS for name in ("*", *view.columns.keys())}
+    expected |= {(view.name, name) for view in (schema.search, *schema.VIEWS) for name in ("*", *view.columns.keys())}
     assert len(named) == len(set(named))
     assert set(named) == expected
     assert all(row["meaning"] and (row["unit"] or row["column_name"] == "*") for row in rows)
