@@ -30,7 +30,7 @@ _PLACES = f"""
 def fill_places(connection: sa.Connection) -> None:
     """Find the places of the requests in a new file, and write them into it."""
     rows = connection.exec_driver_sql(_PLACES).all()
-    # What the disk has spoiled is no number; it is thrown away when the file is checked.
+    # What the disk has spoiled is no number, and the table refuses it.
     latitudes, longitudes = (
         np.array([row[column] if isinstance(row[column], float) else np.nan for row in rows]) for column in (1, 2)
     )

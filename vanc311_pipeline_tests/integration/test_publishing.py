@@ -63,7 +63,7 @@ def mistyped(file: Path) -> None:
     changed(
         "UPDATE sqlite_master SET sql = replace(sql, ' STRICT', '') WHERE name = 'service_requests'", writable=True
     )(file)
-    changed("UPDATE service_requests SET latitude = 'north' WHERE rowid = 7")(file)
+    changed("UPDATE service_requests SET days_to_update = 'long' WHERE rowid = 7")(file)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def mistyped(file: Path) -> None:
     [
         (partial(tear, table="service_requests"), "SQLite finds"),
         (partial(tear, table="time_to_close"), "SQLite finds"),
-        (mistyped, "service_requests.latitude: 1 values are not REAL"),
+        (mistyped, "service_requests.days_to_update: 1 values are not REAL"),
         (changed("DELETE FROM service_requests WHERE rowid = 7"), "rows in the warehouse"),
         (changed("UPDATE metrics_citywide SET volume = volume + 1 WHERE scope = 'all'"), "metrics_citywide: 1 rows are only in"),
         (changed("DELETE FROM month_ledger WHERE rowid = 1"), "month_ledger: 1 rows are only in the warehouse"),
