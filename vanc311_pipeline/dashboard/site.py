@@ -6,6 +6,7 @@ from functools import cache, partial
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
@@ -17,12 +18,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.routing import BaseRoute, Match
 
 from vanc311_pipeline import calibration, metric_definitions, schema
+from vanc311_pipeline.api.listing import streamed
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode, config
 from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
-from vanc311_pipeline.dashboard import index, maps, numbers, tables
+from vanc311_pipeline.dashboard import dossier, index, maps, numbers, requests, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
+from vanc311_pipeline.dashboard.requests import RequestFilters
+from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, harmless, workbook
 from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, address_of_hit, shown_view, view_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES, find
@@ -157,6 +161,10 @@ def dashboard() -> APIRouter:
     for kind in index.KINDS:
         page(f"/{kind}", partial(_index, kind), partial(_index_address, kind))
     page("/departments/{department}", _department, _department_address)
+    page("/requests", _requests, lambda request: _list(request).url)
+    for kind, fill in {".csv": _requests_csv, ".xlsx": _requests_xlsx, ".geojson": _requests_geojson}.items():
+        page(f"/requests{kind}", fill, lambda request, kind=kind: _list(request).file(kind), drawn=kind == ".xlsx")
+    page("/requests/{request_id}", _request, _request_address)
     page("/quality", lambda request: _page(request.state.release, "quality.html"), drawn=True)
     page("/methods", lambda request: _page(request.state.release, "methods.html"))
     page("/data", lambda request: _page(request.state.release, "data.html"))
@@ -259,6 +267,64 @@ def _department(request: Request) -> Response:
     return _page(release, "department.html", name=name, labels=labels, rows=rows, index=index.KINDS["departments"])
 
 
+def _list(request: Request) -> RequestFilters:
+    return requests.filters_of(request.state.release, request.query_params)
+
+
+def _requests(request: Request) -> Response:
+    release, filters = request.state.release, _list(request)
+    rows, following = requests.page(release, filters)
+    context = {
+        "filters": filters, "rows": rows, "next": following, "order": requests.ORDERS[filters.order or "newest"],
+        "counts": requests.counts(release, filters), "unaddressed": requests.unaddressed(release, filters),
+        "choices": requests.choices(release, filters), "chips": requests.chips,
+        "rows_of_a_page": requests.ROWS, "rows_of_a_file": requests.ROWS_OF_A_FILE,
+    }  # fmt: skip
+    return _unlisted(_page(release, "requests.html", **context))
+
+
+def _requests_csv(request: Request) -> Response:
+    release, filters = request.state.release, _list(request)
+    head = BYTE_ORDER_MARK.encode() + csv_lines([requests.FILE_COLUMNS])
+    pieces = (csv_lines(rows) for rows in requests.file_rows(release, filters))
+    return _unlisted(
+        streamed(request, lambda: chain([head], pieces), _attached(release, "csv"), filters.file(".csv"), KINDS["csv"])
+    )
+
+
+def _requests_xlsx(request: Request) -> Response:
+    release, filters = request.state.release, _list(request)
+    rows = chain.from_iterable(requests.file_rows(release, filters))
+    book = workbook(requests.FILE_COLUMNS, rows, requests.notes(release, filters), "Requests")
+    return _unlisted(Response(book, headers=_attached(release, "xlsx"), media_type=XLSX))
+
+
+def _requests_geojson(request: Request) -> Response:
+    points = requests.points(request.state.release, _list(request))
+    return _unlisted(Response(json.dumps(points), media_type="application/geo+json"))
+
+
+def _attached(release: Release, kind: str) -> dict[str, str]:
+    name = f"vanc311-{'sample-' * release.is_sample}requests-{release.about['as_of']}.{kind}"
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _unlisted(response: Response) -> Response:
+    """Left out by search engines: it names addresses."""
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _request_address(request: Request) -> str:
+    return dossier.address(request.state.release, request.path_params["request_id"])
+
+
+def _request(request: Request) -> Response:
+    release = request.state.release
+    of = dossier.dossier_of(release, request.path_params["request_id"])
+    return _unlisted(_page(release, "request.html", of=of))
+
+
 def _api(request: Request) -> Response:
     document = request.app.openapi()
     questions = [{"path": path, **methods["get"]} for path, methods in document["paths"].items() if "get" in methods]
@@ -302,9 +368,5 @@ def _figure_file(name: str, kind: str, request: Request) -> Response:
 
 def _csv(figure: Figure) -> bytes:
     """The rows, for whoever opens them with a double click: Excel takes them for UTF-8 by their mark, and no name for a formula."""
-    rows = figure.rows.map(lambda cell: _harmless(printable(cell)) if isinstance(cell, str) else cell)
+    rows = figure.rows.map(lambda cell: harmless(cell) if isinstance(cell, str) else cell)
     return rows.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -89,6 +89,14 @@ def count(release: Release, listing: Listing) -> int:
     return int(release.rows(sa.select(sa.func.count()).select_from(counted), values=listing.values)[0][0])
 
 
+def count_first(release: Release, listing: Listing, at_most: int, column: str) -> tuple[int, int]:
+    """How many rows there are, up to a bound; and how many of these, the first by its order, have a value of a column."""
+    first = _page(listing.question, listing.keys, listing.descending, False).subquery("first")
+    question = sa.select(sa.func.count(), sa.func.count(first.c[column]))
+    [(rows, with_value)] = release.rows(question, values={**listing.values, "rows": at_most})
+    return rows, with_value
+
+
 @lru_cache
 def _page(question: Question, keys: tuple[sa.ColumnElement[Any], ...], descending: bool, goes_on: bool) -> Question:
     question = question.add_columns(*keys)

@@ -57,6 +57,11 @@ def requests(release: Release, filters: Filters, order: str = "newest") -> Listi
     return _listing(release, filters, order, _request)
 
 
+def seen(release: Release, filters: Filters, order: str = "newest") -> Listing:
+    """The same requests, with the days that they are open, or would be, and where open ones stand."""
+    return _listing(release, filters, order, _standing)
+
+
 def open_requests(release: Release, filters: Filters, order: str = "longest") -> Listing:
     """The open requests that pass the filters, and where each stands among those of its type."""
     return _listing(release, {**filters, "status": "Open"}, order, _standing)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vanc311_pipeline.dashboard.numbers import against_a_year_before
-from vanc311_pipeline.dashboard.site import _harmless
+from vanc311_pipeline.dashboard.spreadsheets import harmless as harmless_text
 from vanc311_pipeline.dashboard.tables import Cell, cell_of
 from vanc311_pipeline.dashboard.view import View
 
@@ -95,4 +95,4 @@ def test_a_value_stands_in_a_table_as_what_it_is(value: object, cell: Cell) -> N
     ("text", "harmless"), [("=1", "'=1"), ("+1", "'+1"), ("-1", "'-1"), ("@a", "'@a"), ("a=", "a=")]
 )
 def test_no_name_is_a_formula(text: str, harmless: str) -> None:
-    assert _harmless(text) == harmless
+    assert harmless_text(text) == harmless
