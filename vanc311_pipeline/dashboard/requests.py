@@ -341,7 +341,8 @@ def _filed(row: Row, limits: Mapping[str, str]) -> list[Any]:
         "longer_than_share": row["closed_sooner_share"],
         "overdue": ("yes" if is_overdue(row, limits) else "no") if judged else None,
     }
-    filed = row | more
+    days = {name: date.fromisoformat(row[name]) for name in ("opened_on", "closed_on") if row[name]}
+    filed = row | more | days
     return [filed[name] for name in FILE_COLUMNS]
 
 
