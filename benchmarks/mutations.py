@@ -57,6 +57,10 @@ COVERED = {
     "vanc311_pipeline/dashboard/tables.py": [*LINES, f"{INTEGRATION}/test_reading.py"],
     "vanc311_pipeline/dashboard/index.py": [f"{INTEGRATION}/dashboard/test_index.py"],
     "vanc311_pipeline/dashboard/maps.py": [f"{INTEGRATION}/dashboard/test_maps.py"],
+    **{
+        f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_requests.py"]
+        for name in ("dossier", "requests", "spreadsheets")
+    },
     "vanc311_pipeline/dashboard/site.py": PAGES,
 }  # fmt: skip
 """The files, and the tests that cover them, those first that are likely to notice."""

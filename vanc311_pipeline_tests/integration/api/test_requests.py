@@ -1,20 +1,59 @@
 """Requests by filter, page by page: each once, in order, and those that pass; and one request with all that is remembered."""
 
+import json
+import math
+import re
 from collections.abc import Callable
 from datetime import date
+from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shapely.geometry import Point, shape
 
 from vanc311_pipeline_tests.integration.api.conftest import Api, Row, as_csv, change
 
 AREAS = ["Kitsilano", "Downtown", "Arbutus Ridge"]
 ISSUES = ["Abandoned Mattress Case", "Missed Green Bin Pickup Case", "Business Licence Request Case"]
-DEPARTMENTS = ["ENG - Sanitation Services", "311 Contact Centre"]
+DEPARTMENTS = ["ENG - Sanitation Services", "311 Contact Centre", "ENG", "pr"]
+STREETS = ["W 12TH AV", "CAMBIE ST", "E 2ND AV", "main st"]
+ADDRESSES = ["453 W 12TH AV", "2000 W GEORGIA ST", "0 to 0 BURRARD BRIDGE"]
+BIAS = ["Downtown Vancouver BIA", "Dunbar Village BIA", "Hastings - North BIA"]
+POINTS = ["49.2827,-123.1207", "49.2485,-123.1007"]
+AS_ADDED = ("outcome", "place", "bias", "over")
+P90 = "SELECT p90_days FROM time_to_close AS t WHERE t.level = 'issue' AND t.scope = 'all' AND t.issue_type = r.issue_type AND t.period = "
+OVER = f"""
+    CASE WHEN status = 'Open' THEN julianday((SELECT as_of FROM release)) - julianday(opened_on)
+         - coalesce(({P90} 'last_12_months'), ({P90} 'all')) END
+"""
+"""How many days longer an open request is open than nine in ten of its type took."""
 OUTCOME_OF = "(SELECT outcome FROM outcome_mapping AS m WHERE m.closure_reason = coalesce(r.closure_reason, 'N/A'))"
+
+
+def streets(address: str | None) -> set[str]:
+    """Without what stands before the first word that has a letter other than of `to`."""
+    return {re.sub(r"^[0-9 to]*(?=[A-Z])", "", part) for part in (address or "").split(" and ")}
+
+
+def place_on_earth(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """A point of WGS 84's ellipsoid in metres from its middle."""
+    north, east, squared = math.radians(latitude), math.radians(longitude), 0.0066943799901413165
+    radius = 6_378_137 / math.sqrt(1 - squared * math.sin(north) ** 2)
+    flat = radius * math.cos(north)
+    return flat * math.cos(east), flat * math.sin(east), radius * (1 - squared) * math.sin(north)
+
+
+def distance(row: Row, point: str) -> float:
+    """A chord, which is as long as the way to within a millimetre."""
+    if row["latitude"] is None:
+        return math.inf
+    latitude, longitude = map(float, point.split(","))
+    return math.dist(place_on_earth(latitude, longitude), place_on_earth(row["latitude"], row["longitude"]))
+
 
 days = st.dates(min_value=date(2023, 11, 1), max_value=date(2026, 1, 31)).map(str)
 
@@ -22,7 +61,15 @@ days = st.dates(min_value=date(2023, 11, 1), max_value=date(2026, 1, 31)).map(st
 FILTERS: dict[str, tuple[Callable[[Row, Any], bool], st.SearchStrategy[str]]] = {
     "area": (lambda row, area: row["local_area"] == area, st.sampled_from(AREAS)),
     "issue": (lambda row, issue: row["issue_type"] == issue, st.sampled_from(ISSUES)),
-    "department": (lambda row, department: row["department"] == department, st.sampled_from(DEPARTMENTS)),
+    "department": (
+        lambda row, asked: row["department"] == asked or row["department"].split(" - ")[0] == asked.upper(),
+        st.sampled_from(DEPARTMENTS),
+    ),
+    "street": (lambda row, street: street.upper() in streets(row["address"]), st.sampled_from(STREETS)),
+    "address": (lambda row, address: row["address"] == address, st.sampled_from(ADDRESSES)),
+    "bia": (lambda row, bia: bia in row["bias"], st.sampled_from(BIAS)),
+    "near": (lambda row, point: distance(row, point) <= 500, st.sampled_from(POINTS)),
+    "overdue": (lambda row, _: row["over"] is not None and row["over"] > 0, st.just("yes")),
     "status": (lambda row, status: row["status"] == status, st.sampled_from(["Open", "Close"])),
     "channel": (lambda row, channel: row["channel"] == channel, st.sampled_from(["WEB", "Phone", "Mail Out"])),
     "closure_reason": (
@@ -44,17 +91,28 @@ filters = st.fixed_dictionaries({}, optional={name: values for name, (_, values)
 
 @pytest.fixture(scope="module")
 def stored(api: Api) -> list[Row]:
-    """Every request, oldest first, with its outcome and its place in the file."""
-    return api.select(
-        f"SELECT r.*, r.rowid AS place, {OUTCOME_OF} AS outcome FROM service_requests AS r ORDER BY opened_on, rowid"
+    """Every request, oldest first, with its outcome, its place in the file, what it lies in, and by how much it is overdue."""
+    text = files("vanc311_pipeline").joinpath("layers/business_improvement_areas.geojson").read_text()
+    outlines = [(each["properties"]["name"], shape(each["geometry"])) for each in json.loads(text)["features"]]
+    rows = api.select(
+        f"""SELECT r.*, r.rowid AS place, {OUTCOME_OF} AS outcome, {OVER} AS over FROM service_requests AS r
+            ORDER BY opened_on, rowid"""
     )
+    for row in rows:
+        at = Point(row["longitude"], row["latitude"]) if row["latitude"] is not None else None
+        row["bias"] = {name for name, outline in outlines if at and outline.contains(at)}
+    return rows
 
 
 def passing(stored: list[Row], asked: dict[str, Any]) -> list[Row]:
     rows = [row for row in stored if all(FILTERS[name][0](row, value) for name, value in asked.items())]
     if {"closed_from", "closed_to"} & asked.keys():
         rows.sort(key=lambda row: (row["closed_on"], row["place"]))
-    return [{name: value for name, value in row.items() if name not in ("outcome", "place")} for row in rows]
+    return list(map(served, rows))
+
+
+def served(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in AS_ADDED}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -73,6 +131,54 @@ def test_csv_and_the_count_are_of_the_same_requests(api: Api, stored: list[Row],
     expected = passing(stored, asked)
     assert api.csv_rows("/requests", order="oldest", **asked) == as_csv(expected)
     assert api.answer("/requests", count="yes", limit=1, **asked)["meta"]["total"] == len(expected)
+
+
+@pytest.mark.parametrize(
+    "filters", [{}, {"area": "Kitsilano"}, {"department": "ENG"}, {"bia": "Downtown Vancouver BIA"}], ids=str
+)
+def test_open_ones_come_by_their_age_or_by_how_much_they_are_overdue(api: Api, stored: list[Row], filters: Row) -> None:
+    waiting = [
+        row
+        for row in stored
+        if row["status"] == "Open" and all(FILTERS[name][0](row, value) for name, value in filters.items())
+    ]
+    assert api.rows("/requests", order="longest", limit=300, **filters) == list(map(served, waiting))
+    waiting.sort(key=lambda row: (-math.inf if row["over"] is None else row["over"], row["place"]), reverse=True)
+    expected = list(map(served, waiting))
+    assert api.rows("/requests", order="overdue", limit=97, **filters) == expected
+    assert [row["request_id"] for row in api.rows("/requests/open", order="overdue", limit=97, **filters)] == [
+        row["request_id"] for row in expected
+    ]
+    assert not filters or 0 < len(waiting) < 424
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("radius", [100, 500, 2000])
+def test_what_is_near_is_so_by_another_formula_and_the_closest_come_first(
+    api: Api, stored: list[Row], point: str, radius: int
+) -> None:
+    away = {row["request_id"]: distance(row, point) for row in stored}
+    rows = api.rows("/requests", near=point, radius=radius, order="closest", limit=97)
+    ids = [row["request_id"] for row in rows]
+    assert len(ids) == len(set(ids)) > 0
+    assert {id_ for id_, metres in away.items() if metres <= radius - 1} <= set(ids)
+    assert {id_ for id_, metres in away.items() if metres <= radius + 1} >= set(ids)
+    distances = [away[id_] for id_ in ids]
+    assert all(later > earlier - 1 for earlier, later in pairwise(distances))
+
+
+@pytest.mark.parametrize(
+    "asked", [{"order": "closest"}, {"radius": 100}, {"near": "north"}, {"near": POINTS[0], "radius": 2001}]
+)
+def test_what_is_around_a_point_needs_one_and_has_a_bound(api: Api, asked: Row) -> None:
+    refusal = api.get("/requests", **asked)
+    assert (refusal.status_code, refusal.json()["type"]) == (422, "/api/v1/problems#invalid-parameters")
+
+
+def test_an_unknown_address_is_told_what_comes_near(api: Api) -> None:
+    refusal = api.get("/requests", address="454 W 12th Av")
+    assert (refusal.status_code, refusal.json()["errors"][0]["suggestions"][0]) == (404, "453 W 12TH AV")
+    assert api.rows("/requests", address="453 w 12th av") == api.rows("/requests", address="453 W 12TH AV") != []
 
 
 def test_the_csv_of_any_page_is_of_all_rows(api: Api) -> None:
