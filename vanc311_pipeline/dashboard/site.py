@@ -161,9 +161,10 @@ def dashboard() -> APIRouter:
     for kind in index.KINDS:
         page(f"/{kind}", partial(_index, kind), partial(_index_address, kind))
     page("/departments/{department}", _department, _department_address)
-    page("/requests", _requests, lambda request: _list(request).url)
-    for kind, fill in {".csv": _requests_csv, ".xlsx": _requests_xlsx, ".geojson": _requests_geojson}.items():
-        page(f"/requests{kind}", fill, lambda request, kind=kind: _list(request).file(kind), drawn=kind == ".xlsx")
+    lists = {"": _requests, ".csv": _requests_csv, ".xlsx": _requests_xlsx, ".geojson": _requests_geojson}
+    for kind, fill in lists.items():
+        listed = partial(_list_address, kind)
+        page(f"/requests{kind}", fill, listed, drawn=kind == ".xlsx", asked=kind != ".xlsx")
     page("/requests/{request_id}", _request, _request_address)
     page("/quality", lambda request: _page(request.state.release, "quality.html"), drawn=True)
     page("/methods", lambda request: _page(request.state.release, "methods.html"))
@@ -269,6 +270,10 @@ def _department(request: Request) -> Response:
 
 def _list(request: Request) -> RequestFilters:
     return requests.filters_of(request.state.release, request.query_params)
+
+
+def _list_address(kind: str, request: Request) -> str:
+    return _list(request).file(kind)
 
 
 def _requests(request: Request) -> Response:
