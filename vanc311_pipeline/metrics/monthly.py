@@ -33,7 +33,8 @@ def months(facts: Facts) -> Ints:
         return np.array([], dtype=np.int64)
     last = max(int(facts.open_month.max()), int(month_numbers(facts.as_of)))
     record = np.arange(facts.open_month.min(), last + 1)
-    return np.union1d(record, facts.left_month[facts.closed_with_date])
+    left = np.bincount(facts.left_month[facts.closed_with_date] - record[0])
+    return np.union1d(record, record[0] + np.flatnonzero(left))
 
 
 def monthly_series(grouping: Grouping, usual: Floats) -> pd.DataFrame:

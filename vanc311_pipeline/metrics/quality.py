@@ -32,10 +32,12 @@ def quality_ledger(
         "n_obsolete_label": obsolete[facts.issue],
         "n_unmapped_reason": facts.is_closed & (outcome_codes(facts) == len(OUTCOMES) - 1),
     }
-    requests = pd.DataFrame({"open_month": facts.open_month, "department": facts.department, **counted})
-    ledger = requests.groupby(CELL, as_index=False).sum()
-    departments = np.array(facts.departments, dtype=object)[ledger["department"]]
-    ledger = ledger.assign(open_month=month_texts(ledger["open_month"]), department=departments).set_index(CELL)
+    size = max(len(facts.departments), 1)
+    cell, cells = pd.factorize(facts.open_month * size + facts.department, sort=True)
+    month, department = np.divmod(cells, size)
+    keys = [month_texts(month), np.array(facts.departments, dtype=object)[department]]
+    counts = {name: np.bincount(cell[some], minlength=len(cells)) for name, some in counted.items()}
+    ledger = pd.DataFrame(counts, pd.MultiIndex.from_arrays(keys, names=CELL))
     beside = [
         pd.Series(list(rows.values()), pd.MultiIndex.from_tuples(rows, names=CELL), name=name, dtype="int64")
         for name, rows in (("n_repeats", repeats), ("n_quarantined", quarantined))

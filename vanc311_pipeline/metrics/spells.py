@@ -48,8 +48,8 @@ def in_blocks(
     """
     begins = opened if since is None else since
     block, pieces = period.block(begins), period.block(opened + days) - period.block(begins) + 1
-    row = np.repeat(np.arange(len(code)), pieces)
-    number = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    row = np.repeat(np.arange(len(code), dtype=np.int32), pieces)
+    number = np.arange(len(row), dtype=np.int32) - np.repeat(np.cumsum(pieces, dtype=np.int32) - pieces, pieces)
     place, last = block[row] + number, number == pieces[row] - 1
     entry = np.where(number == 0, begins[row], period.first_day(place)) - opened[row]
     until = np.where(last, days[row], period.first_day(place + 1) - 1 - opened[row])
@@ -63,31 +63,39 @@ def curves_by_parts(spells: Spells, groups: int) -> Iterator[tuple[int, Curves]]
     at_once = max(1, CELLS_AT_ONCE // (length * blocks))
     for first in range(0, max(1, groups), at_once):
         size = min(at_once, groups - first)
-        inside = (spells.code >= first) & (spells.code < first + size)
+        inside = of_groups(spells.code, first, size)
         code, days, event = spells.code[inside] - first, spells.days[inside], spells.event[inside]
-        entry = np.zeros_like(days) if spells.entry is None else spells.entry[inside]
+        entry = None if spells.entry is None else spells.entry[inside]
         closed, at_risk = _counted(code, days, event, entry, (size, length))
-        # A curve stands still but for the days on which its group has a closing, and so do those that leave out a block.
-        moves = (closed > 0) | (np.arange(length) == 0)
-        place = np.cumsum(moves, axis=1) - 1
-        until, since, width = place[code, days], place[code, entry] + ~moves[code, entry], place.max(initial=0) + 2
-        by_block = [
-            _counted(code * blocks + block[inside], until, event, since, (size, blocks, width))
-            for block in spells.block
-        ]
-        effect = np.take_along_axis(design_effect(*by_block), place, axis=1) if by_block else None
+        effect = None
         if spells.effect is not None:
             effect = np.repeat(spells.effect[first : first + size, None], length, axis=1)
+        elif entry is not None and spells.block:
+            # A curve stands still but for the days on which its group has a closing, and so do those that leave out a block.
+            moves = (closed > 0) | (np.arange(length) == 0)
+            place = np.cumsum(moves, axis=1, dtype=np.int32) - 1
+            until, since, width = place[code, days], place[code, entry] + ~moves[code, entry], place.max(initial=0) + 2
+            by_block = [
+                _counted(code * blocks + block[inside], until, event, since, (size, blocks, width))
+                for block in spells.block
+            ]
+            effect = np.take_along_axis(design_effect(*by_block), place, axis=1)
         yield first, kaplan_meier(closed, at_risk, effect)
 
 
+def of_groups(code: Codes | Ints, first: int, size: int) -> Mask | slice:
+    """Where the codes of so many groups from the first on are; if there are no others, nothing need be copied."""
+    inside = (code >= first) & (code < first + size)
+    return slice(None) if inside.all() else inside
+
+
 def _counted(
-    cell: Codes | Ints, days: Codes | Ints, event: Mask, entry: Codes | Ints, shape: tuple[int, ...]
+    cell: Codes | Ints, days: Codes | Ints, event: Mask, entry: Codes | Ints | None, shape: tuple[int, ...]
 ) -> tuple[Ints, Ints]:
     """The closings on each day (last axis) by cell (the other axes), and those at risk."""
-    every = slice(None)
-    closed, left, entered = (
-        tally(cell[rows], day[rows], math.prod(shape[:-1]), shape[-1]).reshape(shape)
-        for rows, day in ((event, days), (every, days), (every, entry))
-    )
-    return closed, risk_set(left, entered)
+
+    def by_day(cell: Codes | Ints, day: Codes | Ints) -> Ints:
+        return tally(cell, day, math.prod(shape[:-1]), shape[-1]).reshape(shape)
+
+    entered = None if entry is None else by_day(cell, entry)
+    return by_day(cell[event], days[event]), risk_set(by_day(cell, days), entered)
