@@ -71,8 +71,11 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict
         usual = np.full(len(grouping), np.nan)
         for span in spans:
             cohort = grouping.within(span)
-            followed = list(time_to_close.follow(cohort))
             recent, whole = span.name == LAST_12_MONTHS, span.name in (ALL, LAST_12_MONTHS)
+            followed: Iterable[time_to_close.Followed] = time_to_close.follow(cohort)
+            # Else they are many, and looked at once: each part goes before the next one comes.
+            if cohort.kind in NOT_HYPER_LOCAL or recent:
+                followed = list(followed)
             parts["time_to_close"].append(time_to_close.time_to_close(cohort, followed))
             if recent:
                 usual = parts["time_to_close"][-1]["median_days"].to_numpy(dtype=np.float64)

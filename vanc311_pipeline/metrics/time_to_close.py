@@ -1,7 +1,7 @@
 """Time to close: which requests the curves of every group and period are made of, and the tables `time_to_close*` read off them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,7 +75,7 @@ def follow(cohort: Grouping) -> Iterator[Followed]:
         yield Followed(cohort, period.name, groups, rows[inside], code[inside] - np.int32(first), curves)
 
 
-def time_to_close(cohort: Grouping, followed: Sequence[Followed]) -> pd.DataFrame:
+def time_to_close(cohort: Grouping, followed: Iterable[Followed]) -> pd.DataFrame:
     """The table `time_to_close`, of one cohort."""
     facts, size = cohort.facts, len(cohort)
     by_use = cohort.count_by(np.ones(len(facts), dtype=bool), facts.unused, len(Unused))
@@ -152,7 +152,7 @@ def time_to_close_without(cohort: Grouping, batch: Mask) -> pd.DataFrame:
     tables = []
     for left_out, kept in (("internal types", ~internal), ("batch days", ~batch), ("both", ~internal & ~batch)):
         rest = cohort.where(kept)
-        table = time_to_close(rest, list(follow(rest)))
+        table = time_to_close(rest, follow(rest))
         tables.append(table[[*KEYS, "period", *WITHOUT]].assign(left_out=left_out))
     return pd.concat(tables, ignore_index=True)
 
