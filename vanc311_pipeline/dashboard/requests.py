@@ -398,7 +398,7 @@ def _feature(row: Row, limits: Mapping[str, str]) -> dict[str, Any]:
         "properties": {
             "id": row["request_id"],
             "name": plain("issue", row["issue_type"]),
-            "address": row["address"],
+            "address": row["address"] or "no address",
             "opened_on": row["opened_on"],
             "state": state_of(row),
             "open": row["status"] == "Open",

@@ -208,7 +208,8 @@ def _question(
     if at:
         few, *of_places = at
         source = places.join_requests(few)
-        where += [*of_places, schema.AT_A_PLACE]
+        # Else nothing may imply the condition of the index by place: SQLite would go through all of that.
+        where += [*of_places, schema.AT_A_PLACE] if few else of_places
     if by_limits:
         source = source.outerjoin(overdue_limits, overdue_limits.c.issue_type == _table.issue_type)
     if columns is _standing:

@@ -95,6 +95,34 @@ def test_open_requests_are_looked_up(release, filter_):
     assert not is_walked(release, requests.open_requests(release, filter_))
 
 
+NEAR = {"near": "49.2827,-123.1207"}
+
+
+@pytest.mark.parametrize("order", [None, "longest", "overdue"])
+@pytest.mark.parametrize(
+    "filter_",
+    [NEAR, {**NEAR, "radius": 100}, {"bia": "Cambie Village BIA"}, {"street": "W 12TH AV"}, {"address": "453 W 12TH AV"},
+     {**NEAR, **ABANDONED}, {"overdue": "yes", **KITSILANO}, {"department": "pds"}],
+    ids=str,
+)  # fmt: skip
+def test_places_and_what_is_overdue_are_looked_up(release, filter_, order):
+    listing = requests.requests(release, filter_, order or "newest")
+    with planned() as steps:
+        read_page(release, listing, None, 100)
+    assert through_all(steps) == []
+    assert not [step for step in steps if step.startswith("SCAN places")]
+
+
+def test_many_at_places_are_come_by_from_day_to_day(release, monkeypatch):
+    asked = {**NEAR, "radius": 2000, "channel": "Phone"}
+    few = read_page(release, requests.requests(release, asked), None, 100).rows
+    monkeypatch.setattr(requests, "_FEW_AT_PLACES", 1)
+    with planned() as steps:
+        many = read_page(release, requests.requests(release, asked), None, 100).rows
+    assert through_all(steps) == ["SCAN service_requests USING INDEX service_requests_by_day"]
+    assert few == many != []
+
+
 @pytest.mark.parametrize("since", [None, "2025-01-01", "2025-01-01T00:00:00Z"])
 def test_changes_are_looked_up(release, since):
     for filter_ in ({"kind": "relabelled"}, ABANDONED, {"department": "311 Contact Centre"}, *([{}] if since else [])):
