@@ -60,7 +60,8 @@ def _with_all(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
 
 def _pairs(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
     """Issue types in an area, where some words are of the one and the others of the other."""
-    for area in _asked(release, " OR ".join(map(_variants, words)), ("area",), _NAMES):
+    whole = " OR ".join(f'"{word}"' for word in words)  # whoever types `tree down` has not begun to write Downtown
+    for area in _asked(release, whole, ("area",), _NAMES):
         others = [word for word in words if not _is_in(word, area.name)]
         issues = _asked(release, " AND ".join(map(_variants, others)), ("issue",), MOST_PLACES) if others else []
         if issues:
@@ -122,4 +123,4 @@ def _nearest(release: Release, word: str) -> str | None:
         "searched names", lambda: sa.select(search.c.name, search.c.alias).where(search.c.kind != "address")
     )
     vocabulary = {each for name, alias in names for each in folded(f"{name} {alias}").split("-")}
-    return next(iter(difflib.get_close_matches(word, sorted(vocabulary), 1, cutoff=0.7)), None)
+    return next(iter(difflib.get_close_matches(word, sorted(vocabulary), 1, cutoff=0.8)), None)

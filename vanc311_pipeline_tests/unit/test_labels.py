@@ -71,7 +71,7 @@ SHOWN_IN_PATHS = set(string.ascii_lowercase + string.digits + "-")
 @given(st.lists(LABELS, unique=True, min_size=1, max_size=30))
 def test_a_slug_leads_back_to_its_label_whatever_others_there_are(kind, names):
     slugs = {label: slug(kind, label) for label in names}
-    names += [each for each in slugs.values() if each not in names]  # labels that are called like another's slug
+    names = [*names, *(each for each in slugs.values() if each not in names)]  # some are called like another's slug
     for label in names:
         address = slug(kind, label)
         assert label_of(holding(*names), kind, address) == label
