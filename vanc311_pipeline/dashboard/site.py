@@ -27,9 +27,9 @@ from vanc311_pipeline.dashboard import dossier, index, maps, numbers, requests, 
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, harmless, workbook
-from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, address_of_hit, shown_view, view_of
+from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, shown_view, view_of
 from vanc311_pipeline.errors import printable
-from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES, find
+from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES, Hit, find
 from vanc311_pipeline.reading.integrity import summary
 from vanc311_pipeline.reading.labels import GROUPS, group_of, label_of, plain, slug
 from vanc311_pipeline.reading.names import names
@@ -93,7 +93,7 @@ def templates() -> Environment:
         "names": names,
         "plain": plain,
         "address_of": address_of,
-        "address_of_hit": address_of_hit,
+        "address_of_hit": _address_of_hit,
         "most_places": MOST_PLACES,
         "longest_search": LONGEST,
         "summary": summary,
@@ -227,12 +227,17 @@ def _find_address(request: Request) -> str:
     return f"/find?{urlencode({'q': text})}" if text else "/find"
 
 
+def _address_of_hit(hit: Hit) -> str:
+    room = {"area": "areas", "pair": "areas", "issue": "issues", "department": "departments", "group": "departments"}
+    return f"/{room[hit.kind]}/{hit.key}" if hit.kind in room else RequestFilters().but(**{hit.kind: hit.key}).url
+
+
 def _find(request: Request) -> Response:
     """What was found; the one thing that has all the words, at once."""
     text, release = _sought(request), request.state.release
     finding = find(release, text)
     if len(finding.hits) == 1 and not finding.instead:
-        return RedirectResponse(address_of_hit(finding.hits[0]), 303, {"Cache-Control": "no-cache"})
+        return RedirectResponse(_address_of_hit(finding.hits[0]), 303, {"Cache-Control": "no-cache"})
     return _page(release, "find.html", sought=text, finding=finding)
 
 

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.metric_definitions import State
-from vanc311_pipeline.reading.find import Hit
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.labels import label_of, plain, slug
 from vanc311_pipeline.reading.names import known, names
@@ -111,16 +110,6 @@ def shown_view(release: Release, view: View) -> View:
 def address_of(kind: str, name: str) -> str:
     """The address of what a name stands for."""
     return f"/departments/{slug(kind, name)}" if kind == "department" else View().but(**{kind: name}).url
-
-
-def address_of_hit(hit: Hit) -> str:
-    """Where something leads that was found."""
-    if hit.kind in _ROOMS:
-        return f"/{_ROOMS[hit.kind]}/{hit.key}"
-    return f"/requests{_query({hit.kind: hit.key})}"
-
-
-_ROOMS = {"area": "areas", "pair": "areas", "issue": "issues", "department": "departments", "group": "departments"}
 
 
 def records_of(release: Release, view: View, table: sa.Table) -> list[dict[str, Any]]:
