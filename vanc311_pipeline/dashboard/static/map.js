@@ -20,9 +20,7 @@ function style(points) {
   return {
     version: 8,
     sources: {
-      parks: { type: "geojson", data: dataset.parks },
-      streets: { type: "geojson", data: dataset.streets },
-      shoreline: { type: "geojson", data: dataset.shoreline },
+      ...Object.fromEntries(["parks", "streets", "shoreline"].map((name) => [name, { type: "geojson", data: dataset[name] }])),
       // Clustered at every zoom: an address has one point, however many requests are there.
       requests: { type: "geojson", data: points, cluster: true, clusterRadius: 40, clusterMaxZoom: MAX_ZOOM + 1, maxzoom: MAX_ZOOM + 2 },
     },
@@ -77,8 +75,8 @@ async function opened(maplibre, map, feature) {
 }
 
 function counted({ requests, located, shown, bounded }) {
-  const first = shown < located ? ` The first ${shown.toLocaleString("en-CA")} of them are shown.` : "";
-  return `${located.toLocaleString("en-CA")} of ${bounded ? "the first " : ""}${requests.toLocaleString("en-CA")} have a location.${first}`;
+  const [all, some, few] = [requests, located, shown].map((number) => number.toLocaleString("en-CA"));
+  return `${some} of ${bounded ? "the first " : ""}${all} have a location.${shown < located ? ` The first ${few} of them are shown.` : ""}`;
 }
 
 async function draw(place) {
@@ -89,10 +87,9 @@ async function draw(place) {
   document.head.append(element("link", { rel: "stylesheet", href: dataset.css }));
   const bounds = new maplibre.LngLatBounds();
   for (const { geometry } of points.features) bounds.extend(geometry.coordinates);
-  const container = element("div", { className: "canvas" });
-  place.prepend(container);
+  place.prepend(element("div", { className: "canvas" }));
   const map = new maplibre.Map({
-    container,
+    container: place.firstChild,
     style: style(points),
     bounds: bounds.isEmpty() ? [-123.225, 49.198, -123.023, 49.315] : bounds,
     fitBoundsOptions: { padding: 40, maxZoom: 16 },

@@ -207,3 +207,25 @@ def test_a_point_with_many_requests_names_ten_and_counts_the_rest(mapped: Callab
     page.locator(".map canvas").click()
     page.get_by_text(f"and {2 * number - 10} more here").wait_for()
     assert page.locator(".maplibregl-popup a").count() == 10
+
+
+CORNER = """([colour]) => {
+    const copy = Object.assign(document.createElement('canvas'), {width: 1, height: 1}).getContext('2d');
+    copy.drawImage(document.querySelector('.map canvas'), 0, 0);
+    return String(copy.getImageData(0, 0, 1, 1).data.slice(0, 3)) === colour;
+}"""
+
+
+@pytest.mark.rehearsal
+def test_a_map_is_dark_in_the_dark_and_light_on_paper_in_the_dark_too(mapped: Callable[..., Visit], ask: Ask) -> None:
+    [(request,)] = ask(
+        "SELECT request_id FROM service_requests WHERE latitude IS NOT NULL AND address LIKE '%AV' LIMIT 1"
+    )
+    page = mapped(f"request_id = '{request}'").page
+    for media, scheme, colour in (
+        ("screen", "light", "255,255,255"),
+        ("screen", "dark", "18,22,27"),
+        ("print", "dark", "255,255,255"),
+    ):
+        page.emulate_media(media=media, color_scheme=scheme)
+        page.wait_for_function(CORNER, arg=[colour])
