@@ -66,7 +66,7 @@ BUNDLED = "window.vegaEmbed = vegaEmbed;"
 
 
 @cache
-def templates() -> Environment:
+def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("vanc311_pipeline.dashboard"),
         autoescape=True,
@@ -203,7 +203,7 @@ def _asked(request: Request) -> View:
 
 def _page(release: Release | None, template: str, **context: Any) -> Response:
     about = release and release.about
-    text = templates().get_template(template).render(release=release, about=about, **context)
+    text = _templates().get_template(template).render(release=release, about=about, **context)
     return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
 
