@@ -154,7 +154,7 @@ def test_a_point_leads_to_its_request_and_nobody_else_is_asked_for_the_map(
         "SELECT address, max(request_id) FROM service_requests WHERE latitude IS NOT NULL GROUP BY 1 HAVING count(*) = 1 LIMIT 1"
     )
     seen = mapped(f"address={quote(address)}")
-    seen.page.get_by_text("1 of 1 have a location.").wait_for()
+    assert seen.page.get_by_role("status").inner_text() == "1 of 1 have a location."
     seen.page.locator(".map canvas").click()  # the only point is in the middle
     seen.page.locator(".maplibregl-popup a").click()
     seen.page.wait_for_url(f"**/requests/{request}")
@@ -171,7 +171,7 @@ def test_a_point_leads_to_its_request_and_nobody_else_is_asked_for_the_map(
 def test_a_point_with_many_requests_names_ten_and_counts_the_rest(mapped: Callable[[str], Visit], ask: Ask) -> None:
     [(number, located)] = ask("SELECT count(*), count(latitude) FROM service_requests WHERE local_area = 'Kitsilano'")
     page = mapped("area=kitsilano").page
-    page.get_by_text(f"{located:,} of {number:,} have a location.").wait_for()
+    assert page.get_by_role("status").inner_text() == f"{located:,} of {number:,} have a location."
     page.locator(".map canvas").click()
     page.get_by_text(f"and {located - 10} more here").wait_for()
     assert page.locator(".maplibregl-popup a").count() == 10
