@@ -1,10 +1,12 @@
 """Areas, each against the city, never against each other, never ranked, with intervals. From `area_comparison`."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, picture
+from vanc311_pipeline.charts.figure import Figure, for_reading, picture
 from vanc311_pipeline.metric_definitions import METRICS, State
 
 MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
@@ -49,14 +51,30 @@ def comparison(rows: pd.DataFrame) -> Figure:
         f"areas-{measure.replace('_', '-')}",
         finding(rows),
         f"Ratio above 1: {above}. {whom(rows)} Lines: 95 % intervals. Grey: where nearly all areas would lie if they differed "
-        f"only as much as areas usually do. {among_areas(rows)} {words.as_of(rows)}",
+        f"only as much as areas usually do. {among_areas(rows)}",
+        rows["as_of"].iloc[0],
+        "ratio",
         MEANING,
         rows[["local_area", *SHOWN]],
+        _in_words(rows),
         chart,
         height=470,
         empty=known.empty,
         notes=(f"Too few requests for a ratio: {', '.join(withheld)}.",) if withheld else (),
     )
+
+
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
+    """The areas by name, each with its ratio, its interval and what they mean, or why there is none."""
+    ratio, low, high = (rows[f"ratio{end}"].map(words.ratio) for end in ("", "_low", "_high"))
+    withheld = rows["state"].map(lambda state: words.WITHHELD.get(state, ""))
+    known = withheld == ""
+    told: dict[str, Any] = {
+        "area": "local_area", "n": "n", "observed": "observed", "expected": rows["expected"].map(words.mean),
+        "ratio": ratio.where(known, withheld), "95 % interval": (low + " to " + high).where(known, ""),
+        "different from the city?": "verdict", "unusual among areas?": "among_areas",
+    }  # fmt: skip
+    return for_reading(rows, told)
 
 
 def _domain(known: pd.DataFrame) -> list[float]:

@@ -14,24 +14,32 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.settings import LICENCE
 
-Mode = Literal["light", "dark"]
+Mode = Literal["light", "dark", "wide", "narrow"]
+"""A picture that stands alone, light or dark, or one in a page, which brings the words and the colours and has room, or little."""
+
 Specification = dict[str, Any]
 
 _PICTURES, _LOOK = (
     json.loads(files("vanc311_pipeline.charts").joinpath(f"{name}.json").read_text()) for name in ("pictures", "look")
 )
-# Ink, quiet ink, rules, paper, marks: blue, vermillion and purple; sky, orange and pink.
-_COLOURS = {
-    "light": ("#1b1f24", "#59636e", "#d8dee4", "#ffffff", ["#0072B2", "#B34A00", "#8F4E77"]),
-    "dark": ("#e8eaed", "#a4acb6", "#3a424c", "#12161b", ["#56B4E9", "#E69F00", "#E7A6CB"]),
-}
+_WIDTHS: dict[Mode, int] = {"light": 720, "dark": 720, "wide": 560, "narrow": 320}
+# Marks are blue, vermillion and purple; in the dark sky, orange and pink. In a page they have the page's colours, by these names.
+_LIGHT = {
+    "ink": "#1b1f24", "quiet": "#59636e", "rule": "#d8dee4", "paper": "#ffffff", "mark": "#0072b2", "mark-2": "#b34a00", "mark-3": "#8f4e77",
+}  # fmt: skip
+_DARK = {
+    "ink": "#e8eaed", "quiet": "#a4acb6", "rule": "#3a424c", "paper": "#12161b", "mark": "#56b4e9", "mark-2": "#e69f00", "mark-3": "#e7a6cb",
+}  # fmt: skip
+_PAGE = {name: f"var(--{name}, {colour})" for name, colour in _LIGHT.items()}
+_COLOURS: dict[Mode, dict[str, str]] = {"light": _LIGHT, "dark": _DARK, "wide": _PAGE, "narrow": _PAGE}
 
-WIDTH = 720
 LINE_CHARACTERS = 108
+TABLE_ROWS = 24
 
 
 @dataclass(frozen=True)
@@ -42,45 +50,52 @@ class Figure:
     finding: str
     """One sentence: what the reader sees."""
     note: str
-    """Whom it is about, period, n, as_of."""
+    """Whom it is about, period, n."""
+    as_of: str
+    """The day that it is as of."""
+    metric: str
+    """The metric that it shows, by whose definition it is to be understood."""
     meaning: str
     """The definition in plain language."""
     rows: pd.DataFrame
     """The numbers that are drawn, as columns of the published table."""
+    table: pd.DataFrame
+    """The same for reading: the newest first, under plain headings, and of a long series only a part."""
     chart: Specification
     """What of the specification is its own: see `picture`."""
-    height: int | None = 260
-    """Pixels; None for a chart that brings its own size."""
+    height: int = 260
     empty: bool = False
     """There is nothing to draw: the sentence says why."""
     notes: tuple[str, ...] = ()
     """What else a reader must know, such as what is provisional."""
 
     @property
-    def description(self) -> str:
-        """The picture in words, for who can't see it."""
-        return " ".join((self.finding, self.note, *self.notes))
+    def title(self) -> str:
+        """What it is called where several are listed."""
+        return self.name.replace("-", " ").capitalize()
 
     @property
-    def columns(self) -> dict[str, str]:
-        """Of the rows as a table: each stands below its own name."""
-        return {str(name): str(name) for name in self.rows.columns}
+    def headings(self) -> dict[str, str]:
+        """Of the table: each column stands below its own name."""
+        return {str(name): str(name) for name in self.table.columns}
 
-    def specification(self, mode: Mode | None = None) -> Specification:
-        """The Vega-Lite specification: for a page, which brings the words, the width and the colours; with a mode, of a picture that stands
-        alone, with its sentence, its note and the licence, and that leads nowhere, since it does not know where it stands.
-        """
-        spec = self.chart | {"description": self.description}
-        if self.height:
-            width = WIDTH if mode else "container"
-            spec |= {"width": width, "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
-        if mode:
-            subtitle = [line for text in (self.note, *self.notes, LICENCE) for line in _lines(text)]
-            spec |= {"config": config(mode), "title": {"text": _lines(self.finding, 0.75), "subtitle": subtitle}}
-        drawable = dict(_everywhere(spec, printable))  # of some other characters a renderer dies
-        for part in drawable.get("hconcat", []) if mode else []:
-            del part["encoding"]["href"]
-        return drawable
+    @property
+    def source(self) -> str:
+        return f"Source: City of Vancouver, 3-1-1 · as of {words.day(self.as_of)}."
+
+    @property
+    def description(self) -> str:
+        """The picture in words, for who can't see it, and for who quotes it."""
+        return " ".join((self.finding, self.note, *self.notes, self.source))
+
+    def specification(self, mode: Mode) -> Specification:
+        """The Vega-Lite specification. A picture that stands alone has its sentence, its note, its source and the licence with it."""
+        size = {"width": _WIDTHS[mode], "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
+        spec = self.chart | size | {"description": self.description, "config": config(mode)}
+        if mode in ("light", "dark"):
+            lines = [line for text in (self.note, *self.notes, self.source, LICENCE) for line in _lines(text)]
+            spec |= {"title": {"text": _lines(self.finding, 0.75), "subtitle": lines}}
+        return dict(_everywhere(spec, printable))  # of some other characters a renderer dies
 
     def svg(self, mode: Mode = "light") -> str:
         return str(renderer.draw("vegalite_to_svg", self.specification(mode)))
@@ -98,6 +113,17 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as Vega-Lite reads them: null where there is nothing."""
     plain = rows.astype(object).where(rows.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
+
+
+def newest(rows: pd.DataFrame, headings: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows in the order of time, for reading: the newest first, and no more than fit a table."""
+    return for_reading(rows.iloc[: -TABLE_ROWS - 1 : -1], headings)
+
+
+def for_reading(rows: pd.DataFrame, headings: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows below plain headings, each with the name of its column or with what stands in it."""
+    columns = {heading: rows[column] if isinstance(column, str) else column for heading, column in headings.items()}
+    return pd.DataFrame(columns, index=rows.index)
 
 
 def _filled(part: Any, told: Mapping[str, Any]) -> Any:
@@ -123,7 +149,6 @@ def _lines(text: str, share: float = 1) -> list[str]:
 
 def config(mode: Mode) -> Specification:
     """The `config` of a Vega-Lite specification; the charts themselves name no colour."""
-    ink, quiet, rule, paper, marks = _COLOURS[mode]
-    return dict(
-        _filled(_LOOK, {"ink": ink, "quiet": quiet, "rule": rule, "paper": paper, "marks": marks, "mark": marks[0]})
-    )
+    colours = _COLOURS[mode]
+    marks = [colour for name, colour in colours.items() if name.startswith("mark")]
+    return dict(_filled(_LOOK, {**colours, "marks": marks}))

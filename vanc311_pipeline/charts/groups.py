@@ -7,13 +7,20 @@ from typing import Any
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, picture
+from vanc311_pipeline.charts.figure import Figure, for_reading, newest, picture
 from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, STATES, State
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
 YEAR_DAYS = 365
-SAME_WEEKDAY_DAYS = 364
-_LABELS = 8
+WEEK_DAYS, SAME_WEEKDAY_DAYS = 7, 364
+_MONTHLY: dict[str, Any] = {
+    "month": "month",
+    "opened": "opened",
+    "closed": "closed_in",
+    "open at the end": "open_at_end",
+}
+_CURVE_DAYS = (0, 1, 3, 7, 14, 30, 60, 90, 180, YEAR_DAYS)
+_LABELS, _TICKS = 8, 5
 _STEPS = (1, 2, 3, 6, 12, 24)
 
 
@@ -21,14 +28,7 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     """Two lines: requests opened, and requests closed, in each month."""
     rows = rows.sort_values("month", ignore_index=True)
     complete = rows[rows["provisional"] == "no"]
-    long = rows.melt(["month", "provisional"], ["opened", "closed_in"], "which", "requests")
-    long = long.replace({"which": {"closed_in": "closed"}})
-    chart = picture("opened-and-closed", long, step=_step(len(rows)))
-    # A layer without rows would make Vega complain.
-    if complete.empty:
-        chart["layer"] = [layer for layer in chart["layer"] if layer["name"] != "settled"]
-    if len(complete) == len(rows):
-        chart["layer"] = [layer for layer in chart["layer"] if layer["name"] == "settled"]
+    drawn = rows[["month", "opened", "closed_in", "provisional"]].rename(columns={"closed_in": "closed"})
     finding = "No whole month is settled yet."
     if len(complete):
         last = complete.iloc[-1]
@@ -37,10 +37,18 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     return Figure(
         "opened-and-closed",
         finding,
-        f"{group}. Opened and closed in a month are different requests. {words.as_of(rows)}",
+        f"{group}. Opened and closed in a month are different requests.",
+        rows["as_of"].iloc[0],
+        "opened",
         f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
-        chart,
+        newest(rows, _MONTHLY | {"provisional": "provisional"}),
+        picture(
+            "opened-and-closed",
+            drawn.assign(last=drawn.index == drawn.index[-1]),
+            step=_step(len(rows)),
+            ticks=_ticks(drawn[["opened", "closed"]].max(axis=None)),
+        ),
         notes=(PROVISIONAL,) if len(complete) < len(rows) else (),
     )
 
@@ -80,13 +88,26 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
     return Figure(
         "closed-within-30-days",
         _closed_within(rows),
-        f"{group}, by month of opening, with 95 % intervals. {words.as_of(rows)}",
+        f"{group}, by month of opening, with 95 % intervals.",
+        rows["as_of"].iloc[0],
+        "share_30",
         METRICS["share_30"].definition,
         rows[["month", "n_30", "within_30", "share_30", "share_30_low", "share_30_high", "share_30_state"]],
-        picture("closed-within-30-days", drawn, **told),
+        newest(rows, {"month": "month", "n": "n_30", "closed within 30 days": "within_30"} | _shares(rows, "share_30")),
+        picture("closed-within-30-days", drawn[["month", "n_30", "share_30", "share_30_low", "share_30_high"]], **told),
         empty=known.empty,
         notes=(f"{'; '.join(notes)}.",) if notes else (),
     )
+
+
+def _shares(rows: pd.DataFrame, share: str, state: str | None = None) -> dict[str, Any]:
+    """A share and its interval in words, or why there is none."""
+    why = rows[state or f"{share}_state"].map(lambda state: words.WITHHELD.get(state, ""))
+    interval = rows[f"{share}_low"].map(words.percent) + " to " + rows[f"{share}_high"].map(words.percent)
+    return {
+        "share": rows[share].map(words.percent).where(why == "", why),
+        "95 % interval": interval.where(why == "", ""),
+    }
 
 
 def _step(months: int) -> int:
@@ -94,23 +115,47 @@ def _step(months: int) -> int:
     return next((step for step in _STEPS if months <= _LABELS * step), _STEPS[-1])
 
 
+def _ticks(most: Any) -> int:
+    """How many ticks an axis of requests has: left to itself Vega divides a single request."""
+    return int(min(_TICKS, max(1, most))) if most == most else _TICKS
+
+
 def backlog(rows: pd.DataFrame, group: str) -> Figure:
-    """Requests open at the end of each day, from the day on which the record is long enough."""
+    """Requests open at the end of each seventh day, from the day on which the record is long enough; the last settled day is one of them."""
     rows = rows.sort_values("day", ignore_index=True)
     known = rows[rows["understated"] == "no"]
-    notes = ["Made anew from today's record: what the city reopens looks open all along."]
+    settled = known[known["provisional"] == "no"]
+    drawn = pd.concat([settled.iloc[::-WEEK_DAYS][::-1], known[known["provisional"] != "no"]])
+    told = [*settled.index[-1:], *settled.index[-1 - SAME_WEEKDAY_DAYS : -SAME_WEEKDAY_DAYS]]
+    months = _by_month(known)
+    label = drawn.loc[drawn.index.isin(told), "backlog"].map(words.whole)
+    notes = ["Every seventh day is drawn. Made anew from today's record: what the city reopens looks open all along."]
     if len(known) < len(rows):
         notes.append("Days before 2023-08-17 are left out: requests from before the record are missing in them.")
     return Figure(
         "backlog",
         _growth(known),
-        f"{group}. {METRICS['backlog'].definition} {words.as_of(rows)}",
+        f"{group}. {METRICS['backlog'].definition}",
+        rows["as_of"].iloc[0],
+        "backlog",
         METRICS["backlog"].definition,
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
-        picture("backlog", known),
+        newest(months, _MONTHLY),
+        picture(
+            "backlog",
+            drawn[["day", "backlog", "provisional"]].assign(label=label),
+            step=_step(len(months)),
+            ticks=_ticks(drawn["backlog"].max()),
+        ),
         empty=known.empty,
         notes=tuple(notes),
     )
+
+
+def _by_month(days: pd.DataFrame) -> pd.DataFrame:
+    """What was opened and closed on the days of each month, and what was open at the end of the last of them."""
+    sums = {"opened": ("opened", "sum"), "closed_in": ("closed_in", "sum"), "open_at_end": ("backlog", "last")}
+    return days.groupby(days["day"].str[:7].rename("month")).agg(**sums).reset_index()
 
 
 def _growth(known: pd.DataFrame) -> str:
@@ -145,16 +190,28 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Se
     }
     reasons = ", ".join(f"{words.whole(number)} {why}" for why, number in left_out.items() if number)
     still_open = summary["still_open"]
+    shown = ["day", "at_risk", "closed_by", "open_share", "open_share_low", "open_share_high"]
     return Figure(
         "time-to-close",
         time_to_close(summary),
         f"{group}, opened {words.period(summary['period'])}; n = {words.whole(summary['n'])}, of which "
-        f"{words.whole(still_open)} {words.be(still_open)} still open. 95 % interval. As of {words.day(summary['as_of'])}.",
+        f"{words.whole(still_open)} {words.be(still_open)} still open. 95 % interval.",
+        summary["as_of"],
+        "open_share",
         f"{METRICS['open_share'].definition} Closed does not mean fixed.",
-        rows[["day", "at_risk", "closed_by", "open_share", "open_share_low", "open_share_high"]],
-        picture("time-to-close", rows),
+        rows[shown],
+        _at_days(rows),
+        picture("time-to-close", rows[shown]),
         notes=(*beside, *([f"Left out: {reasons}."] if reasons else [])),
     )
+
+
+def _at_days(rows: pd.DataFrame) -> pd.DataFrame:
+    """The curve after a day, a week, a month: it falls only on the days that it has rows of."""
+    days = pd.DataFrame({"after": [day for day in _CURVE_DAYS if day <= rows["day"].max()]})
+    at = pd.merge_asof(days, rows, left_on="after", right_on="day").assign(state=State.OK)
+    open_after: dict[str, Any] = {"days after opening": "after", **_shares(at, "open_share", "state")}
+    return for_reading(at, open_after | {"closed by then": "closed_by", "followed so long": "at_risk"})
 
 
 def _within(days: int) -> str:
@@ -213,7 +270,12 @@ def time_to_close(summary: Mapping[str, Any]) -> str:
 def by_age(rows: pd.DataFrame, group: str) -> Figure:
     rows = rows.sort_values("band_order", ignore_index=True)
     shown = rows[(rows["band_order"] < len(rows)) | (rows["open_requests"] > 0)]
-    domain = [0, max(1.0, 1.15 * shown["open_requests"].max())]  # with room for the longest one's label
+    most = shown["open_requests"].max()
+    told = {
+        "domain": [0, max(1.0, 1.15 * most)],
+        "ticks": _ticks(most),
+        "bands": list(shown["age_band"]),
+    }  # with room for a label
     total, static = int(rows["open_requests"].sum()), int(rows["n_static"].sum())
     oldest = rows.loc[rows["age_band"] == "over 365", "open_requests"].sum()
     finding = "No request is open."
@@ -227,10 +289,22 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
     return Figure(
         "backlog-by-age",
         finding,
-        f"{group}. n = {words.requests(total)} with status Open. {words.as_of(rows)}",
+        f"{group}. n = {words.requests(total)} with status Open.",
+        rows["as_of"].iloc[0],
+        "open_requests",
         METRICS["open_requests"].definition,
         rows[["age_band", "open_requests", "located", "n_static", "share_of_open"]],
-        picture("backlog-by-age", shown, domain=domain, bands=list(shown["age_band"])),
+        for_reading(
+            rows,
+            {
+                "days open": "age_band",
+                "open": "open_requests",
+                "share": rows["share_of_open"].map(words.percent),
+                "of these, with a local area": "located",
+                "opened before 2022-08-17": "n_static",
+            },
+        ),
+        picture("backlog-by-age", shown[["age_band", "open_requests", "share_of_open"]], **told),
         height=190,
         notes=(note,) if static else (),
     )
@@ -250,11 +324,18 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
         "outcomes",
         finding,
         f"{group}, opened {words.period(str(rows['period'].iloc[0]))}; n = {words.requests(closed)} closed, "
-        f"{words.whole(still_open)} still open. 95 % intervals. {words.as_of(rows)}",
+        f"{words.whole(still_open)} still open. 95 % intervals.",
+        rows["as_of"].iloc[0],
+        "outcome_share",
         f"{METRICS['outcome_share'].definition} Closed does not mean fixed; the groups are our "
         "reading of the city's reasons.",
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
-        picture("outcomes", known, **told),
+        for_reading(rows, {"closed as": "outcome", "requests": "closed_as"} | _shares(rows, "outcome_share", "state")),
+        picture(
+            "outcomes",
+            known[["outcome", "closed_as", "outcome_share", "outcome_share_low", "outcome_share_high"]],
+            **told,
+        ),
         height=200,
         empty=known.empty,
     )

@@ -1,6 +1,7 @@
 """The pages as routes: what all templates know, figures as files, the styles and the scripts."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from hashlib import sha256
@@ -21,13 +22,13 @@ from vanc311_pipeline import calibration, metric_definitions, schema
 from vanc311_pipeline.api.listing import streamed
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, Mode, config
-from vanc311_pipeline.charts.renderer import NotDrawn, Renderer
+from vanc311_pipeline.charts.figure import Figure, Mode
+from vanc311_pipeline.charts.renderer import NotDrawn
 from vanc311_pipeline.dashboard import dossier, index, maps, numbers, requests, tables
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, harmless, workbook
-from vanc311_pipeline.dashboard.view import SCOPES, View, address_of, shown_view, view_of
+from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, SCOPES, View, address_of, shown_view, view_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES, Hit, find
 from vanc311_pipeline.reading.integrity import summary
@@ -41,7 +42,7 @@ SUFFIXES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript"
 STATIC_KINDS = {
     file: f"{SUFFIXES[file.rpartition('.')[2]]}; charset=utf-8"
     for file in (
-        *("style.css", "page.js", "vega.js", "map.js"),
+        *("style.css", "page.js", "map.js"),
         *(f"vendor/maplibre-gl{part}" for part in (".mjs", "-worker.mjs", ".css")),
         *(f"layers/{layer}.geojson" for layer in ("streets", "shoreline", "parks")),
     )
@@ -60,9 +61,6 @@ ALONE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none';
 
 ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /figures/\nDisallow: /*?\n"
 """The pages may be found; the thousands of combinations, pictures and rows behind them are dear, and some name addresses."""
-
-BUNDLED = "window.vegaEmbed = vegaEmbed;"
-"""All that our own script needs of Vega, Vega-Lite and Vega-Embed."""
 
 
 @cache
@@ -101,28 +99,19 @@ def _templates() -> Environment:
         "program": version("vanc311_pipeline"),
         "assets": _assets(),
         "stale_hours": STALE_HOURS,
-        "themes": {mode: config(mode) for mode in ("light", "dark")},
     }
     return environment
 
 
 @cache
 def _static(file: str) -> bytes:
-    if file == "vega.js":
-        bundler = Renderer()  # of its own: what bundling takes of the memory goes with it
-        try:
-            return str(bundler.draw("javascript_bundle", BUNDLED)).encode()
-        finally:
-            bundler.end()
     return (PACKAGE if file.startswith("layers/") else STATIC).joinpath(file).read_bytes()
 
 
 @cache
 def _assets() -> dict[str, str]:
     """The addresses of the static files: another content has another address."""
-    own = {file: sha256(_static(file)).hexdigest()[:12] for file in STATIC_KINDS if file != "vega.js"}
-    versions = {**own, "vega.js": version("vl-convert-python")}
-    return {file: f"/static/{file}?{version_}" for file, version_ in versions.items()}
+    return {file: f"/static/{file}?{sha256(_static(file)).hexdigest()[:12]}" for file in STATIC_KINDS}
 
 
 def dashboard() -> APIRouter:
@@ -352,16 +341,21 @@ def _static_file(file: str, _: Request) -> Response:
     return Response(_static(file), headers=headers, media_type=STATIC_KINDS[file])
 
 
-def _mode(request: Request) -> Mode:
-    return "dark" if request.query_params.get("mode") == "dark" else "light"
+MODES: dict[str, tuple[Mode, ...]] = {"svg": ("dark", "wide", "narrow"), "png": ("dark",), "json": ("dark",), "csv": ()}
+"""In which forms there is a file other than light."""
+
+
+def _mode(kind: str, request: Request) -> Mode:
+    return next((mode for mode in MODES[kind] if mode == request.query_params.get("mode")), "light")
 
 
 def _figure_address(name: str, kind: str, request: Request) -> str:
-    return _asked(request).figure(name, kind, "dark" if _mode(request) == "dark" and kind != "csv" else None)
+    mode = _mode(kind, request)
+    return _asked(request).figure(name, kind, None if mode == "light" else mode)
 
 
 def _figure_file(name: str, kind: str, request: Request) -> Response:
-    mode, release = _mode(request), request.state.release
+    mode, release = _mode(kind, request), request.state.release
     view = shown_view(release, _asked(request))
     figure = draw(release, view, name)
     if figure is None:
@@ -372,8 +366,15 @@ def _figure_file(name: str, kind: str, request: Request) -> Response:
         "csv": lambda: _csv(figure),
         "json": lambda: json.dumps(figure.specification(mode)),
     }
-    headers = {"Content-Disposition": f'inline; filename="{name}.{kind}"', **ALONE}
+    file = f"{_file_name(name, view, figure.as_of)}.{kind}"
+    headers = {"Content-Disposition": f'inline; filename="{file}"', **ALONE}
     return Response(contents[kind](), media_type=KINDS[kind], headers=headers)
+
+
+def _file_name(figure: str, view: View, as_of: str) -> str:
+    """What it is, of whom, opened when, and as of when: opened-and-closed-kitsilano-2026-01-07."""
+    period = "" if view.period == LAST_12_MONTHS else view.period
+    return "-".join(re.findall("[a-z0-9]+", f"{figure} {view.group_name} {period}".lower()))[:120] + f"-{as_of}"
 
 
 def _csv(figure: Figure) -> bytes:

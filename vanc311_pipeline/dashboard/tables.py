@@ -2,6 +2,7 @@
 whether the copy equals the portal, what every check found, what is missing.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ NOT_SUPPORTED = {State.TOO_FEW: "too few of the city's types"}
 FIGURE_WORDS = {"opened": "opened in a week", "closed_in": "closed in a week", "pile": "open at the week's end"}
 MEASURES = {"open_after_30_days": "still open after 30 days (above 1: more)", "closings": "closings (above 1: faster)"}
 
+_NUMBER = re.compile(r"[−+]?\d[\d,.]*( %| days?)?( to \d[\d,.]*( %)?)?")
+
 Row = dict[str, Any]
 """What there is to be shown in a line, by column of the file or by a name of its own."""
 
@@ -53,7 +56,7 @@ def cell_of(value: Any) -> Cell:
         return Cell("", quiet=True)
     if isinstance(value, float):
         return Cell(f"{value:,.4f}".rstrip("0").rstrip("."))
-    return Cell(f"{value:,}") if isinstance(value, int) else Cell(str(value), number=False)
+    return Cell(f"{value:,}" if isinstance(value, int) else str(value), number=bool(_NUMBER.fullmatch(str(value))))
 
 
 def _days(days: float | None, state: str | None) -> Cell:

@@ -1,51 +1,97 @@
-// Draws the charts of a page from the specifications that stand in it, in the reader's colours, and applies a choice at once.
-const script = document.querySelector("script[data-vega]");
-const themes = JSON.parse(document.getElementById("themes").textContent);
-const dark = matchMedia("(prefers-color-scheme: dark)");
+// Puts the charts into a page that is whole without them, tells what a mark stands for, sorts tables, copies what is to be quoted.
+const narrow = 440; // pixels below which a chart is drawn for a phone
+const attempts = 5;
 
-function load(address) {
-  return new Promise((done, failed) => {
-    const element = document.createElement("script");
-    Object.assign(element, { src: address, type: "module", onload: done, onerror: failed });
-    document.head.append(element);
-  });
-}
+const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
+/** A chart as the server drew it: its colours are the page's, so that the style sheet decides, on paper, too. */
 async function draw(chart) {
-  const { textContent } = chart.querySelector("script");
-  let place = chart.querySelector("div");
-  if (!place) {
-    place = document.createElement("div");
-    place.ariaHidden = "true"; // the element around it says what the chart shows
-    chart.append(place);
+  const address = chart.clientWidth < narrow ? chart.dataset.narrow : chart.dataset.wide;
+  let answer = await fetch(address);
+  for (let attempt = 1; answer.status === 503 && attempt < attempts; attempt += 1) {
+    await pause(Number(answer.headers.get("Retry-After")));
+    answer = await fetch(address);
   }
-  const spec = JSON.parse(textContent);
-  if (spec.hconcat && chart.clientWidth < 600) {
-    spec.vconcat = spec.hconcat; // side by side needs room
-    delete spec.hconcat;
+  if (!answer.ok) {
+    chart.replaceChildren("This chart can’t be drawn now. Its numbers are in the table.");
+    return;
   }
-  await window.vegaEmbed(place, spec, {
-    actions: false,
-    ast: true, // expressions are interpreted, so that no page needs eval
-    config: themes[dark.matches ? "dark" : "light"],
-    defaultStyle: false,
-    renderer: "svg",
-    tooltip: { disableDefaultStyle: true },
-  });
+  const picture = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
+  picture.setAttribute("aria-hidden", "true"); // the element around it says what the chart shows
+  chart.replaceChildren(picture);
   chart.classList.add("drawn");
 }
 
-async function drawAll() {
-  for (const chart of document.querySelectorAll(".chart")) await draw(chart);
-  document.documentElement.dataset.drawn = "yes";
+/** What is pointed at says what it stands for, until something else is, or Escape. */
+function tellMarks() {
+  const tip = document.createElement("p");
+  tip.id = "tip";
+  tip.hidden = true;
+  document.body.append(tip);
+  document.addEventListener("pointerover", ({ target, clientX, clientY }) => {
+    const mark = target.closest(".chart svg [aria-label]");
+    tip.hidden = !mark;
+    if (!mark) return;
+    tip.textContent = mark.getAttribute("aria-label");
+    tip.style.left = `${Math.max(8, Math.min(clientX + 12, innerWidth - tip.offsetWidth - 8))}px`;
+    tip.style.top = `${Math.max(8, clientY - tip.offsetHeight - 12)}px`;
+  });
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") tip.hidden = true;
+  });
+}
+
+/** What a cell is sorted by: its number, if it begins with one that is no date and no range. */
+function rank(cell) {
+  const text = cell.textContent.trim();
+  if (text === "the same day") return 0;
+  const number = /^[−+]?[\d,]*\.?\d+(?![\d.-])/.exec(text);
+  return number ? Number(number[0].replaceAll(",", "").replace("−", "-")) : text;
+}
+
+function order(one, other) {
+  if (typeof one !== typeof other) return typeof one === "number" ? -1 : 1;
+  return typeof one === "number" ? one - other : one.localeCompare(other);
+}
+
+/** Each heading of a table becomes a button that sorts by its column: numbers the greatest first, and what has none last. */
+function sortable(table) {
+  const headings = [...table.tHead.rows[0].cells];
+  const [body] = table.tBodies;
+  headings.forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => {
+      const numbers = heading.classList.contains("number");
+      const before = heading.ariaSort ?? (numbers ? "ascending" : "descending");
+      for (const each of headings) each.ariaSort = null;
+      heading.ariaSort = before === "ascending" ? "descending" : "ascending";
+      const sign = heading.ariaSort === "ascending" ? 1 : -1;
+      const ranked = [...body.rows].map((row) => ({ row, by: rank(row.cells[column]) }));
+      ranked.sort((one, other) => order(one.by, other.by) * (typeof one.by === typeof other.by ? sign : 1));
+      body.append(...ranked.map(({ row }) => row));
+    });
+  });
+}
+
+/** A button beside what is to be copied: a link's whole address, a text, and where the text stands. */
+function copiable(part) {
+  const button = document.createElement("button");
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", part.href ? "Copy the link" : "Copy the sentence with its source");
+  const told = document.createElement("span");
+  told.role = "status";
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(part.href ?? part.textContent);
+    told.textContent = " Copied";
+  });
+  part.after(" ", button, told);
 }
 
 const stale = document.getElementById("stale");
-stale.hidden = Date.now() - Date.parse(stale.dataset.processed) <= stale.dataset.hours * 3_600_000;
+if (stale) stale.hidden = Date.now() - Date.parse(stale.dataset.processed) <= stale.dataset.hours * 3_600_000;
 
-for (const select of document.querySelectorAll(".filters select")) {
-  select.addEventListener("change", () => select.form.requestSubmit());
-}
 for (const form of document.querySelectorAll(".filters")) {
   // What is not chosen does not stand in the address.
   form.addEventListener("formdata", ({ formData }) => {
@@ -55,8 +101,9 @@ for (const form of document.querySelectorAll(".filters")) {
     }
   });
 }
-if (document.querySelector(".chart")) {
-  await load(script.dataset.vega);
-  await drawAll();
-  dark.addEventListener("change", drawAll);
-}
+document.querySelectorAll("table").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
+if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiable);
+const charts = document.querySelectorAll(".chart[data-wide]");
+if (charts.length) tellMarks();
+for (const chart of charts) await draw(chart); // one after another: each has a place in the server's queue
+document.documentElement.dataset.drawn = "yes";

@@ -126,8 +126,7 @@ class Visit:
     def open(self, address: str) -> "Visit":
         """Open an address and wait until its charts are drawn."""
         self.page.goto(address)
-        if self.page.locator(".chart").count():
-            self.page.wait_for_selector("html[data-drawn]", state="attached")
+        self.page.wait_for_selector("html[data-drawn]", state="attached")
         return self
 
 

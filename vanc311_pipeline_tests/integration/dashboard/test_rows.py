@@ -438,7 +438,8 @@ def test_a_page_shows_its_lines_below_their_headings(site, release, title):
     page = requests.get(site + path, timeout=60).text
     table = page[page.index(f"{title}</h2>") :].split("</table>")[0]
     cells = [
-        re.findall(r"<td[^>]*>(.*?)</td>", line) for line in re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)[1:]
+        re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", line)
+        for line in re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)[1:]
     ]
     shown = [[html.unescape(re.sub("<.*?>", "", cell)) for cell in line] for line in cells]
     assert shown == [[tables.cell_of(line[column]).text for column in columns] for line in lines_of(release)]
