@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[int, str]] = tomllib.loads(Path(__file__).with_name("prob
 _OURS: Mapping[type[Exception], str] = {
     NoSuchGroup: "no-such-group",
     NoSuchPage: "no-such-page",
-    NoPoint: "invalid-parameters",
+    NoPoint: "no-point",
     OtherRelease: "other-release",
     TookTooLong: "took-too-long",
     SettingsError: "not-published",

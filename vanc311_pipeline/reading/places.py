@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from vanc311_pipeline.reading.names import UnknownName
 from vanc311_pipeline.reading.release import Release
@@ -39,14 +41,23 @@ def conditions(values: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
     return [_CONDITIONS[kind] for kind in KINDS if kind in values]
 
 
+class _InOrder(sa.Join):
+    """A join that SQLite makes in the order in which it is written: CROSS JOIN."""
+
+    inherit_cache = True
+
+
+@compiles(_InOrder)
+def _cross_join(join: _InOrder, compiler: SQLCompiler, **how: Any) -> str:
+    parts: tuple[Any, ...] = (join.left, join.right, join.onclause)
+    return "{} CROSS JOIN {} ON {}".format(*(compiler.process(part, **how) for part in parts))
+
+
 def join_requests(places_first: bool) -> sa.FromClause:
-    """The places with their requests; SQLite goes through the one and looks the other up: a `+` keeps it from the other way."""
+    """The places with their requests: SQLite goes through the one, and looks the other up."""
     outer, inner = (places, service_requests) if places_first else (service_requests, places)
-    same = [
-        inner.c[name].is_not_distinct_from(sa.literal_column(f"+{outer.name}.{name}"))
-        for name in ("address", "latitude", "longitude")
-    ]
-    return outer.join(inner, sa.and_(*same))
+    same = [inner.c[name].is_not_distinct_from(outer.c[name]) for name in ("address", "latitude", "longitude")]
+    return _InOrder(outer, inner, sa.and_(*same))
 
 
 def requests_at(release: Release, values: Mapping[str, Any]) -> int:

@@ -168,11 +168,17 @@ def test_what_is_near_is_so_by_another_formula_and_the_closest_come_first(
 
 
 @pytest.mark.parametrize(
-    "asked", [{"order": "closest"}, {"radius": 100}, {"near": "north"}, {"near": POINTS[0], "radius": 2001}]
+    ("asked", "status", "kind"),
+    [
+        ({"order": "closest"}, 404, "no-point"),
+        ({"radius": 100}, 404, "no-point"),
+        ({"near": "north"}, 422, "invalid-parameters"),
+        ({"near": POINTS[0], "radius": 2001}, 422, "invalid-parameters"),
+    ],
 )
-def test_what_is_around_a_point_needs_one_and_has_a_bound(api: Api, asked: Row) -> None:
+def test_what_is_around_a_point_needs_one_and_has_a_bound(api: Api, asked: Row, status: int, kind: str) -> None:
     refusal = api.get("/requests", **asked)
-    assert (refusal.status_code, refusal.json()["type"]) == (422, "/api/v1/problems#invalid-parameters")
+    assert (refusal.status_code, refusal.json()["type"]) == (status, f"/api/v1/problems#{kind}")
 
 
 def test_an_unknown_address_is_told_what_comes_near(api: Api) -> None:
