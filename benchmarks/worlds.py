@@ -142,14 +142,30 @@ def files(service: str, n: int, number: int, seed: int) -> tuple[Facts, Ints]:
 
     With the days that each request takes, seen or not.
     """
-    rng, last = np.random.default_rng(seed), AS_OF
+    start, took = _year(np.random.default_rng(seed), service, n, number, AS_OF)
+    area = np.repeat(np.arange(number), n)
+    return requests(AS_OF, number, area, start, np.minimum(start + took, AS_OF + 1)), took
+
+
+def _year(rng: np.random.Generator, service: str, n: int, number: int, last: int) -> tuple[Ints, Ints]:
+    """When the requests of each file were opened, in the year to a day, and the days that they take."""
     day = np.arange(YEAR)
     weight = OF_WEEKDAY[(last - YEAR + 1 + day) % WEEK]
     opened = rng.choice(day, (number, n), p=weight / weight.sum())
-    took = SERVICES[service](rng, opened)
-    start = last - YEAR + 1 + opened.ravel()
-    area = np.repeat(np.arange(number), n)
-    return requests(last, number, area, start, np.minimum(start + took.ravel(), last + 1)), took.ravel()
+    return last - YEAR + 1 + opened.ravel(), SERVICES[service](rng, opened).ravel()
+
+
+def two_years(service: str, n: int, number: int, seed: int, faster: float = 1.0) -> Facts:
+    """So many files of n requests in each of the two years to the last settled day, closed as the service goes, which of the newer year
+    are closed so many times as fast.
+    """
+    rng, last = np.random.default_rng(seed), AS_OF - WEEK
+    years = [_year(rng, service, n, number, last - back) for back in (YEAR, 0)]
+    start, took = (np.concatenate(columns) for columns in zip(*years, strict=True))
+    took = np.where(start > last - YEAR, took / faster, took).astype(np.int64)
+    return requests(
+        AS_OF, number, np.tile(np.repeat(np.arange(number), n), 2), start, np.minimum(start + took, AS_OF + 1)
+    )
 
 
 AREAS, TYPES, LATE = 22, 179, 0.057

@@ -31,7 +31,6 @@ WHOLE_CITY, EACH_AREA, EACH_ISSUE, EACH_DEPARTMENT, EACH_PAIR = KINDS[0], KINDS[
 LAST_12_MONTHS = "last_12_months"
 SETTLED = {"last_30_days": 30, "last_90_days": 90}
 """Short periods, by their days: of 30, the days that late entries still move would be a quarter."""
-RECENT = (*SETTLED, LAST_12_MONTHS)
 ALL = "all"
 YEAR_DAYS = 365
 BLOCKS, LEAST_BLOCK_DAYS = 26, 7

@@ -15,12 +15,14 @@ from vanc311_pipeline.metrics import (
     monthly,
     outcomes,
     quality,
+    reporting,
+    speed_on_year,
     time_to_close,
     waiting,
     year_on_year,
 )
 from vanc311_pipeline.metrics.facts import Facts, Mask
-from vanc311_pipeline.metrics.groups import ALL, EACH_ISSUE, EACH_PAIR, KINDS, LAST_12_MONTHS, WHOLE_CITY
+from vanc311_pipeline.metrics.groups import ALL, EACH_AREA, EACH_ISSUE, EACH_PAIR, KINDS, LAST_12_MONTHS, WHOLE_CITY
 from vanc311_pipeline.metrics.headline import headline_metrics
 
 NOT_HYPER_LOCAL = tuple(kind for kind in KINDS if kind != EACH_PAIR)
@@ -28,19 +30,25 @@ DAILY = KINDS[:4]
 WHOLE_RECORD = (
     (current_speed.current_speed, KINDS),
     (year_on_year.year_on_year, KINDS),
+    (speed_on_year.speed_on_year, KINDS),
     (backlog.backlog_by_age, NOT_HYPER_LOCAL),
     (backlog.backlog_daily, DAILY),
     (backlog.flow, NOT_HYPER_LOCAL),
 )
 GROUPED = (
     "time_to_close", "time_to_close_curves", "time_to_close_by_weekday", "current_speed", "waiting_times", "outcomes",
-    "outcome_incidence", "monthly_series", "year_on_year", "backlog_by_age", "backlog_daily", "flow", "time_to_close_without",
+    "outcome_incidence", "monthly_series", "year_on_year", "speed_on_year", "backlog_by_age", "backlog_daily", "flow",
+    "time_to_close_without", "reporting_times", "channels", "area_rates",
 )  # fmt: skip
-INCIDENCE_KINDS = (*KINDS[:2], groups.EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTMENT)
+HOURLY_KINDS = KINDS[:6]
+INCIDENCE_KINDS = (*KINDS[:2], EACH_AREA, EACH_ISSUE, groups.EACH_DEPARTMENT)
 
 
 def statistics(
-    facts: Facts, repeats: Mapping[quality.Cell, int], quarantined: Mapping[quality.Cell, int]
+    facts: Facts,
+    reports: reporting.Reports,
+    repeats: Mapping[quality.Cell, int],
+    quarantined: Mapping[quality.Cell, int],
 ) -> dict[str, pd.DataFrame]:
     """Every table of statistics by name but the corrections, without `as_of`; a table without a row may lack its columns."""
     spans = groups.periods(facts)
@@ -49,7 +57,7 @@ def statistics(
     return {
         **headline_metrics(facts),
         "periods": groups.period_table(facts),
-        **_by_group(facts, spans, batch),
+        **_by_group(facts, spans, batch, reports),
         "batch_days": days,
         "outcome_mapping": outcomes.outcome_mapping(facts),
         "closure_reasons": outcomes.closure_reasons(facts, spans),
@@ -59,7 +67,9 @@ def statistics(
     }
 
 
-def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict[str, pd.DataFrame]:
+def _by_group(
+    facts: Facts, spans: Sequence[groups.Period], batch: Mask, reports: reporting.Reports
+) -> dict[str, pd.DataFrame]:
     """The tables that have levels, and the standing of open requests; the curves of a cohort are dropped when its rows are made."""
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     of_issues: list[time_to_close.Followed] = []
@@ -81,6 +91,11 @@ def _by_group(facts: Facts, spans: Sequence[groups.Period], batch: Mask) -> dict
                 usual = parts["time_to_close"][-1]["median_days"].to_numpy(dtype=np.float64)
             if cohort.kind in NOT_HYPER_LOCAL and recent:
                 parts["time_to_close_without"].append(time_to_close.time_to_close_without(cohort, batch))
+                parts["channels"].append(reporting.channels(cohort, reports))
+            if cohort.kind in HOURLY_KINDS and recent:
+                parts["reporting_times"].append(reporting.reporting_times(cohort, reports))
+            if cohort.kind in (EACH_AREA, EACH_PAIR) and recent:
+                parts["area_rates"].append(reporting.area_rates(cohort))
             if cohort.kind in NOT_HYPER_LOCAL:
                 parts["outcomes"].append(outcomes.outcomes(cohort, codes))
             if cohort.kind in NOT_HYPER_LOCAL or recent:

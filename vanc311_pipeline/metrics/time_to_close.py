@@ -10,7 +10,7 @@ import pandas as pd
 from vanc311_pipeline.metric_definitions import MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
 from vanc311_pipeline.metrics.facts import NONE, WEEK_DAYS, Codes, Floats, Ints, Mask, Texts, Unused
-from vanc311_pipeline.metrics.groups import EACH_PAIR, KEYS, RECENT, Grouping, tally
+from vanc311_pipeline.metrics.groups import ALL, EACH_PAIR, KEYS, Grouping, tally
 from vanc311_pipeline.metrics.spells import Spells, curves_by_parts, in_blocks, of_groups
 from vanc311_pipeline.metrics.survival import Curves, days_until, first_day, mean_days_within, median_of_closed
 
@@ -65,7 +65,7 @@ def follow(cohort: Grouping) -> Iterator[Followed]:
     with_curve = place[used.code] != NONE
     rows, code = used.rows[with_curve], place[used.code[with_curve]]
     days, event = facts.days[rows], facts.event[rows]
-    if cohort.kind == EACH_PAIR and period.name not in RECENT:  # they are on no page, and many
+    if cohort.kind == EACH_PAIR and (period.name == ALL or period.name.isdigit()):  # they are many
         spells = Spells(code, days, event)
     else:
         spells = in_blocks(period, code, facts.opened[rows], days, event)

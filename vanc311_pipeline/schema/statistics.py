@@ -246,6 +246,65 @@ year_on_year = _by_group(
     looked_up_by=("measure",),
 )
 
+speed_on_year = _by_group(
+    "speed_on_year",
+    "Faster or slower than a year before? What was opened in the last 52 settled weeks, against the 52 weeks before.",
+    text("opened_from", "first day of opening", "Vancouver date"),
+    text("opened_to", "last day of opening: the last settled one, as_of - 7", "Vancouver date"),
+    text("year_before_from", "opened_from - 364", "Vancouver date"),
+    text("year_before_to", "opened_to - 364", "Vancouver date"),
+    integer(
+        "horizon_days",
+        "7, 30 or 90: within which nearest to half of its type, department or city were closed in the year before",
+        DAYS,
+    ),
+    count("n", "requests of the 52 weeks that have usable dates"),
+    count("n_year_before", "the same of the 52 weeks before"),
+    *_with_limits("share_within"),
+    *_with_limits("share_within_year_before"),
+    *_with_limits("share_change"),
+    _state("share_change", more="; too_few: fewer than 30 of the year before, or than 30 that are horizon_days old"),
+    *_quantiles("median_days", "median_year_before_days"),
+    real(
+        "q_value",
+        "Benjamini–Hochberg q of share_change over the groups of the level and scope that are ok",
+        "probability",
+    ),
+    text("verdict", "faster, slower, about the same or unclear, by share_change; null if not ok", nullable=True),
+)
+
+reporting_times = _by_group(
+    "reporting_times",
+    "At which hours of the week requests are reported. Last 12 months; hours without a request have no row.",
+    _period(),
+    integer("weekday", "1 = Monday, 7 = Sunday", "ordinal"),
+    integer("hour", "the hour in Vancouver in which it was opened: 0 to 23", "hour"),
+    count("requests", "requests opened in this hour of the week"),
+)
+
+channels = _by_group(
+    "channels",
+    "In which ways requests are reported. Last 12 months; channels that were not used have no row.",
+    _period(),
+    text("channel", "how it was reported, as published; unknown if it isn't stated"),
+    count("requests", "requests reported in this way"),
+    count("volume", "requests opened in the period"),
+)
+
+area_rates = _by_group(
+    "area_rates",
+    "How many requests of the last 12 months come on a thousand residents, and dwellings, of 2016. No ranks: see docs/methods.md.",
+    _period(),
+    count("requests", "requests opened in the period"),
+    integer("census_year", "the year of residents and dwellings: newer ones are not published by area", "year"),
+    integer("residents", "residents of the area; of Dunbar-Southlands with Musqueam 2", "residents"),
+    integer("dwellings", "occupied private dwellings of the area", "dwellings"),
+    metric("dispersion"),
+    *_with_limits("per_1000_residents"),
+    *_with_limits("per_1000_dwellings"),
+    text("state", "ok, no_requests, or too_few: fewer than 30 requests"),
+)
+
 backlog_by_age = _by_group(
     "backlog_by_age",
     "The open requests by how long they have been open. The bands of a group add up to its open requests.",

@@ -8,6 +8,8 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -15,13 +17,16 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, Unchanged, day_number
+from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, Unchanged, day_number, day_texts
+from vanc311_pipeline.metrics.groups import YEAR_DAYS
 from vanc311_pipeline.metrics.quality import Cell
+from vanc311_pipeline.metrics.reporting import Reports
 from vanc311_pipeline.metrics.revisions import revisions, settling
 from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.metrics.vintages import figures
 from vanc311_pipeline.requests.cleaning import NUL
 from vanc311_pipeline.schema import quarantined_requests, service_requests
+from vanc311_pipeline.timezone import VANCOUVER
 from vanc311_pipeline.warehouse import ledger, vintages
 from vanc311_pipeline.warehouse.areas import area_names
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -69,7 +74,7 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
         facts = replace(read_facts(connection, as_of), provisional_days=int(settled["settles_after_days"].max()))
         moved = vintages.moved(connection, as_of, basis)
         tables = {"revisions": revised, "settling": settled} | statistics(
-            facts, repeats(connection), quarantined(connection)
+            facts, read_reports(connection, facts), repeats(connection), quarantined(connection)
         )
         tables["corrections"] = corrections(connection)
         standing = tables["open_request_standing"]
@@ -134,6 +139,25 @@ def read_facts(connection: sa.Connection, as_of: str, where: str = "true") -> Fa
         twin=marks & 2 > 0,
         point=marks & 1 > 0,
     )
+
+
+def read_reports(connection: sa.Connection, facts: Facts) -> Reports:
+    """When and how the requests of the last 12 months were reported. Their hours are local ones, of which no database knows the rules."""
+    first = facts.as_of - YEAR_DAYS + 1
+    query = """
+        SELECT substr(opened_at, 1, 13), coalesce(channel, 'unknown') FROM service_requests
+        WHERE opened_on BETWEEN :first AND :last ORDER BY rowid
+    """
+    days = dict(zip(("first", "last"), day_texts([first, facts.as_of]), strict=True))
+    read = np.array(list(fetch(connection, query, **days)), dtype=object).reshape(-1, 2)
+    recent = (facts.opened >= first) & (facts.opened <= facts.as_of)
+    hour, channel = (np.full(len(facts), NONE, dtype=np.int32) for _ in range(2))
+    code, hours = pd.factorize(read[:, 0])
+    zone = ZoneInfo(VANCOUVER)
+    local = [datetime.fromisoformat(f"{text}:00+00:00").astimezone(zone).hour for text in hours]
+    hour[recent] = np.array(local, dtype=np.int32)[code]
+    channel[recent], channels = pd.factorize(read[:, 1], sort=True)
+    return Reports(hour, channel, tuple(channels))
 
 
 def repeats(connection: sa.Connection) -> dict[Cell, int]:

@@ -55,6 +55,7 @@ def iso(day: int) -> str:
 FUNCTIONS = {
     "iso": iso,
     "day": lambda text: text and date.fromisoformat(text).toordinal(),
+    "local_hour": lambda instant: datetime.fromisoformat(instant).astimezone(VANCOUVER).hour,
     "local_day": lambda instant: instant and datetime.fromisoformat(instant).astimezone(VANCOUVER).toordinal(),
 }
 
@@ -579,6 +580,124 @@ def on_year(counts: Sequence[int]) -> Row:
     return row | {"change_on_year": change, "noise_band": band, "verdict": verdict, "state": "ok"}
 
 
+# --- Faster or slower than a year before -----------------------------------------------------------------------------
+
+
+def speed_on_year(record: Record) -> Iterator[Row]:
+    """The curves of the last 52 settled weeks and of the 52 before, by each group's horizon."""
+    end = record.as_of - 7
+    spans = ((end - 363, end), (end - 727, end - 364))
+    past = within(usable(record.requests), *spans[1])
+    keys = {"issue": "issue_type", "hyper_local": "issue_type", "department": "department"}
+    past_of = {name: by(past, lambda r, name=name: getattr(r, name)) for name in set(keys.values())}
+    days = dict(
+        zip(("opened_from", "opened_to", "year_before_from", "year_before_to"), map(iso, sum(spans, ())), strict=True)
+    )
+    rows = []
+    for group in record.groups:
+        name = keys.get(group.level)
+        horizon = horizon_of(past_of[name].get(getattr(group, name), []) if name else past)
+        (requests, used, curve), (earlier, used_earlier, curve_earlier) = (year_of(group, *span) for span in spans)
+        row = group.key | days | {"horizon_days": horizon, "n": len(used), "n_year_before": len(used_earlier)}
+        row |= dict.fromkeys(("q_value", "verdict"))
+        row |= dict.fromkeys(f"{share}{end}" for share in SHARES for end in ("", "_low", "_high"))
+        row |= quantile_cells("median", curve, timing_state(len(requests), len(used)))
+        median_earlier = quantile_cells("median", curve_earlier, timing_state(len(earlier), len(used_earlier)))
+        row |= {name.replace("median", "median_year_before"): value for name, value in median_earlier.items()}
+        old_enough = sum(r.opened <= record.as_of - horizon for r in used)
+        if record.first > spans[1][0]:
+            row |= dict.fromkeys(f"median_year_before_{end}" for end in ("days", "low", "high"))
+            row |= {"state": "too_short", "median_year_before_state": "too_short"}
+        elif min(old_enough, len(used_earlier)) < LEAST_N:
+            row["state"] = "too_few" if requests or earlier else "no_requests"
+        else:
+            row |= {"state": "ok"} | changed(share_by(curve, horizon), share_by(curve_earlier, horizon))
+        rows.append(row)
+    for level in by((row for row in rows if row["state"] == "ok"), lambda row: (row["level"], row["scope"])).values():
+        for row, q in zip(level, q_values([math.erfc(row.pop("z") / math.sqrt(2)) for row in level]), strict=True):
+            row |= {"q_value": q, "verdict": "unclear"}
+            if q <= 0.05:
+                row["verdict"] = "faster" if row["share_change"] > 0 else "slower"
+            if row["share_change_low"] >= -0.05 and row["share_change_high"] <= 0.05:
+                row["verdict"] = "about the same"
+    yield from rows
+
+
+SHARES = ("share_within", "share_within_year_before", "share_change")
+
+
+def horizon_of(requests: Sequence[Request]) -> int:
+    return min((7, 30, 90), key=lambda h: abs(2 * sum(r.closed and r.followed <= h for r in requests) - len(requests)))
+
+
+def year_of(group: Group, start: int, end: int) -> tuple[list[Request], list[Request], Curve | None]:
+    requests = within(group.requests, start, end)
+    used = usable(requests)
+    return requests, used, enlarged_curve(lifetimes(used), start, end) if len(used) >= LEAST_N else None
+
+
+def share_by(curve: Curve, day: int) -> tuple[float, float, float]:
+    """The share closed by a day, with its limits."""
+    day = min(day, curve.last)
+    return 1 - curve.share[day], 1 - curve.high[day], 1 - curve.low[day]
+
+
+def changed(now: tuple[float, float, float], before: tuple[float, float, float]) -> Row:
+    """Two shares, and their difference with its limits."""
+    (p, low, high), (p_before, low_before, high_before) = now, before
+    change, down, up = (
+        p - p_before,
+        math.hypot(p - low, high_before - p_before),
+        math.hypot(high - p, p_before - low_before),
+    )
+    cells = {
+        "share_within": now,
+        "share_within_year_before": before,
+        "share_change": (change, change - down, change + up),
+    }
+    row = {
+        f"{name}{end}": value
+        for name, cell in cells.items()
+        for end, value in zip(("", "_low", "_high"), cell, strict=True)
+    }
+    return row | {"z": Z_95 * abs(change) / (down if change > 0 else up)}
+
+
+# --- When, how, and how many a head ----------------------------------------------------------------------------------
+
+CENSUS = Path(__file__).parents[2] / "vanc311_pipeline" / "metrics" / "census_local_areas.csv"
+
+
+def area_rates(record: Record) -> Iterator[Row]:
+    """The requests of the last 12 months on a thousand heads of 2016, with limits as wide as their fortnights differ."""
+    census = pd.read_csv(CENSUS).query("year == 2016").set_index("local_area")
+    for cohort in record.cohorts:
+        if cohort.period != "last_12_months" or cohort.group.level not in ("neighbourhood", "hyper_local"):
+            continue
+        heads, count = census.loc[cohort.group.local_area], len(cohort.requests)
+        row = cohort.key | {"requests": count, "census_year": 2016, "state": "ok" if count >= LEAST_N else "too_few"}
+        row |= {"residents": int(heads["population"]), "dwellings": int(heads["occupied_private_dwellings"])}
+        row["state"] = row["state"] if count else "no_requests"
+        e = spread_of(cohort) if count >= LEAST_N else None
+        for of in ("residents", "dwellings"):
+            limits = (
+                (count, e * chi2.ppf(0.025, 2 * count / e) / 2, e * chi2.ppf(0.975, 2 * count / e + 2) / 2) if e else ()
+            )
+            names = (f"per_1000_{of}{end}" for end in ("", "_low", "_high"))
+            row |= zip(names, (1000 * each / row[of] for each in limits) if e else (None,) * 3, strict=True)
+        yield row | {"dispersion": e}
+
+
+def spread_of(cohort: Cohort) -> float:
+    """How many times as large as a Poisson count's the variance is that the blocks show."""
+    days, blocks, count = cohort.end - cohort.start + 1, len(cohort.blocks), len(cohort.requests)
+    if blocks == 1:
+        return 1.0
+    length = Counter(day * blocks // days for day in range(days))
+    squares = math.fsum((len(block) - count * length[k] / days) ** 2 for k, block in enumerate(cohort.blocks))
+    return max(1.0, enlarged(blocks) * blocks / (blocks - 1) * squares / count)
+
+
 # --- Backlog and flow ------------------------------------------------------------------------------------------------
 
 
@@ -1018,7 +1137,7 @@ ESTIMATED = {
     for function in (
         time_to_close, time_to_close_without, time_to_close_curves, time_to_close_by_weekday, current_speed, waiting_times,
         open_request_standing, monthly_series, year_on_year, flow, outcomes, outcome_incidence, area_comparison, area_issue_mix,
-        revisions, settling, batch_days,
+        revisions, settling, batch_days, speed_on_year, area_rates,
     )
 }  # fmt: skip
 """The tables that are more than counted."""
@@ -1026,7 +1145,7 @@ ESTIMATED = {
 COUNTED = (
     "metrics_citywide", "metrics_by_neighbourhood", "metrics_by_issue", "metrics_hyper_local", "metrics_unlocated",
     "metric_aggregates", "periods", "backlog_by_age", "backlog_daily", "outcome_mapping", "closure_reasons", "corrections",
-    "quality_ledger",
+    "quality_ledger", "reporting_times", "channels",
 )  # fmt: skip
 """Those that are a view in `recompute.sql`."""
 

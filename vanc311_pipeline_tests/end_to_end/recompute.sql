@@ -18,7 +18,7 @@ WITH stated AS (
                PARTITION BY department, issue_type, status, closure_reason, opened_at, closed_on, address, local_area, channel,
                             latitude, longitude, partition_month
            ) > 1 AS is_repeat,
-           local_day(opened_at) AS opened, status IS 'Open' AS is_open, status IS 'Close' AS is_closed,
+           local_day(opened_at) AS opened, local_hour(opened_at) AS opened_hour, coalesce(channel, 'unknown') AS channel, status IS 'Open' AS is_open, status IS 'Close' AS is_closed,
            coalesce(closure_reason, 'N/A') AS reason,
            CASE WHEN status = 'Close' THEN day(closed_on) END AS closing, local_day(modified_at) AS modified,
            strftime('%s', modified_at) - strftime('%s', opened_at) AS seconds, released_on, as_of
@@ -112,6 +112,22 @@ SELECT level, scope, local_area, issue_type, 'avg_ttr' AS metric, avg_ttr AS val
 UNION ALL SELECT level, scope, local_area, issue_type, 'avg_ttu', avg_ttu, n_ttu FROM headline
 UNION ALL SELECT level, scope, local_area, issue_type, 'volume', volume, volume FROM headline
 UNION ALL SELECT level, scope, local_area, issue_type, 'open_requests', open_requests, volume FROM headline;
+
+-- When and how it was reported
+
+CREATE TEMP VIEW reported AS
+SELECT level, scope, member.local_area, member.issue_type, member.department, group_id, period, opened, opened_hour, channel
+FROM member JOIN fact USING (number) JOIN span ON opened BETWEEN first AND last WHERE period = 'last_12_months';
+
+CREATE TEMP VIEW reporting_times AS
+SELECT level, scope, local_area, issue_type, department, period, (opened + 6) % 7 + 1 AS weekday, opened_hour AS hour,
+       count(*) AS requests
+FROM reported WHERE level IN ('citywide', 'unlocated', 'neighbourhood', 'issue') GROUP BY group_id, opened % 7, opened_hour;
+
+CREATE TEMP VIEW channels AS
+SELECT level, scope, local_area, issue_type, department, period, channel, count(*) AS requests,
+       sum(count(*)) OVER (PARTITION BY group_id) AS volume
+FROM reported WHERE level <> 'hyper_local' GROUP BY group_id, channel;
 
 -- Backlog
 

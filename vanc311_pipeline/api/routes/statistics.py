@@ -56,6 +56,9 @@ ASKED = {
         measure=(Literal["opened", "closed_in"], "what is counted"),
         verdict=(Literal["more", "fewer", "about as many"], "what is said of the change"),
     ),
+    "speeds": asked_with(
+        _groups, verdict=(Literal["faster", "slower", "about the same", "unclear"], "what is said of the change")
+    ),
     "comparison": asked_with(
         AskedTable, *(schema.area_comparison.c[name] for name in ("measure", "local_area", "verdict"))
     ),

@@ -24,6 +24,8 @@ GROUPED = {
     "/time-to-close/curve": "time_to_close_curves",
     "/time-to-close/by-weekday": "time_to_close_by_weekday", "/time-to-close/current": "current_speed",
     "/waiting-times": "waiting_times", "/trends": "monthly_series", "/trends/year-on-year": "year_on_year",
+    "/trends/speed-on-year": "speed_on_year", "/reporting/times": "reporting_times", "/reporting/channels": "channels",
+    "/reporting/rates": "area_rates",
     "/trends/vintages": "figure_vintages", "/trends/revisions": "revisions",
     "/backlog": "backlog_by_age", "/backlog/daily": "backlog_daily", "/backlog/flow": "flow", "/outcomes": "outcomes",
     "/outcomes/incidence": "outcome_incidence",

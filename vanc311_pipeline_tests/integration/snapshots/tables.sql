@@ -57,6 +57,28 @@ CREATE TABLE area_issue_mix (
 	as_of TEXT NOT NULL
 )
  STRICT;
+CREATE TABLE area_rates (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	census_year INTEGER NOT NULL, 
+	residents INTEGER NOT NULL, 
+	dwellings INTEGER NOT NULL, 
+	dispersion REAL, 
+	per_1000_residents REAL, 
+	per_1000_residents_low REAL, 
+	per_1000_residents_high REAL, 
+	per_1000_dwellings REAL, 
+	per_1000_dwellings_low REAL, 
+	per_1000_dwellings_high REAL, 
+	state TEXT NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE backlog_by_age (
 	level TEXT NOT NULL, 
 	scope TEXT NOT NULL, 
@@ -98,6 +120,19 @@ CREATE TABLE batch_days (
 	usual_closings REAL NOT NULL, 
 	tail_probability REAL NOT NULL, 
 	share_of_closings REAL NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE channels (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	channel TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	volume INTEGER NOT NULL, 
 	as_of TEXT NOT NULL
 )
  STRICT;
@@ -549,6 +584,19 @@ CREATE TABLE quarantined_requests (
 	PRIMARY KEY (quarantine_id)
 )
  STRICT;
+CREATE TABLE reporting_times (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	period TEXT NOT NULL, 
+	weekday INTEGER NOT NULL, 
+	hour INTEGER NOT NULL, 
+	requests INTEGER NOT NULL, 
+	as_of TEXT NOT NULL
+)
+ STRICT;
 CREATE TABLE request_changes (
 	change_id INTEGER NOT NULL, 
 	kind TEXT NOT NULL, 
@@ -641,6 +689,42 @@ CREATE TABLE shipments (
 	run_id TEXT NOT NULL, 
 	target TEXT NOT NULL, 
 	sha256 TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE speed_on_year (
+	level TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	local_area TEXT, 
+	issue_type TEXT, 
+	department TEXT, 
+	opened_from TEXT NOT NULL, 
+	opened_to TEXT NOT NULL, 
+	year_before_from TEXT NOT NULL, 
+	year_before_to TEXT NOT NULL, 
+	horizon_days INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	n_year_before INTEGER NOT NULL, 
+	share_within REAL, 
+	share_within_low REAL, 
+	share_within_high REAL, 
+	share_within_year_before REAL, 
+	share_within_year_before_low REAL, 
+	share_within_year_before_high REAL, 
+	share_change REAL, 
+	share_change_low REAL, 
+	share_change_high REAL, 
+	state TEXT NOT NULL, 
+	median_days INTEGER, 
+	median_low INTEGER, 
+	median_high INTEGER, 
+	median_state TEXT NOT NULL, 
+	median_year_before_days INTEGER, 
+	median_year_before_low INTEGER, 
+	median_year_before_high INTEGER, 
+	median_year_before_state TEXT NOT NULL, 
+	q_value REAL, 
+	verdict TEXT, 
+	as_of TEXT NOT NULL
 )
  STRICT;
 CREATE TABLE time_to_close (

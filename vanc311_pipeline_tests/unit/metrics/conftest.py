@@ -11,6 +11,7 @@ from vanc311_pipeline import pipeline
 from vanc311_pipeline.metrics.facts import NONE, Facts, Status, day_number
 from vanc311_pipeline.metrics.groups import grouping_of, periods
 from vanc311_pipeline.metrics.headline import WIDE, headline_metrics
+from vanc311_pipeline.metrics.reporting import Reports
 from vanc311_pipeline.pipeline import Progress, Run
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.documents import Area
@@ -20,7 +21,7 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import replace_areas
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.loading import load_month
-from vanc311_pipeline.warehouse.statistics import read_facts
+from vanc311_pipeline.warehouse.statistics import read_facts, read_reports
 from vanc311_pipeline_tests.conftest import hasty
 
 AS_OF = "2025-06-30"  # a Monday
@@ -156,6 +157,7 @@ class Sample:
 
     as_of: str
     facts: Facts
+    reports: Reports
     stored: pd.DataFrame
     warehouse: Warehouse
 
@@ -173,4 +175,5 @@ def sample(tmp_path_factory) -> Sample:
     with warehouse.read() as connection:
         as_of = ledger.as_of(connection)
         stored = pd.read_sql("SELECT * FROM service_requests ORDER BY rowid", connection)
-        return Sample(as_of, read_facts(connection, as_of), stored, warehouse)
+        facts = read_facts(connection, as_of)
+        return Sample(as_of, facts, read_reports(connection, facts), stored, warehouse)

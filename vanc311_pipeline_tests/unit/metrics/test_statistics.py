@@ -51,7 +51,9 @@ def test_no_figure_depends_on_the_order_of_the_rows(sample):
     shuffled = replace(
         facts, **{name: columns[name] for name in columns.keys() & {field.name for field in fields(facts)}}
     )
-    city, anew = statistics(facts, {}, {}), statistics(shuffled, {}, {})
+    reports = sample.reports
+    moved = replace(reports, hour=reports.hour[order], channel=reports.channel[order])
+    city, anew = statistics(facts, reports, {}, {}), statistics(shuffled, moved, {}, {})
     for name, frame in city.items():
         # The standing names requests by their place.
         if name == "open_request_standing":
