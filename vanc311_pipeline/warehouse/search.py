@@ -28,7 +28,8 @@ _PLACES = {
 
 def fill_search(connection: sa.Connection) -> None:
     connection.exec_driver_sql(schema.CREATE_SEARCH)
-    connection.execute(sa.insert(schema.search), list(_rows(connection)))
+    if rows := list(_rows(connection)):
+        connection.execute(sa.insert(schema.search), rows)
     connection.exec_driver_sql("INSERT INTO search(search) VALUES ('optimize')")
 
 
