@@ -88,7 +88,7 @@ for _table, _default, _sources in (
     (statistics.speed_on_year, _TIMED, {"horizon_days": f"{_OF_TYPE} department"}),
     (statistics.reporting_times, "opened_at", {"requests": "opened_at"}),
     (statistics.channels, "channel", {"volume": "opened_on"}),
-    (statistics.area_rates, _AREA, {"census_year": "", "residents": "", "dwellings": ""}),
+    (statistics.area_rates, _AREA, dict.fromkeys(("census_year", "residents", "dwellings"), "local_area")),
     (statistics.backlog_by_age, "status opened_on", {}),
     (statistics.backlog_daily, _TIMED, {"day": "opened_on closed_on"}),
     (statistics.flow, _TIMED, {}),
