@@ -59,7 +59,7 @@ def _line(index: Index, counted: dict[str, Any], time: dict[str, Any] | None) ->
     return {
         "label": label,
         "plain": plain(index.kind, label),
-        "name": Cell(plain(index.kind, label), address_of(index.kind, label), number=False),
+        "name": Cell(plain(index.kind, label), address_of(index.kind, label), number=False, title=label),
         "requests": time["volume"] if time else 0,
         "n": time["n"] if time else 0,
         "open": counted["open_requests"],

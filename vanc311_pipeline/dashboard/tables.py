@@ -46,6 +46,8 @@ class Cell:
     number: bool = True
     quiet: bool = False
     """No number, but the reason why there is none."""
+    title: str | None = None
+    """What the city calls it, where that is something else."""
 
 
 def cell_of(value: Any) -> Cell:

@@ -1,11 +1,15 @@
 """What the search field finds, written into a new published file: areas, issue types, departments and their groups, places."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading.labels import GROUPS, everyday, group_of, plain, slug
+from vanc311_pipeline.warehouse.rows import insert
+
+ROWS_AT_ONCE = 5_000
 
 _LABELS = {
     "area": "SELECT local_area FROM local_areas LEFT JOIN metrics_by_neighbourhood USING (local_area) ORDER BY volume DESC, 1",
@@ -19,29 +23,30 @@ _STREETS = """
         UNION ALL SELECT cross_street, requests FROM places WHERE cross_street IS NOT NULL
     ) GROUP BY street ORDER BY sum(requests) DESC, street
 """
+_MOST_FIRST = "SELECT {0} FROM places WHERE {0} IS NOT NULL GROUP BY {0} ORDER BY sum(requests) DESC, {0}"
 _PLACES = {
-    kind: f"SELECT {column} FROM places WHERE {column} IS NOT NULL GROUP BY {column} ORDER BY sum(requests) DESC, {column}"
-    for kind, column in (("bia", "business_improvement_area"), ("address", "address"))
-} | {"street": _STREETS}
+    "bia": _MOST_FIRST.format("business_improvement_area"), "street": _STREETS, "address": _MOST_FIRST.format("address"),
+}  # fmt: skip
 """Each kind with most requests first, which is the order in which they are found."""
 
 
 def fill_search(connection: sa.Connection) -> None:
+    """Make the table; addresses are many, so they are not all held at once."""
     connection.exec_driver_sql(schema.CREATE_SEARCH)
-    if rows := list(_rows(connection)):
-        connection.execute(sa.insert(schema.search), rows)
+    rows = _rows(connection)
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        insert(connection, schema.search, some)
     connection.exec_driver_sql("INSERT INTO search(search) VALUES ('optimize')")
 
 
-def _rows(connection: sa.Connection) -> Iterator[dict[str, str]]:
+def _rows(connection: sa.Connection) -> Iterator[tuple[str, str, str, str]]:
+    """What each row holds: kind, name, alias and key."""
     labels = {kind: connection.exec_driver_sql(query).scalars().all() for kind, query in _LABELS.items()}
     for kind, names in labels.items():
         for label in names:
-            alias = f"{label} {everyday(kind, label)}" if kind == "issue" else everyday(kind, label) or label
-            yield {"kind": kind, "name": plain(kind, label), "alias": alias, "key": slug(kind, label)}
+            yield kind, plain(kind, label), f"{label} {everyday(kind, label)}".strip(), slug(kind, label)
     for prefix in dict.fromkeys(prefix for label in labels["department"] if (prefix := group_of(label))):
-        name = GROUPS.get(prefix.upper(), prefix.upper())
-        yield {"kind": "group", "name": name, "alias": prefix, "key": prefix}
-    for kind in ("bia", "street", "address"):
-        for name in connection.exec_driver_sql(_PLACES[kind]).scalars():
-            yield {"kind": kind, "name": plain(kind, name), "alias": "", "key": name}
+        yield "group", GROUPS.get(prefix.upper(), prefix.upper()), prefix, prefix
+    for kind, query in _PLACES.items():
+        for name in connection.exec_driver_sql(query).scalars():
+            yield kind, plain(kind, name), "", name

@@ -92,6 +92,12 @@ function copiable(part) {
 const stale = document.getElementById("stale");
 if (stale) stale.hidden = Date.now() - Date.parse(stale.dataset.processed) <= stale.dataset.hours * 3_600_000;
 
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  event.preventDefault();
+  document.getElementById("find").focus();
+});
+
 for (const form of document.querySelectorAll(".filters")) {
   // What is not chosen does not stand in the address.
   form.addEventListener("formdata", ({ formData }) => {

@@ -40,7 +40,7 @@ def test_an_index_lists_all_with_their_numbers_in_the_order_asked_for(site, ask,
         (name, int(volume.replace(",", "")), int(still.replace(",", ""))) for name, volume, _, _, still in lines
     ) == sorted(
         (
-            f'<a href="/{kind}s/{slug(kind, label)}">{plain(kind, label)}</a>',
+            f'<a href="/{kind}s/{slug(kind, label)}" title="{label}">{plain(kind, label)}</a>',
             recent.get(label, 0),
             waiting.get(label, 0),
         )
@@ -62,7 +62,8 @@ def test_how_fast_half_are_closed_ranks_problems_alone_and_only_those_of_which_i
     assert {line[3] for line in lines[len(known) :]} <= {"too few", "no requests", "not yet reached", "no usable dates"}
     timed = dict(ask("SELECT DISTINCT issue_type, 0 FROM service_requests")) | {label: n for label, n, *_ in times}
     assert {line[0]: line[2] for line in lines} == {
-        f'<a href="/issues/{slug("issue", label)}">{plain("issue", label)}</a>': str(n) for label, n in timed.items()
+        f'<a href="/issues/{slug("issue", label)}" title="{label}">{plain("issue", label)}</a>': str(n)
+        for label, n in timed.items()
     }
     for kind in ("areas", "departments"):
         led = requests.get(f"{site}/{kind}?sort=half", timeout=60, allow_redirects=False)
