@@ -16,13 +16,13 @@ _ADDRESS = re.compile(r"(?:\d+[A-Z]? (?:to \d+[A-Z]? )?)?(?P<street>.+?)(?: and 
 _AT_A_PLACE = "(address IS NOT NULL OR latitude IS NOT NULL)"
 _SAME = "address IS at.address AND latitude IS at.latitude AND longitude IS at.longitude"
 _PLACES = f"""
-    SELECT at.address, at.latitude, at.longitude, request.local_area, at.requests,
+    SELECT address, latitude, longitude, (SELECT local_area FROM service_requests WHERE rowid = at.first), requests,
            (SELECT count(*) FROM service_requests WHERE {_SAME} AND status = 'Open' AND {_AT_A_PLACE})
     FROM (
         SELECT address, latitude, longitude, min(rowid) AS first, count(*) AS requests FROM service_requests
         WHERE {_AT_A_PLACE} GROUP BY address, latitude, longitude
-    ) AS at JOIN service_requests AS request ON request.rowid = at.first
-    ORDER BY at.latitude, at.longitude, at.address
+    ) AS at
+    ORDER BY latitude, longitude, address
 """
 """In the order of latitude, so that neighbours lie beside each other in the file. The indexes of requests by place answer it."""
 

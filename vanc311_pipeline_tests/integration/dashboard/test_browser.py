@@ -13,7 +13,11 @@ from vanc311_pipeline_tests.integration.planting import execute
 
 ISSUE = "Street Light Out Case"
 RARE = "/areas/kitsilano/missed-green-bin-pickup"  # none in the last 12 months
-PAGES = ["/", "/areas/kitsilano", "/issues/street-light-out", RARE, "/quality", "/methods", "/data", "/api"]
+REQUESTS = [
+    "/requests?area=kitsilano&status=open&order=overdue",
+    "/requests/0afd4ea663f44394de98803c2729d302030f521b4fc98495e47aee77da5512c6",  # open, with neighbours
+]
+PAGES = ["/", "/areas/kitsilano", "/issues/street-light-out", RARE, *REQUESTS, "/quality", "/methods", "/data", "/api"]
 # Every page is seen as most see it, each kind of page on a phone in the dark; the rehearsal sees all of them in every way.
 LOOKS = [
     pytest.param(
