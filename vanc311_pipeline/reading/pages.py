@@ -91,10 +91,18 @@ def count(release: Release, listing: Listing) -> int:
 
 def count_first(release: Release, listing: Listing, at_most: int, column: str) -> tuple[int, int]:
     """How many rows there are, up to a bound; and how many of these, the first by its order, have a value of a column."""
-    first = _page(listing.question, listing.keys, listing.descending, False).subquery("first")
-    question = sa.select(sa.func.count(), sa.func.count(first.c[column]))
+    question = _count_first(listing.question, listing.keys, listing.descending, column)
     [(rows, with_value)] = release.rows(question, values={**listing.values, "rows": at_most})
     return rows, with_value
+
+
+@lru_cache
+def _count_first(
+    question: Question, keys: tuple[sa.ColumnElement[Any], ...], descending: bool, column: str
+) -> Question:
+    counted = question.with_only_columns(question.selected_columns[column], maintain_column_froms=True)
+    first = _page(counted, keys, descending, False).subquery("first")
+    return sa.select(sa.func.count(), sa.func.count(first.c[column]))
 
 
 @lru_cache
