@@ -21,14 +21,15 @@ from vanc311_pipeline.metrics.facts import Facts, Floats, Ints
 from vanc311_pipeline.metrics.groups import EACH_AREA, LAST_12_MONTHS, grouping_of, periods, tally
 from vanc311_pipeline.metrics.monthly import monthly_series
 from vanc311_pipeline.metrics.outcomes import outcome_incidence
+from vanc311_pipeline.metrics.speed_on_year import speed_on_year
 from vanc311_pipeline.metrics.time_to_close import Followed, follow, time_to_close, time_to_close_curves
 from vanc311_pipeline.metrics.waiting import waiting_times
 from vanc311_pipeline.metrics.year_on_year import year_on_year
 
 REAL_YEAR = 300_000
 FACTOR = 1.5  # false labels may be so many times as many as the rule says
-SAYS = {"year_on_year": 0.05, "flow": 0.02, "area_comparison": 0.05}
-"""How many false labels the rule speaks of in docs/methods.md: of 100 looks; of areas, of 100 comparisons of all of them."""
+SAYS = {"year_on_year": 0.05, "flow": 0.02, "area_comparison": 0.05, "speed_on_year": 0.05}
+"""How many false labels the rule speaks of in docs/methods.md: of 100 looks; of areas and of speeds, of 100 comparisons of all of them."""
 COVERED, COVERED_BY_CREWS = (0.92, 0.98), (0.88, 1.0)
 AT_ONCE = 1_500_000  # requests that are simulated together: more take memory
 DIFFERENT = [f"{how} {side}" for how in ("clearly", "somewhat") for side in ("more", "fewer")]
@@ -267,6 +268,44 @@ def areas(size: int) -> Iterator[Areas]:
         yield Areas(n, 0.3, 0.15, 1.2, seed)
 
 
-def jobs(size: int) -> list[City | Files | Areas]:
+class TwoYears(NamedTuple):
+    """A list of some groups of so many requests a year, two years long, for the speed against a year before."""
+
+    service: str
+    n: int
+    number: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"two years of {self.service}, {self.n:,} a year"
+
+    def answers(self) -> Answers:
+        alike, faster = (
+            speed_on_year(grouping_of(worlds.two_years(*self, faster=times), EACH_AREA)) for times in (1, 1.25)
+        )
+        directions = alike["verdict"].isin(["faster", "slower"])
+        coverage = Claim("speed_on_year", self.name, "coverage: change of the share", COVERED[0])
+        return [
+            (coverage, holds(alike, "share_change", 0.0)),
+            (
+                false_labels("speed_on_year", self.name, "false labels: any of a list"),
+                np.array([[float(directions.any())]]),
+            ),
+            (
+                Claim("speed_on_year", self.name, "power: faster, if in four fifths of the days"),
+                _hits(faster, "verdict", "faster")[:, None],
+            ),
+        ]
+
+
+def two_years(size: int) -> Iterator[TwoYears]:
+    for service in worlds.SERVICES:
+        for n, number, lists in ((300, 180, 10), (2_000, 100, 4)):
+            for seed in range(max(1, round(lists * min(1, size / REAL_YEAR)))):
+                yield TwoYears(service, n, number, seed)
+
+
+def jobs(size: int) -> list[City | Files | Areas | TwoYears]:
     """Every world, at so many requests a year of the city."""
-    return [*files(size), *cities(size), *areas(size)]
+    return [*files(size), *cities(size), *areas(size), *two_years(size)]

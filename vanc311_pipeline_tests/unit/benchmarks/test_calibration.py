@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import worlds
 from benchmarks.calibration import line, missed, table, toml
-from benchmarks.verdicts import Areas, City, Claim, Files, holds, jobs, standardised
+from benchmarks.verdicts import Areas, City, Claim, Files, TwoYears, holds, jobs, standardised
 from vanc311_pipeline import calibration
 from vanc311_pipeline.calibration import Calibration, Line
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, FAMILIES
@@ -70,6 +70,7 @@ def test_a_tiny_world_of_each_kind_answers_every_claim_once():
         Files("a crew about every 7 days", 400, 3, 1),
         Areas(3_000, 0.3, 0.0, 1.0, 1),
         Areas(3_000, 0.3, 0.15, 1.2, 1),
+        TwoYears("a crew about every 7 days", 60, 3, 1),
     )
     answers = [answer for world in tiny for answer in world.answers()]
     lines = [line(claim, hits) for claim, hits in answers if not np.isnan(hits).all()]
@@ -128,6 +129,6 @@ def test_the_stored_result_is_of_these_definitions_and_has_a_line_for_each_rule(
     assert sorted(map(str, by_family)) == sorted(map(str, stored.lines))
     assert {each.table for each in stored.lines} == {
         "area_comparison", "current_speed", "flow", "monthly_series", "outcome_incidence", "time_to_close", "time_to_close_curves",
-        "waiting_times", "year_on_year",
+        "waiting_times", "year_on_year", "speed_on_year",
     }  # fmt: skip
     assert {each.measure.split(":")[0] for each in stored.lines} == {"coverage", "false labels", "power"}
