@@ -7,10 +7,11 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import areas, words
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.metric_definitions import State
+from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.release import Release
 
 WIDTH = 720
@@ -34,7 +36,18 @@ QUESTIONS = {
     "closings": "Is what is reported in the area closed faster (more) or slower (fewer) than the same kinds of request in the whole city?",
 }
 WITHHELD = "too few"
-SCALE = ("clearly more", "somewhat more", "about the same", "somewhat fewer", "clearly fewer", "unclear", WITHHELD)
+SCALE = (
+    *("clearly more", "more", "somewhat more", "about the same", "somewhat fewer", "fewer", "clearly fewer"),
+    *("unclear", WITHHELD),
+)
+
+
+class Judged(NamedTuple):
+    """What is told of an area: how it compares, the numbers with their n, and what stands below its name on the map, if anything."""
+
+    verdict: str
+    says: str
+    mark: str | None
 
 
 @dataclass(frozen=True)
@@ -53,9 +66,7 @@ class Area:
     outline: Outline
     verdict: str
     says: str
-    """How it compares, and from how many requests."""
     mark: str | None
-    """What stands below the name: the difference, where there is one beyond chance."""
 
     @property
     def lines(self) -> list[tuple[int, str]]:
@@ -67,9 +78,10 @@ class Area:
 
 @dataclass(frozen=True)
 class AreaMap:
+    name: str
     finding: str
     note: str
-    meaning: str
+    metric: str
     width: int
     height: int
     areas: list[Area]
@@ -88,27 +100,61 @@ def area_map(release: Release, view: View, measure: str = "open_after_30_days") 
     rows = release.records(sa.select(table).where(table.c.measure == measure).order_by(table.c.local_area))
     if not rows:
         return None
+    compared = pd.DataFrame(rows)
+    judged = {
+        row["local_area"]: Judged(
+            row["verdict"] or WITHHELD,
+            f"{_against_the_city(row)}, n = {words.whole(row['n'])}",
+            f"{_signed(row['ratio'])} %" if row["verdict"] in areas.DIFFERING else None,
+        )
+        for row in rows
+    }
+    note = f"{QUESTIONS[measure]} {areas.whom(compared)} {_on_none(release)} {areas.among_areas(compared)} {words.as_of(compared)}"
+    return _drawn(release, view, "map", areas.finding(compared), note, "ratio", judged)
+
+
+def rate_map(release: Release) -> AreaMap | None:
+    """Requests on a thousand residents; an area has a colour where its limits leave out the rate of all areas. None without rates."""
+    rows = records_of_group(release, schema.area_rates, Group("neighbourhood"), scope="located")
+    residents = sum(row["residents"] for row in rows)
+    if not residents:
+        return None
+    number = sum(row["requests"] for row in rows)
+    rate = 1_000 * number / residents
+    judged = {row["local_area"]: _rated(row, rate) for row in rows}
+    of_year = f"per 1,000 residents of {rows[0]['census_year']}"
+    differing = {
+        verdict: [area for area, each in judged.items() if each.verdict == verdict] for verdict in ("more", "fewer")
+    }
+    parts = [f"{verdict} in {words.listed(names)}" for verdict, names in differing.items() if names]
+    finding = f"{words.requests(round(rate))} {of_year} in all areas together; {'; '.join(parts) or 'none can be told from that'}."
+    note = (
+        f"Opened in the last 12 months, n = {words.whole(number)}. In brackets: 95 % limits. {_on_none(release)} Downtown, Mount Pleasant and "
+        f"Marpole have grown most since {rows[0]['census_year']}: their rates are overstated. Who reports can't be seen, nor who only "
+        f"works or visits here. {words.as_of(pd.DataFrame(rows))}"
+    )
+    return _drawn(release, View(), "rates", finding, note, "per_1000_residents", judged)
+
+
+def _rated(row: Mapping[str, Any], rate: float) -> Judged:
+    says = f"n = {words.whole(row['requests'])}"
+    if row["state"] != State.OK:
+        return Judged(WITHHELD, f"{words.days_or_why(None, row['state'])}, {says}", None)
+    here, low, high = (row[f"per_1000_residents{end}"] for end in ("", "_low", "_high"))
+    verdict = "more" if low > rate else "fewer" if high < rate else "unclear"
+    return Judged(
+        verdict, f"{words.whole(here)} ({words.whole(low)} to {words.whole(high)}), {says}", words.whole(here)
+    )
+
+
+def _drawn(
+    release: Release, view: View, name: str, finding: str, note: str, metric: str, judged: Mapping[str, Judged]
+) -> AreaMap:
+    """The map of what was judged of each area."""
     of = schema.local_areas.c
     height, outlines = _outlines(release.remembered("boundaries", lambda: sa.select(of.local_area, of.boundary)))
-    compared = pd.DataFrame(rows)
-    return AreaMap(
-        areas.finding(compared),
-        f"{QUESTIONS[measure]} {areas.whom(compared)} {_on_none(release)} {areas.among_areas(compared)} {words.as_of(compared)}",
-        areas.MEANING,
-        WIDTH,
-        height,
-        [
-            Area(
-                (name := row["local_area"]),
-                view.but(area=name, issue=None).url,
-                outlines[name],
-                row["verdict"] or WITHHELD,
-                f"{_against_the_city(row)}, n = {words.whole(row['n'])}",
-                f"{_signed(row['ratio'])} %" if row["verdict"] in areas.DIFFERING else None,
-            )
-            for row in rows
-        ],
-    )
+    shapes = [Area(area, view.but(area=area, issue=None).url, outlines[area], *judged[area]) for area in sorted(judged)]
+    return AreaMap(name, finding, note, metric, WIDTH, height, shapes)
 
 
 def _on_none(release: Release) -> str:

@@ -27,6 +27,10 @@ PLANTED = [
            ratio_low = 0.7 + rowid * 0.02, ratio_high = 0.9 + rowid * 0.02""",
     """UPDATE area_comparison SET verdict = NULL, state = 'too_few', ratio = NULL, ratio_low = NULL, ratio_high = NULL,
            among_areas = NULL WHERE local_area = 'Strathcona'""",
+    """UPDATE area_rates SET requests = residents * 14 / 1000, per_1000_residents = 10 + rowid % 9, per_1000_residents_low = 9 + rowid % 9,
+           per_1000_residents_high = 11 + rowid % 9, state = 'ok' WHERE level = 'neighbourhood'""",
+    """UPDATE area_rates SET state = 'too_few', per_1000_residents = NULL, per_1000_residents_low = NULL, per_1000_residents_high = NULL
+           WHERE level = 'neighbourhood' AND local_area = 'Strathcona'""",
     "UPDATE service_requests SET latitude = 49.27, longitude = -123.16 WHERE local_area = 'Kitsilano' AND latitude IS NOT NULL",
 ]
 
@@ -49,7 +53,17 @@ def page(site: str) -> str:
 
 @pytest.fixture(scope="module")
 def drawing(page: str) -> ElementTree.Element:
-    [svg] = re.findall(r"<svg viewBox.*?</svg>", page, re.DOTALL)
+    return drawing_of(section(page, "map"))
+
+
+def section(page: str, name: str) -> str:
+    """The part of a page that is a map of the areas."""
+    after = page[page.index(f'id="{name}"') :]
+    return after[: after.index("</section>")]
+
+
+def drawing_of(part: str) -> ElementTree.Element:
+    [svg] = re.findall(r"<svg.*?</svg>", part, re.DOTALL)
     assert len(svg) <= 15_000
     return ElementTree.fromstring(svg)
 
@@ -94,12 +108,12 @@ def test_each_area_is_a_named_shape_that_leads_to_its_page_in_the_colour_of_its_
 
 def test_the_list_beside_it_says_the_same_by_name_and_the_legend_counts(page: str, ask: Ask) -> None:
     said = expected(ask)
-    beside = page[page.index("</svg>") :]
-    assert re.findall(r"<li><a href=\"[^\"]*\">(.*?)</a> (.*?)</li>", beside[: beside.index("</section>")]) == [
+    part = section(page, "map")
+    assert re.findall(r"<li><a href=\"[^\"]*\">(.*?)</a> (.*?)</li>", part) == [
         (area, sentence) for area, (sentence, _) in said.items()
     ]
     verdicts = [verdict or "too few" for _, verdict in said.values()]
-    legend = dict(re.findall(r'<li class="[a-z-]+">(.*?): (\d+)</li>', page))
+    legend = dict(re.findall(r'<li class="[a-z-]+">(.*?): (\d+)</li>', part))
     assert legend == {verdict: str(verdicts.count(verdict)) for verdict in verdicts}
 
 
@@ -129,6 +143,32 @@ def test_what_no_area_has_is_said(release: Release, ask: Ask) -> None:
     assert (
         f"{100 * (everything - located) / everything:.1f} % of all requests in the record have no local area"
         in drawn.note
+    )
+
+
+def test_requests_on_a_thousand_residents_are_said_with_their_year_and_coloured_where_they_differ_from_the_citys(
+    site: str, ask: Ask
+) -> None:
+    rows = ask(
+        """WITH rates AS (SELECT * FROM area_rates WHERE level = 'neighbourhood' AND period = 'last_12_months'),
+               city AS (SELECT 1000.0 * sum(requests) / sum(residents) AS rate FROM rates)
+           SELECT local_area, CASE WHEN state != 'ok' THEN 'too-few' WHEN per_1000_residents_low > rate THEN 'more'
+                      WHEN per_1000_residents_high < rate THEN 'fewer' ELSE 'unclear' END,
+                  iif(state = 'ok', printf('%d (%d to %d), n = %,d', per_1000_residents, per_1000_residents_low, per_1000_residents_high,
+                      requests), printf('too few, n = %,d', requests)), printf('%.0f', rate)
+           FROM rates, city ORDER BY local_area"""
+    )
+    part = section(requests.get(f"{site}/areas", timeout=60).text, "rates")
+    shown = [(link[0].text, link.get("class")) for link in drawing_of(part)]
+    assert shown == [(f"{area}: {sentence}", verdict) for area, verdict, sentence, _ in rows]
+    assert {verdict for _, verdict, *_ in rows} == {"too-few", "more", "fewer", "unclear"}
+    more, fewer = (
+        " and ".join([", ".join(names[:-1]), names[-1]])
+        for names in ([area for area, verdict, *_ in rows if verdict == wanted] for wanted in ("more", "fewer"))
+    )
+    assert (
+        f">{rows[0][-1]} requests per 1,000 residents of 2016 in all areas together; more in {more}; fewer in {fewer}.<"
+        in part
     )
 
 
