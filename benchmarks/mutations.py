@@ -56,6 +56,10 @@ COVERED = {
     **{f"vanc311_pipeline/dashboard/{name}.py": LINES for name in ("figures", "numbers", "view")},
     "vanc311_pipeline/dashboard/tables.py": [*LINES, f"{INTEGRATION}/test_reading.py"],
     "vanc311_pipeline/dashboard/index.py": [f"{INTEGRATION}/dashboard/test_index.py"],
+    **{
+        f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_{test}.py"]
+        for name, test in (("compare", "compare"), ("departments", "compare"), ("estimator", "estimator"), ("spread", "estimator"))
+    },
     "vanc311_pipeline/dashboard/maps.py": [f"{INTEGRATION}/dashboard/test_maps.py"],
     **{
         f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_requests.py"]

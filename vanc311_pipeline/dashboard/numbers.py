@@ -9,7 +9,8 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.groups import time_to_close
 from vanc311_pipeline.dashboard.view import EVER, LEFT_OUT, View, records_of, summary_of, times_of
-from vanc311_pipeline.metric_definitions import CHANGE_SHARE, State
+from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N, State
+from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import requests
@@ -34,17 +35,40 @@ class Card:
 
 
 def cards(release: Release, view: View) -> list[Card]:
-    """Open now, opened and closed in the last four weeks that late entries no longer move, and the usual time to close."""
-    times, ever = times_of(release, view), summary_of(release, view.but(period=EVER))
-    city = summary_of(release, view.but(area=None)) if view.level == "hyper_local" else None
-    waiting = _open_now(release, view)
+    """Open now, reported in the last four weeks that late entries no longer move, the usual time to close; and, of a problem, the time of
+    nine in ten, else how many wait for over a year.
+    """
+    times = times_of(release, view)
+    city = summary_of(release, view.but(area=None)) if view.area else None
+    last = (
+        _usual_time("nine in ten are closed within", "p90", times, city) if view.issue else _over_a_year(release, view)
+    )
     return [
-        Card("open now", words.whole(waiting), f"of {words.requests(ever['volume'])} in the record", "open_requests"),
-        _on_year("opened", release, view, "opened"),
-        _on_year("closed", release, view, "closed_in"),
+        _open(release, view),
+        _on_year("reported", release, view, "opened"),
         _usual_time("half are closed within", "median", times, city),
-        _usual_time("nine in ten are closed within", "p90", times, city),
+        last,
     ]
+
+
+def _open(release: Release, view: View) -> Card:
+    """With what it was a year before, where that is known."""
+    ever, flows = summary_of(release, view.but(period=EVER)), records_of(release, view, flow)
+    note = f"of {words.requests(ever['volume'])} in the record"
+    if view.level != "hyper_local" and flows and flows[0]["backlog_year_before"] is not None:
+        note = f"{since_a_year_before(flows[0]).removesuffix('. ')}; {note}"
+    return Card("open now", words.whole(open_now(release, view)), note, "open_requests")
+
+
+def _over_a_year(release: Release, view: View) -> Card:
+    """How many of the open ones have been open for over a year."""
+    rows = records_of(release, view, schema.backlog_by_age)
+    total, oldest = (
+        sum(row["open_requests"] for row in some)
+        for some in (rows, (row for row in rows if row["age_band"] == "over 365"))
+    )
+    note = f"{words.percent(oldest / total)} of the {words.whole(total)} that are open" if total else "none is open"
+    return Card("open for over a year", words.whole(oldest), note, "share_of_open")
 
 
 def _usual_time(label: str, name: str, times: dict[str, Any], city: dict[str, Any] | None) -> Card:
@@ -62,7 +86,7 @@ def _usual_time(label: str, name: str, times: dict[str, Any], city: dict[str, An
 
 
 def _on_year(label: str, release: Release, view: View, measure: str) -> Card:
-    row = _year_on_year(release, view, measure)
+    row = year_on_year(release, view, measure)
     return Card(
         f"{label}, {words.days_between(row['days_from'], row['days_to'])}",
         words.whole(row["requests"]),
@@ -71,7 +95,7 @@ def _on_year(label: str, release: Release, view: View, measure: str) -> Card:
     )
 
 
-def _year_on_year(release: Release, view: View, measure: str) -> dict[str, Any]:
+def year_on_year(release: Release, view: View, measure: str) -> dict[str, Any]:
     """The row of `year_on_year` of a view. A group without requests has none in the file; it is made of the city's days here."""
     table = schema.year_on_year
     rows = [row for row in records_of(release, view, table) if row["measure"] == measure]
@@ -106,7 +130,7 @@ def against_a_year_before(row: dict[str, Any]) -> str:
     return f"{arrow} {share}{row['verdict']} than the {year_before}, which is {row['verdict']} than usual ({ordinary})"
 
 
-def _open_now(release: Release, view: View) -> int:
+def open_now(release: Release, view: View) -> int:
     """How many of a view's requests are open, opened at any time."""
     located = "yes" if view.has_scopes and view.scope == "located" else None
     asked = {"area": view.area, "issue": view.issue, "located": located, "status": "Open"}
@@ -120,19 +144,19 @@ def lead(release: Release, view: View) -> str:
     if not rows:
         return f"As of {as_of}. {time_to_close(summary_of(release, view))}"
     [row] = rows
-    waiting = _open_now(release, view)
-    return (
-        f"As of {as_of}, {words.requests(waiting)} {words.be(waiting)} open. {since_a_year_before(row)}{in_13_weeks(row)}"
-        f"{_largest_part(release, view, row)}"
-    )
+    waiting = open_now(release, view)
+    return f"As of {as_of}, {words.requests(waiting)} {words.be(waiting)} open. {in_13_weeks(row)}{_largest_part(release, view, row)}"
 
 
 def since_a_year_before(row: dict[str, Any]) -> str:
-    if row["backlog_year_before"] is None:
+    before = row["backlog_year_before"]
+    if before is None:
         return ""
-    more = row["backlog_end"] - row["backlog_year_before"]
+    more = row["backlog_end"] - before
     than = f"{words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than" if more else "as many as"
-    return f"On {words.day(row['weeks_to'])} there were {than} 52 weeks before. "
+    ratio = words.against(row["backlog_end"] / before) if before >= MINIMUM_N else "as many"
+    share = "" if ratio == "as many" else f" ({ratio})"
+    return f"On {words.day(row['weeks_to'])} there were {than} 52 weeks before{share}. "
 
 
 def in_13_weeks(row: dict[str, Any]) -> str:
@@ -173,4 +197,32 @@ def _largest_part(release: Release, view: View, row: dict[str, Any]) -> str:
     if part is None or part["net"] * row["net"] <= 0:
         return ""
     most = "Most of it" if part["net"] / row["net"] >= HALF else "The largest part"
-    return f" {most}: {part['issue_type']} ({words.change(part['net'])} of {words.change(row['net'])})."
+    return f" {most}: {plain('issue', part['issue_type'])} ({words.change(part['net'])} of {words.change(row['net'])})."
+
+
+FASTER = {
+    "clearly more": "clearly faster than",
+    "somewhat more": "somewhat faster than",
+    "about the same": "about as fast as",
+    "somewhat fewer": "somewhat slower than",
+    "clearly fewer": "clearly slower than",
+}
+"""What a verdict on closings says, which are more where requests are closed faster."""
+
+
+def given_its_kinds(release: Release, view: View) -> str | None:
+    """The fair comparison of an area with the city in one sentence; None of anything but an area."""
+    if view.level != "neighbourhood":
+        return None
+    areas = schema.area_comparison.c
+    row = release.row(
+        sa.select(schema.area_comparison).where(areas.local_area == view.area, areas.measure == "closings")
+    )
+    if row is None or row["state"] != State.OK:
+        return (
+            f"Too few requests (n = {words.whole(row['n'] if row else 0)}) to compare {view.area} fairly with the city."
+        )
+    numbers = f"(n = {words.whole(row['n'])}; closings against what the city’s rates give: {words.difference(row)}, 95 % interval)"
+    if row["verdict"] not in FASTER:
+        return f"Given its kinds of request, whether {view.area}’s are closed as fast as the city’s can’t be told {numbers}."
+    return f"Given its kinds of request, {view.area}’s are closed {FASTER[row['verdict']]} the city’s {numbers}."

@@ -24,11 +24,22 @@ from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode
 from vanc311_pipeline.charts.renderer import NotDrawn
-from vanc311_pipeline.dashboard import dossier, index, maps, numbers, requests, tables
+from vanc311_pipeline.dashboard import (
+    compare,
+    departments,
+    dossier,
+    estimator,
+    index,
+    maps,
+    numbers,
+    requests,
+    tables,
+)
 from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw
 from vanc311_pipeline.dashboard.requests import RequestFilters
+from vanc311_pipeline.dashboard.spread import areas_by_wait
 from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, harmless, workbook
-from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, SCOPES, View, address_of, shown_view, view_of
+from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, SCOPES, View, address_of, periods, shown_view, view_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES, Hit, find
 from vanc311_pipeline.reading.integrity import summary
@@ -84,11 +95,18 @@ def _templates() -> Environment:
         "calibration": calibration.read(),
         "calibration_head": calibration.HEAD,
         "calibration_explanation": calibration.EXPLANATION,
+        "compare": compare,
+        "departments": departments,
+        "requests": requests,
+        "request_filters": RequestFilters,
+        "estimator": estimator,
         "maps": maps,
         "numbers": numbers,
         "tables": tables,
         "figures_of": all_figures,
         "names": names,
+        "periods": periods,
+        "spread_of": areas_by_wait,
         "plain": plain,
         "address_of": address_of,
         "address_of_hit": _address_of_hit,
@@ -155,6 +173,7 @@ def dashboard() -> APIRouter:
         listed = partial(_list_address, kind)
         page(f"/requests{kind}", fill, listed, drawn=kind == ".xlsx", asked=kind != ".xlsx")
     page("/requests/{request_id}", _request, _request_address)
+    page("/compare", _compare, _compare_address)
     page("/quality", lambda request: _page(request.state.release, "quality.html"), drawn=True)
     page("/methods", lambda request: _page(request.state.release, "methods.html"))
     page("/data", lambda request: _page(request.state.release, "data.html"))
@@ -249,8 +268,13 @@ def _departments(request: Request) -> tuple[str, list[str]]:
     return (slug("department", label), [label]) if label else (text.lower(), group)
 
 
+def _of_period(request: Request) -> View:
+    """All that was opened in the period that an address names."""
+    return view_of(request.state.release, {"period": request.query_params.get("period", "")})
+
+
 def _department_address(request: Request) -> str:
-    return f"/departments/{_departments(request)[0]}"
+    return f"/departments/{_departments(request)[0]}{_of_period(request).query}"
 
 
 def _department(request: Request) -> Response:
@@ -258,8 +282,26 @@ def _department(request: Request) -> Response:
     name = (
         GROUPS.get(called.upper(), called.upper()) if called == group_of(labels[0]) else plain("department", labels[0])
     )
-    rows = [row for row in index.rows(release, "departments", "requests") if row["label"] in labels]
-    return _page(release, "department.html", name=name, labels=labels, rows=rows, index=index.KINDS["departments"])
+    view = shown_view(release, _of_period(request))
+    return _page(release, "department.html", name=name, called=called, labels=labels, view=view)
+
+
+def _sides(request: Request) -> tuple[View, View] | None:
+    """What is to be compared: an area, and another or the city, of the same issue type; None if no area is named."""
+    release, asked = request.state.release, request.query_params
+    areas = [label_of(release, "area", asked[side]) for side in ("left", "right") if asked.get(side)]
+    issue = label_of(release, "issue", asked["issue"]) if asked.get("issue") else None
+    left, right = [View(area, issue) for area in dict.fromkeys(areas)], View(None, issue)
+    return (left[0], left[1] if len(left) > 1 else right) if left else None
+
+
+def _compare_address(request: Request) -> str:
+    sides = _sides(request)
+    return compare.address(sides) if sides else "/compare"
+
+
+def _compare(request: Request) -> Response:
+    return _page(request.state.release, "compare.html", sides=_sides(request))
 
 
 def _list(request: Request) -> RequestFilters:

@@ -3,7 +3,7 @@ whether the copy equals the portal, what every check found, what is missing.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.view import (
-    EVER,
     LAST_12_MONTHS,
     LEFT_OUT,
     View,
@@ -22,13 +21,16 @@ from vanc311_pipeline.dashboard.view import (
 )
 from vanc311_pipeline.metric_definitions import METRICS, State
 from vanc311_pipeline.reading.groups import Group, records_of_group
+from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.schema import convergence
+from vanc311_pipeline.schema import convergence, service_requests
 
 TOP = 15
 LAST_CHANGES = 10
 FEW_REQUESTS = 4_000
+Q_AT_MOST = 0.05
+"""Of what is listed as changed, so large a share may be chance."""
 NOT_SUPPORTED = {State.TOO_FEW: "too few of the city's types"}
 FIGURE_WORDS = {"opened": "opened in a week", "closed_in": "closed in a week", "pile": "open at the week's end"}
 MEASURES = {"open_after_30_days": "still open after 30 days (above 1: more)", "closings": "closings (above 1: faster)"}
@@ -61,9 +63,14 @@ def cell_of(value: Any) -> Cell:
     return Cell(f"{value:,}" if isinstance(value, int) else str(value), number=bool(_NUMBER.fullmatch(str(value))))
 
 
-def _days(days: float | None, state: str | None) -> Cell:
+def days_cell(days: float | None, state: str | None) -> Cell:
     """Days, or why there are none; nothing where that isn't asked."""
     return Cell(words.days_or_why(days, state), quiet=state != State.OK) if state else Cell("")
+
+
+def issue_cell(view: View, issue: str) -> Cell:
+    """An issue type by its plain name, which leads to its page in the view's area."""
+    return Cell(plain("issue", issue), view.but(issue=issue).url, number=False)
 
 
 def breakdown(release: Release, view: View) -> tuple[list[Row], list[Row]]:
@@ -81,46 +88,99 @@ def breakdown(release: Release, view: View) -> tuple[list[Row], list[Row]]:
     else:
         shown = sorted(rows, key=lambda row: (-row["volume"], row["issue_type"]))[:TOP]
         left_out = f"{len(rows) - len(shown)} other types"
-
-    def linked(row: Row) -> Cell:
-        name = row["local_area" if view.issue else "issue_type"]
-        return Cell(name, (view.but(area=name) if view.issue else view.but(issue=name)).url, number=False)
-
-    total = summary_of(release, view)
+    total = summary_of(release, view) | {"name": "all"}
     rest = {column: total[column] - sum(row[column] for row in shown) for column in ("volume", "n", "still_open")}
     totals = [dict.fromkeys(total) | rest | {"name": left_out}] if rest["volume"] else []
-    totals.append(total | {"name": "all"})
-    return _timed(row | {"name": linked(row)} for row in shown), _timed(totals)
+    located = [service_requests.c.local_area.is_not(None)] if scope == "located" and not view.issue else []
+    return told(release, view, group, scope, shown, located), _timed([*totals, total])
+
+
+def told(
+    release: Release,
+    view: View,
+    group: Group,
+    scope: str,
+    rows: list[Row],
+    conditions: Sequence[sa.ColumnElement[bool]],
+) -> list[Row]:
+    """Rows of `time_to_close` of issue types, or of an issue type's areas, each with its link, what is open and overdue of it, and whether
+    more were reported than a year before.
+    """
+    column = "local_area" if view.issue else "issue_type"
+    of_view = {"local_area": view.area, "issue_type": view.issue}
+    conditions = [*conditions] + [service_requests.c[name] == value for name, value in of_view.items() if value]
+    waiting = open_counts(release, column, conditions)
+    years = records_of_group(release, schema.year_on_year, group, scope=scope, measure="opened")
+    changes = {row[column]: change_on_year(row) for row in years}
+
+    def linked(name: str) -> Cell:
+        return Cell(name, view.but(area=name).url, number=False) if view.issue else issue_cell(view, name)
+
+    return _timed(
+        row | {"name": linked(row[column]), "change": changes.get(row[column])} | waiting.get(row[column], NONE_OPEN)
+        for row in rows
+    )
+
+
+NONE_OPEN: Row = {"open": 0, "overdue": 0}
+
+
+def open_counts(release: Release, column: str, conditions: Sequence[sa.ColumnElement[bool]]) -> dict[str, Row]:
+    """How many requests are open, and how many of them overdue, by the value of a column; types that have no limit are not judged."""
+    of, limit = service_requests.c, schema.overdue_limits.c
+    question = (
+        sa.select(
+            of[column],
+            sa.func.count().label("open"),
+            sa.func.sum(of.opened_on < limit.opened_before, type_=sa.INTEGER()).label("overdue"),
+        )
+        .select_from(service_requests.outerjoin(schema.overdue_limits, limit.issue_type == of.issue_type))
+        .where(of.status == sa.literal_column("'Open'"), *conditions)
+        .group_by(of[column])
+    )
+    return {
+        name: {"open": number, "overdue": Cell("not judged", quiet=True) if overdue is None else overdue}
+        for name, number, overdue in release.rows(question)
+    }
+
+
+def change_on_year(row: Row) -> Cell:
+    """How many more or fewer than a year before, if that is beyond chance among all that were looked at; or what else is known."""
+    if row["requests_year_before"] is None or row["state"] != State.OK:
+        return Cell(
+            "not known" if row["requests_year_before"] is None else words.WITHHELD[State(row["state"])], quiet=True
+        )
+    if not stands_out(row):
+        return Cell("about as many", quiet=True)
+    before = row["requests_year_before"]
+    return Cell(words.against(row["requests"] / before) if before else f"{words.whole(row['requests'])} more")
+
+
+def stands_out(row: Row) -> bool:
+    """Whether a row of `year_on_year` tells of a change beyond chance, so many groups looked at."""
+    return row["verdict"] in ("more", "fewer") and row["q_value"] <= Q_AT_MOST
+
+
+def changed_most(release: Release, view: View) -> tuple[list[Row], int]:
+    """Of the city: the types of which more or fewer were reported than a year before, the largest difference first; and of how many."""
+    rows = records_of_group(release, schema.year_on_year, Group("issue"), scope=view.counted, measure="opened")
+    known = [row for row in rows if row["state"] == State.OK]
+    differing = [
+        row | {"issue": issue_cell(view, row["issue_type"]), "change": change_on_year(row)}
+        for row in known
+        if stands_out(row)
+    ]
+    return sorted(differing, key=lambda row: -abs(row["requests"] - row["requests_year_before"])), len(known)
 
 
 def _timed(rows: Iterable[Row]) -> list[Row]:
     times = {"half": "median", "nine_in_ten": "p90"}
-    return [row | {name: _days(row[f"{of}_days"], row[f"{of}_state"]) for name, of in times.items()} for row in rows]
-
-
-def waiting(release: Release, view: View) -> list[Row]:
-    """How long should mine take? For an issue type, from one group in all rows: the nearest that has enough for nine in ten."""
-    if view.issue is None:
-        return []
-    places = [(view, LAST_12_MONTHS)] * bool(view.area)
-    places += [(view.but(area=None), period) for period in (LAST_12_MONTHS, EVER)]
-    rows: list[Row] = []
-    for place, period in places:
-        opened = f"{words.period(period)}, {place.area or 'all of Vancouver'}"
-        found = records_of(release, place.but(scope="all", period=period), schema.waiting_times)
-        rows = [row | {"opened": opened} for row in found]
-        if any(row["followed"] >= METRICS["further_p90"].minimum_n for row in rows):
-            break
-    further = ("further_median", "further_p75", "further_p90")
     return [
-        row
-        | {column: _days(row[column], row[f"{column}_state"]) for column in further}
-        | {"waited": _WAITED.get(row["waited_days"]) or f"still open after {words.days(row['waited_days'])}"}
-        for row in sorted(rows, key=lambda row: row["waited_days"])
+        {"open": None, "overdue": None, "change": None}
+        | row
+        | {name: days_cell(row[f"{of}_days"], row[f"{of}_state"]) for name, of in times.items()}
+        for row in rows
     ]
-
-
-_WAITED = {-1: "opened just now", 0: "still open at the end of the first day"}
 
 
 def left_out(release: Release, view: View) -> list[Row]:
@@ -183,7 +243,7 @@ def reported_more_or_less(release: Release, view: View) -> dict[str, list[Row]]:
     rows = [
         row
         | {
-            "issue": Cell(row["issue_type"], view.but(issue=row["issue_type"]).url, number=False),
+            "issue": issue_cell(view, row["issue_type"]),
             "expected": Cell(words.mean(row["expected"])),
             "ratio": Cell("{} ({} to {})".format(*(words.ratio(row[f"ratio{end}"]) for end in ("", "_low", "_high")))),
         }

@@ -30,6 +30,8 @@ class View:
     period: str = LAST_12_MONTHS
     scope: str = "all"
     without: str | None = None
+    reported: str | None = None
+    """A day, as it was written: of one reported then it is asked how long it should take."""
 
     @property
     def level(self) -> str:
@@ -58,8 +60,12 @@ class View:
             path = f"/areas/{'/'.join(slug for slug in self._slugs.values() if slug)}"
         else:
             path = f"/issues/{self._slugs['issue']}" if self.issue else "/"
-        has_rest = self.level != "hyper_local" and self.period == LAST_12_MONTHS
-        return path + _query(self._chosen | {"without": self.without if has_rest else None})
+        return path + _query(self._asked)
+
+    @property
+    def query(self) -> str:
+        """What differs from the usual, as it ends an address."""
+        return _query(self._chosen)
 
     def figure(self, name: str, kind: str, mode: str | None = None) -> str:
         """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
@@ -76,6 +82,13 @@ class View:
             "period": None if self.period == LAST_12_MONTHS else self.period,
             "scope": None if self.scope == "all" or not self.has_scopes else self.scope,
         }
+
+    @property
+    def _asked(self) -> dict[str, str | None]:
+        """The same, and what only the page itself is asked."""
+        has_rest = self.level != "hyper_local" and self.period == LAST_12_MONTHS
+        asked = {"without": self.without if has_rest else None, "reported": self.reported if self.issue else None}
+        return self._chosen | asked
 
     def but(self, **changes: str | None) -> "View":
         return replace(self, **changes)  # type: ignore[arg-type]  # names and None, as the fields have them
@@ -98,6 +111,7 @@ def view_of(release: Release, parameters: Mapping[str, str]) -> View:
         period=period,
         scope=scope if scope in SCOPES else "all",
         without=without if without in LEFT_OUT else None,
+        reported=parameters.get("reported") or None,
     )
 
 
@@ -105,6 +119,13 @@ def shown_view(release: Release, view: View) -> View:
     """The view, of a period that the release has: without any of its last 12 months, all are the usual one."""
     recent = view.period != LAST_12_MONTHS or LAST_12_MONTHS in names(release, "period")
     return view if recent else view.but(period=EVER)
+
+
+def periods(release: Release) -> list[str]:
+    """The periods that can be chosen: the last days first, then the years from the newest, then all."""
+    known_periods = names(release, "period")
+    years = sorted((name for name in known_periods if name.isdigit()), reverse=True)
+    return [name for name in ("last_30_days", "last_90_days", LAST_12_MONTHS, *years, EVER) if name in known_periods]
 
 
 def address_of(kind: str, name: str) -> str:

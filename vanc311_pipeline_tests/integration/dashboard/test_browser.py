@@ -74,26 +74,44 @@ def test_a_chart_has_the_width_of_a_phone_on_a_phone(site, visit):
     assert widths == ["560", "320"]
 
 
+def chosen(page, **names):
+    """Another view, by the form below the heading."""
+    page.locator(".choose summary").click()
+    for name, value in names.items():
+        page.locator(f".choose [name={name}]").select_option(value)
+    page.get_by_role("button", name="Apply").click()
+
+
 def test_a_choice_lives_in_the_address_and_the_back_button_undoes_it(site, visit):
     """B1, B2: no key in a select leaves the page, and what the selects say is what the page shows."""
     page = visit().open(f"{site}/").page
-    page.locator("[name=area]").focus()
+    page.locator(".choose summary").click()
+    page.locator(".choose [name=area]").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    page.locator("[name=area]").select_option("Kitsilano")
-    page.locator("[name=issue]").select_option(ISSUE)
-    page.get_by_role("button", name="Apply").click()
+    page.locator(".choose summary").click()
+    chosen(page, area="Kitsilano", issue=ISSUE)
     page.wait_for_url("**/areas/kitsilano/street-light-out")
     assert page.locator("h1").inner_text() == "Street light out in Kitsilano"
-    page.locator("[name=period]").select_option("2024")
-    page.get_by_role("button", name="Apply").click()
-    page.wait_for_url("**period=2024")
+    page.get_by_role("link", name="in 2024", exact=True).click()
+    page.wait_for_url("**/areas/kitsilano/street-light-out?period=2024")
+    assert page.locator(".chips [aria-current]").inner_text() == "in 2024"
+    chosen(page, area="")
+    page.wait_for_url("**/issues/street-light-out?period=2024")
     page.go_back()
-    page.wait_for_url("**/areas/kitsilano/street-light-out")
-    assert page.locator("[name=period]").input_value() == "last_12_months"
-    page.go_back()
-    page.wait_for_url(f"{site}/")
-    assert [page.locator(f"[name={name}]").input_value() for name in ("area", "issue")] == ["", ""]
+    page.wait_for_url("**/areas/kitsilano/street-light-out?period=2024")
+    page.locator(".choose summary").click()
+    assert page.locator(".choose [name=area]").input_value() == "Kitsilano"
+
+
+def test_a_resident_asks_how_long_and_has_an_answer_that_can_be_linked(site, visit):
+    page = visit(360, scripts=False).page
+    page.goto(f"{site}/issues/street-light-out")
+    page.locator("#mine [name=reported]").fill("2026-01-05")
+    page.locator("#mine [name=area]").select_option("Kitsilano")
+    page.get_by_role("button", name="Check").click()
+    page.wait_for_url("**/areas/kitsilano/street-light-out?reported=2026-01-05")
+    assert "7 days" in page.locator("#mine strong").inner_text()
 
 
 def test_an_area_on_the_map_is_reached_by_the_keyboard_and_leads_to_its_page_and_a_list_stands_for_it_on_a_phone(
@@ -174,7 +192,7 @@ def test_the_keyboard_reaches_the_content_and_the_choices(site, visit):
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.name") == "area"
+    assert page.evaluate("document.activeElement.closest('nav').ariaLabel") == "Period of opening"
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -194,7 +212,7 @@ def test_the_field_on_every_page_finds_an_address(site, visit, scripts):
 def test_without_scripts_the_numbers_and_the_pictures_are_there(site, visit):
     seen = visit(scripts=False)
     seen.page.goto(f"{site}/?period=all")
-    assert seen.page.locator(".card .value").count() == 5
+    assert seen.page.locator(".card .value").count() == 4
     assert seen.page.locator("figure").count() == 8
     pictures = seen.page.locator(".chart img")
     assert pictures.count() == seen.page.locator(".chart").count() == 6
@@ -204,8 +222,7 @@ def test_without_scripts_the_numbers_and_the_pictures_are_there(site, visit):
     assert seen.page.locator(".chart").evaluate_all(holes) == [0] * 6
     seen.page.locator("figure summary").first.click()
     assert seen.page.locator("details[open] table").first.is_visible()
-    seen.page.locator("[name=area]").select_option("Kitsilano")
-    seen.page.get_by_role("button", name="Apply").click()
+    chosen(seen.page, area="Kitsilano")
     seen.page.wait_for_url("**/areas/kitsilano**")
     assert seen.page.locator("h1").inner_text() == "Kitsilano"
 
@@ -213,7 +230,7 @@ def test_without_scripts_the_numbers_and_the_pictures_are_there(site, visit):
 def test_on_paper_the_choices_and_links_are_gone_and_the_numbers_stay(site, visit):
     page = visit().open(f"{site}/areas/kitsilano").page
     page.emulate_media(media="print")
-    assert not page.locator(".filters").is_visible()
+    assert not page.locator(".chips").is_visible()
     assert not page.locator(".tools").first.is_visible()
     assert page.locator(".card .value").first.is_visible()
     assert page.locator(".chart svg").first.is_visible()

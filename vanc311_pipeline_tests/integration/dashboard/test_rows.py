@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 import requests
+import sqlalchemy as sa
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.dashboard import tables
+from vanc311_pipeline.dashboard import estimator, tables
 from vanc311_pipeline.dashboard.figures import all_figures, draw
-from vanc311_pipeline.dashboard.numbers import cards, lead
+from vanc311_pipeline.dashboard.numbers import cards, given_its_kinds, lead
 from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View, shown_view, summary_of, view_of
+from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline_tests.integration.dashboard.conftest import (
     Ask,
@@ -29,6 +31,7 @@ from vanc311_pipeline_tests.integration.dashboard.conftest import (
 from vanc311_pipeline_tests.integration.planting import execute, hold
 
 AREA, QUIET_AREA, ISSUE = "Kitsilano", "Sunset", "Building and Development Inquiry Case"
+PLAIN_ISSUE = "Building and development inquiry"
 RARE_ISSUE = "Business Licence Request Case"
 LEVELS = [View(), View(AREA), View(None, ISSUE), View(AREA, ISSUE)]
 CITY = [View(), View(scope="located"), View(period="2024")]
@@ -223,7 +226,7 @@ TIMED = "volume, n, still_open, median_days, median_state, p90_days, p90_state"
 def test_a_line_of_what_or_where_has_the_numbers_of_its_group_and_leads_to_it(release, ask, view, period):
     view = view.but(period=period)
     lines, totals = tables.breakdown(release, view)
-    column = "local_area" if view.issue else "issue_type"
+    kind, column = ("area", "local_area") if view.issue else ("issue", "issue_type")
     where = f"issue_type = '{ISSUE}'" if view.issue else f"local_area = '{AREA}'" if view.area else "TRUE"
     level, scope = ("issue", view.scope) if where == "TRUE" else ("hyper_local", "located")
     of_period = f"FROM time_to_close WHERE period = '{period}' AND {where} AND level = ? AND scope = ?"
@@ -234,12 +237,12 @@ def test_a_line_of_what_or_where_has_the_numbers_of_its_group_and_leads_to_it(re
     else:
         expected = dict(sorted(groups.items(), key=lambda item: (-item[1][0], item[0]))[:15])
         assert len(expected) == 15 < len(groups)
-    assert [line["name"].text for line in lines] == list(expected)
+    assert [line["name"].text for line in lines] == [plain(kind, name) for name in expected]
     for line, (name, (*counts, median, median_state, p90, p90_state)) in zip(lines, expected.items(), strict=True):
         assert [line["volume"], line["n"], line["still_open"]] == counts
         assert (line["half"], line["nine_in_ten"]) == (days(median, median_state), days(p90, p90_state))
         group = View(name, ISSUE, period, view.scope) if view.issue else View(view.area, name, period, view.scope)
-        assert line["name"] == Cell(name, group.url, number=False)
+        assert line["name"] == Cell(plain(kind, name), group.url, number=False)
     left_out = "no local area" if view.issue else f"{len(groups) - 15} other types"
     names = ["all"] if view.issue and view.scope == "located" else [left_out, "all"]
     assert [total["name"] for total in totals] == names
@@ -270,7 +273,7 @@ def test_how_long_mine_takes_is_told_of_the_nearest_group_that_has_enough(releas
     waits = ask(f"SELECT {columns} FROM waiting_times WHERE {where} AND scope IN ('located', 'all') AND issue_type = ? "
                 "AND (level = 'hyper_local' OR scope = 'all') ORDER BY 1", view.issue)  # fmt: skip
     labels = {-1: "opened just now", 0: "still open at the end of the first day", 1: "still open after 1 day"}
-    lines = tables.waiting(release, view)
+    lines = estimator.waiting(release, view)
     assert len(lines) > 2
     assert [(line["waited"], line["followed"], line["opened"]) for line in lines] == [
         (labels.get(waited, f"still open after {waited} days"), followed, opened) for waited, followed, *_ in waits
@@ -282,7 +285,7 @@ def test_how_long_mine_takes_is_told_of_the_nearest_group_that_has_enough(releas
 
 @pytest.mark.parametrize("view", [View(), View(AREA)], ids=str)
 def test_without_an_issue_type_there_is_no_mine(release, view):
-    assert tables.waiting(release, view) == []
+    assert estimator.waiting(release, view) == []
 
 
 @pytest.mark.parametrize(
@@ -290,9 +293,7 @@ def test_without_an_issue_type_there_is_no_mine(release, view):
     [*LEVELS, *CITY[1:], View(None, ISSUE, scope="located"), View(None, RARE_ISSUE, "2024"), View("Downtown", ISSUE, "2024")],
     ids=str,
 )  # fmt: skip
-def test_the_usual_time_stands_with_its_n_its_interval_and_beside_an_issue_in_an_area_that_of_the_city(
-    release, ask, view
-):
+def test_the_usual_time_stands_with_its_n_its_interval_and_beside_that_of_an_area_the_citys(release, ask, view):
     shown = {card.metric: card for card in cards(release, view)}
     opened = {"last_12_months": "in the last 12 months"}.get(view.period, f"in {view.period}")
 
@@ -301,12 +302,12 @@ def test_the_usual_time_stands_with_its_n_its_interval_and_beside_an_issue_in_an
         [row] = ask(f"SELECT {columns} FROM time_to_close WHERE {group_of(of)} AND period = '{of.period}'")
         return row
 
-    for name in ("median", "p90"):
+    for name in ("median", *["p90"] * bool(view.issue)):
         n, still_open, number, state, low, high = timed(name, view)
         note = f"opened {opened}, n = {n:,}, still open {still_open:,}"
         if state == "ok" and low != high:
             note += f"; 95 % interval {low} to {'not reached' if high is None else high}"
-        if view.level == "hyper_local":
+        if view.area:
             n_city, _, number_city, state_city, *_ = timed(name, view.but(area=None))
             note += f"; city-wide: {days(number_city, state_city).text}, n = {n_city:,}"
         assert (shown[f"{name}_days"].value, shown[f"{name}_days"].note) == (days(number, state).text, note)
@@ -351,7 +352,7 @@ def test_what_is_reported_more_or_less_in_an_area_is_in_the_order_of_its_ratio(r
         )  # fmt: skip
         assert len(rows) > 3
         assert [(line["issue"].text, line["observed"], line["ratio"]) for line in lines[finding]] == [
-            (issue, observed, Cell(f"{ratio:.2f} (0.10 to 9.00)")) for issue, observed, ratio in rows
+            (plain("issue", issue), observed, Cell(f"{ratio:.2f} (0.10 to 9.00)")) for issue, observed, ratio in rows
         ]
         assert {line["expected"] for line in lines[finding]} == {Cell("7.1")}
         assert [line["issue"].link for line in lines[finding]] == [View(AREA, issue).url for issue, _, _ in rows]
@@ -361,6 +362,90 @@ def test_what_is_reported_more_or_less_in_an_area_is_in_the_order_of_its_ratio(r
 def test_only_an_area_is_compared_with_the_city(release, view):
     assert tables.against_the_city(release, view) == []
     assert tables.reported_more_or_less(release, view) == {"more": [], "fewer": []}
+
+
+# -- what is open ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", LEVELS[1:], ids=str)
+def test_what_is_open_is_listed_the_most_overdue_first_and_all_of_it_is_a_link_away(site, ask, view):
+    page = html.unescape(requests.get(site + view.url, timeout=60).text)
+    listed = re.findall(r'href="/requests/(\w+)"', page)
+    found = ask(f"SELECT request_id FROM service_requests WHERE status = 'Open' AND {requests_of(view)}")
+    assert len(listed) == min(25, len(found)) > 3
+    assert set(listed) <= {request_id for (request_id,) in found}
+    [link] = re.findall(r'href="(/requests\?[^"]*)">All that are open', page)
+    assert f"{len(found):,} requests" in requests.get(site + link, timeout=60).text
+    first = requests.get(site + link, timeout=60).text
+    assert re.findall(r'href="/requests/(\w+)"', first) == listed
+
+
+@pytest.mark.parametrize("view", [View(), View(scope="located"), View(AREA), View(None, ISSUE)], ids=str)
+def test_beside_each_type_or_area_stands_what_is_open_overdue_and_changed(release, ask, view):
+    column = "local_area" if view.issue else "issue_type"
+    waiting = {
+        name: (number, Cell("not judged", quiet=True) if p90 is None else overdue)
+        for name, number, overdue, p90 in ask(
+            f"""SELECT {column}, count(*), sum(julianday((SELECT as_of FROM release)) - julianday(opened_on) > p90_days), max(p90_days)
+                FROM service_requests LEFT JOIN (
+                    SELECT issue_type, p90_days, max(period = 'last_12_months') FROM time_to_close WHERE level = 'issue' AND scope = 'all'
+                    AND period IN ('all', 'last_12_months') AND p90_days IS NOT NULL GROUP BY 1
+                ) USING (issue_type) WHERE status = 'Open' AND {requests_of(view)} GROUP BY 1"""
+        )
+    }
+    level, scope = ("issue", view.counted) if view.level == "citywide" else ("hyper_local", "located")
+    named = "TRUE" if view.level == "citywide" else requests_of(view.but(scope="all")).removeprefix("TRUE AND ")
+    changes = {
+        name: (before, now, state, verdict in ("more", "fewer") and q <= 0.05)
+        for name, before, now, state, verdict, q in ask(
+            f"""SELECT {column}, requests_year_before, requests, state, verdict, q_value FROM year_on_year
+                WHERE level = '{level}' AND scope = '{scope}' AND measure = 'opened' AND {named}"""
+        )
+    }
+    lines, _ = tables.breakdown(release, view)
+    for line in lines:
+        assert (line["open"], line["overdue"]) == waiting.get(line[column], (0, 0))
+        before, now, state, stands_out = changes.get(line[column], (None, 0, None, False))
+        if stands_out and before:
+            change = round(100 * (now / before - 1))
+            assert line["change"].text == f"{abs(change):,} % {'more' if change > 0 else 'fewer'}"
+        elif state is not None:
+            text = {"ok": "about as many", "too_few": "too few", "no_requests": "no requests"}[state]
+            assert line["change"].text == (text if before is not None else "not known")
+    assert sum(bool(line["open"]) for line in lines) > 2
+
+
+# -- the fair comparison as a sentence ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words_for_it"),
+    [
+        ("clearly more", "Kitsilano’s are closed clearly faster than the city’s"),
+        ("somewhat more", "Kitsilano’s are closed somewhat faster than the city’s"),
+        ("about the same", "Kitsilano’s are closed about as fast as the city’s"),
+        ("somewhat fewer", "Kitsilano’s are closed somewhat slower than the city’s"),
+        ("clearly fewer", "Kitsilano’s are closed clearly slower than the city’s"),
+        ("unclear", "whether Kitsilano’s are closed as fast as the city’s can’t be told"),
+    ],
+)
+def test_an_area_is_compared_fairly_in_one_sentence(own_file, verdict, words_for_it):
+    execute(
+        own_file,
+        f"""UPDATE area_comparison SET state = 'ok', verdict = iif(measure = 'closings', '{verdict}', 'clearly more'),
+            n = iif(measure = 'closings', 1234, 5), ratio = 1.21, ratio_low = 1.1, ratio_high = 1.3 WHERE local_area = '{AREA}'""",
+    )
+    with reading(own_file) as changed:
+        assert given_its_kinds(changed, View(AREA)) == (
+            f"Given its kinds of request, {words_for_it} (n = 1,234; closings against what the city’s rates give: 21 % more "
+            "(10 % more to 30 % more), 95 % interval)."
+        )
+        [(n,)] = changed.rows(
+            sa.text(f"SELECT n FROM area_comparison WHERE measure = 'closings' AND local_area = '{QUIET_AREA}'")
+        )
+        few = f"Too few requests (n = {n:,}) to compare {QUIET_AREA} fairly with the city."
+        assert given_its_kinds(changed, View(QUIET_AREA)) == few
+        assert given_its_kinds(changed, View(None, ISSUE)) is None
 
 
 # -- newest changes ----------------------------------------------------------------------------------------------------
@@ -397,10 +482,10 @@ def most_different(release: Release) -> list[tables.Row]:
     return lines["more"][:10] + lines["fewer"][-10:]
 
 
-OF_GROUPS = ("name", "volume", "n", "still_open", "half", "nine_in_ten")
+OF_GROUPS = ("name", "volume", "n", "still_open", "half", "nine_in_ten", "open", "overdue", "change")
 PARTS: dict[str, tuple[str, Callable[[Release], Iterable[tables.Row]], tuple[str, ...]]] = {
-    "How long should mine take?": (
-        View(None, ISSUE).url, lambda release: tables.waiting(release, View(None, ISSUE)),
+    "How much longer, if it has waited so long?": (
+        View(None, ISSUE).url, lambda release: estimator.waiting(release, View(None, ISSUE)),
         ("waited", "further_median", "further_p75", "further_p90", "followed", "opened"),
     ),
     "What is reported most": (View(AREA).url, lambda release: chain(*tables.breakdown(release, View(AREA))), OF_GROUPS),
@@ -485,9 +570,9 @@ def test_without_any_of_its_last_12_months_a_record_is_shown_whole(own_file, los
 @pytest.mark.parametrize(
     ("net", "part", "sentence"),
     [
-        (400, 200, f" Most of it: {ISSUE} (+200 of +400)."), (400, 199, f" The largest part: {ISSUE} (+199 of +400)."),
-        (-400, -200, f" Most of it: {ISSUE} (−200 of −400)."), (400, -5, ""), (0, 5, ""),
-        (1, 1, f" Most of it: {ISSUE} (+1 of +1)."),
+        (400, 200, f" Most of it: {PLAIN_ISSUE} (+200 of +400)."), (400, 199, f" The largest part: {PLAIN_ISSUE} (+199 of +400)."),
+        (-400, -200, f" Most of it: {PLAIN_ISSUE} (−200 of −400)."), (400, -5, ""), (0, 5, ""),
+        (1, 1, f" Most of it: {PLAIN_ISSUE} (+1 of +1)."),
     ],
 )  # fmt: skip
 def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, sentence):
@@ -501,8 +586,8 @@ def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, senten
     with reading(own_file) as changed:
         text = lead(changed, View())
         assert text.endswith(sentence)
-        assert (ISSUE in text) == bool(sentence)
-        assert ISSUE not in lead(changed, View(AREA))
+        assert (PLAIN_ISSUE in text) == bool(sentence)
+        assert PLAIN_ISSUE not in lead(changed, View(AREA))
 
 
 FIGURES = [

@@ -1,0 +1,127 @@
+"""Two areas side by side, or an area and the city: the same rows on one axis, and a difference only where it is beyond chance."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.dashboard.numbers import against_a_year_before, open_now, year_on_year
+from vanc311_pipeline.dashboard.spread import Dot, Spread
+from vanc311_pipeline.dashboard.tables import Cell, Row
+from vanc311_pipeline.dashboard.view import View, records_of, summary_of
+from vanc311_pipeline.metric_definitions import State
+from vanc311_pipeline.reading.labels import slug
+from vanc311_pipeline.reading.release import Release
+
+HORIZONS, NEARLY_ALL = (90, 30, 7), 0.95
+"""Days within which a share is closed: the most of them within which it is not yet nearly all."""
+UNTOLD = "can’t be told apart"
+
+Sides = tuple[View, View]
+
+
+def address(sides: Sides) -> str:
+    """The one address of a comparison: that with the city names one area."""
+    asked = {side: slug("area", view.area) for side, view in zip(("left", "right"), sides, strict=True) if view.area}
+    issue = {"issue": slug("issue", sides[0].issue)} if sides[0].issue else {}
+    return f"/compare?{urlencode(asked | issue)}"
+
+
+def compared(release: Release, sides: Sides) -> list[Row]:
+    """Each row with what stands on the left, on the right, and how far they can be told apart."""
+    counts = [Cell(words.whole(open_now(release, view))) for view in sides]
+    weeks = [year_on_year(release, view, "opened") for view in sides]
+    reported = [Cell(f"{words.whole(row['requests'])} ({against_a_year_before(row)})", number=False) for row in weeks]
+    days = words.days_between(weeks[0]["days_from"], weeks[0]["days_to"])
+    return [
+        _row("open now", counts, words.NOTHING),
+        _row(f"reported, {days}", reported, words.NOTHING),
+        *(_timed(release, sides, label, name) for label, name in (("half", "median"), ("nine in ten", "p90"))),
+        _closed(release, sides),
+    ]
+
+
+def spread(release: Release, sides: Sides) -> Spread | None:
+    """The usual times of both on one axis; None where one is not known."""
+    left, right = (dot(release, view, "median") for view in sides)
+    return Spread(left, (right,), ()) if left and right else None
+
+
+def dot(release: Release, view: View, name: str) -> Dot | None:
+    row = summary_of(release, view)
+    if row[f"{name}_state"] != State.OK:
+        return None
+    days, low, high = (row[f"{name}_{end}"] for end in ("days", "low", "high"))
+    return Dot(name_of(view), view.url, days, low, high, row["n"])
+
+
+def name_of(view: View) -> str:
+    return view.area or "all of Vancouver"
+
+
+def _row(label: str, cells: Sequence[Cell], difference: str) -> Row:
+    return {"label": label, "left": cells[0], "right": cells[1], "difference": difference}
+
+
+def _timed(release: Release, sides: Sides, label: str, name: str) -> Row:
+    dots = [dot(release, view, name) for view in sides]
+    cells = [
+        Cell(each.text, number=False) if each else _withheld(release, view, name)
+        for each, view in zip(dots, sides, strict=True)
+    ]
+    left, right = dots
+    difference = words.NOTHING
+    if left and right:
+        longer = left if left.is_above(right) else right if right.is_above(left) else None
+        difference = f"longer in {longer.name}, beyond chance" if longer else UNTOLD
+    return _row(f"{label} closed within", cells, difference)
+
+
+def _withheld(release: Release, view: View, name: str) -> Cell:
+    row = summary_of(release, view)
+    return Cell(
+        f"{words.days_or_why(None, row[f'{name}_state'])}, n = {words.whole(row['n'])}", number=False, quiet=True
+    )
+
+
+def _closed(release: Release, sides: Sides) -> Row:
+    """The share closed within the days at which the city's own is not yet nearly all."""
+    day = horizon(release, sides[0].but(area=None))
+    rows = [_on(release, view, day) for view in sides]
+    cells = [Cell(_share(row), number=False, quiet=row is None) for row in rows]
+    left, right = rows
+    difference = words.NOTHING
+    if left and right:
+        more = (
+            sides[0]
+            if left["open_share_high"] < right["open_share_low"]
+            else sides[1]
+            if right["open_share_high"] < left["open_share_low"]
+            else None
+        )
+        difference = f"more in {name_of(more)}, beyond chance" if more else UNTOLD
+    return _row(f"closed within {words.days(day)}", cells, difference)
+
+
+def horizon(release: Release, city: View) -> int:
+    """By the speed of the type itself: the most days within which not yet nearly all are closed."""
+    rows = {day: _on(release, city, day) for day in HORIZONS}
+    return next((day for day, row in rows.items() if row and 1 - row["open_share"] < NEARLY_ALL), HORIZONS[-1])
+
+
+def _on(release: Release, view: View, day: int) -> dict[str, Any] | None:
+    """The curve's point on a day."""
+    rows = sorted(records_of(release, view, schema.time_to_close_curves), key=lambda row: row["day"])
+    until = [row for row in rows if row["day"] <= day]
+    reached = until and (
+        until[-1]["day"] == day or until[-1]["open_share"] == 0
+    )  # nobody is followed once all are closed
+    return until[-1] | {"n": until[0]["at_risk"]} if reached else None
+
+
+def _share(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "too few were followed so long"
+    share, low, high = (words.percent(1 - row[f"open_share{end}"]) for end in ("", "_high", "_low"))
+    return f"{share}, 95 % interval {low} to {high}, n = {words.whole(row['n'])}"

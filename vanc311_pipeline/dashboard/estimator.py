@@ -1,0 +1,190 @@
+"""How long should mine take? What became of requests of a type, and of those that had waited as long as one reported on a day.
+
+Told of the nearest group that has enough: an area's own requests of the last 12 months, else the city's, else those of all years.
+"""
+
+import calendar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from vanc311_pipeline import schema
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.dashboard.tables import Row, days_cell
+from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_of
+from vanc311_pipeline.metric_definitions import METRICS, State
+from vanc311_pipeline.reading.release import Release
+
+THIN = 10
+"""Where fewer are followed, a curve says nothing that can be quoted."""
+UNUSUAL, LONG = 0.9, 0.5
+"""So large a share is closed sooner."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Requests of a type in an area or the whole city, opened in a period: what one of them is compared with."""
+
+    release: Release
+    view: View
+
+    @property
+    def place(self) -> str:
+        return self.view.area or "all of Vancouver"
+
+    @property
+    def opened(self) -> str:
+        return words.period(self.view.period)
+
+    @cached_property
+    def waits(self) -> list[Row]:
+        return sorted(records_of(self.release, self.view, schema.waiting_times), key=lambda row: row["waited_days"])
+
+    @cached_property
+    def curve(self) -> list[Row]:
+        """As far as enough are followed."""
+        rows = records_of(self.release, self.view, schema.time_to_close_curves)
+        return sorted((row for row in rows if row["at_risk"] >= THIN), key=lambda row: row["day"])
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it says when nine in ten are closed, at least of some."""
+        return any(row["followed"] >= METRICS["further_p90"].minimum_n for row in self.waits)
+
+
+def nearest(release: Release, view: View) -> Kind:
+    """Of the groups that a request of a view belongs to, the nearest that has enough, else the largest."""
+    places = [view.but(period=LAST_12_MONTHS)] * bool(view.area)
+    places += [view.but(area=None, period=period) for period in (LAST_12_MONTHS, EVER)]
+    kinds = [Kind(release, place.but(scope="all")) for place in places]
+    return next((kind for kind in kinds if kind.is_enough), kinds[-1])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is said of one reported on a day: the answer, and the numbers behind it."""
+
+    answer: str
+    grounds: tuple[str, ...] = ()
+
+
+def estimate(release: Release, view: View) -> Estimate | None:
+    """Whether it is usual that one reported on the view's day is still open; None if no day is asked about."""
+    if not view.issue or not view.reported:
+        return None
+    try:
+        reported = date.fromisoformat(view.reported)
+    except ValueError:
+        return Estimate(
+            f"“{view.reported[:20]}” is no day of the calendar. Write it as year, month and day: 2026-09-07."
+        )
+    as_of = str(release.about["as_of"])
+    [begin] = release.scalars(sa.select(schema.periods.c.opened_from).where(schema.periods.c.period == EVER))
+    if not begin <= str(reported) <= as_of:
+        return Estimate(
+            f"This record goes from {words.day(begin)} to {words.day(as_of)}: {words.day(str(reported))} is not in it. "
+            "Choose a day between."
+        )
+    waited = (date.fromisoformat(as_of) - reported).days
+    kind = nearest(release, view)
+    kinds = [kind, nearest(release, view.but(area=None))] if kind.view.area else [kind]
+    closed = [sentence for each in kinds if (sentence := _closed_by(each, waited))]
+    ever = Kind(release, view.but(area=None, scope="all", period=EVER))
+    further = _further([*kinds, ever], waited) if closed else []
+    return Estimate(_answer(kind, waited), (*closed, *further, *_by_weekday(release, view, reported)))
+
+
+def _reached(kind: Kind, waited: int) -> Row | None:
+    """What the curve says of so many days, or of the last day before that it gives."""
+    return next((row for row in reversed(kind.curve) if row["day"] <= waited), None)
+
+
+def _answer(kind: Kind, waited: int) -> str:
+    reached, waiting = (
+        _reached(kind, waited),
+        f"Waiting for {words.days(waited)}" if waited else "Waiting since the same day",
+    )
+    if reached is None:
+        return f"Too few requests of this type were reported (n = {_volume(kind)}) to say what is usual."
+    closed = 1 - reached["open_share"]
+    if closed >= UNUSUAL:
+        return (
+            f"{waiting} is unusual in {kind.place}: nine in ten are closed sooner. It may be worth asking 3-1-1 again."
+        )
+    if kind.curve[-1]["day"] < waited:
+        return f"Whether {waiting[0].lower()}{waiting[1:]} is usual can’t be said: too few were followed for so long."
+    if closed >= LONG:
+        return f"{waiting} is long in {kind.place}, though not unusual: more than half are closed sooner, but not nine in ten."
+    return f"{waiting} is usual in {kind.place}: fewer than half are closed sooner."
+
+
+def _volume(kind: Kind) -> str:
+    rows = records_of(kind.release, kind.view, schema.time_to_close)
+    return words.whole(rows[0]["n"] if rows else 0)
+
+
+def _closed_by(kind: Kind, waited: int) -> str | None:
+    """Which share was closed by then, with its n and its interval."""
+    reached = _reached(kind, waited)
+    if reached is None:
+        return None
+    share, low, high = (1 - reached[f"open_share{end}"] for end in ("", "_high", "_low"))
+    within = f"within {words.days(reached['day'])}" if reached["day"] else "on the day they were opened"
+    return (
+        f"In {kind.place}, {words.percent(share)} of those opened {kind.opened} were closed {within} "
+        f"(n = {words.whole(kind.curve[0]['at_risk'])}; 95 % interval {words.percent(low)} to {words.percent(high)}), "
+        "counting those still open."
+    )
+
+
+def _further(kinds: Sequence[Kind], waited: int) -> list[str]:
+    """How much longer those took that had waited as long, or as long as the last wait before that is given: of the first kind that says."""
+    last = [(kind, row) for kind in kinds for row in kind.waits if 0 <= row["waited_days"] <= waited]
+    day = max((row["waited_days"] for _, row in last), default=None)
+    told = [(kind, row) for kind, row in last if row["waited_days"] == day and row["further_median_state"] == State.OK]
+    if day is None:
+        return []
+    after = f"after {words.days(day)}" if day else "at the end of the first day"
+    if not told:
+        return [f"Too few were still open {after} to say how much longer they took."]
+    kind, row = told[0]
+    low, high = row["further_median_low"], row["further_median_high"]
+    limits = f"; 95 % interval {words.whole(low)} to {'not reached' if high is None else words.whole(high)}"
+    return [
+        f"Of those in {kind.place}, opened {kind.opened}, that were still open {after}, half were closed within "
+        f"{words.days(row['further_median'])} more (n = {words.whole(row['followed'])}{limits if low != high else ''})."
+    ]
+
+
+def _by_weekday(release: Release, view: View, reported: date) -> list[str]:
+    """The usual time of those opened on the same weekday in the whole city, where weekdays differ."""
+    rows = records_of(release, view.but(area=None, scope="all"), schema.time_to_close_by_weekday)
+    return [
+        f"Weekdays differ: of those opened on a {calendar.day_name[reported.weekday()]} in all of Vancouver, half were closed "
+        f"within {words.days(row['median_days'])} (n = {words.whole(row['n'])})."
+        for row in rows
+        if (row["weekday"], row["weekdays_differ"]) == (reported.isoweekday(), "yes")
+        if row["median_state"] == State.OK and row["median_days"]
+    ]
+
+
+_WAITED = {-1: "opened just now", 0: "still open at the end of the first day"}
+
+
+def waiting(release: Release, view: View) -> list[Row]:
+    """How many more days it took, by the days waited: of the nearest group that has enough, all rows from the same one."""
+    if view.issue is None:
+        return []
+    kind, further = nearest(release, view), ("further_median", "further_p75", "further_p90")
+    return [
+        row
+        | {column: days_cell(row[column], row[f"{column}_state"]) for column in further}
+        | {
+            "waited": _WAITED.get(row["waited_days"]) or f"still open after {words.days(row['waited_days'])}",
+            "opened": f"{kind.opened}, {kind.place}",
+        }
+        for row in kind.waits
+    ]

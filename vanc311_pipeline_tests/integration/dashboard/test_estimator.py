@@ -1,0 +1,206 @@
+"""How long should mine take, and which areas wait longest: each sentence and dot is of its own group, and says no more than its n allows."""
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from vanc311_pipeline.dashboard.estimator import estimate
+from vanc311_pipeline.dashboard.spread import Dot, Spread, areas_by_wait
+from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline_tests.integration.dashboard.conftest import group_of, planted_in, served
+
+AREA, ISSUE, RARE = "Kitsilano", "Building and Development Inquiry Case", "Another Case"
+PAIR, CITY = View(AREA, ISSUE), View(None, ISSUE)
+RECENT = "'last_12_months'"
+
+CURVE = [(0, 133, 0.9), (7, 100, 0.3), (14, 60, 0.08), (30, 5, 0.01)]
+WAITS = [(0, 125, 4, "ok"), (1, 120, 5, "ok"), (7, 40, 6, "ok"), (14, 11, None, "too_few")]
+AREAS = {"Kitsilano": (40, 36, 44), "Sunset": (12, 4, 20), "Downtown": (3, 2, 5), "West End": (30, 11, None)}
+PLANTED = [
+    *(
+        f"""INSERT INTO time_to_close_curves SELECT 'hyper_local', 'located', '{AREA}', '{ISSUE}', NULL, {RECENT}, {day}, {at_risk}, 0,
+            {share}, {share} - 0.01, {share} + 0.02, '2026-01-12'"""
+        for day, at_risk, share in CURVE
+    ),
+    *(
+        f"""INSERT INTO waiting_times SELECT 'hyper_local', 'located', '{AREA}', '{ISSUE}', NULL, {RECENT}, {waited}, {followed}, 0.5,
+            {further or "NULL"}, {3 if further else "NULL"}, {further or "NULL"}, '{state}', NULL, NULL, NULL, 'too_few',
+            NULL, NULL, NULL, 'too_few', '2026-01-12'"""
+        for waited, followed, further, state in WAITS
+    ),
+    f"UPDATE time_to_close SET median_days = 12, median_low = 10, median_high = 14 WHERE {group_of(CITY)} AND period = {RECENT}",
+    f"UPDATE time_to_close SET median_state = 'too_few' WHERE level = 'hyper_local' AND issue_type = '{ISSUE}'",
+    *(
+        f"""UPDATE time_to_close SET median_days = {days}, median_low = {low}, median_high = {high or "NULL"}, n = {days} * 10,
+            median_state = 'ok' WHERE {group_of(View(area, ISSUE))} AND period = {RECENT}"""
+        for area, (days, low, high) in AREAS.items()
+    ),
+    f"UPDATE time_to_close_by_weekday SET issue_type = '{RARE}' WHERE issue_type = '{ISSUE}'",
+    *(
+        f"""INSERT INTO time_to_close_by_weekday SELECT 'issue', 'all', NULL, '{ISSUE}', NULL, {RECENT}, {weekday}, {weekday} * 100,
+            {weekday} + 10, 1, 30, 'ok', 'yes', '2026-01-12'"""
+        for weekday in range(1, 8)
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def published(synced, tmp_path_factory) -> Path:
+    """A file in which a pair has a curve of its own, and areas wait for different times."""
+    return planted_in(synced, tmp_path_factory, *PLANTED)
+
+
+@pytest.fixture(scope="module")
+def site(published) -> Iterator[str]:
+    with served(published) as address:
+        yield address
+
+
+def of_the_city(ask, day: int) -> str:
+    [(n,)] = ask(f"SELECT at_risk FROM time_to_close_curves WHERE {group_of(CITY)} AND period = {RECENT} AND day = 0")
+    [shares] = ask(
+        f"""SELECT printf('%.1f %% of those', 100 - 100 * open_share), printf('%.1f %% to %.1f %%)', 100 - 100 * open_share_high,
+            100 - 100 * open_share_low) FROM time_to_close_curves WHERE {group_of(CITY)} AND period = {RECENT} AND day = {day}"""
+    )
+    return (
+        f"In all of Vancouver, {shares[0]} opened in the last 12 months were closed within {day} days "
+        f"(n = {n}; 95 % interval {shares[1]}, counting those still open."
+    )
+
+
+def of_the_area(day: str, closed: str, low: str, high: str) -> str:
+    return (
+        f"In Kitsilano, {closed} % of those opened in the last 12 months were closed {day} (n = 133; 95 % interval {low} % to {high} %), "
+        "counting those still open."
+    )
+
+
+SEVEN = of_the_area("within 7 days", "70.0", "68.0", "71.0")
+FOURTEEN = of_the_area("within 14 days", "92.0", "90.0", "93.0")
+OF_SEVEN = (
+    "Of those in Kitsilano, opened in the last 12 months, that were still open after 7 days, half were closed within 6 days more "
+    "(n = 40; 95 % interval 3 to 6)."
+)
+
+
+@pytest.mark.parametrize(
+    ("reported", "answer", "area", "city_day", "further", "weekday"),
+    [
+        ("2026-01-12", "Waiting since the same day is usual in Kitsilano: fewer than half are closed sooner.",
+         of_the_area("on the day they were opened", "10.0", "8.0", "11.0"), None,
+         "still open at the end of the first day, half were closed within 4 days more (n = 125", "Monday"),
+        ("2026-01-11", "Waiting for 1 day is usual in Kitsilano: fewer than half are closed sooner.",
+         of_the_area("on the day they were opened", "10.0", "8.0", "11.0"), None, "half were closed within 5 days more (n = 120", "Sunday"),
+        ("2026-01-05", "Waiting for 7 days is long in Kitsilano, though not unusual: more than half are closed sooner, but not nine in ten.",
+         SEVEN, 7, OF_SEVEN, "Monday"),
+        ("2025-12-23", "Waiting for 20 days is unusual in Kitsilano: nine in ten are closed sooner. It may be worth asking 3-1-1 again.",
+         FOURTEEN, 14, None, "Tuesday"),
+        ("2025-12-03", "Waiting for 40 days is unusual in Kitsilano: nine in ten are closed sooner. It may be worth asking 3-1-1 again.",
+         FOURTEEN, 21, "Too few were still open after 30 days to say how much longer they took.", "Wednesday"),
+    ],
+)  # fmt: skip
+def test_what_one_can_expect_is_told_of_its_area_with_the_city_beside(
+    site, ask, reported, answer, area, city_day, further, weekday
+):
+    view = View(AREA, ISSUE, reported=reported)
+    text = html.unescape(requests.get(site + view.url, timeout=60).text)
+    told = re.findall(r"<li>(.*?)</li>", text[text.index('id="mine"') :].split("</section>")[0])
+    assert f"<strong>{answer}</strong>" in text
+    assert told[0] == area
+    assert city_day is None or told[1] == of_the_city(ask, city_day)
+    number = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"].index(weekday) + 1
+    assert told[-1] == (
+        f"Weekdays differ: of those opened on a {weekday} in all of Vancouver, half were closed within {number + 10} days "
+        f"(n = {number}00)."
+    )
+    if further is None:
+        [(after, followed, days)] = ask(
+            f"""SELECT waited_days, followed, further_median FROM waiting_times WHERE {group_of(CITY)} AND period = {RECENT}
+                AND waited_days = 14"""
+        )
+        assert told[2].startswith(
+            f"Of those in all of Vancouver, opened in the last 12 months, that were still open after {after} days, half "
+            f"were closed within {days} days more (n = {followed};"
+        )
+    else:
+        assert further in told[2]
+    assert f'<a href="{view.url}">Link to this answer</a>' in text
+
+
+def test_where_too_few_were_followed_nothing_is_called_usual(release, ask):
+    answer = estimate(release, CITY.but(reported="2025-10-01"))
+    assert answer.answer == "Whether waiting for 103 days is usual can’t be said: too few were followed for so long."
+    [(rare,)] = ask("SELECT min(issue_type) FROM metrics_by_issue WHERE volume = 1")
+    answer = estimate(release, View(None, rare, reported="2026-01-01"))
+    assert answer.answer.startswith("Too few requests of this type were reported (n = ")
+    assert answer.grounds == ()
+
+
+@pytest.mark.parametrize(
+    ("reported", "answer"),
+    [
+        ("2026-01-13", "13 January 2026 is not in it. Choose a day between."),
+        ("1999-12-31", "to 12 January 2026: 31 December 1999 is not in it. Choose a day between."),
+        ("2026-02-30", "“2026-02-30” is no day of the calendar."),
+        ("<b>yesterday</b> or the day before", "“<b>yesterday</b> or ” is no day of the calendar."),
+    ],
+)  # fmt: skip
+def test_a_day_that_cannot_be_is_refused_kindly(release, reported, answer):
+    refusal = estimate(release, CITY.but(reported=reported))
+    assert answer in refusal.answer
+    assert refusal.grounds == ()
+
+
+def test_nobody_who_named_no_day_is_told_anything(release):
+    assert estimate(release, CITY) is None
+    assert estimate(release, View(AREA, reported="2026-01-01")) is None
+
+
+# -- which areas wait longest ------------------------------------------------------------------------------------------
+
+
+def test_the_areas_stand_in_the_order_of_their_wait_and_are_told_from_the_city_where_intervals_allow(site, release):
+    spread = areas_by_wait(release, CITY)
+    assert [(dot.name, dot.days, dot.low, dot.high, dot.n, dot.url) for dot in spread.areas] == [
+        (area, days, low, high, days * 10, View(area, ISSUE).url)
+        for area, (days, low, high) in sorted(AREAS.items(), key=lambda item: -item[1][0])
+    ]
+    assert spread.finding == "Clearly longer in Kitsilano, clearly shorter in Downtown than in the city."
+    assert spread.ranking == "3 of 6 pairs of areas can be told apart; all others overlap and cannot be ranked."
+    assert spread.city.text == "12 days, 95 % interval 10 to 14, n = 115"
+    text = html.unescape(requests.get(site + CITY.url, timeout=60).text)
+    section = text[text.index('id="areas-by-wait"') :].split("</section>")[0]
+    ticks = [int(tick) for tick in re.findall(r'<text class="tick".*?>(\d+)', section)]
+    assert ticks == [0, 10, 20, 30, 40, 50]
+    drawn = re.findall(r"<title>(.*?): .*?<path d=\"M(\d+) \d+H(\d+)\"/><circle cx=\"(\d+)\"", section)
+    assert [(name, *map(int, places)) for name, *places in drawn] == [
+        (name, *(190 + 500 * (50 if day is None else day) // 50 for day in (low, high, days)))
+        for name, (days, low, high) in [("all of Vancouver", (12, 10, 14)), *sorted(AREAS.items(), key=lambda item: -item[1][0])]
+    ]  # fmt: skip
+
+
+def dot(name: str, days: int, low: int, high: int | None) -> Dot:
+    return Dot(name, "/", days, low, high, 100)
+
+
+def test_what_overlaps_is_not_ranked():
+    city = dot("all of Vancouver", 5, 5, 5)
+    alike = Spread(city, (dot("A", 6, 5, 9), dot("B", 4, 3, 5)), ())
+    assert alike.finding == "No area can be told from the city."
+    assert alike.ranking == "Their intervals overlap: the areas cannot be ranked."
+    assert dot("A", 1, 1, 1).text == "1 day, n = 100"
+    assert dot("A", 0, 0, None).text == "the same day, 95 % interval 0 to not reached, n = 100"
+    many = Spread(city, tuple(dot(letter, 9, 8, 9) for letter in "ABCDEFG"), ())
+    assert many.finding == "Clearly longer in A, B, C, D, E and 2 more than in the city."
+
+
+@pytest.mark.parametrize("most", [0, 1, 7, 44, 365])
+def test_the_axis_has_whole_ticks_and_ends_beyond_the_last_interval(most):
+    spread = Spread(dot("all of Vancouver", 0, 0, most), (), ())
+    assert len(spread.ticks) <= 7
+    assert spread.top >= most
+    assert len({after - before for before, after in zip(spread.ticks, spread.ticks[1:], strict=False)}) == 1
