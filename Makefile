@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run sync explore build seed-db scheduler test suite lint bench load stores growth history faults abuse mutations calibration validate rehearse nightly week day docs snapshots lock vendor containers clean
+.PHONY: run sync explore build seed-db scheduler test suite lint bench load pages stores growth history faults abuse mutations calibration validate rehearse nightly week day docs snapshots lock vendor containers clean
 
 run: $(VENV)/installed ## bring the data in, then the dashboard on http://127.0.0.1:8311 and Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/vanc311 up --port $(PORT) --site-port $(SITE_PORT)
@@ -50,6 +50,9 @@ bench: $(VENV)/installed-dev ## the benchmark, side by side with the machine's f
 
 load: $(VENV)/installed-dev ## the API under load, side by side with Datasette on the same file
 	$(BIN)/python -m benchmarks.load
+
+pages: $(VENV)/installed-dev ## what the pages weigh, and how soon they and their charts are there
+	$(BIN)/python -m benchmarks.pages
 
 stores: $(VENV)/installed-dev ## what the warehouse costs in SQLite and in PostgreSQL, side by side
 	$(BIN)/python -m benchmarks.stores

@@ -112,4 +112,5 @@ if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiab
 const charts = document.querySelectorAll(".chart[data-wide]");
 if (charts.length) tellMarks();
 for (const chart of charts) await draw(chart); // one after another: each has a place in the server's queue
+performance.mark("drawn");
 document.documentElement.dataset.drawn = "yes";
