@@ -39,7 +39,7 @@ def measured(url: str, kind: str, browser: Browser) -> Sequence[object]:
     cold = (time.perf_counter() - began) * 1e3
     weight = 0
     page, answers, drawn = browser.new_page(viewport={"width": 1280, "height": 900}), list[Response](), list[float]()
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))
     for turn in range(6):
         page.goto(url + path)
         page.wait_for_selector("html[data-drawn]", state="attached")
