@@ -17,7 +17,23 @@ REQUESTS = [
     "/requests?area=kitsilano&status=open&order=overdue",
     "/requests/0afd4ea663f44394de98803c2729d302030f521b4fc98495e47aee77da5512c6",  # open, with neighbours
 ]
-PAGES = ["/", "/areas/kitsilano", "/issues/street-light-out", RARE, *REQUESTS, "/quality", "/methods", "/data", "/api"]
+MORE = [
+    "/departments/eng",
+    "/compare?left=kitsilano&right=sunset",
+    "/issues/building-and-development-inquiry?reported=2025-12-29",
+]
+PAGES = [
+    "/",
+    "/areas/kitsilano",
+    "/issues/street-light-out",
+    RARE,
+    *REQUESTS,
+    *MORE,
+    "/quality",
+    "/methods",
+    "/data",
+    "/api",
+]
 # Every page is seen as most see it, each kind of page on a phone in the dark; the rehearsal sees all of them in every way.
 LOOKS = [
     pytest.param(
