@@ -14,7 +14,7 @@ from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import requests
-from vanc311_pipeline.schema import flow
+from vanc311_pipeline.schema import flow, speed_on_year
 
 HALF = 0.5
 BEYOND_COMPARISON = 3
@@ -226,3 +226,44 @@ def given_its_kinds(release: Release, view: View) -> str | None:
     if row["verdict"] not in FASTER:
         return f"Given its kinds of request, whether {view.area}’s are closed as fast as the city’s can’t be told {numbers}."
     return f"Given its kinds of request, {view.area}’s are closed {FASTER[row['verdict']]} the city’s {numbers}."
+
+
+def better_or_worse(release: Release, view: View) -> str:
+    """Whether requests of a view are closed faster than a year before, in a sentence with both years and their n."""
+    rows = records_of(release, view, speed_on_year)
+    return (
+        against_the_speed_before(rows[0]) if rows else "No such request is in the record: there is no speed to compare."
+    )
+
+
+def against_the_speed_before(row: dict[str, Any]) -> str:
+    """What a row of `speed_on_year` says, or why it says nothing."""
+    weeks = f"in the 52 weeks to {words.day(row['opened_to'])}"
+    if row["state"] == State.TOO_SHORT:
+        return f"The record does not reach back the 104 weeks to {words.day(row['opened_to'])}: there is no year before to compare with."
+    if row["state"] == State.NO_REQUESTS:
+        return f"None was opened {weeks}, nor in the 52 weeks before: there is no speed to compare."
+    if row["state"] == State.TOO_FEW:
+        return (
+            f"Too few to compare: {words.whole(row['n'])} opened {weeks}, {words.whole(row['n_year_before'])} a year before. "
+            f"It takes {MINIMUM_N} of each that are {row['horizon_days']} days old."
+        )
+    low, high = (f"{100 * row[f'share_change_{end}']:+.1f}".replace("-", "−") for end in ("low", "high"))
+    return (
+        f"Of {words.requests(row['n'])} opened {weeks}, {_share_within(row, 'share_within')} were closed within "
+        f"{words.days(row['horizon_days'])}, counting those still open; a year before {_share_within(row, 'share_within_year_before')} "
+        f"of {words.whole(row['n_year_before'])}: {_ON_YEAR[row['verdict']]} ({low} to {high} points, 95 % interval)."
+    )
+
+
+_ON_YEAR = {
+    "faster": "they are closed faster, by more than chance explains",
+    "slower": "they are closed more slowly, by more than chance explains",
+    "about the same": "about the same",
+    "unclear": "whether they are closed faster or more slowly can’t be told",
+}
+
+
+def _share_within(row: dict[str, Any], name: str) -> str:
+    share, low, high = (words.percent(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{share} ({low} to {high})"

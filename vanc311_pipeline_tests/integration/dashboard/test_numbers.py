@@ -12,7 +12,7 @@ import requests
 
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.figures import draw
-from vanc311_pipeline.dashboard.numbers import in_13_weeks, since_a_year_before
+from vanc311_pipeline.dashboard.numbers import against_the_speed_before, in_13_weeks, since_a_year_before
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import Settings
@@ -36,6 +36,10 @@ PLANTED = [
                    tau = 0.15, se_log_ratio = 0.1, among_areas = 'outside' WHERE measure = '{measure}'"""
         for number, measure in enumerate(("open_after_30_days", "closings"), 1)
     ),
+    """UPDATE speed_on_year SET n = 2000 + rowid, n_year_before = 3000 + rowid, state = 'ok', horizon_days = 30, share_within = rowid / 1e4,
+              share_within_low = 0.0004, share_within_high = 0.96, share_within_year_before = 1 - rowid / 1e4,
+              share_within_year_before_low = 0.05, share_within_year_before_high = 0.99,
+              share_change_low = -0.0234, share_change_high = 0.12, verdict = 'unclear'""",
     """UPDATE flow SET net = 419, flow = 'growing', weeks_to = '2025-02-02', backlog_start = 12873, backlog_end = 13292, years = 3,
               backlog_year_before = 11101, net_low = -20, net_high = 30, labels_in_backtest = 0.02, weeks_in_backtest = 98
               WHERE level = 'citywide' AND scope = 'all'""",
@@ -123,12 +127,14 @@ def test_the_cards_are_of_the_view(site: str, ask: Ask, view: View) -> None:
         assert last == ["open for over a year", f"{oldest:,}", share]
 
 
-def test_a_group_that_was_never_reported_was_not_reported_a_year_before(site: str, ask: Ask) -> None:
+def test_a_group_that_was_never_reported_was_not_reported_a_year_before_and_has_no_speed(site: str, ask: Ask) -> None:
     [(area, issue)] = ask(
         "SELECT local_area, issue_type FROM local_areas, (SELECT DISTINCT issue_type FROM metrics_by_issue) "
         "EXCEPT SELECT local_area, issue_type FROM metrics_hyper_local LIMIT 1"
     )
-    _, reported, *_ = cards_of(page(site, View(area, issue)))
+    text = page(site, View(area, issue))
+    assert "No such request is in the record: there is no speed to compare." in text
+    _, reported, *_ = cards_of(text)
     assert reported[1:] == ["0", "none in the same four weeks a year before, either"]
 
 
@@ -265,3 +271,47 @@ def test_a_change_is_said_beside_that_of_earlier_years(row: dict[str, Any], sent
 )
 def test_the_level_is_compared_with_the_same_weekday(before: int | None, sentence: str) -> None:
     assert since_a_year_before(FLOW | {"backlog_year_before": before}) == sentence
+
+
+# -- is it getting better or worse? ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", list(VIEWS.values())[2:], ids=list(VIEWS)[2:])
+def test_a_page_says_how_many_were_closed_in_time_in_both_years_with_their_limits_and_n(site, ask, view):
+    """Whatever period is chosen."""
+    [(sentence, last)] = ask(
+        f"""SELECT printf('%,d requests opened in the 52 weeks to DAY, %.1f %% (0.0 %% to 96.0 %%) were closed within 30 days, '
+                          || 'counting those still open; a year before %.1f %% (5.0 %% to 99.0 %%) of %,d: whether they are closed faster '
+                          || 'or more slowly can’t be told (−2.3 to +12.0 points, 95 %% interval).',
+                          2000 + rowid, rowid / 100.0, 100 - rowid / 100.0, 3000 + rowid), date(as_of, '-7 days')
+            FROM speed_on_year WHERE {group_of(view)}"""
+    )
+    shown = page(site, view.but(period="2024"))
+    assert f'<p class="lead">Of {sentence.replace("DAY", words.day(last))}</p>' in shown
+    of_kind = "its type" if view.issue else "all requests"
+    assert f"nearest to half of {of_kind} in the whole city were closed in the year before" in shown
+
+
+SPEED = {
+    "opened_to": "2026-09-20", "n": 12, "n_year_before": 1100, "horizon_days": 7, "state": "ok", "verdict": None, "share_within": 0.62,
+    "share_within_low": 0.58, "share_within_high": 0.66, "share_within_year_before": 0.55, "share_within_year_before_low": 0.5,
+    "share_within_year_before_high": 0.6, "share_change_low": 0.006, "share_change_high": 0.134,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "end"),
+    [
+        ({"verdict": "faster"}, "of 1,100: they are closed faster, by more than chance explains (+0.6 to +13.4 points, 95 % interval)."),
+        ({"verdict": "slower"}, "of 1,100: they are closed more slowly, by more than chance explains (+0.6 to +13.4 points, 95 % interval)."),
+        ({"verdict": "about the same"}, "of 1,100: about the same (+0.6 to +13.4 points, 95 % interval)."),
+        ({"state": "too_short"}, "reach back the 104 weeks to 20 September 2026: there is no year before to compare with."),
+        ({"state": "no_requests"}, "opened in the 52 weeks to 20 September 2026, nor in the 52 weeks before: there is no speed to compare."),
+        (
+            {"state": "too_few"},
+            "Too few to compare: 12 opened in the 52 weeks to 20 September 2026, 1,100 a year before. It takes 30 of each that are 7 days old.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_speed_is_judged_in_words_or_it_is_said_why_not(row: dict[str, Any], end: str) -> None:
+    assert against_the_speed_before(SPEED | row).endswith(end)
