@@ -60,7 +60,9 @@ COVERED = {
         f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_{test}.py"]
         for name, test in (("compare", "compare"), ("departments", "compare"), ("estimator", "estimator"), ("spread", "estimator"))
     },
-    "vanc311_pipeline/dashboard/maps.py": [f"{INTEGRATION}/dashboard/test_maps.py"],
+    **{
+        f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_{name}.py"] for name in ("maps", "reporting")
+    },
     **{
         f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_requests.py"]
         for name in ("dossier", "requests", "spreadsheets")

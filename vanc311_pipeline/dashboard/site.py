@@ -32,6 +32,7 @@ from vanc311_pipeline.dashboard import (
     index,
     maps,
     numbers,
+    reporting,
     requests,
     tables,
 )
@@ -102,6 +103,7 @@ def _templates() -> Environment:
         "estimator": estimator,
         "maps": maps,
         "numbers": numbers,
+        "reporting": reporting,
         "tables": tables,
         "figures_of": all_figures,
         "names": names,

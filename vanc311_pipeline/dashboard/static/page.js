@@ -107,7 +107,7 @@ for (const form of document.querySelectorAll(".filters")) {
     }
   });
 }
-document.querySelectorAll("table").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
+document.querySelectorAll("table:not(.times)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
 if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiable);
 const charts = document.querySelectorAll(".chart[data-wide]");
 if (charts.length) tellMarks();
