@@ -27,6 +27,7 @@ from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import convergence, service_requests
 
 TOP = 15
+MOST = 5
 LAST_CHANGES = 10
 FEW_REQUESTS = 4_000
 Q_AT_MOST = 0.05
@@ -93,6 +94,14 @@ def breakdown(release: Release, view: View) -> tuple[list[Row], list[Row]]:
     totals = [dict.fromkeys(total) | rest | {"name": left_out}] if rest["volume"] else []
     located = [service_requests.c.local_area.is_not(None)] if scope == "located" and not view.issue else []
     return told(release, view, group, scope, shown, located), _timed([*totals, total])
+
+
+def most_reported(release: Release) -> list[Row]:
+    """The issue types of which most is reported from the local areas, each with its link."""
+    group = Group("issue")
+    rows = records_of_group(release, schema.time_to_close, group, scope="located", period=LAST_12_MONTHS)
+    most = sorted(rows, key=lambda row: (-row["volume"], row["issue_type"]))[:MOST]
+    return [row | {"issue": issue_cell(View(), row["issue_type"])} for row in most]
 
 
 def told(

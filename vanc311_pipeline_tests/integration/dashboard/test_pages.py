@@ -16,11 +16,13 @@ import requests
 
 from vanc311_pipeline import calibration
 from vanc311_pipeline.dashboard.figures import FIGURES
+from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.metric_definitions import FAMILIES, METRICS
 from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.settings import LICENCE, Settings
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
+from vanc311_pipeline_tests.integration.planting import execute
 
 ISSUE = "Street Light Out Case"
 PAGES = [
@@ -163,6 +165,34 @@ def test_the_first_view_is_small(site, path):
             sizes.append(len(answer.raw.read(decode_content=False)))
     assert sum(sizes) < 80_000
     assert len(page.encode()) < 100_000
+
+
+def test_home_begins_with_one_field_and_the_five_problems_that_areas_report_most(site, ask):
+    page = get(f"{site}/?period=2024").text
+    assert page.count('type="search"') == 1
+    main = page[page.index("<main") :].split('<p class="lead">')[0]
+    assert "Is something broken near you? Enter an address, a street or a problem</label>" in main
+    counted = ask(
+        """SELECT issue_type, count(*) FROM service_requests, periods WHERE local_area IS NOT NULL AND period = 'last_12_months'
+           AND opened_on BETWEEN opened_from AND opened_to GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5"""
+    )
+    links = re.findall(r'<a href="([^"]*)">([^<]*)</a> \((\d+)\)', main)
+    assert [(html.unescape(name), int(number)) for _, name, number in links] == [
+        (plain("issue", issue), number) for issue, number in counted
+    ]
+    assert [link for link, *_ in links] == [View(None, issue).url for issue, _ in counted]
+
+
+def test_what_is_open_in_an_area_can_be_shown_on_a_map(site, own_file, ask):
+    page = get(f"{site}/areas/kitsilano").text
+    [points] = re.findall(r'data-points="([^"]*)"', page)
+    assert html.unescape(points) == "/requests.geojson?area=kitsilano&status=open"
+    collection = get(site + html.unescape(points)).json()
+    of_area = "FROM service_requests WHERE local_area = 'Kitsilano' AND status = 'Open'"
+    assert [(collection["requests"], collection["shown"])] == ask(f"SELECT count(*), count(latitude) {of_area}")
+    execute(own_file, "UPDATE service_requests SET status = 'Close' WHERE local_area = 'Kitsilano'")
+    with served(own_file) as address:
+        assert "data-points" not in get(f"{address}/areas/kitsilano").text
 
 
 HOSTILE_AREA = "=Kitsilano<script>alert(1)</script>\x1a\ufffe"
