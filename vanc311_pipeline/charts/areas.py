@@ -1,5 +1,6 @@
 """Areas, each against the city, never against each other, never ranked, with intervals. From `area_comparison`."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ def comparison(rows: pd.DataFrame) -> Figure:
     known = known.assign(usual_low=np.exp(-spread), usual_high=np.exp(spread))
     seen = [verdict for verdict in VERDICTS if verdict in set(known["verdict"])]
     pointing = {"more": "triangle-right", "fewer": "triangle-left"}
-    chart = picture(
+    chart = partial(
+        picture,
         "areas",
         known,
         title=f"{short}: observed / expected (log scale)",

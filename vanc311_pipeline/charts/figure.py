@@ -61,8 +61,8 @@ class Figure:
     """The numbers that are drawn, as columns of the published table."""
     table: pd.DataFrame
     """The same for reading: the newest first, under plain headings, and of a long series only a part."""
-    chart: Specification
-    """What of the specification is its own: see `picture`."""
+    chart: Callable[[], Specification]
+    """What of the specification is its own: see `picture`. A page, which draws nothing, does not make it."""
     height: int = 260
     empty: bool = False
     """There is nothing to draw: the sentence says why."""
@@ -91,7 +91,7 @@ class Figure:
     def specification(self, mode: Mode) -> Specification:
         """The Vega-Lite specification. A picture that stands alone has its sentence, its note, its source and the licence with it."""
         size = {"width": _WIDTHS[mode], "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
-        spec = self.chart | size | {"description": self.description, "config": config(mode)}
+        spec = self.chart() | size | {"description": self.description, "config": config(mode)}
         if mode in ("light", "dark"):
             lines = [line for text in (self.note, *self.notes, self.source, LICENCE) for line in _lines(text)]
             spec |= {"title": {"text": _lines(self.finding, 0.75), "subtitle": lines}}

@@ -2,6 +2,7 @@
 
 import calendar
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,8 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
         f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
         newest(rows, _MONTHLY | {"provisional": "provisional"}),
-        picture(
+        partial(
+            picture,
             "opened-and-closed",
             drawn.assign(last=drawn.index == drawn.index[-1]),
             step=_step(len(rows)),
@@ -94,7 +96,12 @@ def closed_within(rows: pd.DataFrame, group: str) -> Figure:
         METRICS["share_30"].definition,
         rows[["month", "n_30", "within_30", "share_30", "share_30_low", "share_30_high", "share_30_state"]],
         newest(rows, {"month": "month", "n": "n_30", "closed within 30 days": "within_30"} | _shares(rows, "share_30")),
-        picture("closed-within-30-days", drawn[["month", "n_30", "share_30", "share_30_low", "share_30_high"]], **told),
+        partial(
+            picture,
+            "closed-within-30-days",
+            drawn[["month", "n_30", "share_30", "share_30_low", "share_30_high"]],
+            **told,
+        ),
         empty=known.empty,
         notes=(f"{'; '.join(notes)}.",) if notes else (),
     )
@@ -141,7 +148,8 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
         METRICS["backlog"].definition,
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
         newest(months, _MONTHLY),
-        picture(
+        partial(
+            picture,
             "backlog",
             drawn[["day", "backlog", "provisional"]].assign(label=label),
             step=_step(len(months)),
@@ -201,7 +209,7 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Se
         f"{METRICS['open_share'].definition} Closed does not mean fixed.",
         rows[shown],
         _at_days(rows),
-        picture("time-to-close", rows[shown]),
+        partial(picture, "time-to-close", rows[shown]),
         notes=(*beside, *([f"Left out: {reasons}."] if reasons else [])),
     )
 
@@ -304,7 +312,7 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
                 "opened before 2022-08-17": "n_static",
             },
         ),
-        picture("backlog-by-age", shown[["age_band", "open_requests", "share_of_open"]], **told),
+        partial(picture, "backlog-by-age", shown[["age_band", "open_requests", "share_of_open"]], **told),
         height=190,
         notes=(note,) if static else (),
     )
@@ -331,7 +339,8 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
         "reading of the city's reasons.",
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
         for_reading(rows, {"closed as": "outcome", "requests": "closed_as"} | _shares(rows, "outcome_share", "state")),
-        picture(
+        partial(
+            picture,
             "outcomes",
             known[["outcome", "closed_as", "outcome_share", "outcome_share_low", "outcome_share_high"]],
             **told,

@@ -12,7 +12,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts import areas, groups, words
 from vanc311_pipeline.dashboard import estimator, tables
 from vanc311_pipeline.dashboard.figures import all_figures, draw
 from vanc311_pipeline.dashboard.numbers import cards, given_its_kinds, lead
@@ -608,6 +608,17 @@ AREAS = ["areas-open-after-30-days", "areas-closings"]
 def test_each_level_has_its_figures_in_the_order_of_the_page(release, view, without):
     shown = [figure.name for figure in all_figures(release, view.but(period="all"))]
     assert shown == [name for name in FIGURES if name not in without]
+
+
+def test_a_picture_is_made_where_it_is_drawn_and_not_for_a_page(release, monkeypatch):
+    pictures = []
+    for module in (areas, groups):
+        monkeypatch.setattr(module, "picture", lambda name, rows, **told: pictures.append(name) or {})
+    figures = all_figures(release, View())
+    assert pictures == []
+    for figure in figures:
+        figure.specification("wide")
+    assert len(pictures) == len(figures) == len(FIGURES)
 
 
 DRAWN = ("monthly_series", "time_to_close_curves", "backlog_daily", "backlog_by_age", "outcomes", "area_comparison")

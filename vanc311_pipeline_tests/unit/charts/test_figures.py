@@ -92,7 +92,7 @@ each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figu
 
 def drawn(figure) -> list[dict]:
     """Every row in the specification."""
-    return [row for rows in figure.chart["datasets"].values() for row in rows]
+    return [row for rows in figure.chart()["datasets"].values() for row in rows]
 
 
 @each_figure
