@@ -145,8 +145,9 @@ def _value(name: str, value: Any) -> str:
 def _standing(release: Release, request: Row, standing: Row | None) -> Iterator[str]:
     """Where it stands among its kind, each number with its n."""
     issue = request["issue_type"]
-    if request["status"] == "Open" and standing:
-        yield from _among_open(standing)
+    if request["status"] == "Open":
+        if standing:
+            yield from _among_open(standing)
         of = overdue_limits
         if limit := release.row(sa.select(of).where(of.c.issue_type == issue)):
             overdue = (

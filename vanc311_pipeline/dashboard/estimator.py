@@ -97,27 +97,30 @@ def estimate(release: Release, view: View) -> Estimate | None:
     return Estimate(_answer(kind, waited), (*closed, *further, *_by_weekday(release, view, reported)))
 
 
-def _reached(kind: Kind, waited: int) -> Row | None:
-    """What the curve says of so many days, or of the last day before that it gives."""
-    return next((row for row in reversed(kind.curve) if row["day"] <= waited), None)
+def _around(kind: Kind, waited: int) -> list[Row]:
+    """What the curve says of so many days, or else of the last day before that it gives and of the first after."""
+    before = [row for row in kind.curve if row["day"] <= waited][-1:]
+    return [*before, *[row for row in kind.curve if before and before[0]["day"] < waited < row["day"]][:1]]
 
 
 def _answer(kind: Kind, waited: int) -> str:
-    reached, waiting = (
-        _reached(kind, waited),
-        f"Waiting for {words.days(waited)}" if waited else "Waiting since the same day",
-    )
-    if reached is None:
+    around = _around(kind, waited)
+    waiting = f"Waiting for {words.days(waited)}" if waited else "Waiting since the same day"
+    if not around:
         return f"Too few requests of this type were reported (n = {_volume(kind)}) to say what is usual."
-    closed = 1 - reached["open_share"]
-    if closed >= UNUSUAL:
+    least, most = (1 - around[place]["open_share"] for place in (0, -1))
+    if least >= UNUSUAL:
         return (
             f"{waiting} is unusual in {kind.place}: nine in ten are closed sooner. It may be worth asking 3-1-1 again."
         )
     if kind.curve[-1]["day"] < waited:
         return f"Whether {waiting[0].lower()}{waiting[1:]} is usual can’t be said: too few were followed for so long."
-    if closed >= LONG:
-        return f"{waiting} is long in {kind.place}, though not unusual: more than half are closed sooner, but not nine in ten."
+    if least >= LONG:
+        limit = "but not nine in ten" if most < UNUSUAL else "perhaps nine in ten"
+        return f"{waiting} is long in {kind.place}, though not unusual: more than half are closed sooner, {limit}."
+    if most >= LONG:
+        share = f"{words.percent(least)} to {words.percent(most)}"
+        return f"{waiting} is neither short nor clearly long in {kind.place}: {share} are closed sooner."
     return f"{waiting} is usual in {kind.place}: fewer than half are closed sooner."
 
 
@@ -127,36 +130,42 @@ def _volume(kind: Kind) -> str:
 
 
 def _closed_by(kind: Kind, waited: int) -> str | None:
-    """Which share was closed by then, with its n and its interval."""
-    reached = _reached(kind, waited)
-    if reached is None:
+    """Which share was closed by then, or by the days around it, with n and interval."""
+    around = _around(kind, waited)
+    if not around:
         return None
-    share, low, high = (1 - reached[f"open_share{end}"] for end in ("", "_high", "_low"))
-    within = f"within {words.days(reached['day'])}" if reached["day"] else "on the day they were opened"
+    shares = [[1 - row[f"open_share{end}"] for end in ("", "_high", "_low")] for row in around]
+    days = [f"within {words.days(row['day'])}" if row["day"] else "on the day they were opened" for row in around]
+    first, *second = (words.percent(share) for share, _, _ in shares)
+    also = f" and {second[0]} {days[1]}" if second else ""
+    limits = " and ".join(f"{words.percent(low)} to {words.percent(high)}" for _, low, high in shares)
     return (
-        f"In {kind.place}, {words.percent(share)} of those opened {kind.opened} were closed {within} "
-        f"(n = {words.whole(kind.curve[0]['at_risk'])}; 95 % interval {words.percent(low)} to {words.percent(high)}), "
-        "counting those still open."
+        f"In {kind.place}, {first} of those opened {kind.opened} were closed {days[0]}{also} (n = "
+        f"{words.whole(kind.curve[0]['at_risk'])}; 95 % interval{'s' * len(second)} {limits}), counting those still open."
     )
 
 
 def _further(kinds: Sequence[Kind], waited: int) -> list[str]:
-    """How much longer those took that had waited as long, or as long as the last wait before that is given: of the first kind that says."""
-    last = [(kind, row) for kind in kinds for row in kind.waits if 0 <= row["waited_days"] <= waited]
-    day = max((row["waited_days"] for _, row in last), default=None)
-    told = [(kind, row) for kind, row in last if row["waited_days"] == day and row["further_median_state"] == State.OK]
-    if day is None:
-        return []
-    after = f"after {words.days(day)}" if day else "at the end of the first day"
-    if not told:
-        return [f"Too few were still open {after} to say how much longer they took."]
-    kind, row = told[0]
+    """How much longer those took that had waited as long, or else as long as the waits around it that are given."""
+    given = sorted({row["waited_days"] for kind in kinds for row in kind.waits if row["waited_days"] >= 0})
+    before = [day for day in given if day <= waited][-1:]
+    after = [day for day in given if before and before[0] < waited < day][:1]
+    return [_after(kinds, day) for day in before + after]
+
+
+def _after(kinds: Sequence[Kind], day: int) -> str:
+    """How much longer those took that had waited for these days: of the first kind that says it."""
+    waited = f"after {words.days(day)}" if day else "at the end of the first day"
+    rows = ((kind, row) for kind in kinds for row in kind.waits if row["waited_days"] == day)
+    kind, row = next(((kind, row) for kind, row in rows if row["further_median_state"] == State.OK), (None, None))
+    if kind is None or row is None:
+        return f"Too few were still open {waited} to say how much longer they took."
     low, high = row["further_median_low"], row["further_median_high"]
     limits = f"; 95 % interval {words.whole(low)} to {'not reached' if high is None else words.whole(high)}"
-    return [
-        f"Of those in {kind.place}, opened {kind.opened}, that were still open {after}, half were closed within "
+    return (
+        f"Of those in {kind.place}, opened {kind.opened}, that were still open {waited}, half were closed within "
         f"{words.days(row['further_median'])} more (n = {words.whole(row['followed'])}{limits if low != high else ''})."
-    ]
+    )
 
 
 def _by_weekday(release: Release, view: View, reported: date) -> list[str]:

@@ -293,13 +293,13 @@ def _shown(row: Row, limits: Mapping[str, str]) -> Row:
 
 
 def state_of(row: Mapping[str, Any]) -> str:
-    """Open for 10 days, closed within 3 days, closed."""
+    """Open for 10 days, closed after 3 days, closed."""
     if row["status"] == "Open":
         return f"open for {words.days(row['days_open'])}" if row["days_open"] else "opened today"
     if row["status"] != "Close":
         return row["status"] or words.NOTHING
     days = row["days_to_close"]
-    return "closed" if days is None else f"closed within {words.days(days)}" if days else "closed the same day"
+    return "closed" if days is None else f"closed after {words.days(days)}" if days else "closed the same day"
 
 
 def standing_of(row: Mapping[str, Any], overdue: bool) -> str:
@@ -308,7 +308,9 @@ def standing_of(row: Mapping[str, Any], overdue: bool) -> str:
     if row["status"] != "Open":
         return ""
     longer = "too few of its kind to say" if share is None else f"longer than {words.percent(share)} of its kind"
-    return f"overdue: {longer}" if overdue else longer
+    if not overdue:
+        return longer
+    return "overdue: longer than nine in ten of its kind" if share is None else f"overdue: {longer}"
 
 
 def is_overdue(row: Mapping[str, Any], limits: Mapping[str, str]) -> bool:
