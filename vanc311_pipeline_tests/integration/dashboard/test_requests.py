@@ -270,7 +270,7 @@ def test_a_closed_request_is_set_beside_its_kind(get, ask: Ask):
                AND u.period = 'last_12_months' AND u.median_state = 'ok') ORDER BY r.rowid DESC LIMIT 1"""
     )
     words = text_of(get(f"/requests/{id_}"))
-    assert f"Closed within {days} days" in words
+    assert f"Closed after {days} days" in words
     half = "the same day" if median == 0 else f"{median} day"
     assert re.search(
         f"Half of its kind are closed within {half}s?, nine in ten within {p90} days \\(n = {n:,}, opened at any time\\)",
