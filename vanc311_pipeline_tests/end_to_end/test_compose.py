@@ -204,7 +204,8 @@ def test_all_are_healthy_and_speak_of_the_first_load(composed):
 
 @pytest.mark.rehearsal
 def test_dagsters_own_pages_work_behind_the_guard(composed, visit):
-    seen = visit().open(f"{composed.url('webserver')}/assets/published_database")
+    seen = visit()
+    seen.page.goto(f"{composed.url('webserver')}/assets/published_database")
     seen.page.get_by_text("Latest materialization").first.wait_for()
     assert seen.complaints == []
     with requests.get(f"{composed.url('webserver')}/graphql", params={"query": "{version}"}, timeout=30) as answer:

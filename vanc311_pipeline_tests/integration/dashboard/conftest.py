@@ -124,7 +124,7 @@ class Visit:
             self.requests.append(request.url)
 
     def open(self, address: str) -> "Visit":
-        """Open an address and wait until its charts are drawn."""
+        """Open a page of the site and wait until its charts are drawn."""
         self.page.goto(address)
         self.page.wait_for_selector("html[data-drawn]", state="attached")
         return self
