@@ -180,8 +180,10 @@ def in_13_weeks(row: dict[str, Any]) -> str:
 def _judgement(row: dict[str, Any]) -> str:
     """The label in words, and how often the rule gives one."""
     if row["flow"] == "stable":
-        inside = row["net_low"] <= row["net"] <= row["net_high"]
-        return "so this is ordinary" if inside else "and years commonly differ by as much"
+        if row["net_low"] <= row["net"] <= row["net_high"]:
+            return "so this is ordinary"
+        more = "more" if row["net"] > row["net_high"] else "less"
+        return f"so this is {more} than then, but by no more than years commonly differ"
     rose = "more" if row["flow"] == "growing" else "less"
     often = f"{words.percent(row['labels_in_backtest'])} of the last {row['weeks_in_backtest']} weeks"
     return f"so this is {rose} than the season explains: the backlog is {row['flow']} (as this rule said in {often})"

@@ -248,8 +248,10 @@ FLOW = {
     ("row", "sentence"),
     [
         ({}, "rose by 419 (3.3 %); in the same weeks of earlier years it moved by −300 to +500, so this is ordinary."),
-        ({"net": -600}, "fell by 600 (4.7 %); in the same weeks of earlier years it moved by −300 to +500, and years commonly"),
-        ({"net": 0, "net_low": 5, "net_high": 5, "years": 1}, "did not change; in the same weeks a year before it moved by +5, and years"),
+        ({"net": -600}, "fell by 600 (4.7 %); in the same weeks of earlier years it moved by −300 to +500, so this is less than then, "
+         "but by no more than years commonly differ."),
+        ({"net": 600}, "moved by −300 to +500, so this is more than then, but by no more than years commonly differ."),
+        ({"net": 0, "net_low": 5, "net_high": 5, "years": 1}, "did not change; in the same weeks a year before it moved by +5, so this is less"),
         ({"net": 5, "backlog_start": 0}, "rose by 5; in the same weeks of earlier years it moved by −300 to +500, so this is ordinary."),
         ({"flow": "too_short"}, "rose by 419 (3.3 %); the record is too short to say whether that is usual."),
         ({"flow": "too_few"}, "In the 13 weeks to 20 September 2026, 1 request was opened and 4 closed, too few for a trend."),
