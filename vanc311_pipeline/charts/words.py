@@ -43,6 +43,11 @@ def percent(share: float | None) -> str:
     return NOTHING if pd.isna(share) else f"{share:.1%}".replace("%", " %")
 
 
+def interval(low: int, high: int | None) -> str:
+    """The limits of a number of days; the upper is None where it was not reached."""
+    return f"{whole(low)} to {'not reached' if high is None else whole(high)}"
+
+
 def ratio(number: float | None) -> str:
     return NOTHING if pd.isna(number) else f"{number:.2f}"
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.numbers import against_a_year_before, open_now, year_on_year
-from vanc311_pipeline.dashboard.spread import Dot, Spread
+from vanc311_pipeline.dashboard.spread import Dot, Spread, dot_of
 from vanc311_pipeline.dashboard.tables import Cell, Row
 from vanc311_pipeline.dashboard.view import View, records_of, summary_of
 from vanc311_pipeline.metric_definitions import State
@@ -50,14 +50,7 @@ def spread(release: Release, sides: Sides) -> Spread | None:
 
 def dot(release: Release, view: View, name: str) -> Dot | None:
     row = summary_of(release, view)
-    if row[f"{name}_state"] != State.OK:
-        return None
-    days, low, high = (row[f"{name}_{end}"] for end in ("days", "low", "high"))
-    return Dot(name_of(view), view.url, days, low, high, row["n"])
-
-
-def name_of(view: View) -> str:
-    return view.area or "all of Vancouver"
+    return dot_of(row, view, name) if row[f"{name}_state"] == State.OK else None
 
 
 def _row(label: str, cells: Sequence[Cell], difference: str) -> Row:
@@ -100,7 +93,7 @@ def _closed(release: Release, sides: Sides) -> Row:
             if right["open_share_high"] < left["open_share_low"]
             else None
         )
-        difference = f"more in {name_of(more)}, beyond chance" if more else UNTOLD
+        difference = f"more in {more.place}, beyond chance" if more else UNTOLD
     return _row(f"closed within {words.days(day)}", cells, difference)
 
 

@@ -32,10 +32,6 @@ class Kind:
     view: View
 
     @property
-    def place(self) -> str:
-        return self.view.area or "all of Vancouver"
-
-    @property
     def opened(self) -> str:
         return words.period(self.view.period)
 
@@ -110,18 +106,16 @@ def _answer(kind: Kind, waited: int) -> str:
         return f"Too few requests of this type were reported (n = {_volume(kind)}) to say what is usual."
     least, most = (1 - around[place]["open_share"] for place in (0, -1))
     if least >= UNUSUAL:
-        return (
-            f"{waiting} is unusual in {kind.place}: nine in ten are closed sooner. It may be worth asking 3-1-1 again."
-        )
+        return f"{waiting} is unusual in {kind.view.place}: nine in ten are closed sooner. It may be worth asking 3-1-1 again."
     if kind.curve[-1]["day"] < waited:
         return f"Whether {waiting[0].lower()}{waiting[1:]} is usual can’t be said: too few were followed for so long."
     if least >= LONG:
         limit = "but not nine in ten" if most < UNUSUAL else "perhaps nine in ten"
-        return f"{waiting} is long in {kind.place}, though not unusual: more than half are closed sooner, {limit}."
+        return f"{waiting} is long in {kind.view.place}, though not unusual: more than half are closed sooner, {limit}."
     if most >= LONG:
         share = f"{words.percent(least)} to {words.percent(most)}"
-        return f"{waiting} is neither short nor clearly long in {kind.place}: {share} are closed sooner."
-    return f"{waiting} is usual in {kind.place}: fewer than half are closed sooner."
+        return f"{waiting} is neither short nor clearly long in {kind.view.place}: {share} are closed sooner."
+    return f"{waiting} is usual in {kind.view.place}: fewer than half are closed sooner."
 
 
 def _volume(kind: Kind) -> str:
@@ -140,7 +134,7 @@ def _closed_by(kind: Kind, waited: int) -> str | None:
     also = f" and {second[0]} {days[1]}" if second else ""
     limits = " and ".join(f"{words.percent(low)} to {words.percent(high)}" for _, low, high in shares)
     return (
-        f"In {kind.place}, {first} of those opened {kind.opened} were closed {days[0]}{also} (n = "
+        f"In {kind.view.place}, {first} of those opened {kind.opened} were closed {days[0]}{also} (n = "
         f"{words.whole(kind.curve[0]['at_risk'])}; 95 % interval{'s' * len(second)} {limits}), counting those still open."
     )
 
@@ -161,9 +155,9 @@ def _after(kinds: Sequence[Kind], day: int) -> str:
     if kind is None or row is None:
         return f"Too few were still open {waited} to say how much longer they took."
     low, high = row["further_median_low"], row["further_median_high"]
-    limits = f"; 95 % interval {words.whole(low)} to {'not reached' if high is None else words.whole(high)}"
+    limits = f"; 95 % interval {words.interval(low, high)}"
     return (
-        f"Of those in {kind.place}, opened {kind.opened}, that were still open {waited}, half were closed within "
+        f"Of those in {kind.view.place}, opened {kind.opened}, that were still open {waited}, half were closed within "
         f"{words.days(row['further_median'])} more (n = {words.whole(row['followed'])}{limits if low != high else ''})."
     )
 
@@ -193,7 +187,7 @@ def waiting(release: Release, view: View) -> list[Row]:
         | {column: days_cell(row[column], row[f"{column}_state"]) for column in further}
         | {
             "waited": _WAITED.get(row["waited_days"]) or f"still open after {words.days(row['waited_days'])}",
-            "opened": f"{kind.opened}, {kind.place}",
+            "opened": f"{kind.opened}, {kind.view.place}",
         }
         for row in kind.waits
     ]

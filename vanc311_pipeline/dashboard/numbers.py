@@ -79,7 +79,7 @@ def _usual_time(label: str, name: str, times: dict[str, Any], city: dict[str, An
     without = f", without {WITHOUT[times['left_out']]}" if "left_out" in times else ""
     note = f"opened {words.period(times['period'])}{without}, n = {words.whole(times['n'])}, still open {words.whole(times['still_open'])}"
     if times[f"{name}_state"] == State.OK and low != high:  # days are whole: no interval is not certainty
-        note += f"; 95 % interval {words.whole(low)} to {'not reached' if high is None else words.whole(high)}"
+        note += f"; 95 % interval {words.interval(low, high)}"
     if city:
         note += f"; city-wide: {value(city)}, n = {words.whole(city['n'])}"
     return Card(label, value(times), note, f"{name}_days")

@@ -29,8 +29,7 @@ class Dot:
 
     @property
     def text(self) -> str:
-        to = "not reached" if self.high is None else words.whole(self.high)
-        interval = "" if self.low == self.high else f", 95 % interval {words.whole(self.low)} to {to}"
+        interval = "" if self.low == self.high else f", 95 % interval {words.interval(self.low, self.high)}"
         return f"{words.days(self.days) if self.days else 'the same day'}{interval}, n = {words.whole(self.n)}"
 
     def is_above(self, other: "Dot") -> bool:
@@ -91,16 +90,18 @@ def areas_by_wait(release: Release, view: View) -> Spread | None:
     city, known = summary_of(release, view), [row for row in rows if row["median_state"] == State.OK]
     if city["median_state"] != State.OK or not known:
         return None
-    areas = [_dot(row, row["local_area"], view.but(area=row["local_area"])) for row in known]
+    areas = [dot_of(row, view.but(area=row["local_area"])) for row in known]
     return Spread(
-        _dot(city, "all of Vancouver", view),
+        dot_of(city, view),
         tuple(sorted(areas, key=lambda dot: (-dot.days, dot.name))),
         tuple(sorted(row["local_area"] for row in rows if row["median_state"] != State.OK)),
     )
 
 
-def _dot(row: Row, name: str, view: View) -> Dot:
-    return Dot(name, view.url, row["median_days"], row["median_low"], row["median_high"], row["n"])
+def dot_of(row: Row, view: View, quantile: str = "median") -> Dot:
+    """A quantile of a row of `time_to_close`, which is of the view."""
+    days, low, high = (row[f"{quantile}_{end}"] for end in ("days", "low", "high"))
+    return Dot(view.place, view.url, days, low, high, row["n"])
 
 
 def _some(names: list[str]) -> str:

@@ -50,6 +50,10 @@ class View:
         return self.scope if self.has_scopes else "located"
 
     @property
+    def place(self) -> str:
+        return self.area or "all of Vancouver"
+
+    @property
     def group_name(self) -> str:
         return words.group_name(self.counted, self.area, self.issue and plain("issue", self.issue))
 
