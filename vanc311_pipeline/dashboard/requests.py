@@ -14,7 +14,7 @@ from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading import pages, places, requests
-from vanc311_pipeline.reading.labels import GROUPS, label_of, plain, slug
+from vanc311_pipeline.reading.labels import group_name, group_of, is_group, label_of, plain, slug
 from vanc311_pipeline.reading.names import known, names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import overdue_limits
@@ -71,7 +71,7 @@ class RequestFilters:
         """The address of the list as a file: `.csv`, `.xlsx`, `.geojson`; all of its pages."""
         asked = {name: value for name, value in self._fields if value is not None and not (kind and name == "after")}
         for name in ("area", "issue", "department"):
-            if name in asked and (name != "department" or asked[name].upper() not in GROUPS):
+            if name in asked and (name != "department" or not is_group(asked[name])):
                 asked[name] = slug(name, asked[name])
         return f"/requests{kind}" + (f"?{urlencode(asked, quote_via=quote, safe=',')}" if asked else "")
 
@@ -208,8 +208,7 @@ def chips(filters: RequestFilters) -> list[Chip]:
 
 
 def department_name(department: str) -> str:
-    group = GROUPS.get(department.upper())
-    return f"{group} (all branches)" if group else plain("department", department)
+    return f"{group_name(department)} (all branches)" if is_group(department) else plain("department", department)
 
 
 def choices(release: Release, filters: RequestFilters) -> dict[str, Any]:
@@ -218,13 +217,12 @@ def choices(release: Release, filters: RequestFilters) -> dict[str, Any]:
     def spoken(kind: str) -> list[tuple[str, str]]:
         return sorted(((name, plain(kind, name)) for name in names(release, kind)), key=lambda pair: pair[1].casefold())
 
-    departments = names(release, "department")
-    groups = [group for group in GROUPS if any(name.startswith(f"{group} - ") for name in departments)]
+    groups = sorted({group for name in names(release, "department") if (group := group_of(name))})
     orders = [(order, text) for order, text in ORDERS.items() if order != "closest" or filters.near]
     return {
         "area": spoken("area"),
         "issue": spoken("issue"),
-        "department": [*((group.lower(), department_name(group)) for group in groups), *spoken("department")],
+        "department": [*((group, department_name(group)) for group in groups), *spoken("department")],
         "bia": spoken("bia"),
         "channel": spoken("channel"),
         "radii": sorted({*RADII, filters.radius or places.RADIUS}),

@@ -44,7 +44,7 @@ from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, SCOPES, View, addres
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES, Hit, find
 from vanc311_pipeline.reading.integrity import summary
-from vanc311_pipeline.reading.labels import GROUPS, group_of, label_of, plain, slug
+from vanc311_pipeline.reading.labels import group_name, group_of, label_of, plain, slug
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
 from vanc311_pipeline.settings import LICENCE
@@ -281,9 +281,7 @@ def _department_address(request: Request) -> str:
 
 def _department(request: Request) -> Response:
     release, (called, labels) = request.state.release, _departments(request)
-    name = (
-        GROUPS.get(called.upper(), called.upper()) if called == group_of(labels[0]) else plain("department", labels[0])
-    )
+    name = group_name(called) if called == group_of(labels[0]) else plain("department", labels[0])
     view = shown_view(release, _of_period(request))
     return _page(release, "department.html", name=name, called=called, labels=labels, view=view)
 

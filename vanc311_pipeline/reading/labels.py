@@ -74,6 +74,16 @@ def group_of(department: str) -> str | None:
     return match[1].lower() if match else None
 
 
+def is_group(text: str) -> bool:
+    """Whether it stands for a group of departments in an address; no department has such a slug."""
+    return bool(_LIKE_A_GROUP.fullmatch(text))
+
+
+def group_name(group: str) -> str:
+    """A group as people say it: by its letters, if they are not known to stand for anything."""
+    return GROUPS.get(group.upper(), group.upper())
+
+
 @lru_cache(10_000)
 def slug(kind: str, label: str) -> str:
     """A label as it stands in an address; no other of its kind has the same."""
@@ -105,7 +115,7 @@ def _respelled(kind: str, short: str) -> str:
 
 def _is_taken(kind: str, short: str) -> bool:
     """Whether it could mean something else: no label at all, another page, a digest, or a group of departments."""
-    group = kind == "department" and _LIKE_A_GROUP.fullmatch(short)
+    group = kind == "department" and is_group(short)
     return bool(not short or short in _DATA["reserved"] or _LIKE_A_DIGEST.fullmatch(short) or group)
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.reading.labels import GROUPS, everyday, group_of, plain, slug
+from vanc311_pipeline.reading.labels import everyday, group_name, group_of, plain, slug
 from vanc311_pipeline.warehouse.rows import insert
 
 ROWS_AT_ONCE = 5_000
@@ -46,7 +46,7 @@ def _rows(connection: sa.Connection) -> Iterator[tuple[str, str, str, str]]:
         for label in names:
             yield kind, plain(kind, label), f"{label} {everyday(kind, label)}".strip(), slug(kind, label)
     for prefix in dict.fromkeys(prefix for label in labels["department"] if (prefix := group_of(label))):
-        yield "group", GROUPS.get(prefix.upper(), prefix.upper()), prefix, prefix
+        yield "group", group_name(prefix), prefix, prefix
     for kind, query in _PLACES.items():
         for name in connection.exec_driver_sql(query).scalars():
             yield kind, plain(kind, name), "", name

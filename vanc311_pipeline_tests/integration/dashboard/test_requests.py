@@ -16,6 +16,7 @@ from vanc311_pipeline.dashboard import requests as lists
 from vanc311_pipeline.settings import LICENCE
 from vanc311_pipeline_tests.integration.api.test_requests import changed
 from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, planted_in, served
+from vanc311_pipeline_tests.integration.planting import execute
 
 FORMULA, MARKUP = '=HYPERLINK("http://x")', "<b>1 MAIN ST</b>"
 RENAMED, GONE, SHARED, UNKNOWN = ("".join(digit * 64) for digit in "abcd")
@@ -156,6 +157,17 @@ def test_days_open_standing_and_overdue_are_those_of_the_tables(get, ask: Ask):
         assert ("overdue: " in text) == (overdue == "yes")
         unknown = "longer than nine in ten of its kind" if overdue == "yes" else "too few of its kind"
         assert (f"longer than {100 * share:.1f} % of its kind" if share is not None else unknown) in text
+
+
+def test_a_group_of_departments_that_nobody_spelled_out_has_a_list_by_its_letters(own_file):
+    for table in ("service_requests", "time_to_close"):
+        execute(own_file, f"UPDATE {table} SET department = 'HR - Bylaw Fines' WHERE department = 'FSC - Bylaw Fines'")
+    with served(own_file) as address:
+        answer = requests.get(f"{address}/requests?department=HR", timeout=60)
+    assert answer.url == f"{address}/requests?department=hr"
+    assert answer.status_code == 200
+    assert "HR (all branches)" in answer.text
+    assert "10 requests; " in answer.text
 
 
 ADDRESSES = [
