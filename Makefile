@@ -137,8 +137,8 @@ SAME := --no-annotate --constraint requirements-dev.txt
 
 lock: $(VENV)/installed-dev ## write the lock anew from pyproject.toml: what is in it stays, where it can (make lock UPGRADE=--upgrade)
 	$(COMPILE) $(UPGRADE) --all-extras pyproject.toml -o requirements-dev.txt >/dev/null
-	$(COMPILE) $(SAME) --extra explore pyproject.toml -o requirements.txt >/dev/null
-	$(COMPILE) $(SAME) --extra postgres --extra s3 --extra docker --extra k8s pyproject.toml -o requirements-image.txt >/dev/null
+	$(COMPILE) $(SAME) --extra explore --extra briefs --extra alerts pyproject.toml -o requirements.txt >/dev/null
+	$(COMPILE) $(SAME) --extra postgres --extra s3 --extra docker --extra k8s --extra briefs --extra alerts pyproject.toml -o requirements-image.txt >/dev/null
 
 # What the maps of requests are drawn with: docs/maps.md. Another version needs other sums.
 MAPLIBRE := 6.17.0

@@ -19,8 +19,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 ALWAYS = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["build"]
 LOCKS = {
-    "requirements.txt": {"explore"},
-    "requirements-image.txt": {"postgres", "s3", "docker", "k8s"},
+    "requirements.txt": {"explore", "briefs", "alerts"},
+    "requirements-image.txt": {"postgres", "s3", "docker", "k8s", "briefs", "alerts"},
     "requirements-dev.txt": set(EXTRAS),
 }
 """Each file, and the extras that it has."""
