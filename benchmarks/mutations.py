@@ -67,7 +67,7 @@ COVERED = {
         f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_requests.py"]
         for name in ("dossier", "requests", "spreadsheets")
     },
-    "vanc311_pipeline/dashboard/site.py": PAGES,
+    **{f"vanc311_pipeline/dashboard/{name}.py": PAGES for name in ("figure_files", "site", "templating")},
 }  # fmt: skip
 """The files, and the tests that cover them, those first that are likely to notice."""
 

@@ -43,7 +43,8 @@ def site() -> FastAPI:
     """All that is served, pages and API, for a process that is told everything by its environment."""
     # Not before: what is measured of it begins, when it is imported, in the directory that the environment names.
     from vanc311_pipeline.api.app import create_app
-    from vanc311_pipeline.dashboard.site import dashboard, problem_page
+    from vanc311_pipeline.dashboard.site import dashboard
+    from vanc311_pipeline.dashboard.templating import problem_page
 
     settings = Settings.from_environment()
     set_up_logs(settings.log_format)
@@ -51,7 +52,7 @@ def site() -> FastAPI:
         logging.getLogger("vanc311_pipeline").setLevel(logging.INFO)
     return create_app(
         settings.published_path,
-        routers=[dashboard()],
+        routers=[dashboard(settings.site_url)],
         problem_page=problem_page,
         warmed_by=_WARMED_BY,
         on_ready=_keep_nobody_waiting,

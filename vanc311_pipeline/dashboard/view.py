@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import sqlalchemy as sa
+from fastapi import Request
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
@@ -117,6 +118,12 @@ def view_of(release: Release, parameters: Mapping[str, str]) -> View:
         without=without if without in LEFT_OUT else None,
         reported=parameters.get("reported") or None,
     )
+
+
+def asked_view(request: Request) -> View:
+    """The view that an address means, in the names of the release."""
+    in_path = {name: unquote(text) for name, text in request.path_params.items()}
+    return view_of(request.state.release, {**request.query_params, **in_path})
 
 
 def shown_view(release: Release, view: View) -> View:

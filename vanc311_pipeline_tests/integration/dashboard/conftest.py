@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from vanc311_pipeline.api.app import create_app
-from vanc311_pipeline.dashboard.site import dashboard, problem_page
+from vanc311_pipeline.dashboard.site import dashboard
+from vanc311_pipeline.dashboard.templating import problem_page
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import Release

@@ -12,7 +12,7 @@ from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.api.negotiation import PROBLEM
 from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.dashboard.figures import FIGURES
-from vanc311_pipeline.dashboard.site import POLICY
+from vanc311_pipeline.dashboard.templating import POLICY
 from vanc311_pipeline.logs import Sparing
 from vanc311_pipeline_tests.integration.api.conftest import site_of
 from vanc311_pipeline_tests.integration.dashboard.conftest import served

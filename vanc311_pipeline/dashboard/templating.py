@@ -1,0 +1,116 @@
+"""Pages as HTML: what all templates know, the files that pages bring along, and what a browser may do with a page."""
+
+from functools import cache, partial
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vanc311_pipeline import calibration, metric_definitions
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.dashboard import compare, departments, estimator, maps, numbers, reporting, requests, tables
+from vanc311_pipeline.dashboard.figures import all_figures
+from vanc311_pipeline.dashboard.requests import RequestFilters
+from vanc311_pipeline.dashboard.spread import areas_by_wait
+from vanc311_pipeline.dashboard.view import address_of, periods
+from vanc311_pipeline.errors import printable
+from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES
+from vanc311_pipeline.reading.integrity import summary
+from vanc311_pipeline.reading.labels import plain
+from vanc311_pipeline.reading.names import names
+from vanc311_pipeline.reading.release import STALE_HOURS, Release
+from vanc311_pipeline.settings import LICENCE
+
+STATIC, PACKAGE = files("vanc311_pipeline.dashboard").joinpath("static"), files("vanc311_pipeline")
+SUFFIXES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript", "geojson": "application/geo+json"}
+STATIC_KINDS = {
+    file: f"{SUFFIXES[file.rpartition('.')[2]]}; charset=utf-8"
+    for file in (
+        *("style.css", "page.js", "map.js"),
+        *(f"vendor/maplibre-gl{part}" for part in (".mjs", "-worker.mjs", ".css")),
+        *(f"layers/{layer}.geojson" for layer in ("streets", "shoreline", "parks")),
+    )
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing from elsewhere, nothing inline."""
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("vanc311_pipeline.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Not Markup: what it holds was seen here.
+        finalize=lambda shown: printable(shown) if type(shown) is str else shown,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    in_words = ("whole", "day", "last_days", "instant", "listed", "period")
+    environment.filters |= {name: getattr(words, name) for name in in_words}
+    environment.filters |= {"cell": tables.cell_of}
+    environment.filters |= {f"plain_{kind}": partial(plain, kind) for kind in ("issue", "department")}
+    environment.globals |= {
+        "metric_definitions": metric_definitions,
+        "calibration": calibration.read(),
+        "calibration_head": calibration.HEAD,
+        "calibration_explanation": calibration.EXPLANATION,
+        "compare": compare,
+        "departments": departments,
+        "requests": requests,
+        "request_filters": RequestFilters,
+        "estimator": estimator,
+        "maps": maps,
+        "numbers": numbers,
+        "reporting": reporting,
+        "tables": tables,
+        "figures_of": all_figures,
+        "names": names,
+        "periods": periods,
+        "spread_of": areas_by_wait,
+        "plain": plain,
+        "address_of": address_of,
+        "most_places": MOST_PLACES,
+        "longest_search": LONGEST,
+        "summary": summary,
+        "licence": LICENCE,
+        "program": version("vanc311_pipeline"),
+        "assets": assets(),
+        "stale_hours": STALE_HOURS,
+    }
+    return environment
+
+
+@cache
+def static(file: str) -> bytes:
+    return (PACKAGE if file.startswith("layers/") else STATIC).joinpath(file).read_bytes()
+
+
+@cache
+def assets() -> dict[str, str]:
+    """The addresses of the static files: another content has another address."""
+    return {file: f"/static/{file}?{sha256(static(file)).hexdigest()[:12]}" for file in STATIC_KINDS}
+
+
+def page(request: Request, template: str, **context: Any) -> HTMLResponse:
+    """A page of the release that is current when it is asked for, at its one address."""
+    return _html(request.state.release, template, canonical=request.state.canonical, **context)
+
+
+def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
+    """Why there is no answer (`api.problems`), for who came with a browser, whether there is a release or not."""
+    return _html(release, "problem.html", canonical=None, problem=problem)
+
+
+def _html(release: Release | None, template: str, **context: Any) -> HTMLResponse:
+    about = release and release.about
+    text = _templates().get_template(template).render(release=release, about=about, **context)
+    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
