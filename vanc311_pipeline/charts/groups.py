@@ -13,7 +13,7 @@ from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, STATES, Stat
 
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
 YEAR_DAYS = 365
-WEEK_DAYS, SAME_WEEKDAY_DAYS = 7, 364
+YEAR_WEEKS = 52
 _MONTHLY: dict[str, Any] = {
     "month": "month",
     "opened": "opened",
@@ -128,20 +128,21 @@ def _ticks(most: Any) -> int:
 
 
 def backlog(rows: pd.DataFrame, group: str) -> Figure:
-    """Requests open at the end of each seventh day, from the day on which the record is long enough; the last settled day is one of them."""
+    """Requests open at the end of each Sunday, from the day on which the record is long enough, and of each day since the last settled
+    one, of which, and of whose weeks, the table `flow` tells, too.
+    """
     rows = rows.sort_values("day", ignore_index=True)
     known = rows[rows["understated"] == "no"]
-    settled = known[known["provisional"] == "no"]
-    drawn = pd.concat([settled.iloc[::-WEEK_DAYS][::-1], known[known["provisional"] != "no"]])
-    told = [*settled.index[-1:], *settled.index[-1 - SAME_WEEKDAY_DAYS : -SAME_WEEKDAY_DAYS]]
+    sundays = known[(known["provisional"] == "no") & (pd.to_datetime(known["day"]).dt.dayofweek == calendar.SUNDAY)]
+    drawn = known[known.index.isin(sundays.index) | (known.index > max(sundays.index, default=-1))]
     months = _by_month(known)
-    label = drawn.loc[drawn.index.isin(told), "backlog"].map(words.whole)
-    notes = ["Every seventh day is drawn. Made anew from today's record: what the city reopens looks open all along."]
+    label = sundays["backlog"].iloc[:: -YEAR_WEEKS].iloc[:2].map(words.whole)
+    notes = ["Every Sunday is drawn. Made anew from today's record: what the city reopens looks open all along."]
     if len(known) < len(rows):
         notes.append("Days before 2023-08-17 are left out: requests from before the record are missing in them.")
     return Figure(
         "backlog",
-        _growth(known),
+        _growth(known, sundays),
         f"{group}. {METRICS['backlog'].definition}",
         rows["as_of"].iloc[0],
         "backlog",
@@ -166,20 +167,19 @@ def _by_month(days: pd.DataFrame) -> pd.DataFrame:
     return days.groupby(days["day"].str[:7].rename("month")).agg(**sums).reset_index()
 
 
-def _growth(known: pd.DataFrame) -> str:
+def _growth(known: pd.DataFrame, sundays: pd.DataFrame) -> str:
     if known.empty:
         return "The record is too short for a backlog."
-    settled = known[known["provisional"] == "no"]
-    if settled.empty:
-        return f"No day of the backlog is settled yet: the last seven days up to {words.day(known.iloc[-1]['day'])} may still change."
-    last = settled.iloc[-1]
+    if sundays.empty:
+        return f"No week of the backlog is settled yet: the last seven days up to {words.day(known.iloc[-1]['day'])} may still change."
+    last = sundays.iloc[-1]
     open_then = int(last["backlog"])
     now = (
         f"{words.requests(open_then)} {words.be(open_then, 'was', 'were')} open at the end of {words.day(last['day'])}"
     )
-    if len(settled) <= SAME_WEEKDAY_DAYS:
+    if len(sundays) <= YEAR_WEEKS:
         return f"{now}."
-    more = open_then - settled.iloc[-1 - SAME_WEEKDAY_DAYS]["backlog"]
+    more = open_then - sundays.iloc[-1 - YEAR_WEEKS]["backlog"]
     if not more:
         return f"{now}, as 52 weeks before."
     return f"{now}, {words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than 52 weeks before."

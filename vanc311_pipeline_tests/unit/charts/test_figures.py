@@ -206,7 +206,7 @@ def test_where_the_newest_months_are_too_small_the_last_12_are_pooled_and_an_old
     )
 
 
-def test_the_backlog_is_drawn_each_seventh_day_from_the_day_on_which_the_record_is_long_enough():
+def test_the_backlog_is_drawn_each_sunday_and_each_day_since_the_last_settled_one_from_the_day_on_which_the_record_is_long_enough():
     figure = FIGURES[2]
     assert len(figure.rows) == (DAYS["understated"] == "no").sum()
     assert [row["backlog"] for row in drawn(figure)] == [*range(102, 495, 7), 495]
