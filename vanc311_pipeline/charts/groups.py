@@ -11,6 +11,7 @@ from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, for_reading, newest, picture
 from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, STATES, State
 
+HORIZON_RULE = "Of 7, 30 and 90 days, those within which nearest to half of the kind were closed in the year before, in the whole city."
 PROVISIONAL = "Dashed, with hollow points: the last days may still change."
 YEAR_DAYS = 365
 YEAR_WEEKS = 52
@@ -55,52 +56,60 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     )
 
 
-def _closed_within(rows: pd.DataFrame) -> str:
+def _closed_within(rows: pd.DataFrame, days: int) -> str:
     """Of one of the newest three months that had the time, or of the last 12 together where those are too small."""
+    share, n, within = f"share_{days}", f"n_{days}", f"within_{days}"
     if len(rows):
-        newest = (pd.Timestamp(rows["as_of"].iloc[0]) - pd.Timedelta(days=29)).to_period("M") - 1
-        known = rows[(rows["share_30_state"] == State.OK) & (rows["month"] >= str(newest - 2))]
+        newest = (pd.Timestamp(rows["as_of"].iloc[0]) - pd.Timedelta(days=days - 1)).to_period("M") - 1
+        known = rows[(rows[f"{share}_state"] == State.OK) & (rows["month"] >= str(newest - 2))]
         if len(known):
             last = known.iloc[-1]
             return (
-                f"{words.percent(last['share_30'])} of the requests opened in {words.month(last['month'])} were closed within "
-                f"30 days (n = {words.whole(last['n_30'])})."
+                f"{words.percent(last[share])} of the requests opened in {words.month(last['month'])} were closed within "
+                f"{words.days(days)} (n = {words.whole(last[n])})."
             )
-        year = rows[rows["month"].between(str(newest - 11), str(newest))]
-        n, within = year["n_30"].sum(), year["within_30"].sum()
-        if n >= MINIMUM_N:
+        year = rows[rows["month"].between(str(newest - 11), str(newest))].sum(numeric_only=True)
+        if year[n] >= MINIMUM_N:
             return (
-                f"Of the {words.whole(n)} requests opened in the 12 months to {words.month(str(newest))}, {words.percent(within / n)} "
-                "were closed within 30 days. The newest months are too small alone."
+                f"Of the {words.whole(year[n])} requests opened in the 12 months to {words.month(str(newest))}, "
+                f"{words.percent(year[within] / year[n])} were closed within {words.days(days)}. The newest months are too small alone."
             )
-    return f"Neither the last three months nor the last 12 together have {MINIMUM_N} requests that are 30 days old."
+    return f"Neither the last three months nor the last 12 together have {MINIMUM_N} requests that are {words.days(days)} old."
 
 
-def closed_within(rows: pd.DataFrame, group: str) -> Figure:
-    """The share of each month's requests closed within 30 days, with its interval; only of months that had the time."""
+def closed_within(rows: pd.DataFrame, group: str, days: int) -> Figure:
+    """The share of each month's requests closed within 7, 30 or 90 days, with its interval; only of months that had the time."""
     rows = rows.sort_values("month", ignore_index=True)
-    known = rows[rows["share_30_state"] == State.OK]
+    share, n, within = f"share_{days}", f"n_{days}", f"within_{days}"
+    limits = [f"{share}_low", f"{share}_high"]
+    known = rows[rows[f"{share}_state"] == State.OK]
     drawn = rows[rows["month"].between(known["month"].min(), known["month"].max())]
     # With five points to spare on each side, so that a wobble does not look like a crash.
-    domain = [max(0.0, known["share_30_low"].min() - 0.05), min(1.0, known["share_30_high"].max() + 0.05)]
-    told = {"step": _step(len(drawn)), "domain": domain if len(known) else [0, 1]}
-    waiting, few = ((rows["share_30_state"] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
-    notes = [f"Not shown: {words.months(waiting)} whose youngest requests are not yet 30 days old"] * bool(waiting)
+    domain = [max(0.0, known[limits[0]].min() - 0.05), min(1.0, known[limits[1]].max() + 0.05)]
+    waiting, few = ((rows[f"{share}_state"] == withheld).sum() for withheld in (State.IMMATURE, State.TOO_FEW))
+    notes = [f"Not shown: {words.months(waiting)} whose youngest requests are not yet {words.days(days)} old"] * bool(
+        waiting
+    )
     notes += [f"{words.months(few)} with fewer than {MINIMUM_N} requests"] * bool(few)
+    title = f"closed within {words.days(days)}"
     return Figure(
-        "closed-within-30-days",
-        _closed_within(rows),
-        f"{group}, by month of opening, with 95 % intervals.",
+        "closed-within",
+        _closed_within(rows, days),
+        f"{group}, by month of opening, with 95 % intervals. {HORIZON_RULE}",
         rows["as_of"].iloc[0],
-        "share_30",
-        METRICS["share_30"].definition,
-        rows[["month", "n_30", "within_30", "share_30", "share_30_low", "share_30_high", "share_30_state"]],
-        newest(rows, {"month": "month", "n": "n_30", "closed within 30 days": "within_30"} | _shares(rows, "share_30")),
+        share,
+        METRICS[share].definition,
+        rows[["month", n, within, share, *limits, f"{share}_state"]],
+        newest(rows, {"month": "month", "n": n, title: within} | _shares(rows, share)),
         partial(
             picture,
-            "closed-within-30-days",
-            drawn[["month", "n_30", "share_30", "share_30_low", "share_30_high"]],
-            **told,
+            "closed-within",
+            drawn[["month"]].assign(
+                n=drawn[n], share=drawn[share], low=drawn[limits[0]], high=drawn[limits[1]], title=title
+            ),
+            title=title,
+            step=_step(len(drawn)),
+            domain=domain if len(known) else [0, 1],
         ),
         empty=known.empty,
         notes=(f"{'; '.join(notes)}.",) if notes else (),
@@ -133,10 +142,10 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
     """
     rows = rows.sort_values("day", ignore_index=True)
     known = rows[rows["understated"] == "no"]
-    sundays = known[(known["provisional"] == "no") & (pd.to_datetime(known["day"]).dt.dayofweek == calendar.SUNDAY)]
+    sundays = known[(known["provisional"] == "no") & (pd.to_datetime(known["day"]).dt.day_of_week == calendar.SUNDAY)]
     drawn = known[known.index.isin(sundays.index) | (known.index > max(sundays.index, default=-1))]
     months = _by_month(known)
-    label = sundays["backlog"].iloc[:: -YEAR_WEEKS].iloc[:2].map(words.whole)
+    label = sundays["backlog"].iloc[::-YEAR_WEEKS].iloc[:2].map(words.whole)
     notes = ["Every Sunday is drawn. Made anew from today's record: what the city reopens looks open all along."]
     if len(known) < len(rows):
         notes.append("Days before 2023-08-17 are left out: requests from before the record are missing in them.")

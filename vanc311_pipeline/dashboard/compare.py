@@ -9,13 +9,11 @@ from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.numbers import against_a_year_before, open_now, year_on_year
 from vanc311_pipeline.dashboard.spread import Dot, Spread, dot_of
 from vanc311_pipeline.dashboard.tables import Cell, Row
-from vanc311_pipeline.dashboard.view import View, records_of, summary_of
+from vanc311_pipeline.dashboard.view import View, horizon_of, records_of, summary_of
 from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.labels import slug
 from vanc311_pipeline.reading.release import Release
 
-HORIZONS, NEARLY_ALL = (90, 30, 7), 0.95
-"""Days within which a share is closed: the most of them within which it is not yet nearly all."""
 UNTOLD = "can’t be told apart"
 
 Sides = tuple[View, View]
@@ -79,8 +77,8 @@ def _withheld(release: Release, view: View, name: str) -> Cell:
 
 
 def _closed(release: Release, sides: Sides) -> Row:
-    """The share closed within the days at which the city's own is not yet nearly all."""
-    day = horizon(release, sides[0].but(area=None))
+    """The share closed within the days that suit the speed of the problem."""
+    day = horizon_of(release, sides[0])
     rows = [_on(release, view, day) for view in sides]
     cells = [Cell(_share(row), number=False, quiet=row is None) for row in rows]
     left, right = rows
@@ -95,12 +93,6 @@ def _closed(release: Release, sides: Sides) -> Row:
         )
         difference = f"more in {more.place}, beyond chance" if more else UNTOLD
     return _row(f"closed within {words.days(day)}", cells, difference)
-
-
-def horizon(release: Release, city: View) -> int:
-    """By the speed of the type itself: the most days within which not yet nearly all are closed."""
-    rows = {day: _on(release, city, day) for day in HORIZONS}
-    return next((day for day, row in rows.items() if row and 1 - row["open_share"] < NEARLY_ALL), HORIZONS[-1])
 
 
 def _on(release: Release, view: View, day: int) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import areas, groups
 from vanc311_pipeline.charts.figure import Figure
-from vanc311_pipeline.dashboard.view import View, records_of, summary_of
+from vanc311_pipeline.dashboard.view import View, horizon_of, records_of, summary_of
 from vanc311_pipeline.reading.release import Release
 
 PROVIDED = 1
@@ -24,6 +24,12 @@ def _of_table(
 ) -> Figure | None:
     rows = records_of(release, view, table)
     return draw(pd.DataFrame(rows), view.group_name) if rows else None
+
+
+def _closed_within(release: Release, view: View) -> Figure | None:
+    return _of_table(
+        partial(groups.closed_within, days=horizon_of(release, view)), schema.monthly_series, release, view
+    )
 
 
 def _curve(release: Release, view: View) -> Figure | None:
@@ -52,7 +58,7 @@ LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
 FIGURES: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "opened-and-closed": (partial(_of_table, groups.opened_and_closed, schema.monthly_series), LEVELS),
     "time-to-close": (_curve, LEVELS),
-    "closed-within-30-days": (partial(_of_table, groups.closed_within, schema.monthly_series), LEVELS),
+    "closed-within": (_closed_within, LEVELS),
     "backlog": (partial(_of_table, groups.backlog, schema.backlog_daily), LEVELS[:2]),
     "backlog-by-age": (partial(_of_table, groups.by_age, schema.backlog_by_age), LEVELS[:3]),
     "outcomes": (partial(_of_table, groups.outcomes, schema.outcomes), LEVELS[:3]),

@@ -18,6 +18,8 @@ from vanc311_pipeline.reading.release import Release
 
 LAST_12_MONTHS, EVER = "last_12_months", "all"
 SCOPES = ("all", "located")
+LEAST_HORIZON = 7
+"""Days: what the rule gives where nothing was opened in the year before."""
 LEFT_OUT = {"internal": "internal types", "batch-days": "batch days", "both": "both"}
 """What the time to close of a view may leave out: as an address says it, and as the table `time_to_close_without` does."""
 
@@ -155,6 +157,12 @@ def summary_of(release: Release, view: View) -> dict[str, Any]:
     """The row of `time_to_close` of a view. A group without requests has none in the file; its row is made here."""
     rows = records_of(release, view, schema.time_to_close)
     return rows[0] if rows else without_requests(release, view)
+
+
+def horizon_of(release: Release, view: View) -> int:
+    """Within how many days it is asked what was closed: by the speed of the issue type, or of all, in the whole city; see `speed_on_year`."""
+    rows = records_of(release, View(issue=view.issue), schema.speed_on_year)
+    return int(rows[0]["horizon_days"]) if rows else LEAST_HORIZON
 
 
 def times_of(release: Release, view: View) -> dict[str, Any]:

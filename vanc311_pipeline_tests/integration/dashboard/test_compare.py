@@ -39,6 +39,7 @@ PLANTED = [
         )
         for day, at_risk, share in points
     ),
+    "UPDATE speed_on_year SET horizon_days = CASE level WHEN 'citywide' THEN 30 ELSE 90 END",
     "UPDATE year_on_year SET q_value = 0.5, verdict = 'about as many' WHERE state = 'ok'",
     f"""UPDATE year_on_year SET requests = 90, requests_year_before = 40, verdict = 'more', q_value = 0.05, state = 'ok', noise_band = 0.2
         WHERE level = 'issue' AND scope = 'all' AND measure = 'opened' AND issue_type = '{ISSUE}'""",

@@ -591,7 +591,7 @@ def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, senten
 
 
 FIGURES = [
-    "opened-and-closed", "time-to-close", "closed-within-30-days", "backlog", "backlog-by-age", "outcomes",
+    "opened-and-closed", "time-to-close", "closed-within", "backlog", "backlog-by-age", "outcomes",
     "areas-open-after-30-days", "areas-closings",
 ]  # fmt: skip
 AREAS = ["areas-open-after-30-days", "areas-closings"]
