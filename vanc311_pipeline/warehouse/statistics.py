@@ -7,6 +7,7 @@ reader ever finds two of them that speak of different rows.
 import json
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -67,14 +68,15 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
     """
     with warehouse.write() as connection:
         vintages.withdraw(connection, warehouse.settings.published_path)
-    with warehouse.read() as connection:
+    with warehouse.read() as connection, ThreadPoolExecutor(1) as thread:
+        repeated = thread.submit(repeats, warehouse)
         as_of, basis = ledger.as_of(connection), vintages.basis(connection)
         revised = revisions(vintages.published_lines(connection, as_of), day_number(as_of))
         settled = settling(revised)
         facts = replace(read_facts(connection, as_of), provisional_days=int(settled["settles_after_days"].max()))
         moved = vintages.moved(connection, as_of, basis)
         tables = {"revisions": revised, "settling": settled} | statistics(
-            facts, read_reports(connection, facts), repeats(connection), quarantined(connection)
+            facts, read_reports(connection, facts), repeated.result(), quarantined(connection)
         )
         tables["corrections"] = corrections(connection)
         standing = tables["open_request_standing"]
@@ -160,7 +162,7 @@ def read_reports(connection: sa.Connection, facts: Facts) -> Reports:
     return Reports(hour, channel, tuple(channels))
 
 
-def repeats(connection: sa.Connection) -> dict[Cell, int]:
+def repeats(warehouse: Warehouse) -> dict[Cell, int]:
     """How many requests of each month and department equal an earlier one in everything but the last change. They share these three, by
     two of which an index of the readers' finds them.
     """
@@ -175,7 +177,8 @@ def repeats(connection: sa.Connection) -> dict[Cell, int]:
         ) AS alike
         GROUP BY open_month, department
     """
-    return {(month, department): times for month, department, times in fetch(connection, query)}
+    with warehouse.read() as connection:
+        return {(month, department): times for month, department, times in fetch(connection, query)}
 
 
 _OF_SUBSTANCE = " OR ".join(

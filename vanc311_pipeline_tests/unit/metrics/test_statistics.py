@@ -44,7 +44,7 @@ def test_names_are_in_alphabetical_order_and_all_22_areas_are_known(sample, area
         assert list(names) == sorted(set(names))
 
 
-def test_no_figure_depends_on_the_order_of_the_rows(sample):
+def test_no_figure_depends_on_the_order_of_the_rows_nor_on_which_process_makes_it(sample, monkeypatch):
     facts = sample.facts
     order = np.random.default_rng(1).permutation(len(facts))
     columns = {name: value[order] for name, value in vars(facts).items() if isinstance(value, np.ndarray)}
@@ -53,7 +53,9 @@ def test_no_figure_depends_on_the_order_of_the_rows(sample):
     )
     reports = sample.reports
     moved = replace(reports, hour=reports.hour[order], channel=reports.channel[order])
-    city, anew = statistics(facts, reports, {}, {}), statistics(shuffled, moved, {}, {})
+    city = statistics(facts, reports, {}, {})
+    monkeypatch.setattr("vanc311_pipeline.metrics.statistics.MANY", 0)
+    anew = statistics(shuffled, moved, {}, {})
     for name, frame in city.items():
         # The standing names requests by their place.
         if name == "open_request_standing":
@@ -100,11 +102,10 @@ def test_repeats_equal_an_earlier_request_in_everything_but_the_last_change(stor
         {OPENED: "2025-08-02T05:00:00+00:00", "status": "Open", CLOSED: None},
         {OPENED: "2025-08-02T05:00:00+00:00"},
     )
-    with warehouse.read() as connection:
-        assert repeats(connection) == {
-            ("2025-08", "ENG - Sanitation Services"): 2,
-            ("2025-07", "ENG - Sanitation Services"): 1,
-        }
+    assert repeats(warehouse) == {
+        ("2025-08", "ENG - Sanitation Services"): 2,
+        ("2025-07", "ENG - Sanitation Services"): 1,
+    }
 
 
 def test_corrections_are_what_the_city_changed_but_new_requests_and_first_closings(stored):
