@@ -26,13 +26,15 @@ from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE, TITLE
 
 # Together fewer threads than there are connections, so that the event loop, which reads too, never waits for one.
 _DRAWING_THREADS = 2
+_WRITING_THREADS = 1  # waits for the process that writes a workbook
 # With more, a cheap answer waits for the interpreter behind each of them, and none of them is done sooner.
 _ASKING_THREADS = 1
 _STREAMING_THREADS = 1
 _COMPRESSING_THREADS = 2  # of their own, so that no drawing is before them
-_OTHER_THREADS = CONNECTIONS - 5  # a simple page
+_OTHER_THREADS = CONNECTIONS - 6  # a simple page
 # Who comes later would have left before he got his answer: a page is drawn in a second, most questions take a few milliseconds.
-_DRAWINGS_WAITING, _QUESTIONS_WAITING = 16, 64
+# A workbook of many rows takes ten seconds.
+_DRAWINGS_WAITING, _QUESTIONS_WAITING, _WORKBOOKS_WAITING = 16, 64, 4
 
 DESCRIPTION = Path(__file__).with_name("description.md").read_text(encoding="utf-8")
 
@@ -60,7 +62,8 @@ def create_app(
     """The API of a published file, which may be replaced, or not be there yet.
 
     Args:
-        routers: more routes, which find the release as `request.state.release`, and the queue for dear answers as `app.state.drawing`.
+        routers: more routes, which find the release as `request.state.release`, and the queues for dear answers as
+            `drawing`, `asking` and `writing` of `app.state`.
         problem_page: makes a page of a problem, for browsers; without it they, too, get JSON.
         warmed_by: paths that we ask for before anybody can: what is done once takes a hundred times as long as an answer.
         on_ready: called after that.
@@ -95,6 +98,7 @@ def create_app(
     app.state.published = published
     app.state.drawing = Queue(_DRAWING_THREADS, _DRAWINGS_WAITING)
     app.state.asking = Queue(_ASKING_THREADS, _QUESTIONS_WAITING)
+    app.state.writing = Queue(_WRITING_THREADS, _WORKBOOKS_WAITING)
     app.state.streaming = anyio.CapacityLimiter(_STREAMING_THREADS)
     app.state.compressing = anyio.CapacityLimiter(_COMPRESSING_THREADS)
     app.add_middleware(Delivery, published=published, compressing=app.state.compressing, problem_page=problem_page)

@@ -15,13 +15,14 @@ from starlette.routing import BaseRoute, Match
 from vanc311_pipeline import schema
 from vanc311_pipeline.api.listing import streamed
 from vanc311_pipeline.api.problems import Problem
+from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.charts.renderer import NotDrawn
 from vanc311_pipeline.dashboard import compare, dossier, index, requests
 from vanc311_pipeline.dashboard.figure_files import ALONE, KINDS, figure_address, figure_file
 from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, workbook
-from vanc311_pipeline.dashboard.templating import STATIC, STATIC_KINDS, assets, page, static
+from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, static, templates
 from vanc311_pipeline.dashboard.view import SCOPES, View, asked_view, shown_view, view_of
 from vanc311_pipeline.reading.find import LONGEST, Hit, find
 from vanc311_pipeline.reading.labels import group_name, group_of, label_of, plain, slug
@@ -41,15 +42,16 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     Where people reach the site, a page says its whole address, too.
     """
     router = APIRouter(include_in_schema=False)
+    templates()
+    icon = static("icon.svg")
 
     def route(
         path: str,
         fill: Callable[..., Response],
         address: Callable[..., str] | None = None,
-        drawn: bool = False,
-        asked: bool = False,
+        queue: str | None = None,
     ) -> None:
-        """A page that is made at once, or waits for its turn among those that are drawn, or among questions that may take long."""
+        """A page that is made at once, or waits for its turn in one of the queues: `drawing`, `asking` or `writing`."""
 
         async def answer(request: Request) -> Response:
             raw_path, query = request.scope["raw_path"], request.scope["query_string"]
@@ -59,35 +61,37 @@ def dashboard(site_url: str | None = None) -> APIRouter:
             request.state.canonical = f"{site_url}{only}" if site_url else None
             make = partial(fill, request)
             try:
-                queue = request.app.state.drawing if drawn else request.app.state.asking if asked else None
-                return await (queue.run(request, make) if queue else anyio.to_thread.run_sync(make))
+                if queue is None:
+                    return await anyio.to_thread.run_sync(make)
+                waiting: Queue = getattr(request.app.state, queue)
+                return await waiting.run(request, make)
             except NotDrawn as error:
                 raise Problem("not-drawn", str(error)) from error
 
         router.add_route(path, answer, methods=["GET"])
 
     for path in ("/", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
-        route(path, _view, lambda request: asked_view(request).url, drawn=True)
-    route("/find", _find, _find_address, asked=True)
+        route(path, _view, lambda request: asked_view(request).url, queue="drawing")
+    route("/find", _find, _find_address, queue="asking")
     for kind in index.KINDS:
         route(f"/{kind}", partial(_index, kind), partial(_index_address, kind))
     route("/departments/{department}", _department, _department_address)
     lists = {"": _requests, ".csv": _requests_csv, ".xlsx": _requests_xlsx, ".geojson": _requests_geojson}
     for kind, fill in lists.items():
         listed = partial(_list_address, kind)
-        route(f"/requests{kind}", fill, listed, drawn=kind == ".xlsx", asked=kind != ".xlsx")
+        route(f"/requests{kind}", fill, listed, queue="writing" if kind == ".xlsx" else "asking")
     route("/requests/{request_id}", _request, _request_address)
     route("/compare", _compare, _compare_address)
-    route("/quality", lambda request: page(request, "quality.html"), drawn=True)
+    route("/quality", lambda request: page(request, "quality.html"), queue="drawing")
     route("/methods", lambda request: page(request, "methods.html"))
     route("/data", lambda request: page(request, "data.html"))
     route("/api", _api)
     route("/healthz", _healthy)
     route("/robots.txt", lambda _: Response(ROBOTS, media_type="text/plain"))
-    route("/favicon.ico", lambda _: Response(STATIC.joinpath("icon.svg").read_bytes(), 200, ALONE, KINDS["svg"]))
+    route("/favicon.ico", lambda _: Response(icon, 200, ALONE, KINDS["svg"]))
     for name, kind in product(FIGURES, KINDS):
         address = partial(figure_address, name, kind)
-        route(f"/figures/{name}.{kind}", partial(figure_file, name, kind), address, drawn=True)
+        route(f"/figures/{name}.{kind}", partial(figure_file, name, kind), address, queue="drawing")
     for file, only in assets().items():
         route(f"/static/{file}", partial(_static_file, file), lambda _, only=only: only)
     router.add_route("/{path:path}", partial(_spelled_otherwise, [*router.routes]), methods=["GET"])
@@ -219,8 +223,9 @@ def _requests_csv(request: Request) -> Response:
 
 def _requests_xlsx(request: Request) -> Response:
     release, filters = request.state.release, _list(request)
-    rows = chain.from_iterable(requests.file_rows(release, filters))
-    book = workbook(requests.FILE_COLUMNS, rows, requests.notes(release, filters), "Requests")
+    book = workbook(
+        requests.FILE_COLUMNS, requests.file_rows(release, filters), requests.notes(release, filters), "Requests"
+    )
     return _unlisted(Response(book, headers=_attached(release, "xlsx"), media_type=XLSX))
 
 

@@ -1,9 +1,20 @@
-"""Rows as files for spreadsheets: CSV and XLSX. What the city writes is text there, whatever it looks like to Excel."""
+"""Rows as files for spreadsheets: CSV and XLSX. What the city writes is text there, whatever it looks like to Excel.
+
+A hundred thousand rows as XLSX take a processor for some ten seconds. A process of its own writes them, so that no other answer waits
+for the interpreter meanwhile.
+"""
 
 import csv
 import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date
+from itertools import chain
 from typing import Any
 
 from vanc311_pipeline.errors import printable
@@ -11,6 +22,9 @@ from vanc311_pipeline.errors import printable
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BYTE_ORDER_MARK = "\ufeff"
 """By this Excel takes a file for UTF-8."""
+
+_NICENESS = 10  # as of the process that draws pictures
+_END = None  # comes after the last piece of a workbook
 
 
 def harmless(text: str) -> str:
@@ -27,10 +41,36 @@ def csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def workbook(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], notes: Sequence[tuple[str, Any]], name: str
+    columns: Sequence[str], pieces: Iterable[Sequence[Sequence[Any]]], notes: Sequence[tuple[str, Any]], name: str
 ) -> bytes:
     """A sheet of values under their names, and a sheet of notes on them. Days are dates, numbers are numbers."""
-    import xlsxwriter  # takes a while, and few ask for it
+    command = [sys.executable, "-P", "-m", __name__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        for part in chain([(columns, notes, name)], pieces, [_END]):
+            pickle.dump(part, process.stdin)
+        process.stdin.close()
+        book = process.stdout.read()
+    if process.returncode:
+        raise ChildProcessError(f"The process that writes workbooks ended with {process.returncode}.")
+    return book
+
+
+def main() -> None:
+    """Write the workbook whose parts come; none, if they end early: nobody wants it any more."""
+    os.nice(_NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: our parent decides
+    with suppress(EOFError):
+        columns, notes, name = pickle.load(sys.stdin.buffer)
+        pieces = iter(lambda: pickle.load(sys.stdin.buffer), _END)
+        sys.stdout.buffer.write(_workbook(columns, chain.from_iterable(pieces), notes, name))
+
+
+def _workbook(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], notes: Sequence[tuple[str, Any]], name: str
+) -> bytes:
+    import xlsxwriter  # whoever only asks for a workbook does without
 
     file = io.BytesIO()
     how = {"constant_memory": True, "default_date_format": "yyyy-mm-dd"}
@@ -59,3 +99,7 @@ def _write(sheet: Any, number: int, row: Sequence[Any], style: Any = None) -> No
             sheet.write_datetime(number, place, value)
         elif value is not None:
             sheet.write_number(number, place, value)
+
+
+if __name__ == "__main__":
+    main()

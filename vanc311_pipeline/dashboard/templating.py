@@ -43,13 +43,15 @@ POLICY = (
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """All of them, loaded: another version of the program may be put in this one's place while it serves."""
     environment = Environment(
         loader=PackageLoader("vanc311_pipeline.dashboard"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
         # Not Markup: what it holds was seen here.
         finalize=lambda shown: printable(shown) if type(shown) is str else shown,
     )
@@ -86,6 +88,8 @@ def _templates() -> Environment:
         "assets": assets(),
         "stale_hours": STALE_HOURS,
     }
+    for template in environment.list_templates():
+        environment.get_template(template)
     return environment
 
 
@@ -112,5 +116,5 @@ def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
 
 def _html(release: Release | None, template: str, **context: Any) -> HTMLResponse:
     about = release and release.about
-    text = _templates().get_template(template).render(release=release, about=about, **context)
+    text = templates().get_template(template).render(release=release, about=about, **context)
     return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})

@@ -26,7 +26,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.disk import opened_sqlite, sqlite_uri
 from vanc311_pipeline.errors import PipelineError, SettingsError
 
-CONNECTIONS = 8
+CONNECTIONS = 9
 CACHE_KIB = 8_000
 STALE_HOURS = 36
 """What is served is late if the city published it longer ago: it publishes every day."""

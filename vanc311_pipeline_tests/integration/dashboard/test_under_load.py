@@ -97,6 +97,7 @@ def test_a_full_queue_says_so_and_what_is_cheap_does_not_wait_in_it(fresh, gate,
         assert (response.status, response.headers["Retry-After"]) == (503, "10")
     assert {requests.get(fresh + page, timeout=60).status_code for page in (ISSUE, "/quality")} == {503}
     assert requests.get(f"{fresh}/api/v1/requests?limit=50", timeout=60).status_code == 200
+    assert requests.get(f"{fresh}/requests.xlsx?area=shaughnessy&status=open", timeout=60).status_code == 200
     assert requests.get(f"{fresh}/methods", timeout=60).headers["Content-Encoding"] == "gzip"
     assert requests.get(f"{fresh}/?fbclid=1", timeout=60, allow_redirects=False).status_code == 308
     assert len(gate.views) == DRAWN_AT_ONCE
