@@ -20,7 +20,6 @@ from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import remembered
 from vanc311_pipeline.schema import overdue_limits, service_requests, time_to_close
 
-SHOWN_BESIDE = 10
 REPEATS_WITHIN = timedelta(days=365)
 FIELDS = {
     "department": "Department", "issue_type": "Type", "status": "Status", "closure_reason": "Closed because",
@@ -28,6 +27,8 @@ FIELDS = {
     "local_area": "Local area", "channel": "Reported by", "latitude": "Latitude", "longitude": "Longitude",
 }  # fmt: skip
 """What the city says, and how that is called here."""
+
+_PLACES = {"address": "address", "area": "local_area"}
 
 
 class Event(NamedTuple):
@@ -119,8 +120,8 @@ def _first_capital(text: str) -> str:
 
 
 def _place(request: Mapping[str, Any]) -> str:
-    places = [request.get(name) for name in ("address", "local_area")]
-    return " · ".join(place for place in places if place) or "no address is published"
+    places = [plain(kind, place) for kind, name in _PLACES.items() if (place := request.get(name))]
+    return " · ".join(places) or "no address is published"
 
 
 def _days_open(release: Release, request: Mapping[str, Any]) -> int:
@@ -180,7 +181,7 @@ def _among_open(standing: Row) -> Iterator[str]:
         if standing["state"] == State.OK
         else f"how much longer such a request takes can’t be said ({words.WITHHELD[State(standing['state'])]}: {followed} still open as long)"
     )
-    yield f"It has been open longer than {words.percent(share)} of its kind took ({_n(standing)}); {then}."
+    yield f"It has been open {requests.longer_than(share)} ({_n(standing)}); {then}."
 
 
 def _n(row: Row) -> str:
@@ -242,4 +243,4 @@ def _beside(release: Release, request: Row, filters: RequestFilters) -> Beside:
     others = [row for row in rows if row["request_id"] != request["request_id"]]
     counted = requests.counts(release, filters)
     number = counted.requests - (len(others) < len(rows) or filters.address is not None)
-    return Beside(f"{'at least ' if counted.is_bound else ''}{number:,}", others[:SHOWN_BESIDE], filters.url)
+    return Beside(f"{'at least ' if counted.is_bound else ''}{number:,}", others[: requests.SHOWN], filters.url)

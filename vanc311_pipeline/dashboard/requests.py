@@ -20,7 +20,8 @@ from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import overdue_limits
 from vanc311_pipeline.settings import LICENCE
 
-ROWS = 25
+ROWS, SHOWN = 25, 10
+"""So many are on a page of a list, and where a list stands on a page of something else."""
 COUNTED = 10_000
 """So many are counted, and looked at for their points; who asks for more gets "at least"."""
 POINTS, ROWS_OF_A_FILE = 5_000, 100_000
@@ -29,11 +30,17 @@ ORDERS = {
     "closest": "closest first",
 }  # fmt: skip
 STATUSES = {"open": "Open", "closed": "Close"}
+_IN_FILES = {status: word for word, status in STATUSES.items()}
 RADII = (100, 250, 500, 1_000, 2_000)
 FILE_COLUMNS = (
     "request_id", "name", "issue_type", "department", "address", "local_area", "channel", "status", "closure_reason", "opened_on",
     "closed_on", "days_open", "days_to_close", "longer_than_share", "overdue", "latitude", "longitude",
 )  # fmt: skip
+COLUMNS = {
+    "problem": "what", "address": "where", "area": "area", "opened": "since", "state": "state", "among its kind": "standing",
+}  # fmt: skip
+"""The headings of a list, with the cells of its rows that stand below them."""
+IN_AN_AREA = {heading: cell for heading, cell in COLUMNS.items() if cell != "area"}
 _LABELS, _DAYS = ("area", "issue"), ("opened_from", "opened_to", "closed_from", "closed_to")
 
 Row = dict[str, Any]
@@ -282,8 +289,8 @@ def _shown(row: Row, limits: Mapping[str, str]) -> Row:
     area = row["local_area"] and View(area=row["local_area"]).url
     return row | {
         "what": Cell(plain("issue", row["issue_type"]), f"/requests/{row['request_id']}", number=False),
-        "where": Cell(row["address"] or words.NOTHING, address, number=False),
-        "area": Cell(row["local_area"] or words.NOTHING, area, number=False),
+        "where": Cell(plain("address", row["address"]) if row["address"] else "no address", address, number=False),
+        "area": Cell(row["local_area"] or "no local area", area, number=False),
         "since": Cell(words.day(row["opened_on"]), number=False),
         "state": Cell(state_of(row), number=False),
         "standing": Cell(standing_of(row, is_overdue(row, limits)), number=False),
@@ -293,7 +300,7 @@ def _shown(row: Row, limits: Mapping[str, str]) -> Row:
 def state_of(row: Mapping[str, Any]) -> str:
     """Open for 10 days, closed after 3 days, closed."""
     if row["status"] == "Open":
-        return f"open for {words.days(row['days_open'])}" if row["days_open"] else "opened today"
+        return f"open for {words.days(row['days_open'])}" if row["days_open"] else "open for less than a day"
     if row["status"] != "Close":
         return row["status"] or words.NOTHING
     days = row["days_to_close"]
@@ -305,10 +312,18 @@ def standing_of(row: Mapping[str, Any], overdue: bool) -> str:
     share = row["closed_sooner_share"]
     if row["status"] != "Open":
         return ""
-    longer = "too few of its kind to say" if share is None else f"longer than {words.percent(share)} of its kind"
-    if not overdue:
-        return longer
-    return "overdue: longer than nine in ten of its kind" if share is None else f"overdue: {longer}"
+    if share is None:
+        return "overdue: longer than nine in ten of its kind took" if overdue else "too few of its kind to say"
+    return f"{'overdue: ' * overdue}{longer_than(share)}"
+
+
+def longer_than(share: float) -> str:
+    """What part of its kind took less: never that it is more than none or all of them where no digit shows it."""
+    if share in (0, 1):
+        return "longer than all of its kind took" if share else "no longer than any of its kind took"
+    part = words.percent(share)
+    part = {"0.0 %": "fewer than 1 in 1,000", "100.0 %": "more than 999 in 1,000"}.get(part, part)
+    return f"longer than {part} of its kind took"
 
 
 def is_overdue(row: Mapping[str, Any], limits: Mapping[str, str]) -> bool:
@@ -337,6 +352,7 @@ def _filed(row: Row, limits: Mapping[str, str]) -> list[Any]:
     judged = is_open and row["issue_type"] in limits
     more = {
         "name": plain("issue", row["issue_type"]),
+        "status": _IN_FILES.get(row["status"], row["status"]),
         "days_open": row["days_open"] if is_open else None,
         "longer_than_share": row["closed_sooner_share"],
         "overdue": ("yes" if is_overdue(row, limits) else "no") if judged else None,
@@ -398,7 +414,7 @@ def _feature(row: Row, limits: Mapping[str, str]) -> dict[str, Any]:
         "properties": {
             "id": row["request_id"],
             "name": plain("issue", row["issue_type"]),
-            "address": row["address"] or "no address",
+            "address": plain("address", row["address"]) if row["address"] else "no address",
             "opened_on": row["opened_on"],
             "state": state_of(row),
             "open": row["status"] == "Open",

@@ -84,6 +84,7 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     route("/compare", _compare, _compare_address)
     route("/quality", lambda request: page(request, "quality.html"), queue="drawing")
     route("/methods", lambda request: page(request, "methods.html"))
+    route("/methods/simulated", lambda request: page(request, "simulated.html"))
     route("/data", lambda request: page(request, "data.html"))
     route("/api", _api)
     route("/healthz", _healthy)

@@ -36,7 +36,7 @@ function style(points) {
       },
       {
         id: "clusters", source: "requests", type: "circle", filter: ["has", "point_count"],
-        paint: { "circle-color": colour("mark"), "circle-radius": ["step", ["get", "point_count"], 12, 10, 15, 100, 19, 1000, 24] },
+        paint: { "circle-color": colour("quiet"), "circle-radius": ["step", ["get", "point_count"], 12, 10, 15, 100, 19, 1000, 24] },
       },
       {
         id: "points", source: "requests", type: "circle", filter: ["!", ["has", "point_count"]],

@@ -92,12 +92,6 @@ function copiable(part) {
 const stale = document.getElementById("stale");
 if (stale) stale.hidden = Date.now() - Date.parse(stale.dataset.processed) <= stale.dataset.hours * 3_600_000;
 
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-  event.preventDefault();
-  document.getElementById("find").focus();
-});
-
 for (const form of document.querySelectorAll(".filters")) {
   // What is not chosen does not stand in the address.
   form.addEventListener("formdata", ({ formData }) => {
@@ -107,7 +101,7 @@ for (const form of document.querySelectorAll(".filters")) {
     }
   });
 }
-document.querySelectorAll("table:not(.times)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
+document.querySelectorAll("table:not(.times, .requests)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
 if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiable);
 const charts = document.querySelectorAll(".chart[data-wide]");
 if (charts.length) tellMarks();

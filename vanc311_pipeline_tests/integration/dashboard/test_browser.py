@@ -211,18 +211,27 @@ def test_the_keyboard_reaches_the_content_and_the_choices(site, visit):
     assert page.evaluate("document.activeElement.closest('nav').ariaLabel") == "Period of opening"
 
 
-@pytest.mark.parametrize("scripts", [True, False])
-def test_the_field_on_every_page_finds_an_address(site, visit, scripts):
-    page = visit(scripts=scripts).page
+def test_the_field_on_every_page_finds_an_address(site, visit):
+    page = visit(scripts=False).page
     page.goto(f"{site}/methods")
-    if scripts:
-        page.wait_for_selector("html[data-drawn]", state="attached")
-        page.keyboard.press("/")
-        page.keyboard.type("1946 York / Ave")
-    else:
-        page.get_by_role("searchbox").fill("1946 York / Ave")
+    page.get_by_role("searchbox").fill("1946 York / Ave")
     page.keyboard.press("Enter")
     page.wait_for_url("**/requests?address=1946%20YORK%20AV")
+
+
+def test_on_a_phone_a_list_shows_its_last_column_and_the_menu_opens_by_the_keyboard_without_scripts(site, visit):
+    page = visit(360, scripts=False).page
+    page.goto(site + REQUESTS[0])
+    assert page.locator("header").bounding_box()["height"] < 140
+    row = page.locator(".requests tbody tr").nth(1)
+    for cell in row.locator("th, td").all():
+        box = cell.bounding_box()
+        assert 0 < box["x"] < box["x"] + box["width"] <= 360
+    assert "overdue: " in row.inner_text()
+    assert not page.get_by_role("link", name="Compare").is_visible()
+    page.get_by_role("button", name="Menu").press("Enter")
+    page.get_by_role("link", name="Compare").press("Enter")
+    page.wait_for_url("**/compare")
 
 
 def test_without_scripts_the_numbers_and_the_pictures_are_there(site, visit):

@@ -156,7 +156,22 @@ def test_days_open_standing_and_overdue_are_those_of_the_tables(get, ask: Ask):
         assert f"open for {days} day" in text
         assert ("overdue: " in text) == (overdue == "yes")
         unknown = "longer than nine in ten of its kind" if overdue == "yes" else "too few of its kind"
-        assert (f"longer than {100 * share:.1f} % of its kind" if share is not None else unknown) in text
+        assert (
+            f"longer than {100 * share:.1f} % of its kind"
+            if share
+            else unknown
+            if share is None
+            else "no longer than any"
+        ) in text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "no longer than any"), (0.0004, "longer than fewer than 1 in 1,000"), (0.123, "longer than 12.3 %"),
+     (0.9996, "longer than more than 999 in 1,000"), (1, "longer than all")],
+)  # fmt: skip
+def test_a_share_too_near_none_or_all_for_its_digits_is_said_in_words(share, text):
+    assert lists.longer_than(share).startswith(text)
 
 
 def test_a_group_of_departments_that_nobody_spelled_out_has_a_list_by_its_letters(own_file):

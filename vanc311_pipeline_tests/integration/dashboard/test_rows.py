@@ -372,12 +372,12 @@ def test_what_is_open_is_listed_the_most_overdue_first_and_all_of_it_is_a_link_a
     page = html.unescape(requests.get(site + view.url, timeout=60).text)
     listed = re.findall(r'href="/requests/(\w+)"', page)
     found = ask(f"SELECT request_id FROM service_requests WHERE status = 'Open' AND {requests_of(view)}")
-    assert len(listed) == min(25, len(found)) > 3
+    assert len(listed) == min(10, len(found)) > 3
     assert set(listed) <= {request_id for (request_id,) in found}
     [link] = re.findall(r'href="(/requests\?[^"]*)">All that are open', page)
     assert f"{len(found):,} requests" in requests.get(site + link, timeout=60).text
     first = requests.get(site + link, timeout=60).text
-    assert re.findall(r'href="/requests/(\w+)"', first) == listed
+    assert re.findall(r'href="/requests/(\w+)"', first)[:10] == listed
 
 
 @pytest.mark.parametrize("view", [View(), View(scope="located"), View(AREA), View(None, ISSUE)], ids=str)
