@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
 from vanc311_pipeline.api import PREFIX, negotiation
-from vanc311_pipeline.api.models import RESTS_ON, Asked, AskedTable
+from vanc311_pipeline.api.models import RESTS_ON, Asked, AskedTable, is_object
 from vanc311_pipeline.api.negotiation import CSV, JSON
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, METRICS, State
@@ -76,6 +77,9 @@ def listed(request: Request, asked: AskedTable, selection: Selection, *, table: 
     links = {"self": _address(request)} | ({"next": following} if following else {})
     links["csv"] = _address(request, format="csv", limit=None, cursor=None)
     data = [dict(zip(listing.columns, row, strict=True)) for row in page.rows]
+    for name in {column.name for column in table.columns if is_object(column)} & set(listing.columns):
+        for row in data:
+            row[name] = row[name] and json.loads(row[name])
     return Response(to_json({"meta": meta, "data": data, "links": links}), media_type=JSON)
 
 

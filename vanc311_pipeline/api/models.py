@@ -45,6 +45,7 @@ def _digits(text: Any) -> Any:
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 StatisticsRows = Annotated[int, Field(ge=1, le=STATISTICS_ROWS_AT_MOST), BeforeValidator(_digits)]
 RequestsRows = Annotated[int, Field(ge=1, le=REQUESTS_ROWS_AT_MOST), BeforeValidator(_digits)]
+Ordinal = Annotated[int, Field(ge=0), BeforeValidator(_digits)]
 Radius = Annotated[int, Field(ge=1, le=RADIUS_AT_MOST), BeforeValidator(_digits)]
 Point = Annotated[str, Field(pattern=r"^-?[0-9]{1,2}(\.[0-9]{1,15})?,-?[0-9]{1,3}(\.[0-9]{1,15})?$")]
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST)]
@@ -158,8 +159,13 @@ def row_with(name: str, *columns: sa.Column[Any], meaning: str | None = None) ->
     return create_model(name, __base__=Model, __doc__=meaning, **fields)
 
 
+def is_object(column: sa.Column[Any]) -> bool:
+    """Whether a column's text is a JSON object, which JSON has as such."""
+    return bool(column.info["unit"] == "JSON object")
+
+
 def _field(column: sa.Column[Any]) -> Any:
-    kind, unit = _TYPES[type(column.type)], column.info["unit"]
+    kind, unit = dict[str, Any] if is_object(column) else _TYPES[type(column.type)], column.info["unit"]
     meaning = column.comment if unit == "text" else f"{column.comment} [{unit}]"
     return (kind | None if column.nullable else kind), Field(description=meaning)
 

@@ -271,7 +271,7 @@ def newest_changes(release: Release, view: View) -> list[Row]:
     question = (
         sa.select(history)
         .where(changes.change_id.in_(release.scalars(_newest(release, view))), changes.field != "modified_at")
-        .order_by(changes.seen_at.desc(), changes.change_id.desc(), changes.field)
+        .order_by(changes.change_id.desc(), changes.field)
         .limit(LAST_CHANGES)
     )
     return [
@@ -293,7 +293,7 @@ def _newest(release: Release, view: View) -> sa.Select[tuple[int]]:
     question = (
         sa.select(changes.change_id)
         .where(sa.func.json_remove(sa.func.coalesce(changes.after, changes.before), "$.modified_at") != "{}")
-        .order_by(changes.seen_at.desc(), changes.change_id.desc())
+        .order_by(changes.change_id.desc())
         .limit(LAST_CHANGES)
     )
     if view.area is None:

@@ -1,9 +1,14 @@
 """Which places are meant: those on a street, in a business improvement area, or around a point; and how many requests they have."""
 
+import json
 import math
+import re
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
+import shapely
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -16,24 +21,36 @@ RADIUS, RADIUS_AT_MOST = 500, 2_000
 """Metres around a point."""
 KINDS = ("street", "bia", "near")
 
+# 1946 YORK AV; 1800 to 1800 TRIUMPH ST, which is a block; 1900 MAIN ST and E 2ND AV, which is a crossing.
+_ADDRESS = re.compile(r"(?:\d+[A-Z]? (?:to \d+[A-Z]? )?)?(?P<street>.+?)(?: and (?P<cross>.+))?")
 _DECIMETRES = 10
 _place, _value = places.c, sa.bindparam
-_north, _east = (
-    (axis - _value(name)) * _value(f"{name}_metres")
-    for axis, name in ((_place.latitude, "latitude"), (_place.longitude, "longitude"))
-)
-DISTANCE: sa.ColumnElement[int] = sa.cast((_north * _north + _east * _east) * _DECIMETRES**2, sa.INTEGER())
+
+
+def _distance(*at: sa.ColumnElement[float]) -> sa.ColumnElement[int]:
+    north, east = (
+        (axis - _value(name)) * _value(f"{name}_metres")
+        for axis, name in zip(at, ("latitude", "longitude"), strict=True)
+    )
+    return sa.cast((north * north + east * east) * _DECIMETRES**2, sa.INTEGER())
+
+
+def is_near(latitude: sa.ColumnElement[float], longitude: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    """Whether a point lies around the one that is meant: the first two conditions by an index, from one latitude to another."""
+    return sa.and_(
+        latitude.between(_value("south"), _value("north")),
+        longitude.between(_value("west"), _value("east")),
+        _distance(latitude, longitude).op("<=")(_value("within")),
+    )
+
+
+DISTANCE = _distance(_place.latitude, _place.longitude)
 """The square of a place's distance from the point, in square decimetres: SQLite has no root, and an order needs none."""
 
 _CONDITIONS = {
     "street": sa.or_(_place.street == _value("street"), _place.cross_street == _value("street")),
     "bia": _place.business_improvement_area == _value("bia"),
-    # The first two by the index, from one latitude to another.
-    "near": sa.and_(
-        _place.latitude.between(_value("south"), _value("north")),
-        _place.longitude.between(_value("west"), _value("east")),
-        DISTANCE.op("<=")(_value("within")),
-    ),
+    "near": is_near(_place.latitude, _place.longitude),
 }
 
 
@@ -89,6 +106,27 @@ def _metres_of_a_degree(latitude: float) -> tuple[float, float]:
     root = math.sqrt(1 - eccentricity * math.sin(angle) ** 2)
     along, across = axis * (1 - eccentricity) / root**3, axis / root * math.cos(angle)
     return math.radians(along), math.radians(across)
+
+
+def streets_of(address: str | None) -> tuple[str | None, str | None]:
+    """The street of an address; and, at a crossing, the other one."""
+    parts = _ADDRESS.fullmatch(address or "")
+    return (parts["street"], parts["cross"]) if parts else (None, None)
+
+
+def improvement_areas() -> list[tuple[str, str]]:
+    """The outlines of the business improvement areas, of which some have several: a name and a GeoJSON geometry."""
+    text = files("vanc311_pipeline").joinpath("layers/business_improvement_areas.geojson").read_text(encoding="utf-8")
+    return [(each["properties"]["name"], json.dumps(each["geometry"])) for each in json.loads(text)["features"]]
+
+
+@cache
+def outline_of(bia: str) -> shapely.Geometry:
+    return shapely.union_all([shapely.from_geojson(outline) for name, outline in improvement_areas() if name == bia])
+
+
+def is_in(bia: str, latitude: float | None, longitude: float | None) -> bool:
+    return None not in (latitude, longitude) and outline_of(bia).intersects(shapely.Point(longitude, latitude))
 
 
 def known_address(release: Release, address: str) -> str:

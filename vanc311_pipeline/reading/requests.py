@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading import places
-from vanc311_pipeline.reading.groups import COLUMNS
 from vanc311_pipeline.reading.names import KINDS, known, names
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.reading.release import Release
@@ -65,14 +64,6 @@ def seen(release: Release, filters: Filters, order: str = "newest") -> Listing:
 def open_requests(release: Release, filters: Filters, order: str = "longest") -> Listing:
     """The open requests that pass the filters, and where each stands among those of its type."""
     return _listing(release, {**filters, "status": "Open"}, order, _standing)
-
-
-def changes(since: str | None = None, **equal: str) -> Listing:
-    """What moved, in the order in which we saw it, from a UTC instant or a day on."""
-    columns = request_changes.c
-    conditions = [columns[COLUMNS.get(name, name)] == value for name, value in equal.items()]
-    conditions += [columns.seen_at >= since] if since is not None else []
-    return Listing(sa.select(request_changes).where(*conditions), (columns.seen_at, columns.change_id))
 
 
 def remembered(release: Release, request_id: str) -> dict[str, Any] | None:

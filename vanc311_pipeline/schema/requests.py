@@ -113,9 +113,9 @@ READER_INDEXES = tuple(
         (service_requests, "open_by_department", "department opened_on", _OPEN),
         (service_requests, "open_by_place", "address latitude longitude opened_on issue_type", _OPEN_AT_A_PLACE),
         (request_changes, "by_time", "seen_at", None),
-        (request_changes, "by_kind_and_time", "kind seen_at", None),
-        (request_changes, "by_issue_type_and_time", "issue_type seen_at", None),
-        (request_changes, "by_department_and_time", "department seen_at", None),
+        (request_changes, "by_kind", "kind", None),
+        (request_changes, "by_issue_type", "issue_type", None),
+        (request_changes, "by_department", "department", None),
         (request_changes, "by_previous_request", "previous_request_id", _RENAMED),
     )
 )

@@ -1,18 +1,13 @@
 """The places of a new published file: every address with its point, its street, and the business improvement area around it."""
 
-import json
-import re
-from importlib.resources import files
-
 import numpy as np
 import sqlalchemy as sa
 
+from vanc311_pipeline.reading.places import improvement_areas, streets_of
 from vanc311_pipeline.schema import places
 from vanc311_pipeline.warehouse.areas import outlines_around
 from vanc311_pipeline.warehouse.rows import insert
 
-# 1946 YORK AV; 1800 to 1800 TRIUMPH ST, which is a block; 1900 MAIN ST and E 2ND AV, which is a crossing.
-_ADDRESS = re.compile(r"(?:\d+[A-Z]? (?:to \d+[A-Z]? )?)?(?P<street>.+?)(?: and (?P<cross>.+))?")
 _AT_A_PLACE = "(address IS NOT NULL OR latitude IS NOT NULL)"
 _SAME = "address IS at.address AND latitude IS at.latitude AND longitude IS at.longitude"
 _PLACES = f"""
@@ -34,7 +29,7 @@ def fill_places(connection: sa.Connection) -> None:
     latitudes, longitudes = (
         np.array([row[column] if isinstance(row[column], float) else np.nan for row in rows]) for column in (1, 2)
     )
-    around = outlines_around(_business_improvement_areas(), longitudes, latitudes)
+    around = outlines_around(improvement_areas(), longitudes, latitudes)
     insert(
         connection,
         places,
@@ -45,14 +40,3 @@ def fill_places(connection: sa.Connection) -> None:
             )
         ],
     )
-
-
-def streets_of(address: str | None) -> tuple[str | None, str | None]:
-    """The street of an address; and, at a crossing, the other one."""
-    parts = _ADDRESS.fullmatch(address or "")
-    return (parts["street"], parts["cross"]) if parts else (None, None)
-
-
-def _business_improvement_areas() -> list[tuple[str, str]]:
-    text = files("vanc311_pipeline").joinpath("layers/business_improvement_areas.geojson").read_text(encoding="utf-8")
-    return [(each["properties"]["name"], json.dumps(each["geometry"])) for each in json.loads(text)["features"]]

@@ -7,7 +7,8 @@ from importlib.resources import files
 import pytest
 from shapely.geometry import Point, shape
 
-from vanc311_pipeline.warehouse.places import fill_places, streets_of
+from vanc311_pipeline.reading.places import streets_of
+from vanc311_pipeline.warehouse.places import fill_places
 from vanc311_pipeline.warehouse.sqlite import open_new
 from vanc311_pipeline_tests.integration.planting import answers
 

@@ -10,10 +10,21 @@ from pydantic import Field
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import models
 from vanc311_pipeline.api.listing import Selection
-from vanc311_pipeline.api.models import AREA, AskedSingly, AskedTable, Day, Moment, Name, Point, Radius, asked_with
+from vanc311_pipeline.api.models import (
+    AREA,
+    AskedSingly,
+    AskedTable,
+    Day,
+    Moment,
+    Name,
+    Ordinal,
+    Point,
+    Radius,
+    asked_with,
+)
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Questions
-from vanc311_pipeline.reading import places, requests
+from vanc311_pipeline.reading import changes, places, requests
 from vanc311_pipeline.reading.groups import coverage, group_of
 from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
@@ -81,6 +92,11 @@ _moved = schema.request_changes.c
 _changes = asked_with(
     AskedSingly,
     *(_moved.kind, _moved.issue_type, _moved.department),
+    area=(Name, f"{AREA}: where the request was after the change, or before it"),
+    after=(
+        Ordinal,
+        "after the change of this change_id, whatever the release: to follow the log, the last one that you have",
+    ),
     since=(Moment, "seen at this UTC instant or day, or later, such as 2026-01-12T00:00:00Z"),
 )
 
@@ -120,6 +136,6 @@ def one_request(release: Release, request_id: str) -> dict[str, Any]:
     return remembered
 
 
-@router.lists("/changes", "What moved since", schema.request_changes, _changes)
-def changes(asked: AskedTable) -> Selection:
-    return Selection(requests.changes(**asked.narrowing()))
+@router.lists("/changes", "What moved since", schema.request_changes, _changes, name="changes")
+def moved(release: Release, asked: AskedTable) -> Selection:
+    return Selection(changes.changes(release, **asked.narrowing()))

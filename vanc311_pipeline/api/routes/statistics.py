@@ -21,6 +21,9 @@ from vanc311_pipeline.reading.release import Release
 
 router = Questions()
 
+SCOPED = ("citywide", "issue", "department")
+"""The levels of which there is a row of all requests and one of the located: if none is named, that of all is meant."""
+
 
 def _from_to(unit: str, kind: Any, of: str = "") -> dict[str, Any]:
     """The parameters of a range, both ends included."""
@@ -31,7 +34,10 @@ _period, _outcome = schema.time_to_close.c.period, schema.outcomes.c.outcome
 # The names given make the level: none the city, area and issue the area's requests of that type.
 _groups = asked_with(
     AskedTable,
-    schema.time_to_close.c.scope,
+    scope=(
+        Literal["all", "located", "unlocated"],
+        f"{schema.time_to_close.c.scope.comment}; if not given, all, or what the level has: one row for each group",
+    ),
     level=(Literal[*LEVELS], "all groups of a level; where the names given make another level than the one wanted"),
     area=(Name, AREA),
     issue=(Name, "an issue type"),
@@ -83,6 +89,8 @@ def _question(
         level = filters.pop("level", None if any(names.values()) else otherwise)
         group = group_of(release, level, **names)
         if otherwise:
+            if "scope" in table.c and group.level in SCOPED:
+                filters.setdefault("scope", "all")
             listing = of_group(release, table, group, *_conditions(table, filters))
         else:
             listing = all_rows(table, *_conditions(table, group.names | filters))

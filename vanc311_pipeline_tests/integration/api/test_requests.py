@@ -9,6 +9,7 @@ from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -259,7 +260,7 @@ def test_which_of_several_that_share_their_log_was_renamed_is_not_guessed(own_fi
     assert [line["kind"] for line in request["history"]] == ["relabelled"]
 
 
-def test_a_request_is_found_by_an_id_that_it_had_and_the_feed_goes_on_where_it_ended(own_file, serve) -> None:
+def test_a_request_is_found_by_an_id_that_it_had(own_file, serve) -> None:
     old, gone = "a" * 64, "b" * 64
     change(
         own_file,
@@ -276,7 +277,40 @@ def test_a_request_is_found_by_an_id_that_it_had_and_the_feed_goes_on_where_it_e
     assert api.answer(f"/requests/{one}")["data"]["history"] == renamed["history"]
     assert api.answer(f"/requests/{gone}")["data"]["state"] == "gone"
     assert api.get(f"/requests/{'c' * 64}").status_code == 404
-    assert [row["change_id"] for row in api.rows("/changes", limit=1)] == [1, 2, 3]
-    assert [row["change_id"] for row in api.rows("/changes", since="2026-01-14T15:00:00Z")] == [2, 3]
-    assert [row["change_id"] for row in api.rows("/changes", since="2026-01-15")] == [3]
-    assert [row["change_id"] for row in api.rows("/changes", kind="edited")] == [1]
+
+
+def ids(rows: list[Row]) -> list[int]:
+    return [row["change_id"] for row in rows]
+
+
+def test_the_log_is_followed_from_release_to_release_without_a_gap_and_nothing_comes_twice(own_file, serve) -> None:
+    gone = "b" * 64
+    change(
+        own_file,
+        changed(1, "edited", before="""'{"local_area":"Sunset"}'""", after="""'{"local_area":"Kitsilano"}'"""),
+        changed(2, "relabelled", previous=f"'{'a' * 64}'", before="""'{"issue_type":"x"}'""", seen="2026-01-14T15:00:00Z"),
+        changed(3, "vanished", id=f"'{gone}'", thread=f"'{gone}'", before="""'{"local_area":"Sunset"}'""", seen="2026-01-15T15:00:00Z"),
+        changed(4, "opened", id=f"'{gone}'", thread=f"'{gone}'", after="""'{"local_area":null}'""", seen="2026-01-15T15:00:00Z"),
+        "UPDATE service_requests SET local_area = 'Kitsilano' WHERE rowid = (SELECT min(rowid) FROM service_requests)",
+    )  # fmt: skip
+    api = serve(own_file)
+    rows = api.rows("/changes", limit=1)
+    assert ids(rows) == [1, 2, 3, 4]
+    assert [(row["before"], row["after"]) for row in rows[::3]] == [
+        ({"local_area": "Sunset"}, {"local_area": "Kitsilano"}), (None, {"local_area": None})
+    ]  # fmt: skip
+    assert api.csv_rows("/changes", kind="vanished")[0]["before"] == '{"local_area":"Sunset"}'
+    assert ids(api.rows("/changes", since="2026-01-14T15:00:00Z")) == [2, 3, 4]
+    assert ids(api.rows("/changes", since="2026-01-15", kind="opened")) == [4]
+    assert ids(api.rows("/changes", area="kitsilano")) == [1, 2]
+    assert ids(api.rows("/changes", area="Sunset")) == [1, 3]
+    assert ids(api.rows("/changes", area="Sunset", after=1, limit=1)) == [3]
+    assert api.get("/changes", area="Nowhere").status_code == 404
+
+    cursor = parse_qs(urlsplit(api.answer("/changes", limit=2)["links"]["next"]).query)["cursor"][0]
+    assert ids(api.answer("/changes", limit=2, cursor=cursor)["data"]) == [3, 4]
+    for path, asked in (("/requests", {}), ("/changes", {"after": 1}), ("/changes", {"kind": "edited"})):
+        assert api.get(path, limit=2, cursor=cursor, **asked).status_code == 404
+    change(own_file, changed(5, "edited", seen="2026-01-16T15:00:00Z"))
+    assert api.get("/changes", limit=2, cursor=cursor).status_code == 409
+    assert ids(api.rows("/changes", after=4)) == [5]

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from vanc311_pipeline.metric_definitions import METRICS
+from vanc311_pipeline.schema import metadata
 from vanc311_pipeline_tests.integration.api.conftest import Api, as_csv
 
 TABLES = {
@@ -30,23 +31,33 @@ GROUPED = {
     "/backlog": "backlog_by_age", "/backlog/daily": "backlog_daily", "/backlog/flow": "flow", "/outcomes": "outcomes",
     "/outcomes/incidence": "outcome_incidence",
 }  # fmt: skip
+SCOPE = {table: "scope" if "scope" in metadata.tables[table].c else "NULL" for table in GROUPED.values()}
 AREA, ISSUE = "Kitsilano", "Abandoned Mattress Case"
 
 
 @pytest.mark.parametrize(("path", "table"), TABLES.items())
 def test_a_listing_is_its_table(api: Api, path: str, table: str) -> None:
-    rows = api.rows(path, limit=1000)
-    assert rows == api.select(f"SELECT * FROM {table}")
-    assert api.csv_rows(path) == as_csv(rows)
+    stored, rows = api.select(f"SELECT * FROM {table}"), api.rows(path, limit=1000)
+    columns = metadata.tables[table].columns if table in metadata.tables else ()
+    objects = [column.name for column in columns if column.info["unit"] == "JSON object"]
+    assert rows == [row | {name: row[name] and json.loads(row[name]) for name in objects} for row in stored]
+    assert api.csv_rows(path) == as_csv(stored)
 
 
 @pytest.mark.parametrize(("path", "table"), GROUPED.items())
 def test_a_table_of_groups_comes_level_by_level_and_none_is_missing(api: Api, path: str, table: str) -> None:
-    levels = [row["level"] for row in api.select(f"SELECT DISTINCT level FROM {table}")]
-    by_level = {level: api.rows(path, level=level, limit=5000) for level in levels}
-    for level, rows in by_level.items():
-        assert rows == api.select(f"SELECT * FROM {table} WHERE level = ? ORDER BY rowid", level)
-    assert sum(map(len, by_level.values())) == api.value(f"SELECT count(*) FROM {table}")
+    parts = [tuple(row.values()) for row in api.select(f"SELECT DISTINCT level, {SCOPE[table]} FROM {table}")]
+    asked = [{"level": level} | ({"scope": scope} if scope else {}) for level, scope in parts]
+    by_part = {part: api.rows(path, limit=5000, **each) for part, each in zip(parts, asked, strict=True)}
+    for part, rows in by_part.items():
+        assert rows == api.select(
+            f"SELECT * FROM {table} WHERE (level, {SCOPE[table]}) IS (?, ?) ORDER BY rowid", *part
+        )
+    assert sum(map(len, by_part.values())) == api.value(f"SELECT count(*) FROM {table}")
+    for level in {level for level, _ in parts}:
+        scopes = [scope for each, scope in parts if each == level]
+        assert api.rows(path, level=level, limit=5000) == by_part[level, "all" if "all" in scopes else scopes[0]]
+        assert "all" in scopes or len(scopes) == 1
 
 
 @pytest.mark.parametrize(
@@ -64,7 +75,8 @@ def test_a_table_of_groups_comes_level_by_level_and_none_is_missing(api: Api, pa
 )
 def test_the_names_given_make_the_group(api: Api, asked: dict[str, str], where: str) -> None:
     rows = api.rows("/time-to-close", **asked)
-    assert rows == api.select(f"SELECT * FROM time_to_close WHERE {where} ORDER BY rowid")
+    scope = "" if "scope" in where else "AND (scope = 'all' OR level NOT IN ('citywide', 'issue', 'department'))"
+    assert rows == api.select(f"SELECT * FROM time_to_close WHERE {where} {scope} ORDER BY rowid")
     assert rows
 
 
