@@ -16,8 +16,10 @@ How a step is done is not here (`portal`, `requests`, `metrics`, `warehouse`). F
 import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,10 @@ AFTER_PUBLICATION = {
     "published_database": "The file was published, but it is not what was written. Don't use it; check the disk, then sync again.",
     "shipped_database": "The file was published here, but the object store doesn't serve it. Check the store, then sync again.",
 }
+
+
+AUDITORS = 2
+"""So many audits are asked at once."""
 
 
 class Progress:
@@ -328,8 +334,17 @@ def audit(
         ask_anew(client, warehouse)
     with warehouse.read() as connection:
         months = sorted({*run.to_load} | ledger.unpublished_months(connection)) if run else None
-        context = AuditContext(warehouse, connection, months, run is not None and run.plan is not None)
-        yield from ((each, each(context)) for each in audits)
+    left = iter([[*together] for _, together in groupby(audits, lambda each: each.shares or each.name)])
+
+    def ask() -> list[tuple[Audit, Finding]]:
+        with warehouse.read() as connection:
+            context = AuditContext(warehouse, connection, months, run is not None and run.plan is not None)
+            return [(each, each(context)) for together in left for each in together]
+
+    with ThreadPoolExecutor(AUDITORS) as threads:  # most of it is the database's work
+        answers = [threads.submit(ask) for _ in range(AUDITORS)]
+        findings = {each: finding for answer in answers for each, finding in answer.result()}
+    yield from ((each, findings[each]) for each in audits)
 
 
 def check_result(audit: Audit, result: str, words: str | None, at: str, run_id: str) -> publishing.CheckResult:

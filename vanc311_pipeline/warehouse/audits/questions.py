@@ -221,9 +221,17 @@ class Audit:
         """What is claimed: the first paragraph of the docstring, in one line."""
         return " ".join((inspect.getdoc(self.question) or "").split("\n\n")[0].split())
 
+    @property
+    def shares(self) -> str | None:
+        """What it finds in its context that another audit has left there."""
+        return "points" if "points" in self._parameters else None
+
+    @property
+    def _parameters(self) -> Collection[str]:
+        return inspect.signature(self.question).parameters
+
     def __call__(self, context: AuditContext) -> Finding:
-        parameters = inspect.signature(self.question).parameters
-        return self.question(**{name: getattr(context, name) for name in parameters})
+        return self.question(**{name: getattr(context, name) for name in self._parameters})
 
 
 def audit(
