@@ -56,11 +56,14 @@ _COMMON: Headers = [
     (b"referrer-policy", b"no-referrer"),
 ]
 _OF_PAGES: Headers = [*_COMMON, (b"cross-origin-resource-policy", b"same-origin")]
-_OF_API: Headers = [
+_SHARED: Headers = [
     *_COMMON,
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"cross-origin"),
     (b"access-control-allow-origin", b"*"),
+]
+_OF_API: Headers = [
+    *_SHARED,
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (
         b"access-control-expose-headers",
         b"Content-Disposition, ETag, Link, Retry-After, Vanc311-As-Of, Vanc311-Release, Vanc311-Source",
@@ -77,8 +80,8 @@ _PREFLIGHT: Headers = [
 ]
 _REVALIDATE = "public, no-cache"  # may be kept, and is to be asked for again: see the ETag
 
-Page = Callable[[Release | None, dict[str, Any]], Response]
-"""Makes a page of problem details, for a browser."""
+Page = Callable[[Release | None, dict[str, Any], str], Response]
+"""Makes a page of problem details, for a browser that asked for an address."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +249,7 @@ class Delivery:
 
     async def _send_answer(self, request: "_Request", release: Release | None, answer: Answer, send: Send) -> None:
         if answer.status >= 400 and self._problem_page and negotiation.prefers_html(request.accept):
-            answer = _on_page(answer, self._problem_page, release)
+            answer = _on_page(answer, partial(self._problem_page, release), request)
         status, body = answer.status, b"" if request.is_head else answer.body
         headers = MutableHeaders(raw=[*answer.headers])
         if status == 200:
@@ -274,7 +277,8 @@ class _Request(Request):
         self.raw_path: bytes = scope.get("raw_path") or self.path.encode()
         self.accept = self.headers.get("accept", "")
         self.is_head = self.method == "HEAD"
-        self.always = _OF_API if f"{self.path}/".startswith(f"{PREFIX}/") else _OF_PAGES
+        self.address = b"?".join(filter(None, (self.raw_path, scope["query_string"]))).decode("latin-1")
+        self.always = _always(self.path)
         self.takes_gzip = negotiation.accepts_gzip(self.headers.get("accept-encoding", ""))
 
     def key(self, release: Release | None, compressed: bool = False) -> Key:
@@ -287,6 +291,13 @@ class _Request(Request):
         path = "/".join(unquote(segment).replace("%", "%25").replace("/", "%2F") for segment in segments)
         state = {**self.scope.get("state", {}), "release": release, "head_only": self.is_head}
         return {**self.scope, "method": "GET", "path": path, "raw_path": self.raw_path, "state": state}
+
+
+def _always(path: str) -> Headers:
+    """What stands on other sites may be taken by them."""
+    if f"{path}/".startswith(f"{PREFIX}/"):
+        return _OF_API
+    return _SHARED if path.startswith(("/figures/", "/embed/", "/oembed")) else _OF_PAGES
 
 
 def _whole(status: int, headers: Headers, body: bytes) -> Answer:
@@ -305,12 +316,12 @@ def _fault(request: _Request, release: Release | None, error: Exception) -> Answ
     return _refusal(request, release, "internal-error", "The log of the server says more.")
 
 
-def _on_page(answer: Answer, page: Page, release: Release | None) -> Answer:
+def _on_page(answer: Answer, page: Callable[[dict[str, Any], str], Response], request: _Request) -> Answer:
     """A problem as a page."""
     headers = MutableHeaders(raw=[*answer.headers])
     if headers["content-type"] != negotiation.PROBLEM:
         return answer
-    response = page(release, {"errors": [], **json.loads(answer.body)})
+    response = page({"errors": [], **json.loads(answer.body)}, request.address)
     headers.update(response.headers)
     return replace(answer, headers=headers.raw, body=bytes(response.body))
 

@@ -57,6 +57,8 @@ def comparison(rows: pd.DataFrame) -> Figure:
         rows["as_of"].iloc[0],
         "ratio",
         MEANING,
+        int(rows["n"].sum()),
+        "requests compared",
         rows[["local_area", *SHOWN]],
         _in_words(rows),
         chart,

@@ -19,8 +19,9 @@ from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.settings import LICENCE
 
-Mode = Literal["light", "dark", "wide", "narrow"]
-"""A picture that stands alone, light or dark, or one in a page, which brings the words and the colours and has room, or little."""
+Mode = Literal["light", "dark", "card", "square", "wide", "narrow"]
+"""A picture that stands alone, light or dark, or in a size that other sites show; or one in a page, which brings the words and the
+colours and has room, or little."""
 
 Specification = dict[str, Any]
 
@@ -28,6 +29,9 @@ _PICTURES, _LOOK = (
     json.loads(files("vanc311_pipeline.charts").joinpath(f"{name}.json").read_text()) for name in ("pictures", "look")
 )
 _WIDTHS: dict[Mode, int] = {"light": 720, "dark": 720, "wide": 560, "narrow": 320}
+SIZES: dict[Mode, tuple[int, int]] = {"card": (1200, 630), "square": (1080, 1080)}
+"""Pixels of the pictures that have a fixed size; what does not fit is cut short there."""
+_LEGEND_COLUMNS: dict[Mode, int] = {"light": 4, "dark": 4, "card": 6, "square": 5, "wide": 3, "narrow": 2}
 # Marks are blue, vermillion and purple; in the dark sky, orange and pink. In a page they have the page's colours, by these names.
 _LIGHT = {
     "ink": "#1b1f24", "quiet": "#59636e", "rule": "#d8dee4", "paper": "#ffffff", "mark": "#0072b2", "mark-2": "#b34a00", "mark-3": "#8f4e77",
@@ -36,9 +40,13 @@ _DARK = {
     "ink": "#e8eaed", "quiet": "#a4acb6", "rule": "#3a424c", "paper": "#12161b", "mark": "#56b4e9", "mark-2": "#e69f00", "mark-3": "#e7a6cb",
 }  # fmt: skip
 _PAGE = {name: f"var(--{name}, {colour})" for name, colour in _LIGHT.items()}
-_COLOURS: dict[Mode, dict[str, str]] = {"light": _LIGHT, "dark": _DARK, "wide": _PAGE, "narrow": _PAGE}
+_COLOURS: dict[Mode, dict[str, str]] = {
+    "light": _LIGHT, "dark": _DARK, "card": _LIGHT, "square": _LIGHT, "wide": _PAGE, "narrow": _PAGE,
+}  # fmt: skip
 
-LINE_CHARACTERS = 108
+CHARACTERS = 0.15
+"""Of the notes above a picture, to a unit of its width."""
+_MOST_LINES, _TALL = 3, 300
 TABLE_ROWS = 24
 
 
@@ -57,6 +65,10 @@ class Figure:
     """The metric that it shows, by whose definition it is to be understood."""
     meaning: str
     """The definition in plain language."""
+    n: int
+    """From how many it is drawn."""
+    counted: str
+    """What these are: requests opened in the months that are drawn."""
     rows: pd.DataFrame
     """The numbers that are drawn, as columns of the published table."""
     table: pd.DataFrame
@@ -68,6 +80,8 @@ class Figure:
     """There is nothing to draw: the sentence says why."""
     notes: tuple[str, ...] = ()
     """What else a reader must know, such as what is provisional."""
+    release: str = ""
+    """The release that it was drawn from; where it stands alone it says so."""
 
     @property
     def title(self) -> str:
@@ -88,20 +102,39 @@ class Figure:
         """The picture in words, for who can't see it, and for who quotes it."""
         return " ".join((self.finding, self.note, *self.notes, self.source))
 
+    @property
+    def alternative(self) -> str:
+        """The picture in words, for who can't see it, where its source stands beside it."""
+        return f"Chart: {self.finding} {self.note}"
+
     def specification(self, mode: Mode) -> Specification:
         """The Vega-Lite specification. A picture that stands alone has its sentence, its note, its source and the licence with it."""
-        size = {"width": _WIDTHS[mode], "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
-        spec = self.chart() | size | {"description": self.description, "config": config(mode)}
-        if mode in ("light", "dark"):
-            lines = [line for text in (self.note, *self.notes, self.source, LICENCE) for line in _lines(text)]
-            spec |= {"title": {"text": _lines(self.finding, 0.75), "subtitle": lines}}
+        spec = self.chart() | self._size(mode) | {"description": self.description, "config": config(mode)}
+        if mode not in ("wide", "narrow"):
+            spec |= {"title": self._title(spec["width"], _MOST_LINES if mode in SIZES else None)}
         return dict(_everywhere(spec, printable))  # of some other characters a renderer dies
+
+    def _size(self, mode: Mode) -> Specification:
+        if mode in SIZES:
+            width, height = (round(side / self._scale(mode)) for side in SIZES[mode])
+            return {"width": width, "height": height, "padding": 16, "autosize": {"type": "fit", "contains": "padding"}}
+        return {"width": _WIDTHS[mode], "height": self.height, "autosize": {"type": "fit-x", "contains": "padding"}}
+
+    def _title(self, width: int, most: int | None) -> Specification:
+        """What stands above a picture: its sentence and its notes, each in so many lines at most, and where it comes from."""
+        notes = _lines(" ".join((self.note, *self.notes)), width, most)
+        ending = [line for text in (self.source, self.release, LICENCE) if text for line in _lines(text, width)]
+        return {"text": _lines(self.finding, 0.7 * width, most), "subtitle": [*notes, *ending]}
 
     def svg(self, mode: Mode = "light") -> str:
         return str(renderer.draw("vegalite_to_svg", self.specification(mode)))
 
     def png(self, mode: Mode = "light") -> bytes:
-        return bytes(renderer.draw("vegalite_to_png", self.specification(mode), scale=2))
+        return bytes(renderer.draw("vegalite_to_png", self.specification(mode), scale=self._scale(mode)))
+
+    def _scale(self, mode: Mode) -> float:
+        """Pixels to a unit of the drawing. A tall figure needs room more than large letters."""
+        return 1.25 if mode in SIZES and self.height > _TALL else 2
 
 
 def picture(name: str, rows: pd.DataFrame, **told: Any) -> Specification:
@@ -142,13 +175,16 @@ def _everywhere(part: Any, change: Callable[[str], Any]) -> Any:
     return part
 
 
-def _lines(text: str, share: float = 1) -> list[str]:
-    """A text in lines that fit the picture."""
-    return wrap(text, int(LINE_CHARACTERS * share), break_long_words=False, break_on_hyphens=False) or [""]
+def _lines(text: str, width: float, most: int | None = None) -> list[str]:
+    """A text in lines that fit a width; of one that has more lines than it may, the end is left out."""
+    characters = int(width * CHARACTERS)
+    return wrap(
+        text, characters, max_lines=most, placeholder=" …", break_long_words=most is not None, break_on_hyphens=False
+    ) or [""]
 
 
 def config(mode: Mode) -> Specification:
     """The `config` of a Vega-Lite specification; the charts themselves name no colour."""
     colours = _COLOURS[mode]
     marks = [colour for name, colour in colours.items() if name.startswith("mark")]
-    return dict(_filled(_LOOK, {**colours, "marks": marks}))
+    return dict(_filled(_LOOK, {**colours, "marks": marks, "columns": _LEGEND_COLUMNS[mode]}))

@@ -31,7 +31,7 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     rows = rows.sort_values("month", ignore_index=True)
     complete = rows[rows["provisional"] == "no"]
     drawn = rows[["month", "opened", "closed_in", "provisional"]].rename(columns={"closed_in": "closed"})
-    finding = "No whole month is settled yet."
+    n, finding = int(rows["opened"].sum()), "No whole month is settled yet."
     if len(complete):
         last = complete.iloc[-1]
         opened, closed = words.requests(last["opened"]), words.whole(last["closed_in"])
@@ -39,10 +39,12 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
     return Figure(
         "opened-and-closed",
         finding,
-        f"{group}. Opened and closed in a month are different requests.",
+        f"{group}, n = {words.requests(n)} opened. Opened and closed in a month are different requests.",
         rows["as_of"].iloc[0],
         "opened",
         f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
+        n,
+        "requests opened in the months that are drawn",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
         newest(rows, _MONTHLY | {"provisional": "provisional"}),
         partial(
@@ -83,6 +85,7 @@ def closed_within(rows: pd.DataFrame, group: str, days: int) -> Figure:
     share, n, within = f"share_{days}", f"n_{days}", f"within_{days}"
     limits = [f"{share}_low", f"{share}_high"]
     known = rows[rows[f"{share}_state"] == State.OK]
+    total = int(known[n].sum())
     drawn = rows[rows["month"].between(known["month"].min(), known["month"].max())]
     # With five points to spare on each side, so that a wobble does not look like a crash.
     domain = [max(0.0, known[limits[0]].min() - 0.05), min(1.0, known[limits[1]].max() + 0.05)]
@@ -95,10 +98,12 @@ def closed_within(rows: pd.DataFrame, group: str, days: int) -> Figure:
     return Figure(
         "closed-within",
         _closed_within(rows, days),
-        f"{group}, by month of opening, with 95 % intervals. {HORIZON_RULE}",
+        f"{group}, by month of opening, n = {words.whole(total)}, with 95 % intervals. {HORIZON_RULE}",
         rows["as_of"].iloc[0],
         share,
         METRICS[share].definition,
+        total,
+        "requests opened in the months that are drawn",
         rows[["month", n, within, share, *limits, f"{share}_state"]],
         newest(rows, {"month": "month", "n": n, title: within} | _shares(rows, share)),
         partial(
@@ -144,7 +149,7 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
     known = rows[rows["understated"] == "no"]
     sundays = known[(known["provisional"] == "no") & (pd.to_datetime(known["day"]).dt.day_of_week == calendar.SUNDAY)]
     drawn = known[known.index.isin(sundays.index) | (known.index > max(sundays.index, default=-1))]
-    months = _by_month(known)
+    months, n = _by_month(known), int(sundays["backlog"].iloc[-1]) if len(sundays) else 0
     label = sundays["backlog"].iloc[::-YEAR_WEEKS].iloc[:2].map(words.whole)
     notes = ["Every Sunday is drawn. Made anew from today's record: what the city reopens looks open all along."]
     if len(known) < len(rows):
@@ -152,10 +157,12 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
     return Figure(
         "backlog",
         _growth(known, sundays),
-        f"{group}. {METRICS['backlog'].definition}",
+        f"{group}, n = {words.whole(n)} on the last settled Sunday. {METRICS['backlog'].definition}",
         rows["as_of"].iloc[0],
         "backlog",
         METRICS["backlog"].definition,
+        n,
+        "requests open at the end of the last settled Sunday",
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
         newest(months, _MONTHLY),
         partial(
@@ -216,6 +223,8 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Se
         summary["as_of"],
         "open_share",
         f"{METRICS['open_share'].definition} Closed does not mean fixed.",
+        int(summary["n"]),
+        "requests followed from their opening",
         rows[shown],
         _at_days(rows),
         partial(picture, "time-to-close", rows[shown]),
@@ -310,6 +319,8 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
         rows["as_of"].iloc[0],
         "open_requests",
         METRICS["open_requests"].definition,
+        total,
+        "requests with status Open",
         rows[["age_band", "open_requests", "located", "n_static", "share_of_open"]],
         for_reading(
             rows,
@@ -346,6 +357,8 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
         "outcome_share",
         f"{METRICS['outcome_share'].definition} Closed does not mean fixed; the groups are our "
         "reading of the city's reasons.",
+        closed,
+        "closed requests",
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
         for_reading(rows, {"closed as": "outcome", "requests": "closed_as"} | _shares(rows, "outcome_share", "state")),
         partial(

@@ -1,6 +1,7 @@
 """Which figures there are, and the rows that each is drawn from, for any view."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -15,25 +16,23 @@ from vanc311_pipeline.reading.release import Release
 PROVIDED = 1
 """The place of `Service recorded as provided` among the outcomes."""
 
-Draw = Callable[[Release, View], Figure | None]
-"""The figure of a view; None if there is nothing to draw."""
+Draw = Callable[[Release, View, sa.Table], Figure | None]
+"""The figure of a view from a table; None if there is nothing to draw."""
 
 
 def _of_table(
-    draw: Callable[[pd.DataFrame, str], Figure], table: sa.Table, release: Release, view: View
+    draw: Callable[[pd.DataFrame, str], Figure], release: Release, view: View, table: sa.Table
 ) -> Figure | None:
     rows = records_of(release, view, table)
     return draw(pd.DataFrame(rows), view.group_name) if rows else None
 
 
-def _closed_within(release: Release, view: View) -> Figure | None:
-    return _of_table(
-        partial(groups.closed_within, days=horizon_of(release, view)), schema.monthly_series, release, view
-    )
+def _closed_within(release: Release, view: View, table: sa.Table) -> Figure | None:
+    return _of_table(partial(groups.closed_within, days=horizon_of(release, view)), release, view, table)
 
 
-def _curve(release: Release, view: View) -> Figure | None:
-    rows = records_of(release, view, schema.time_to_close_curves)
+def _curve(release: Release, view: View, table: sa.Table) -> Figure | None:
+    rows = records_of(release, view, table)
     if not rows:
         return None
     speed = map(groups.current_speed, records_of(release, view, schema.current_speed))
@@ -47,32 +46,41 @@ def _curve(release: Release, view: View) -> Figure | None:
     return groups.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name, beside)
 
 
-def _areas(measure: str, release: Release, _: View) -> Figure | None:
-    table = schema.area_comparison
+def _areas(measure: str, release: Release, _: View, table: sa.Table) -> Figure | None:
     rows = release.records(sa.select(table).where(table.c.measure == measure))
     return areas.comparison(pd.DataFrame(rows)) if rows else None
 
 
 LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
 
-FIGURES: dict[str, tuple[Draw, tuple[str, ...]]] = {
-    "opened-and-closed": (partial(_of_table, groups.opened_and_closed, schema.monthly_series), LEVELS),
-    "time-to-close": (_curve, LEVELS),
-    "closed-within": (_closed_within, LEVELS),
-    "backlog": (partial(_of_table, groups.backlog, schema.backlog_daily), LEVELS[:2]),
-    "backlog-by-age": (partial(_of_table, groups.by_age, schema.backlog_by_age), LEVELS[:3]),
-    "outcomes": (partial(_of_table, groups.outcomes, schema.outcomes), LEVELS[:3]),
-    "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), LEVELS[:1]),
-    "areas-closings": (partial(_areas, "closings"), LEVELS[:1]),
+FIGURES: dict[str, tuple[Draw, sa.Table, tuple[str, ...]]] = {
+    "opened-and-closed": (partial(_of_table, groups.opened_and_closed), schema.monthly_series, LEVELS),
+    "time-to-close": (_curve, schema.time_to_close_curves, LEVELS),
+    "closed-within": (_closed_within, schema.monthly_series, LEVELS),
+    "backlog": (partial(_of_table, groups.backlog), schema.backlog_daily, LEVELS[:2]),
+    "backlog-by-age": (partial(_of_table, groups.by_age), schema.backlog_by_age, LEVELS[:3]),
+    "outcomes": (partial(_of_table, groups.outcomes), schema.outcomes, LEVELS[:3]),
+    "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), schema.area_comparison, LEVELS[:1]),
+    "areas-closings": (partial(_areas, "closings"), schema.area_comparison, LEVELS[:1]),
 }
-"""Each figure by name, in the order of the page, and the levels that it is drawn for."""
+"""Each figure by name, the table whose rows it draws, and the levels that it is drawn for."""
+
+_SAMPLE = "A sample of real requests, not a picture of the city. "
+_LEADING = {"citywide": "backlog"}
 
 
 def draw(release: Release, view: View, name: str) -> Figure | None:
     """A figure of a view; None if there is nothing to draw, or no such figure of this level."""
-    how, levels = FIGURES[name]
-    return how(release, view) if view.level in levels else None
+    how, table, levels = FIGURES[name]
+    figure = how(release, view, table) if view.level in levels else None
+    return figure and replace(figure, release=f"{_SAMPLE * release.is_sample}Release {release.id}.")
 
 
 def all_figures(release: Release, view: View) -> list[Figure]:
     return [figure for name in FIGURES if (figure := draw(release, view, name)) is not None]
+
+
+def leading(figures: Sequence[Figure], view: View) -> Figure | None:
+    """The one that stands for a page where it is linked: the first that is drawn on it."""
+    drawn = [figure for figure in figures if not figure.empty]
+    return min(drawn, key=lambda figure: figure.name != _LEADING.get(view.level), default=None)

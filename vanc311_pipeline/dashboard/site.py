@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
-from itertools import chain, product
+from itertools import chain
 from urllib.parse import quote, unquote, urlencode
 
 import anyio.to_thread
@@ -18,6 +18,7 @@ from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.charts.renderer import NotDrawn
 from vanc311_pipeline.dashboard import compare, dossier, index, requests
+from vanc311_pipeline.dashboard.embeds import embed_address, framed, oembed, oembed_address
 from vanc311_pipeline.dashboard.figure_files import ALONE, KINDS, figure_address, figure_file
 from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.dashboard.requests import RequestFilters
@@ -31,8 +32,9 @@ from vanc311_pipeline.reading.release import Release
 
 PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
 """Each level has its own questions, in its own order."""
-ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /figures/\nDisallow: /*?\n"
-"""The pages may be found; the thousands of combinations, pictures and rows behind them are dear, and some name addresses."""
+ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /embed/\nDisallow: /figures/\nDisallow: /*?\nAllow: /figures/*mode=card\n"
+"""The pages may be found, and shown with a picture where they are linked; the thousands of combinations, pictures and rows behind
+them are dear, and some name addresses."""
 
 
 def dashboard(site_url: str | None = None) -> APIRouter:
@@ -42,7 +44,8 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     Where people reach the site, a page says its whole address, too.
     """
     router = APIRouter(include_in_schema=False)
-    templates()
+    for root in {site_url, None}:  # a problem has none
+        templates(root)
     icon = static("icon.svg")
 
     def route(
@@ -51,22 +54,24 @@ def dashboard(site_url: str | None = None) -> APIRouter:
         address: Callable[..., str] | None = None,
         queue: str | None = None,
     ) -> None:
-        """A page that is made at once, or waits for its turn in one of the queues: `drawing`, `asking` or `writing`."""
+        """A page that is made at once, or waits for its turn in one of the queues: `drawing`, `asking` or `writing`. No other site may
+        show it in a frame, unless it says so itself.
+        """
 
         async def answer(request: Request) -> Response:
             raw_path, query = request.scope["raw_path"], request.scope["query_string"]
             only = await anyio.to_thread.run_sync(address, request) if address else path
-            if only.encode() != raw_path + (b"?" + query if query else b""):
+            if only.encode("latin-1") != raw_path + (b"?" + query if query else b""):
                 return RedirectResponse(only, 308, {"Cache-Control": "no-cache"})
-            request.state.canonical = f"{site_url}{only}" if site_url else None
+            request.state.site_url, request.state.canonical = site_url, site_url and f"{site_url}{only}"
             make = partial(fill, request)
             try:
-                if queue is None:
-                    return await anyio.to_thread.run_sync(make)
-                waiting: Queue = getattr(request.app.state, queue)
-                return await waiting.run(request, make)
+                waiting: Queue | None = getattr(request.app.state, queue) if queue else None
+                response = await (waiting.run(request, make) if waiting else anyio.to_thread.run_sync(make))
             except NotDrawn as error:
                 raise Problem("not-drawn", str(error)) from error
+            response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
+            return response
 
         router.add_route(path, answer, methods=["GET"])
 
@@ -90,9 +95,12 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     route("/healthz", _healthy)
     route("/robots.txt", lambda _: Response(ROBOTS, media_type="text/plain"))
     route("/favicon.ico", lambda _: Response(icon, 200, ALONE, KINDS["svg"]))
-    for name, kind in product(FIGURES, KINDS):
-        address = partial(figure_address, name, kind)
-        route(f"/figures/{name}.{kind}", partial(figure_file, name, kind), address, queue="drawing")
+    for name in FIGURES:
+        route(f"/embed/{name}", partial(_embed, name), partial(embed_address, name), queue="drawing")
+        for kind in KINDS:
+            address = partial(figure_address, name, kind)
+            route(f"/figures/{name}.{kind}", partial(figure_file, name, kind), address, queue="drawing")
+    route("/oembed", oembed, oembed_address, queue="drawing")
     for file, only in assets().items():
         route(f"/static/{file}", partial(_static_file, file), lambda _, only=only: only)
     router.add_route("/{path:path}", partial(_spelled_otherwise, [*router.routes]), methods=["GET"])
@@ -115,6 +123,10 @@ def _view(request: Request) -> Response:
     release = request.state.release
     view = shown_view(release, asked_view(request))
     return page(request, f"{PAGES[view.level]}.html", view=view, scopes=SCOPES)
+
+
+def _embed(name: str, request: Request) -> Response:
+    return _unlisted(page(request, "embed.html", framed=True, **framed(name, request)))
 
 
 def _sought(request: Request) -> str:
@@ -241,7 +253,7 @@ def _attached(release: Release, kind: str) -> dict[str, str]:
 
 
 def _unlisted(response: Response) -> Response:
-    """Left out by search engines: it names addresses."""
+    """Left out by search engines: it names addresses, or stands on another page."""
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 

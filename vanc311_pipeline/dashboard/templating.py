@@ -2,9 +2,9 @@
 
 from functools import cache, partial
 from hashlib import sha256
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
@@ -13,7 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vanc311_pipeline import calibration, metric_definitions
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard import compare, departments, estimator, maps, numbers, reporting, requests, tables
-from vanc311_pipeline.dashboard.figures import all_figures
+from vanc311_pipeline.dashboard.embeds import embed_code
+from vanc311_pipeline.dashboard.figure_files import citation
+from vanc311_pipeline.dashboard.figures import all_figures, leading
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.spread import areas_by_wait
 from vanc311_pipeline.dashboard.view import address_of, periods
@@ -40,10 +42,12 @@ POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 """Nothing from elsewhere, nothing inline."""
+FRAMED_POLICY = "default-src 'none'; style-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors *"
+"""Of what other sites may show in a frame: no script and no form either."""
 
 
 @cache
-def templates() -> Environment:
+def templates(site_url: str | None) -> Environment:
     """All of them, loaded: another version of the program may be put in this one's place while it serves."""
     environment = Environment(
         loader=PackageLoader("vanc311_pipeline.dashboard"),
@@ -75,6 +79,10 @@ def templates() -> Environment:
         "reporting": reporting,
         "tables": tables,
         "figures_of": all_figures,
+        "leading": leading,
+        "embed_code": partial(embed_code, site_url=site_url),
+        "site_url": site_url,
+        "citation": citation,
         "names": names,
         "periods": periods,
         "spread_of": areas_by_wait,
@@ -84,7 +92,6 @@ def templates() -> Environment:
         "longest_search": LONGEST,
         "summary": summary,
         "licence": LICENCE,
-        "program": version("vanc311_pipeline"),
         "assets": assets(),
         "stale_hours": STALE_HOURS,
     }
@@ -106,15 +113,30 @@ def assets() -> dict[str, str]:
 
 def page(request: Request, template: str, **context: Any) -> HTMLResponse:
     """A page of the release that is current when it is asked for, at its one address."""
-    return _html(request.state.release, template, canonical=request.state.canonical, **context)
+    of = request.state
+    return _html(of.release, template, of.site_url, canonical=of.canonical, **context)
 
 
-def problem_page(release: Release | None, problem: dict[str, Any]) -> Response:
-    """Why there is no answer (`api.problems`), for who came with a browser, whether there is a release or not."""
-    return _html(release, "problem.html", canonical=None, problem=problem)
+def problem_page(release: Release | None, problem: dict[str, Any], address: str) -> Response:
+    """Why there is no answer (`api.problems`), for who came with a browser, whether there is a release or not: in a frame, where
+    that is what was asked for.
+    """
+    path, _, query = address.partition("?")
+    asked = parse_qsl(query)
+    rest = [(name, value) for name, value in asked if name != "release"]
+    live = f"{path}?{urlencode(rest)}" if rest != asked else None
+    return _html(
+        release, "problem.html", None, canonical=None, problem=problem, live=live, framed=path.startswith("/embed/")
+    )
 
 
-def _html(release: Release | None, template: str, **context: Any) -> HTMLResponse:
-    about = release and release.about
-    text = templates().get_template(template).render(release=release, about=about, **context)
-    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
+def _html(
+    release: Release | None, template: str, site_url: str | None, *, framed: bool = False, **context: Any
+) -> HTMLResponse:
+    context |= {
+        "release": release,
+        "about": release and release.about,
+        "frame": "framed.html" if framed else "base.html",
+    }
+    text = templates(site_url).get_template(template).render(context)
+    return HTMLResponse(text, headers={"Content-Security-Policy": FRAMED_POLICY if framed else POLICY})

@@ -74,9 +74,13 @@ class View:
         """What differs from the usual, as it ends an address."""
         return _query(self._chosen)
 
-    def figure(self, name: str, kind: str, mode: str | None = None) -> str:
-        """The address of a figure of this view as a file: svg, png, csv or json; light, or `dark`."""
-        return f"/figures/{name}.{kind}{_query(self._slugs | self._chosen | {'mode': mode})}"
+    def figure(self, name: str, kind: str, mode: str | None = None, release: str | None = None) -> str:
+        """The address of a figure of this view as a file of a kind, in a form other than light, and of one release alone."""
+        return f"/figures/{name}.{kind}{_query(self._slugs | self._chosen | {'mode': mode, 'release': release})}"
+
+    def embed(self, name: str, release: str | None = None) -> str:
+        """The address of the page that other sites may show in a frame."""
+        return f"/embed/{name}{_query(self._slugs | self._chosen | {'release': release})}"
 
     @property
     def _slugs(self) -> dict[str, str | None]:

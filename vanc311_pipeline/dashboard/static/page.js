@@ -75,11 +75,12 @@ function sortable(table) {
   });
 }
 
-/** A button beside what is to be copied: a link's whole address, a text, and where the text stands. */
+/** A button beside what is to be copied: a link's whole address, or a text; a code that names us does so by our whole address. */
 function copiable(part) {
+  if (part.matches("code")) part.textContent = part.textContent.replace('src="/', `src="${location.origin}/`);
   const button = document.createElement("button");
   button.textContent = "Copy";
-  button.setAttribute("aria-label", part.href ? "Copy the link" : "Copy the sentence with its source");
+  button.setAttribute("aria-label", `Copy the ${part.dataset.copy}`);
   const told = document.createElement("span");
   told.role = "status";
   button.addEventListener("click", async () => {

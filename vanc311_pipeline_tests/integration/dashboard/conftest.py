@@ -58,9 +58,9 @@ def planted_in(synced: Settings, factory: pytest.TempPathFactory, *statements: s
     return file
 
 
-def served(published: Path) -> AbstractContextManager[str]:
-    """The whole site, in front of a published file; its address."""
-    return site_of(create_app(published, routers=[dashboard()], problem_page=problem_page))
+def served(published: Path, site_url: str | None = None) -> AbstractContextManager[str]:
+    """The whole site, in front of a published file, and where it believes that people reach it; its address."""
+    return site_of(create_app(published, routers=[dashboard(site_url)], problem_page=problem_page))
 
 
 @pytest.fixture(scope="session")

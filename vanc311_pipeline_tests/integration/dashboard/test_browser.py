@@ -168,7 +168,7 @@ def test_a_table_sorts_by_its_headings_numbers_by_their_size_and_what_has_none_l
     assert not any(cell[0].isdigit() for cell in cells[len(days) :])
 
 
-def test_what_is_copied_is_the_sentence_with_its_source_and_the_address_of_the_figure(site, visit):
+def test_what_is_copied_is_the_address_of_the_figure_its_sentence_with_its_source_its_words_and_its_frame(site, visit):
     page = visit().open(f"{site}/areas/kitsilano").page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     share = page.locator("#backlog details").last
@@ -180,7 +180,12 @@ def test_what_is_copied_is_the_sentence_with_its_source_and_the_address_of_the_f
         copied.append(page.evaluate("navigator.clipboard.readText()"))
     assert copied[0] == f"{site}/areas/kitsilano#backlog"
     assert copied[1].startswith(page.locator("#backlog h2").inner_text())
-    assert "Source: City of Vancouver, 3-1-1 · as of" in copied[1]
+    assert re.search(r"Source: City of Vancouver, 3-1-1 · as of .*\. Release \S+\.$", copied[1])
+    assert (
+        copied[2]
+        == f"Chart: {page.locator('#backlog h2').inner_text()} {share.get_by_text('Chart: ').inner_text().partition('. ')[2]}"
+    )
+    assert copied[3].startswith(f'<iframe src="{site}/embed/backlog?area=kitsilano" title="Backlog, Kitsilano')
 
 
 def test_a_screen_reader_hears_no_nested_landmarks_no_two_links_alike_and_headed_rows(site, visit):
@@ -191,7 +196,7 @@ def test_a_screen_reader_hears_no_nested_landmarks_no_two_links_alike_and_headed
         == 0
     )
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
-    links = page.locator("main .files a, main .meaning a, main [data-copy][href]").evaluate_all(
+    links = page.locator("main .files a, main .tools dd a, main .meaning a").evaluate_all(
         "links => links.map((a) => [a.textContent, a.href])"
     )
     places = {}

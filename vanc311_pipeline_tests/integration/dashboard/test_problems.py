@@ -64,10 +64,10 @@ def test_before_anything_is_published_a_browser_is_told_so(tmp_path):
 
 
 def test_a_fault_of_ours_costs_a_short_line_and_not_one_for_each_who_finds_it(own_file, monkeypatch, faults):
-    def fail(release, view):
+    def fail(release, view, table):
         raise KeyError("what is missing")
 
-    monkeypatch.setitem(FIGURES, "backlog", (fail, FIGURES["backlog"][1]))
+    monkeypatch.setitem(FIGURES, "backlog", (fail, *FIGURES["backlog"][1:]))
     with served(own_file) as address:
         answer = requests.get(f"{address}/", headers=BROWSER, timeout=60)
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
@@ -80,7 +80,7 @@ def test_a_fault_of_ours_costs_a_short_line_and_not_one_for_each_who_finds_it(ow
 
 
 def test_a_fault_in_saying_what_is_wrong_is_one_of_ours_too(own_file, faults):
-    def fail(release, problem):
+    def fail(release, problem, address):
         raise ValueError("no page")
 
     with site_of(create_app(own_file, problem_page=fail)) as address:

@@ -31,15 +31,15 @@ class Gate:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    draw, levels = FIGURES[FIGURE]
+    draw, *rest = FIGURES[FIGURE]
     gate = Gate()
 
-    def gated(release, view):
+    def gated(release, view, table):
         gate.views.append(view)
         assert gate.open.wait(60)
-        return draw(release, view)
+        return draw(release, view, table)
 
-    monkeypatch.setitem(FIGURES, FIGURE, (gated, levels))
+    monkeypatch.setitem(FIGURES, FIGURE, (gated, *rest))
     yield gate
     gate.open.set()
 

@@ -8,8 +8,8 @@ def test_a_server_needs_no_template_of_a_program_that_was_put_in_its_place(monke
     templates.cache_clear()
     dashboard()
     assert templates.cache_info().currsize == 1
-    names = templates().list_templates()
-    monkeypatch.setattr(templates().loader, "get_source", None)
+    names = templates(None).list_templates(None)
+    monkeypatch.setattr(templates(None).loader, "get_source", None)
     assert "problem.html" in names
     for name in names:
-        templates().get_template(name)
+        templates(None).get_template(name)
