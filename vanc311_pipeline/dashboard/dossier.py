@@ -14,6 +14,7 @@ from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard import requests
 from vanc311_pipeline.dashboard.requests import RequestFilters, Row
 from vanc311_pipeline.metric_definitions import State
+from vanc311_pipeline.reading import addresses
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.release import Release
@@ -120,8 +121,8 @@ def _first_capital(text: str) -> str:
 
 
 def _place(request: Mapping[str, Any]) -> str:
-    places = [plain(kind, place) for kind, name in _PLACES.items() if (place := request.get(name))]
-    return " · ".join(places) or "no address is published"
+    names = [plain(kind, place) for kind, name in _PLACES.items() if (place := request.get(name))]
+    return " · ".join(names) or "no address is published"
 
 
 def _days_open(release: Release, request: Mapping[str, Any]) -> int:
@@ -235,7 +236,7 @@ def _near(release: Release, request: Row) -> Beside | None:
 
 def _point(request: Row) -> str | None:
     latitude, longitude = request["latitude"], request["longitude"]
-    return None if latitude is None or longitude is None else f"{round(latitude, 5)},{round(longitude, 5)}"
+    return None if latitude is None or longitude is None else addresses.near(latitude, longitude)
 
 
 def _beside(release: Release, request: Row, filters: RequestFilters) -> Beside:

@@ -13,8 +13,9 @@ from vanc311_pipeline.api.problems import Problem, Wrong
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View
-from vanc311_pipeline.reading import pages, places, requests
-from vanc311_pipeline.reading.labels import group_name, group_of, is_group, label_of, plain, slug
+from vanc311_pipeline.reading import addresses, pages, places, requests
+from vanc311_pipeline.reading.find import point_of
+from vanc311_pipeline.reading.labels import branches_of, group_name, group_of, is_group, label_of, plain, slug
 from vanc311_pipeline.reading.names import known, names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import overdue_limits
@@ -112,10 +113,9 @@ def filters_of(release: Release, parameters: Mapping[str, str]) -> RequestFilter
         if kind in asked:
             asked[kind] = label_of(release, kind, asked[kind])
     if "department" in asked:
-        group = requests.branches_of(release, asked["department"])
-        asked["department"] = (
-            asked["department"].lower() if group else label_of(release, "department", asked["department"])
-        )
+        department = asked["department"]
+        group = branches_of(release, department)
+        asked["department"] = department.lower() if group else label_of(release, "department", department)
     for kind in ("street", "bia", "channel"):
         if kind in asked:
             asked[kind] = known(release, kind, asked[kind])
@@ -125,7 +125,7 @@ def filters_of(release: Release, parameters: Mapping[str, str]) -> RequestFilter
         if name in asked:
             asked[name] = _day(name, asked[name])
     if "near" in asked:
-        asked["near"] = _point(asked["near"])
+        asked["near"] = _point(release, asked["near"])
         asked["radius"] = _radius(asked.get("radius"))
     asked["status"] = _one_of("status", {**STATUSES, "close": "Close"}, asked.get("status"))
     asked["status"] = "closed" if asked["status"] == "close" else asked["status"]
@@ -161,15 +161,17 @@ def _day(name: str, text: str) -> str:
         raise _refused(name, "it must be a day such as 2025-08-25") from error
 
 
-def _point(text: str) -> str:
-    """To within a metre, so that nearly the same point has the same address."""
-    try:
+def _point(release: Release, text: str) -> str:
+    """The point that is meant, by its degrees or by an address or a crossing."""
+    with suppress(ValueError):
         latitude, longitude = map(float, text.split(","))
-        if not (-85 < latitude < 85 and -180 <= longitude <= 180):
-            raise ValueError("not on the map")
-    except ValueError as error:
-        raise _refused("near", "it must be a point such as 49.2827,-123.1207") from error
-    return f"{round(latitude, 5)},{round(longitude, 5)}"
+        if -85 < latitude < 85 and -180 <= longitude <= 180:
+            return addresses.near(latitude, longitude)
+    if point := point_of(release, text):
+        return point
+    raise _refused(
+        "near", "it must be an address, a crossing such as Main St and E 5th Av, or a point such as 49.2827,-123.1207"
+    )
 
 
 def _radius(text: str | None) -> int | None:
@@ -194,14 +196,14 @@ class Chip(NamedTuple):
     without: str
 
 
-def chips(filters: RequestFilters) -> list[Chip]:
+def chips(release: Release, filters: RequestFilters) -> list[Chip]:
     texts = {
         "area": filters.area,
         "issue": filters.issue and plain("issue", filters.issue),
         "department": filters.department and department_name(filters.department),
         "street": filters.street and f"on {filters.street}",
         "address": filters.address and f"at {filters.address}",
-        "near": filters.near and f"within {filters.radius or places.RADIUS:,} m of {filters.near}",
+        "near": filters.near and f"within {filters.radius or places.RADIUS:,} m of {_by_name(release, filters.near)}",
         "bia": filters.bia,
         "status": filters.status,
         "channel": filters.channel and f"by {filters.channel}",
@@ -212,6 +214,21 @@ def chips(filters: RequestFilters) -> list[Chip]:
         "overdue": filters.overdue and "overdue for its kind",
     }
     return [Chip(text, filters.but(**{name: None}).url) for name, text in texts.items() if text]
+
+
+def _by_name(release: Release, point: str) -> str:
+    """A point by its address, or the one that it is by, if there is one."""
+    address = addresses.address_by(release, point)
+    if address is None:
+        return point
+    name = plain("address", address)
+    return name if addresses.point_of(release, address) == point else f"a point by {name}"
+
+
+def around(release: Release, filters: RequestFilters) -> RequestFilters | None:
+    """What is open around the address of a list, the closest first; None if it is of none that has a point."""
+    point = filters.address and addresses.point_of(release, filters.address)
+    return RequestFilters(near=point, status="open", order="closest") if point else None
 
 
 def department_name(department: str) -> str:
@@ -225,7 +242,6 @@ def choices(release: Release, filters: RequestFilters) -> dict[str, Any]:
         return sorted(((name, plain(kind, name)) for name in names(release, kind)), key=lambda pair: pair[1].casefold())
 
     groups = sorted({group for name in names(release, "department") if (group := group_of(name))})
-    orders = [(order, text) for order, text in ORDERS.items() if order != "closest" or filters.near]
     return {
         "area": spoken("area"),
         "issue": spoken("issue"),
@@ -234,7 +250,7 @@ def choices(release: Release, filters: RequestFilters) -> dict[str, Any]:
         "channel": spoken("channel"),
         "radii": sorted({*RADII, filters.radius or places.RADIUS}),
         "radius": places.RADIUS,
-        "orders": orders,
+        "orders": ORDERS.items(),
     }
 
 
@@ -364,7 +380,7 @@ def _filed(row: Row, limits: Mapping[str, str]) -> list[Any]:
 
 def notes(release: Release, filters: RequestFilters) -> list[tuple[str, Any]]:
     """What a workbook says of itself: what was asked, how much it is, and what it rests on."""
-    order, asked = ORDERS[filters.order or "newest"], [chip.text for chip in chips(filters)]
+    order, asked = ORDERS[filters.order or "newest"], [chip.text for chip in chips(release, filters)]
     about = release.about
     return [
         ("What", "Vancouver's 3-1-1 service requests, one a row, as the city's open data has them"),

@@ -26,8 +26,7 @@ from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_l
 from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, static, templates
 from vanc311_pipeline.dashboard.view import SCOPES, View, asked_view, shown_view, view_of
 from vanc311_pipeline.reading.find import LONGEST, Hit, find
-from vanc311_pipeline.reading.labels import group_name, group_of, label_of, plain, slug
-from vanc311_pipeline.reading.names import names
+from vanc311_pipeline.reading.labels import branches_of, group_name, group_of, label_of, plain, slug
 from vanc311_pipeline.reading.release import Release
 
 PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
@@ -147,7 +146,7 @@ def _find(request: Request) -> Response:
     """What was found; the one thing that has all the words, at once."""
     text, release = _sought(request), request.state.release
     finding = find(release, text)
-    if len(finding.hits) == 1 and not finding.instead:
+    if len(finding.hits) == 1 and not (finding.instead or finding.house_numbers):
         return RedirectResponse(_address_of_hit(finding.hits[0]), 303, {"Cache-Control": "no-cache"})
     return page(request, "find.html", sought=text, finding=finding, address_of_hit=_address_of_hit)
 
@@ -166,7 +165,7 @@ def _index(kind: str, request: Request) -> Response:
 def _departments(request: Request) -> tuple[str, list[str]]:
     """What a department's address calls it, and the labels that are meant: one, or all of a group."""
     release, text = request.state.release, unquote(request.path_params["department"])
-    group = [label for label in names(release, "department") if group_of(label) == text.lower()]
+    group = list(branches_of(release, text))
     label = None if group else label_of(release, "department", text)
     return (slug("department", label), [label]) if label else (text.lower(), group)
 
@@ -219,7 +218,7 @@ def _requests(request: Request) -> Response:
     context = {
         "filters": filters, "rows": rows, "next": following, "order": requests.ORDERS[filters.order or "newest"],
         "counts": requests.counts(release, filters), "unaddressed": requests.unaddressed(release, filters),
-        "choices": requests.choices(release, filters), "chips": requests.chips,
+        "choices": requests.choices(release, filters), "around": requests.around(release, filters), "chips": requests.chips,
         "rows_of_a_page": requests.ROWS, "rows_of_a_file": requests.ROWS_OF_A_FILE,
     }  # fmt: skip
     return _unlisted(page(request, "requests.html", **context))

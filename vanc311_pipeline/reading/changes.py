@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.reading import places
 from vanc311_pipeline.reading.groups import COLUMNS
+from vanc311_pipeline.reading.labels import branches_of
 from vanc311_pipeline.reading.names import known
 from vanc311_pipeline.reading.pages import Listing, read_page
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.reading.requests import branches_of, requests
+from vanc311_pipeline.reading.requests import requests
 from vanc311_pipeline.schema import request_changes, service_requests
 
 KINDS = ("opened", "closed", "reopened", "edited", "relabelled", "vanished")

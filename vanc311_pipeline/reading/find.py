@@ -1,23 +1,28 @@
 """What is meant by a few words: areas, issue types, departments, streets, addresses and business improvement areas by name.
 
-The words may come in any order and be cut off; a misspelled one is taken for the nearest word of the names. Nothing of what was typed
-is a question to SQLite: only its letters and digits are, each word between quotes.
+The words may come in any order and be cut off; a misspelled one is taken for the nearest word of the names; a house number that no
+request has leads to the nearest on its street. Nothing of what was typed is a question to SQLite: only its letters and digits are, each
+word between quotes.
 """
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from vanc311_pipeline.reading import addresses
 from vanc311_pipeline.reading.labels import SAME_IN_ADDRESSES, folded
 from vanc311_pipeline.reading.release import Question, Release
 from vanc311_pipeline.schema import search
 
 LONGEST = 100
 MOST_PLACES = 20
+MOST_STREETS = 3
+"""Of so many streets that may be meant, the nearest house numbers are told."""
 _WORDS, _NAMES = 8, 300
 _SHORTEST_PLURAL = 4
+_DIGITS = 5  # of a house number
 _NAMED, _ANYWHERE = ("area", "issue", "department", "group", "bia"), ("street", "address")
 _MATCH = sa.literal_column("search").op("MATCH")(sa.bindparam("words"))
 
@@ -37,18 +42,47 @@ class Finding:
 
     hits: tuple[Hit, ...] = ()
     instead: str | None = None
+    house_numbers: tuple[addresses.HouseNumber, ...] = ()
+    """Those that no request has, on the streets of the hits."""
 
 
 def find(release: Release, text: str) -> Finding:
     words = [word for word in folded(text[:LONGEST]).split("-") if word][:_WORDS]
     if not words:
         return Finding()
-    if hits := _with_all(release, words) or _pairs(release, words):
-        return Finding(hits)
-    known = [mended for word in words if (mended := word if _occurs(release, word) else _nearest(release, word))]
+    if finding := _whole(release, words):
+        return finding
+    kept = (word if _is_house_number(word) or _occurs(release, word) else _nearest(release, word) for word in words)
+    known = [word for word in kept if word]
     if not known:
         return Finding()
-    return Finding(_with_all(release, known) or _pairs(release, known) or _with_any(release, known), " ".join(known))
+    return replace(_whole(release, known) or Finding(_with_any(release, known)), instead=" ".join(known))
+
+
+def point_of(release: Release, text: str) -> str | None:
+    """The point of the address or crossing that is best called so, or where its house number would be; None if it is called otherwise."""
+    finding = find(release, text)
+    if finding.house_numbers:
+        return finding.house_numbers[0].point
+    best = next(iter(finding.hits), None)
+    return addresses.point_of(release, best.key) if best and best.kind == "address" else None
+
+
+def _whole(release: Release, words: Sequence[str]) -> Finding | None:
+    """What has all the words, or the streets that have all but a house number."""
+    if hits := _with_all(release, words) or _pairs(release, words):
+        return Finding(hits)
+    numbers = [word for word in words if _is_house_number(word)]
+    street = " AND ".join(_variants(word) for word in words if word not in numbers)
+    if not (numbers and street):
+        return None
+    streets = _asked(release, street, ("street",), MOST_STREETS)
+    beside = (addresses.house_number(release, hit.key, int(numbers[-1])) for hit in streets)
+    return Finding(tuple(streets), house_numbers=tuple(each for each in beside if each)) if streets else None
+
+
+def _is_house_number(word: str) -> bool:
+    return word.isdigit() and len(word) <= _DIGITS
 
 
 def _with_all(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
@@ -104,7 +138,9 @@ def _asked(release: Release, words: str, kinds: Sequence[str], limit: int) -> li
 
 
 def _variants(word: str) -> str:
-    """A word as SQLite is asked for it: begun so, in one or many, or as it is said otherwise in an address."""
+    """A word as SQLite is asked for it: begun so, in one or many, or as it is said otherwise in an address; a number as it is."""
+    if word.isdigit():
+        return f'"{word}"'
     same = "".join(f' OR "{each}"' for each in SAME_IN_ADDRESSES.get(word, ()) if each != word)
     return f'("{_stem(word)}"*{same})'
 

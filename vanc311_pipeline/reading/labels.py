@@ -74,6 +74,11 @@ def group_of(department: str) -> str | None:
     return match[1].lower() if match else None
 
 
+def branches_of(release: Release, group: str) -> tuple[str, ...]:
+    """The departments of a group: ENG - Sanitation Services is a branch of ENG, and of eng. None if it is no group."""
+    return tuple(name for name in names(release, "department") if group_of(name) == group.lower())
+
+
 def is_group(text: str) -> bool:
     """Whether it stands for a group of departments in an address; no department has such a slug."""
     return bool(_LIKE_A_GROUP.fullmatch(text))

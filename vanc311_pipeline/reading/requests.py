@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading import places
-from vanc311_pipeline.reading.names import KINDS, known, names
+from vanc311_pipeline.reading.labels import branches_of
+from vanc311_pipeline.reading.names import KINDS, known
 from vanc311_pipeline.reading.pages import Listing, rowid
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import (
@@ -150,12 +151,6 @@ def _conditions(values: Mapping[str, Any]) -> list[Condition]:
     """By name; some values have one of their own."""
     named = ((name, value) if (name, value) in _CONDITIONS else name for name, value in values.items())
     return [condition for condition in named if condition in _CONDITIONS]
-
-
-def branches_of(release: Release, prefix: str) -> tuple[str, ...]:
-    """The departments whose names begin with a prefix and a dash: ENG - Sanitation Services is a branch of ENG, and of eng."""
-    begin = f"{prefix} - ".casefold()
-    return tuple(name for name in names(release, "department") if name.casefold().startswith(begin))
 
 
 def _are_few(release: Release, branches: tuple[str, ...]) -> bool:

@@ -26,6 +26,7 @@ from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Questions
 from vanc311_pipeline.reading import changes, places, requests
 from vanc311_pipeline.reading.groups import coverage, group_of
+from vanc311_pipeline.reading.labels import branches_of
 from vanc311_pipeline.reading.pages import Listing
 from vanc311_pipeline.reading.release import Release
 
@@ -122,7 +123,7 @@ def open_requests(release: Release, asked: AskedTable) -> Selection:
 def _covered(release: Release, asked: dict[str, Any], listing: Listing) -> Selection:
     """Of what the filters name alone: the issue type, else the department, else the city, as of a group of departments."""
     issue, department = asked.get("issue"), asked.get("department")
-    alone = None if issue or (department and requests.branches_of(release, department)) else department
+    alone = None if issue or (department and branches_of(release, department)) else department
     group = group_of(release, issue=issue, department=alone)
     return Selection(listing, coverage(release, group))
 

@@ -90,6 +90,20 @@ function copiable(part) {
   part.after(" ", button, told);
 }
 
+/** Where the reader is, asked only when he says so, put into the form as a point. */
+function locate(button) {
+  button.hidden = !navigator.geolocation;
+  button.addEventListener("click", () => {
+    navigator.geolocation.getCurrentPosition(
+      ({ coords }) => {
+        button.form.near.value = `${coords.latitude.toFixed(5)},${coords.longitude.toFixed(5)}`;
+        button.form.requestSubmit();
+      },
+      () => { button.textContent = "Your location can’t be told: enter an address"; },
+    );
+  });
+}
+
 const stale = document.getElementById("stale");
 if (stale) stale.hidden = Date.now() - Date.parse(stale.dataset.processed) <= stale.dataset.hours * 3_600_000;
 
@@ -104,6 +118,7 @@ for (const form of document.querySelectorAll(".filters")) {
 }
 document.querySelectorAll("table:not(.times, .requests)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
 if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiable);
+document.querySelectorAll("[data-locate]").forEach(locate);
 const charts = document.querySelectorAll(".chart[data-wide]");
 if (charts.length) tellMarks();
 for (const chart of charts) await draw(chart); // one after another: each has a place in the server's queue

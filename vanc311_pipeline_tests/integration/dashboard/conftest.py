@@ -64,16 +64,27 @@ def served(published: Path, site_url: str | None = None) -> AbstractContextManag
 
 
 @pytest.fixture(scope="session")
-def site(synced) -> Iterator[str]:
+def sample_site(synced) -> Iterator[str]:
     """The site in front of the bundled sample."""
     with served(synced.published_path) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def published(synced) -> Path:
-    """The file that a module's tests are about, unless the module has its own."""
-    return synced.published_path
+def published(request, synced, tmp_path_factory) -> Path:
+    """The file that a module's tests are about: the sample's, changed by the statements that the module has as `PLANTED`, if it has any."""
+    planted = getattr(request.module, "PLANTED", ())
+    return planted_in(synced, tmp_path_factory, *planted) if planted else synced.published_path
+
+
+@pytest.fixture(scope="module")
+def site(request, synced, published) -> Iterator[str]:
+    """The site in front of that file."""
+    if published == synced.published_path:
+        yield request.getfixturevalue("sample_site")
+        return
+    with served(published) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
@@ -13,7 +11,7 @@ from vanc311_pipeline.dashboard.departments import summary, types
 from vanc311_pipeline.dashboard.tables import changed_most
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.labels import plain
-from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, group_of, planted_in, requests_of, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, group_of, requests_of, served
 from vanc311_pipeline_tests.integration.planting import execute
 
 AREA, OTHER, ISSUE = "Kitsilano", "Sunset", "Building and Development Inquiry Case"
@@ -48,18 +46,6 @@ PLANTED = [
     """UPDATE year_on_year SET requests = 500, requests_year_before = 10, verdict = 'more', q_value = 0.06, state = 'ok', noise_band = 0.2
        WHERE level = 'issue' AND scope = 'all' AND measure = 'opened' AND issue_type = 'Garbage Bin Request Case'""",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def published(synced, tmp_path_factory) -> Path:
-    """A file in which two areas differ in some things, and two types changed beyond chance."""
-    return planted_in(synced, tmp_path_factory, *PLANTED)
-
-
-@pytest.fixture(scope="module")
-def site(published) -> Iterator[str]:
-    with served(published) as address:
-        yield address
 
 
 def rows_of(release, left: View, right: View) -> dict[str, tuple[str, str, str]]:

@@ -2,8 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
@@ -11,7 +9,7 @@ import requests
 from vanc311_pipeline.dashboard.estimator import estimate
 from vanc311_pipeline.dashboard.spread import Dot, Spread, areas_by_wait
 from vanc311_pipeline.dashboard.view import View
-from vanc311_pipeline_tests.integration.dashboard.conftest import group_of, planted_in, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import group_of
 
 AREA, ISSUE, RARE = "Kitsilano", "Building and Development Inquiry Case", "Another Case"
 PAIR, CITY = View(AREA, ISSUE), View(None, ISSUE)
@@ -46,18 +44,6 @@ PLANTED = [
         for weekday in range(1, 8)
     ),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def published(synced, tmp_path_factory) -> Path:
-    """A file in which a pair has a curve of its own, and areas wait for different times."""
-    return planted_in(synced, tmp_path_factory, *PLANTED)
-
-
-@pytest.fixture(scope="module")
-def site(published) -> Iterator[str]:
-    with served(published) as address:
-        yield address
 
 
 def of_the_city(ask, day: int, next_day: int) -> str:

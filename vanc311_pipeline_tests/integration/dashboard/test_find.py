@@ -2,12 +2,14 @@
 
 import html
 import re
-from urllib.parse import parse_qs, urlencode, urlsplit
+from itertools import pairwise
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 import requests
 
 from vanc311_pipeline.reading.find import find
+from vanc311_pipeline.reading.labels import plain
 
 ISSUES = {
     "garbage": ["missed-garbage-bin-pickup", "garbage-bin-request"],
@@ -48,13 +50,57 @@ def test_a_problem_is_found_by_its_name_and_by_everyday_words(site, text):
         ("commercial drive", "/requests?street=COMMERCIAL%20DRIVE"),
         ("engineering", "/departments/eng"), ("sanitation services", "/departments/eng-sanitation-services"),
         ("1946 york", "/requests?address=1946%20YORK%20AV"), ("york avenue 1946", "/requests?address=1946%20YORK%20AV"),
-        ("9999 york av", "/requests?street=YORK%20AV"), ("main st", "/requests?street=MAIN%20ST"),
+        ("yorck av", "/requests?street=YORK%20AV"), ("main st", "/requests?street=MAIN%20ST"),
         ("street light kitsilano", "/areas/kitsilano/street-light-out"), ("rats", "/issues/rats-and-rodents"),
     ],
 )  # fmt: skip
 def test_the_best_comes_first(site, text, first):
     assert links(asked(site, text))[0] == first
     assert requests.get(site + first, timeout=60, allow_redirects=False).status_code == 200
+
+
+@pytest.mark.parametrize("typed", ["{} main st", "main street {}", "3-{} main st"])
+def test_a_house_number_without_requests_leads_to_the_nearest_on_its_street_and_to_what_is_open_around_it(
+    site, ask, typed
+):
+    numbered = ask(
+        """SELECT CAST(address AS INTEGER), address, latitude, longitude FROM places
+           WHERE street = 'MAIN ST' AND address GLOB '[0-9]*' AND latitude IS NOT NULL ORDER BY 1, 2"""
+    )
+    before, after = next((one, other) for one, other in pairwise(numbered) if other[0] - one[0] > 10)
+    number = before[0] + 3
+    answer = asked(site, typed.format(number))
+    expected = sorted(numbered, key=lambda row: (abs(row[0] - number), row[1]))
+    nearest = list(dict.fromkeys(address for _, address, *_ in expected))[:5]
+    assert links(answer)[:5] == [f"/requests?address={quote(address)}" for address in nearest]
+    part = 3 / (after[0] - before[0])
+    point = ",".join(
+        str(round(start + part * (end - start), 5)) for start, end in zip(before[2:], after[2:], strict=True)
+    )
+    assert f'href="/requests?near={point}&amp;status=open&amp;order=closest"' in answer.text
+    near = requests.get(
+        f"{site}/requests?{urlencode({'near': typed.format(number)})}", timeout=60, allow_redirects=False
+    )
+    assert (near.status_code, near.headers["Location"]) == (308, f"/requests?near={point}")
+
+
+def test_a_number_beyond_its_street_leads_to_its_nearest_end_and_an_address_is_said_by_its_name(site, ask):
+    [(address, latitude, longitude)] = ask(
+        """SELECT address, latitude, longitude FROM places WHERE street = 'MAIN ST' AND address GLOB '[0-9]*'
+           ORDER BY CAST(address AS INTEGER) DESC, address LIMIT 1"""
+    )
+    name, point = plain("address", address), f"{round(latitude, 5)},{round(longitude, 5)}"
+    assert (
+        f'near={point}&amp;status=open&amp;order=closest">Open within 500 m of {name}</a>'
+        in asked(site, "99999 main").text
+    )
+    for typed in (address, f"{latitude},{longitude}"):
+        page = requests.get(f"{site}/requests?{urlencode({'near': typed})}", timeout=60)
+        assert page.url == f"{site}/requests?near={point}"
+        assert f"within 500 m of {name} <" in page.text
+    assert (
+        f"Open within 500 m of {name}</a>" in requests.get(f"{site}/requests?address={quote(address)}", timeout=60).text
+    )
 
 
 def test_everything_that_the_data_names_is_found_by_its_name(release, ask):

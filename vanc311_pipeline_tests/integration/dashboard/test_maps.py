@@ -3,8 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
@@ -17,8 +16,7 @@ from shapely.geometry import shape
 from vanc311_pipeline.dashboard.maps import area_map
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.settings import Settings
-from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, Visit, planted_in, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, Visit
 
 VERDICTS = ["clearly more", "somewhat more", "about the same", "somewhat fewer", "clearly fewer", "unclear"]
 PLANTED = [
@@ -33,17 +31,6 @@ PLANTED = [
            WHERE level = 'neighbourhood' AND local_area = 'Strathcona'""",
     "UPDATE service_requests SET latitude = 49.27, longitude = -123.16 WHERE local_area = 'Kitsilano' AND latitude IS NOT NULL",
 ]
-
-
-@pytest.fixture(scope="module")
-def published(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return planted_in(synced, tmp_path_factory, *PLANTED)
-
-
-@pytest.fixture(scope="module")
-def site(published: Path) -> Iterator[str]:
-    with served(published) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +13,7 @@ from vanc311_pipeline.dashboard.figures import draw
 from vanc311_pipeline.dashboard.numbers import against_the_speed_before, in_13_weeks, since_a_year_before
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.settings import Settings
-from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, group_of, planted_in, requests_of, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, group_of, requests_of
 
 AREA, ISSUE = "Kitsilano", "Building and Development Inquiry Case"
 VIEWS = {
@@ -46,18 +43,6 @@ PLANTED = [
               WHERE level = 'citywide' AND scope = 'all'""",
     f"UPDATE flow SET net = CASE issue_type WHEN '{ISSUE}' THEN 99 ELSE 1 END WHERE level = 'issue'",
 ]
-
-
-@pytest.fixture(scope="module")
-def published(synced: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file whose statistics say another number of each group."""
-    return planted_in(synced, tmp_path_factory, *PLANTED)
-
-
-@pytest.fixture(scope="module")
-def site(published: Path) -> Iterator[str]:
-    with served(published) as address:
-        yield address
 
 
 def page(site: str, view: View) -> str:

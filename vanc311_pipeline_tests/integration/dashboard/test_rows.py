@@ -3,9 +3,8 @@
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,10 +22,8 @@ from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline_tests.integration.dashboard.conftest import (
     Ask,
     group_of,
-    planted_in,
     reading,
     requests_of,
-    served,
 )
 from vanc311_pipeline_tests.integration.planting import execute, hold
 
@@ -81,18 +78,6 @@ PLANTED = [
         FROM (SELECT *, row_number() OVER (ORDER BY request_id) AS number FROM service_requests
               WHERE issue_type = '{ISSUE}' OR local_area = '{AREA}')""",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def published(synced, tmp_path_factory) -> Path:
-    """The sample's file with what it lacks: old months, findings, long waits, a log."""
-    return planted_in(synced, tmp_path_factory, *PLANTED)
-
-
-@pytest.fixture(scope="module")
-def site(published) -> Iterator[str]:
-    with served(published) as address:
-        yield address
 
 
 def percent(part: float, whole: float) -> str:
