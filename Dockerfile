@@ -11,6 +11,9 @@ COPY vanc311_pipeline ./vanc311_pipeline
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.13.15-slim-trixie
+# What lays out briefs as PDF.
+RUN apt-get update -q && apt-get install -y -q --no-install-recommends libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 vanc311 \
     && install -d -o vanc311 -g vanc311 /data /dagster
 COPY --from=build /app/venv /app/venv

@@ -61,7 +61,7 @@ COVERED = {
         for name, test in (("compare", "compare"), ("departments", "compare"), ("estimator", "estimator"), ("spread", "estimator"))
     },
     **{
-        f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_{name}.py"] for name in ("maps", "reporting")
+        f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_{name}.py"] for name in ("briefs", "maps", "reporting")
     },
     **{
         f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_requests.py"]

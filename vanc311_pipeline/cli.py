@@ -130,6 +130,26 @@ def restore(file: Path) -> None:
 
 
 @vanc311.command()
+@click.option("--area", help="Of this local area, such as Kitsilano.")
+@click.option("--department", help="Of this department, or group of them, such as ENG.")
+@click.option("--month", metavar="MONTH", help="Of this month, such as 2026-08; without it, the newest that there is.")
+@click.option("--pdf", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file, as one sheet.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file, as a page.")
+@click.option("--paper", default="letter", show_default=True, type=click.Choice(["letter", "a4"]), help="Of the PDF.")
+def brief(
+    area: str | None, department: str | None, month: str | None, pdf: Path | None, html: Path | None, paper: str
+) -> None:
+    """Give the brief of a month, of the city, an area or a department, from the published file: as text, HTML or PDF."""
+    from vanc311_pipeline.commands.brief import run_brief
+
+    if area and department:
+        raise click.UsageError("--area and --department don't go together.")
+    files = {form: file for form, file in (("html", html), ("pdf", pdf)) if file}
+    settings = Settings.from_environment()
+    run_brief(settings, console, area=area, department=department, month=month, files=files, paper=paper)
+
+
+@vanc311.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
 @_port("--port", 8311, "The port.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")

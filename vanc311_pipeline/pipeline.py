@@ -7,8 +7,8 @@
         sync(client, warehouse, run)
 
 `sync` is all of it, one pipeline at a time; each step can be called alone, in this order: `plan`, `land`, `load_areas`, `load`, `compute`,
-`audit`, `publish`, `ship`. Dagster's assets and checks call the same functions, and add reports, retries and the UI: what is true of
-the data can be tested here, without it. `compare` reads everything from the portal again and changes nothing.
+`make_briefs`, `audit`, `publish`, `ship`. Dagster's assets and checks call the same functions, and add reports, retries and the UI: what
+is true of the data can be tested here, without it. `compare` reads everything from the portal again and changes nothing.
 
 How a step is done is not here (`portal`, `requests`, `metrics`, `warehouse`). Functions raise `PipelineError`, in words for the user.
 """
@@ -42,6 +42,7 @@ from vanc311_pipeline.warehouse import changelog, ledger, publishing
 from vanc311_pipeline.warehouse.areas import area_names, replace_areas
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Audit, AuditContext, Finding
+from vanc311_pipeline.warehouse.briefs import write_briefs
 from vanc311_pipeline.warehouse.downloads import are_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.ledger import Plan
@@ -105,6 +106,7 @@ def sync(client: Portal, warehouse: Warehouse, run: Run, progress: Progress | No
         list(load(warehouse, run, progress))
         checks += _passed(client, warehouse, run, ["service_requests"])
         compute(warehouse, progress)
+        make_briefs(warehouse, run)
         audited = {*AFTER_PUBLICATION, *(check["asset"] for check in checks)}
         checks += _passed(client, warehouse, run, {each.asset for each in AUDITS} - audited)
         about = publish(warehouse, run, checks, progress)
@@ -324,6 +326,12 @@ def compute(warehouse: Warehouse, progress: Progress) -> dict[str, int]:
     """Compute all numbers anew, from one reading, in one transaction; the rows of each table."""
     progress.working("statistics")
     return replace_statistics(warehouse)
+
+
+def make_briefs(warehouse: Warehouse, run: Run) -> int:
+    """Write the briefs of the newest settled month, if it has none yet; how many were written."""
+    with warehouse.write() as connection:
+        return write_briefs(connection, run.run_id)
 
 
 def audit(

@@ -17,13 +17,13 @@ from vanc311_pipeline.api.listing import streamed
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.charts.renderer import NotDrawn
-from vanc311_pipeline.dashboard import compare, dossier, index, requests
+from vanc311_pipeline.dashboard import briefs, compare, dossier, index, requests
 from vanc311_pipeline.dashboard.embeds import embed_address, framed, oembed, oembed_address
 from vanc311_pipeline.dashboard.figure_files import ALONE, KINDS, figure_address, figure_file
 from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, workbook
-from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, static, templates
+from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, sheet, static, templates
 from vanc311_pipeline.dashboard.view import SCOPES, View, asked_view, shown_view, view_of
 from vanc311_pipeline.reading.find import LONGEST, Hit, find
 from vanc311_pipeline.reading.labels import branches_of, group_name, group_of, label_of, plain, slug
@@ -31,6 +31,7 @@ from vanc311_pipeline.reading.release import Release
 
 PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
 """Each level has its own questions, in its own order."""
+ATOM = "application/atom+xml"
 ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /embed/\nDisallow: /figures/\nDisallow: /*?\nAllow: /figures/*mode=card\n"
 """The pages may be found, and shown with a picture where they are linked; the thousands of combinations, pictures and rows behind
 them are dear, and some name addresses."""
@@ -74,6 +75,7 @@ def dashboard(site_url: str | None = None) -> APIRouter:
 
         router.add_route(path, answer, methods=["GET"])
 
+    route("/areas/{area}/brief", _newest_brief, lambda request: request.url.path)
     for path in ("/", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
         route(path, _view, lambda request: asked_view(request).url, queue="drawing")
     route("/find", _find, _find_address, queue="asking")
@@ -85,6 +87,11 @@ def dashboard(site_url: str | None = None) -> APIRouter:
         listed = partial(_list_address, kind)
         route(f"/requests{kind}", fill, listed, queue="writing" if kind == ".xlsx" else "asking")
     route("/requests/{request_id}", _request, _request_address)
+    route("/briefs", lambda request: page(request, "briefs.html"))
+    feed = partial(briefs.feed, site=site_url or "")
+    route("/briefs.atom", lambda request: Response(feed(request.state.release), media_type=ATOM))
+    route("/briefs/{month}/{brief}.pdf", _brief_pdf, _brief_pdf_address, queue="drawing")
+    route("/briefs/{month}/{brief}", _brief, lambda request: request.url.path)
     route("/compare", _compare, _compare_address)
     route("/quality", lambda request: page(request, "quality.html"), queue="drawing")
     route("/methods", lambda request: page(request, "methods.html"))
@@ -265,6 +272,46 @@ def _request(request: Request) -> Response:
     release = request.state.release
     of = dossier.dossier_of(release, request.path_params["request_id"])
     return _unlisted(page(request, "request.html", of=of))
+
+
+def _brief_of(request: Request) -> briefs.Brief:
+    month, address = (unquote(request.path_params[name]) for name in ("month", "brief"))
+    if brief := briefs.brief_of(request.state.release, month, address):
+        return brief
+    raise Problem("no-such-brief", f"There is no brief {address!r} of {month!r}. /briefs lists all that there are.")
+
+
+def _brief(request: Request) -> Response:
+    return page(request, "brief.html", brief=_brief_of(request), layout="base.html")
+
+
+def _paper(request: Request) -> str:
+    return "a4" if request.query_params.get("paper") == "a4" else "letter"
+
+
+def _brief_pdf_address(request: Request) -> str:
+    return request.url.path + ("?paper=a4" if _paper(request) == "a4" else "")
+
+
+def _brief_pdf(request: Request) -> Response:
+    brief = _brief_of(request)
+    try:
+        content = briefs.pdf(sheet(request.state.release, brief, request.state.site_url), _paper(request))
+    except briefs.NoPdf as error:
+        raise Problem("no-pdf", f"{error} The brief itself is at {brief.url}, and can be printed.") from error
+    name = f"vanc311-brief-{brief.about['month']}-{brief.about['address']}.pdf"
+    # In a sandbox, or where nothing may be loaded, browsers don't show a PDF; and there is nothing in it to run.
+    headers = {"Content-Disposition": f'inline; filename="{name}"', "Content-Security-Policy": "frame-ancestors 'none'"}
+    return Response(content, media_type="application/pdf", headers=headers)
+
+
+def _newest_brief(request: Request) -> Response:
+    """Leads to an area's newest brief."""
+    release = request.state.release
+    area = label_of(release, "area", unquote(request.path_params["area"]))
+    if url := briefs.newest(release, "area", area):
+        return RedirectResponse(url, 303, {"Cache-Control": "no-cache"})
+    raise Problem("no-such-brief", f"{area} has no brief yet: the first is made when a whole month has settled.")
 
 
 def _api(request: Request) -> Response:

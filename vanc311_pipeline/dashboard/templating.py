@@ -9,10 +9,21 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from vanc311_pipeline import calibration, metric_definitions
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.dashboard import compare, departments, estimator, maps, numbers, reporting, requests, tables
+from vanc311_pipeline.dashboard import (
+    briefs,
+    compare,
+    departments,
+    estimator,
+    maps,
+    numbers,
+    reporting,
+    requests,
+    tables,
+)
 from vanc311_pipeline.dashboard.embeds import embed_code
 from vanc311_pipeline.dashboard.figure_files import citation
 from vanc311_pipeline.dashboard.figures import all_figures, leading
@@ -32,7 +43,7 @@ SUFFIXES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript"
 STATIC_KINDS = {
     file: f"{SUFFIXES[file.rpartition('.')[2]]}; charset=utf-8"
     for file in (
-        *("style.css", "page.js", "map.js"),
+        *("style.css", "brief.css", "page.js", "map.js"),
         *(f"vendor/maplibre-gl{part}" for part in (".mjs", "-worker.mjs", ".css")),
         *(f"layers/{layer}.geojson" for layer in ("streets", "shoreline", "parks")),
     )
@@ -44,6 +55,11 @@ POLICY = (
 """Nothing from elsewhere, nothing inline."""
 FRAMED_POLICY = "default-src 'none'; style-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors *"
 """Of what other sites may show in a frame: no script and no form either."""
+LIGHT = (
+    ":root { --ink: #1b1f24; --quiet: #4a535c; --rule: #d8dee4; --paper: #ffffff; --note: #fff4ce; --mark: #0072b2; } "
+    "* { box-sizing: border-box; }"
+)
+"""The colours of a document by itself."""
 
 
 @cache
@@ -60,7 +76,7 @@ def templates(site_url: str | None) -> Environment:
         finalize=lambda shown: printable(shown) if type(shown) is str else shown,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
-    in_words = ("whole", "day", "last_days", "instant", "listed", "period")
+    in_words = ("whole", "day", "last_days", "instant", "listed", "month", "period")
     environment.filters |= {name: getattr(words, name) for name in in_words}
     environment.filters |= {"cell": tables.cell_of}
     environment.filters |= {f"plain_{kind}": partial(plain, kind) for kind in ("issue", "department")}
@@ -69,6 +85,7 @@ def templates(site_url: str | None) -> Environment:
         "calibration": calibration.read(),
         "calibration_head": calibration.HEAD,
         "calibration_explanation": calibration.EXPLANATION,
+        "briefs": briefs,
         "compare": compare,
         "departments": departments,
         "requests": requests,
@@ -140,3 +157,10 @@ def _html(
     }
     text = templates(site_url).get_template(template).render(context)
     return HTMLResponse(text, headers={"Content-Security-Policy": FRAMED_POLICY if framed else POLICY})
+
+
+def sheet(release: Release, brief: briefs.Brief, site_url: str | None) -> str:
+    """A brief as one document by itself, which needs nothing beside it and leads to nothing."""
+    style = Markup(f"{LIGHT} {static('brief.css').decode()}")
+    context = {"layout": "sheet.html", "brief": brief, "style": style}
+    return templates(site_url).get_template("brief.html").render(release=release, about=release.about, **context)

@@ -195,6 +195,36 @@ figure_drafts = table(
     kept_in=work_metadata,
 )
 
+briefs = table(
+    "briefs",
+    "What was said of a month in its brief, once it had settled; append-only. Of two of one month and address the first counts.",
+    ordinal("brief_id", "1, 2, 3 … in the order in which they were made"),
+    text("month", "the month that it is about", "Vancouver month"),
+    text("kind", "city, area, department or group (of departments, by their prefix)"),
+    text("name", "the area or department, or the group's prefix; empty of the city"),
+    text("address", "how it is called in its address: /briefs/<month>/<address>"),
+    text(
+        "facts",
+        "its numbers: the table, the condition, the columns and the rows that they were read from",
+        "JSON object",
+    ),
+    instant("made_at", "when it was made"),
+    text("as_of", "the last whole day in the record that it was made from", "Vancouver date"),
+    instant("data_processed", "the portal's release that it was made from"),
+    text("definitions_version", "version of the metric definitions that it was made by"),
+    text("state", "digest of all that it was made from: whoever has the same must find the same numbers", "hex"),
+    text("run_id", "the Dagster run that made it"),
+    sa.Index("briefs_by_address", "month", "address"),
+    sa.Index("briefs_by_name", "kind", "name", "month"),
+)
+
+brief_drafts = table(
+    "brief_drafts",
+    "Which lines of briefs no published file has yet: from this one on. Without a line, all are published.",
+    ordinal("brief_id", "the first of them"),
+    kept_in=work_metadata,
+)
+
 restorations = table(
     "restorations",
     "When a backup's log was taken over: what it tells of need not be in the rows that are here.",

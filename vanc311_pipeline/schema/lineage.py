@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.schema import metrics, statistics
+from vanc311_pipeline.schema import ledger, metrics, statistics
 from vanc311_pipeline.schema.columns import metadata
 from vanc311_pipeline.schema.requests import MODIFIED, OPENED, PORTAL_FIELDS, local_areas, service_requests
 
@@ -32,6 +32,7 @@ _from(
     value="avg_ttr avg_ttu volume open_requests",
     n="n_ttr n_ttu volume",
 )
+_from(ledger.briefs, ("month", "as_of"), facts="opened closed_in open_at_end")
 
 _TIMED, _REASON, _AREA = "status opened_on closed_on", "status closure_reason", "opened_on local_area"
 _OF_TYPE = f"{_TIMED} issue_type"

@@ -23,17 +23,25 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.disk import force_to_disk, on_disk
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
-from vanc311_pipeline.schema import accepted_losses, deep_readings, figure_vintages, request_changes, restorations
+from vanc311_pipeline.schema import (
+    accepted_losses,
+    briefs,
+    deep_readings,
+    figure_vintages,
+    request_changes,
+    restorations,
+)
+from vanc311_pipeline.warehouse.drafts import DRAFTS, kept, take_over, withdraw
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, Row, fetch, in_order, insert
-from vanc311_pipeline.warehouse.vintages import kept, take_over, withdraw
 
 FORMAT = "vanc311 log"
-VERSION = 4
+VERSION = 5
 """Of the format and of the tables' columns. Version 1 lacked the last column of accepted_losses: null in what it kept. Versions 1 and 2
-knew no figure_vintages, version 3 not what moved them.
+knew no figure_vintages, version 3 not what moved them, version 4 no briefs.
 """
-TABLES = (request_changes, accepted_losses, deep_readings, figure_vintages)
+TABLES = (request_changes, accepted_losses, deep_readings, figure_vintages, briefs)
+_SINCE = {figure_vintages: 3, briefs: 5}
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Header:
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise _something_else(path)
         columns = {item["table"]: item["columns"] for item in header["tables"]}
-        known = TABLES if header["version"] > 2 else TABLES[:-1]
+        known = [table for table in TABLES if header["version"] >= _SINCE.get(table, 1)]
         ours = {table.name: table.columns.keys()[: len(columns.get(table.name, ()))] for table in known}
         if header["version"] not in range(1, VERSION + 1) or list(columns.items()) != list(ours.items()):
             raise SettingsError(
@@ -138,14 +146,14 @@ def restore_backup(warehouse: Warehouse, path: Path) -> dict[str, int]:
         withdraw(connection, warehouse.settings.published_path)
         present = _counts(connection)
         added = {name: max(0, rows - present[name]) for name, rows in header.rows.items()}
-        log = [table.name for table in TABLES if table is not figure_vintages]
+        log = [table.name for table in TABLES if table not in DRAFTS]
         beyond = [name for name in log if present[name] > header.rows[name]]
         if beyond and any(added[name] for name in log):
             lacking = min(name for name in log if added[name])
             raise _another_log(path, f"{lacking} has fewer rows here, {min(beyond)} more")
         for table, saved in _tables(path, header):
-            if table is figure_vintages:
-                added[table.name] = take_over(connection, saved)
+            if table in DRAFTS:
+                added[table.name] = take_over(connection, table, saved)
                 continue
             if number := _parting(connection, table, islice(saved, present[table.name])):
                 raise _another_log(path, f"row {number:,} of {table.name} differs")

@@ -21,7 +21,7 @@ from vanc311_pipeline.disk import on_disk, refusal, scratch_in
 from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
-from vanc311_pipeline.warehouse import ledger, vintages
+from vanc311_pipeline.warehouse import drafts, ledger
 from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.places import fill_places
@@ -79,7 +79,7 @@ def publish(
     line = {"published_at": about["published_at"], "run_id": run_id, "sha256": digest, "bytes": size}
     with warehouse.write() as connection:
         connection.execute(sa.insert(schema.publications).values(line))
-        vintages.note_published(connection)
+        drafts.note_published(connection)
         for dataset in settled:
             if release := ledger.last_release(connection, dataset):
                 ledger.note_release(connection, release, "settled", run_id)

@@ -28,7 +28,7 @@ from vanc311_pipeline.metrics.vintages import figures
 from vanc311_pipeline.requests.cleaning import NUL
 from vanc311_pipeline.schema import quarantined_requests, service_requests
 from vanc311_pipeline.timezone import VANCOUVER
-from vanc311_pipeline.warehouse import ledger, vintages
+from vanc311_pipeline.warehouse import drafts, ledger, vintages
 from vanc311_pipeline.warehouse.areas import area_names
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.rows import ROWS_AT_ONCE, batches, fetch, insert
@@ -67,7 +67,7 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
     publication to publication is noted with them.
     """
     with warehouse.write() as connection:
-        vintages.withdraw(connection, warehouse.settings.published_path)
+        drafts.withdraw(connection, warehouse.settings.published_path)
     with warehouse.read() as connection, ThreadPoolExecutor(1) as thread:
         repeated = thread.submit(repeats, warehouse)
         as_of, basis = ledger.as_of(connection), vintages.basis(connection)

@@ -2,23 +2,19 @@
 
 Callers pass the connection and its transaction, which is that of the statistics: a line is written with the numbers that it is one of.
 
-Lines are drafts until the file that holds them is in its place. Drafts of a run that published nothing are withdrawn when the
-statistics are next computed, unless that run died after the file was in its place: then the file has them.
+Lines are drafts until the file that holds them is in its place (`drafts`).
 """
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline.errors import StorageRefused
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION
 from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, day_number, day_texts
 from vanc311_pipeline.metrics.vintages import COUNTING, KEY, PARTS, counted
@@ -28,16 +24,14 @@ from vanc311_pipeline.requests.identity import KEY as REQUEST_KEY
 from vanc311_pipeline.requests.replay import Entry, Fields, Move, moves
 from vanc311_pipeline.schema import (
     data_origin,
-    figure_drafts,
     figure_vintages,
     month_ledger,
     request_changes,
     restorations,
     service_requests,
 )
-from vanc311_pipeline.warehouse import ledger
-from vanc311_pipeline.warehouse.rows import Row, fetch, insert
-from vanc311_pipeline.warehouse.sqlite import open_read_only
+from vanc311_pipeline.warehouse import drafts, ledger
+from vanc311_pipeline.warehouse.rows import fetch, insert
 
 REVISED_DAYS = 730
 """Revisions are measured of what was published of the last two years."""
@@ -151,7 +145,7 @@ def note(connection: sa.Connection, figures: pd.DataFrame, moved: pd.DataFrame, 
     rows = ([None if pd.isna(cell) else cell for cell in row] for row in appended)
     lines = [(id_, *row[: len(KEY)], *about, *row[len(KEY) :]) for id_, row in enumerate(rows, number)]
     insert(connection, figure_vintages, lines)
-    insert(connection, figure_drafts, [(number,)])
+    drafts.begin(connection, figure_vintages, number)
 
 
 def published_lines(connection: sa.Connection, as_of: str) -> pd.DataFrame:
@@ -161,53 +155,6 @@ def published_lines(connection: sa.Connection, as_of: str) -> pd.DataFrame:
     query = sa.select(figure_vintages).where(table.reference >= since).order_by(table.vintage_id)
     lines = pd.DataFrame(fetch(connection, query), columns=figure_vintages.columns.keys())
     return lines.assign(as_of=[day_number(day) for day in lines["as_of"]])
-
-
-def note_published(connection: sa.Connection) -> None:
-    """Note that all lines are in a published file."""
-    connection.execute(sa.delete(figure_drafts))
-
-
-def kept(table: sa.Table) -> sa.ColumnElement[bool]:
-    """That a line of a table is no draft."""
-    if table is not figure_vintages:
-        return sa.true()
-    drafts = sa.select(figure_drafts.c.vintage_id).where(figure_drafts.c.vintage_id <= figure_vintages.c.vintage_id)
-    return ~sa.exists(drafts)
-
-
-def take_over(connection: sa.Connection, saved: Iterable[Row]) -> int:
-    """Add what was published elsewhere and is not known here, how many lines that were: what one side published after the other's lines is
-    appended to them; else all that is here comes after them, with other numbers.
-    """
-    theirs, ours = list(saved), list(fetch(connection, sa.select(figure_vintages).order_by("vintage_id")))
-    common = min(len(theirs), len(ours))
-    if theirs[:common] == ours[:common]:
-        insert(connection, figure_vintages, theirs[common:])
-        return len(theirs) - common
-    connection.execute(sa.delete(figure_vintages))
-    later = [(number, *line[1:]) for number, line in enumerate(ours, theirs[-1][0] + 1)]
-    insert(connection, figure_vintages, [*theirs, *later])
-    return len(theirs)
-
-
-def withdraw(connection: sa.Connection, published: Path) -> None:
-    """Take the drafts back, unless the published file has them."""
-    first = connection.scalar(sa.select(sa.func.min(figure_drafts.c.vintage_id)))
-    if first is None:
-        return
-    if not _holds(published, connection, first):
-        connection.execute(sa.delete(figure_vintages).where(figure_vintages.c.vintage_id >= first))
-    note_published(connection)
-
-
-def _holds(published: Path, connection: sa.Connection, first: int) -> bool:
-    """Whether a published file has all lines from that one on. One that can't be read has none."""
-    drafts = sa.select(figure_vintages).where(figure_vintages.c.vintage_id >= first).order_by("vintage_id")
-    with suppress(StorageRefused, sa.exc.DatabaseError), open_read_only(published) as file:
-        known = sa.inspect(file).has_table(figure_vintages.name)
-        return known and file.execute(drafts).all() == connection.execute(drafts).all()
-    return False
 
 
 def newest(connection: sa.Connection, first_reference: str = "") -> Sequence[sa.Row[Any]]:

@@ -16,7 +16,7 @@ from vanc311_pipeline.schema import figure_vintages
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.standin.edits import EDITS
-from vanc311_pipeline.warehouse import ledger, vintages
+from vanc311_pipeline.warehouse import drafts, ledger
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.backup import restore_backup, write_backup
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -50,7 +50,7 @@ def publish_by_hand(mirror, portal):
     before = len(lines(mirror.warehouse))
     replace_statistics(mirror.warehouse)
     with mirror.warehouse.write() as connection:
-        vintages.note_published(connection)
+        drafts.note_published(connection)
     return lines(mirror.warehouse)[before:]
 
 

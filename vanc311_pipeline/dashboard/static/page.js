@@ -116,7 +116,7 @@ for (const form of document.querySelectorAll(".filters")) {
     }
   });
 }
-document.querySelectorAll("table:not(.times, .requests)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
+document.querySelectorAll("table:not(.times, .requests, .sheet table)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
 if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiable);
 document.querySelectorAll("[data-locate]").forEach(locate);
 const charts = document.querySelectorAll(".chart[data-wide]");

@@ -48,7 +48,22 @@ def statistics(warehouse: WarehouseParam, progress: ProgressParam) -> Iterator[d
         yield dg.MaterializeResult(asset_key=name, metadata={"dagster/row_count": rows[name], "preview": preview})
 
 
-@dg.asset(deps=[*STATISTICS], group_name="publication", kinds={"sqlite"}, freshness_policy=FRESH)
+@dg.asset(
+    deps=[*STATISTICS],
+    group_name="statistics",
+    kinds={"python", "sqlite"},
+    metadata=metadata.table_metadata(
+        schema.briefs, (dg.AssetKey("monthly_series"), schema.monthly_series.columns.keys())
+    ),
+)
+def briefs(context: dg.AssetExecutionContext, warehouse: WarehouseParam) -> dg.MaterializeResult[None]:
+    """What is said of a month on one sheet, of the city, each area and each department. Made once, when the month has settled; kept for good."""
+    made = pipeline.make_briefs(warehouse, Run(context.run.run_id))
+    preview = metadata.preview(warehouse, schema.briefs)
+    return dg.MaterializeResult(metadata={"briefs made": made, "preview": preview})
+
+
+@dg.asset(deps=[*STATISTICS, briefs], group_name="publication", kinds={"sqlite"}, freshness_policy=FRESH)
 def published_database(
     context: dg.AssetExecutionContext, warehouse: WarehouseParam, progress: ProgressParam
 ) -> dg.MaterializeResult[None]:
@@ -93,5 +108,5 @@ def shipped_database(context: dg.AssetExecutionContext, warehouse: WarehousePara
 
 def assets(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """All assets; the shipment is one only where something ships."""
-    always = [ingestion.raw_service_requests, local_areas, service_requests, statistics, published_database]
+    always = [ingestion.raw_service_requests, local_areas, service_requests, statistics, briefs, published_database]
     return [*ingestion.PORTAL_DATASETS, *always, *([shipped_database] if settings.ship_url else [])]

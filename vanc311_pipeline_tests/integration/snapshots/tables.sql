@@ -1,4 +1,4 @@
--- version 6
+-- version 7
 CREATE TABLE accepted_losses (
 	accepted_at TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 
@@ -121,6 +121,27 @@ CREATE TABLE batch_days (
 	tail_probability REAL NOT NULL, 
 	share_of_closings REAL NOT NULL, 
 	as_of TEXT NOT NULL
+)
+ STRICT;
+CREATE TABLE brief_drafts (
+	brief_id INTEGER NOT NULL, 
+	PRIMARY KEY (brief_id)
+)
+ STRICT;
+CREATE TABLE briefs (
+	brief_id INTEGER NOT NULL, 
+	month TEXT NOT NULL, 
+	kind TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	address TEXT NOT NULL, 
+	facts TEXT NOT NULL, 
+	made_at TEXT NOT NULL, 
+	as_of TEXT NOT NULL, 
+	data_processed TEXT NOT NULL, 
+	definitions_version TEXT NOT NULL, 
+	state TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	PRIMARY KEY (brief_id)
 )
  STRICT;
 CREATE TABLE channels (
@@ -880,6 +901,8 @@ CREATE TABLE year_on_year (
 	as_of TEXT NOT NULL
 )
  STRICT;
+CREATE INDEX briefs_by_address ON briefs (month, address);
+CREATE INDEX briefs_by_name ON briefs (kind, name, month);
 CREATE INDEX deep_readings_by_month ON deep_readings (partition_month, read_at);
 CREATE INDEX figure_vintages_by_reference ON figure_vintages (figure, reference);
 CREATE INDEX request_changes_by_month ON request_changes (partition_month, kind);
