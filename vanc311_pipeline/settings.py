@@ -249,7 +249,7 @@ class Settings(BaseSettings):
     log_format: Annotated[LogFormat, "it may be 'colored' or 'json'"] = "colored"
     """The form of log lines on standard error: `colored` for people, `json` for collectors."""
     site_url: Root | None = None
-    """Where people reach the dashboard, for the links in Dagster's UI."""
+    """Where people reach the dashboard, for the links in Dagster's UI, and for what other sites show of a page."""
     metrics_address: str | None = None
     """Where the site answers Prometheus, such as 127.0.0.1:9311; nowhere by default, and never on its own port."""
     keep_runs_days: Days = 30

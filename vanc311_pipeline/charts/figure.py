@@ -112,7 +112,7 @@ class Figure:
         spec = self.chart() | self._size(mode) | {"description": self.description, "config": config(mode)}
         if mode not in ("wide", "narrow"):
             spec |= {"title": self._title(spec["width"], _MOST_LINES if mode in SIZES else None)}
-        return dict(_everywhere(spec, printable))  # of some other characters a renderer dies
+        return dict(everywhere(spec, printable))  # of some other characters a renderer dies
 
     def _size(self, mode: Mode) -> Specification:
         if mode in SIZES:
@@ -161,17 +161,17 @@ def for_reading(rows: pd.DataFrame, headings: Mapping[str, Any]) -> pd.DataFrame
 
 def _filled(part: Any, told: Mapping[str, Any]) -> Any:
     """Part of a specification with what is told in place of each `$name`."""
-    return _everywhere(part, lambda text: told[text[1:]] if text.startswith("$") else text)
+    return everywhere(part, lambda text: told[text[1:]] if text.startswith("$") else text)
 
 
-def _everywhere(part: Any, change: Callable[[str], Any]) -> Any:
+def everywhere(part: Any, change: Callable[[str], Any]) -> Any:
     """Part of a specification with every text in it changed."""
     if isinstance(part, str):
         return change(part)
     if isinstance(part, list):
-        return [_everywhere(each, change) for each in part]
+        return [everywhere(each, change) for each in part]
     if isinstance(part, dict):
-        return {name: _everywhere(each, change) for name, each in part.items()}
+        return {name: everywhere(each, change) for name, each in part.items()}
     return part
 
 

@@ -42,11 +42,15 @@ def framed(name: str, request: Request) -> dict[str, Any]:
     return {"view": view, "drawn": figure, "pictures": pictures, "pinned": asked_release(request) is not None}
 
 
-def embed_code(view: View, figure: Figure, site_url: str | None, width: int | str = "100%") -> str:
-    """What somebody puts into a page to show the figure; its title stays true, whatever the numbers become."""
+def embed_code(
+    view: View, figure: Figure, site_url: str | None, width: int | str = "100%", release: str | None = None
+) -> str:
+    """What somebody puts into a page to show the figure, of one release alone if it is named; its title stays true, whatever the
+    numbers become.
+    """
     title = f"{figure.title}, {view.group_name}: Vancouver 3-1-1"
     height = figure.height + _BESIDE
-    return str(_CODE.format(f"{site_url or ''}{view.embed(figure.name)}", printable(title), width, height))
+    return str(_CODE.format(f"{site_url or ''}{view.embed(figure.name, release)}", printable(title), width, height))
 
 
 def oembed(request: Request) -> Response:
@@ -54,19 +58,21 @@ def oembed(request: Request) -> Response:
     asked, site_url = request.query_params, request.state.site_url
     if asked.get("format", "json") != "json":
         raise Problem("other-format", "oEmbed is answered in JSON: ask for format=json.")
-    view, figure = _meant(request.state.release, asked.get("url", ""), site_url)
+    view, figure, pinned = _meant(request.state.release, asked.get("url", ""), site_url)
     widest = asked.get("maxwidth", "")
     width = min(WIDTH, int(widest)) if re.fullmatch("[1-9][0-9]{0,5}", widest) else WIDTH
     answer: dict[str, Any] = {
         "version": "1.0", "type": "rich", "provider_name": "Vancouver 3-1-1", "provider_url": site_url,
-        "title": printable(figure.finding), "html": embed_code(view, figure, site_url, width), "width": width,
+        "title": printable(figure.finding), "html": embed_code(view, figure, site_url, width, pinned), "width": width,
         "height": figure.height + _BESIDE,
     }  # fmt: skip
     return Response(json.dumps(answer), media_type="application/json")
 
 
-def _meant(release: Release, url: str, site_url: str | None) -> tuple[View, Figure]:
-    """The view and the figure of an address of this site: the one that it names, else the one that stands for its page."""
+def _meant(release: Release, url: str, site_url: str | None) -> tuple[View, Figure, str | None]:
+    """The view and the figure of an address of this site: the one that it names, else the one that stands for its page; and the only
+    release that it allows.
+    """
     address = urlsplit(url)
     path = _VIEWS.fullmatch(address.path or "/")
     framed = address.path.removeprefix("/embed/")
@@ -78,9 +84,10 @@ def _meant(release: Release, url: str, site_url: str | None) -> tuple[View, Figu
     in_path = {kind: unquote(name) for kind, name in path.groupdict().items() if name} if path else {}
     if "pair" in in_path:
         in_path["issue"] = in_path.pop("pair")
-    view = shown_view(release, view_of(release, {**dict(parse_qsl(address.query)), **in_path}))
+    asked = dict(parse_qsl(address.query)) | in_path
+    view = shown_view(release, view_of(release, asked))
     name = address.fragment if path else framed
     figure = draw(release, view, name) if name in FIGURES else leading(all_figures(release, view), view)
     if figure is None:
         raise Problem("no-such-group", f"{view.group_name}: there is no such figure.")
-    return view, figure
+    return view, figure, asked.get("release")

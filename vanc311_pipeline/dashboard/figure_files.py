@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, Mode
+from vanc311_pipeline.charts.figure import Figure, Mode, everywhere
 from vanc311_pipeline.dashboard.figures import FIGURES, draw
 from vanc311_pipeline.dashboard.spreadsheets import harmless
 from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, View, asked_view, shown_view
@@ -148,7 +148,7 @@ def _csv(figure: Figure) -> bytes:
 
 
 def _json(about: dict[str, Any]) -> str:
-    return json.dumps(about, indent=1)
+    return json.dumps(everywhere(about, printable), indent=1)
 
 
 def _picture_within(view: View, figure: Figure, site_url: str | None) -> bytes:

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from urllib.parse import quote
 from xml.etree import ElementTree
+from zipfile import ZipFile
 
 import dagster as dg
 import pandas as pd
@@ -15,6 +16,7 @@ import pytest
 import requests
 
 from vanc311_pipeline import calibration
+from vanc311_pipeline.dashboard.figure_files import KINDS
 from vanc311_pipeline.dashboard.figures import FIGURES
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.definitions import build_definitions
@@ -217,7 +219,7 @@ def hostile(own_file):
             for column, old, new in (("local_area", "Kitsilano", HOSTILE_AREA), ("issue_type", ISSUE, HOSTILE_ISSUE)):
                 if column in columns:
                     connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
-    with served(own_file) as address:
+    with served(own_file, "https://311.example") as address:
         yield address
 
 
@@ -234,10 +236,29 @@ def test_hostile_names_are_shown_as_names(hostile):
     assert shown in text_of(get(f"{hostile}/issues/{issue}").text.replace("&lt;", "‹")).replace("‹", "<")
     for figure in ("areas-closings", f"opened-and-closed?issue={issue}&period=all"):
         name, _, query = figure.partition("?")
-        for kind in ("svg", "png", "json", "csv"):
+        for kind in KINDS:
             answer = get(f"{hostile}/figures/{name}.{kind}?{query}")
             assert answer.status_code == 200, answer.text
-            assert kind == "png" or not CONTROL.search(answer.text)
+            assert kind in ("png", "zip") or not CONTROL.search(answer.text)
+            if kind == "zip":
+                with ZipFile(io.BytesIO(answer.content)) as folder:
+                    assert all(
+                        re.fullmatch(r"([a-z0-9-]+)/(README\.txt|\1\.[a-z.]+)", part) for part in folder.namelist()
+                    )
+                    assert not CONTROL.search(folder.read(folder.namelist()[0]).decode())
+            if kind == "metadata.json":
+                assert not CONTROL.search("".join(map(str, answer.json().values())))
+            if kind == "html":
+                assert re.findall(r"<(/?\w+)", answer.text) == ["figure", "a", "img", "/a", "/figure"]
+        frame = get(f"{hostile}/embed/{name}?{query}")
+        asked = quote(f"https://311.example/embed/{name}?{query}", safe="")
+        code = get(f"{hostile}/oembed?url={asked}").json()["html"]
+        assert frame.status_code == 200
+        assert not re.search("<script|<img", frame.text)
+        assert not CONTROL.search(frame.text + code)
+        assert re.findall(r"<(/?\w+)|\s(\w+)=\"", code) == [
+            ("iframe", ""), *(("", word) for word in ("src", "title", "width", "height", "loading", "frameborder")), ("/iframe", ""),
+        ]  # fmt: skip
     areas = pd.read_csv(io.BytesIO(get(f"{hostile}/figures/areas-closings.csv").content))["local_area"]
     assert sum(area.startswith("'=Kitsilano<script>") for area in areas) == 1
     assert not any(area.startswith("=") for area in areas)

@@ -2,13 +2,15 @@
 
 import math
 import re
+import struct
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from vanc311_pipeline.charts import areas, groups
-from vanc311_pipeline.charts.figure import config
+from vanc311_pipeline.charts.figure import SIZES, config
 from vanc311_pipeline.metric_definitions import METRICS
 from vanc311_pipeline.settings import LICENCE
 
@@ -110,6 +112,19 @@ def test_a_picture_that_stands_alone_carries_its_sentence_its_note_its_source_an
     assert " ".join(title["text"]) == figure.finding
     assert " ".join(title["subtitle"]) == " ".join((figure.note, *figure.notes, figure.source, LICENCE))
     assert "title" not in figure.specification("wide")
+
+
+@each_figure
+def test_a_picture_of_a_fixed_size_says_n_as_of_the_release_source_and_licence_in_what_is_left_of_its_words(figure):
+    long = replace(figure, notes=("A note as long as a page. " * 50,), release="Release 2026-01-12.0123.")
+    for mode in SIZES:
+        specification = long.specification(mode)
+        lines = specification["title"]["subtitle"]
+        assert lines[-3:] == [figure.source, long.release, LICENCE]
+        assert re.search(r"\bn = \d", " ".join((*specification["title"]["text"], *lines)))
+        assert len(lines) <= 6
+        assert lines[2].endswith(" …")
+    assert struct.unpack(">II", long.png("card")[16:24]) == SIZES["card"]
 
 
 @each_figure
