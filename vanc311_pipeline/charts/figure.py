@@ -31,7 +31,7 @@ _PICTURES, _LOOK = (
 _WIDTHS: dict[Mode, int] = {"light": 720, "dark": 720, "wide": 560, "narrow": 320}
 SIZES: dict[Mode, tuple[int, int]] = {"card": (1200, 630), "square": (1080, 1080)}
 """Pixels of the pictures that have a fixed size; what does not fit is cut short there."""
-_LEGEND_COLUMNS: dict[Mode, int] = {"light": 4, "dark": 4, "card": 6, "square": 5, "wide": 3, "narrow": 2}
+_LEGEND_COLUMNS: dict[Mode, int] = {"light": 4, "dark": 4, "card": 6, "square": 5, "wide": 3, "narrow": 1}
 # Marks are blue, vermillion and purple; in the dark sky, orange and pink. In a page they have the page's colours, by these names.
 _LIGHT = {
     "ink": "#1b1f24", "quiet": "#59636e", "rule": "#d8dee4", "paper": "#ffffff", "mark": "#0072b2", "mark-2": "#b34a00", "mark-3": "#8f4e77",

@@ -18,7 +18,7 @@ from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.release import Release
 
 WIDTH = 720
-_BESIDE = 340
+_BESIDE = 400
 """Pixels that the words need above and below a chart, in a frame that is half as wide."""
 _CODE = Markup('<iframe src="{}" title="{}" width="{}" height="{}" loading="lazy" frameborder="0"></iframe>')
 _VIEWS = re.compile(r"/(?:areas/(?P<area>[^/]+)(?:/(?P<pair>[^/]+))?|issues/(?P<issue>[^/]+))?")
