@@ -74,7 +74,7 @@ def test_a_link_to_a_page_unfurls_with_its_first_figure_and_a_site_shows_it_by_o
 def test_every_page_describes_itself_in_one_sentence_of_its_own(site):
     paths = ("/", "/areas/kitsilano", "/issues/street-light-out", "/areas", "/issues", "/departments", "/departments/eng", "/requests",
              "/requests?area=kitsilano", f"/requests/{IN_PATH['request_id']}", "/compare?left=kitsilano", "/find", "/quality",
-             "/methods", "/data", "/api")  # fmt: skip
+             "/methods", "/methods/simulated", "/data", "/api")  # fmt: skip
     pages = {path: get(site + path).text for path in paths}
     sentences = {path: tag(page, "description") for path, page in pages.items()}
     assert len(set(sentences.values())) == len(paths)
