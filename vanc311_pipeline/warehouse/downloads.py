@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,9 +33,26 @@ _FRICTIONLESS_BY_UNIT = {"Vancouver date": "date", "UTC instant": "datetime"}
 _FORMATS = {SQLITE: ("sqlite", "application/vnd.sqlite3"), PARQUET: ("parquet", "application/vnd.apache.parquet")}
 
 
-def make_downloads(file: Path, before: Path | None = None) -> tuple[Path, str]:
-    """Make the files of a published file beside it; their folder, and the digest of the published file itself. What its predecessor,
-    `before`, has alike is taken over from the files beside that.
+class Predecessor(NamedTuple):
+    """The published file before, and the Parquet file beside it."""
+
+    file: Path
+    parquet: Path
+
+
+def predecessor(published: Path) -> Predecessor | None:
+    """What stands in its place now, if both of its files are still what they were when they were made."""
+    sums = f"{file_digest(published)}  {SQLITE}\n" if published.exists() else None
+    for checksums in published.parent.glob(f"downloads/*/{CHECKSUMS}"):
+        parquet, lines = checksums.with_name(PARQUET), checksums.read_text()
+        if sums and sums in lines and parquet.exists() and f"{file_digest(parquet)}  {PARQUET}\n" in lines:
+            return Predecessor(published, parquet)
+    return None
+
+
+def make_downloads(file: Path, before: Predecessor | None = None) -> tuple[Path, str]:
+    """Make the files of a published file beside it; their folder, and the digest of the published file itself. What its predecessor
+    has alike is taken over from the files beside that.
     """
     about, release_id = _described(file)
     folder = folder_of(file, release_id)
@@ -92,7 +109,9 @@ def _described(file: Path) -> tuple[dict[str, Any], str]:
         release.leave()
 
 
-def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, Any], before: Path | None) -> None:
+def _write_parquet(
+    file: Path, path: Path, release_id: str, about: Mapping[str, Any], before: Predecessor | None
+) -> None:
     description = json.dumps(
         {"release": release_id, **{name: str(value) for name, value in about.items()}}, ensure_ascii=False
     )
@@ -105,9 +124,11 @@ def _write_parquet(file: Path, path: Path, release_id: str, about: Mapping[str, 
     ]
     layout = pa.schema(fields, {"vanc311": description})
     with pq.ParquetWriter(path, layout, compression="zstd") as writer, open_read_only(file) as connection:
-        old = _untouched_parquet(before, layout) if before else None
-        if before and old:
-            connection.exec_driver_sql("ATTACH ? AS before", (sqlite_uri(before, mode="ro"),))
+        old = pq.ParquetFile(before.parquet) if before else None
+        if before and old and old.schema_arrow.equals(layout):  # an older version of this program had other columns
+            connection.exec_driver_sql("ATTACH ? AS before", (sqlite_uri(before.file, mode="ro"),))
+        else:
+            old = None
         last = connection.exec_driver_sql("SELECT max(rowid) FROM service_requests").scalar() or 0
         for number in range(last // _ROWS_OF_A_GROUP + 1):
             block = {"first": number * _ROWS_OF_A_GROUP, "last": (number + 1) * _ROWS_OF_A_GROUP - 1}
@@ -130,17 +151,6 @@ def _batch(rows: list[Row], layout: pa.Schema) -> pa.RecordBatch:
     columns = zip(zip(*rows, strict=True), stored, layout, strict=True)
     arrays = [pa.array(values, kind).cast(field.type) for values, kind, field in columns]
     return pa.record_batch(arrays, schema=layout)
-
-
-def _untouched_parquet(published: Path, layout: pa.Schema) -> pq.ParquetFile | None:
-    """The Parquet file beside a published one, if both are still what they were when they were made, and it has these columns."""
-    sums = f"{file_digest(published)}  {SQLITE}\n" if published.exists() else None
-    for checksums in published.parent.glob(f"downloads/*/{CHECKSUMS}"):
-        parquet, lines = checksums.with_name(PARQUET), checksums.read_text()
-        if sums and sums in lines and parquet.exists() and f"{file_digest(parquet)}  {PARQUET}\n" in lines:
-            old = pq.ParquetFile(parquet)
-            return old if old.schema_arrow.equals(layout) else None
-    return None
 
 
 def _package(release_id: str, about: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -184,4 +194,5 @@ def _described_table(table: sa.Table) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(make_downloads(*map(Path, sys.argv[1:]))[0])
+    made, published = map(Path, sys.argv[1:])
+    print(make_downloads(made, predecessor(published))[0])

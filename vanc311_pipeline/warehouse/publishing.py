@@ -22,7 +22,7 @@ from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, FAMILIES
 from vanc311_pipeline.settings import LICENCE, LIVE, UNDATED
 from vanc311_pipeline.warehouse import drafts, ledger
-from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
+from vanc311_pipeline.warehouse.downloads import make_downloads, predecessor, put_in_place
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.places import fill_places
 from vanc311_pipeline.warehouse.rows import are_same, batches, fetch, in_order, months_of, rows_by_month
@@ -60,8 +60,12 @@ def publish(
     if held:
         lines = "; ".join(map(str, held[:20]))
         raise IntegrityFailed(f"Held back, so nothing was published: {lines}. {ledger.advice(held)}")
-    with on_disk(target.parent), scratch_in(target.parent, ".publishing-") as scratch:  # no other run publishes now
-        file = scratch / target.name
+    with (
+        on_disk(target.parent),
+        scratch_in(target.parent, ".publishing-") as scratch,  # no other run publishes now
+        ThreadPoolExecutor(1) as beside,  # while SQLite copies the file and looks through it, which takes as long
+    ):
+        file, before = scratch / target.name, beside.submit(predecessor, target)
         warehouse.store.copy_to(file)
         try:
             about = _describe(warehouse, file, run_id, checks)
@@ -69,9 +73,8 @@ def publish(
             if refusal(error):
                 raise
             raise _thrown_away(target, [f"SQLite finds: {error.orig}"]) from error
-        with ThreadPoolExecutor(1) as beside:  # while SQLite looks through the file, which takes as long
-            making = beside.submit(make_downloads, file, target)
-            problems = damage(file) or differences(warehouse, file, months=())
+        making = beside.submit(lambda: make_downloads(file, before.result()))
+        problems = damage(file) or differences(warehouse, file, months=())
         if problems:
             raise _thrown_away(target, problems)
         (folder, digest), size = making.result(), file.stat().st_size

@@ -12,7 +12,7 @@ from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.reading.published import CHECKSUMS, PARQUET
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.warehouse import downloads
-from vanc311_pipeline.warehouse.downloads import make_downloads, put_in_place
+from vanc311_pipeline.warehouse.downloads import make_downloads, predecessor, put_in_place
 from vanc311_pipeline_tests.integration.planting import answers
 
 REST = ", ".join(column.name for column in service_requests.columns if column.name != "request_id")
@@ -77,13 +77,13 @@ def holds_the_rows_of(file: Path, folder: Path) -> bool:
 @pytest.mark.parametrize("edit", EDITS)
 def test_it_holds_the_rows_of_its_file_whatever_moved_since_its_predecessor(published, edit):
     file = successor(published, edit)
-    folder, _ = make_downloads(file, published)
+    folder, _ = make_downloads(file, predecessor(published))
     assert holds_the_rows_of(file, folder)
 
 
 def test_only_the_groups_in_which_something_moved_are_read_again(published):
     altered(parquet_of(published), believed=True)
-    folder, _ = make_downloads(successor(published, "changed"), published)
+    folder, _ = make_downloads(successor(published, "changed"), predecessor(published))
     channels = pq.read_table(folder / PARQUET)["channel"]
     taken_over = pc.equal(channels, "taken over").to_pylist()
     assert [place for place, kept in enumerate(taken_over, 1) if not kept] == list(range(50, 100))
@@ -97,5 +97,5 @@ def test_nothing_is_taken_over_from_files_that_are_not_what_was_made(published, 
         answers(published, "UPDATE release SET run_id = 'another'")
     if touched == "groups":  # as another version of the program made them
         monkeypatch.setattr(downloads, "_ROWS_OF_A_GROUP", 60)
-    folder, _ = make_downloads(file, published)
+    folder, _ = make_downloads(file, predecessor(published))
     assert holds_the_rows_of(file, folder)

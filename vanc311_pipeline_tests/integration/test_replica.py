@@ -23,7 +23,7 @@ from vanc311_pipeline.disk import file_digest
 from vanc311_pipeline.errors import IntegrityFailed, SettingsError
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import INDEX_BYTES, LATEST, ObjectStore, Shipment
-from vanc311_pipeline.warehouse.downloads import make_downloads
+from vanc311_pipeline.warehouse.downloads import make_downloads, predecessor
 from vanc311_pipeline.warehouse.publishing import release_row
 from vanc311_pipeline_tests.integration.planting import execute, tear
 
@@ -112,7 +112,8 @@ def target(tmp_path):
 def replica(hostile, make, target, monkeypatch):
     """A replica that holds a release of the tenth day. It makes the downloads in this process, which saves the start of others."""
     monkeypatch.setattr(
-        "vanc311_pipeline.commands.replica.make_downloads_apart", lambda *files: make_downloads(*files)[0]
+        "vanc311_pipeline.commands.replica.make_downloads_apart",
+        lambda file, published: make_downloads(file, predecessor(published))[0],
     )
     hostile.put(make(10))
     follower = Replica(ObjectStore(hostile.url), target)
