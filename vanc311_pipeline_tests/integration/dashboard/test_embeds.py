@@ -22,7 +22,7 @@ from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 ROOT = "https://311.example"
 IN_PATH = {
-    "area": "kitsilano", "issue": "street-light-out", "department": "eng", "path": "nowhere",
+    "area": "kitsilano", "issue": "street-light-out", "department": "eng",
     "request_id": "0afd4ea663f44394de98803c2729d302030f521b4fc98495e47aee77da5512c6",
 }  # fmt: skip
 FIGURE = "backlog"
@@ -113,7 +113,10 @@ def test_oembed_tells_of_figures_of_this_site_alone(known, site, asked, status):
 
 def test_another_site_may_frame_an_embed_and_nothing_else_and_may_show_figures(site):
     """Of figures one in each form: the others are the same route with another name."""
-    paths = {re.sub(r"\{(\w+)[^}]*\}", lambda part: IN_PATH[part[1]], route.path) for route in dashboard().routes}
+    paths = {
+        re.sub(r"\{(\w+)[^}]*\}", lambda part: IN_PATH.get(part[1], "nowhere"), route.path)
+        for route in dashboard().routes
+    }
     paths = {path for path in paths if not path.startswith(("/figures/", "/embed/")) or f"/{FIGURE}" in f"{path}."}
     paths -= {f"/embed/{FIGURE}-by-age", *(path for path in paths if path.startswith(f"/figures/{FIGURE}-"))}
     assert len(paths) > 40
