@@ -19,19 +19,19 @@ from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.settings import LICENCE
 
-Mode = Literal["light", "dark", "card", "square", "wide", "narrow"]
+Mode = Literal["light", "dark", "card", "square", "full", "wide", "narrow"]
 """A picture that stands alone, light or dark, or in a size that other sites show; or one in a page, which brings the words and the
-colours and has room, or little."""
+colours: as wide as it, half, or a phone."""
 
 Specification = dict[str, Any]
 
 _PICTURES, _LOOK = (
     json.loads(files("vanc311_pipeline.charts").joinpath(f"{name}.json").read_text()) for name in ("pictures", "look")
 )
-_WIDTHS: dict[Mode, int] = {"light": 720, "dark": 720, "wide": 560, "narrow": 320}
+_WIDTHS: dict[Mode, int] = {"light": 720, "dark": 720, "full": 1120, "wide": 560, "narrow": 320}
 SIZES: dict[Mode, tuple[int, int]] = {"card": (1200, 630), "square": (1080, 1080)}
 """Pixels of the pictures that have a fixed size; what does not fit is cut short there."""
-_LEGEND_COLUMNS: dict[Mode, int] = {"light": 4, "dark": 4, "card": 6, "square": 5, "wide": 3, "narrow": 1}
+_LEGEND_COLUMNS: dict[Mode, int] = {"light": 4, "dark": 4, "card": 6, "square": 5, "full": 6, "wide": 3, "narrow": 1}
 # Marks are blue, vermillion and purple; in the dark sky, orange and pink. In a page they have the page's colours, by these names.
 _LIGHT = {
     "ink": "#1b1f24", "quiet": "#59636e", "rule": "#d8dee4", "paper": "#ffffff", "mark": "#0072b2", "mark-2": "#b34a00", "mark-3": "#8f4e77",
@@ -41,7 +41,7 @@ _DARK = {
 }  # fmt: skip
 _PAGE = {name: f"var(--{name}, {colour})" for name, colour in _LIGHT.items()}
 _COLOURS: dict[Mode, dict[str, str]] = {
-    "light": _LIGHT, "dark": _DARK, "card": _LIGHT, "square": _LIGHT, "wide": _PAGE, "narrow": _PAGE,
+    "light": _LIGHT, "dark": _DARK, "card": _LIGHT, "square": _LIGHT, "full": _PAGE, "wide": _PAGE, "narrow": _PAGE,
 }  # fmt: skip
 
 CHARACTERS = 0.15
@@ -110,7 +110,7 @@ class Figure:
     def specification(self, mode: Mode) -> Specification:
         """The Vega-Lite specification. A picture that stands alone has its sentence, its note, its source and the licence with it."""
         spec = self.chart() | self._size(mode) | {"description": self.description, "config": config(mode)}
-        if mode not in ("wide", "narrow"):
+        if mode not in ("full", "wide", "narrow"):
             spec |= {"title": self._title(spec["width"], _MOST_LINES if mode in SIZES else None)}
         return dict(everywhere(spec, printable))  # of some other characters a renderer dies
 

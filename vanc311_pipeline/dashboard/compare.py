@@ -1,13 +1,14 @@
 """Two areas side by side, or an area and the city: the same rows on one axis, and a difference only where it is beyond chance."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.waits import is_longer
 from vanc311_pipeline.dashboard.numbers import against_a_year_before, open_now, year_on_year
-from vanc311_pipeline.dashboard.spread import Dot, Spread, dot_of
 from vanc311_pipeline.dashboard.tables import Cell, Row
 from vanc311_pipeline.dashboard.view import View, horizon_of, records_of, summary_of
 from vanc311_pipeline.metric_definitions import State
@@ -15,6 +16,7 @@ from vanc311_pipeline.reading.labels import slug
 from vanc311_pipeline.reading.release import Release
 
 UNTOLD = "can’t be told apart"
+TICKS, STEPS = 6, (1, 2, 5)
 
 Sides = tuple[View, View]
 
@@ -40,15 +42,43 @@ def compared(release: Release, sides: Sides) -> list[Row]:
     ]
 
 
-def spread(release: Release, sides: Sides) -> Spread | None:
-    """The usual times of both on one axis; None where one is not known."""
-    left, right = (dot(release, view, "median") for view in sides)
-    return Spread(left, (right,), ()) if left and right else None
+@dataclass(frozen=True)
+class Dot:
+    """A number of days on a line, with its 95 % interval; no upper limit where it was not reached."""
+
+    name: str
+    url: str
+    days: int
+    low: int
+    high: int | None
+    text: str
 
 
-def dot(release: Release, view: View, name: str) -> Dot | None:
-    row = summary_of(release, view)
-    return dot_of(row, view, name) if row[f"{name}_state"] == State.OK else None
+@dataclass(frozen=True)
+class Axis:
+    """Dots below each other on one axis, which ends beyond what is known."""
+
+    dots: tuple[Dot, ...]
+
+    @property
+    def ticks(self) -> list[int]:
+        most = max(max(dot.days, dot.high or 0) for dot in self.dots) or 1
+        steps = (step * 10**power for power in range(6) for step in STEPS)
+        step = next(step for step in steps if most <= step * TICKS)
+        return list(range(0, most + step, step))
+
+    @property
+    def top(self) -> int:
+        return self.ticks[-1]
+
+
+def axis(release: Release, sides: Sides) -> Axis | None:
+    """The usual times of both; None where one is not known."""
+    rows = [summary_of(release, view) for view in sides]
+    if any(row["median_state"] != State.OK for row in rows):
+        return None
+    limits = [(row["median_days"], row["median_low"], row["median_high"], _text(row, "median")) for row in rows]
+    return Axis(tuple(Dot(view.place, view.url, *each) for view, each in zip(sides, limits, strict=True)))
 
 
 def _row(label: str, cells: Sequence[Cell], difference: str) -> Row:
@@ -56,24 +86,22 @@ def _row(label: str, cells: Sequence[Cell], difference: str) -> Row:
 
 
 def _timed(release: Release, sides: Sides, label: str, name: str) -> Row:
-    dots = [dot(release, view, name) for view in sides]
-    cells = [
-        Cell(each.text, number=False) if each else _withheld(release, view, name)
-        for each, view in zip(dots, sides, strict=True)
-    ]
-    left, right = dots
+    rows = [summary_of(release, view) for view in sides]
+    known = [row[f"{name}_state"] == State.OK for row in rows]
+    cells = [Cell(_text(row, name), number=False, quiet=not ok) for row, ok in zip(rows, known, strict=True)]
     difference = words.NOTHING
-    if left and right:
-        longer = left if left.is_above(right) else right if right.is_above(left) else None
-        difference = f"longer in {longer.name}, beyond chance" if longer else UNTOLD
+    if all(known):
+        (left, right), (here, there) = rows, sides
+        longer = here if is_longer(left, right, name) else there if is_longer(right, left, name) else None
+        difference = f"longer in {longer.place}, beyond chance" if longer else UNTOLD
     return _row(f"{label} closed within", cells, difference)
 
 
-def _withheld(release: Release, view: View, name: str) -> Cell:
-    row = summary_of(release, view)
-    return Cell(
-        f"{words.days_or_why(None, row[f'{name}_state'])}, n = {words.whole(row['n'])}", number=False, quiet=True
-    )
+def _text(row: Row, name: str) -> str:
+    """A quantile with its interval and its n, or why there is none."""
+    days, low, high = (row[f"{name}_{end}"] for end in ("days", "low", "high"))
+    interval = "" if low == high else f", 95 % interval {words.interval(low, high)}"
+    return f"{words.days_or_why(days, row[f'{name}_state'])}{interval}, n = {words.whole(row['n'])}"
 
 
 def _closed(release: Release, sides: Sides) -> Row:

@@ -36,7 +36,7 @@ KINDS = {
 _SAVED = ("html", "zip")
 """Kinds that a browser keeps and does not show."""
 _MODES: dict[str, tuple[Mode, ...]] = {
-    "svg": ("dark", "wide", "narrow"), "png": ("dark", "card", "square"), "json": ("dark",)
+    "svg": ("dark", "full", "wide", "narrow"), "png": ("dark", "card", "square"), "json": ("dark",)
 }  # fmt: skip
 """In which forms there is a file other than light."""
 ALONE = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox"}

@@ -8,9 +8,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.charts import areas, groups
+from vanc311_pipeline.charts import areas, groups, reported, waits
 from vanc311_pipeline.charts.figure import Figure
-from vanc311_pipeline.dashboard.view import View, horizon_of, records_of, summary_of
+from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, View, horizon_of, records_of, summary_of
+from vanc311_pipeline.metric_definitions import State
+from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.release import Release
 
 PROVIDED = 1
@@ -46,6 +48,21 @@ def _curve(release: Release, view: View, table: sa.Table) -> Figure | None:
     return groups.curve(pd.DataFrame(rows), summary_of(release, view), view.group_name, beside)
 
 
+def _waits(release: Release, view: View, table: sa.Table) -> Figure | None:
+    group = Group("hyper_local", issue=view.issue)
+    rows = records_of_group(release, table, group, scope="located", period=view.period)
+    city = summary_of(release, view)
+    known = city["median_state"] == State.OK and any(row["median_state"] == State.OK for row in rows)
+    return waits.waits(rows, city, view.group_name) if known else None
+
+
+def _recent(
+    draw: Callable[[pd.DataFrame, str], Figure], release: Release, view: View, table: sa.Table
+) -> Figure | None:
+    """What tells of the last 12 months alone, whatever period is chosen."""
+    return _of_table(draw, release, view.but(period=LAST_12_MONTHS), table)
+
+
 def _areas(measure: str, release: Release, _: View, table: sa.Table) -> Figure | None:
     rows = release.records(sa.select(table).where(table.c.measure == measure))
     return areas.comparison(pd.DataFrame(rows)) if rows else None
@@ -60,6 +77,9 @@ FIGURES: dict[str, tuple[Draw, sa.Table, tuple[str, ...]]] = {
     "backlog": (partial(_of_table, groups.backlog), schema.backlog_daily, LEVELS[:2]),
     "backlog-by-age": (partial(_of_table, groups.by_age), schema.backlog_by_age, LEVELS[:3]),
     "outcomes": (partial(_of_table, groups.outcomes), schema.outcomes, LEVELS[:3]),
+    "areas-by-wait": (_waits, schema.time_to_close, LEVELS[2:3]),
+    "reported-when": (partial(_recent, reported.times), schema.reporting_times, LEVELS[:3]),
+    "channels": (partial(_recent, reported.channels), schema.channels, LEVELS[:3]),
     "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), schema.area_comparison, LEVELS[:1]),
     "areas-closings": (partial(_areas, "closings"), schema.area_comparison, LEVELS[:1]),
 }

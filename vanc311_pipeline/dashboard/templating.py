@@ -20,7 +20,6 @@ from vanc311_pipeline.dashboard import (
     estimator,
     maps,
     numbers,
-    reporting,
     requests,
     tables,
 )
@@ -28,7 +27,6 @@ from vanc311_pipeline.dashboard.embeds import embed_code
 from vanc311_pipeline.dashboard.figure_files import citation
 from vanc311_pipeline.dashboard.figures import all_figures, leading
 from vanc311_pipeline.dashboard.requests import RequestFilters
-from vanc311_pipeline.dashboard.spread import areas_by_wait
 from vanc311_pipeline.dashboard.view import address_of, periods
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES
@@ -93,7 +91,6 @@ def templates(site_url: str | None) -> Environment:
         "estimator": estimator,
         "maps": maps,
         "numbers": numbers,
-        "reporting": reporting,
         "tables": tables,
         "figures_of": all_figures,
         "leading": leading,
@@ -102,7 +99,6 @@ def templates(site_url: str | None) -> Environment:
         "citation": citation,
         "names": names,
         "periods": periods,
-        "spread_of": areas_by_wait,
         "plain": plain,
         "address_of": address_of,
         "most_places": MOST_PLACES,

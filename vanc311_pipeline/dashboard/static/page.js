@@ -1,12 +1,14 @@
 // Puts the charts into a page that is whole without them, tells what a mark stands for, sorts tables, copies what is to be quoted.
-const narrow = 440; // pixels below which a chart is drawn for a phone
+const narrow = 440, full = 800; // pixels below which a chart is drawn for a phone, and from which for the whole width
 const attempts = 5;
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
 /** A chart as the server drew it: its colours are the page's, so that the style sheet decides, on paper, too. */
 async function draw(chart) {
-  const address = chart.clientWidth < narrow ? chart.dataset.narrow : chart.dataset.wide;
+  const room = chart.clientWidth < narrow ? "narrow" : chart.clientWidth < full ? "wide" : "full";
+  const address = new URL(chart.dataset.picture, location);
+  address.searchParams.append("mode", room);
   let answer = await fetch(address);
   for (let attempt = 1; answer.status === 503 && attempt < attempts; attempt += 1) {
     await pause(Number(answer.headers.get("Retry-After")));
@@ -116,10 +118,10 @@ for (const form of document.querySelectorAll(".filters")) {
     }
   });
 }
-document.querySelectorAll("table:not(.times, .requests, .sheet table)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
+document.querySelectorAll("table:not(.requests, .sheet table)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
 if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiable);
 document.querySelectorAll("[data-locate]").forEach(locate);
-const charts = document.querySelectorAll(".chart[data-wide]");
+const charts = document.querySelectorAll(".chart[data-picture]");
 if (charts.length) tellMarks();
 for (const chart of charts) await draw(chart); // one after another: each has a place in the server's queue
 performance.mark("drawn");

@@ -66,7 +66,7 @@ def test_every_chart_is_drawn_once_in_the_readers_colours_and_on_paper_in_those_
     """B6: printed from the dark it was white on white."""
     seen = visit().open(f"{site}/?period=all")
     page = seen.page
-    assert page.locator(".chart > svg").count() == page.locator(".chart").count() == 6
+    assert page.locator(".chart > svg").count() == page.locator(".chart").count() == 8
     asked = len(seen.requests)
     for media, scheme, colour in [("screen", "light", BLUE), ("screen", "dark", SKY), ("print", "dark", BLUE)]:
         page.emulate_media(media=media, color_scheme=scheme)
@@ -243,13 +243,13 @@ def test_without_scripts_the_numbers_and_the_pictures_are_there(site, visit):
     seen = visit(scripts=False)
     seen.page.goto(f"{site}/?period=all")
     assert seen.page.locator(".card .value").count() == 4
-    assert seen.page.locator("figure").count() == 8
+    assert seen.page.locator("figure").count() == 10
     pictures = seen.page.locator(".chart img")
-    assert pictures.count() == seen.page.locator(".chart").count() == 6
+    assert pictures.count() == seen.page.locator(".chart").count() == 8
     pictures.first.scroll_into_view_if_needed()
     seen.page.wait_for_function("document.querySelector('.chart img').naturalWidth === 560")
     holes = "charts => charts.map((chart) => chart.clientHeight - chart.querySelector('img').clientHeight)"
-    assert seen.page.locator(".chart").evaluate_all(holes) == [0] * 6
+    assert seen.page.locator(".chart").evaluate_all(holes) == [0] * 8
     seen.page.locator("figure summary").first.click()
     assert seen.page.locator("details[open] table").first.is_visible()
     chosen(seen.page, area="Kitsilano")

@@ -6,7 +6,7 @@ import re
 import pytest
 import requests
 
-from vanc311_pipeline.dashboard.compare import compared
+from vanc311_pipeline.dashboard.compare import Axis, Dot, compared
 from vanc311_pipeline.dashboard.departments import summary, types
 from vanc311_pipeline.dashboard.tables import changed_most
 from vanc311_pipeline.dashboard.view import View
@@ -120,11 +120,19 @@ def test_the_page_shows_the_rows_and_both_on_one_axis(site, release):
         for row in compared(release, (LEFT, RIGHT))
         for part in (row["label"], row["left"].text, row["right"].text, row["difference"])
     ]
-    drawn = re.findall(r"<title>(.*?): .*?M(\d+) \d+H(\d+).*?cx=\"(\d+)\"", text)
-    assert [(name, *map(int, places)) for name, *places in drawn] == [
-        ("Kitsilano", *(190 + 500 * days // 10 for days in (8, 10, 9))),
-        ("Sunset", *(190 + 500 * days // 10 for days in (4, 7, 5))),
+    drawn = re.findall(r"<title>(.*?): .*?x1=\"([\d.]+)%\" x2=\"([\d.]+)%\".*?cx=\"([\d.]+)%\"", text)
+    assert [(name, *map(float, places)) for name, *places in drawn] == [
+        ("Kitsilano", *(pytest.approx(3 + 92 * days / 10) for days in (8, 10, 9))),
+        ("Sunset", *(pytest.approx(3 + 92 * days / 10) for days in (4, 7, 5))),
     ]
+
+
+@pytest.mark.parametrize("most", [0, 1, 7, 44, 365])
+def test_the_axis_has_whole_ticks_and_ends_beyond_the_last_interval(most):
+    axis = Axis((Dot("all of Vancouver", "/", 0, 0, most, ""),))
+    assert len(axis.ticks) <= 7
+    assert axis.top >= most
+    assert len({after - before for before, after in zip(axis.ticks, axis.ticks[1:], strict=False)}) == 1
 
 
 # -- departments -------------------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import re
 import pytest
 import requests
 
+from vanc311_pipeline.charts.waits import waits
 from vanc311_pipeline.dashboard.estimator import estimate
-from vanc311_pipeline.dashboard.spread import Dot, Spread, areas_by_wait
+from vanc311_pipeline.dashboard.figures import draw
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline_tests.integration.dashboard.conftest import group_of
 
@@ -160,44 +161,42 @@ def test_nobody_who_named_no_day_is_told_anything(release):
 # -- which areas wait longest ------------------------------------------------------------------------------------------
 
 
-def test_the_areas_stand_in_the_order_of_their_wait_and_are_told_from_the_city_where_intervals_allow(site, release):
-    spread = areas_by_wait(release, CITY)
-    assert [(dot.name, dot.days, dot.low, dot.high, dot.n, dot.url) for dot in spread.areas] == [
-        (area, days, low, high, days * 10, View(area, ISSUE).url)
-        for area, (days, low, high) in sorted(AREAS.items(), key=lambda item: -item[1][0])
+def test_the_areas_stand_in_the_order_of_their_wait_and_are_told_from_the_city_where_intervals_allow(release):
+    figure = draw(release, CITY, "areas-by-wait")
+    ranked = sorted(AREAS.items(), key=lambda item: -item[1][0])
+    assert figure.rows.astype(object).where(figure.rows.notna(), None).to_numpy()[:, :5].tolist() == [
+        [None, 115, 12, 10, 14],
+        *([area, days * 10, days, low, high] for area, (days, low, high) in ranked),
     ]
-    assert spread.finding == "Clearly longer in Kitsilano, clearly shorter in Downtown than in the city."
-    assert spread.ranking == "3 of 6 pairs of areas can be told apart; all others overlap and cannot be ranked."
-    assert spread.city.text == "12 days, 95 % interval 10 to 14, n = 115"
-    text = html.unescape(requests.get(site + CITY.url, timeout=60).text)
-    section = text[text.index('id="areas-by-wait"') :].split("</section>")[0]
-    ticks = [int(tick) for tick in re.findall(r'<text class="tick".*?>(\d+)', section)]
-    assert ticks == [0, 10, 20, 30, 40, 50]
-    drawn = re.findall(r"<title>(.*?): .*?<path d=\"M(\d+) \d+H(\d+)\"/><circle cx=\"(\d+)\"", section)
-    assert [(name, *map(int, places)) for name, *places in drawn] == [
-        (name, *(190 + 500 * (50 if day is None else day) // 50 for day in (low, high, days)))
-        for name, (days, low, high) in [("all of Vancouver", (12, 10, 14)), *sorted(AREAS.items(), key=lambda item: -item[1][0])]
-    ]  # fmt: skip
+    assert (
+        figure.finding
+        == "Which areas wait longest? Clearly longer in Kitsilano, clearly shorter in Downtown than in the city."
+    )
+    assert "3 of 6 pairs of areas can be told apart; all others overlap and cannot be ranked." in figure.note
+    assert "opened in the last 12 months: days until half were closed" in figure.note
+    assert "in all n = 115." in figure.note
+    told = figure.table.set_index("area")["against the city"]
+    assert told.to_dict() == {"all of Vancouver": ""} | {
+        area: {AREA: "clearly longer", "Downtown": "clearly shorter"}.get(area, "can’t be told") for area in AREAS
+    }
+    [axis] = {row["end"] for row in figure.chart()["datasets"]["rows"]}
+    assert axis == pytest.approx(1.05 * max(day for days in AREAS.values() for day in days if day))
 
 
-def dot(name: str, days: int, low: int, high: int | None) -> Dot:
-    return Dot(name, "/", days, low, high, 100)
+def waiting(area: str, days: int, low: int, high: int | None) -> dict[str, object]:
+    quantile = {"median_days": days, "median_low": low, "median_high": high, "median_state": "ok"}
+    return {"local_area": area, "n": 100, "period": "all", "as_of": "2026-01-12"} | quantile
 
 
 def test_what_overlaps_is_not_ranked():
-    city = dot("all of Vancouver", 5, 5, 5)
-    alike = Spread(city, (dot("A", 6, 5, 9), dot("B", 4, 3, 5)), ())
-    assert alike.finding == "No area can be told from the city."
-    assert alike.ranking == "Their intervals overlap: the areas cannot be ranked."
-    assert dot("A", 1, 1, 1).text == "1 day, n = 100"
-    assert dot("A", 0, 0, None).text == "the same day, 95 % interval 0 to not reached, n = 100"
-    many = Spread(city, tuple(dot(letter, 9, 8, 9) for letter in "ABCDEFG"), ())
-    assert many.finding == "Clearly longer in A, B, C, D, E and 2 more than in the city."
-
-
-@pytest.mark.parametrize("most", [0, 1, 7, 44, 365])
-def test_the_axis_has_whole_ticks_and_ends_beyond_the_last_interval(most):
-    spread = Spread(dot("all of Vancouver", 0, 0, most), (), ())
-    assert len(spread.ticks) <= 7
-    assert spread.top >= most
-    assert len({after - before for before, after in zip(spread.ticks, spread.ticks[1:], strict=False)}) == 1
+    city = waiting("", 5, 5, 5)
+    alike = waits([waiting("A", 6, 5, 9), waiting("B", 4, 3, 5)], city, "Pothole")
+    assert alike.finding == "Which areas wait longest? No area can be told from the city."
+    assert "Their intervals overlap: the areas cannot be ranked." in alike.note
+    assert list(alike.table["95 % interval"]) == ["5 to 5", "5 to 9", "3 to 5"]
+    many = waits([waiting(letter, 9, 8, None) for letter in "ABCDEFG"], city, "Pothole")
+    assert many.finding.endswith("Clearly longer in A, B, C, D, E and 2 more than in the city.")
+    assert list(many.table["95 % interval"])[1:] == ["8 to not reached"] * 7
+    assert waits([waiting("A", 9, 8, 9) | {"median_state": "too_few"}], city, "Pothole").notes == (
+        "Too few requests: A.",
+    )

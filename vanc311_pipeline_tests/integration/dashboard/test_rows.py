@@ -11,7 +11,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from vanc311_pipeline.charts import areas, groups, words
+from vanc311_pipeline.charts import areas, groups, reported, waits, words
 from vanc311_pipeline.dashboard import estimator, tables
 from vanc311_pipeline.dashboard.figures import all_figures, draw
 from vanc311_pipeline.dashboard.numbers import cards, given_its_kinds, lead
@@ -577,7 +577,7 @@ def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, senten
 
 FIGURES = [
     "opened-and-closed", "time-to-close", "closed-within", "backlog", "backlog-by-age", "outcomes",
-    "areas-open-after-30-days", "areas-closings",
+    "areas-by-wait", "reported-when", "channels", "areas-open-after-30-days", "areas-closings",
 ]  # fmt: skip
 AREAS = ["areas-open-after-30-days", "areas-closings"]
 
@@ -585,8 +585,8 @@ AREAS = ["areas-open-after-30-days", "areas-closings"]
 @pytest.mark.parametrize(
     ("view", "without"),
     [
-        (View(), []), (View(AREA), AREAS), (View(None, ISSUE), [*AREAS, "backlog"]),
-        (View(AREA, ISSUE), [*AREAS, "backlog", "backlog-by-age", "outcomes"]),
+        (View(), ["areas-by-wait"]), (View(AREA), [*AREAS, "areas-by-wait"]), (View(None, ISSUE), [*AREAS, "backlog"]),
+        (View(AREA, ISSUE), [*AREAS, "backlog", "backlog-by-age", "outcomes", "areas-by-wait", "reported-when", "channels"]),
     ],
     ids=str,
 )  # fmt: skip
@@ -597,16 +597,25 @@ def test_each_level_has_its_figures_in_the_order_of_the_page(release, view, with
 
 def test_a_picture_is_made_where_it_is_drawn_and_not_for_a_page(release, monkeypatch):
     pictures = []
-    for module in (areas, groups):
+    for module in (areas, groups, reported, waits):
         monkeypatch.setattr(module, "picture", lambda name, rows, **told: pictures.append(name) or {})
     figures = all_figures(release, View())
     assert pictures == []
     for figure in figures:
         figure.specification("wide")
-    assert len(pictures) == len(figures) == len(FIGURES)
+    assert len(pictures) == len(figures) == len(FIGURES) - 1
 
 
-DRAWN = ("monthly_series", "time_to_close_curves", "backlog_daily", "backlog_by_age", "outcomes", "area_comparison")
+DRAWN = (
+    "monthly_series",
+    "time_to_close_curves",
+    "backlog_daily",
+    "backlog_by_age",
+    "outcomes",
+    "area_comparison",
+    "reporting_times",
+    "channels",
+)
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -1,0 +1,77 @@
+"""When, and in which ways, requests are reported in the last 12 months. From `reporting_times` and `channels`."""
+
+import calendar
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import Figure, for_reading, picture
+from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, State
+
+BLOCK_HOURS, BLOCKS = 3, 8
+DAYS = list(calendar.day_name)
+MEANING = f"{METRICS['opened'].definition} Who reports can't be seen in the data."
+COUNTED = "requests reported in the last 12 months"
+WHOM = "reported in the last 12 months, whatever period is chosen"
+
+
+def times(rows: pd.DataFrame, group: str) -> Figure:
+    """How many requests came in each hour of the week; the table has blocks of three hours, from Monday."""
+    n = int(rows["requests"].sum())
+    rows = rows.assign(day=rows["weekday"].map(lambda weekday: DAYS[weekday - 1]))
+    blocks = rows["requests"].groupby([rows["weekday"], rows["hour"] // BLOCK_HOURS]).sum()
+    grid = blocks.unstack().reindex(index=range(1, 8), columns=range(BLOCKS)).fillna(0).astype(int)
+    weekday, block = divmod(int(grid.to_numpy().argmax()), BLOCKS)
+    headings: dict[str, Any] = {"day": DAYS} | {_hours(place): grid[place] for place in range(BLOCKS)}
+    return Figure(
+        "reported-when",
+        f"Most are reported on a {DAYS[weekday]} from {_hours(block)}: {words.whole(grid.to_numpy()[weekday, block])} of {words.requests(n)}.",
+        f"{group}, {WHOM}, n = {words.whole(n)}. Hours in Vancouver; the stronger the colour, the more.",
+        rows["as_of"].iloc[0],
+        "opened",
+        MEANING,
+        n,
+        COUNTED,
+        rows[["weekday", "hour", "requests"]],
+        for_reading(grid, headings),
+        partial(
+            picture, "reported-when", rows[["day", "hour", "requests"]], days=DAYS, most=int(rows["requests"].max())
+        ),
+        height=190,
+    )
+
+
+def channels(rows: pd.DataFrame, group: str) -> Figure:
+    """In which ways they were reported, the most used first, each with its share where there are enough requests."""
+    rows = rows.sort_values(["requests", "channel"], ascending=[False, True], ignore_index=True)
+    n, most = int(rows["volume"].iloc[0]), rows.iloc[0]
+    share = rows["requests"] / n
+    told = share.map(words.percent) if n >= MINIMUM_N else pd.Series(words.WITHHELD[State.TOO_FEW], index=rows.index)
+    finding = f"Most are reported by {most['channel']}: {words.whole(most['requests'])} of {words.requests(n)}"
+    return Figure(
+        "channels",
+        f"{finding} ({told[0]})." if n >= MINIMUM_N else f"{finding}.",
+        f"{group}, {WHOM}, n = {words.whole(n)}. Channels in the city’s words.",
+        rows["as_of"].iloc[0],
+        "opened",
+        MEANING,
+        n,
+        COUNTED,
+        rows[["channel", "requests", "volume"]],
+        for_reading(rows, {"channel": "channel", "requests": "requests", "share": told}),
+        partial(
+            picture,
+            "channels",
+            rows[["channel", "requests"]].assign(share=told),
+            channels=list(rows["channel"]),
+            domain=[0, 1.25 * most["requests"]],  # with room for a label
+        ),
+        height=190,
+    )
+
+
+def _hours(block: int) -> str:
+    """`2` is from 06 to 09."""
+    return f"{BLOCK_HOURS * block:02} to {BLOCK_HOURS * (block + 1):02}"
