@@ -206,7 +206,7 @@ class Brief:
         if not releases["seen"]:
             return f"We saw none of the city’s releases of {self.month}: what changed in the record then is not known."
         told = [f"{words.whole(row[name])} {text}" for name, text in _CORRECTED.items() if row[name]]
-        seen = f"The {words.whole(releases['seen'])} releases of {self.month} that we saw"
+        seen = f"The {words.whole(releases['seen'])} {words.be(releases['seen'], 'release', 'releases')} of {self.month} that we saw"
         held = (
             f" {words.whole(releases['held'])} of them {words.be(releases['held'], 'was', 'were')} held and not followed."
             if releases["held"]

@@ -7,9 +7,11 @@ import re
 import sys
 import zlib
 from collections import Counter
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import feedparser
+import pandas as pd
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
@@ -21,9 +23,11 @@ from vanc311_pipeline.dashboard import briefs
 from vanc311_pipeline.dashboard.templating import sheet
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.pipeline import Run
+from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import drafts
 from vanc311_pipeline.warehouse.audits.briefs import facts_recomputed
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, settings_in
 from vanc311_pipeline_tests.integration.dashboard.conftest import planted_in, reading, served
 from vanc311_pipeline_tests.integration.planting import answers, stored
 
@@ -152,6 +156,33 @@ def test_a_month_is_told_once_of_a_whole_record_and_again_only_if_nobody_publish
     with warehouse.write() as connection:
         drafts.withdraw(connection, copied.published_path)
     assert answers(file, "SELECT count(*) FROM briefs") == [(0,)]
+
+
+def test_a_month_is_told_with_the_first_release_after_it_settled_and_the_next_tells_what_became_of_it(tmp_path):
+    with StandIn() as sample:
+        some = sample.frame[::8]
+
+    def known(day: str) -> pd.DataFrame:
+        return some[(some[[OPENED, MODIFIED]] < pd.Timestamp(day, tz="UTC")).all(axis=1)].reset_index(drop=True)
+
+    told = []
+    with StandIn(requests=known("2024-02-12"), released_at=datetime(2024, 2, 12, 14, tzinfo=UTC)) as portal:
+        mirror = Pipeline(settings_in(tmp_path, portal.url))
+        for release in (None, datetime(2024, 3, 12, 14, tzinfo=UTC)):
+            if release:
+                portal.publish(known(f"{release:%Y-%m-%d}"), release)
+            mirror.sync()
+            told.append(mirror.query("SELECT month, as_of, facts FROM briefs WHERE kind = 'city' ORDER BY brief_id"))
+        [(came,)] = mirror.query("SELECT count(*) FROM service_requests WHERE opened_on LIKE '2024-01%'")
+    january, february = ("2024-01", "2024-02-09"), ("2024-02", "2024-03-11")
+    assert [[each[:2] for each in lines] for lines in told] == [[january], [january, february]]
+    assert told[0] == told[1][:1]
+    with reading(mirror.settings.published_path) as release:
+        first, second = (briefs.brief_of(release, month, "city") for month in ("2024-01", "2024-02"))
+    said = first.own["opened"]
+    assert said < came
+    assert f"{said:,} came in, now {came:,} (+{came - said})" in second.revised
+    assert second.record.startswith("The 1 release of February 2024")
 
 
 def test_what_was_said_of_another_state_of_the_record_stays_and_is_not_counted_again(copied):
