@@ -18,13 +18,13 @@ from vanc311_pipeline.reading.find import point_of
 from vanc311_pipeline.reading.labels import branches_of, group_name, group_of, is_group, label_of, plain, slug
 from vanc311_pipeline.reading.names import known, names
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.schema import overdue_limits
+from vanc311_pipeline.schema import overdue_limits, service_requests
 from vanc311_pipeline.settings import LICENCE
 
 ROWS, SHOWN = 25, 10
 """So many are on a page of a list, and where a list stands on a page of something else."""
 COUNTED = 10_000
-"""So many are counted, and looked at for their points; who asks for more gets "at least"."""
+"""At most so many are counted, and looked at for their points; who asks for more gets "at least"."""
 POINTS, ROWS_OF_A_FILE = 5_000, 100_000
 ORDERS = {
     "newest": "newest first", "oldest": "oldest first", "longest": "longest open first", "overdue": "most overdue first",
@@ -259,10 +259,11 @@ class Counts(NamedTuple):
 
     requests: int
     located: int
+    bound: int
 
     @property
     def is_bound(self) -> bool:
-        return self.requests == COUNTED
+        return self.requests == self.bound
 
     def sentence(self, order: str) -> str:
         """How many there are, and how many of them a map can show."""
@@ -274,19 +275,18 @@ class Counts(NamedTuple):
 
 
 def counts(release: Release, filters: RequestFilters) -> Counts:
-    return Counts(*pages.count_first(release, filters.listing(release), COUNTED, "latitude"))
+    return Counts(*pages.count_first(release, filters.listing(release), COUNTED, service_requests.c.latitude))
 
 
 def unaddressed(release: Release, filters: RequestFilters) -> str | None:
     """That the city publishes the chosen type without addresses, if it does: so no street, point or map can show one."""
     if filters.issue is None:
         return None
-    number, addressed = pages.count_first(
-        release, requests.requests(release, {"issue": filters.issue}), COUNTED, "address"
-    )
+    listing = requests.requests(release, {"issue": filters.issue})
+    number, addressed, bound = pages.count_first(release, listing, COUNTED, service_requests.c.address)
     if addressed or not number:
         return None
-    which = f"none of the newest {number:,} has one" if number == COUNTED else f"none of all {number:,} has one"
+    which = f"none of the newest {number:,} has one" if number == bound else f"none of all {number:,} has one"
     return f"{plain('issue', filters.issue)} requests are published without an address: {which}."
 
 

@@ -33,7 +33,10 @@ def address_by(release: Release, point: str) -> str | None:
     question = sa.select(_place.address).where(
         places.is_near(_place.latitude, _place.longitude), _place.address.is_not(None)
     )
-    rows = release.rows(question.order_by(places.DISTANCE, _place.requests.desc()).limit(1), values=values)
+    rows = release.rows(
+        question.order_by(places.distance(_place.latitude, _place.longitude), _place.requests.desc()).limit(1),
+        values=values,
+    )
     return str(rows[0][0]) if rows else None
 
 

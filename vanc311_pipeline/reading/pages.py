@@ -6,16 +6,18 @@ A cursor belongs to a release and a listing: in another, where rows would be mis
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.reading.release import Question, Release
+from vanc311_pipeline.reading.release import Question, Release, TookTooLong, statement_budget
 
 ROWS_AT_ONCE = 5_000
+STEPS_OF_A_COUNT, COUNTED_OF_MANY = 300_000, 1_000
+"""Of SQLite's machine, some twenty milliseconds; and up to how many is counted where they don't suffice."""
 
 Place = tuple[str | int, ...]
 
@@ -37,15 +39,15 @@ class Listing:
     descending: bool = False
     values: Mapping[str, Any] = field(default_factory=dict)
     """The values of the question's parameters, so that one question serves all of them: making it takes longer than asking it."""
+    look_up: Callable[[sa.FromClause], Question] | None = None
+    """Makes whole rows of a page of what the question selects, if that is no more than what tells a row: nothing else is sorted."""
+    narrower: tuple[Mapping[str, Any], ...] = ()
+    """Values with which fewer rows pass, all of them before all others: if they fill a page, nobody need go through the rest."""
 
     @property
     def columns(self) -> list[str]:
-        return _columns(self.question)
-
-
-@lru_cache
-def _columns(question: Question) -> list[str]:
-    return [str(column.key) for column in question.selected_columns]
+        page = _page(self.question, self.keys, self.descending, False, self.look_up)
+        return [str(column.key) for column in [*page.selected_columns][: -len(self.keys)]]
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,12 @@ def all_rows(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Listing:
 
 
 def read_page(release: Release, listing: Listing, after: Place | None, limit: int) -> Page:
-    question = _page(listing.question, listing.keys, listing.descending, after is not None)
+    question = _page(listing.question, listing.keys, listing.descending, after is not None, listing.look_up)
     places = {f"after_{number}": place for number, place in enumerate(after or ())}
-    rows = release.rows(question, values={**listing.values, **places, "rows": limit + 1})
+    for values in (*listing.narrower, listing.values):
+        rows = release.rows(question, values={**values, **places, "rows": limit + 1})
+        if len(rows) > limit:
+            break
     width = len(listing.columns)
     return Page([row[:width] for row in rows[:limit]], tuple(rows[limit - 1][width:]) if len(rows) > limit else None)
 
@@ -89,32 +94,67 @@ def count(release: Release, listing: Listing) -> int:
     return int(release.rows(sa.select(sa.func.count()).select_from(counted), values=listing.values)[0][0])
 
 
-def count_first(release: Release, listing: Listing, at_most: int, column: str) -> tuple[int, int]:
-    """How many rows there are, up to a bound; and how many of these, the first by its order, have a value of a column."""
+class Count(NamedTuple):
+    """How many rows there are, up to a bound; and how many of these, the first by their order, have a value of a column."""
+
+    rows: int
+    with_value: int
+    bound: int
+
+
+def count_first(release: Release, listing: Listing, at_most: int, column: sa.ColumnElement[Any]) -> Count:
+    """Count up to a bound; to a lower one, if that takes long because few of those gone through are of the listing."""
+    try:
+        with statement_budget(STEPS_OF_A_COUNT):
+            return _counted(release, listing, at_most, column)
+    except TookTooLong:
+        return _counted(release, listing, min(at_most, COUNTED_OF_MANY), column)
+
+
+def _counted(release: Release, listing: Listing, bound: int, column: sa.ColumnElement[Any]) -> Count:
     question = _count_first(listing.question, listing.keys, listing.descending, column)
-    [(rows, with_value)] = release.rows(question, values={**listing.values, "rows": at_most})
-    return rows, with_value
+    for values in (*listing.narrower, listing.values):
+        [(rows, with_value)] = release.rows(question, values={**values, "rows": bound})
+        if rows == bound:
+            break
+    return Count(rows, with_value, bound)
 
 
 @lru_cache
 def _count_first(
-    question: Question, keys: tuple[sa.ColumnElement[Any], ...], descending: bool, column: str
+    question: Question, keys: tuple[sa.ColumnElement[Any], ...], descending: bool, column: sa.ColumnElement[Any]
 ) -> Question:
-    counted = question.with_only_columns(question.selected_columns[column], maintain_column_froms=True)
-    first = _page(counted, keys, descending, False).subquery("first")
-    return sa.select(sa.func.count(), sa.func.count(first.c[column]))
+    counted = question.with_only_columns(column.label("counted"), maintain_column_froms=True)
+    first = _page(counted, keys, descending, False, None).subquery("first")
+    return sa.select(sa.func.count(), sa.func.count(first.c.counted))
 
 
 @lru_cache
-def _page(question: Question, keys: tuple[sa.ColumnElement[Any], ...], descending: bool, goes_on: bool) -> Question:
-    question = question.add_columns(*keys)
+def _page(
+    question: Question,
+    keys: tuple[sa.ColumnElement[Any], ...],
+    descending: bool,
+    goes_on: bool,
+    look_up: Callable[[sa.FromClause], Question] | None,
+) -> Question:
+    """The rows that come next, each with its keys."""
+    named = [key.label(f"key_{number}") for number, key in enumerate(keys)]
+    question = question.add_columns(*named)
     if goes_on:
         by = keys[0] if len(keys) == 1 else sa.tuple_(*keys)
         places = [sa.bindparam(f"after_{number}", type_=key.type) for number, key in enumerate(keys)]
         after = places[0] if len(keys) == 1 else sa.tuple_(*places)
         question = question.where(by < after if descending else by > after)
-    ordered = question.order_by(*(key.desc() if descending else key for key in keys))
-    return ordered.limit(sa.bindparam("rows", type_=sa.INTEGER()))
+    page = _ordered(question, keys, descending).limit(sa.bindparam("rows", type_=sa.INTEGER()))
+    if look_up is None:
+        return page
+    few = page.subquery("page")
+    keys_of_page = [few.c[key.name] for key in named]
+    return _ordered(look_up(few).add_columns(*keys_of_page), keys_of_page, descending)
+
+
+def _ordered(question: Question, keys: Sequence[sa.ColumnElement[Any]], descending: bool) -> Question:
+    return question.order_by(*(key.desc() if descending else key for key in keys))
 
 
 def cursor_of(release: Release, of: str, after: Place) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import shapely
 import sqlalchemy as sa
@@ -15,11 +15,12 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from vanc311_pipeline.reading.names import UnknownName
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.schema import places, service_requests
+from vanc311_pipeline.schema import AT_A_PLACE, AT_A_POINT, places, service_requests
 
 RADIUS, RADIUS_AT_MOST = 500, 2_000
 """Metres around a point."""
 KINDS = ("street", "bia", "near")
+_RINGS = (125, 250, 500, 1_000)  # each of four times the area of the one before
 
 # 1946 YORK AV; 1800 to 1800 TRIUMPH ST, which is a block; 1900 MAIN ST and E 2ND AV, which is a crossing.
 _ADDRESS = re.compile(r"(?:\d+[A-Z]? (?:to \d+[A-Z]? )?)?(?P<street>.+?)(?: and (?P<cross>.+))?")
@@ -27,7 +28,8 @@ _DECIMETRES = 10
 _place, _value = places.c, sa.bindparam
 
 
-def _distance(*at: sa.ColumnElement[float]) -> sa.ColumnElement[int]:
+def distance(*at: sa.ColumnElement[float]) -> sa.ColumnElement[int]:
+    """The square of a point's distance from the one that is meant, in square decimetres: SQLite has no root, and an order needs none."""
     north, east = (
         (axis - _value(name)) * _value(f"{name}_metres")
         for axis, name in zip(at, ("latitude", "longitude"), strict=True)
@@ -40,13 +42,12 @@ def is_near(latitude: sa.ColumnElement[float], longitude: sa.ColumnElement[float
     return sa.and_(
         latitude.between(_value("south"), _value("north")),
         longitude.between(_value("west"), _value("east")),
-        _distance(latitude, longitude).op("<=")(_value("within")),
+        distance(latitude, longitude).op("<=")(_value("within")),
     )
 
 
-DISTANCE = _distance(_place.latitude, _place.longitude)
-"""The square of a place's distance from the point, in square decimetres: SQLite has no root, and an order needs none."""
-
+_own = service_requests.c.latitude, service_requests.c.longitude
+DISTANCE = distance(*_own)
 _CONDITIONS = {
     "street": sa.or_(_place.street == _value("street"), _place.cross_street == _value("street")),
     "bia": _place.business_improvement_area == _value("bia"),
@@ -54,34 +55,55 @@ _CONDITIONS = {
 }
 
 
-def conditions(values: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
-    return [_CONDITIONS[kind] for kind in KINDS if kind in values]
+def kinds_in(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """In which ways places are meant."""
+    return tuple(kind for kind in KINDS if kind in values)
 
 
-class _InOrder(sa.Join):
+class in_order(sa.Join):
     """A join that SQLite makes in the order in which it is written: CROSS JOIN."""
 
     inherit_cache = True
 
 
-@compiles(_InOrder)
-def _cross_join(join: _InOrder, compiler: SQLCompiler, **how: Any) -> str:
+@compiles(in_order)
+def _cross_join(join: in_order, compiler: SQLCompiler, **how: Any) -> str:
     parts: tuple[Any, ...] = (join.left, join.right, join.onclause)
     return "{} CROSS JOIN {} ON {}".format(*(compiler.process(part, **how) for part in parts))
 
 
-def join_requests(places_first: bool) -> sa.FromClause:
-    """The places with their requests: SQLite goes through the one, and looks the other up."""
+Way = Literal["places first", "requests first", "by type and point"]
+"""How SQLite comes by requests at places: it goes through the places and looks their requests up, or the other way."""
+
+
+def requests_meant(kinds: tuple[str, ...], way: Way) -> tuple[sa.FromClause, list[sa.ColumnElement[bool]]]:
+    """From where requests at places come, and which are meant. Whether it is near, a request tells by itself."""
+    places_first = way == "places first"
+    if way == "by type and point":
+        return service_requests, [is_near(*_own), AT_A_POINT]
+    if kinds == ("near",) and not places_first:
+        # No bound of its latitude: where it goes through the requests, this would lead it to go through an index of those that have one.
+        return service_requests, [DISTANCE.op("<=")(_value("within"))]
     outer, inner = (places, service_requests) if places_first else (service_requests, places)
     same = [inner.c[name].is_not_distinct_from(outer.c[name]) for name in ("address", "latitude", "longitude")]
-    return _InOrder(outer, inner, sa.and_(*same))
+    # Only then, for the same reason.
+    implied = [AT_A_PLACE] if places_first else []
+    return in_order(outer, inner, sa.and_(*same)), [*(_CONDITIONS[kind] for kind in kinds), *implied]
 
 
 def requests_at(release: Release, values: Mapping[str, Any]) -> int:
     """How many requests the places have that are meant, or how many open ones, if those are."""
     column = _place.open_requests if values.get("status") == "Open" else _place.requests
-    question = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(*conditions(values))
+    question = sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(
+        *(_CONDITIONS[kind] for kind in kinds_in(values))
+    )
     return int(release.rows(question, values=values)[0][0])
+
+
+def rings(values: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The same values for smaller surroundings of the point, from the smallest on."""
+    radii = (radius for radius in _RINGS if (radius * _DECIMETRES) ** 2 < values["within"])
+    return tuple({**values, **around(values["near"], radius)} for radius in radii)
 
 
 def around(near: str, radius: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The requests themselves: filtered, page by page, and one of them with all that is remembered of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -35,8 +35,9 @@ _IS_OPEN, _IS_CLOSED = (service_requests.c.status == sa.literal_column(f"'{statu
 _FEW = 100  # one in so many requests
 _FEW_AT_PLACES, _FEW_IN_INDEX = 10_000, 30
 """So many requests at places are looked up before all are gone through from day to day; one in so many, if their index says enough of them."""
-_IN_INDEX = {*places.KINDS, *places.around("0,0", 1), "opened_from", "opened_to"}
+_IN_INDEX = {*places.KINDS, *places.around("0,0", 1), "opened_from", "opened_to", "issue"}
 
+LookUp = Callable[[sa.FromClause], sa.Select[Any]]
 
 ORDERS = ("newest", "oldest", "longest", "overdue", "closest")
 
@@ -104,7 +105,7 @@ def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
     return last if last != request_id else None
 
 
-def _listing(release: Release, filters: Filters, order: str, columns: tuple[sa.ColumnElement[Any], ...]) -> Listing:
+def _listing(release: Release, filters: Filters, order: str, look_up: LookUp) -> Listing:
     values = _values(release, filters)
     if order == "closest" and "near" not in values:
         raise NoPoint("Which are the closest? Name a point, too: near=latitude,longitude.")
@@ -113,19 +114,24 @@ def _listing(release: Release, filters: Filters, order: str, columns: tuple[sa.C
     keys, descending = _KEYS[order]
     if keys is _BY_DAY and values.keys() & {"closed_from", "closed_to"}:
         keys = _BY_CLOSING_DAY
-    at = None
-    if values.keys() & set(places.KINDS):
-        at = (order == "closest" or _are_at_few(release, values), *places.conditions(values))
+    kinds = places.kinds_in(values)
+    way = _way(release, values, order) if kinds else None
+    values["as_of"] = release.about["as_of"]
     by_limits = order == "overdue" or "overdue" in values
-    question = _question(columns, tuple(_conditions(values)), at, by_limits)
-    return Listing(question, keys, descending, values | {"as_of": release.about["as_of"]})
+    question = _question(tuple(_conditions(values)), kinds, way, by_limits)
+    rings = places.rings(values) if order == "closest" and way == "places first" else ()
+    return Listing(question, keys, descending, values, look_up, rings)
 
 
-def _are_at_few(release: Release, values: Mapping[str, Any]) -> bool:
-    """Whether the places that are meant have few requests."""
+def _way(release: Release, values: Mapping[str, Any], order: str) -> places.Way:
+    """By their places, if those have few requests, or their index tells all that is asked, or nothing else says which are the closest."""
     asked = {name for name, value in values.items() if (name, value) != ("status", "Open")}
+    if "issue" in asked and asked == {*values} and places.kinds_in(values) == ("near",):
+        return "by type and point"
+    if "issue" in asked <= _IN_INDEX or (order == "closest" and "few_branches" not in asked):
+        return "places first"
     few = release.about["rows_stored"] // _FEW_IN_INDEX if asked <= _IN_INDEX else _FEW_AT_PLACES
-    return places.requests_at(release, values) < few
+    return "places first" if places.requests_at(release, values) < few else "requests first"
 
 
 def _values(release: Release, filters: Filters) -> dict[str, Any]:
@@ -139,6 +145,8 @@ def _values(release: Release, filters: Filters) -> dict[str, Any]:
         del values["department"]
         values["few_branches" if _are_few(release, branches) else "branches"] = branches
     values |= {kind: known(release, kind, values[kind]) for kind in KINDS if kind in values}
+    if "department" in values and _are_few(release, (values["department"],)):
+        values["few_branches"] = (values.pop("department"),)
     if "address" in values:
         values["address"] = places.known_address(release, values["address"])
     if "outcome" in values and (reasons := _if_rare(release, values["outcome"])):
@@ -178,38 +186,41 @@ def _if_rare(release: Release, outcome: str) -> tuple[str, ...]:
         )
     )
     few = sum(requests.values()) * _FEW < release.about["rows_stored"]
-    return tuple(requests) if few and schema.MOST_COMMON_REASON not in requests else ()
+    return tuple(requests) if few and not requests.keys() & set(schema.COMMON_REASONS) else ()
 
 
 @lru_cache
 def _question(
-    columns: tuple[sa.ColumnElement[Any], ...],
-    conditions: tuple[Condition, ...],
-    at: tuple[Any, ...] | None,
-    by_limits: bool,
+    conditions: tuple[Condition, ...], kinds: tuple[str, ...], way: places.Way | None, by_limits: bool
 ) -> sa.Select[Any]:
-    """The requests for which the conditions hold; `at` places, if any: whether those have few requests, and the conditions on them."""
-    source: sa.FromClause = service_requests
-    where = [_CONDITIONS[condition] for condition in conditions]
-    if at:
-        few, *of_places = at
-        source = places.join_requests(few)
-        # Else nothing may imply the condition of the index by place: SQLite would go through all of that.
-        where += [*of_places, schema.AT_A_PLACE] if few else of_places
+    """Which requests there are for which the conditions hold, at places if any are meant."""
+    source, at_places = places.requests_meant(kinds, way) if way else (service_requests, [])
     if by_limits:
         source = source.outerjoin(overdue_limits, overdue_limits.c.issue_type == _table.issue_type)
-    if columns is _standing:
-        source = source.outerjoin(open_request_standing, open_request_standing.c.request_id == _table.request_id)
-    return sa.select(*columns).select_from(source).where(*where)
+    where = [_CONDITIONS[condition] for condition in conditions]
+    return sa.select(rowid(service_requests).label("request")).select_from(source).where(*where, *at_places)
+
+
+def _request(page: sa.FromClause) -> sa.Select[Any]:
+    """The requests of a page, whole."""
+    return sa.select(*service_requests.columns).select_from(_of_page(page))
+
+
+def _standing(page: sa.FromClause) -> sa.Select[Any]:
+    """The same, with their days and their standing. Some were opened since."""
+    days_open = sa.func.max(0, _days_open).label("days_open")
+    standing = _of_page(page).outerjoin(open_request_standing, open_request_standing.c.request_id == _table.request_id)
+    return sa.select(*service_requests.columns, days_open, *STANDING).select_from(standing)
+
+
+def _of_page(page: sa.FromClause) -> sa.Join:
+    return places.in_order(page, service_requests, rowid(service_requests) == page.c.request)
 
 
 _NONE: sa.ColumnElement[str] = sa.literal_column(f"'{NO_REASON}'")
 _table, _value = service_requests.c, sa.bindparam
 _julian = sa.func.julianday
 _days_open = sa.cast(_julian(_value("as_of")) - _julian(_table.opened_on), sa.INTEGER)
-_request = tuple(service_requests.columns)
-# Some were opened since.
-_standing = (*_request, sa.func.max(0, _days_open).label("days_open"), *STANDING)
 
 _BY_DAY, _BY_CLOSING_DAY = ((day, rowid(service_requests)) for day in (_table.opened_on, _table.closed_on))
 _over = sa.cast(_julian(overdue_limits.c.opened_before) - _julian(_table.opened_on), sa.INTEGER)
@@ -240,9 +251,10 @@ _CONDITIONS: dict[Condition, sa.ColumnElement[bool]] = {
     "channel": sa.and_(_table.channel == _value("channel"), schema.RARER_CHANNEL),
     **{("channel", channel): _table.channel == _value("channel") for channel in schema.COMMON_CHANNELS},
     "closure_reason": sa.and_(_IS_CLOSED, _table.closure_reason == _value("closure_reason"), schema.RARER_REASON),
-    ("closure_reason", schema.MOST_COMMON_REASON): sa.and_(
-        _IS_CLOSED, _table.closure_reason == _value("closure_reason")
-    ),
+    **{
+        ("closure_reason", reason): sa.and_(_IS_CLOSED, _table.closure_reason == _value("closure_reason"))
+        for reason in schema.COMMON_REASONS
+    },
     ("closure_reason", NO_REASON): sa.and_(schema.UNEXPLAINED),
     "outcome": sa.and_(_IS_CLOSED, sa.func.coalesce(_table.closure_reason, _NONE).in_(_reasons)),
     # The same for rare reasons, in the words of the indexes.

@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from benchmarks.stages import LOG
 from vanc311_pipeline.dashboard import tables
 from vanc311_pipeline.dashboard.view import View
-from vanc311_pipeline.reading import changes, requests
+from vanc311_pipeline.reading import changes, pages, requests
 from vanc311_pipeline.reading.names import KINDS, names
-from vanc311_pipeline.reading.pages import Listing, count, read_page
+from vanc311_pipeline.reading.pages import Listing, count, count_first, read_page
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.schema import service_requests
 
 OFTEN = 100  # what one request in so many is, is soon come by from day to day
 THROUGH_ALL = re.compile(r"SCAN (service_requests|request_changes)( USING( COVERING)? INDEX \1_by_\w+)?$")
@@ -84,7 +85,7 @@ def test_a_range_of_days_is_looked_up_and_comes_in_order(release, bound):
     with planned() as steps:
         read_page(release, requests.requests(release, {bound: date(2024, 3, 1)}), None, 100)
     assert through_all(steps) == []
-    assert not any("TEMP B-TREE" in step for step in steps)
+    assert not any("TEMP B-TREE" in step for step in steps[: steps.index("SCAN page")])  # but for the page itself
 
 
 ABANDONED, KITSILANO = {"issue": "Abandoned Mattress Case"}, {"area": "Kitsilano"}
@@ -111,6 +112,33 @@ def test_places_and_what_is_overdue_are_looked_up(release, filter_, order):
         read_page(release, listing, None, 100)
     assert through_all(steps) == []
     assert not [step for step in steps if step.startswith("SCAN places")]
+
+
+@pytest.mark.parametrize(
+    ("filter_", "order", "index"),
+    [({**NEAR, **ABANDONED}, "newest", "by_issue_and_point (issue_type=? AND latitude>? AND latitude<?)"),
+     ({**NEAR, **ABANDONED}, "closest", "by_issue_and_point (issue_type=? AND latitude>? AND latitude<?)"),
+     ({"bia": "Cambie Village BIA", **ABANDONED}, "newest", "by_place_day_and_issue"),
+     ({}, "overdue", "open_by_issue"), ({**NEAR, "radius": 2000}, "overdue", "open_by_place")],
+    ids=str,
+)  # fmt: skip
+def test_what_is_sorted_is_told_by_an_index_alone(release, filter_, order, index):
+    with planned() as steps:
+        read_page(release, requests.seen(release, filter_, order), None, 25)
+    assert any(f"COVERING INDEX service_requests_{index}" in step for step in steps), steps
+
+
+def test_what_is_counted_long_is_counted_to_a_lower_bound(release, monkeypatch):
+    listing, latitude = requests.requests(release, {}), service_requests.c.latitude
+    rows, located, bound = count_first(release, listing, 10_000, latitude)
+    assert rows == bound == 10_000
+    monkeypatch.setattr(pages, "STEPS_OF_A_COUNT", 1_000)
+    monkeypatch.setattr(pages, "COUNTED_OF_MANY", 500)
+    place = listing.columns.index("latitude")
+    first = [row[place] for row in read_page(release, listing, None, 500).rows]
+    fewer = count_first(release, listing, 10_000, latitude)
+    assert fewer == (500, 500 - first.count(None), 500)
+    assert 0 < fewer.with_value < located
 
 
 def test_many_at_places_are_come_by_from_day_to_day(release, monkeypatch):

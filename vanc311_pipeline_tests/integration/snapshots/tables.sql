@@ -1,4 +1,4 @@
--- version 7
+-- version 8
 CREATE TABLE accepted_losses (
 	accepted_at TEXT NOT NULL, 
 	partition_month TEXT NOT NULL, 
