@@ -69,6 +69,8 @@ COVERED = {
     },
     **{f"vanc311_pipeline/dashboard/{name}.py": PAGES for name in ("site", "templating")},
     **{f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_embeds.py", *PAGES] for name in ("embeds", "figure_files")},
+    "vanc311_pipeline/dashboard/feeds.py": [f"{INTEGRATION}/dashboard/test_feeds.py"],
+    **{f"vanc311_pipeline/dashboard/{name}.py": PAGES for name in ("figure_files", "site", "templating")},
 }  # fmt: skip
 """The files, and the tests that cover them, those first that are likely to notice."""
 

@@ -48,7 +48,11 @@ Key = tuple[Identity | None, bytes, bytes, bool, bool]
 """The release, the path, what stands after the question mark, whether CSV is wanted, and whether it is compressed."""
 
 _WORTH_COMPRESSING = 500
-_COMPRESSIBLE = ("application/json", "application/geo+json", "application/problem+json", "image/svg+xml", "text/")
+_COMPRESSIBLE = (
+    *(f"application/{kind}" for kind in ("json", "geo+json", "problem+json", "atom+xml", "feed+json")),
+    "image/svg+xml",
+    "text/",
+)
 
 _COMMON: Headers = [
     (b"vary", b"Accept, Accept-Encoding"),

@@ -52,6 +52,7 @@ class Dossier:
     label: str
     place: str
     headline: str
+    thread: str
     standing: list[str] = field(default_factory=list)
     fields: list[tuple[str, str]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -79,6 +80,7 @@ def dossier_of(release: Release, request_id: str) -> Dossier:
         label=request["issue_type"],
         place=_place(request),
         headline=_first_capital(requests.state_of(request)),
+        thread=history[0]["thread_id"] if history else known["request_id"],
         standing=list(_standing(release, request, known["standing"])),
         fields=_fields(request),
         events=list(_events(release, request, history)),
@@ -110,6 +112,7 @@ def _tombstone(history: list[Row], sharing: int) -> Dossier:
         headline=f"Gone from the city’s data since its release of {words.instant(last['data_processed'])}"
         if vanished
         else "Which request this became can’t be told",
+        thread=last["thread_id"],
         fields=_fields(request) if sharing == 1 else [],
         events=list(_changes(history)),
         sharing=sharing,
@@ -205,15 +208,25 @@ def _changes(history: list[Row]) -> Iterator[Event]:
     for _, lines in groupby(history, itemgetter("change_id")):
         change = list(lines)
         kind, when = change[0]["kind"], words.instant(change[0]["seen_at"])
-        moved = [
-            f"{FIELDS[line['field']]}: {_value(line['field'], line['before'])} → {_value(line['field'], line['after'])}"
-            for line in change
-            if line["field"] in FIELDS and kind not in ("opened", "vanished")
-        ]
-        yield Event(when, _KINDS[kind], moved)
+        sides = [{line["field"]: line[side] for line in change} for side in ("before", "after")]
+        yield Event(when, KINDS[kind], [] if kind in ("opened", "vanished") else moves(*sides))
 
 
-_KINDS = {
+def moves(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The fields that a change names, as they were and as they are."""
+    return [
+        f"{text}: {_value(name, before.get(name))} → {_value(name, after.get(name))}"
+        for name, text in FIELDS.items()
+        if name in before or name in after
+    ]
+
+
+def fields_of(request: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The fields of a request that hold something."""
+    return [(text, _value(name, request[name])) for name, text in FIELDS.items() if request.get(name) is not None]
+
+
+KINDS = {
     "opened": "new in the city’s data", "closed": "seen closed", "reopened": "seen open again", "edited": "record edited",
     "relabelled": "called otherwise by the city", "vanished": "gone from the city’s data",
 }  # fmt: skip

@@ -197,13 +197,19 @@ class Chip(NamedTuple):
 
 
 def chips(release: Release, filters: RequestFilters) -> list[Chip]:
+    texts = in_words(filters, filters.near and _by_name(release, filters.near))
+    return [Chip(text, filters.but(**{name: None}).url) for name, text in texts.items()]
+
+
+def in_words(filters: RequestFilters, point: str | None) -> dict[str, str]:
+    """What each filter says, by its parameter; `point` is what the one is called that it is near."""
     texts = {
         "area": filters.area,
         "issue": filters.issue and plain("issue", filters.issue),
         "department": filters.department and department_name(filters.department),
         "street": filters.street and f"on {filters.street}",
         "address": filters.address and f"at {filters.address}",
-        "near": filters.near and f"within {filters.radius or places.RADIUS:,} m of {_by_name(release, filters.near)}",
+        "near": filters.near and f"within {filters.radius or places.RADIUS:,} m of {point}",
         "bia": filters.bia,
         "status": filters.status,
         "channel": filters.channel and f"by {filters.channel}",
@@ -213,7 +219,7 @@ def chips(release: Release, filters: RequestFilters) -> list[Chip]:
         "closed_to": filters.closed_to and f"closed {words.day(filters.closed_to)} or earlier",
         "overdue": filters.overdue and "overdue for its kind",
     }
-    return [Chip(text, filters.but(**{name: None}).url) for name, text in texts.items() if text]
+    return {name: text for name, text in texts.items() if text}
 
 
 def _by_name(release: Release, point: str) -> str:

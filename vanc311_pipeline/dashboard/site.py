@@ -17,7 +17,7 @@ from vanc311_pipeline.api.listing import streamed
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.charts.renderer import NotDrawn
-from vanc311_pipeline.dashboard import briefs, compare, dossier, index, requests
+from vanc311_pipeline.dashboard import briefs, compare, dossier, feeds, index, requests
 from vanc311_pipeline.dashboard.embeds import embed_address, framed, oembed, oembed_address
 from vanc311_pipeline.dashboard.figure_files import ALONE, KINDS, figure_address, figure_file
 from vanc311_pipeline.dashboard.figures import FIGURES
@@ -92,6 +92,8 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     route("/briefs.atom", lambda request: Response(feed(request.state.release), media_type=ATOM))
     route("/briefs/{month}/{brief}.pdf", _brief_pdf, _brief_pdf_address, queue="drawing")
     route("/briefs/{month}/{brief}", _brief, lambda request: request.url.path)
+    for kind in feeds.TYPES:
+        route(f"/feed{kind}", partial(_feed, kind), partial(_feed_address, kind), queue="asking")
     route("/compare", _compare, _compare_address)
     route("/quality", lambda request: page(request, "quality.html"), queue="drawing")
     route("/methods", lambda request: page(request, "methods.html"))
@@ -312,6 +314,23 @@ def _newest_brief(request: Request) -> Response:
     if url := briefs.newest(release, "area", area):
         return RedirectResponse(url, 303, {"Cache-Control": "no-cache"})
     raise Problem("no-such-brief", f"{area} has no brief yet: the first is made when a whole month has settled.")
+
+
+def _feed_of(request: Request) -> feeds.Feed:
+    asked = request.query_params
+    return feeds.feed_of(request.state.release, {**asked, "kind": ",".join(asked.getlist("kind"))})
+
+
+def _feed_address(kind: str, request: Request) -> str:
+    return _feed_of(request).url(kind)
+
+
+def _feed(kind: str, request: Request) -> Response:
+    """A page of a feed. Where people reach the site is in its addresses, if that is known."""
+    feed, whole = _feed_of(request), request.state.canonical or ""
+    page_of_feed = feeds.document(request.state.release, feed)
+    written = feeds.WRITTEN[kind](page_of_feed, whole.removesuffix(feed.url(kind)))
+    return _unlisted(Response(written, headers=ALONE, media_type=f"{feeds.TYPES[kind]}; charset=utf-8"))
 
 
 def _api(request: Request) -> Response:

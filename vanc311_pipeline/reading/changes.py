@@ -6,6 +6,7 @@ change, what the change itself says. So what is of a place stays so, whatever is
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from vanc311_pipeline.reading import places
 from vanc311_pipeline.reading.groups import COLUMNS
 from vanc311_pipeline.reading.labels import branches_of
-from vanc311_pipeline.reading.names import known
+from vanc311_pipeline.reading.names import UnknownName, known
 from vanc311_pipeline.reading.pages import Listing, read_page
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.reading.requests import requests
@@ -22,7 +23,7 @@ from vanc311_pipeline.schema import request_changes, service_requests
 
 KINDS = ("opened", "closed", "reopened", "edited", "relabelled", "vanished")
 PLACE = ("address", "local_area", "latitude", "longitude")
-_REQUESTS_LOOKED_UP = 2_000
+_REQUESTS_LOOKED_UP = 500
 
 Filters = Mapping[str, Any]
 """Which changes: of requests that were then, before or after, of an `area`, an `issue`, a `department` or a group of them, on a `street`, at
@@ -32,7 +33,8 @@ Row = dict[str, Any]
 At = Callable[[str], sa.ColumnElement[Any]]
 
 _log, _stored = request_changes.c, service_requests.c
-_later, _newest = (request_changes.alias(name).c for name in ("later", "newest"))
+_later, _newest_log = request_changes.alias("later").c, request_changes.alias("newest")
+_newest = _newest_log.c
 
 
 def changes(
@@ -43,8 +45,9 @@ def changes(
     if area is not None:
         conditions.append(_is_at({"area": known(release, "area", area)}))
     if since is not None:
-        # By its own index; so that the rest is in the order of the log.
-        first = sa.select(sa.func.min(_newest.change_id)).where(_newest.seen_at >= since).scalar_subquery()
+        # By the index of seen_at, which the + keeps SQLite at; so that the rest is in the order of the log.
+        number = sa.func.min(sa.literal_column("+newest.change_id", sa.INTEGER))
+        first = sa.select(number).select_from(_newest_log).where(_newest.seen_at >= since).scalar_subquery()
         conditions += [_log.change_id >= first, sa.literal_column("+request_changes.seen_at") >= since]
     if after is not None:
         conditions.append(_log.change_id > after)
@@ -57,6 +60,12 @@ def thread_of(release: Release, request_id: str) -> str | None:
         if thread := release.row(sa.select(_log.thread_id).where(same == request_id)):
             return str(thread["thread_id"])
     return request_id if release.row(sa.select(_stored.request_id).where(_stored.request_id == request_id)) else None
+
+
+def labels(release: Release, kind: str) -> tuple[str, ...]:
+    """The issue types, or departments, that stand in the log, whether a request has them now or not."""
+    column = _log[COLUMNS[kind]]
+    return release.remembered(("labels in the log", kind), lambda: sa.select(column).distinct())
 
 
 def last_id(release: Release) -> int:
@@ -72,14 +81,21 @@ def between(release: Release, filters: Filters, after: int, last: int) -> list[R
 def newest(release: Release, filters: Filters, number: int) -> list[Row]:
     """The newest changes of the requests opened last, of those that are there now: a few, however long ago they moved."""
     of_place = {name: value for name, value in filters.items() if name not in ("kinds", "thread")}
-    page = read_page(release, requests(release, of_place), None, _REQUESTS_LOOKED_UP)
+    try:
+        page = read_page(release, requests(release, of_place), None, _REQUESTS_LOOKED_UP)
+    except UnknownName:  # none has that label now
+        return []
     return _read(release, filters, _log.request_id.in_([row[0] for row in page.rows]))[:number]
 
 
-def seen(release: Release, filters: Filters, begin: str, end: str) -> list[tuple[str, str]]:
-    """When each change that passes was seen, from one UTC instant until before another, and its kind."""
-    during = (_log.seen_at >= begin, _log.seen_at < end)
-    return [(row["seen_at"], row["kind"]) for row in _read(release, filters, *during)]
+def seen(release: Release, filters: Filters, begin: str, end: str) -> Counter[tuple[str, str]]:
+    """How many changes that pass were seen at which instant, from one UTC instant until before another, by instant and kind."""
+    during = _log.seen_at >= begin, _log.seen_at < end
+    if not _is_told_exactly(filters):
+        return Counter((row["seen_at"], row["kind"]) for row in _read(release, filters, *during))
+    values, of = _values(release, filters), (_log.seen_at, _log.kind)
+    question = sa.select(*of, sa.func.count()).where(*during, *_conditions(values)).group_by(*of)
+    return Counter({(at, kind): number for at, kind, number in release.rows(question, values=values)})
 
 
 def first_seen(release: Release) -> str | None:
@@ -94,7 +110,12 @@ def _read(release: Release, filters: Filters, *range_: sa.ColumnElement[bool]) -
     rows = [dict(row._mapping) for row in release.rows(question.order_by(_log.change_id.desc()), values=values)]
     for row in rows:
         row |= {side: json.loads(row[side]) if row[side] else None for side in ("before", "after")}
-    return [row for row in rows if _is_there(row, values)] if values.keys() & {"street", "bia"} else rows
+    return rows if _is_told_exactly(filters) else [row for row in rows if _is_there(row, values)]
+
+
+def _is_told_exactly(filters: Filters) -> bool:
+    """Whether SQL can tell which changes pass: it knows no streets and no outlines."""
+    return filters.get("street") is None and filters.get("bia") is None
 
 
 def _values(release: Release, filters: Filters) -> dict[str, Any]:
@@ -184,10 +205,10 @@ def _then(name: str) -> sa.ColumnElement[Any]:
         _later.thread_id == _log.thread_id, _later.change_id > _log.change_id, _says(_later, name)
     )
     last = sa.select(_newest.request_id).where(_newest.thread_id == _log.thread_id)
-    last_id = last.order_by(_newest.change_id.desc()).limit(1).scalar_subquery()
+    last_id = last.order_by(_newest.change_id.desc()).limit(1).correlate(request_changes).scalar_subquery()
     now = [
-        sa.select(_stored[name]).where(_stored.request_id == same).scalar_subquery()
+        sa.select(_stored[name]).where(_stored.request_id == same).correlate(request_changes).scalar_subquery()
         for same in (_log.request_id, last_id)  # under another id, if it was renamed since
     ]
-    next_says = following.order_by(_later.change_id).limit(1).scalar_subquery()
+    next_says = following.order_by(_later.change_id).limit(1).correlate(request_changes).scalar_subquery()
     return sa.func.nullif(sa.func.coalesce(next_says, *now), "")
