@@ -17,7 +17,7 @@ from vanc311_pipeline.api.listing import streamed
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.api.routing import Queue
 from vanc311_pipeline.charts.renderer import NotDrawn
-from vanc311_pipeline.dashboard import briefs, compare, dossier, feeds, index, requests
+from vanc311_pipeline.dashboard import briefs, compare, departments, dossier, feeds, index, requests
 from vanc311_pipeline.dashboard.embeds import embed_address, framed, oembed, oembed_address
 from vanc311_pipeline.dashboard.figure_files import ALONE, KINDS, figure_address, figure_file
 from vanc311_pipeline.dashboard.figures import FIGURES
@@ -26,7 +26,7 @@ from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_l
 from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, sheet, static, templates
 from vanc311_pipeline.dashboard.view import SCOPES, View, asked_view, shown_view, view_of
 from vanc311_pipeline.reading.find import LONGEST, Hit, find
-from vanc311_pipeline.reading.labels import branches_of, group_name, group_of, label_of, plain, slug
+from vanc311_pipeline.reading.labels import branches_of, label_of, slug
 from vanc311_pipeline.reading.release import Release
 
 PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
@@ -81,7 +81,8 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     route("/find", _find, _find_address, queue="asking")
     for kind in index.KINDS:
         route(f"/{kind}", partial(_index, kind), partial(_index_address, kind))
-    route("/departments/{department}", _department, _department_address)
+    route("/departments/{department}.xlsx", _department_xlsx, partial(_department_address, ".xlsx"), queue="writing")
+    route("/departments/{department}", _department, partial(_department_address, ""))
     lists = {"": _requests, ".csv": _requests_csv, ".xlsx": _requests_xlsx, ".geojson": _requests_geojson}
     for kind, fill in lists.items():
         listed = partial(_list_address, kind)
@@ -184,15 +185,32 @@ def _of_period(request: Request) -> View:
     return view_of(request.state.release, {"period": request.query_params.get("period", "")})
 
 
-def _department_address(request: Request) -> str:
-    return f"/departments/{_departments(request)[0]}{_of_period(request).query}"
+def _month(request: Request) -> str | None:
+    """The month that a department's address names, if it is a whole one of the record."""
+    month = request.query_params.get("month")
+    return month if month in departments.months(request.state.release) else None
+
+
+def _department_address(kind: str, request: Request) -> str:
+    month = _month(request)
+    return f"/departments/{_departments(request)[0]}{kind}" + (
+        f"?month={month}" if month else _of_period(request).query
+    )
+
+
+def _report(request: Request) -> departments.Report:
+    release, (called, labels) = request.state.release, _departments(request)
+    return departments.report(release, called, labels, shown_view(release, _of_period(request)), _month(request))
 
 
 def _department(request: Request) -> Response:
-    release, (called, labels) = request.state.release, _departments(request)
-    name = group_name(called) if called == group_of(labels[0]) else plain("department", labels[0])
-    view = shown_view(release, _of_period(request))
-    return page(request, "department.html", name=name, called=called, labels=labels, view=view)
+    return page(request, "department.html", report=_report(request))
+
+
+def _department_xlsx(request: Request) -> Response:
+    release, report = request.state.release, _report(request)
+    book = workbook([*report.columns], [report.cells], report.notes(release), "Types")
+    return Response(book, headers=_attached(release, "xlsx", report.called), media_type=XLSX)
 
 
 def _sides(request: Request) -> tuple[View, View] | None:
@@ -255,8 +273,8 @@ def _requests_geojson(request: Request) -> Response:
     return _unlisted(Response(json.dumps(points), media_type="application/geo+json"))
 
 
-def _attached(release: Release, kind: str) -> dict[str, str]:
-    name = f"vanc311-{'sample-' * release.is_sample}requests-{release.about['as_of']}.{kind}"
+def _attached(release: Release, kind: str, what: str = "requests") -> dict[str, str]:
+    name = f"vanc311-{'sample-' * release.is_sample}{what}-{release.about['as_of']}.{kind}"
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 

@@ -1,13 +1,16 @@
 """Side by side, by department, and what changed most: each number is of its own group, and no difference is said that chance may be."""
 
 import html
+import io
 import re
 
+import openpyxl
 import pytest
 import requests
 
+from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.compare import Axis, Dot, compared
-from vanc311_pipeline.dashboard.departments import summary, types
+from vanc311_pipeline.dashboard.departments import better_or_worse, grown_beyond_chance, summary, types
 from vanc311_pipeline.dashboard.tables import changed_most
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.labels import plain
@@ -156,9 +159,9 @@ def test_a_department_has_its_own_types_with_what_came_in_and_what_waits(release
     volumes = [row["volume"] for row in rows]
     assert volumes == sorted(volumes, reverse=True)
     reported, waiting = (sum(numbers) for numbers in zip(*expected.values(), strict=True))
-    words = {"2024": "in 2024", "all": "at any time", "last_12_months": "in the last 12 months"}[period]
+    period_in_words = {"2024": "in 2024", "all": "at any time", "last_12_months": "in the last 12 months"}[period]
     assert summary(rows, period).startswith(
-        f"{reported:,} requests were opened {words}. {waiting:,} requests are open, and "
+        f"{reported:,} requests were opened {period_in_words}. {waiting:,} requests are open, and "
     )
     assert {row["name"].link for row in rows} == {View(issue=row["issue_type"], period=period).url for row in rows}
 
@@ -180,6 +183,62 @@ def test_a_branch_leads_to_its_list_and_keeps_its_period(site):
     assert html.unescape(link) == "/requests?department=eng-sanitation-services&status=open&order=overdue"
     led = requests.get(f"{site}/departments/eng?period=last_12_months", timeout=60, allow_redirects=False)
     assert (led.status_code, led.headers["Location"]) == (308, "/departments/eng")
+
+
+def test_a_whole_month_of_a_group_is_counted_from_its_requests_on_its_page_and_in_its_workbook(site, ask):
+    month, before = ask(
+        "SELECT max(month), date(max(month) || '-01', '-1 year') FROM monthly_series WHERE provisional = 'no'"
+    )[0]
+    counted = ask(
+        """SELECT sum(open_month = ?), sum(open_month = ?), sum(substr(closed_on, 1, 7) = ? AND status = 'Close'),
+                  sum(opened_on < date(? || '-01', '+1 month') AND status IN ('Open', 'Close')
+                      AND coalesce(max(closed_on, opened_on), '9999') >= date(? || '-01', '+1 month'))
+           FROM service_requests WHERE department LIKE 'ENG - %' AND (status = 'Open' OR closed_on IS NOT NULL)""",
+        month, before[:7], month, month, month,
+    )[0]  # fmt: skip
+    opened, year_before, closed, waiting = counted
+    page = html.unescape(requests.get(f"{site}/departments/eng?month={month}", timeout=60).text)
+    assert (
+        f"In {words.month(month)}, {opened:,} requests were opened ({year_before:,} a year before) and {closed:,} closed; "
+        f"{waiting:,} were open at its end."
+    ) in page
+    assert f'<option value="{month}" selected>' in page
+    file = requests.get(f"{site}/departments/eng.xlsx?month={month}", timeout=60)
+    sheet, notes = openpyxl.load_workbook(io.BytesIO(file.content)).worksheets
+    head, *rows = sheet.iter_rows(values_only=True)
+    by_type = dict(
+        ask(
+            "SELECT issue_type, count(*) FROM service_requests WHERE department LIKE 'ENG - %' AND open_month = ? GROUP BY 1",
+            month,
+        )
+    )
+    assert {row[0]: row[head.index("opened")] for row in rows if row[head.index("opened")]} == by_type
+    assert [row[0].value for row in notes.iter_rows()][:2] == ["What", "In short"]
+    led = requests.get(f"{site}/departments/eng?month=1999-01", timeout=60, allow_redirects=False)
+    assert (led.status_code, led.headers["Location"]) == (308, "/departments/eng")
+
+
+def test_what_grew_and_what_is_closed_faster_is_said_only_beyond_chance(release, ask):
+    labels = sorted(
+        {label for (label,) in ask("SELECT DISTINCT department FROM speed_on_year WHERE department LIKE 'ENG - %'")}
+    )
+    counts = dict(
+        ask("SELECT verdict, count(*) FROM speed_on_year WHERE scope = 'all' AND department LIKE 'ENG - %' GROUP BY 1")
+    )
+    sentence = better_or_worse(release, labels)
+    same, judged = (
+        sum(counts.get(verdict, 0) for verdict in some)
+        for some in (["about the same"], ["about the same", "faster", "slower"])
+    )
+    assert f"about as fast in {same}; of the other {len(labels) - judged} it can’t be told." in sentence
+    assert better_or_worse(release, labels[:1]).startswith(("Of ", "Too few", "The record", "None was"))
+    [(branch,)] = ask(
+        "SELECT department FROM service_requests WHERE issue_type = ? ORDER BY opened_on DESC LIMIT 1", ISSUE
+    )
+    assert grown_beyond_chance(release, [branch]).endswith(
+        f"(q ≤ 0.05 over all types): {plain('issue', ISSUE)} (40 to 90)."
+    )
+    assert grown_beyond_chance(release, ["ENG - Parking Management"]).startswith("None of its types was reported more")
 
 
 # -- what changed most -------------------------------------------------------------------------------------------------
