@@ -7,7 +7,7 @@ from vanc311_pipeline.orchestration.asset_checks import asset_checks
 from vanc311_pipeline.orchestration.assets.publication import assets
 from vanc311_pipeline.orchestration.jobs import sync, verify, verify_deep
 from vanc311_pipeline.orchestration.metadata import presented
-from vanc311_pipeline.orchestration.operations.alerts import alerts_sensor
+from vanc311_pipeline.orchestration.operations.alerts import alerts_sensors
 from vanc311_pipeline.orchestration.operations.logs import set_up_location_logs
 from vanc311_pipeline.orchestration.operations.prometheus import measures
 from vanc311_pipeline.orchestration.operations.pruning import prune, prune_every_day
@@ -30,7 +30,7 @@ def build_definitions(
         asset_checks=asset_checks(settings),
         jobs=[sync, verify, verify_deep, prune],
         schedules=[every_50_minutes, prune_every_day],
-        sensors=[alerts_sensor(settings), measures],
+        sensors=[*alerts_sensors(settings), measures],
         resources={"settings": settings, "warehouse": warehouse_resource(settings), "progress": progress or Progress()},
         executor=dg.in_process_executor,
     )

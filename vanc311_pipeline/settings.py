@@ -1,12 +1,13 @@
 """Every knob of the pipeline, once: what the environment may set, and the constants that we chose. The environment is not read at import."""
 
+import logging
 import os
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -15,6 +16,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from vanc311_pipeline.disk import sqlite_url
 from vanc311_pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from apprise.plugins.base import NotifyBase
 
 LICENCE = "Contains information licensed under the Open Government Licence – Vancouver."
 
@@ -80,7 +84,7 @@ TICK_SECONDS = 45.0  # all that a schedule's tick may take with the portal: Dags
 
 SLOT_SECONDS = 3_000  # the schedule: a true 50 minutes
 
-ALERT_SECONDS = 20.0  # all that a message to the webhook may take
+ALERT_SECONDS = 20.0  # all that a message to a receiver may take
 SILENT_SECONDS = 90_000.0  # without an answer for so long, the schedule is silent: a quota may last a day
 MOST_DAYS = 36_500
 
@@ -94,7 +98,8 @@ def _shown(value: object) -> str:
     return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r} …"
 
 
-def _is_address(value: str) -> bool:
+def is_address(value: str) -> bool:
+    """Whether HTTP can reach it."""
     try:
         parts = urlsplit(value)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -103,7 +108,7 @@ def _is_address(value: str) -> bool:
 
 
 def _is_host_and_port(value: str) -> bool:
-    return ":" in value and not value.endswith(":") and not {*"/@"} & {*value} and _is_address(f"http://{value}")
+    return ":" in value and not value.endswith(":") and not {*"/@"} & {*value} and is_address(f"http://{value}")
 
 
 def _is_key(value: str) -> bool:
@@ -141,6 +146,20 @@ def _is_store(value: str) -> bool:
     return False
 
 
+def apprise_service(address: str) -> "NotifyBase | None":
+    """The service that Apprise has at an address; None if it knows none, or is not installed. What it would log may hold a secret."""
+    with suppress(ImportError):
+        from apprise import Apprise  # an extra
+
+        logging.getLogger("apprise").propagate = False
+        return Apprise.instantiate(address)
+    return None
+
+
+def _are_receivers(value: str) -> bool:
+    return all(is_address(each) or apprise_service(each) for each in value.split() or [""])
+
+
 def _text(value: object) -> str:
     """As the environment has it."""
     return value.get_secret_value() if isinstance(value, SecretStr) else str("" if value is None else value)
@@ -157,7 +176,7 @@ _NO_HEADER = "a line end, a blank at its edge or one outside ASCII"
 RULES: dict[str, dict[str, Callable[[str], bool]]] = {
     "portal_url": {
         "has more than the portal's root in it": lambda value: not {*"@?#"} & {*value},
-        _NO_ADDRESS: _is_address,
+        _NO_ADDRESS: is_address,
     },
     "api_key": {f"has a character that a key can't have: {_NO_HEADER}": _is_key},
     "database_url": {
@@ -174,7 +193,9 @@ RULES: dict[str, dict[str, Callable[[str], bool]]] = {
     "dagster_database_url": {
         "is not a postgresql+psycopg2:// address": lambda value: value.startswith("postgresql+psycopg2://")
     },
-    "alert_webhook": {"is not an http(s) address": _is_address},
+    "alert_webhook": {
+        "has something in it that is neither an http(s) address nor one that Apprise knows, if that is installed": _are_receivers
+    },
     "ship_url": {"is not the absolute address of a store whose driver is installed": _is_store},
     # A line end that a file brought along would make two keys of one.
     "ship_key": {
@@ -182,8 +203,8 @@ RULES: dict[str, dict[str, Callable[[str], bool]]] = {
             lambda value: _is_key(value) and len(value) >= 32
         )
     },
-    "ui_url": {_NO_ADDRESS: _is_address},
-    "site_url": {_NO_ADDRESS: _is_address},
+    "ui_url": {_NO_ADDRESS: is_address},
+    "site_url": {_NO_ADDRESS: is_address},
     "metrics_address": {"is {value}, which is not a host and a port": _is_host_and_port},
 }
 """What must hold of a value beyond its type, and what is said if it doesn't: without the value where that may be a secret."""
@@ -237,7 +258,7 @@ class Settings(BaseSettings):
     retry_wait_seconds: Seconds = 1.0
     """The first pause between two attempts; it doubles, with jitter."""
     alert_webhook: SecretStr | None = None
-    """Where failed runs and held months are told of, as Slack takes it; nowhere by default."""
+    """Where alerts go, by blanks apart: webhooks that take what Slack takes, and whatever Apprise knows; nowhere by default."""
     ship_url: SecretStr | None = None
     """An fsspec address, such as s3://bucket/folder, to which each published file is shipped; nowhere by default."""
     ship_key: SecretStr | None = None
@@ -331,6 +352,11 @@ class Settings(BaseSettings):
     def warehouse_url(self) -> str:
         """SQLAlchemy's address of the warehouse; it may hold a password."""
         return revealed(self.database_url) or sqlite_url(self.data_dir / "warehouse.sqlite")
+
+    @property
+    def receivers(self) -> list[str]:
+        """The addresses that alerts go to; each may hold a secret."""
+        return (revealed(self.alert_webhook) or "").split()
 
     @property
     def raw_dir(self) -> Path:

@@ -1,6 +1,6 @@
 """`vanc311 up`: the data first, then the site, Dagster's UI, its daemon and its code server on this machine until Ctrl-C.
 
-All of them are processes of their own (`children`), and an end of one that nobody asked for ends the rest, is told to the webhook
+All of them are processes of their own (`children`), and an end of one that nobody asked for ends the rest, is told as an alert
 and is a failure: whoever keeps this command running, a person or a supervisor, starts it again as a whole. Without portal and data,
 the same pipeline runs on the bundled real sample, in a data directory and a Dagster home of its own, never mixed with the portal's.
 """
@@ -131,13 +131,14 @@ def _serve(settings: Settings, children: Children, folder: Path, host: str, port
 
 
 def _tell(settings: Settings, console: Console, ended: ProcessEnded) -> None:
-    """Tell the webhook, since the sensor that tells it of all else has ended with the rest."""
-    if not settings.alert_webhook:
+    """Tell who is told of alerts, since the sensors that tell of all else have ended with the rest."""
+    if not settings.receivers:
         return
-    from vanc311_pipeline.orchestration.operations.alerts import NotDelivered, post  # loads Dagster
+    from vanc311_pipeline.orchestration.operations.receivers import NotDelivered, deliver  # loads Dagster
 
-    try:
-        text = f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}"
-        post(settings.alert_webhook.get_secret_value(), text)
-    except NotDelivered as error:
-        console.print(f"{error}", markup=False)
+    text = f"vanc311: `vanc311 up` on {socket.gethostname()} has ended. {ended}"
+    for receiver in settings.receivers:
+        try:
+            deliver(receiver, "vanc311: it has ended", text)
+        except NotDelivered as error:
+            console.print(f"{error}", markup=False)

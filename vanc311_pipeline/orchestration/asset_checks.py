@@ -16,7 +16,7 @@ from vanc311_pipeline.orchestration.failures import portal_of
 from vanc311_pipeline.orchestration.metadata import STATISTICS
 from vanc311_pipeline.orchestration.resources import WarehouseParam
 from vanc311_pipeline.orchestration.tags import plan_of
-from vanc311_pipeline.pipeline import AFTER_PUBLICATION, Run, check_result
+from vanc311_pipeline.pipeline import Run, check_result
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.audits.questions import Audit, Finding
@@ -98,9 +98,9 @@ def asset_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     return [checks_of(step, audits) for step, audits in steps.items()]
 
 
-def last_results(instance: dg.DagsterInstance) -> list[CheckResult]:
-    """What each check of the data last found. Those of the file itself come after it."""
-    checks = {spec_of(check).key: check for check in AUDITS if check.asset not in AFTER_PUBLICATION}
+def last_results(instance: dg.DagsterInstance, audits: Sequence[Audit]) -> list[CheckResult]:
+    """What each check last found."""
+    checks = {spec_of(check).key: check for check in audits}
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
     results: list[CheckResult] = []
     for key, record in records.items():

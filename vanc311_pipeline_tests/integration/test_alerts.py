@@ -1,10 +1,14 @@
-"""Claims about the alerts: every failed run and every newly held month is told once, to a receiver that may be down first."""
+"""Claims about the alerts: each receiver is told of what an operator must know once, and may be down first."""
 
+import io
+import logging
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import (
@@ -25,8 +29,9 @@ from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.errors import PipelineError, PortalRefused
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
 from vanc311_pipeline.orchestration.failures import in_our_words
-from vanc311_pipeline.orchestration.operations import alerts
-from vanc311_pipeline.orchestration.operations.alerts import AlertCursor, NotDelivered, alerts_sensor
+from vanc311_pipeline.orchestration.operations import alerts, receivers
+from vanc311_pipeline.orchestration.operations.alerts import AlertCursor, alerts_sensors
+from vanc311_pipeline.orchestration.operations.receivers import NotDelivered
 from vanc311_pipeline.settings import LIVE, Settings
 from vanc311_pipeline_tests.conftest import without_end
 from vanc311_pipeline_tests.integration.api.conftest import site_of
@@ -37,32 +42,36 @@ SECRET = "T000-B000-hunter2"
 
 @pytest.fixture
 def receiver():
-    """A webhook's receiver on this machine: its `url`, and the `texts` that it took."""
-    texts, path = [], f"/services/{SECRET}"
+    """Receivers on this machine: a webhook's `url` and the `texts` that it took, and the same of one that `apprise` asks, with titles."""
+    texts, titled, path = [], [], f"/services/{SECRET}"
 
     async def take(request):
         assert request.headers["content-type"] == "application/json"
-        [(name, text)] = (await request.json()).items()
-        assert name == "text"
-        texts.append(text)
+        message = await request.json()
+        if "title" in message:
+            titled.append((message["title"], message["message"]))
+        else:
+            [(name, text)] = message.items()
+            assert name == "text"
+            texts.append(text)
         return Response()
 
     with site_of(Starlette(routes=[Route(path, take, methods=["POST"])])) as url:
-        yield SimpleNamespace(url=url + path, texts=texts)
+        apprise = f"{url.replace('http:', 'json:')}{path}"
+        yield SimpleNamespace(url=url + path, texts=texts, apprise=apprise, titled=titled)
 
 
 @pytest.fixture
 def tick(instance, receiver, tmp_path):
     """Evaluates the sensor as the daemon does, which hands on the cursor of the last tick that didn't fail."""
-    cursor = None
+    cursors = {}
 
-    def evaluate(settings=None, url=None, ui_url=None):
-        nonlocal cursor
+    def evaluate(settings=None, url=None, ui_url=None, number=1):
         settings = settings or Settings(data_dir=tmp_path / "nothing yet")
         settings = settings.changed(alert_webhook=receiver.url if url is None else url or None, ui_url=ui_url)
-        with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-            result = alerts_sensor(settings).evaluate_tick(context)
-        cursor = result.cursor or cursor
+        with dg.build_sensor_context(instance=instance, cursor=cursors.get(number)) as context:
+            result = alerts_sensors(settings)[number - 1].evaluate_tick(context)
+        cursors[number] = result.cursor or cursors.get(number)
         return result.skip_message
 
     return evaluate
@@ -145,6 +154,7 @@ REFUSALS = {
     "it has moved": (([b"HTTP/1.1 301 Moved\r\nlocation: /elsewhere\r\n\r\n"],), "status 301"),
     "it fails": (([b"HTTP/1.1 500 No\r\n\r\n"],), "status 500"),
     "its answer has no end": (without_end(b"HTTP/1.1 200 OK\r\nx-slow: ", then=b".", pause=0.02), "no answer in 2 s"),
+    "Apprise's fails": (([b"HTTP/1.1 500 No\r\n\r\n"],), "^JSON did not take"),
 }
 
 
@@ -155,24 +165,51 @@ def test_a_receiver_that_takes_nothing_gets_everything_once_when_it_does(
     answer, words = REFUSALS[how]
     tick()
     fail(instance, PortalRefused("The portal said no."))
-    monkeypatch.setattr(alerts, "ALERT_SECONDS", 2.0)
+    monkeypatch.setattr(receivers, "ALERT_SECONDS", 2.0)
+    url = answering(*answer).url
     with pytest.raises(NotDelivered, match=words):
-        tick(url=answering(*answer).url)
+        tick(url=url.replace("http:", "json:") if "Apprise" in how else url)
     fail(instance, PortalRefused("And again."))
     assert "2 failed runs" in tick()
     assert tick() == "Nothing to tell."
     assert len(receiver.texts) == 1
 
 
-def test_the_address_is_in_no_error_and_not_in_the_definitions(tick, instance, monkeypatch, caplog):
+@pytest.mark.parametrize("scheme", ["http", "json"])
+def test_the_address_is_in_no_error_in_no_log_and_not_in_the_definitions(tick, instance, scheme, monkeypatch):
+    address = f"{scheme}://127.0.0.1:1/services/{SECRET}"
     tick()
     fail(instance, PortalRefused("The portal said no."))
+    logs = logging.StreamHandler(io.StringIO())  # caplog hears what goes to no handler of the process, too
+    monkeypatch.setattr(logging.root, "handlers", [*logging.root.handlers, logs])
+    monkeypatch.setattr(logging.root, "level", logging.DEBUG)
     with pytest.raises(NotDelivered) as error:
-        tick(url=f"http://127.0.0.1:1/services/{SECRET}")
+        tick(url=address)
     shown = serializable_error_info_from_exc_info((error.type, error.value, error.tb))
-    assert SECRET not in shown.to_string() + str(shown) + caplog.text
-    settings = Settings(alert_webhook=f"http://127.0.0.1:1/services/{SECRET}")
+    assert SECRET not in shown.to_string() + str(shown) + logs.stream.getvalue()
+    settings = Settings(alert_webhook=address)
     assert SECRET not in f"{settings} {build_definitions(settings).resources}"
+
+
+def test_each_receiver_is_told_by_a_sensor_of_its_own_and_one_that_is_down_keeps_nothing_from_the_others(
+    tick, instance, receiver
+):
+    down = f"{receiver.url} json://127.0.0.1:1/{SECRET}"
+    up = f"{receiver.url} {receiver.apprise}"
+    assert [sensor.name for sensor in alerts_sensors(Settings(alert_webhook=up))] == ["alerts", "alerts_2"]
+    for number in (1, 2):
+        tick(url=up, number=number)
+    fail(instance, PortalRefused("<b>@everyone</b> & \u202e"))
+    assert tick(url=down) == "Told of 1 failed run."
+    with pytest.raises(NotDelivered):
+        tick(url=down, number=2)
+    assert tick(url=up, number=2) == "Told of 1 failed run."
+    assert [tick(url=up, number=number) for number in (1, 2)] == ["Nothing to tell."] * 2
+    assert "&lt;b&gt;@everyone&lt;/b&gt; &amp; \\u202e" in receiver.texts[0]
+    [(title, text)] = receiver.titled
+    assert title == "vanc311: 1 failed run"
+    assert "<b>@\u200beveryone</b> & \\u202e" in text
+    assert len(receiver.texts) == 1
 
 
 def test_a_month_that_is_held_is_told_once_and_again_when_it_is_held_anew(tick, copied, receiver):
@@ -214,8 +251,9 @@ def test_a_real_sync_that_holds_a_month_is_told_with_the_failed_check_and_the_mo
         dg.DagsterInstance.from_config(str(settings.dagster_home)) as home,
         dg.build_sensor_context(instance=home, cursor=before_all) as context,
     ):
-        outcome = alerts_sensor(settings.changed(alert_webhook=receiver.url)).evaluate_tick(context).skip_message
-    assert outcome == "Told of 1 failed run and 1 newly held month."
+        [sensor] = alerts_sensors(settings.changed(alert_webhook=receiver.url))
+        outcome = sensor.evaluate_tick(context).skip_message
+    assert outcome == "Told of 1 failed run and 1 newly held month and 1 check."
     [text] = receiver.texts
     assert "A check failed, so nothing was published; what was published before stays." in text
     assert f"service_requests · no_month_is_held: {month}: " in text
@@ -237,6 +275,61 @@ def test_a_schedule_that_has_had_no_answer_for_a_day_is_told_once_and_again_afte
     assert tick() == "Nothing to tell."
     clock(hours=24 * 365 * 80)
     assert "silent schedule" in tick()
+
+
+def test_assets_that_are_not_fresh_are_told_once_and_again_when_they_are(tick, instance, receiver):
+    """As Dagster's daemon writes down what it found of each policy."""
+
+    def found(state, *assets):
+        for name in assets:
+            change = FreshnessStateChange(
+                key=dg.AssetKey(name),
+                new_state=FreshnessState[state],
+                previous_state=FreshnessState.PASS,
+                state_change_timestamp=0.0,
+            )
+            instance._report_runless_asset_event(change)
+
+    found("UNKNOWN", "flow")
+    found("WARN", "time_to_close")
+    assert tick() == "Nothing to tell."
+    found("FAIL", "published_database", "flow", "no asset of ours")
+    assert tick() == "Told of freshness."
+    assert tick() == "Nothing to tell."
+    found("PASS", "published_database")
+    found("UNKNOWN", "flow")
+    tick()
+    assert receiver.texts == [
+        "vanc311: 2 assets not fresh any more: their freshness policies fail.\nflow, published_database",
+        "vanc311: 1 asset fresh again.\npublished_database",
+    ]
+
+
+def test_a_check_that_turns_without_ending_a_run_is_told_with_what_it_found_once(tick, instance, receiver):
+    def found(check, passed, severity="WARN", words="7 rows"):
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("service_requests"), check_name=check, passed=passed, metadata={},
+            severity=dg.AssetCheckSeverity[severity], description=words,
+        )  # fmt: skip
+        instance.report_runless_asset_event(evaluation)
+
+    found("fields_are_usable", passed=True)
+    assert tick() == "Nothing to tell."
+    found("fields_are_usable", passed=False)
+    assert tick() == "Told of 1 check."
+    found("fields_are_usable", passed=False, words="8 rows")
+    found("no_month_is_held", passed=False, severity="ERROR")  # ends its run, and that is told
+    assert tick() == "Nothing to tell."
+    found("fields_are_usable", passed=False, severity="ERROR", words="9 rows")
+    tick()
+    found("fields_are_usable", passed=True, words=None)
+    found("no_month_is_held", passed=True)
+    tick()
+    told = [re.sub(r" \(\d{4}-.*Z\)", "", text) for text in receiver.texts]
+    name = "vanc311: the check service_requests · fields_are_usable"
+    assert told == [
+        f"{name} warns.\n7 rows", f"{name} fails, and nothing was stopped.\n9 rows", f"{name} passes again.",
+    ]  # fmt: skip
 
 
 def test_a_cursor_of_an_older_version_is_read():
@@ -309,6 +402,7 @@ def test_a_long_reason_is_cut_and_what_slack_would_read_as_markup_is_escaped(tic
 
 
 def test_the_sensor_is_on_only_if_there_is_somebody_to_tell(tick):
-    assert alerts_sensor(Settings()).default_status == dg.DefaultSensorStatus.STOPPED
-    assert alerts_sensor(Settings(alert_webhook="http://x")).default_status == dg.DefaultSensorStatus.RUNNING
+    for url, status in ((None, "STOPPED"), ("http://x", "RUNNING")):
+        [sensor] = alerts_sensors(Settings(alert_webhook=url))
+        assert sensor.default_status == dg.DefaultSensorStatus[status]
     assert "VANC311_ALERT_WEBHOOK isn't set" in tick(url="")

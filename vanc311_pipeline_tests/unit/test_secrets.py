@@ -13,7 +13,7 @@ def test_no_settings_client_or_resource_shows_a_secret():
         api_key=SECRET,
         database_url=f"postgresql+psycopg://user:{SECRET}@host/name",
         dagster_database_url=f"postgresql+psycopg2://user:{SECRET}@host/name",
-        alert_webhook=f"https://host/{SECRET}",
+        alert_webhook=f"https://host/{SECRET} json://user:{SECRET}@host",
         ship_url=f"s3://key:{SECRET}@bucket",
         ship_key=SECRET * 5,
     )

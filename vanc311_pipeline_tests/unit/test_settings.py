@@ -1,5 +1,6 @@
 """Claims about settings: everything has a default, the environment wins, and what can't be used is refused by name."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ EVERY_SETTING = {
     "VANC311_SOURCE": "sample",
     "VANC311_READ_TIMEOUT_SECONDS": "2.5",
     "VANC311_RETRY_WAIT_SECONDS": "0.5",
-    "VANC311_ALERT_WEBHOOK": "https://hooks.example/services/T/B/x/",
+    "VANC311_ALERT_WEBHOOK": "https://hooks.example/services/T/B/x/ ntfys://topic json://user:password@host/a,b",
     "VANC311_SHIP_URL": "s3://bucket/vanc311",
     "VANC311_SHIP_KEY": "0123456789abcdef0123456789abcdef",
     "VANC311_REPLICA_SECONDS": "5.0",
@@ -155,6 +156,7 @@ def test_what_cant_be_used_is_refused_with_its_name_and_value(name, value):
 SECRETS = {
     "VANC311_ALERT_WEBHOOK": [
         "hooks.example/hunter2", "ftp://hooks.example/hunter2", "https:///hunter2", "http://h:99999/hunter2",
+        "https://hooks.example/x nosuch://hunter2", "mailto://hunter2",
     ],
     "VANC311_DAGSTER_DATABASE_URL": ["postgresql://u:hunter2@h/d", "sqlite:///hunter2", "hunter2"],
     "VANC311_DATABASE_URL": [
@@ -179,6 +181,12 @@ def test_what_is_or_may_hold_a_secret_is_refused_without_repeating_it(name, valu
     assert "hunter2" not in str(error.value)
     assert error.value.__cause__ is None
     assert error.value.exit_code == EXIT_USAGE
+
+
+def test_what_apprise_alone_can_tell_is_refused_in_words_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    with pytest.raises(SettingsError, match=r"if that is installed.*pip install 'vanc311_pipeline\[alerts\]'"):
+        Settings.from_environment({"VANC311_ALERT_WEBHOOK": "ntfys://topic"})
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "50%", "%41", "#1", "what?", "a&b=c;d", "é", "a+b:c@d"])

@@ -15,9 +15,10 @@ from vanc311_pipeline.orchestration.failures import in_our_words
 from vanc311_pipeline.orchestration.metadata import FRESH, STATISTICS
 from vanc311_pipeline.orchestration.resources import ProgressParam, WarehouseParam
 from vanc311_pipeline.orchestration.tags import plan_of
-from vanc311_pipeline.pipeline import Run
+from vanc311_pipeline.pipeline import AFTER_PUBLICATION, Run
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline.shipping import ObjectStore
+from vanc311_pipeline.warehouse.audits import AUDITS
 
 
 def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
@@ -72,8 +73,11 @@ def published_database(
     Made beside its predecessor, checked, and renamed into place; only after every blocking check has passed.
     """
     run = Run(context.run.run_id, plan_of(context.run, warehouse))
+    before = [
+        audit for audit in AUDITS if audit.asset not in AFTER_PUBLICATION
+    ]  # those of the file itself come after it
     with in_our_words():
-        about = pipeline.publish(warehouse, run, last_results(context.instance), progress)
+        about = pipeline.publish(warehouse, run, last_results(context.instance, before), progress)
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": str(warehouse.settings.published_path),

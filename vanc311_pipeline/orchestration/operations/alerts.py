@@ -1,29 +1,32 @@
-"""Alerts: a webhook is told, as Slack takes it, of failed runs, newly held months, ticks that fail, and times without an answer.
+"""Alerts: each receiver is told of failed runs, newly held months, what is not fresh, checks that turn, ticks that fail, and silence.
 
 Why not a `run_failure_sensor`: it moves on when its message can't be delivered, so an event would be lost with the
 receiver. Here the cursor moves only after the receiver has taken the message: all that a tick has to tell is one message,
 delivered or tried again by the next tick. A receiver that takes a message and breaks off before saying so gets it twice.
+Each receiver has a sensor of its own, so one that is down keeps nothing from the others, and these are told that its ticks fail.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from itertools import chain, takewhile
 
 import dagster as dg
-import requests
 from pydantic import BaseModel, Field
 
+from vanc311_pipeline.errors import printable
+from vanc311_pipeline.orchestration.asset_checks import audits_for, last_results
 from vanc311_pipeline.orchestration.assets.ingestion import portal_key
+from vanc311_pipeline.orchestration.assets.publication import assets
 from vanc311_pipeline.orchestration.failures import reason_of_failure
 from vanc311_pipeline.orchestration.jobs import sync
-from vanc311_pipeline.orchestration.operations.deadline import within
 from vanc311_pipeline.orchestration.operations.pruning import prune
-from vanc311_pipeline.settings import ALERT_SECONDS, LIVE, SILENT_SECONDS, Settings, revealed
+from vanc311_pipeline.orchestration.operations.receivers import deliver
+from vanc311_pipeline.settings import LIVE, SILENT_SECONDS, Settings
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.ledger import Hold
+from vanc311_pipeline.warehouse.publishing import CheckResult
 
 WATCHED_JOBS = [sync.name, prune.name]
 """The jobs that run while nobody looks."""
@@ -45,36 +48,29 @@ GAP = (
 )
 
 
-def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor `alerts`; it is on from the start if there is a webhook, else off."""
-    on = dg.DefaultSensorStatus.RUNNING if settings.alert_webhook else dg.DefaultSensorStatus.STOPPED
+def alerts_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """A sensor for each receiver, `alerts`, `alerts_2` and so on, on from the start; without a receiver `alerts`, which is off."""
+    return [_sensor(number, address, settings) for number, address in enumerate(settings.receivers or [""], 1)]
 
+
+def _sensor(number: int, address: str, settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
-        name="alerts",
+        name=f"alerts_{number}" if number > 1 else "alerts",
         minimum_interval_seconds=60,
-        default_status=on,
-        description="Tells VANC311_ALERT_WEBHOOK of every failed run of sync or prune, every newly held month, ticks that fail one after the "
-        "other and a schedule that has asked the portal nothing for a day, once. What can't be delivered is tried again a minute later.",
+        default_status=dg.DefaultSensorStatus.RUNNING if address else dg.DefaultSensorStatus.STOPPED,
+        description="Tells a receiver of VANC311_ALERT_WEBHOOK of every failed run of sync or prune, every newly held month, assets that are "
+        "not fresh, checks that turn without stopping a run, ticks that fail one after the other and a schedule that has asked the portal "
+        "nothing for a day, once. What can't be delivered is tried again a minute later.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason | dg.SensorResult:
-        if not settings.alert_webhook:
+        if not address:
             return dg.SkipReason(
                 "VANC311_ALERT_WEBHOOK isn't set, so nobody is told of anything. Set it and start Dagster again."
             )
-        reason, cursor = tell(context.cursor, context.instance, settings)
+        reason, cursor = tell(address, context.cursor, context.instance, settings)
         return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
 
     return alerts
-
-
-class NotDelivered(dg.DagsterError):
-    """A message that the receiver did not take, in one sentence. One of Dagster's own errors: those are shown as they are."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(
-            f"The webhook did not take the alert: {why}. The data is not affected, and the alert is not lost: it is sent again in "
-            "a minute. If that goes on, see whether VANC311_ALERT_WEBHOOK is still valid."
-        )
 
 
 class AlertCursor(BaseModel):
@@ -86,14 +82,18 @@ class AlertCursor(BaseModel):
     """When the portal was asked last, or the alerts began."""
     silent: bool = False
     """It was told that this is long ago."""
+    freshness: dict[str, str] = {}
+    """By asset, what its freshness policy said last: "late" or "fresh"."""
+    checks: dict[str, str] = {}
+    """By check, its newest verdict, unless it ended a run."""
     failing: list[str] = []
     """The schedules and sensors of which it was told that their ticks fail."""
     at: float | None = None
     """When all this was found out, if an older version did not write it."""
 
 
-def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -> tuple[str, str]:
-    """Tell the webhook what is new since the cursor was written: what was told, in words, and the next cursor."""
+def tell(address: str, cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -> tuple[str, str]:
+    """Tell a receiver what is new since its cursor was written: what was told, in words, and the next cursor."""
     now = time.time()
     before = AlertCursor.model_validate_json(cursor) if cursor else AlertCursor(last_failure=_newest_failure(instance))
     failures = instance.fetch_run_status_changes(
@@ -104,26 +104,38 @@ def tell(cursor: str | None, instance: dg.DagsterInstance, settings: Settings) -
     failed = [each.event_log_entry for each in failures if each.event_log_entry.job_name in WATCHED_JOBS]
     held, failing = _held(Warehouse(settings)), _failing(instance)
     newly_held = [line for since, line in held.items() if since not in before.held]
+    freshness, checks = _freshness(instance, settings), _checks(instance, settings)
+    verdicts = {name: str(check["result"]) for name, check in checks.items()}
     # A slot of the schedule leaves an observation when the portal answered, be it a refusal.
     answers = instance.fetch_observations(portal_key(LIVE), limit=1).records
     asked = max(before.asked, *(answer.timestamp for answer in answers), 0.0)
     silent = now - asked > SILENT_SECONDS
     # That nobody could be told of anything for a while can't be said before.
     gap = before.at is not None and now - before.at >= GAP_SECONDS
+    turned = _turned(before.checks, verdicts, "passed")
     news = {
         _number(len(failed), "failed run"): [_failure_in_words(instance, entry, settings.ui_url) for entry in failed],
         _number(len(newly_held), "newly held month"): [_held_in_words(newly_held)] if newly_held else [],
+        "freshness": [*_freshness_in_words(_turned(before.freshness, freshness, "fresh"))],
+        _number(len(turned), "check"): [_check_in_words(name, checks[name]) for name in turned],
         "a silent schedule": [SILENCE.format(_minute(asked))] if silent and not before.silent else [],
         "ticks that fail": [words for name, words in failing.items() if name not in before.failing],
         "a gap": [GAP.format(_minute(before.at or now), _minute(now))] if gap else [],
     }
-    last = failures[-1].storage_id if failures else before.last_failure
-    told = AlertCursor(last_failure=last, held=list(held), asked=asked, silent=silent, failing=list(failing), at=now)
-    after = told.model_dump_json()
-    if not any(news.values()):
-        return "Nothing to tell.", after
-    post(revealed(settings.alert_webhook) or "", "\n\n".join(chain.from_iterable(news.values())))
-    return f"Told of {' and '.join(what for what, words in news.items() if words)}.", after
+    told = AlertCursor(
+        last_failure=failures[-1].storage_id if failures else before.last_failure,
+        held=list(held),
+        freshness=before.freshness | freshness,
+        checks=before.checks | verdicts,
+        asked=asked,
+        silent=silent,
+        failing=list(failing),
+        at=now,
+    )
+    what = " and ".join(what for what, words in news.items() if words)
+    if what:
+        deliver(address, f"vanc311: {what}", printable("\n\n".join(chain.from_iterable(news.values()))))
+    return f"Told of {what}." if what else "Nothing to tell.", told.model_dump_json()
 
 
 def _newest_failure(instance: dg.DagsterInstance) -> int:
@@ -158,6 +170,41 @@ def _held_in_words(months: Sequence[Hold]) -> str:
     )
 
 
+def _turned(before: Mapping[str, str], now: Mapping[str, str], usual: str) -> dict[str, str]:
+    """What is not as it was told last, or, if nothing was, not as usual."""
+    return {name: state for name, state in now.items() if state != before.get(name, usual)}
+
+
+def _freshness(instance: dg.DagsterInstance, settings: Settings) -> dict[str, str]:
+    """What Dagster's daemon found of each asset that has a policy and was made once: "late" when the policy fails, else "fresh"."""
+    definitions = [asset for asset in assets(settings) if isinstance(asset, dg.AssetsDefinition)]
+    keys = [spec.key for asset in definitions for spec in asset.specs if spec.freshness_policy]
+    states = {key: record.freshness_state.value for key, record in instance.get_freshness_state_records(keys).items()}
+    made = {key: state for key, state in states.items() if state in ("PASS", "WARN", "FAIL")}
+    return {key.to_user_string(): "late" if state == "FAIL" else "fresh" for key, state in made.items()}
+
+
+def _freshness_in_words(turned: Mapping[str, str]) -> Iterator[str]:
+    for state, words in {"late": "not fresh any more: their freshness policies fail", "fresh": "fresh again"}.items():
+        if names := sorted(name for name in turned if turned[name] == state):
+            yield f"vanc311: {_number(len(names), 'asset')} {words}.\n{', '.join(names)}"
+
+
+def _checks(instance: dg.DagsterInstance, settings: Settings) -> dict[str, CheckResult]:
+    """The newest result of each check, but of one that ended a run, which is told as that."""
+    results = last_results(instance, audits_for(settings))
+    goes_on = [each for each in results if each["blocking"] == "no" or each["result"] != "failed"]
+    return {f"{result['asset']} · {result['check_name']}": result for result in goes_on}
+
+
+def _check_in_words(name: str, check: CheckResult) -> str:
+    verb = {"passed": "passes again", "warned": "warns", "failed": "fails, and nothing was stopped"}[
+        str(check["result"])
+    ]
+    found = f"\n{(check['found'] or '')[:LONGEST]}" if check["result"] != "passed" else ""
+    return f"vanc311: the check {name} {verb} ({check['evaluated_at']}).{found}"
+
+
 def _failing(instance: dg.DagsterInstance) -> dict[str, str]:
     return {
         name: f"vanc311: {len(reasons)} ticks of {name} in a row did not succeed; nothing of it is done until one does.\n"
@@ -184,22 +231,3 @@ def _minute(at: float) -> str:
 
 def _number(count: int, of: str) -> str:
     return f"{count} {of}{'' if count == 1 else 's'}"
-
-
-def post(url: str, text: str) -> None:
-    """Deliver a message, or raise NotDelivered."""
-    status = within(ALERT_SECONDS, lambda: _post(url, text), NotDelivered(f"no answer in {ALERT_SECONDS:g} s"))
-    if not 200 <= status < 300:
-        raise NotDelivered(f"status {status}")
-
-
-def _post(url: str, text: str) -> int:
-    message = {"text": escape(text, quote=False)}  # the three signs that Slack reads
-    try:
-        # A redirect would turn the message into a question; the body of an answer may never end, and says nothing.
-        with requests.post(url, json=message, timeout=ALERT_SECONDS / 2, allow_redirects=False, stream=True) as answer:
-            return answer.status_code
-    except requests.RequestException as error:  # its own words have the address in them
-        kinds = {requests.Timeout: "no answer in time", requests.ConnectionError: "no connection"}
-        why = next((words for kind, words in kinds.items() if isinstance(error, kind)), type(error).__name__)
-        raise NotDelivered(why) from None
