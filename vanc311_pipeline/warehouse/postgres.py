@@ -94,6 +94,9 @@ class PostgresStore:
     def make_key(self, connection: sa.Connection) -> None:
         """The requests have theirs from the beginning."""
 
+    def index(self) -> None:
+        """The readers' indexes are made in the file alone, which SQLite has."""
+
     def copy_to(self, file: Path) -> None:
         """Write everything into a new SQLite file, as one state, in the order of the rows."""
         with self.read() as source, open_new(file) as target:

@@ -93,12 +93,16 @@ class SQLiteStore:
         if not sa.inspect(connection).get_pk_constraint(schema.service_requests.name)["constrained_columns"]:
             make_key(connection, self.path)
 
-    def copy_to(self, file: Path) -> None:
-        """Write everything into a new file, as one state, in the order of the rows."""
+    def index(self) -> None:
+        """Make what indexes of the requests a published file has and the warehouse lacks: their key, and the readers' own."""
         with self.write() as connection:
             self.make_key(connection)
             for index in schema.READER_INDEXES:
                 connection.execute(CreateIndex(index, if_not_exists=True))
+
+    def copy_to(self, file: Path) -> None:
+        """Write everything into a new file, as one state, in the order of the rows."""
+        self.index()
         with closing(sqlite3.connect(sqlite_uri(self.path, mode="ro"), uri=True)) as raw:
             raw.execute("VACUUM INTO ?", (str(file),))
         with open_new(file) as connection:

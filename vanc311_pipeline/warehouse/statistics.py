@@ -68,8 +68,9 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
     """
     with warehouse.write() as connection:
         drafts.withdraw(connection, warehouse.settings.published_path)
-    with warehouse.read() as connection, ThreadPoolExecutor(1) as thread:
-        repeated = thread.submit(repeats, warehouse)
+    with warehouse.read() as connection, ThreadPoolExecutor(2) as threads:
+        # What the database does alone. A first load has no indexes yet, and its publication needs them.
+        repeated, indexed = threads.submit(repeats, warehouse), threads.submit(warehouse.store.index)
         as_of, basis = ledger.as_of(connection), vintages.basis(connection)
         revised = revisions(vintages.published_lines(connection, as_of), day_number(as_of))
         settled = settling(revised)
@@ -85,6 +86,7 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
             ids = np.array([row[0] for row in fetch(connection, open_ids)], dtype=object)
             places = np.cumsum(facts.is_open)[standing["row"].to_numpy()] - 1
             tables["open_request_standing"] = standing.assign(request_id=ids[places])
+        indexed.result()
     followed = figures(facts)
     with warehouse.write() as connection:
         vintages.note(connection, followed, moved, as_of, basis)

@@ -43,7 +43,8 @@ def statistic_spec(name: str, family: Family) -> dg.AssetSpec:
 @dg.multi_asset(name="statistics", specs=[statistic_spec(name, family) for name, family in STATISTICS.items()])
 def statistics(warehouse: WarehouseParam, progress: ProgressParam) -> Iterator[dg.MaterializeResult[None]]:
     """Every statistic of docs/methods.md, computed anew from all requests. One step on purpose: tables from one reading agree."""
-    rows = pipeline.compute(warehouse, progress)
+    with in_our_words():
+        rows = pipeline.compute(warehouse, progress)
     for name in STATISTICS:
         preview = metadata.preview(warehouse, schema.metadata.tables[name])
         yield dg.MaterializeResult(asset_key=name, metadata={"dagster/row_count": rows[name], "preview": preview})
