@@ -294,13 +294,13 @@ def test_assets_that_are_not_fresh_are_told_once_and_again_when_they_are(tick, i
     found("WARN", "time_to_close")
     assert tick() == "Nothing to tell."
     found("FAIL", "published_database", "flow", "no asset of ours")
-    assert tick() == "Told of freshness."
+    assert tick() == "Told of freshness of 2 assets."
     assert tick() == "Nothing to tell."
     found("PASS", "published_database")
     found("UNKNOWN", "flow")
     tick()
     assert receiver.texts == [
-        "vanc311: 2 assets not fresh any more: their freshness policies fail.\nflow, published_database",
+        f"vanc311: 2 assets {alerts.LATE}\nflow, published_database",
         "vanc311: 1 asset fresh again.\npublished_database",
     ]
 

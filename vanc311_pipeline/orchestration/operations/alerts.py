@@ -35,9 +35,13 @@ FAILURES_AT_ONCE = 20
 FAILED_TICKS = 3  # in a row: half an hour of the schedule
 LOOKED_AT = 10  # of the newest ticks; more failures in a row are as bad
 GAP_SECONDS = 1_800
-LISTED = 12  # held months named in one message; all are counted
+LISTED = 12  # held months, or assets, named in one message; all are counted
 LONGEST = 1_500  # characters of one run's reason
 
+LATE = (
+    "not fresh any more: too long ago made for their freshness policy.\n"
+    "Why, the runs of sync and the ticks of every_50_minutes say in Dagster's UI."
+)
 SILENCE = (
     "vanc311: the schedule has had no answer from the portal since {} UTC.\n"
     "What is published stays as it was then. Why, the ticks of every_50_minutes say in Dagster's UI, under Automation."
@@ -112,11 +116,11 @@ def tell(address: str, cursor: str | None, instance: dg.DagsterInstance, setting
     silent = now - asked > SILENT_SECONDS
     # That nobody could be told of anything for a while can't be said before.
     gap = before.at is not None and now - before.at >= GAP_SECONDS
-    turned = _turned(before.checks, verdicts, "passed")
+    aged, turned = _turned(before.freshness, freshness, "fresh"), _turned(before.checks, verdicts, "passed")
     news = {
         _number(len(failed), "failed run"): [_failure_in_words(instance, entry, settings.ui_url) for entry in failed],
         _number(len(newly_held), "newly held month"): [_held_in_words(newly_held)] if newly_held else [],
-        "freshness": [*_freshness_in_words(_turned(before.freshness, freshness, "fresh"))],
+        f"freshness of {_number(len(aged), 'asset')}": [*_freshness_in_words(aged)],
         _number(len(turned), "check"): [_check_in_words(name, checks[name]) for name in turned],
         "a silent schedule": [SILENCE.format(_minute(asked))] if silent and not before.silent else [],
         "ticks that fail": [words for name, words in failing.items() if name not in before.failing],
@@ -185,9 +189,10 @@ def _freshness(instance: dg.DagsterInstance, settings: Settings) -> dict[str, st
 
 
 def _freshness_in_words(turned: Mapping[str, str]) -> Iterator[str]:
-    for state, words in {"late": "not fresh any more: their freshness policies fail", "fresh": "fresh again"}.items():
+    for state, words in {"late": LATE, "fresh": "fresh again."}.items():
         if names := sorted(name for name in turned if turned[name] == state):
-            yield f"vanc311: {_number(len(names), 'asset')} {words}.\n{', '.join(names)}"
+            more = f" … and {len(names) - LISTED} more" if len(names) > LISTED else ""
+            yield f"vanc311: {_number(len(names), 'asset')} {words}\n{', '.join(names[:LISTED])}{more}"
 
 
 def _checks(instance: dg.DagsterInstance, settings: Settings) -> dict[str, CheckResult]:
