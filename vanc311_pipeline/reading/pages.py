@@ -20,6 +20,8 @@ STEPS_OF_A_COUNT, COUNTED_OF_MANY = 300_000, 1_000
 """Of SQLite's machine, some twenty milliseconds; and up to how many is counted where they don't suffice."""
 
 Place = tuple[str | int, ...]
+Keys = tuple[sa.ColumnElement[Any], ...]
+LookUp = Callable[[sa.FromClause], Question]
 
 
 class NoSuchPage(LookupError):
@@ -35,11 +37,11 @@ class Listing:
     """A question whose rows have an order: by `keys`, which together tell any two rows apart."""
 
     question: Question
-    keys: tuple[sa.ColumnElement[Any], ...]
+    keys: Keys
     descending: bool = False
     values: Mapping[str, Any] = field(default_factory=dict)
     """The values of the question's parameters, so that one question serves all of them: making it takes longer than asking it."""
-    look_up: Callable[[sa.FromClause], Question] | None = None
+    look_up: LookUp | None = None
     """Makes whole rows of a page of what the question selects, if that is no more than what tells a row: nothing else is sorted."""
     narrower: tuple[Mapping[str, Any], ...] = ()
     """Values with which fewer rows pass, all of them before all others: if they fill a page, nobody need go through the rest."""
@@ -112,7 +114,7 @@ def count_first(release: Release, listing: Listing, at_most: int, column: sa.Col
 
 
 def _counted(release: Release, listing: Listing, bound: int, column: sa.ColumnElement[Any]) -> Count:
-    question = _count_first(listing.question, listing.keys, listing.descending, column)
+    question = _count_first(listing.question, listing.keys, listing.descending, listing.look_up, column)
     for values in (*listing.narrower, listing.values):
         [(rows, with_value)] = release.rows(question, values={**values, "rows": bound})
         if rows == bound:
@@ -122,35 +124,43 @@ def _counted(release: Release, listing: Listing, bound: int, column: sa.ColumnEl
 
 @lru_cache
 def _count_first(
-    question: Question, keys: tuple[sa.ColumnElement[Any], ...], descending: bool, column: sa.ColumnElement[Any]
+    question: Question, keys: Keys, descending: bool, look_up: LookUp | None, column: sa.ColumnElement[Any]
 ) -> Question:
-    counted = question.with_only_columns(column.label("counted"), maintain_column_froms=True)
-    first = _page(counted, keys, descending, False, None).subquery("first")
-    return sa.select(sa.func.count(), sa.func.count(first.c.counted))
+    def only(question: Question) -> Question:
+        return question.with_only_columns(column.label("counted"), maintain_column_froms=True)
+
+    if look_up is None:
+        first = _first(only(question), keys, descending, False)
+    else:
+        first = only(look_up(_first(question, keys, descending, False).subquery("page")))
+    counted = first.subquery("first")
+    return sa.select(sa.func.count(), sa.func.count(counted.c.counted))
 
 
 @lru_cache
-def _page(
-    question: Question,
-    keys: tuple[sa.ColumnElement[Any], ...],
-    descending: bool,
-    goes_on: bool,
-    look_up: Callable[[sa.FromClause], Question] | None,
-) -> Question:
+def _page(question: Question, keys: Keys, descending: bool, goes_on: bool, look_up: LookUp | None) -> Question:
     """The rows that come next, each with its keys."""
-    named = [key.label(f"key_{number}") for number, key in enumerate(keys)]
-    question = question.add_columns(*named)
+    page = _first(question, keys, descending, goes_on)
+    if look_up is None:
+        return page
+    few = page.subquery("page")
+    keys_of_page = [few.c[_name(number)] for number in range(len(keys))]
+    return _ordered(look_up(few).add_columns(*keys_of_page), keys_of_page, descending)
+
+
+def _first(question: Question, keys: Keys, descending: bool, goes_on: bool) -> Question:
+    """What the question selects of the rows that come next, and their keys."""
+    question = question.add_columns(*(key.label(_name(number)) for number, key in enumerate(keys)))
     if goes_on:
         by = keys[0] if len(keys) == 1 else sa.tuple_(*keys)
         places = [sa.bindparam(f"after_{number}", type_=key.type) for number, key in enumerate(keys)]
         after = places[0] if len(keys) == 1 else sa.tuple_(*places)
         question = question.where(by < after if descending else by > after)
-    page = _ordered(question, keys, descending).limit(sa.bindparam("rows", type_=sa.INTEGER()))
-    if look_up is None:
-        return page
-    few = page.subquery("page")
-    keys_of_page = [few.c[key.name] for key in named]
-    return _ordered(look_up(few).add_columns(*keys_of_page), keys_of_page, descending)
+    return _ordered(question, keys, descending).limit(sa.bindparam("rows", type_=sa.INTEGER()))
+
+
+def _name(number: int) -> str:
+    return f"key_{number}"
 
 
 def _ordered(question: Question, keys: Sequence[sa.ColumnElement[Any]], descending: bool) -> Question:

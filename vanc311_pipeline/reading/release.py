@@ -31,8 +31,8 @@ CACHE_KIB = 8_000
 STALE_HOURS = 36
 """What is served is late if the city published it longer ago: it publishes every day."""
 QUESTION_SECONDS = 5.0
-STEPS_BUDGET = 5_000
-"""Steps of SQLite's machine: less than a millisecond. They are some hundred rows, at each of which
+STEPS_BUDGET = 10_000
+"""Steps of SQLite's machine: about a millisecond. They are some hundred rows, at each of which
 Python lets another thread go on first, which is what counts."""
 _STEPS_BETWEEN_LOOKS = 100_000
 _LOOKS_IN_BUDGET = 8

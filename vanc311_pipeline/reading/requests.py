@@ -1,7 +1,7 @@
 """The requests themselves: filtered, page by page, and one of them with all that is remembered of it."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,7 +37,8 @@ _FEW_AT_PLACES, _FEW_IN_INDEX = 10_000, 30
 """So many requests at places are looked up before all are gone through from day to day; one in so many, if their index says enough of them."""
 _IN_INDEX = {*places.KINDS, *places.around("0,0", 1), "opened_from", "opened_to", "issue"}
 
-LookUp = Callable[[sa.FromClause], sa.Select[Any]]
+Columns = Callable[[sa.FromClause], sa.Select[Any]]
+"""Selects what a list shows of the requests in a source."""
 
 ORDERS = ("newest", "oldest", "longest", "overdue", "closest")
 
@@ -105,7 +106,7 @@ def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
     return last if last != request_id else None
 
 
-def _listing(release: Release, filters: Filters, order: str, look_up: LookUp) -> Listing:
+def _listing(release: Release, filters: Filters, order: str, columns: Columns) -> Listing:
     values = _values(release, filters)
     if order == "closest" and "near" not in values:
         raise NoPoint("Which are the closest? Name a point, too: near=latitude,longitude.")
@@ -118,9 +119,10 @@ def _listing(release: Release, filters: Filters, order: str, look_up: LookUp) ->
     way = _way(release, values, order) if kinds else None
     values["as_of"] = release.about["as_of"]
     by_limits = order == "overdue" or "overdue" in values
-    question = _question(tuple(_conditions(values)), kinds, way, by_limits)
+    is_sorted = order in ("overdue", "closest") or way in ("places first", "by type and point")
+    question = _question(tuple(_conditions(values)), kinds, way, by_limits, _no_more if is_sorted else columns)
     rings = places.rings(values) if order == "closest" and way == "places first" else ()
-    return Listing(question, keys, descending, values, look_up, rings)
+    return Listing(question, keys, descending, values, _of_page(columns) if is_sorted else None, rings)
 
 
 def _way(release: Release, values: Mapping[str, Any], order: str) -> places.Way:
@@ -145,7 +147,7 @@ def _values(release: Release, filters: Filters) -> dict[str, Any]:
         del values["department"]
         values["few_branches" if _are_few(release, branches) else "branches"] = branches
     values |= {kind: known(release, kind, values[kind]) for kind in KINDS if kind in values}
-    if "department" in values and _are_few(release, (values["department"],)):
+    if "department" in values and places.kinds_in(values) and _are_few(release, (values["department"],)):
         values["few_branches"] = (values.pop("department"),)
     if "address" in values:
         values["address"] = places.known_address(release, values["address"])
@@ -191,30 +193,38 @@ def _if_rare(release: Release, outcome: str) -> tuple[str, ...]:
 
 @lru_cache
 def _question(
-    conditions: tuple[Condition, ...], kinds: tuple[str, ...], way: places.Way | None, by_limits: bool
+    conditions: tuple[Condition, ...], kinds: tuple[str, ...], way: places.Way | None, by_limits: bool, columns: Columns
 ) -> sa.Select[Any]:
-    """Which requests there are for which the conditions hold, at places if any are meant."""
+    """The requests for which the conditions hold, at places if any are meant."""
     source, at_places = places.requests_meant(kinds, way) if way else (service_requests, [])
     if by_limits:
         source = source.outerjoin(overdue_limits, overdue_limits.c.issue_type == _table.issue_type)
     where = [_CONDITIONS[condition] for condition in conditions]
-    return sa.select(rowid(service_requests).label("request")).select_from(source).where(*where, *at_places)
+    return columns(source).where(*where, *at_places)
 
 
-def _request(page: sa.FromClause) -> sa.Select[Any]:
-    """The requests of a page, whole."""
-    return sa.select(*service_requests.columns).select_from(_of_page(page))
+def _no_more(source: sa.FromClause) -> sa.Select[Any]:
+    """Which requests they are."""
+    return sa.select(rowid(service_requests).label("request")).select_from(source)
 
 
-def _standing(page: sa.FromClause) -> sa.Select[Any]:
+def _request(source: sa.FromClause) -> sa.Select[Any]:
+    """The requests, whole."""
+    return sa.select(*service_requests.columns).select_from(source)
+
+
+def _standing(source: sa.FromClause) -> sa.Select[Any]:
     """The same, with their days and their standing. Some were opened since."""
     days_open = sa.func.max(0, _days_open).label("days_open")
-    standing = _of_page(page).outerjoin(open_request_standing, open_request_standing.c.request_id == _table.request_id)
+    standing = source.outerjoin(open_request_standing, open_request_standing.c.request_id == _table.request_id)
     return sa.select(*service_requests.columns, days_open, *STANDING).select_from(standing)
 
 
-def _of_page(page: sa.FromClause) -> sa.Join:
-    return places.in_order(page, service_requests, rowid(service_requests) == page.c.request)
+@cache
+def _of_page(columns: Columns) -> Columns:
+    """The same columns of the requests of a page, which says which they are."""
+    same = rowid(service_requests)
+    return lambda page: columns(places.in_order(page, service_requests, same == page.c.request))
 
 
 _NONE: sa.ColumnElement[str] = sa.literal_column(f"'{NO_REASON}'")

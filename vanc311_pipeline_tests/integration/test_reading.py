@@ -85,7 +85,7 @@ def test_a_range_of_days_is_looked_up_and_comes_in_order(release, bound):
     with planned() as steps:
         read_page(release, requests.requests(release, {bound: date(2024, 3, 1)}), None, 100)
     assert through_all(steps) == []
-    assert not any("TEMP B-TREE" in step for step in steps[: steps.index("SCAN page")])  # but for the page itself
+    assert not any("TEMP B-TREE" in step for step in steps)
 
 
 ABANDONED, KITSILANO = {"issue": "Abandoned Mattress Case"}, {"area": "Kitsilano"}
