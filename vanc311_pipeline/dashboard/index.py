@@ -50,7 +50,8 @@ def rows(release: Release, kind: str, sort: str) -> list[Row]:
     }
     lines = [_line(index, dict(row._mapping), times.get(row[0])) for row in release.rows(listing.question)]
     lines.sort(key=lambda line: str(line["plain"]).casefold())
-    return lines if sort == "name" else sorted(lines, key=lambda line: -line[f"by_{sort}"])
+    by = "days" if sort == "half" else sort
+    return lines if sort == "name" else sorted(lines, key=lambda line: -line[by])
 
 
 def _line(index: Index, counted: dict[str, Any], time: dict[str, Any] | None) -> Row:
@@ -64,9 +65,7 @@ def _line(index: Index, counted: dict[str, Any], time: dict[str, Any] | None) ->
         "n": time["n"] if time else 0,
         "open": counted["open_requests"],
         "half": _half(time),
-        "by_requests": time["volume"] if time else 0,
-        "by_open": counted["open_requests"],
-        "by_half": -1 if days is None else days,
+        "days": -1 if days is None else days,
     }
 
 
@@ -76,5 +75,5 @@ def _half(time: dict[str, Any] | None) -> Cell:
     if time is None or state != State.OK:
         return Cell(words.days_or_why(None, state), quiet=True)
     low, high = time["median_low"], time["median_high"]
-    between = f" ({words.whole(low)} to {'not reached' if high is None else words.whole(high)})" if low != high else ""
+    between = f" ({words.interval(low, high)})" if low != high else ""
     return Cell(words.days_or_why(time["median_days"], state) + between)

@@ -163,11 +163,14 @@ def _day(name: str, text: str) -> str:
 
 def _point(release: Release, text: str) -> str:
     """The point that is meant, by its degrees or by an address or a crossing."""
-    with suppress(ValueError):
+    try:
         latitude, longitude = map(float, text.split(","))
-        if -85 < latitude < 85 and -180 <= longitude <= 180:
-            return addresses.near(latitude, longitude)
-    if point := point_of(release, text):
+    except ValueError:
+        point = point_of(release, text)
+    else:
+        is_on_map = -85 < latitude < 85 and -180 <= longitude <= 180
+        point = addresses.near(latitude, longitude) if is_on_map else None
+    if point:
         return point
     raise _refused(
         "near", "it must be an address, a crossing such as Main St and E 5th Av, or a point such as 49.2827,-123.1207"

@@ -235,6 +235,9 @@ def test_on_a_phone_a_list_shows_its_last_column_and_the_menu_opens_by_the_keybo
         box = cell.bounding_box()
         assert 0 < box["x"] < box["x"] + box["width"] <= 360
     assert "overdue: " in row.inner_text()
+    page.goto(f"{site}/issues")
+    cells = page.locator(".index tbody tr").first.locator("th, td").all()
+    assert all(0 < box["x"] < box["x"] + box["width"] <= 360 for box in (cell.bounding_box() for cell in cells))
     assert not page.get_by_role("link", name="Compare").is_visible()
     page.get_by_role("button", name="Menu").press("Enter")
     page.get_by_role("link", name="Compare").press("Enter")

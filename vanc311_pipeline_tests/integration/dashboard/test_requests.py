@@ -88,7 +88,10 @@ def test_pages_and_files_are_the_whole_list_once_in_its_order(get, ask: Ask, ask
     assert page.headers["x-robots-tag"] == "noindex"
 
     lines = list(csv.DictReader(io.StringIO(get(f"/requests.csv?{asked}").content.decode("utf-8-sig"), newline="")))
-    assert [(line["request_id"], line["opened_on"]) for line in lines] == [(row[0], row[3]) for row in rows]
+    words_of = {"Open": "open", "Close": "closed"}
+    assert [(line["request_id"], line["opened_on"], line["status"]) for line in lines] == [
+        (row[0], row[3], words_of[row[4]]) for row in rows
+    ]
     book = openpyxl.load_workbook(io.BytesIO(get(f"/requests.xlsx?{asked}").content))
     head, *cells = book["Requests"].values
     assert head == lists.FILE_COLUMNS
