@@ -87,8 +87,9 @@ def asked_release(request: Request) -> str | None:
 
 
 def citation(release: Release) -> str:
+    sample = " (a sample, not a picture of the city)" * release.is_sample
     return (
-        f"City of Vancouver, 3-1-1 service requests, as of {words.day(release.about['as_of'])}; statistics by vanc311_pipeline "
+        f"City of Vancouver, 3-1-1 service requests{sample}, as of {words.day(release.about['as_of'])}; statistics by vanc311_pipeline "
         f"{version('vanc311_pipeline')}, release {release.id}. {LICENCE}"
     )
 

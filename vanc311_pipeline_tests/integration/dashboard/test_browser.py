@@ -278,10 +278,11 @@ def test_an_area_and_an_issue_fit_on_one_sheet_of_paper(site, visit, path, paper
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= 2, "more than the two sides of a sheet"
 
 
-def test_a_sample_says_so_on_every_page(own_file):
+def test_a_sample_says_so_on_every_page_and_in_every_figure_that_stands_alone(own_file):
     execute(own_file, "UPDATE release SET source = 'sample'")
     with served(own_file) as address:
-        for path in PAGES:
+        alone = ("/embed/outcomes", *(f"/figures/outcomes.{kind}" for kind in ("svg", "metadata.json")))
+        for path in (*PAGES, *alone):
             assert "not a picture of the city" in requests.get(address + path, timeout=60).text, path
 
 
