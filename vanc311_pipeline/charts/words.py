@@ -31,7 +31,7 @@ def whole(number: float | None) -> str:
 
 def change(number: float) -> str:
     """`-12` is −12, `12` is +12."""
-    return f"{number:+,.0f}".replace("-", "−")
+    return f"{round(number):+,}".replace("-", "−")  # no number is −0
 
 
 def mean(number: float | None) -> str:

@@ -93,7 +93,12 @@ def draw(release: Release, view: View, name: str) -> Figure | None:
     """A figure of a view; None if there is nothing to draw, or no such figure of this level."""
     how, table, levels = FIGURES[name]
     figure = how(release, view, table) if view.level in levels else None
-    return figure and replace(figure, release=f"{_SAMPLE * release.is_sample}Release {release.id}.")
+    return figure and replace(figure, release=origin(release))
+
+
+def origin(release: Release) -> str:
+    """Of which release a number is, for who quotes it."""
+    return f"{_SAMPLE * release.is_sample}Release {release.id}."
 
 
 def all_figures(release: Release, view: View) -> list[Figure]:

@@ -35,6 +35,13 @@ QUESTIONS = {
     "request in the whole city?",
     "closings": "Is what is reported in the area closed faster (more) or slower (fewer) than the same kinds of request in the whole city?",
 }
+NAMES = {"open_after_30_days": "map", "closings": "map-closings"}
+MEASURES = {
+    "map": ("/#map", "still open after 30 days"),
+    "map-closings": ("/areas#map-closings", "how fast they are closed"),
+    "rates": ("/areas#rates", "requests per 1,000 residents (2016)"),
+}
+"""Of each map, by its name, where it is and what it measures."""
 WITHHELD = "too few"
 SCALE = (
     *("clearly more", "more", "somewhat more", "about the same", "somewhat fewer", "fewer", "clearly fewer"),
@@ -110,7 +117,7 @@ def area_map(release: Release, view: View, measure: str = "open_after_30_days") 
         for row in rows
     }
     note = f"{QUESTIONS[measure]} {areas.whom(compared)} {_on_none(release)} {areas.among_areas(compared)} {words.as_of(compared)}"
-    return _drawn(release, view, "map", areas.finding(compared), note, "ratio", judged)
+    return _drawn(release, view, NAMES[measure], areas.finding(compared), note, "ratio", judged)
 
 
 def rate_map(release: Release) -> AreaMap | None:

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.groups import time_to_close
+from vanc311_pipeline.dashboard.figures import origin
 from vanc311_pipeline.dashboard.view import EVER, LEFT_OUT, View, records_of, summary_of, times_of
-from vanc311_pipeline.metric_definitions import CHANGE_SHARE, MINIMUM_N, State
+from vanc311_pipeline.metric_definitions import CHANGE_SHARE, METRICS, MINIMUM_N, State
 from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.pages import count
 from vanc311_pipeline.reading.release import Release
@@ -32,6 +33,14 @@ class Card:
     note: str
     metric: str
     """The definition's name."""
+
+
+def quotation(release: Release, view: View, card: Card) -> str:
+    """A number as it can be quoted alone: of whom, what it is compared with, what it means, and whence it comes."""
+    return (
+        f"{view.group_name}, {card.label}: {card.value}; {card.note}. Meant: {METRICS[card.metric].meaning}. Closed does not mean fixed. "
+        f"Source: City of Vancouver, 3-1-1, as of {words.day(release.about['as_of'])}. {origin(release)}"
+    )
 
 
 def cards(release: Release, view: View) -> list[Card]:

@@ -169,7 +169,9 @@ def _index_address(kind: str, request: Request) -> str:
 def _index(kind: str, request: Request) -> Response:
     release, shown = request.state.release, index.KINDS[kind]
     sort = request.query_params.get("sort", shown.sorts[0])
-    return page(request, "index.html", kind=kind, index=shown, sort=sort, rows=index.rows(release, kind, sort))
+    return page(
+        request, "index.html", kind=kind, index=shown, sort=sort, rows=index.rows(release, kind, sort), view=View()
+    )
 
 
 def _departments(request: Request) -> tuple[str, list[str]]:

@@ -28,7 +28,7 @@ from vanc311_pipeline.dashboard.embeds import embed_code
 from vanc311_pipeline.dashboard.figure_files import citation
 from vanc311_pipeline.dashboard.figures import all_figures, leading
 from vanc311_pipeline.dashboard.requests import RequestFilters
-from vanc311_pipeline.dashboard.view import address_of, periods
+from vanc311_pipeline.dashboard.view import address_of, days_of, periods
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES
 from vanc311_pipeline.reading.integrity import summary
@@ -101,6 +101,7 @@ def templates(site_url: str | None) -> Environment:
         "citation": citation,
         "names": names,
         "periods": periods,
+        "days_of": days_of,
         "plain": plain,
         "address_of": address_of,
         "most_places": MOST_PLACES,

@@ -145,6 +145,19 @@ def periods(release: Release) -> list[str]:
     return [name for name in ("last_30_days", "last_90_days", LAST_12_MONTHS, *years, EVER) if name in known_periods]
 
 
+def days_of(release: Release, view: View) -> str:
+    """Which days the period of a view has, and that the last 30 and 90 end where days no longer move."""
+    rows = {row["period"]: row for row in release.records(sa.select(schema.periods))}
+    if view.period not in rows:
+        return ""
+    days, last = (
+        words.days_between(*(rows[view.period][f"opened_{end}"] for end in ("from", "to"))),
+        rows.get("last_30_days"),
+    )
+    settled = last and f" The last 30 and 90 days end on {words.day(last['opened_to'])}: later ones may still change."
+    return f"Opened {days}.{settled or ''}"
+
+
 def address_of(kind: str, name: str) -> str:
     """The address of what a name stands for."""
     return f"/departments/{slug(kind, name)}" if kind == "department" else View().but(**{kind: name}).url

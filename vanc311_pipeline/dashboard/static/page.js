@@ -80,6 +80,7 @@ function sortable(table) {
 /** A button beside what is to be copied: a link's whole address, or a text; a code that names us does so by our whole address. */
 function copiable(part) {
   if (part.matches("code")) part.textContent = part.textContent.replace('src="/', `src="${location.origin}/`);
+  for (const link of part.querySelectorAll("a")) link.textContent = link.href;
   const button = document.createElement("button");
   button.textContent = "Copy";
   button.setAttribute("aria-label", `Copy the ${part.dataset.copy}`);

@@ -187,6 +187,16 @@ def test_what_is_copied_is_the_address_of_the_figure_its_sentence_with_its_sourc
         copied[2]
         == f"Chart: {page.locator('#backlog h2').inner_text()} {share.get_by_text('Chart: ').inner_text().partition('. ')[2]}"
     )
+    card = page.locator(".card").first
+    card.locator("summary").click()
+    card.get_by_role("button", name="Copy the number with its source").click()
+    card.get_by_text("Copied").wait_for()
+    number, note = (card.locator(f".{part}").inner_text() for part in ("value", "note"))
+    quoted = page.evaluate("navigator.clipboard.readText()")
+    assert quoted.startswith(
+        f"Kitsilano, open now: {number}; {note}. Meant: requests with status Open in the city's data"
+    )
+    assert quoted.endswith(f"Definition: {site}/methods#open_requests Page: {site}/areas/kitsilano")
     assert copied[3].startswith(f'<iframe src="{site}/embed/backlog?area=kitsilano" title="Backlog, Kitsilano')
 
 

@@ -13,7 +13,7 @@ import requests
 import shapely
 from shapely.geometry import shape
 
-from vanc311_pipeline.dashboard.maps import area_map
+from vanc311_pipeline.dashboard.maps import MEASURES, area_map
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline_tests.integration.dashboard.conftest import Ask, Visit
@@ -145,7 +145,11 @@ def test_requests_on_a_thousand_residents_are_said_with_their_year_and_coloured_
                       requests), printf('too few, n = %,d', requests)), printf('%.0f', rate)
            FROM rates, city ORDER BY local_area"""
     )
-    part = section(requests.get(f"{site}/areas", timeout=60).text, "rates")
+    page = requests.get(f"{site}/areas", timeout=60).text
+    assert [address for address, _ in MEASURES.values() if address.startswith("/areas#")] == [
+        f"/areas#{name}" for name in re.findall(r'<section class="block" id="([^"]*)"', page)[::-1]
+    ]
+    part = section(page, "rates")
     shown = [(link[0].text, link.get("class")) for link in drawing_of(part)]
     assert shown == [(f"{area}: {sentence}", verdict) for area, verdict, sentence, _ in rows]
     assert {verdict for _, verdict, *_ in rows} == {"too-few", "more", "fewer", "unclear"}

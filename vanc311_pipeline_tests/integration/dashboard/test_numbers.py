@@ -57,6 +57,11 @@ def cards_of(text: str) -> list[list[str]]:
     return [re.findall(r'<p class="(?:label|value|note)">(.*?)</p>', card) for card in cards]
 
 
+def quotations_of(text: str) -> list[str]:
+    """What each number says where it is quoted alone."""
+    return re.findall(r'<span class="cite" data-copy="number with its source">(.*?)</span>', text)
+
+
 def opened_in(ask: Ask, period: str) -> str:
     [(first, last)] = ask("SELECT opened_from, opened_to FROM periods WHERE period = ?", period)
     return f"opened_on BETWEEN '{first}' AND '{last}'"
@@ -85,17 +90,22 @@ def test_the_usual_times_leave_out_what_the_address_says_and_the_table_leads_the
         assert f"opened in the last 12 months, without {word}, n = {n:,}, still open" in note
     assert f"{left_out} (shown above)" in text
     assert f'<a href="{usual.url}">nothing</a>' in text
-    assert text.count(f'<a href="{view.url}">') == 0
+    assert text.count(f'<a href="{view.url}">{left_out}') == 0
     assert page(site, usual).count(f'<a href="{view.url}">{left_out}</a>') == 1
 
 
 @each_view
 def test_the_cards_are_of_the_view(site: str, ask: Ask, view: View) -> None:
-    waiting, reported, _, last = cards_of(page(site, view.but(period="2024")))
+    text = page(site, view.but(period="2024"))
+    waiting, reported, usual, last = cards_of(text)
     [(volume, still_open)] = ask(
         f"SELECT count(*), sum(status = 'Open') FROM service_requests WHERE {requests_of(view)}"
     )
     assert waiting[1] == f"{still_open:,}"
+    assert (
+        "Opened 1 January to 31 December 2024. The last 30 and 90 days end on 5 January 2026: later ones may still change."
+        in text
+    )
     assert waiting[2].endswith(f"of {volume:,} requests in the record")
     [(number, first, last_day)] = ask(
         f"SELECT rowid, days_from, days_to FROM year_on_year WHERE {group_of(view)} AND measure = 'opened'"
@@ -104,6 +114,10 @@ def test_the_cards_are_of_the_view(site: str, ask: Ask, view: View) -> None:
     [(now,)] = ask(in_weeks, first, last_day)
     assert reported[:2] == [f"reported, {words.days_between(first, last_day)}", f"{now:,}"]
     assert f"than the {1000 + number:,} in the same four weeks a year before" in reported[2]
+    [(as_of,)] = ask("SELECT as_of FROM release")
+    for quoted, (label, value, note) in zip(quotations_of(text), [waiting, reported, usual, last], strict=True):
+        assert quoted.startswith(f"{view.group_name}, {label}: {value}; {note}. Meant: ")
+        assert f"Source: City of Vancouver, 3-1-1, as of {words.day(as_of)}. " in quoted
     if view.issue:
         assert last[0] == "nine in ten are closed within"
     else:
