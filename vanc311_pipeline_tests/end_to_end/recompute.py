@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 from pandas.testing import assert_frame_equal
-from scipy.stats import chi2, false_discovery_control, median_abs_deviation, nbinom, poisson
+from scipy.stats import chi2, false_discovery_control, nbinom, poisson
 from scipy.stats import t as student
 
 Row = dict[str, object]
@@ -570,7 +570,7 @@ def on_year(counts: Sequence[int]) -> Row:
     if now + before < LEAST_N:
         return row | {"state": "too_few" if now + before else "no_requests"}
     changes = [math.log((c + 0.5) / (earlier + 0.5)) for c, earlier in pairs]
-    spread = 1.4826 * median_abs_deviation(changes) * (1 + 4 / len(changes))
+    spread = 1.4826 * distance_from_median(changes) * (1 + 4 / len(changes))
     spread = max(spread, math.sqrt(1 / (now + 0.5) + 1 / (before + 0.5)))
     band, row["z"] = math.exp(2 * spread) - 1, changes[0] / spread
     times, least = (now + 0.5) / (before + 0.5), 0.05 * before
@@ -701,6 +701,12 @@ def spread_of(cohort: Cohort) -> float:
 # --- Backlog and flow ------------------------------------------------------------------------------------------------
 
 
+def distance_from_median(values: Sequence[float]) -> float:
+    """The median of the distances; SciPy's costs a hundred times as much."""
+    middle = median(values)
+    return median(abs(value - middle) for value in values)
+
+
 def pile_at(requests: Iterable[Request], day: int) -> int:
     """What was open at the end of the day."""
     return sum(r.in_pile and r.opened <= day and (r.leaves_pile is None or r.leaves_pile > day) for r in requests)
@@ -711,7 +717,7 @@ def beyond_the_usual(changes: Sequence[float]) -> tuple[float, float, int]:
     earlier = [changes[-1 - 52 * years] for years in (1, 2, 3) if 52 * years < len(changes)]
     usual = sum(earlier) / len(earlier)
     years_apart = [changes[week] - changes[week - 52] for week in range(52, len(changes))]
-    scale = 1.4826 * median_abs_deviation(years_apart) / math.sqrt(2) * math.sqrt(1 + 1 / len(earlier))
+    scale = 1.4826 * distance_from_median(years_apart) / math.sqrt(2) * math.sqrt(1 + 1 / len(earlier))
     beyond = changes[-1] - usual
     z = beyond / scale if scale else math.copysign(1e9, beyond) if beyond else 0.0
     return usual, z, len(earlier)
@@ -1032,8 +1038,8 @@ def batch_days(record: Record) -> list[Row]:
 
 def batches_of(counts: Sequence[int]) -> Iterator[tuple[int, Row]]:
     """Of closings day by day: the places that are batch days, and what is said of them."""
-    around = [[place + 7 * week for week in range(-26, 27) if week] for place in range(len(counts))]
-    others = [sorted(counts[place] for place in places if 0 <= place < len(counts))[:-2] for places in around]
+    before = [counts[place % 7 : place : 7][-26:] for place in range(len(counts))]
+    others = [sorted([*some, *counts[place + 7 :: 7][:26]])[:-2] for place, some in enumerate(before)]
     usual = [max(0.1, sum(some) / len(some)) if some else 0.1 for some in others]
     low, high = np.quantile([count / mean for count, mean in zip(counts, usual, strict=True)], (0.05, 0.99))
     pairs = [(count, mean) for count, mean in zip(counts, usual, strict=True) if low <= count / mean <= high]

@@ -37,6 +37,7 @@ def test_every_table_of_statistics_is_recomputed(again):
     assert set(again) == {name for family in FAMILIES for name in family.tables}
 
 
+@pytest.mark.rehearsal
 def test_every_statistic_of_the_sample_is_the_same_when_computed_again(synced):
     assert differences(synced.published_path) == {}
 

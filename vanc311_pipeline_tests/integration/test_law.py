@@ -182,10 +182,8 @@ class Law(RuleBasedStateMachine):
             assert followed[table] == anew[table], table
 
 
-@pytest.mark.parametrize(
-    ("store", "fraction"), [("sqlite", 5), pytest.param("postgresql", 10, marks=pytest.mark.rehearsal)]
-)
-def test_any_sequence_of_loads_ends_as_a_fresh_load_of_the_last_state(small_city, request, store, fraction):
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.rehearsal)])
+def test_any_sequence_of_loads_ends_as_a_fresh_load_of_the_last_state(small_city, request, store):
     Law.city = small_city
     if store == "postgresql":
         server = request.getfixturevalue("postgres")
@@ -193,7 +191,7 @@ def test_any_sequence_of_loads_ends_as_a_fresh_load_of_the_last_state(small_city
         Law.place = staticmethod(lambda: server.warehouse_url(server.make(f"law_{uuid4().hex}")))
     machine = Law.TestCase
     machine.settings = settings(
-        max_examples=settings().max_examples // fraction,
+        max_examples=settings().max_examples // 10,
         stateful_step_count=12,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -21,6 +21,7 @@ from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.ledger import Plan
+from vanc311_pipeline_tests.end_to_end.conftest import city, loaded, pipeline, portal  # noqa: F401 (fixtures)
 
 A_WINDOW = st.builds(
     Window, st.sampled_from([LIVE, ARCHIVE]), st.sampled_from(["2009-06", "2021-12", "2022-01", "2026-01", "undated"])
@@ -68,9 +69,9 @@ def test_plans_of_more_than_a_week_ago_are_forgotten(warehouse):
 
 
 @pytest.fixture
-def launch(copied, portal, tmp_path, monkeypatch):
+def launch(pipeline, tmp_path, monkeypatch):  # noqa: F811
     """Runs the job `sync` as Dagster's UI does from its launchpad; whether it succeeded, the run, and the instance."""
-    settings = copied.changed(portal_url=portal.url, dagster_home=tmp_path / "home")
+    settings = pipeline.settings.changed(dagster_home=tmp_path / "home")
     for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
     with open_instance(settings) as instance:
@@ -87,29 +88,29 @@ def months_reported(instance, asset):
     return instance.get_materialized_partitions(dg.AssetKey(asset))
 
 
-def test_a_run_that_was_told_nothing_plans_for_itself_and_reports_the_months_that_it_loaded(portal, copied, launch):
-    frame = EDITS["insert_old"].function(portal.frame, rows=1, opened="2024-02-05T19:30:00+00:00")
-    portal.publish(EDITS["insert_old"].function(frame, rows=1, opened="2024-06-05T19:30:00+00:00"))
+def test_a_run_that_was_told_nothing_plans_for_itself_and_reports_the_months_that_it_loaded(portal, pipeline, launch):  # noqa: F811
+    frame = EDITS["insert_old"].function(portal.frame, rows=1, opened="2024-05-05T19:30:00+00:00")
+    portal.publish(EDITS["insert_old"].function(frame, rows=1, opened="2024-07-05T19:30:00+00:00"))
     succeeded, run, instance = launch()
     assert succeeded
     assert run.tags[RELEASE_TAG] == f"{portal.released_at:%Y-%m-%dT%H:%M:%SZ} {len(portal.frame)}"
     assert "2 stale months" in run.tags[WHY_TAG]
     for asset in ("raw_service_requests", "service_requests"):
-        assert months_reported(instance, asset) == {"2024-02", "2024-06"}, asset
-    with Warehouse(copied).read() as connection:
+        assert months_reported(instance, asset) == {"2024-05", "2024-07"}, asset
+    with Warehouse(pipeline.settings).read() as connection:
         assert ledger.last_release(connection, LIVE).state == "settled"
         months = ledger.months(connection)
     released = run.tags[RELEASE_TAG].split()[0]
-    loaded = {window.month for window, record in months.items() if record.data_processed == released}
-    assert loaded == {"2024-02", "2024-06"}
+    anew = {window.month for window, record in months.items() if record.data_processed == released}
+    assert anew == {"2024-05", "2024-07"}
     checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
         [spec_of(check).key for check in AUDITS if check.asset == "service_requests"]
     )
     assert {record.run_id for record in checks.values()} == {run.run_id}
 
 
-def test_a_run_that_finds_nothing_to_load_claims_no_month(copied, launch):
-    copied.published_path.unlink()
+def test_a_run_that_finds_nothing_to_load_claims_no_month(pipeline, launch):  # noqa: F811
+    pipeline.settings.published_path.unlink()
     for why in ("making it again", "Nothing changed"):
         succeeded, run, instance = launch()
         assert succeeded
@@ -126,8 +127,8 @@ def test_a_run_that_was_told_a_month_loads_it_whatever_the_portal_says(launch):
     assert months_reported(instance, "service_requests") == {"2024-05"}
 
 
-def test_a_held_portal_fails_a_run_that_plans_for_itself_with_the_reason(portal, copied, launch):
-    portal.publish_edit("truncate")
+def test_a_held_portal_fails_a_run_that_plans_for_itself_with_the_reason(portal, launch):  # noqa: F811
+    portal.publish(EDITS["truncate"].function(portal.frame, halved_from="2024-01-01"))
     for _ in range(2):  # the first holds the release, the second finds it held
         succeeded, run, instance = launch()
         assert not succeeded

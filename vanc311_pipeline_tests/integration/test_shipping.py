@@ -21,6 +21,7 @@ from vanc311_pipeline.orchestration.assets.publication import published_database
 from vanc311_pipeline.pipeline import Progress
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, Shipment, without_secrets
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.end_to_end.conftest import city, loaded, pipeline, portal  # noqa: F401 (fixtures)
 from vanc311_pipeline_tests.integration.planting import execute
 
 ABOUT = {"as_of": "2026-01-12", "source": "sample"}
@@ -170,11 +171,9 @@ def test_a_signature_covers_every_word_of_the_index():
 # -- with the pipeline -------------------------------------------------------------------------------------------------
 
 
-def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is_quiet(copied, open_portal, tmp_path):
+def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is_quiet(pipeline, tmp_path):  # noqa: F811
     url = f"file://{tmp_path}/store/vanc311"
-    settings = copied.changed(
-        portal_url=open_portal().url, dagster_home=tmp_path / "dagster", ship_url=url, retry_wait_seconds=0.001
-    )
+    settings = pipeline.settings.changed(ship_url=url)
     (tmp_path / "store").write_text("a file where a folder must be")
     console = Console(record=True, file=io.StringIO(), width=1000)
     with pytest.raises(PipelineError, match="store/vanc311 can't be") as error:

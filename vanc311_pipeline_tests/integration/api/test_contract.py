@@ -23,7 +23,7 @@ def _published(synced: Settings) -> Iterator[None]:
 
 
 @schema.parametrize()
-@settings(max_examples=settings().max_examples // 2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_as_the_document_says(case: Any) -> None:
     case.call_and_validate()
 

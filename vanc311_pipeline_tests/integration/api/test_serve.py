@@ -46,7 +46,7 @@ def started(settings: Settings, *options: str) -> "Iterator[tuple[subprocess.Pop
                 process.terminate()
 
 
-@pytest.mark.parametrize(("workers", "number"), [(1, signal.SIGINT), (1, signal.SIGTERM), (2, signal.SIGTERM)])
+@pytest.mark.parametrize(("workers", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
 def test_it_answers_until_it_is_asked_to_stop(synced: Settings, workers: int, number: signal.Signals) -> None:
     with started(synced, "--workers", str(workers)) as (process, url):
         assert requests.get(f"{url}/metrics/citywide", timeout=30).json()["data"]

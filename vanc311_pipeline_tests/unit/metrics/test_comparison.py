@@ -219,7 +219,7 @@ def measured(city, measure=LATE) -> pd.DataFrame:
     return table[table["measure"] == measure].reset_index(drop=True)
 
 
-@pytest.mark.parametrize("shocks", [0, 0.6])
+@pytest.mark.parametrize("shocks", [0, pytest.param(0.6, marks=pytest.mark.rehearsal)])
 def test_where_areas_do_not_differ_hardly_any_file_names_one_and_the_intervals_hold(shocks):
     tables = [area_comparison(simulated(seed, shocks=shocks).facts) for seed in range(30)]
     for measure in (LATE, CLOSINGS):

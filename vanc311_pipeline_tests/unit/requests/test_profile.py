@@ -74,7 +74,7 @@ DAILY = {
 }  # fmt: skip
 
 
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=settings().max_examples // 10)
 @given(
     edits=st.lists(st.sampled_from(sorted(DAILY)), min_size=1, max_size=3, unique=True),
     relabelled=st.booleans(),
