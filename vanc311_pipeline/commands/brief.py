@@ -8,13 +8,12 @@ from rich.console import Console
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard import briefs
 from vanc311_pipeline.dashboard.templating import sheet
-from vanc311_pipeline.disk import on_disk
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.labels import is_group, label_of
 from vanc311_pipeline.reading.names import UnknownName
 from vanc311_pipeline.reading.published import PublishedFile
 from vanc311_pipeline.reading.release import Release
-from vanc311_pipeline.settings import Settings
+from vanc311_pipeline.settings import LICENCE, Settings
 
 
 def run_brief(
@@ -39,13 +38,18 @@ def run_brief(
         document = sheet(release, brief, settings.site_url)
     for form, file in files.items():
         content = document.encode() if form == "html" else briefs.pdf(document, paper)
-        with on_disk(file.parent):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
+        except OSError as error:
+            raise SettingsError(f"{file} can't be written: {error.strerror}. Name another file.") from error
         console.print(f"{brief.title}: {file}", markup=False)
     if not files:
         told = [brief.title, *brief.sentences, brief.judged, brief.overdue, brief.record, brief.revised]
         console.print("\n".join(told), markup=False)
-        console.print(f"Record to {words.day(brief.about['as_of'])}. Closed does not mean fixed.", markup=False)
+        sample = " The bundled sample: not a picture of the city." if release.is_sample else ""
+        of = f"Record to {words.day(brief.about['as_of'])}, the city’s release of {words.instant(brief.about['data_processed'])} (Vancouver)."
+        console.print(f"{of} Closed does not mean fixed.{sample} {LICENCE}", markup=False)
 
 
 def _subject(release: Release, area: str | None, department: str | None) -> tuple[str, str]:

@@ -328,7 +328,7 @@ def command(synced, monkeypatch):
 def test_the_command_gives_text_a_page_or_a_sheet_or_says_why_not(command, tmp_path, monkeypatch):
     assert command()[0] == 0
     assert "Vancouver in December 2025\n311 requests came in" in command()[1]
-    page, printed = tmp_path / "a.html", tmp_path / "a.pdf"
+    page, printed = tmp_path / "a.html", tmp_path / "new" / "a.pdf"
     assert (
         command("--area", "kitsilano", "--month", MONTH, "--html", str(page), "--pdf", str(printed), "--paper", "a4")[0]
         == 0
@@ -343,6 +343,8 @@ def test_the_command_gives_text_a_page_or_a_sheet_or_says_why_not(command, tmp_p
         ("--area", "Kitsilano", "--department", "ENG"),
     ):
         assert command(*words)[0] == 2, words
+    (tmp_path / "no folder").touch()
+    assert command("--pdf", str(tmp_path / "no folder" / "a.pdf"))[0] == 2
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     assert command("--pdf", str(printed))[0] == 2
 
