@@ -11,16 +11,16 @@ from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 import sqlalchemy as sa
 
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard import numbers
+from vanc311_pipeline.dashboard.feeds import TAG, Document, Entry, Feed, atom
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.tables import Cell, Row, change_on_year, stands_out
 from vanc311_pipeline.dashboard.view import View
-from vanc311_pipeline.errors import SettingsError, printable
+from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.labels import group_name, plain
 from vanc311_pipeline.reading.release import Release
@@ -309,34 +309,31 @@ def listed(release: Release) -> list[tuple[str, dict[str, list[Row]]]]:
     ]
 
 
-ATOM = "http://www.w3.org/2005/Atom"
+class BriefFeed(Feed):
+    """The feed of new briefs."""
+
+    id, title, list_url = f"{TAG}briefs", "Briefs of months · Vancouver 3-1-1", "/briefs"
+    told = "Each month on one sheet: the city, its areas and its departments."
+
+    def url(self, kind: str) -> str:
+        return f"/briefs{kind}"
 
 
-def feed(release: Release, site: str) -> str:
-    """A feed with an entry for each month that has briefs: what the city's says, and where it is."""
-    register_namespace("", ATOM)
+def feed(release: Release, site: str) -> bytes:
+    """As Atom, with an entry for each month that has briefs: what the city's says, and where it is."""
     cities = [brief for month, _ in listed(release) if (brief := brief_of(release, month, "city"))]
-    root = Element(f"{{{ATOM}}}feed")
-
-    def element(parent: Element, name: str, text: str | None = None, **attributes: str) -> Element:
-        made = SubElement(parent, f"{{{ATOM}}}{name}", attributes)
-        made.text = text and printable(text)
-        return made
-
-    element(root, "id", "tag:vanc311,2026:briefs")
-    element(root, "title", "Vancouver 3-1-1: briefs of months")
-    element(root, "updated", cities[0].about["made_at"] if cities else release.about["published_at"])
-    element(root, "link", rel="self", href=f"{site}/briefs.atom")
-    element(root, "link", rel="alternate", href=f"{site}/briefs")
-    element(element(root, "author"), "name", "vanc311_pipeline")
-    for brief in cities:
-        entry = element(root, "entry")
-        element(entry, "id", f"tag:vanc311,2026:briefs/{brief.about['month']}")
-        element(entry, "title", f"Briefs of {brief.month}")
-        element(entry, "updated", brief.about["made_at"])
-        element(entry, "link", rel="alternate", href=f"{site}{brief.url}")
-        element(entry, "summary", " ".join(brief.sentences))
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode")
+    entries = [
+        Entry(
+            f"{TAG}{each.url[1:]}",
+            f"Briefs of {each.month}",
+            each.url,
+            each.about["made_at"],
+            " ".join(each.sentences),
+            "brief",
+        )
+        for each in cities
+    ]
+    return atom(Document(BriefFeed(), entries, entries[0].updated if entries else release.about["published_at"]), site)
 
 
 def pdf(sheet: str, paper: str) -> bytes:

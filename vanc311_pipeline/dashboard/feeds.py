@@ -41,7 +41,7 @@ COUNTED = {
 }  # fmt: skip
 WEEK = timedelta(days=7)
 NOT_FIXED = "Closed does not mean fixed."
-_TAG = "tag:vanc311.invalid,2026:"  # nobody can own this name, so nobody else gives such ids
+TAG = "tag:vanc311.invalid,2026:"  # nobody can own this name, so nobody else gives such ids
 _ATOM, _HISTORY = "http://www.w3.org/2005/Atom", "http://purl.org/syndication/history/1.0"
 for _prefix, _space in (("", _ATOM), ("fh", _HISTORY)):
     ElementTree.register_namespace(_prefix, _space)
@@ -73,7 +73,7 @@ class Feed:
 
     @property
     def id(self) -> str:
-        return f"{_TAG}feed{replace(self, archive=None).url('')[len('/feed') :]}"
+        return f"{TAG}feed{replace(self, archive=None).url('')[len('/feed') :]}"
 
     @property
     def list_url(self) -> str:
@@ -89,6 +89,10 @@ class Feed:
     @property
     def title(self) -> str:
         return f"{self.about}: {'what moved, a summary a day' if self.is_daily else 'what moved'} · Vancouver 3-1-1"
+
+    @property
+    def told(self) -> str:
+        return "What moved in the city’s open data, dated by when we saw it."
 
     @property
     def is_busy(self) -> bool:
@@ -177,7 +181,7 @@ class Document:
     @property
     def subtitle(self) -> str:
         day = f" City data to {words.day(self.as_of)}." if self.as_of else ""
-        return f"What moved in the city’s open data, dated by when we saw it. {NOT_FIXED}{day} Not a page of the City of Vancouver."
+        return f"{self.feed.told} {NOT_FIXED}{day} Not a page of the City of Vancouver."
 
     @property
     def previous(self) -> Feed | None:
@@ -226,7 +230,7 @@ def _entry(row: changes.Row) -> Entry:
     place = row["before"] if row["kind"] == "vanished" else row
     at = (place.get("address") and plain("address", place["address"])) or place.get("local_area") or "no address"
     return Entry(
-        id=f"{_TAG}{row['thread_id']}/{row['change_id']}",
+        id=f"{TAG}{row['thread_id']}/{row['change_id']}",
         title=f"{plain('issue', row['issue_type'])} · {at} · {_happened(row)}",
         url=f"/requests/{row['request_id']}",
         updated=row["seen_at"],
@@ -290,7 +294,7 @@ def _summary(feed: Feed, day: date, counts: Mapping[str, int]) -> Entry:
     number = words.listed([f"{count:,} {COUNTED[kind]}" for kind, count in counts.items() if count])
     name = replace(feed, archive=None).url("")[len("/feed") :]
     return Entry(
-        id=f"{_TAG}day/{day}{name}",
+        id=f"{TAG}day/{day}{name}",
         title=f"{words.day(str(day))}: {number}",
         url=feed.list_url,
         updated=_utc(day + timedelta(1))[0],

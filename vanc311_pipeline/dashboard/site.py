@@ -31,7 +31,6 @@ from vanc311_pipeline.reading.release import Release
 
 PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
 """Each level has its own questions, in its own order."""
-ATOM = "application/atom+xml"
 ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /embed/\nDisallow: /figures/\nDisallow: /*?\nAllow: /figures/*mode=card\n"
 """The pages may be found, and shown with a picture where they are linked; the thousands of combinations, pictures and rows behind
 them are dear, and some name addresses."""
@@ -90,7 +89,7 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     route("/requests/{request_id}", _request, _request_address)
     route("/briefs", lambda request: page(request, "briefs.html"))
     feed = partial(briefs.feed, site=site_url or "")
-    route("/briefs.atom", lambda request: Response(feed(request.state.release), media_type=ATOM))
+    route("/briefs.atom", lambda request: Response(feed(request.state.release), media_type=feeds.TYPES[".atom"]))
     route("/briefs/{month}/{brief}.pdf", _brief_pdf, _brief_pdf_address, queue="drawing")
     route("/briefs/{month}/{brief}", _brief, lambda request: request.url.path)
     for kind in feeds.TYPES:
