@@ -164,6 +164,11 @@ class Report:
         return group_name(self.called) if self.is_group else plain("department", self.labels[0])
 
     @property
+    def group(self) -> str | None:
+        """The group that it is a branch of, as its address calls it."""
+        return None if self.is_group else group_of(self.labels[0])
+
+    @property
     def query(self) -> str:
         return f"?month={self.month}" if self.month else self.view.query
 

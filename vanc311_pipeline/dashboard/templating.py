@@ -32,7 +32,7 @@ from vanc311_pipeline.dashboard.view import address_of, days_of, periods
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES
 from vanc311_pipeline.reading.integrity import summary
-from vanc311_pipeline.reading.labels import plain
+from vanc311_pipeline.reading.labels import group_name, plain
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
 from vanc311_pipeline.settings import LICENCE
@@ -77,7 +77,7 @@ def templates(site_url: str | None) -> Environment:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     in_words = ("whole", "day", "last_days", "instant", "listed", "month", "period")
     environment.filters |= {name: getattr(words, name) for name in in_words}
-    environment.filters |= {"cell": tables.cell_of}
+    environment.filters |= {"cell": tables.cell_of, "group_name": group_name}
     environment.filters |= {f"plain_{kind}": partial(plain, kind) for kind in ("issue", "department")}
     environment.globals |= {
         "metric_definitions": metric_definitions,

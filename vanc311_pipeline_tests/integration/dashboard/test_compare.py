@@ -179,6 +179,7 @@ def test_how_many_are_overdue_agrees_with_their_number():
 def test_a_branch_leads_to_its_list_and_keeps_its_period(site):
     text = requests.get(f"{site}/departments/eng-sanitation-services?period=2024", timeout=60).text
     assert '<a href="/departments/eng-sanitation-services?period=2024" aria-current="true">in 2024</a>' in text
+    assert 'A branch of <a href="/departments/eng?period=2024">Engineering</a>' in text
     [link] = re.findall(r'href="(/requests[?][^"]*)"', text)
     assert html.unescape(link) == "/requests?department=eng-sanitation-services&status=open&order=overdue"
     led = requests.get(f"{site}/departments/eng?period=last_12_months", timeout=60, allow_redirects=False)
