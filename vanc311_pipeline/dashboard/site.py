@@ -25,12 +25,18 @@ from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, workbook
 from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, sheet, static, templates
 from vanc311_pipeline.dashboard.view import SCOPES, View, asked_view, shown_view, view_of
+from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, Hit, find
 from vanc311_pipeline.reading.labels import branches_of, label_of, slug
 from vanc311_pipeline.reading.release import Release
 
 PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_local": "pair"}
 """Each level has its own questions, in its own order."""
+SUGGESTED = 8
+KINDS_OF_HITS = {
+    "pair": "problem in an area", "area": "area", "issue": "problem", "department": "department", "group": "departments",
+    "bia": "business improvement area", "street": "street", "address": "address",
+}  # fmt: skip
 ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /embed/\nDisallow: /figures/\nDisallow: /*?\nAllow: /figures/*mode=card\n"
 """The pages may be found, and shown with a picture where they are linked; the thousands of combinations, pictures and rows behind
 them are dear, and some name addresses."""
@@ -77,7 +83,8 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     route("/areas/{area}/brief", _newest_brief, lambda request: request.url.path)
     for path in ("/", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
         route(path, _view, lambda request: asked_view(request).url, queue="drawing")
-    route("/find", _find, _find_address, queue="asking")
+    route("/find", _find, partial(_find_address, ""), queue="asking")
+    route("/find.json", _suggestions, partial(_find_address, ".json"), queue="asking")
     for kind in index.KINDS:
         route(f"/{kind}", partial(_index, kind), partial(_index_address, kind))
     route("/departments/{department}.xlsx", _department_xlsx, partial(_department_address, ".xlsx"), queue="writing")
@@ -141,9 +148,9 @@ def _sought(request: Request) -> str:
     return " ".join(request.query_params.get("q", "").split())[:LONGEST]
 
 
-def _find_address(request: Request) -> str:
+def _find_address(kind: str, request: Request) -> str:
     text = _sought(request)
-    return f"/find?{urlencode({'q': text})}" if text else "/find"
+    return f"/find{kind}" + (f"?{urlencode({'q': text})}" if text else "")
 
 
 def _address_of_hit(hit: Hit) -> str:
@@ -158,6 +165,15 @@ def _find(request: Request) -> Response:
     if len(finding.hits) == 1 and not (finding.instead or finding.house_numbers):
         return RedirectResponse(_address_of_hit(finding.hits[0]), 303, {"Cache-Control": "no-cache"})
     return page(request, "find.html", sought=text, finding=finding, address_of_hit=_address_of_hit)
+
+
+def _suggestions(request: Request) -> Response:
+    """The best of what is found, for a script to show while words are typed."""
+    hits = find(request.state.release, _sought(request)).hits[:SUGGESTED]
+    shown = [
+        {"name": printable(hit.name), "kind": KINDS_OF_HITS[hit.kind], "url": _address_of_hit(hit)} for hit in hits
+    ]
+    return Response(json.dumps(shown), media_type="application/json")
 
 
 def _index_address(kind: str, request: Request) -> str:

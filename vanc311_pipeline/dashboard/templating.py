@@ -42,7 +42,7 @@ SUFFIXES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript"
 STATIC_KINDS = {
     file: f"{SUFFIXES[file.rpartition('.')[2]]}; charset=utf-8"
     for file in (
-        *("style.css", "brief.css", "page.js", "map.js"),
+        *("style.css", "brief.css", "page.js", "suggest.js", "map.js"),
         *(f"vendor/maplibre-gl{part}" for part in (".mjs", "-worker.mjs", ".css")),
         *(f"layers/{layer}.geojson" for layer in ("streets", "shoreline", "parks")),
     )

@@ -72,13 +72,13 @@ def _whole(release: Release, words: Sequence[str]) -> Finding | None:
     """What has all the words, or the streets that have all but a house number."""
     if hits := _with_all(release, words) or _pairs(release, words):
         return Finding(hits)
-    numbers = [word for word in words if _is_house_number(word)]
-    street = " AND ".join(_variants(word) for word in words if word not in numbers)
-    if not (numbers and street):
-        return None
-    streets = _asked(release, street, ("street",), MOST_STREETS)
-    beside = (addresses.house_number(release, hit.key, int(numbers[-1])) for hit in streets)
-    return Finding(tuple(streets), house_numbers=tuple(each for each in beside if each)) if streets else None
+    numbers = sorted((word for word in words if _is_house_number(word)), key=int)
+    for others in (numbers[-1:], numbers):  # in 3-1950 York Av, only one is of the house
+        street = " AND ".join(_variants(word) for word in words if word not in others)
+        if others and street and (streets := _asked(release, street, ("street",), MOST_STREETS)):
+            beside = (addresses.house_number(release, hit.key, int(others[-1])) for hit in streets)
+            return Finding(tuple(streets), house_numbers=tuple(each for each in beside if each))
+    return None
 
 
 def _is_house_number(word: str) -> bool:
@@ -138,9 +138,9 @@ def _asked(release: Release, words: str, kinds: Sequence[str], limit: int) -> li
 
 
 def _variants(word: str) -> str:
-    """A word as SQLite is asked for it: begun so, in one or many, or as it is said otherwise in an address; a number as it is."""
+    """A word as SQLite is asked for it: begun so, in one or many, or as it is said otherwise in an address; a number whole."""
     if word.isdigit():
-        return f'"{word}"'
+        return "(" + " OR ".join(f'"{word}{ending}"' for ending in ("", "th", "st", "nd", "rd")) + ")"
     same = "".join(f' OR "{each}"' for each in SAME_IN_ADDRESSES.get(word, ()) if each != word)
     return f'("{_stem(word)}"*{same})'
 

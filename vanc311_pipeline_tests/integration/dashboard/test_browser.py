@@ -236,6 +236,26 @@ def test_the_field_on_every_page_finds_an_address(site, visit):
     page.wait_for_url("**/requests?address=1946%20YORK%20AV")
 
 
+def test_what_may_be_meant_is_suggested_while_it_is_typed_and_chosen_by_the_keyboard(site, visit):
+    seen = visit(360).open(f"{site}/methods")
+    field = seen.page.get_by_role("combobox")
+    field.press_sequentially("kits")
+    options = seen.page.get_by_role("option")
+    options.first.wait_for()
+    assert options.first.inner_text() == "Kitsilano area"
+    assert field.get_attribute("aria-expanded") == "true"
+    assert Axe().run(seen.page).response["violations"] == []
+    field.press("Escape")
+    assert options.count() == 0
+    field.press_sequentially("i")
+    options.first.wait_for()
+    field.press("ArrowDown")
+    assert seen.page.locator("[aria-selected=true]").get_attribute("id") == field.get_attribute("aria-activedescendant")
+    field.press("Enter")
+    seen.page.wait_for_url("**/areas/kitsilano")
+    assert seen.complaints == []
+
+
 def test_on_a_phone_a_list_shows_its_last_column_and_the_menu_opens_by_the_keyboard_without_scripts(site, visit):
     page = visit(360, scripts=False).page
     page.goto(site + REQUESTS[0])

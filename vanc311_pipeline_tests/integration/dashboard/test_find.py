@@ -50,7 +50,7 @@ def test_a_problem_is_found_by_its_name_and_by_everyday_words(site, text):
         ("commercial drive", "/requests?street=COMMERCIAL%20DRIVE"),
         ("engineering", "/departments/eng"), ("sanitation services", "/departments/eng-sanitation-services"),
         ("1946 york", "/requests?address=1946%20YORK%20AV"), ("york avenue 1946", "/requests?address=1946%20YORK%20AV"),
-        ("yorck av", "/requests?street=YORK%20AV"), ("main st", "/requests?street=MAIN%20ST"),
+        ("yorck av", "/requests?street=YORK%20AV"), ("w 12", "/requests?street=W%2012TH%20AV"), ("main st", "/requests?street=MAIN%20ST"),
         ("street light kitsilano", "/areas/kitsilano/street-light-out"), ("rats", "/issues/rats-and-rodents"),
     ],
 )  # fmt: skip
