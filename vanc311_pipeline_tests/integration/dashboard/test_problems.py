@@ -90,6 +90,7 @@ def test_a_fault_in_saying_what_is_wrong_is_one_of_ours_too(own_file, faults):
     assert line.startswith("No answer to /nowhere: ValueError('no page') in _on_page (delivery.py:")
 
 
+@pytest.mark.rehearsal
 def test_a_renderer_that_dies_costs_one_answer(site, own_file):
     with served(own_file) as address:
         assert requests.get(f"{address}/figures/outcomes.svg", timeout=60).status_code == 200

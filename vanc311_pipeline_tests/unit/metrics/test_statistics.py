@@ -74,6 +74,7 @@ def test_every_table_is_written_whole_with_its_as_of(written, sample):
             assert set(frame["as_of"]) == {sample.as_of}, name
 
 
+@pytest.mark.rehearsal
 def test_writing_once_more_changes_nothing(written, sample):
     _, before = written
     replace_statistics(sample.warehouse)
