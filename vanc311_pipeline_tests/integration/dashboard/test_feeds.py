@@ -205,7 +205,7 @@ def number_of(entry_id: str) -> int:
     return int(entry_id.rpartition("/")[2])
 
 
-@dataclass
+@dataclass(repr=False)
 class Reader:
     """Follows a feed by feedparser, over HTTP: what is new, then pages of the archive until one that it knows."""
 
@@ -422,6 +422,7 @@ def test_both_kinds_of_document_say_the_same_and_the_licence_and_the_day_once(fo
     for kind, answer in answers.items():
         assert answer.headers["content-type"] == f"{feeds.TYPES[kind]}; charset=utf-8"
         assert answer.headers["x-robots-tag"] == "noindex"
+        assert answer.headers["access-control-allow-origin"] == "*"
         assert "sandbox" in answer.headers["content-security-policy"]
         assert [
             answer.text.count(words)
