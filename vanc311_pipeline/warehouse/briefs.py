@@ -282,7 +282,7 @@ class _Reading:
         [row, *_] = self._years["citywide", None]
         since, until = row[_YEAR.index("year_before_from")], row[_YEAR.index("days_to")]
         number = sa.func.count()
-        query = sa.select(of.issue_type, of.department, number).where(of.opened_on.between(since, until))
+        query = sa.select(of.issue_type, of.department, number).where(of.opened_on >= since, of.opened_on <= until)
         rows = self.connection.execute(
             query.group_by(of.issue_type, of.department).order_by(number, of.department.desc())
         )
@@ -365,7 +365,7 @@ class _Reading:
     def _corrections(self) -> dict[Cell, Counter[str]]:
         """The changes that the month's releases brought, by their kind as in `corrections`."""
         log, stored, counts = request_changes.c, service_requests.c, defaultdict[Cell, Counter[str]](Counter)
-        month = log.data_processed.between(self.month, f"{self.month}~"), log.kind.in_(_KINDS)
+        month = log.data_processed >= self.month, log.data_processed < f"{self.month}~", log.kind.in_(_KINDS)
         table = request_changes.outerjoin(service_requests, stored.request_id == log.request_id)
         query = sa.select(log.kind, log.department, stored.local_area, log.before, log.after).select_from(table)
         for kind, department, area, before, after in self.connection.execute(query.where(*month)):
@@ -385,11 +385,11 @@ class _Reading:
     def _releases(self) -> Fact:
         """How many releases of the month we saw, how many of them were not followed, and how often a loss was followed by consent."""
         of, log = portal_releases.c, accepted_losses.c
-        within = of.data_processed.between(self.month, f"{self.month}~"), of.dataset == LIVE
+        within = of.data_processed >= self.month, of.data_processed < f"{self.month}~", of.dataset == LIVE
         number = sa.func.count(of.data_processed.distinct())
         seen = self.connection.scalar(sa.select(number).where(*within))
         held = self.connection.scalar(sa.select(number).where(*within, of.state == "held"))
-        accepted = sa.select(sa.func.count()).where(log.accepted_at.between(self.month, f"{self.month}~"))
+        accepted = sa.select(sa.func.count()).where(log.accepted_at >= self.month, log.accepted_at < f"{self.month}~")
         counts = (seen, held, self.connection.scalar(accepted))
         return fact(portal_releases, ("seen", "held", "accepted"), [counts], dataset=LIVE, month=self.month)
 
