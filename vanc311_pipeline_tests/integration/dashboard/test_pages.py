@@ -108,7 +108,7 @@ def test_a_file_is_named_for_its_figure_its_view_and_its_day(site, address, file
 
 def test_every_card_leads_to_its_definition(site):
     methods = get(f"{site}/methods").text
-    links = re.findall(r'class="meaning"><a href="/methods#(\w+)"', get(f"{site}/").text)
+    links = re.findall(r'Definition: <a href="/methods#(\w+)"', get(f"{site}/").text)
     assert len(links) == 4
     assert all(f'id="{metric}"' in methods for metric in links)
     assert all(f'id="{metric}"' in methods for metric in METRICS)
