@@ -118,7 +118,7 @@ class Brief:
             f"at its end {words.whole(waiting)} {words.be(waiting, 'was', 'were')} open."
         )
         if row := self._row("flow"):
-            yield numbers.in_13_weeks(row).replace("their number", "the number of open requests")
+            yield numbers.in_13_weeks(row, numbers.REFRESHED.replace("those", "open requests"))
 
     def _on_year(self) -> Iterator[str]:
         """Against a year before; more or fewer only where that is beyond chance, so many groups looked at."""
@@ -163,9 +163,11 @@ class Brief:
         )
         since, until = (self.facts["judged"]["where"][name] for name in ("days_from", "days_to"))
         compared = (
-            f"{words.whole(row['types'])} {words.be(row['types'], 'type', 'types')} {of}, with enough requests to compare from "
+            f"{words.whole(row['types'])} {words.be(row['types'], 'type', 'types')} {of} with enough requests to compare from "
             f"{words.days_between(since, until)} and in the same four weeks a year before"
         )
+        if not row["types"]:
+            return "Nothing can be said: no type has enough requests to compare them with those of a year before."
         if not row["changed"]:
             return f"Nothing stands out. Of {compared}, none changed by more than years commonly differ (q ≤ 0.05)."
         first = "" if row["changed"] <= len(self.facts["changed"]["rows"]) else " The largest differences:"

@@ -79,7 +79,7 @@ def flow(grouping: Grouping) -> pd.DataFrame:
     begin = max(day_number(UNDERSTATED_BEFORE), int(facts.opened.min()) + YEAR_DAYS)
     sundays = np.arange(last, min(begin, last - YEAR_WEEKS * WEEK_DAYS + 1) - 1, -WEEK_DAYS)[::-1]
     first = min(int(facts.opened.min()), int(sundays[0]))
-    came, went = (np.cumsum(days, axis=1)[:, sundays - first] for days in _flows(grouping, first))
+    came, went = (np.cumsum(days, axis=1)[:, sundays - first] for days in _flows(grouping.where(~facts.static), first))
     known = sundays >= begin
     opened, closed = (until[:, -1] - until[:, -1 - WEEKS] for until in (came, went))
     pile = came - went

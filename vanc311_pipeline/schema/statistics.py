@@ -329,7 +329,7 @@ backlog_daily = _by_group(
 
 flow = _by_group(
     "flow",
-    "Is the backlog growing, more than the season makes it grow? The last 13 settled weeks, "
+    "Is the backlog growing, more than the season makes it grow? Of requests opened from 2022-08-17: the last 13 settled weeks, "
     "against the same weeks of up to three earlier years.",
     text("weeks_from", "Monday of the first week", "Vancouver date"),
     text("weeks_to", "Sunday of the last week that ended at least seven days before as_of", "Vancouver date"),

@@ -736,7 +736,7 @@ def flow(record: Record) -> Iterator[Row]:
     begin = max(UNDERSTATED_UNTIL, record.first + 365)
     sundays = range(sunday, begin - 1, -7)[::-1]
     for group in record.large_groups:
-        requests = [r for r in group.requests if r.in_pile]
+        requests = [r for r in group.requests if r.in_pile and not r.is_static]
         came, went = sorted(r.opened for r in requests), sorted(r.leaves_pile for r in requests if r.leaves_pile)
         until = {
             day: (bisect_right(came, day), bisect_right(went, day))
