@@ -1,7 +1,8 @@
 """Work beside: a function in a process of its own meanwhile, so that two cores are used.
 
 It is for work in Python, of which a process does one thing at a time; what waits for SQLite needs only a thread. The function and
-its values go through a pipe: they are picklable, and the process ends with this one, if not at once then when it answers.
+its values go through a pipe: they are picklable, and the process ends with this one, if not at once then when it answers. No
+`concurrent.futures`: its processes import the main module again, and that of Dagster's code server starts another server.
 """
 
 import pickle

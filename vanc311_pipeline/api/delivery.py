@@ -301,7 +301,7 @@ def _always(path: str) -> Headers:
     """What stands on other sites may be taken by them."""
     if f"{path}/".startswith(f"{PREFIX}/"):
         return _OF_API
-    return _SHARED if path.startswith(("/figures/", "/embed/", "/oembed", "/feed.")) else _OF_PAGES
+    return _SHARED if path.startswith(("/figures/", "/embed/", "/oembed", "/feed.", "/briefs.atom")) else _OF_PAGES
 
 
 def _whole(status: int, headers: Headers, body: bytes) -> Answer:

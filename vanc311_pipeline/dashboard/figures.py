@@ -85,6 +85,9 @@ FIGURES: dict[str, tuple[Draw, sa.Table, tuple[str, ...]]] = {
 }
 """Each figure by name, the table whose rows it draws, and the levels that it is drawn for."""
 
+FORMER_NAMES = {"closed-within-30-days": "closed-within"}
+"""Their addresses lead to the present ones."""
+
 _SAMPLE = "A sample of real requests, not a picture of the city. "
 _LEADING = {"citywide": "backlog"}
 

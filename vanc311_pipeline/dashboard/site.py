@@ -20,7 +20,7 @@ from vanc311_pipeline.charts.renderer import NotDrawn
 from vanc311_pipeline.dashboard import briefs, compare, departments, dossier, feeds, index, requests
 from vanc311_pipeline.dashboard.embeds import embed_address, framed, oembed, oembed_address
 from vanc311_pipeline.dashboard.figure_files import ALONE, KINDS, figure_address, figure_file
-from vanc311_pipeline.dashboard.figures import FIGURES
+from vanc311_pipeline.dashboard.figures import FIGURES, FORMER_NAMES
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_lines, workbook
 from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, sheet, static, templates
@@ -110,11 +110,11 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     route("/healthz", _healthy)
     route("/robots.txt", lambda _: Response(ROBOTS, media_type="text/plain"))
     route("/favicon.ico", lambda _: Response(icon, 200, ALONE, KINDS["svg"]))
-    for name in FIGURES:
-        route(f"/embed/{name}", partial(_embed, name), partial(embed_address, name), queue="drawing")
+    for spelled, name in ({name: name for name in FIGURES} | FORMER_NAMES).items():
+        route(f"/embed/{spelled}", partial(_embed, name), partial(embed_address, name), queue="drawing")
         for kind in KINDS:
             address = partial(figure_address, name, kind)
-            route(f"/figures/{name}.{kind}", partial(figure_file, name, kind), address, queue="drawing")
+            route(f"/figures/{spelled}.{kind}", partial(figure_file, name, kind), address, queue="drawing")
     route("/oembed", oembed, oembed_address, queue="drawing")
     for file, only in assets().items():
         route(f"/static/{file}", partial(_static_file, file), lambda _, only=only: only)

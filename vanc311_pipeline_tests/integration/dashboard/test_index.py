@@ -86,9 +86,10 @@ def test_a_group_of_departments_is_all_that_have_its_prefix(site, ask):
     ("address", "canonical"),
     [("/departments/ENG", "/departments/eng"), ("/departments/ENG%20-%20Sanitation%20Services", "/departments/eng-sanitation-services"),
      ("/departments/eng/?x=1", "/departments/eng?x=1"), ("/departments/eng?x=1", "/departments/eng"),
-     ("/issues?sort=requests", "/issues"), ("/issues?sort=colour", "/issues"), ("/Areas/", "/areas")],
+     ("/issues?sort=requests", "/issues"), ("/issues?sort=colour", "/issues"), ("/Areas/", "/areas"),
+     ("/figures/closed-within-30-days.svg?area=Kitsilano", "/figures/closed-within.svg?area=kitsilano")],
 )  # fmt: skip
-def test_an_index_and_a_department_have_one_address(site, address, canonical):
+def test_an_index_a_department_and_a_figure_have_one_address(site, address, canonical):
     led = requests.get(site + address, timeout=60, allow_redirects=False)
     assert (led.status_code, led.headers["Location"]) == (308, canonical)
 
