@@ -59,7 +59,7 @@ def views(release: Release) -> list[View]:
     return [View(*chosen) for chosen in product((None, *areas), (None, *issues), periods, SCOPES)]
 
 
-SOME = pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.rehearsal)])
+SOME = pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.rehearsal)])
 """One page of so many: all of them in the rehearsal."""
 
 
@@ -102,7 +102,9 @@ def test_every_view_has_a_page_and_every_file_that_it_links(synced: Settings, ho
                 for figure in re.findall(r"<figure.*?</figure>", page.text, flags=re.DOTALL):
                     files = re.findall(r'href="(/figures/([^"?]*)[^"]*)"', figure)
                     like = (view.level, files[0][1], 'class="chart"' in figure)
-                    for link, _ in [] if like in linked else files:
+                    for link, name in [] if like in linked else files:
+                        if step > 1 and name.endswith((".png", ".zip")):
+                            continue  # dear, and drawn from what the SVG is
                         assert session.get(address + unescape(link), timeout=60).status_code == 200, link
                     linked.add(like)
         published.close()
