@@ -80,7 +80,7 @@ def dashboard(site_url: str | None = None) -> APIRouter:
 
         router.add_route(path, answer, methods=["GET"])
 
-    route("/areas/{area}/brief", _newest_brief, lambda request: request.url.path)
+    route("/areas/{area}/brief", _newest_brief, _same_path)
     for path in ("/", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
         route(path, _view, lambda request: asked_view(request).url, queue="drawing")
     route("/find", _find, partial(_find_address, ""), queue="asking")
@@ -98,7 +98,7 @@ def dashboard(site_url: str | None = None) -> APIRouter:
     feed = partial(briefs.feed, site=site_url or "")
     route("/briefs.atom", lambda request: Response(feed(request.state.release), media_type=feeds.TYPES[".atom"]))
     route("/briefs/{month}/{brief}.pdf", _brief_pdf, _brief_pdf_address, queue="drawing")
-    route("/briefs/{month}/{brief}", _brief, lambda request: request.url.path)
+    route("/briefs/{month}/{brief}", _brief, _same_path)
     for kind in feeds.TYPES:
         route(f"/feed{kind}", partial(_feed, kind), partial(_feed_address, kind), queue="asking")
     route("/compare", _compare, _compare_address)
@@ -132,6 +132,11 @@ def _spelled_otherwise(routes: list[BaseRoute], request: Request) -> Response:
         raise HTTPException(404)
     query = request.url.query
     return RedirectResponse(quote(path, safe="/%") + (f"?{query}" if query else ""), 308, {"Cache-Control": "no-cache"})
+
+
+def _same_path(request: Request) -> str:
+    """The address without its parameters, in the one way to spell it."""
+    return quote(request.url.path)
 
 
 def _view(request: Request) -> Response:
@@ -327,7 +332,7 @@ def _paper(request: Request) -> str:
 
 
 def _brief_pdf_address(request: Request) -> str:
-    return request.url.path + ("?paper=a4" if _paper(request) == "a4" else "")
+    return _same_path(request) + ("?paper=a4" if _paper(request) == "a4" else "")
 
 
 def _brief_pdf(request: Request) -> Response:

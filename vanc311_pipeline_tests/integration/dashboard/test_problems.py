@@ -1,6 +1,7 @@
 """What there is instead of an answer: a page for browsers, problem details for programs, and a line in the log if it is our fault."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.api.negotiation import PROBLEM
 from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.dashboard.figures import FIGURES
+from vanc311_pipeline.dashboard.site import dashboard
 from vanc311_pipeline.dashboard.templating import POLICY
 from vanc311_pipeline.logs import Sparing
 from vanc311_pipeline_tests.integration.api.conftest import site_of
@@ -44,6 +46,13 @@ def test_a_browser_is_refused_with_a_page_and_a_program_with_problem_details(sit
     assert "/static/style.css" in page.text
     assert f"<h1>{details.json()['title'].replace(chr(39), '&#39;')}</h1>" in page.text
     assert "Accept" in page.headers["Vary"]
+
+
+def test_a_name_of_bytes_that_are_no_text_is_unknown_in_every_address(site):
+    named = {re.sub(r"\{[^}]*\}", "%FF", route.path) for route in dashboard().routes if "{" in route.path}
+    assert len(named) > 8
+    for path in named:
+        assert requests.get(site + path, headers=BROWSER, timeout=60).status_code == 404, path
 
 
 def test_an_unknown_name_leads_to_those_that_may_be_meant(site):
