@@ -142,8 +142,14 @@ def brief(
     """Give the brief of a month, of the city, an area or a department, from the published file: as text, HTML or PDF."""
     from vanc311_pipeline.commands.brief import run_brief
 
+    # As of a variable that isn't set: it must not stand for another brief.
+    for option, text in (("area", area), ("department", department), ("month", month)):
+        if text is not None and not text.strip():
+            raise click.UsageError(f"--{option} is empty: nothing was written. Name one, or leave the option out.")
     if area and department:
         raise click.UsageError("--area and --department don't go together.")
+    if pdf and pdf == html:
+        raise click.UsageError(f"--pdf and --html name one file, {pdf}: nothing was written. Name two.")
     files = {form: file for form, file in (("html", html), ("pdf", pdf)) if file}
     settings = Settings.from_environment()
     run_brief(settings, console, area=area, department=department, month=month, files=files, paper=paper)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts.figure import Figure, Mode
 from vanc311_pipeline.dashboard.figure_files import asked_figure, asked_release
-from vanc311_pipeline.dashboard.figures import FIGURES, all_figures, draw, leading
+from vanc311_pipeline.dashboard.figures import FIGURES, FORMER_NAMES, all_figures, draw, leading
 from vanc311_pipeline.dashboard.view import View, asked_view, shown_view, view_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.release import Release
@@ -43,13 +43,18 @@ def framed(name: str, request: Request) -> dict[str, Any]:
 
 
 def embed_code(
-    view: View, figure: Figure, site_url: str | None, width: int | str = "100%", release: str | None = None
+    view: View,
+    figure: Figure,
+    site_url: str | None,
+    width: int | str = "100%",
+    height: int | None = None,
+    release: str | None = None,
 ) -> str:
     """What somebody puts into a page to show the figure, of one release alone if it is named; its title stays true, whatever the
     numbers become.
     """
     title = f"{figure.title}, {view.group_name}: Vancouver 3-1-1"
-    height = figure.height + _BESIDE
+    height = height or figure.height + _BESIDE
     return str(_CODE.format(f"{site_url or ''}{view.embed(figure.name, release)}", printable(title), width, height))
 
 
@@ -59,12 +64,14 @@ def oembed(request: Request) -> Response:
     if asked.get("format", "json") != "json":
         raise Problem("other-format", "oEmbed is answered in JSON: ask for format=json.")
     view, figure, pinned = _meant(request.state.release, asked.get("url", ""), site_url)
-    widest = asked.get("maxwidth", "")
-    width = min(WIDTH, int(widest)) if re.fullmatch("[1-9][0-9]{0,5}", widest) else WIDTH
+    width, height = (
+        min(length, int(most)) if re.fullmatch("[1-9][0-9]{0,5}", most := asked.get(f"max{side}", "")) else length
+        for side, length in (("width", WIDTH), ("height", figure.height + _BESIDE))
+    )
     answer: dict[str, Any] = {
         "version": "1.0", "type": "rich", "provider_name": "Vancouver 3-1-1", "provider_url": site_url,
-        "title": printable(figure.finding), "html": embed_code(view, figure, site_url, width, pinned), "width": width,
-        "height": figure.height + _BESIDE,
+        "title": printable(figure.title if pinned else figure.finding), "width": width, "height": height,
+        "html": embed_code(view, figure, site_url, width, height, pinned),
     }  # fmt: skip
     return Response(json.dumps(answer), media_type="application/json")
 
@@ -73,9 +80,14 @@ def _meant(release: Release, url: str, site_url: str | None) -> tuple[View, Figu
     """The view and the figure of an address of this site: the one that it names, else the one that stands for its page; and the only
     release that it allows.
     """
-    address = urlsplit(url)
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        address = urlsplit("")
     path = _VIEWS.fullmatch(address.path or "/")
-    framed = address.path.removeprefix("/embed/")
+    framed, fragment = (
+        FORMER_NAMES.get(name, name) for name in (address.path.removeprefix("/embed/"), address.fragment)
+    )
     is_ours = site_url is not None and f"{address.scheme}://{address.netloc}" == site_url
     if not is_ours or not (path or framed in FIGURES):
         raise Problem(
@@ -86,7 +98,7 @@ def _meant(release: Release, url: str, site_url: str | None) -> tuple[View, Figu
         in_path["issue"] = in_path.pop("pair")
     asked = dict(parse_qsl(address.query)) | in_path
     view = shown_view(release, view_of(release, asked))
-    name = address.fragment if path else framed
+    name = fragment if path else framed
     figure = draw(release, view, name) if name in FIGURES else leading(all_figures(release, view), view)
     if figure is None:
         raise Problem("no-such-group", f"{view.group_name}: there is no such figure.")

@@ -4,7 +4,7 @@ Told of the nearest group that has enough: an area's own requests of the last 12
 """
 
 import calendar
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -90,7 +90,18 @@ def estimate(release: Release, view: View) -> Estimate | None:
     closed = [sentence for each in kinds if (sentence := _closed_by(each, waited))]
     ever = Kind(release, view.but(area=None, scope="all", period=EVER))
     further = _further([*kinds, ever], waited) if closed else []
-    return Estimate(_answer(kind, waited), (*closed, *further, *_by_weekday(release, view, reported)))
+    grounds = (*_why_elsewhere(view, kind), *closed, *further, *_by_weekday(release, view, reported))
+    return Estimate(_answer(kind, waited), grounds)
+
+
+def _why_elsewhere(view: View, kind: Kind) -> Iterator[str]:
+    """Why the answer is of the city, where it was asked of an area."""
+    if view.area and not kind.view.area:
+        number = _volume(Kind(kind.release, view.but(period=LAST_12_MONTHS, scope="all")))
+        yield (
+            f"In {view.area} too few were followed to say when nine in ten are closed (n = {number} opened "
+            f"{words.period(LAST_12_MONTHS)}), so the answer is of {kind.view.place}."
+        )
 
 
 def _around(kind: Kind, waited: int) -> list[Row]:

@@ -6,6 +6,7 @@ summaries, each of a day, it is of a week. What can be subscribed to has as much
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -201,8 +202,8 @@ def _single(release: Release, feed: Feed) -> Document:
         return _of_changes(release, feed, changes.between(release, feed.filters, 0, last), None)
     full = last // size
     if feed.archive:
-        page = int(feed.archive) if feed.archive.isdecimal() and feed.archive.isascii() else 0
-        if not 1 <= page <= full or feed.archive != str(page):
+        page = int(feed.archive) if re.fullmatch("[1-9][0-9]{0,8}", feed.archive) else 0
+        if not 1 <= page <= full:
             raise _no_page(feed)
         rows = changes.between(release, feed.filters, (page - 1) * size, page * size)
     else:
@@ -309,9 +310,10 @@ def _monday(day: date) -> date:
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return day if str(day) == text else None
 
 
 def _in_vancouver(instant: str) -> date:

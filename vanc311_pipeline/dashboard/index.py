@@ -9,7 +9,7 @@ from vanc311_pipeline.dashboard.tables import Cell, Row
 from vanc311_pipeline.dashboard.view import View, address_of, shown_view
 from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.groups import Group, records_of_group
-from vanc311_pipeline.reading.labels import plain
+from vanc311_pipeline.reading.labels import group_name, groups, plain
 from vanc311_pipeline.reading.names import areas, each
 from vanc311_pipeline.reading.release import Release
 
@@ -52,6 +52,12 @@ def rows(release: Release, kind: str, sort: str) -> list[Row]:
     lines.sort(key=lambda line: str(line["plain"]).casefold())
     by = "days" if sort == "half" else sort
     return lines if sort == "name" else sorted(lines, key=lambda line: -line[by])
+
+
+def whole_groups(release: Release, kind: str) -> list[Cell]:
+    """The groups of departments by name, with their pages; none of other kinds."""
+    links = [Cell(group_name(group), f"/departments/{group}") for group in groups(release) if kind == "departments"]
+    return sorted(links, key=lambda link: link.text.casefold())
 
 
 def _line(index: Index, counted: dict[str, Any], time: dict[str, Any] | None) -> Row:

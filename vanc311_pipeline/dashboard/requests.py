@@ -15,7 +15,7 @@ from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading import addresses, pages, places, requests
 from vanc311_pipeline.reading.find import point_of
-from vanc311_pipeline.reading.labels import branches_of, group_name, group_of, is_group, label_of, plain, slug
+from vanc311_pipeline.reading.labels import branches_of, group_name, groups, is_group, label_of, plain, slug
 from vanc311_pipeline.reading.names import known, names
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import overdue_limits, service_requests
@@ -250,11 +250,10 @@ def choices(release: Release, filters: RequestFilters) -> dict[str, Any]:
     def spoken(kind: str) -> list[tuple[str, str]]:
         return sorted(((name, plain(kind, name)) for name in names(release, kind)), key=lambda pair: pair[1].casefold())
 
-    groups = sorted({group for name in names(release, "department") if (group := group_of(name))})
     return {
         "area": spoken("area"),
         "issue": spoken("issue"),
-        "department": [*((group, department_name(group)) for group in groups), *spoken("department")],
+        "department": [*((group, department_name(group)) for group in groups(release)), *spoken("department")],
         "bia": spoken("bia"),
         "channel": spoken("channel"),
         "radii": sorted({*RADII, filters.radius or places.RADIUS}),
@@ -345,7 +344,7 @@ def standing_of(row: Mapping[str, Any], overdue: bool) -> str:
 def longer_than(share: float) -> str:
     """What part of its kind took less: never that it is more than none or all of them where no digit shows it."""
     if share in (0, 1):
-        return "longer than all of its kind took" if share else "no longer than any of its kind took"
+        return "all of its kind were closed sooner" if share else "none of its kind was closed sooner"
     part = words.percent(share)
     part = {"0.0 %": "fewer than 1 in 1,000", "100.0 %": "more than 999 in 1,000"}.get(part, part)
     return f"longer than {part} of its kind took"

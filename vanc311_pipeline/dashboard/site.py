@@ -169,7 +169,7 @@ def _find(request: Request) -> Response:
     finding = find(release, text)
     if len(finding.hits) == 1 and not (finding.instead or finding.house_numbers):
         return RedirectResponse(_address_of_hit(finding.hits[0]), 303, {"Cache-Control": "no-cache"})
-    return page(request, "find.html", sought=text, finding=finding, address_of_hit=_address_of_hit)
+    return _unlisted(page(request, "find.html", sought=text, finding=finding, address_of_hit=_address_of_hit))
 
 
 def _suggestions(request: Request) -> Response:
@@ -178,7 +178,7 @@ def _suggestions(request: Request) -> Response:
     shown = [
         {"name": printable(hit.name), "kind": KINDS_OF_HITS[hit.kind], "url": _address_of_hit(hit)} for hit in hits
     ]
-    return Response(json.dumps(shown), media_type="application/json")
+    return _unlisted(Response(json.dumps(shown), media_type="application/json"))
 
 
 def _index_address(kind: str, request: Request) -> str:
@@ -190,7 +190,14 @@ def _index(kind: str, request: Request) -> Response:
     release, shown = request.state.release, index.KINDS[kind]
     sort = request.query_params.get("sort", shown.sorts[0])
     return page(
-        request, "index.html", kind=kind, index=shown, sort=sort, rows=index.rows(release, kind, sort), view=View()
+        request,
+        "index.html",
+        kind=kind,
+        index=shown,
+        sort=sort,
+        rows=index.rows(release, kind, sort),
+        view=View(),
+        groups=index.whole_groups(release, kind),
     )
 
 

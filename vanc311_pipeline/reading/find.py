@@ -6,7 +6,7 @@ word between quotes.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -61,6 +61,8 @@ def find(release: Release, text: str) -> Finding:
 
 def point_of(release: Release, text: str) -> str | None:
     """The point of the address or crossing that is best called so, or where its house number would be; None if it is called otherwise."""
+    if not any(letter.isalpha() for letter in text):
+        return None
     finding = find(release, text)
     if finding.house_numbers:
         return finding.house_numbers[0].point
@@ -70,15 +72,22 @@ def point_of(release: Release, text: str) -> str | None:
 
 def _whole(release: Release, words: Sequence[str]) -> Finding | None:
     """What has all the words, or the streets that have all but a house number."""
-    if hits := _with_all(release, words) or _pairs(release, words):
+    hits = _with_all(release, words) or _pairs(release, words)
+    if hits and not _are_other_crossings(hits, words):
         return Finding(hits)
     numbers = sorted((word for word in words if _is_house_number(word)), key=int)
     for others in (numbers[-1:], numbers):  # in 3-1950 York Av, only one is of the house
         street = " AND ".join(_variants(word) for word in words if word not in others)
         if others and street and (streets := _asked(release, street, ("street",), MOST_STREETS)):
             beside = (addresses.house_number(release, hit.key, int(others[-1])) for hit in streets)
-            return Finding(tuple(streets), house_numbers=tuple(each for each in beside if each))
-    return None
+            return Finding((*streets, *hits), house_numbers=tuple(each for each in beside if each))
+    return Finding(hits) if hits else None
+
+
+def _are_other_crossings(hits: Iterable[Hit], words: Sequence[str]) -> bool:
+    """Whether an address was meant, and all that has its words are crossings, whose number is that of another street."""
+    is_address = "and" not in words and any(map(_is_house_number, words))
+    return is_address and all(hit.kind == "address" and " and " in hit.key for hit in hits)
 
 
 def _is_house_number(word: str) -> bool:

@@ -79,6 +79,11 @@ def branches_of(release: Release, group: str) -> tuple[str, ...]:
     return tuple(name for name in names(release, "department") if group_of(name) == group.lower())
 
 
+def groups(release: Release) -> list[str]:
+    """The groups that the departments are of, as their addresses have them."""
+    return sorted({group for name in names(release, "department") if (group := group_of(name))})
+
+
 def is_group(text: str) -> bool:
     """Whether it stands for a group of departments in an address; no department has such a slug."""
     return bool(_LIKE_A_GROUP.fullmatch(text))

@@ -341,6 +341,9 @@ def test_the_command_gives_text_a_page_or_a_sheet_or_says_why_not(command, tmp_p
         ("--area", "Atlantis"),
         ("--department", "nobody"),
         ("--area", "Kitsilano", "--department", "ENG"),
+        ("--area", ""),
+        ("--month", " "),
+        ("--html", str(page), "--pdf", str(page)),
     ):
         assert command(*words)[0] == 2, words
     (tmp_path / "no folder").touch()

@@ -96,6 +96,8 @@ def test_every_page_describes_itself_in_one_sentence_of_its_own(site):
         ("url=//311.example/", 404),
         (f"url={ROOT}/methods", 404),
         (f"url={ROOT}/areas/atlantis", 404),
+        ("url=http://%5B", 404),
+        (f"url={ROOT}/embed/closed-within-30-days", 200),
         ("", 404),
         (f"url={ROOT}/&format=xml", 501),
     ],

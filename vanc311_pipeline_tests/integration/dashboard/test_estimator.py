@@ -132,6 +132,14 @@ def of_the_city_after(ask, waited: int) -> str:
 def test_where_too_few_were_followed_nothing_is_called_usual(release, ask):
     answer = estimate(release, CITY.but(reported="2025-10-01"))
     assert answer.answer == "Whether waiting for 103 days is usual can’t be said: too few were followed for so long."
+    [(area, n)] = ask(
+        f"""SELECT local_area, n FROM time_to_close WHERE level = 'hyper_local' AND period = {RECENT} AND n BETWEEN 2 AND 29
+            AND issue_type = '{ISSUE}' ORDER BY n LIMIT 1"""
+    )
+    assert estimate(release, View(area, ISSUE, reported="2025-10-01")).grounds[0] == (
+        f"In {area} too few were followed to say when nine in ten are closed (n = {n} opened in the last 12 months), so the answer is "
+        "of all of Vancouver."
+    )
     [(rare,)] = ask("SELECT min(issue_type) FROM metrics_by_issue WHERE volume = 1")
     answer = estimate(release, View(None, rare, reported="2026-01-01"))
     assert answer.answer.startswith("Too few requests of this type were reported (n = ")

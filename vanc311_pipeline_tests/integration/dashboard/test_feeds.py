@@ -477,7 +477,8 @@ def test_a_feed_has_one_address(site, spelling, address):
 @pytest.mark.parametrize(
     ("asked", "status"),
     [("kind=lost", 422), ("digest=hourly", 422), ("area=nowhere", 404), ("issue=nothing", 404), ("request=x", 404), ("near=x", 422),
-     ("archive=1", 404), ("archive=0", 404), ("archive=x", 404), ("digest=daily&archive=2026-01-13", 404), ("digest=daily&archive=x", 404)],
+     ("archive=1", 404), ("archive=0", 404), ("archive=x", 404), ("digest=daily&archive=2026-01-13", 404), ("digest=daily&archive=x", 404),
+     ("digest=daily&archive=2026-W01-1", 404), (f"archive={'9' * 5000}", 404)],
 )  # fmt: skip
 def test_what_means_nothing_is_refused(site, asked, status):
     assert requests.get(f"{site}/feed.atom?{asked}", timeout=60).status_code == status

@@ -84,6 +84,21 @@ def test_a_house_number_without_requests_leads_to_the_nearest_on_its_street_and_
     assert (near.status_code, near.headers["Location"]) == (308, f"/requests?near={point}")
 
 
+def test_an_address_is_not_a_crossing_whose_number_is_of_the_other_street_and_no_point_is_called_by_a_number(site, ask):
+    [(crossing,)] = ask(
+        "SELECT address FROM places WHERE address GLOB '[0-9]* and MAIN ST' AND latitude IS NOT NULL LIMIT 1"
+    )
+    number = crossing.split()[0]
+    near = requests.get(f"{site}/requests?near={number}+main+st", timeout=60, allow_redirects=False)
+    point = near.headers["Location"].removeprefix("/requests?near=")
+    latitude = float(point.split(",")[0])
+    on_street = ask("SELECT abs(CAST(address AS INTEGER) - ?), latitude FROM places WHERE street = 'MAIN ST' AND "
+                    "address GLOB '[0-9]*' AND address NOT LIKE '% and %' AND latitude IS NOT NULL ORDER BY 1 LIMIT 2", number)  # fmt: skip
+    assert min(at for _, at in on_street) - 1e-5 <= latitude <= max(at for _, at in on_street) + 1e-5
+    for text in ("49.28", "0", "2026-13"):
+        assert requests.get(f"{site}/requests?near={text}", timeout=60).status_code == 422
+
+
 def test_a_number_beyond_its_street_leads_to_its_nearest_end_and_an_address_is_said_by_its_name(site, ask):
     [(address, latitude, longitude)] = ask(
         """SELECT address, latitude, longitude FROM places WHERE street = 'MAIN ST' AND address GLOB '[0-9]*'

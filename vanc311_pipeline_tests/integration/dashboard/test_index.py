@@ -80,6 +80,7 @@ def test_a_group_of_departments_is_all_that_have_its_prefix(site, ask):
     assert set(re.findall(r"<li>.*?>([^<]*)</a>", listed)) == {plain("department", label) for label in branches}
     [(waiting,)] = ask("SELECT count(*) FROM service_requests WHERE status = 'Open' AND department LIKE 'ENG - %'")
     assert f"{waiting:,} requests are open" in page
+    assert '<a href="/departments/eng">Engineering</a>' in requests.get(f"{site}/departments", timeout=60).text
 
 
 @pytest.mark.parametrize(

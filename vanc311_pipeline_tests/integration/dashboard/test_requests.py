@@ -151,14 +151,14 @@ def test_days_open_standing_and_overdue_are_those_of_the_tables(get, ask: Ask):
             if share
             else unknown
             if share is None
-            else "no longer than any"
+            else "none of its kind was closed sooner"
         ) in text
 
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "no longer than any"), (0.0004, "longer than fewer than 1 in 1,000"), (0.123, "longer than 12.3 %"),
-     (0.9996, "longer than more than 999 in 1,000"), (1, "longer than all")],
+    [(0, "none of its kind was"), (0.0004, "longer than fewer than 1 in 1,000"), (0.123, "longer than 12.3 %"),
+     (0.9996, "longer than more than 999 in 1,000"), (1, "all of its kind were")],
 )  # fmt: skip
 def test_a_share_too_near_none_or_all_for_its_digits_is_said_in_words(share, text):
     assert lists.longer_than(share).startswith(text)
