@@ -47,7 +47,8 @@ _COLOURS: dict[Mode, dict[str, str]] = {
 CHARACTERS = 0.15
 """Of the notes above a picture, to a unit of its width."""
 _MOST_LINES, _TALL = 3, 300
-TABLE_ROWS = 24
+TABLE_ROWS = 13
+"""So many stand on a page, of months a year and the one before; all of them are in the CSV."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def summary_of_month(release: Release, labels: Sequence[str], month: str, rows: 
     most = [
         f"{row['name'].text} ({words.whole(row['before'])} to {words.whole(row['opened'])})" for row in grown[:MOST]
     ]
-    growers = f" Grown most against a year before: {'; '.join(most)}." if most else ""
+    growers = f" Grown most against a year before, by chance or not: {'; '.join(most)}." if most else ""
     return (
         f"In {words.month(month)}, {words.requests(opened or 0)} {words.be(opened or 0, 'was', 'were')} opened{ago} and "
         f"{words.whole(closed or 0)} closed; {words.whole(left or 0)} were open at its end.{growers}"

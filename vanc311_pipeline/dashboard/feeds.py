@@ -41,6 +41,7 @@ COUNTED = {
     "opened": "reported", "closed": "closed", "reopened": "reopened", "edited": "edited", "relabelled": "renamed", "vanished": "vanished",
 }  # fmt: skip
 WEEK = timedelta(days=7)
+DIGESTS = {"daily": ("day", timedelta(days=1)), "weekly": ("week", WEEK)}
 NOT_FIXED = "Closed does not mean fixed."
 TAG = "tag:vanc311.invalid,2026:"  # nobody can own this name, so nobody else gives such ids
 _ATOM, _HISTORY = "http://www.w3.org/2005/Atom", "http://purl.org/syndication/history/1.0"
@@ -50,12 +51,12 @@ for _prefix, _space in (("", _ATOM), ("fh", _HISTORY)):
 
 @dataclass(frozen=True)
 class Feed:
-    """Which changes: of which requests, or of the one of a thread; of which kinds; each, or a day's in a summary; and which page of them."""
+    """Which changes: of which requests, or of the one of a thread; of which kinds; each, or in summaries; and which page of them."""
 
     requests: RequestFilters = field(default_factory=RequestFilters)
     thread: str | None = None
     kinds: tuple[str, ...] = ()
-    is_daily: bool = False
+    digest: str | None = None
     archive: str | None = None
     name: str | None = None
     """What a single request is called."""
@@ -65,7 +66,7 @@ class Feed:
         asked = {
             "request": self.thread,
             "kind": ",".join(self.kinds),
-            "digest": "daily" if self.is_daily else None,
+            "digest": self.digest,
             "archive": self.archive,
         }
         of_requests, own = self.requests.url.partition("?")[2], {name: text for name, text in asked.items() if text}
@@ -89,7 +90,8 @@ class Feed:
 
     @property
     def title(self) -> str:
-        return f"{self.about}: {'what moved, a summary a day' if self.is_daily else 'what moved'} · Vancouver 3-1-1"
+        summary = f", a summary a {self.unit}" if self.digest else ""
+        return f"{self.about}: what moved{summary} · Vancouver 3-1-1"
 
     @property
     def told(self) -> str:
@@ -108,13 +110,18 @@ class Feed:
         return of | {"thread": self.thread, "kinds": self.kinds or None}
 
     @property
-    def daily(self) -> "Feed":
-        return replace(self, is_daily=True)
+    def unit(self) -> str:
+        """What a summary is of: a day, or a week."""
+        return DIGESTS[self.digest or "daily"][0]
+
+    @property
+    def digests(self) -> "list[Feed]":
+        return [replace(self, digest=name) for name in DIGESTS]
 
     @property
     def links(self) -> list[tuple[str, str, str]]:
         """What of it can be subscribed to, the summaries first if it is busy: title, type, address."""
-        feeds = [self.daily, self] if self.is_busy else [self]
+        feeds = [self.digests[0], self] if self.is_busy else [self]
         return [(feed.title, type_, feed.url(kind)) for feed in feeds for kind, type_ in TYPES.items()]
 
 
@@ -135,9 +142,10 @@ def feed_of(release: Release, asked: Mapping[str, str]) -> Feed:
             raise Problem("no-such-request", "No request has, or ever had since the baseline, this id.")
         return Feed(thread=thread, kinds=of_kinds)
     of = _requests_of(release, {name: asked[name] for name in NARROWING if name in asked})
-    if (digest := asked.get("digest", "").lower()) not in ("", "daily"):
-        raise _refused("digest", "it is unknown", ["daily"])
-    return Feed(of, None, of_kinds, bool(digest), asked.get("archive", "").strip() or None)
+    digest = asked.get("digest", "").lower() or None
+    if digest and digest not in DIGESTS:
+        raise _refused("digest", "it is unknown", list(DIGESTS))
+    return Feed(of, None, of_kinds, digest, asked.get("archive", "").strip() or None)
 
 
 def _requests_of(release: Release, asked: Mapping[str, str]) -> RequestFilters:
@@ -191,7 +199,7 @@ class Document:
 
 def document(release: Release, feed: Feed) -> Document:
     """A page of a feed; NoSuchPage, if there is none yet, or never will be."""
-    make = _daily if feed.is_daily else _single
+    make = _summed if feed.digest else _single
     made = make(release, feed)
     return made if feed.archive else replace(made, as_of=release.about["as_of"])
 
@@ -268,15 +276,15 @@ def _sentences(row: changes.Row, place: Mapping[str, Any]) -> Iterator[str]:
     yield f"Seen {words.instant(row['seen_at'])}, in the city’s release of {words.instant(row['data_processed'])} (Vancouver)"
 
 
-# -- a summary a day ---------------------------------------------------------------------------------------------------
+# -- a summary a day, or a week ----------------------------------------------------------------------------------------
 
 
-def _daily(release: Release, feed: Feed) -> Document:
-    """A week's days, by calendar; of what can be subscribed to, the last seven that are over."""
+def _summed(release: Release, feed: Feed) -> Document:
+    """A week's days by calendar, or the week; of what can be subscribed to, the last seven days that are over, or the last four weeks."""
     first = _monday(_in_vancouver(changes.first_seen(release) or release.about["published_at"]))
-    today = _in_vancouver(release.about["published_at"])
-    begin, before = max(first, today - WEEK), _monday(today) - WEEK
-    until = today
+    today, is_daily = _in_vancouver(release.about["published_at"]), feed.digest == "daily"
+    until, before = today if is_daily else _monday(today), _monday(today) - WEEK
+    begin = min(max(first, until - WEEK if is_daily else until - 4 * WEEK), until)
     if feed.archive:
         begin = _day(feed.archive) or today
         if begin != _monday(begin) or not first <= begin <= before:
@@ -284,7 +292,8 @@ def _daily(release: Release, feed: Feed) -> Document:
         until, before = begin + WEEK, begin - WEEK
     counts = Counter[tuple[date, str]]()
     for (at, kind), number in changes.seen(release, feed.filters, *_utc(begin, until)).items():
-        counts[_in_vancouver(at), kind] += number
+        day = _in_vancouver(at)
+        counts[day if is_daily else _monday(day), kind] += number
     days = sorted({day for day, _ in counts}, reverse=True)
     entries = [_summary(feed, day, {kind: counts[day, kind] for kind in changes.KINDS}) for day in days]
     updated = entries[0].updated if entries else _utc(begin)[0]
@@ -292,15 +301,17 @@ def _daily(release: Release, feed: Feed) -> Document:
 
 
 def _summary(feed: Feed, day: date, counts: Mapping[str, int]) -> Entry:
+    """Of the day, or of the week that begins with it."""
+    unit, length = DIGESTS[feed.digest or "daily"]
     number = words.listed([f"{count:,} {COUNTED[kind]}" for kind, count in counts.items() if count])
     name = replace(feed, archive=None).url("")[len("/feed") :]
     return Entry(
-        id=f"{TAG}day/{day}{name}",
-        title=f"{words.day(str(day))}: {number}",
+        id=f"{TAG}{unit}/{day}{name}",
+        title=f"{'Week of ' if unit == 'week' else ''}{words.day(str(day))}: {number}",
         url=feed.list_url,
-        updated=_utc(day + timedelta(1))[0],
-        text=f"{feed.about}: {number}, by the day on which we saw it. {NOT_FIXED}",
-        kind="day",
+        updated=_utc(day + length)[0],
+        text=f"{feed.about}: {number}, by when we saw it. {NOT_FIXED}",
+        kind=unit,
     )
 
 

@@ -61,6 +61,11 @@ def cards(release: Release, view: View) -> list[Card]:
     ]
 
 
+def volume(release: Release, view: View) -> str:
+    """How many requests were opened in the period of a view."""
+    return words.requests(summary_of(release, view)["volume"])
+
+
 def _open(release: Release, view: View) -> Card:
     """With what it was a year before, where that is known."""
     ever, flows = summary_of(release, view.but(period=EVER)), records_of(release, view, flow)

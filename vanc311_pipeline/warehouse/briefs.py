@@ -150,7 +150,7 @@ class _Reading:
         self.shown = [months_before(month, number) for number in range(MONTHS - 1, -1, -1)]
 
     def facts(self, subject: Subject) -> dict[str, Fact]:
-        made = {
+        facts = {
             "months": self._months_of(subject),
             "types": self._types_of(subject),
             "judged": self._judged_of(subject),
@@ -161,12 +161,12 @@ class _Reading:
             "releases": self._releases,
         }
         if subject.kind != "group":
-            key, said, before = self._key(subject), self._said(subject), self.shown[-2]
+            key, condition, before = self._key(subject), self._condition(subject), self.shown[-2]
             soon = [values[len(_MONTH) :] for month, values in self._series[key].items() if month == before]
-            made["soon"] = fact(monthly_series, _SOON, soon, **said, month=before)
-            made["year"] = fact(year_on_year, _YEAR, self._years[key], **said)
-            made["flow"] = fact(flow, _FLOW, self._flows[key], **said)
-        return made
+            facts["soon"] = fact(monthly_series, _SOON, soon, **condition, month=before)
+            facts["year"] = fact(year_on_year, _YEAR, self._years[key], **condition)
+            facts["flow"] = fact(flow, _FLOW, self._flows[key], **condition)
+        return facts
 
     # -- whom
 
@@ -186,18 +186,18 @@ class _Reading:
             *(("group", letters, letters) for letters in groups),
             *(("department", name, slug("department", name)) for name in departments),
         ]
-        made: dict[str, Subject] = {}
+        subjects: dict[str, Subject] = {}
         for kind, name, address in named:
-            only = f"{kind}-{address}" if address in made else address
-            made[only] = Subject(kind, name, only)
-        return [*made.values()]
+            only = f"{kind}-{address}" if address in subjects else address
+            subjects[only] = Subject(kind, name, only)
+        return [*subjects.values()]
 
     @staticmethod
     def _key(subject: Subject) -> Key:
         return _LEVELS[subject.kind][0], subject.name or None
 
     @staticmethod
-    def _said(subject: Subject) -> dict[str, Any]:
+    def _condition(subject: Subject) -> dict[str, Any]:
         """The condition by which a table of statistics has a subject's rows."""
         if subject.kind == "group":
             return {"level": "department", "scope": "all", "group": subject.name}
@@ -239,7 +239,7 @@ class _Reading:
             for month in self.shown
             if month in own[0]
         ]
-        return fact(monthly_series, ("month", *_MONTH), rows, **self._said(subject), month=self.shown)
+        return fact(monthly_series, ("month", *_MONTH), rows, **self._condition(subject), month=self.shown)
 
     @cached_property
     def _types(self) -> dict[Cell, Counter[str]]:
@@ -309,9 +309,9 @@ class _Reading:
         """How many types could be compared, and how many of them changed beyond chance."""
         compared = self._compared_of(subject)
         days = dict(zip(_YEAR, self._years["citywide", None][0], strict=True))
-        said = _own(subject) | {"measure": "opened", "state": "ok", "q_at_most": Q_AT_MOST}
-        said |= {name: days[name] for name in ("days_from", "days_to")}
-        return fact(year_on_year, ("types", "changed"), [(len(compared), sum(map(_stands_out, compared)))], **said)
+        condition = _own(subject) | {"measure": "opened", "state": "ok", "q_at_most": Q_AT_MOST}
+        condition |= {name: days[name] for name in ("days_from", "days_to")}
+        return fact(year_on_year, ("types", "changed"), [(len(compared), sum(map(_stands_out, compared)))], **condition)
 
     # -- what is overdue
 

@@ -355,6 +355,16 @@ def test_a_summary_of_each_day_that_is_over_counts_what_was_seen_on_it(followed)
         assert told == expected
         assert len(reader.archive) == 3
         assert all(len(feedparser.parse(page).entries) <= 7 for page in reader.archive.values())
+        weeks = Counter[tuple[date, str]]()
+        for (day, kind), number in counts.items():
+            weeks[day - timedelta(day.weekday()), kind] += number
+        reader = Reader(site, f"/feed.atom?{query}{'&' * bool(query)}digest=weekly")
+        reader.look()
+        expected_weeks = set()
+        for week in {week for week, _ in weeks if week + timedelta(7) <= simulation.day}:
+            parts = [f"{weeks[week, kind]} {word}" for kind, word in feeds.COUNTED.items() if weeks[week, kind]]
+            expected_weeks.add(f"Week of {week.day} {week:%B %Y}: {', '.join(parts)}")
+        assert {title.replace(" and ", ", ") for title, *_ in reader.entries.values()} == expected_weeks
 
 
 @settings(max_examples=settings().max_examples // 5)

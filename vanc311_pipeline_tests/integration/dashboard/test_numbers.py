@@ -102,9 +102,10 @@ def test_the_cards_are_of_the_view(site: str, ask: Ask, view: View) -> None:
         f"SELECT count(*), sum(status = 'Open') FROM service_requests WHERE {requests_of(view)}"
     )
     assert waiting[1] == f"{still_open:,}"
+    [(of_2024,)] = ask(f"SELECT volume FROM time_to_close WHERE {group_of(view)} AND period = '2024'")
     assert (
-        "Opened 1 January to 31 December 2024. The last 30 and 90 days end on 5 January 2026: later ones may still change."
-        in text
+        f"{of_2024:,} requests. Opened 1 January to 31 December 2024. "
+        "The last 30 and 90 days end on 5 January 2026: later ones may still change." in text
     )
     assert waiting[2].endswith(f"of {volume:,} requests in the record")
     [(number, first, last_day)] = ask(
