@@ -157,7 +157,7 @@ def _standing(release: Release, request: Row, standing: Row | None) -> Iterator[
         if limit := release.row(sa.select(of).where(of.c.issue_type == issue)):
             overdue = (
                 "it is overdue"
-                if requests.is_overdue(request, {issue: limit["opened_before"]})
+                if requests.overdue_days(request, {issue: limit["opened_before"]})
                 else "it is not overdue"
             )
             yield f"Nine in ten of its kind are closed within {words.days(limit['p90_days'])} ({_n(limit)}): {overdue}."

@@ -317,7 +317,7 @@ def _shown(row: Row, limits: Mapping[str, str]) -> Row:
         "area": Cell(row["local_area"] or "no local area", area, number=False),
         "since": Cell(words.day(row["opened_on"]), number=False),
         "state": Cell(state_of(row), number=False),
-        "standing": Cell(standing_of(row, is_overdue(row, limits)), number=False),
+        "standing": Cell(standing_of(row, overdue_days(row, limits)), number=False),
     }
 
 
@@ -331,14 +331,15 @@ def state_of(row: Mapping[str, Any]) -> str:
     return "closed" if days is None else f"closed after {words.days(days)}" if days else "closed the same day"
 
 
-def standing_of(row: Mapping[str, Any], overdue: bool) -> str:
+def standing_of(row: Mapping[str, Any], days_over: int) -> str:
     """Of an open one: how many of its kind took less."""
     share = row["closed_sooner_share"]
     if row["status"] != "Open":
         return ""
+    overdue = f"overdue by {words.days(days_over)}: " if days_over else ""
     if share is None:
-        return "overdue: longer than nine in ten of its kind took" if overdue else "too few of its kind to say"
-    return f"{'overdue: ' * overdue}{longer_than(share)}"
+        return f"{overdue}longer than nine in ten of its kind took" if overdue else "too few of its kind to say"
+    return f"{overdue}{longer_than(share)}"
 
 
 def longer_than(share: float) -> str:
@@ -350,8 +351,12 @@ def longer_than(share: float) -> str:
     return f"longer than {part} of its kind took"
 
 
-def is_overdue(row: Mapping[str, Any], limits: Mapping[str, str]) -> bool:
-    return bool(row["status"] == "Open" and row["opened_on"] < limits.get(row["issue_type"], ""))
+def overdue_days(row: Mapping[str, Any], limits: Mapping[str, str]) -> int:
+    """How many days longer than nine in ten of its type took it is open; 0 if it is not overdue, or that is not judged."""
+    limit = limits.get(row["issue_type"])
+    if row["status"] != "Open" or limit is None:
+        return 0
+    return max(0, (date.fromisoformat(limit) - date.fromisoformat(row["opened_on"])).days)
 
 
 def _limits(release: Release) -> dict[str, str]:
@@ -379,7 +384,7 @@ def _filed(row: Row, limits: Mapping[str, str]) -> list[Any]:
         "status": _IN_FILES.get(row["status"], row["status"]),
         "days_open": row["days_open"] if is_open else None,
         "longer_than_share": row["closed_sooner_share"],
-        "overdue": ("yes" if is_overdue(row, limits) else "no") if judged else None,
+        "overdue": ("yes" if overdue_days(row, limits) else "no") if judged else None,
     }
     days = {name: date.fromisoformat(row[name]) for name in ("opened_on", "closed_on") if row[name]}
     filed = row | more | days
@@ -442,6 +447,6 @@ def _feature(row: Row, limits: Mapping[str, str]) -> dict[str, Any]:
             "opened_on": row["opened_on"],
             "state": state_of(row),
             "open": row["status"] == "Open",
-            "overdue": is_overdue(row, limits),
+            "overdue": overdue_days(row, limits) > 0,
         },
     }

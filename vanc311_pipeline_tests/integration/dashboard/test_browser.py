@@ -128,7 +128,7 @@ def test_a_resident_asks_how_long_and_has_an_answer_that_can_be_linked(site, vis
     page.locator("#mine [name=reported]").fill("2026-01-05")
     page.locator("#mine [name=area]").select_option("Kitsilano")
     page.get_by_role("button", name="Check").click()
-    page.wait_for_url("**/areas/kitsilano/street-light-out?reported=2026-01-05")
+    page.wait_for_url("**/areas/kitsilano/street-light-out?reported=2026-01-05#mine")
     assert "7 days" in page.locator("#mine strong").inner_text()
 
 
@@ -264,7 +264,7 @@ def test_on_a_phone_a_list_shows_its_last_column_and_the_menu_opens_by_the_keybo
     for cell in row.locator("th, td").all():
         box = cell.bounding_box()
         assert 0 < box["x"] < box["x"] + box["width"] <= 360
-    assert "overdue: " in row.inner_text()
+    assert "overdue by " in row.inner_text()
     page.goto(f"{site}/issues")
     cells = page.locator(".index tbody tr").first.locator("th, td").all()
     assert all(0 < box["x"] < box["x"] + box["width"] <= 360 for box in (cell.bounding_box() for cell in cells))

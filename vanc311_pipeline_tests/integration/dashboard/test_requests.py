@@ -131,20 +131,21 @@ def test_what_is_too_much_is_bounded_and_said_so(get, ask: Ask, monkeypatch):
 def test_days_open_standing_and_overdue_are_those_of_the_tables(get, ask: Ask):
     rows = ask(
         f"""SELECT request_id, CAST(julianday(release.as_of) - julianday(opened_on) AS INTEGER), closed_sooner_share,
-                   CASE WHEN {LIMIT} IS NULL THEN '' WHEN opened_on < {LIMIT} THEN 'yes' ELSE 'no' END
+                   CASE WHEN {LIMIT} IS NULL THEN '' WHEN opened_on < {LIMIT} THEN 'yes' ELSE 'no' END,
+                   CAST(julianday({LIMIT}) - julianday(opened_on) AS INTEGER)
             FROM service_requests AS r JOIN release LEFT JOIN open_request_standing USING (request_id)
             WHERE status = 'Open' AND local_area = 'Kitsilano' ORDER BY opened_on, r.rowid"""
     )
     lines = csv.DictReader(get("/requests.csv?area=kitsilano&status=open&order=longest").text.splitlines())
     assert [tuple(line[name] for name in ("days_open", "longer_than_share", "overdue")) for line in lines] == [
-        (str(days), "" if share is None else str(share), overdue) for _, days, share, overdue in rows
+        (str(days), "" if share is None else str(share), overdue) for _, days, share, overdue, _ in rows
     ]
     page = get("/requests?area=kitsilano&status=open&order=longest")
     texts = [unescape(row) for row in re.findall(r"<tr><t[dh] [^>]*><a.*?</tr>", page.text)]
-    for text, (id_, days, share, overdue) in zip(texts, rows, strict=False):
+    for text, (id_, days, share, overdue, over) in zip(texts, rows, strict=False):
         assert id_ in text
         assert f"open for {days} day" in text
-        assert ("overdue: " in text) == (overdue == "yes")
+        assert (f"overdue by {over} day" in text) == (overdue == "yes")
         unknown = "longer than nine in ten of its kind" if overdue == "yes" else "too few of its kind"
         assert (
             f"longer than {100 * share:.1f} % of its kind"
