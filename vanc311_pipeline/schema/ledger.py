@@ -212,7 +212,7 @@ briefs = table(
     text("as_of", "the last whole day in the record that it was made from", "Vancouver date"),
     instant("data_processed", "the portal's release that it was made from"),
     text("definitions_version", "version of the metric definitions that it was made by"),
-    text("state", "digest of all that it was made from: whoever has the same must find the same numbers", "hex"),
+    text("basis", "digest of all that it was made from: whoever has the same must find the same numbers", "hex"),
     text("run_id", "the Dagster run that made it"),
     sa.Index("briefs_by_address", "month", "address"),
     sa.Index("briefs_by_name", "kind", "name", "month"),

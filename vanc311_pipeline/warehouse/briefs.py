@@ -91,7 +91,7 @@ def write_briefs(connection: sa.Connection, run_id: str) -> int:
     reading = _Reading(connection, month)
     first = (connection.scalar(sa.select(sa.func.max(briefs.c.brief_id))) or 0) + 1
     about = (
-        utc_now(), reading.as_of, ledger.released_at(connection), DEFINITIONS_VERSION, state_of(connection), run_id,
+        utc_now(), reading.as_of, ledger.released_at(connection), DEFINITIONS_VERSION, basis_of(connection), run_id,
     )  # fmt: skip
     lines = [
         (number, month, each.kind, each.name, each.address, json.dumps(reading.facts(each), ensure_ascii=False), *about)
@@ -110,7 +110,7 @@ def settled_month(connection: sa.Connection) -> str | None:
     return newest
 
 
-def state_of(connection: sa.Connection) -> str:
+def basis_of(connection: sa.Connection) -> str:
     """A digest of all that facts are made from: the record, the rules, the log, and up to which day the statistics count."""
     as_of = ledger.as_of(connection)
     last_change = connection.scalar(sa.select(sa.func.max(request_changes.c.change_id)))

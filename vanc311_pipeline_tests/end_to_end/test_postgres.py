@@ -22,7 +22,7 @@ from vanc311_pipeline_tests.end_to_end.city import Pipeline, expected, settings_
 
 # When, by whom and in which order, not what.
 OWN = {
-    "settled_at", "loaded_at", "run_id", "created_at", "upgraded_at", "seen_at", "asked_at", "published_at",
+    "settled_at", "loaded_at", "made_at", "run_id", "created_at", "upgraded_at", "seen_at", "asked_at", "published_at",
     "evaluated_at", "basis",
 }  # fmt: skip
 TABLES = [table for table in schema.metadata.sorted_tables if table.name not in ("publications", "shipments")]

@@ -104,7 +104,7 @@ def test_every_column_that_is_made_from_rows_says_from_which(name):
     assert silent <= {
         "as_of", "level", "measure", "metric", "mapping_version", "n_quarantined", "weeks_from", "weeks_to",
         "days_from", "days_to", "year_before_from", "year_before_to", "release_month",
-        "brief_id", "kind", "name", "address", "made_at", "data_processed", "definitions_version", "state", "run_id",  # of briefs
+        "brief_id", "kind", "name", "address", "made_at", "data_processed", "definitions_version", "basis", "run_id",  # of briefs
     }  # fmt: skip
 
 

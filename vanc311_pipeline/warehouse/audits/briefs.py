@@ -11,7 +11,7 @@ from vanc311_pipeline.schema import briefs, service_requests
 from vanc311_pipeline.settings import STATIC_BEFORE
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.audits.questions import Finding, audit
-from vanc311_pipeline.warehouse.briefs import state_of
+from vanc311_pipeline.warehouse.briefs import basis_of
 from vanc311_pipeline.warehouse.rows import Row, fetch
 
 _LEFT = "CASE WHEN closed_on < opened_on THEN opened_on ELSE closed_on END"
@@ -87,7 +87,7 @@ def facts_recomputed(connection: sa.Connection) -> Finding:
     Those of an earlier state of the record can't be: it is gone.
     """
     newest = connection.scalar(sa.select(sa.func.max(briefs.c.month)))
-    about = briefs.c.month == newest, briefs.c.state == state_of(connection) if newest else sa.false()
+    about = briefs.c.month == newest, briefs.c.basis == basis_of(connection) if newest else sa.false()
     lines = connection.execute(sa.select(briefs).where(*about).order_by(briefs.c.brief_id)).all()
     if not lines:
         return Finding(counts={"briefs": 0})

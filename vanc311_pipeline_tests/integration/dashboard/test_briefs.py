@@ -186,13 +186,13 @@ def test_a_month_is_told_with_the_first_release_after_it_settled_and_the_next_te
 
 
 def test_what_was_said_of_another_state_of_the_record_stays_and_is_not_counted_again(copied):
-    stored(copied, "UPDATE briefs SET state = 'another', facts = replace(facts, '311', '312')")
+    stored(copied, "UPDATE briefs SET basis = 'another', facts = replace(facts, '311', '312')")
     with Warehouse(copied).read() as connection:
         assert facts_recomputed.question(connection).counts == {"briefs": 0}
 
 
 def test_what_became_of_what_the_last_one_said_is_told(synced, tmp_path_factory):
-    columns = "brief_id, month, kind, name, address, facts, made_at, as_of, data_processed, definitions_version, state, run_id"
+    columns = "brief_id, month, kind, name, address, facts, made_at, as_of, data_processed, definitions_version, basis, run_id"
     earlier = "json_set(facts, '$.months.rows', json('[[\"2025-11\", 5, 0, 100]]'))"
     values = columns.replace("brief_id", "brief_id + 1000").replace("month", "'2025-11'").replace("facts", earlier)
     with reading(

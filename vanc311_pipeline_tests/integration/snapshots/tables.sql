@@ -139,7 +139,7 @@ CREATE TABLE briefs (
 	as_of TEXT NOT NULL, 
 	data_processed TEXT NOT NULL, 
 	definitions_version TEXT NOT NULL, 
-	state TEXT NOT NULL, 
+	basis TEXT NOT NULL, 
 	run_id TEXT NOT NULL, 
 	PRIMARY KEY (brief_id)
 )
