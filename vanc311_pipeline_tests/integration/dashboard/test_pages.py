@@ -134,6 +134,9 @@ def test_every_link_on_a_page_leads_somewhere(site):
     addresses = {html.unescape(link) for page in pages for link in re.findall(r'href="(/[^"]*)"', page)}
     links = [link for link in addresses if not link.startswith(("/issues/", "/figures/"))]
     assert len(links) > 50
+    examples = re.findall(r'"http://127\.0\.0\.1:8311(/api/v1/[^"$]*)"', html.unescape(pages[2]))
+    assert len(examples) > 20
+    links += examples
     assert {link: code for link in links if (code := get(site + link).status_code) != 200} == {}
 
 
