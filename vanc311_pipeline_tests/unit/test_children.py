@@ -110,7 +110,7 @@ def test_asked_twice_nobody_waits_for_a_child_that_does_not_listen(parent):
     assert process.stdout.readline() == "asked\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_SECONDS) == 130
-    assert not alive([child])
+    assert psutil.wait_procs([child], PATIENCE_SECONDS)[1] == []
 
 
 def test_a_child_that_does_not_end_in_time_is_killed(settings, monkeypatch, capfd):
