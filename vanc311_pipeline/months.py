@@ -18,6 +18,12 @@ def next_month(month: str) -> str:
     return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
 
 
+def months_before(month: str, number: int) -> str:
+    """The month so many before: `2026-08` and 12 give `2025-08`."""
+    count = int(month[:4]) * 12 + int(month[5:]) - 1 - number
+    return f"{count // 12:04d}-{count % 12 + 1:02d}"
+
+
 def running_month(now: datetime | None = None) -> str:
     return f"{now or datetime.now(UTC):%Y-%m}"
 

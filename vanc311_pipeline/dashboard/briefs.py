@@ -118,7 +118,7 @@ class Brief:
             f"at its end {words.whole(waiting)} {words.be(waiting, 'was', 'were')} open."
         )
         if row := self._row("flow"):
-            yield numbers.in_13_weeks(row, numbers.REFRESHED.replace("those", "open requests"))
+            yield numbers.in_13_weeks(row, "open requests")
 
     def _on_year(self) -> Iterator[str]:
         """Against a year before; more or fewer only where that is beyond chance, so many groups looked at."""
@@ -229,11 +229,11 @@ class Brief:
         last = self.before(1)
         if self.earlier is None or last is None:
             return "There is no brief of the month before to compare with."
-        said = dict(zip(self.earlier["months"]["columns"], self.earlier["months"]["rows"][-1], strict=True))
+        stated = dict(zip(self.earlier["months"]["columns"], self.earlier["months"]["rows"][-1], strict=True))
         moved = [
-            f"{words.whole(said[name])} {text}, now {words.whole(last[name])} ({words.change(last[name] - said[name])})"
+            f"{words.whole(stated[name])} {text}, now {words.whole(last[name])} ({words.change(last[name] - stated[name])})"
             for name, text in _SAID.items()
-            if said[name] != last[name]
+            if stated[name] != last[name]
         ]
         month = words.month(last["month"])
         return (

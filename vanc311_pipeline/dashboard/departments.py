@@ -4,7 +4,6 @@ overdue, what grew, and whether it is closed faster than a year before.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from math import inf
 from typing import Any
 
@@ -13,8 +12,10 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.numbers import against_the_speed_before
+from vanc311_pipeline.dashboard.requests import origin_notes
 from vanc311_pipeline.dashboard.tables import MOST, Cell, Row, issue_cell, stands_out, told
 from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.months import months_before
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.labels import group_name, group_of, plain
 from vanc311_pipeline.reading.release import Question, Release
@@ -22,6 +23,7 @@ from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.settings import LICENCE
 
 TYPE = Group("issue")
+YEAR = 12
 
 
 def types(release: Release, labels: Sequence[str], period: str) -> list[Row]:
@@ -45,15 +47,12 @@ def months(release: Release) -> list[str]:
     return release.scalars(sa.select(month.month).where(*city).order_by(month.month.desc()))
 
 
-def _year_before(month: str) -> str:
-    return f"{int(month[:4]) - 1}{month[4:]}"
-
-
 def of_month(release: Release, labels: Sequence[str], month: str) -> list[Row]:
     """What came in and what went of each type in a month, with what came in a year before, and how much was closed in time."""
     series = schema.monthly_series
     before = {
-        row["issue_type"]: row["opened"] for row in _own(release, labels, series, "opened", month=_year_before(month))
+        row["issue_type"]: row["opened"]
+        for row in _own(release, labels, series, "opened", month=months_before(month, YEAR))
     }
     horizon = {row["issue_type"]: row["horizon_days"] for row in _own(release, labels, schema.speed_on_year, "n")}
     rows = _own(release, labels, series, "opened", month=month)
@@ -79,10 +78,9 @@ _SHARE = ("share", ""), ("share", "_low"), ("share", "_high"), ("share", "_state
 
 def summary_of_month(release: Release, labels: Sequence[str], month: str, rows: Sequence[Row]) -> str:
     """What the departments' own requests of a month come to, and which of their types grew most; of chance nothing is said."""
-    opened, closed, left, before = (_of_labels(release, labels, of, name) for of, name in (
-        (month, "opened"), (month, "closed_in"), (month, "open_at_end"), (_year_before(month), "opened"),
-    ))  # fmt: skip
-    ago = "" if before is None else f" ({words.whole(before)} a year before)"
+    own, before = (_of_departments(release, labels, each) for each in (month, months_before(month, YEAR)))
+    opened, closed, left = (sum(row[name] or 0 for row in own or ()) for name in ("opened", "closed_in", "open_at_end"))
+    ago = "" if before is None else f" ({words.whole(sum(row['opened'] or 0 for row in before))} a year before)"
     grown = sorted(
         (row for row in rows if row["opened"] > (row["before"] or inf)), key=lambda row: row["before"] - row["opened"]
     )
@@ -91,15 +89,15 @@ def summary_of_month(release: Release, labels: Sequence[str], month: str, rows: 
     ]
     growers = f" Grown most against a year before, by chance or not: {'; '.join(most)}." if most else ""
     return (
-        f"In {words.month(month)}, {words.requests(opened or 0)} {words.be(opened or 0, 'was', 'were')} opened{ago} and "
-        f"{words.whole(closed or 0)} closed; {words.whole(left or 0)} were open at its end.{growers}"
+        f"In {words.month(month)}, {words.requests(opened)} {words.be(opened, 'was', 'were')} opened{ago} and "
+        f"{words.whole(closed)} closed; {words.whole(left)} were open at its end.{growers}"
     )
 
 
-def _of_labels(release: Release, labels: Sequence[str], month: str, name: str) -> int | None:
-    """A count of the departments themselves; None where the record does not hold the month."""
+def _of_departments(release: Release, labels: Sequence[str], month: str) -> list[Row] | None:
+    """The rows of the departments themselves; None where the record does not hold the month."""
     rows = records_of_group(release, schema.monthly_series, Group("department"), scope="all", month=month)
-    return sum(row[name] or 0 for row in rows if row["department"] in labels) if rows else None
+    return [row for row in rows if row["department"] in labels] if rows else None
 
 
 def grown_beyond_chance(release: Release, labels: Sequence[str]) -> str:
@@ -195,12 +193,7 @@ class Report:
                 "open now for longer than nine in ten of the type took, no target of the city; empty where not judged",
             ),
             ("Times", "days until so many were closed, counting those still open; empty where too few"),
-            ("As of", date.fromisoformat(release.about["as_of"])),
-            ("Release", release.id),
-            (
-                "Source",
-                "the bundled sample: not a picture of the city" if release.is_sample else "City of Vancouver open data",
-            ),
+            *origin_notes(release),
             ("Licence", LICENCE),
             ("Closed", "does not mean fixed"),
         ]

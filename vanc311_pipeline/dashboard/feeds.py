@@ -8,7 +8,7 @@ summaries, each of a day, it is of a week. What can be subscribed to has as much
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -16,8 +16,9 @@ from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
-from vanc311_pipeline.api.problems import Problem, Wrong
+from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import everywhere
 from vanc311_pipeline.dashboard import requests
 from vanc311_pipeline.dashboard.dossier import KINDS as SEEN
 from vanc311_pipeline.dashboard.dossier import fields_of, moves
@@ -134,7 +135,7 @@ def feed_of(release: Release, asked: Mapping[str, str]) -> Feed:
     """What the parameters of an address mean; what is unknown, empty or usual is left out. UnknownName or Problem, if a value means nothing."""
     kinds = set(asked.get("kind", "").lower().replace(",", " ").split())
     if unknown := kinds - set(changes.KINDS):
-        raise _refused("kind", f"{sorted(unknown)[0]} is none", list(changes.KINDS))
+        raise requests.refused("kind", f"{sorted(unknown)[0]} is none", list(changes.KINDS))
     of_kinds = tuple(kind for kind in changes.KINDS if kind in kinds) if kinds < set(changes.KINDS) else ()
     if request_id := asked.get("request", "").strip().lower():
         thread = changes.thread_of(release, request_id)
@@ -144,7 +145,7 @@ def feed_of(release: Release, asked: Mapping[str, str]) -> Feed:
     of = _requests_of(release, {name: asked[name] for name in NARROWING if name in asked})
     digest = asked.get("digest", "").lower() or None
     if digest and digest not in DIGESTS:
-        raise _refused("digest", "it is unknown", list(DIGESTS))
+        raise requests.refused("digest", "it is unknown", list(DIGESTS))
     return Feed(of, None, of_kinds, digest, asked.get("archive", "").strip() or None)
 
 
@@ -159,12 +160,6 @@ def _requests_of(release: Release, asked: Mapping[str, str]) -> RequestFilters:
                 others = {name: text for name, text in asked.items() if name != error.kind}
                 return _requests_of(release, others).but(**{error.kind: label})
         raise
-
-
-def _refused(name: str, message: str, allowed: list[str]) -> Problem:
-    return Problem(
-        "invalid-parameters", f"{name}: {message}.", [Wrong(parameter=name, message=message, allowed=allowed)]
-    )
 
 
 class Entry(NamedTuple):
@@ -400,15 +395,7 @@ def json_feed(page: Document, site: str) -> bytes:
          "date_published": each.updated, "tags": [each.kind]}
         for each in page.entries
     ]  # fmt: skip
-    return json.dumps(_printable(about | {"items": items}), ensure_ascii=False).encode()
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _printable(each) for name, each in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_printable(each) for each in value]
-    return printable(value)
+    return json.dumps(everywhere(about | {"items": items}, printable), ensure_ascii=False).encode()
 
 
 WRITTEN = {".atom": atom, ".json": json_feed}

@@ -54,9 +54,9 @@ def rows(release: Release, kind: str, sort: str) -> list[Row]:
     return lines if sort == "name" else sorted(lines, key=lambda line: -line[by])
 
 
-def whole_groups(release: Release, kind: str) -> list[Cell]:
-    """The groups of departments by name, with their pages; none of other kinds."""
-    links = [Cell(group_name(group), f"/departments/{group}") for group in groups(release) if kind == "departments"]
+def whole_groups(release: Release) -> list[Cell]:
+    """The groups of departments by name, with their pages."""
+    links = [Cell(group_name(group), f"/departments/{group}") for group in groups(release)]
     return sorted(links, key=lambda link: link.text.casefold())
 
 

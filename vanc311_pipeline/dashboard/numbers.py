@@ -163,7 +163,7 @@ def lead(release: Release, view: View) -> str:
     return f"As of {as_of}, {words.requests(waiting)} {words.be(waiting)} open. {in_13_weeks(row)}{_largest_part(release, view, row)}"
 
 
-REFRESHED = f"those opened since {words.day(STATIC_BEFORE.isoformat())}"
+REFRESHED = f"opened since {words.day(STATIC_BEFORE.isoformat())}"
 """Of whom the table `flow` is: whether an older one is still open the city no longer says."""
 
 
@@ -175,10 +175,10 @@ def since_a_year_before(row: dict[str, Any]) -> str:
     than = f"{words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than" if more else "as many as"
     ratio = words.against(row["backlog_end"] / before) if before >= MINIMUM_N else "as many"
     share = "" if ratio == "as many" else f" ({ratio})"
-    return f"On {words.day(row['weeks_to'])} there were {than} 52 weeks before{share}, of {REFRESHED}. "
+    return f"On {words.day(row['weeks_to'])} there were {than} 52 weeks before{share}, of those {REFRESHED}. "
 
 
-def in_13_weeks(row: dict[str, Any], whose: str = REFRESHED) -> str:
+def in_13_weeks(row: dict[str, Any], whose: str = "those") -> str:
     weeks, net, start = f"In the 13 weeks to {words.day(row['weeks_to'])}", row["net"], row["backlog_start"]
     if row["flow"] == State.TOO_FEW:
         opened = row["opened"]
@@ -189,11 +189,13 @@ def in_13_weeks(row: dict[str, Any], whose: str = REFRESHED) -> str:
     share = f" ({words.percent(abs(net) / start)})" if net and start else ""
     moved = f"{'rose' if net > 0 else 'fell'} by {words.whole(abs(net))}{share}" if net else "did not change"
     if row["flow"] == State.TOO_SHORT:
-        return f"{weeks} the number of {whose} {moved}; the record is too short to say whether that is usual."
+        return (
+            f"{weeks} the number of {whose} {REFRESHED} {moved}; the record is too short to say whether that is usual."
+        )
     low, high = row["net_low"], row["net_high"]
     years = "in the same weeks a year before" if row["years"] == 1 else "in the same weeks of earlier years"
     between = words.change(low) if low == high else f"{words.change(low)} to {words.change(high)}"
-    return f"{weeks} the number of {whose} {moved}; {years} it moved by {between}, {_judgement(row)}."
+    return f"{weeks} the number of {whose} {REFRESHED} {moved}; {years} it moved by {between}, {_judgement(row)}."
 
 
 def _judgement(row: dict[str, Any]) -> str:

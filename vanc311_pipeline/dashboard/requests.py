@@ -149,7 +149,8 @@ def _place(release: Release, filters: RequestFilters) -> pages.Place | None:
     return pages.place_of(release, filters.listing(release), of, filters.after) if filters.after else None
 
 
-def _refused(name: str, message: str, allowed: list[str] | None = None) -> Problem:
+def refused(name: str, message: str, allowed: list[str] | None = None) -> Problem:
+    """A parameter whose value means nothing, and the values that it may have."""
     wrong = Wrong(parameter=name, message=message, allowed=allowed)
     return Problem("invalid-parameters", f"{name}: {message}.", [wrong])
 
@@ -158,7 +159,7 @@ def _day(name: str, text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as error:
-        raise _refused(name, "it must be a day such as 2025-08-25") from error
+        raise refused(name, "it must be a day such as 2025-08-25") from error
 
 
 def _point(release: Release, text: str) -> str:
@@ -172,7 +173,7 @@ def _point(release: Release, text: str) -> str:
         point = addresses.near(latitude, longitude) if is_on_map else None
     if point:
         return point
-    raise _refused(
+    raise refused(
         "near", "it must be an address, a crossing such as Main St and E 5th Av, or a point such as 49.2827,-123.1207"
     )
 
@@ -181,14 +182,14 @@ def _radius(text: str | None) -> int | None:
     try:
         radius = int(text or places.RADIUS)
     except ValueError as error:
-        raise _refused("radius", "it must be a whole number of metres") from error
+        raise refused("radius", "it must be a whole number of metres") from error
     radius = max(1, min(radius, places.RADIUS_AT_MOST))
     return None if radius == places.RADIUS else radius
 
 
 def _one_of(name: str, allowed: Mapping[str, str], text: str | None) -> str | None:
     if text is not None and text.lower() not in allowed:
-        raise _refused(name, "it is unknown", list(allowed))
+        raise refused(name, "it is unknown", list(allowed))
     return text and text.lower()
 
 
@@ -391,10 +392,15 @@ def _filed(row: Row, limits: Mapping[str, str]) -> list[Any]:
     return [filed[name] for name in FILE_COLUMNS]
 
 
+def origin_notes(release: Release) -> list[tuple[str, Any]]:
+    """What the numbers of a workbook come from."""
+    source = "the bundled sample: not a picture of the city" if release.is_sample else "City of Vancouver open data"
+    return [("As of", date.fromisoformat(release.about["as_of"])), ("Release", release.id), ("Source", source)]
+
+
 def notes(release: Release, filters: RequestFilters) -> list[tuple[str, Any]]:
     """What a workbook says of itself: what was asked, how much it is, and what it rests on."""
     order, asked = ORDERS[filters.order or "newest"], [chip.text for chip in chips(release, filters)]
-    about = release.about
     return [
         ("What", "Vancouver's 3-1-1 service requests, one a row, as the city's open data has them"),
         ("Asked", "; ".join(asked) or "all requests"),
@@ -402,12 +408,7 @@ def notes(release: Release, filters: RequestFilters) -> list[tuple[str, Any]]:
         ("Requests", counts(release, filters).sentence(order)),
         ("At most", f"the first {ROWS_OF_A_FILE:,} requests are in this file"),
         ("Address", filters.but().url),
-        ("As of", date.fromisoformat(about["as_of"])),
-        ("Release", release.id),
-        (
-            "Source",
-            "the bundled sample: not a picture of the city" if release.is_sample else "City of Vancouver open data",
-        ),
+        *origin_notes(release),
         (
             "longer_than_share",
             "of an open request: the share of its type that was closed sooner, counting those still open",

@@ -197,7 +197,7 @@ def _index(kind: str, request: Request) -> Response:
         sort=sort,
         rows=index.rows(release, kind, sort),
         view=View(),
-        groups=index.whole_groups(release, kind),
+        groups=index.whole_groups(release) if kind == "departments" else [],
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION, State
+from vanc311_pipeline.months import months_before
 from vanc311_pipeline.reading.labels import group_of, slug
 from vanc311_pipeline.reading.places import streets_of
 from vanc311_pipeline.schema import (
@@ -128,12 +129,6 @@ def _is_whole(connection: sa.Connection) -> bool:
 
 def _has(connection: sa.Connection, month: str) -> bool:
     return bool(connection.scalar(sa.select(sa.exists().where(briefs.c.month == month))))
-
-
-def months_before(month: str, number: int) -> str:
-    """`2026-08` and 12 are 2025-08."""
-    count = int(month[:4]) * 12 + int(month[5:]) - 1 - number
-    return f"{count // 12:04}-{count % 12 + 1:02}"
 
 
 def fact(table: sa.Table, columns: Sequence[str], rows: Iterable[Iterable[Any]], **where: Any) -> Fact:
