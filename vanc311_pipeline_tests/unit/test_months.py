@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vanc311_pipeline.errors import EXIT_USAGE, SettingsError
-from vanc311_pipeline.months import datasets_that_may_hold, months_between, next_month, parse_months, running_month
+from vanc311_pipeline.months import (
+    datasets_that_may_hold,
+    months_before,
+    months_between,
+    next_month,
+    parse_months,
+    running_month,
+)
 from vanc311_pipeline.settings import ARCHIVE, FIRST_MONTH, LIVE
 
 a_month = st.builds(lambda year, month: f"{year}-{month:02d}", st.integers(1000, 9998), st.integers(1, 12))
@@ -21,6 +28,7 @@ def test_the_next_month_is_later_and_twelve_of_them_are_a_year(month):
         assert next_month(later) > later
         later = next_month(later)
     assert later == f"{int(month[:4]) + 1}-{month[5:]}"
+    assert months_before(later, 12) == month
 
 
 @given(first=st.integers(0, 400), length=st.integers(0, 60))
