@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.tables import Cell, Row
-from vanc311_pipeline.dashboard.view import View, address_of, shown_view
+from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, View, address_of
 from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.groups import Group, records_of_group
 from vanc311_pipeline.reading.labels import group_name, groups, plain
@@ -26,6 +27,12 @@ class Index:
     sorts: tuple[str, ...]
     note: str = ""
 
+    def address(self, view: View, sort: str) -> str:
+        """The one address of its lines of a view's period in an order."""
+        usual, asked = {"period": LAST_12_MONTHS, "sort": self.sorts[0]}, {"period": view.period, "sort": sort}
+        query = urlencode({name: value for name, value in asked.items() if value != usual[name]})
+        return f"/{self.kind}s" + (f"?{query}" if query else "")
+
 
 _UNRANKED = "They are not sorted by it: each has other kinds of request, which take their own time."
 
@@ -39,34 +46,35 @@ KINDS = {
 }  # fmt: skip
 
 
-def rows(release: Release, kind: str, sort: str) -> list[Row]:
+def rows(release: Release, kind: str, view: View, sort: str) -> list[Row]:
     """The lines of an index page: by name, or the most or the slowest first, and what can't be told last."""
     index = KINDS[kind]
     listing = areas() if kind == "areas" else each(schema.time_to_close.c[index.column])
-    period = shown_view(release, View()).period
     times = {
         row[index.column]: row
-        for row in records_of_group(release, schema.time_to_close, Group(index.level), scope=index.scope, period=period)
+        for row in records_of_group(
+            release, schema.time_to_close, Group(index.level), scope=index.scope, period=view.period
+        )
     }
-    lines = [_line(index, dict(row._mapping), times.get(row[0])) for row in release.rows(listing.question)]
+    lines = [_line(index, view, dict(row._mapping), times.get(row[0])) for row in release.rows(listing.question)]
     lines.sort(key=lambda line: str(line["plain"]).casefold())
     by = "days" if sort == "half" else sort
     return lines if sort == "name" else sorted(lines, key=lambda line: -line[by])
 
 
-def whole_groups(release: Release) -> list[Cell]:
+def whole_groups(release: Release, view: View) -> list[Cell]:
     """The groups of departments by name, with their pages."""
-    links = [Cell(group_name(group), f"/departments/{group}") for group in groups(release)]
+    links = [Cell(group_name(group), f"/departments/{group}{view.query}") for group in groups(release)]
     return sorted(links, key=lambda link: link.text.casefold())
 
 
-def _line(index: Index, counted: dict[str, Any], time: dict[str, Any] | None) -> Row:
+def _line(index: Index, view: View, counted: dict[str, Any], time: dict[str, Any] | None) -> Row:
     label = counted[index.column]
     days = time["median_days"] if time and time["median_state"] == State.OK else None
     return {
         "label": label,
         "plain": plain(index.kind, label),
-        "name": Cell(plain(index.kind, label), address_of(index.kind, label), number=False, title=label),
+        "name": Cell(plain(index.kind, label), address_of(index.kind, label) + view.query, number=False, title=label),
         "requests": time["volume"] if time else 0,
         "n": time["n"] if time else 0,
         "open": counted["open_requests"],

@@ -120,7 +120,7 @@ def area_map(release: Release, view: View, measure: str = "open_after_30_days") 
     return _drawn(release, view, NAMES[measure], areas.finding(compared), note, "ratio", judged)
 
 
-def rate_map(release: Release) -> AreaMap | None:
+def rate_map(release: Release, view: View) -> AreaMap | None:
     """Requests on a thousand residents; an area has a colour where its limits leave out the rate of all areas. None without rates."""
     rows = records_of_group(release, schema.area_rates, Group("neighbourhood"), scope="located")
     residents = sum(row["residents"] for row in rows)
@@ -140,7 +140,7 @@ def rate_map(release: Release) -> AreaMap | None:
         f"Marpole have grown most since {rows[0]['census_year']}: their rates are overstated. Who reports can't be seen, nor who only "
         f"works or visits here. {words.as_of(pd.DataFrame(rows))}"
     )
-    return _drawn(release, View(), "rates", finding, note, "per_1000_residents", judged)
+    return _drawn(release, view, "rates", finding, note, "per_1000_residents", judged)
 
 
 def _rated(row: Mapping[str, Any], rate: float) -> Judged:

@@ -181,23 +181,27 @@ def _suggestions(request: Request) -> Response:
     return _unlisted(Response(json.dumps(shown), media_type="application/json"))
 
 
+def _sort(kind: str, request: Request) -> str:
+    sorts, asked = index.KINDS[kind].sorts, request.query_params.get("sort")
+    return asked if asked in sorts else sorts[0]
+
+
 def _index_address(kind: str, request: Request) -> str:
-    sort = request.query_params.get("sort")
-    return f"/{kind}" + (f"?sort={sort}" if sort in index.KINDS[kind].sorts[1:] else "")
+    return index.KINDS[kind].address(_of_period(request), _sort(kind, request))
 
 
 def _index(kind: str, request: Request) -> Response:
-    release, shown = request.state.release, index.KINDS[kind]
-    sort = request.query_params.get("sort", shown.sorts[0])
+    release, sort = request.state.release, _sort(kind, request)
+    view = shown_view(release, _of_period(request))
     return page(
         request,
         "index.html",
         kind=kind,
-        index=shown,
+        index=index.KINDS[kind],
         sort=sort,
-        rows=index.rows(release, kind, sort),
-        view=View(),
-        groups=index.whole_groups(release) if kind == "departments" else [],
+        rows=index.rows(release, kind, view, sort),
+        view=view,
+        groups=index.whole_groups(release, view) if kind == "departments" else [],
     )
 
 

@@ -13,7 +13,7 @@ COUNTED = {
     "issues": ("issue", "issue_type", "SELECT DISTINCT issue_type, 1 FROM service_requests"),
     "departments": ("department", "department", "SELECT DISTINCT department, 1 FROM service_requests"),
 }
-LAST_YEAR = "opened_on > date(?, '-365 days') AND opened_on <= ?"
+OPENED = "opened_on BETWEEN (SELECT opened_from FROM periods WHERE period = ?1) AND (SELECT opened_to FROM periods WHERE period = ?1)"
 
 
 def table(page: str) -> list[list[str]]:
@@ -28,19 +28,21 @@ def table(page: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("path", "by", "descending"),
     [("/areas", 0, False), ("/areas?sort=requests", 1, True), ("/areas?sort=open", 4, True), ("/issues", 1, True),
-     ("/issues?sort=name", 0, False), ("/issues?sort=open", 4, True), ("/departments", 1, True), ("/departments?sort=open", 4, True)],
+     ("/issues?sort=name", 0, False), ("/issues?sort=open", 4, True), ("/departments", 1, True), ("/departments?sort=open", 4, True),
+     ("/departments?period=last_90_days", 1, True), ("/issues?period=2024&sort=name", 0, False), ("/areas?period=all&sort=open", 4, True)],
 )  # fmt: skip
-def test_an_index_lists_all_with_their_numbers_in_the_order_asked_for(site, ask, path, by, descending):
+def test_an_index_lists_all_with_their_numbers_of_the_period_in_the_order_asked_for(site, ask, path, by, descending):
     kind, column, query = COUNTED[path.lstrip("/").partition("?")[0]]
-    [(as_of,)] = ask("SELECT as_of FROM release")
-    recent = dict(ask(f"SELECT {column}, count(*) FROM service_requests WHERE {LAST_YEAR} GROUP BY 1", as_of, as_of))
+    period = "".join(re.findall(r"period=\w+", path))
+    asked = period.removeprefix("period=") or "last_12_months"
+    recent = dict(ask(f"SELECT {column}, count(*) FROM service_requests WHERE {OPENED} GROUP BY 1", asked))
     waiting = dict(ask(f"SELECT {column}, count(*) FROM service_requests WHERE status = 'Open' GROUP BY 1"))
     lines = table(requests.get(site + path, timeout=60).text)
     assert sorted(
         (name, int(volume.replace(",", "")), int(still.replace(",", ""))) for name, volume, _, _, still in lines
     ) == sorted(
         (
-            f'<a href="/{kind}s/{slug(kind, label)}" title="{label}">{plain(kind, label)}</a>',
+            f'<a href="/{kind}s/{slug(kind, label)}{period and "?" + period}" title="{label}">{plain(kind, label)}</a>',
             recent.get(label, 0),
             waiting.get(label, 0),
         )
@@ -50,6 +52,18 @@ def test_an_index_lists_all_with_their_numbers_in_the_order_asked_for(site, ask,
         re.sub("<[^>]*>", "", line[by]).casefold() if by == 0 else int(line[by].replace(",", "")) for line in lines
     ]
     assert shown == sorted(shown, reverse=descending)
+
+
+def test_an_order_keeps_the_period_and_a_period_the_order(site):
+    page = requests.get(f"{site}/departments?period=2024&sort=open", timeout=60).text
+    assert re.findall(r'<th scope="col"[^>]*><a href="([^"]*)">', page) == [
+        "/departments?period=2024&amp;sort=name",
+        "/departments?period=2024",
+    ]
+    chips = page[page.index('aria-label="Period of opening"') :].split("</nav>")[0]
+    assert '<a href="/departments?sort=open">in the last 12 months</a>' in chips
+    assert '<a href="/departments?period=2024&amp;sort=open" aria-current="true">in 2024</a>' in chips
+    assert '<a href="/departments/eng?period=2024">Engineering</a>' in page
 
 
 def test_how_fast_half_are_closed_ranks_problems_alone_and_only_those_of_which_it_can_be_told(site, ask):
@@ -88,6 +102,7 @@ def test_a_group_of_departments_is_all_that_have_its_prefix(site, ask):
     [("/departments/ENG", "/departments/eng"), ("/departments/ENG%20-%20Sanitation%20Services", "/departments/eng-sanitation-services"),
      ("/departments/eng/?x=1", "/departments/eng?x=1"), ("/departments/eng?x=1", "/departments/eng"),
      ("/issues?sort=requests", "/issues"), ("/issues?sort=colour", "/issues"), ("/Areas/", "/areas"),
+     ("/issues?sort=open&period=2024&x=1", "/issues?period=2024&sort=open"), ("/areas?period=last_12_months&sort=name", "/areas"),
      ("/figures/closed-within-30-days.svg?area=Kitsilano", "/figures/closed-within.svg?area=kitsilano")],
 )  # fmt: skip
 def test_an_index_a_department_and_a_figure_have_one_address(site, address, canonical):
