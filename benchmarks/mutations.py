@@ -70,7 +70,7 @@ COVERED = {
     **{f"vanc311_pipeline/dashboard/{name}.py": PAGES for name in ("site", "templating")},
     **{f"vanc311_pipeline/dashboard/{name}.py": [f"{INTEGRATION}/dashboard/test_embeds.py", *PAGES] for name in ("embeds", "figure_files")},
     "vanc311_pipeline/dashboard/feeds.py": [f"{INTEGRATION}/dashboard/test_feeds.py"],
-    **{f"vanc311_pipeline/dashboard/{name}.py": PAGES for name in ("figure_files", "site", "templating")},
+    "vanc311_pipeline/reading/changes.py": [f"{INTEGRATION}/dashboard/test_feeds.py", f"{INTEGRATION}/api/test_requests.py"],
 }  # fmt: skip
 """The files, and the tests that cover them, those first that are likely to notice."""
 
