@@ -53,7 +53,7 @@ COVERED = {
     "vanc311_pipeline/requests/rows.py": [f"{UNIT}/requests/test_rows.py", f"{UNIT}/requests/test_changes.py"],
     "vanc311_pipeline/plan.py": [f"{UNIT}/test_plan.py"],
     "vanc311_pipeline/warehouse/publishing.py": [f"{UNIT}/test_schema.py", f"{INTEGRATION}/test_publishing.py"],
-    **{f"vanc311_pipeline/dashboard/{name}.py": LINES for name in ("figures", "numbers", "view")},
+    **{f"vanc311_pipeline/dashboard/{name}.py": LINES for name in ("figures", "numbers", "quality", "view")},
     "vanc311_pipeline/dashboard/tables.py": [*LINES, f"{INTEGRATION}/test_reading.py"],
     "vanc311_pipeline/dashboard/index.py": [f"{INTEGRATION}/dashboard/test_index.py"],
     **{

@@ -21,6 +21,7 @@ from vanc311_pipeline.dashboard import (
     feeds,
     maps,
     numbers,
+    quality,
     requests,
     tables,
 )
@@ -79,34 +80,21 @@ def templates(site_url: str | None) -> Environment:
     environment.filters |= {name: getattr(words, name) for name in in_words}
     environment.filters |= {"cell": tables.cell_of, "group_name": group_name}
     environment.filters |= {f"plain_{kind}": partial(plain, kind) for kind in ("issue", "department")}
+    named: tuple[Any, ...] = (
+        briefs, compare, departments, estimator, feeds, maps, metric_definitions, numbers, quality, requests, tables,
+        address_of, citation, days_of, leading, names, periods, plain, summary,
+    )  # fmt: skip
+    environment.globals |= {each.__name__.rpartition(".")[2]: each for each in named}
     environment.globals |= {
-        "metric_definitions": metric_definitions,
         "calibration": calibration.read(),
         "calibration_head": calibration.HEAD,
         "calibration_explanation": calibration.EXPLANATION,
-        "briefs": briefs,
-        "compare": compare,
-        "departments": departments,
-        "requests": requests,
         "request_filters": RequestFilters,
-        "estimator": estimator,
-        "feeds": feeds,
-        "maps": maps,
-        "numbers": numbers,
-        "tables": tables,
         "figures_of": all_figures,
-        "leading": leading,
         "embed_code": partial(embed_code, site_url=site_url),
         "site_url": site_url,
-        "citation": citation,
-        "names": names,
-        "periods": periods,
-        "days_of": days_of,
-        "plain": plain,
-        "address_of": address_of,
         "most_places": MOST_PLACES,
         "longest_search": LONGEST,
-        "summary": summary,
         "licence": LICENCE,
         "assets": assets(),
         "stale_hours": STALE_HOURS,

@@ -12,7 +12,7 @@ import requests
 import sqlalchemy as sa
 
 from vanc311_pipeline.charts import areas, groups, reported, waits, words
-from vanc311_pipeline.dashboard import estimator, tables
+from vanc311_pipeline.dashboard import estimator, quality, tables
 from vanc311_pipeline.dashboard.figures import all_figures, draw
 from vanc311_pipeline.dashboard.numbers import cards, given_its_kinds, lead
 from vanc311_pipeline.dashboard.tables import Cell
@@ -104,22 +104,22 @@ def test_checks_are_listed_worst_first_with_what_they_found_and_whether_they_blo
     marks = {"failed": "✗ failed", "warned": "! noted", "passed": "✓ passed"}
     blocking = {"yes": "blocks publishing", "no": "notes"}
     assert {row[3] for row in results} == {"yes", "no"}
-    assert [[line[name] for name in columns.split(", ")] for line in tables.checks(release)] == [
+    assert [[line[name] for name in columns.split(", ")] for line in quality.checks(release)] == [
         [check, asset, claim, blocking[blocks], marks[result], remark or "", words.instant(at)]
         for check, asset, claim, blocks, result, remark, at in results
     ]
 
 
 def test_the_newest_change_is_no_later_than_the_release(release, ask, synced):
-    assert [(tables.newest_change(release),)] == ask("SELECT data_processed FROM release")
+    assert [(quality.newest_change(release),)] == ask("SELECT data_processed FROM release")
     with reading(synced.published_path) as plain:
-        assert tables.newest_change(plain) == "2026-01-12T22:43:51Z"
+        assert quality.newest_change(plain) == "2026-01-12T22:43:51Z"
 
 
 def test_a_record_without_a_change_has_no_newest_one(own_file):
     execute(own_file, "UPDATE month_ledger SET latest_change = NULL")
     with reading(own_file) as without:
-        assert tables.newest_change(without) is None
+        assert quality.newest_change(without) is None
 
 
 def test_months_out_of_step_come_first_and_then_the_newest(release, ask):
@@ -127,7 +127,7 @@ def test_months_out_of_step_come_first_and_then_the_newest(release, ask):
     out_of_step = [month for month, in_step in months if in_step == "no"]
     assert len(out_of_step) < 24 < len(months)
     in_step = [month for month, in_step in months if in_step == "yes"]
-    assert [line["partition_month"] for line in tables.months(release)] == [*out_of_step, *in_step][:24]
+    assert [line["partition_month"] for line in quality.months(release)] == [*out_of_step, *in_step][:24]
 
 
 RELABELLED = """INSERT INTO request_changes (kind, request_id, thread_id, partition_month, department, issue_type, opened_at, sharing,
@@ -147,7 +147,7 @@ def test_breaks_are_what_was_held_what_was_followed_with_consent_and_months_rela
         RELABELLED.format("2026-01-08T00:00:00Z", 2), RELABELLED.format("2026-01-09T00:00:00Z", 1),
     )  # fmt: skip
     with reading(own_file) as odd:
-        assert [tuple(line.values()) for line in tables.series_breaks(odd)] == [
+        assert [tuple(line.values()) for line in quality.series_breaks(odd)] == [
             ("relabelled", "2026-01", "2024-03", 100, 100, "2 of 100 requests were relabelled", "2026-01-08T00:00:00Z"),
             ("held", "2026-01", "2024-01", 100, 7, "rows 100 → 7", "2026-01-07T14:06:58Z"),
             ("held", "2025-12", "all", None, 5, None, "2025-12-31T00:00:00Z"),
@@ -180,7 +180,7 @@ def summed(ask: Ask, by: str) -> dict[str, dict[str, Any]]:
 
 
 def test_what_is_missing_by_department_is_of_the_largest_first_and_adds_up(release, ask):
-    lines, totals = tables.by_department(release)
+    lines, totals = quality.by_department(release)
     expected = summed(ask, "department")
     assert totals == [expected.pop("all")]
     assert {line["department"]: line for line in lines} == expected
@@ -192,11 +192,11 @@ def test_what_is_missing_by_month_is_of_the_24_newest(release, ask):
     expected = summed(ask, "open_month")
     del expected["all"]
     assert len(expected) > 24
-    assert tables.by_month(release) == [expected[month] for month in sorted(expected, reverse=True)[:24]]
+    assert quality.by_month(release) == [expected[month] for month in sorted(expected, reverse=True)[:24]]
 
 
 def test_the_quarantine_is_counted_by_reason(release):
-    assert tables.quarantine(release) == [{"reason": "a", "rows": 5}, {"reason": "b", "rows": 2}]
+    assert quality.quarantine(release) == [{"reason": "a", "rows": 5}, {"reason": "b", "rows": 2}]
 
 
 # -- what is reported most, and where ----------------------------------------------------------------------------------
@@ -488,16 +488,16 @@ PARTS: dict[str, tuple[str, Callable[[Release], Iterable[tables.Row]], tuple[str
         ("seen", "kind", "issue_type", "change", "opened"),
     ),
     "Every check, with its last result": (
-        "/quality", tables.checks, ("result", "claim", "found", "asset", "blocking", "evaluated_at"),
+        "/quality", quality.checks, ("result", "claim", "found", "asset", "blocking", "evaluated_at"),
     ),
     "What is missing or odd, by department": (
-        "/quality", lambda release: chain(*tables.by_department(release)), ("department", *SHOWN),
+        "/quality", lambda release: chain(*quality.by_department(release)), ("department", *SHOWN),
     ),
-    "What is missing or odd, month by month": ("/quality", tables.by_month, ("open_month", *SHOWN)),
+    "What is missing or odd, month by month": ("/quality", quality.by_month, ("open_month", *SHOWN)),
     "Month by month against the portal": (
-        "/quality", tables.months, ("partition_month", "portal_rows", "rows", "portal_closed", "closed", "in_step"),
+        "/quality", quality.months, ("partition_month", "portal_rows", "rows", "portal_closed", "closed", "in_step"),
     ),
-    "In quarantine": ("/quality", tables.quarantine, ("reason", "rows")),
+    "In quarantine": ("/quality", quality.quarantine, ("reason", "rows")),
 }  # fmt: skip
 """Of each table: a page that has it, its lines, and what stands in their columns from the left."""
 
