@@ -1,16 +1,14 @@
 """Areas, each against the city, never against each other, never ranked, with intervals. From `area_comparison`."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, for_reading, picture
-from vanc311_pipeline.metric_definitions import METRICS, State
+from vanc311_pipeline.charts.figure import Figure, for_reading
+from vanc311_pipeline.metric_definitions import State
 
-MEANING = f"{METRICS['ratio'].definition} Areas are compared with the city, not with each other."
 SHOWN = [
     "n", "observed", "expected", "ratio", "ratio_low", "ratio_high", "shrunken_ratio", "verdict", "among_areas", "state",
 ]  # fmt: skip
@@ -38,16 +36,10 @@ def comparison(rows: pd.DataFrame) -> Figure:
     known = known.assign(usual_low=np.exp(-spread), usual_high=np.exp(spread))
     seen = [verdict for verdict in VERDICTS if verdict in set(known["verdict"])]
     pointing = {"more": "triangle-right", "fewer": "triangle-left"}
-    chart = partial(
-        picture,
-        "areas",
-        known,
-        title=f"{short}: observed / expected (log scale)",
-        domain=_domain(known),
-        areas=list(rows["local_area"]),
-        verdicts=seen,
-        shapes=[pointing.get(verdict.split()[-1], "circle") for verdict in seen],
-    )
+    told = {
+        "title": f"{short}: observed / expected (log scale)", "domain": _domain(known), "areas": list(rows["local_area"]),
+        "verdicts": seen, "shapes": [pointing.get(verdict.split()[-1], "circle") for verdict in seen],
+    }  # fmt: skip
     withheld = rows.loc[rows["state"] != State.OK, "local_area"].tolist()
     return Figure(
         f"areas-{measure.replace('_', '-')}",
@@ -56,12 +48,14 @@ def comparison(rows: pd.DataFrame) -> Figure:
         f"only as much as areas usually do. {among_areas(rows)}",
         rows["as_of"].iloc[0],
         "ratio",
-        MEANING,
         int(rows["n"].sum()),
         "requests compared",
         rows[["local_area", *SHOWN]],
         _in_words(rows),
-        chart,
+        known,
+        told,
+        "Areas are compared with the city, not with each other.",
+        picture="areas",
         height=470,
         empty=known.empty,
         notes=(f"Too few requests for a ratio: {', '.join(withheld)}.",) if withheld else (),

@@ -7,7 +7,7 @@ green; on white only those with a contrast of at least 3:1 are used for lines an
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from textwrap import wrap
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import pandas as pd
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.renderer import renderer
 from vanc311_pipeline.errors import printable
+from vanc311_pipeline.metric_definitions import METRICS
 from vanc311_pipeline.settings import LICENCE
 
 Mode = Literal["light", "dark", "card", "square", "full", "wide", "narrow"]
@@ -64,8 +65,6 @@ class Figure:
     """The day that it is as of."""
     metric: str
     """The metric that it shows, by whose definition it is to be understood."""
-    meaning: str
-    """The definition in plain language."""
     n: int
     """From how many it is drawn."""
     counted: str
@@ -74,8 +73,14 @@ class Figure:
     """The numbers that are drawn, as columns of the published table."""
     table: pd.DataFrame
     """The same for reading: the newest first, under plain headings, and of a long series only a part."""
-    chart: Callable[[], Specification]
-    """What of the specification is its own: see `picture`. A page, which draws nothing, does not make it."""
+    drawn: pd.DataFrame
+    """The rows of its picture."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What only they tell, in place of each `$name` of the picture."""
+    caveat: str = ""
+    """What a reader must know beside the definition."""
+    picture: str = ""
+    """The picture's name, where it is not the figure's own."""
     height: int = 260
     empty: bool = False
     """There is nothing to draw: the sentence says why."""
@@ -88,6 +93,11 @@ class Figure:
     def title(self) -> str:
         """What it is called where several are listed."""
         return self.name.replace("-", " ").capitalize()
+
+    @property
+    def meaning(self) -> str:
+        """The definition in plain language."""
+        return f"{METRICS[self.metric].definition} {self.caveat}".rstrip()
 
     @property
     def headings(self) -> dict[str, str]:
@@ -107,6 +117,12 @@ class Figure:
     def alternative(self) -> str:
         """The picture in words, for who can't see it, where its source stands beside it."""
         return f"Chart: {self.finding} {self.note}"
+
+    def chart(self) -> Specification:
+        """What of the specification is its own: a picture of `pictures.json` with its rows. A page, which draws nothing, does not make it."""
+        return dict(_filled(_PICTURES[self.picture or self.name], self.told)) | {
+            "datasets": {"rows": records(self.drawn)}
+        }
 
     def specification(self, mode: Mode) -> Specification:
         """The Vega-Lite specification. A picture that stands alone has its sentence, its note, its source and the licence with it."""
@@ -136,11 +152,6 @@ class Figure:
     def _scale(self, mode: Mode) -> float:
         """Pixels to a unit of the drawing. A tall figure needs room more than large letters."""
         return 1.25 if mode in SIZES and self.height > _TALL else 2
-
-
-def picture(name: str, rows: pd.DataFrame, **told: Any) -> Specification:
-    """A picture of `pictures.json` with its rows, and what only they tell in place of each `$name`."""
-    return dict(_filled(_PICTURES[name], told)) | {"datasets": {"rows": records(rows)}}
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:

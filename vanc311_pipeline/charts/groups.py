@@ -2,13 +2,12 @@
 
 import calendar
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, for_reading, newest, picture
+from vanc311_pipeline.charts.figure import Figure, for_reading, newest
 from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, STATES, State
 
 HORIZON_RULE = "Of 7, 30 and 90 days, those within which nearest to half of the kind were closed in the year before, in the whole city."
@@ -42,18 +41,13 @@ def opened_and_closed(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}, n = {words.requests(n)} opened. Opened and closed in a month are different requests.",
         rows["as_of"].iloc[0],
         "opened",
-        f"{METRICS['opened'].definition} {METRICS['closed_in'].definition}",
         n,
         "requests opened in the months that are drawn",
         rows[["month", "opened", "closed_in", "open_at_end", "provisional"]],
         newest(rows, _MONTHLY | {"provisional": "provisional"}),
-        partial(
-            picture,
-            "opened-and-closed",
-            drawn.assign(last=drawn.index == drawn.index[-1]),
-            step=_step(len(rows)),
-            ticks=_ticks(drawn[["opened", "closed"]].max(axis=None)),
-        ),
+        drawn.assign(last=drawn.index == drawn.index[-1]),
+        {"step": _step(len(rows)), "ticks": _ticks(drawn[["opened", "closed"]].max(axis=None))},
+        METRICS["closed_in"].definition,
         notes=(PROVISIONAL,) if len(complete) < len(rows) else (),
     )
 
@@ -101,21 +95,14 @@ def closed_within(rows: pd.DataFrame, group: str, days: int) -> Figure:
         f"{group}, by month of opening, n = {words.whole(total)}, with 95 % intervals. {HORIZON_RULE}",
         rows["as_of"].iloc[0],
         share,
-        METRICS[share].definition,
         total,
         "requests opened in the months that are drawn",
         rows[["month", n, within, share, *limits, f"{share}_state"]],
         newest(rows, {"month": "month", "n": n, title: within} | _shares(rows, share)),
-        partial(
-            picture,
-            "closed-within",
-            drawn[["month"]].assign(
-                n=drawn[n], share=drawn[share], low=drawn[limits[0]], high=drawn[limits[1]], title=title
-            ),
-            title=title,
-            step=_step(len(drawn)),
-            domain=domain if len(known) else [0, 1],
+        drawn[["month"]].assign(
+            n=drawn[n], share=drawn[share], low=drawn[limits[0]], high=drawn[limits[1]], title=title
         ),
+        {"title": title, "step": _step(len(drawn)), "domain": domain if len(known) else [0, 1]},
         empty=known.empty,
         notes=(f"{'; '.join(notes)}.",) if notes else (),
     )
@@ -160,18 +147,12 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}, n = {words.whole(n)} on the last settled Sunday. {METRICS['backlog'].definition}",
         rows["as_of"].iloc[0],
         "backlog",
-        METRICS["backlog"].definition,
         n,
         "requests open at the end of the last settled Sunday",
         known[["day", "opened", "closed_in", "backlog", "provisional"]],
         newest(months, _MONTHLY),
-        partial(
-            picture,
-            "backlog",
-            drawn[["day", "backlog", "provisional"]].assign(label=label),
-            step=_step(len(months)),
-            ticks=_ticks(drawn["backlog"].max()),
-        ),
+        drawn[["day", "backlog", "provisional"]].assign(label=label),
+        {"step": _step(len(months)), "ticks": _ticks(drawn["backlog"].max())},
         empty=known.empty,
         notes=tuple(notes),
     )
@@ -222,12 +203,12 @@ def curve(rows: pd.DataFrame, summary: Mapping[str, Any], group: str, beside: Se
         f"{words.whole(still_open)} {words.be(still_open)} still open. 95 % interval.",
         summary["as_of"],
         "open_share",
-        f"{METRICS['open_share'].definition} Closed does not mean fixed.",
         int(summary["n"]),
         "requests followed from their opening",
         rows[shown],
         _at_days(rows),
-        partial(picture, "time-to-close", rows[shown]),
+        rows[shown],
+        caveat="Closed does not mean fixed.",
         notes=(*beside, *([f"Left out: {reasons}."] if reasons else [])),
     )
 
@@ -297,11 +278,6 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
     rows = rows.sort_values("band_order", ignore_index=True)
     shown = rows[(rows["band_order"] < len(rows)) | (rows["open_requests"] > 0)]
     most = shown["open_requests"].max()
-    told = {
-        "domain": [0, max(1.0, 1.15 * most)],
-        "ticks": _ticks(most),
-        "bands": list(shown["age_band"]),
-    }  # with room for a label
     total, static = int(rows["open_requests"].sum()), int(rows["n_static"].sum())
     oldest = rows.loc[rows["age_band"] == "over 365", "open_requests"].sum()
     finding = "No request is open."
@@ -318,7 +294,6 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}. n = {words.requests(total)} with status Open.",
         rows["as_of"].iloc[0],
         "open_requests",
-        METRICS["open_requests"].definition,
         total,
         "requests with status Open",
         rows[["age_band", "open_requests", "located", "n_static", "share_of_open"]],
@@ -332,7 +307,12 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
                 "opened before 2022-08-17": "n_static",
             },
         ),
-        partial(picture, "backlog-by-age", shown[["age_band", "open_requests", "share_of_open"]], **told),
+        shown[["age_band", "open_requests", "share_of_open"]],
+        {
+            "domain": [0, max(1.0, 1.15 * most)],
+            "ticks": _ticks(most),
+            "bands": list(shown["age_band"]),
+        },  # with room for a label
         height=190,
         notes=(note,) if static else (),
     )
@@ -342,7 +322,6 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
     """The share of each outcome group among the closed requests of a group and period, with its interval."""
     rows = rows.sort_values("outcome_order", ignore_index=True)
     known = rows[rows["state"] == State.OK]
-    told = {"domain": [0, 1.2 * known["outcome_share_high"].max()], "outcomes": list(rows["outcome"])}
     closed, still_open = int(rows["closed"].max()), int(rows["open_requests"].max())
     finding = f"Fewer than {MINIMUM_N} closed requests (n = {words.whole(closed)}): no share is given."
     if len(known):
@@ -355,18 +334,13 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
         f"{words.whole(still_open)} still open. 95 % intervals.",
         rows["as_of"].iloc[0],
         "outcome_share",
-        f"{METRICS['outcome_share'].definition} Closed does not mean fixed; the groups are our "
-        "reading of the city's reasons.",
         closed,
         "closed requests",
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
         for_reading(rows, {"closed as": "outcome", "requests": "closed_as"} | _shares(rows, "outcome_share", "state")),
-        partial(
-            picture,
-            "outcomes",
-            known[["outcome", "closed_as", "outcome_share", "outcome_share_low", "outcome_share_high"]],
-            **told,
-        ),
+        known[["outcome", "closed_as", "outcome_share", "outcome_share_low", "outcome_share_high"]],
+        {"domain": [0, 1.2 * known["outcome_share_high"].max()], "outcomes": list(rows["outcome"])},
+        "Closed does not mean fixed; the groups are our reading of the city's reasons.",
         height=200,
         empty=known.empty,
     )

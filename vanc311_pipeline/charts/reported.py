@@ -1,18 +1,17 @@
 """When, and in which ways, requests are reported in the last 12 months. From `reporting_times` and `channels`."""
 
 import calendar
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, for_reading, picture
-from vanc311_pipeline.metric_definitions import METRICS, MINIMUM_N, State
+from vanc311_pipeline.charts.figure import Figure, for_reading
+from vanc311_pipeline.metric_definitions import MINIMUM_N, State
 
 BLOCK_HOURS, BLOCKS = 3, 8
 DAYS = list(calendar.day_name)
-MEANING = f"{METRICS['opened'].definition} Who reports can't be seen in the data."
+CAVEAT = "Who reports can't be seen in the data."
 COUNTED = "requests reported in the last 12 months"
 WHOM = "reported in the last 12 months, whatever period is chosen"
 
@@ -31,14 +30,13 @@ def times(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}, {WHOM}, n = {words.whole(n)}. Hours in Vancouver; the stronger the colour, the more.",
         rows["as_of"].iloc[0],
         "opened",
-        MEANING,
         n,
         COUNTED,
         rows[["weekday", "hour", "requests"]],
         for_reading(grid, headings),
-        partial(
-            picture, "reported-when", rows[["day", "hour", "requests"]], days=DAYS, most=int(rows["requests"].max())
-        ),
+        rows[["day", "hour", "requests"]],
+        {"days": DAYS, "most": int(rows["requests"].max())},
+        CAVEAT,
         height=190,
     )
 
@@ -56,18 +54,13 @@ def channels(rows: pd.DataFrame, group: str) -> Figure:
         f"{group}, {WHOM}, n = {words.whole(n)}. Channels in the city’s words.",
         rows["as_of"].iloc[0],
         "opened",
-        MEANING,
         n,
         COUNTED,
         rows[["channel", "requests", "volume"]],
         for_reading(rows, {"channel": "channel", "requests": "requests", "share": told}),
-        partial(
-            picture,
-            "channels",
-            rows[["channel", "requests"]].assign(share=told),
-            channels=list(rows["channel"]),
-            domain=[0, 1.25 * most["requests"]],  # with room for a label
-        ),
+        rows[["channel", "requests"]].assign(share=told),
+        {"channels": list(rows["channel"]), "domain": [0, 1.25 * most["requests"]]},  # with room for a label
+        CAVEAT,
         height=190,
     )
 

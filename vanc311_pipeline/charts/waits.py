@@ -3,7 +3,6 @@ From `time_to_close`.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import combinations
 from math import inf
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from vanc311_pipeline.charts import words
-from vanc311_pipeline.charts.figure import Figure, for_reading, picture
-from vanc311_pipeline.metric_definitions import METRICS, State
+from vanc311_pipeline.charts.figure import Figure, for_reading
+from vanc311_pipeline.metric_definitions import State
 
 NAMED = 6
 LINE_HEIGHT = 20
@@ -51,12 +50,13 @@ def waits(rows: Sequence[Row], city: Row, group: str) -> Figure:
         f"in all n = {words.whole(city['n'])}. {_ranking(known)} Each interval misses in one case of twenty.",
         city["as_of"],
         "median_days",
-        f"{METRICS['median_days'].definition} Closed does not mean fixed.",
         int(city["n"]),
         "requests opened in the period",
         drawn[SHOWN],
         for_reading(drawn, told),
-        partial(picture, "areas-by-wait", drawn, places=list(drawn["place"]), domain=[0, end]),
+        drawn,
+        {"places": list(drawn["place"]), "domain": [0, end]},
+        "Closed does not mean fixed.",
         height=LINE_HEIGHT * (len(drawn) + 2),
         notes=(f"Too few requests: {words.listed(withheld)}.",) if withheld else (),
     )
