@@ -13,8 +13,8 @@ from math import ceil
 from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY, Fingerprint, fingerprints
-from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.settings import LIVE, REREAD_AFTER_DAYS, REREAD_SLACK_DAYS, REREAD_WITHIN_DAYS
+from vanc311_pipeline.timezone import local_day
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.ledger import NAMED, Hold, KnownRelease, MonthRecord, Plan, advice

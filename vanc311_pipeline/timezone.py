@@ -7,7 +7,7 @@ so on an older system an hour of every day from 2026-11-01 on would land on the 
 
 import os
 import zoneinfo
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 VANCOUVER = "America/Vancouver"
 
@@ -33,3 +33,18 @@ def use_pinned_timezone_rules() -> None:
                 f"{local_hour}:00 in fact. Every local date since 2026-11-01 would be at risk. "
                 "Install a current package: pip install --upgrade tzdata"
             )
+
+
+def in_vancouver(instant: str) -> datetime:
+    """A UTC instant as Vancouver's clocks show it."""
+    return datetime.fromisoformat(instant).astimezone(zoneinfo.ZoneInfo(VANCOUVER))
+
+
+def local_day(instant: str) -> date:
+    """The date that it was in Vancouver."""
+    return in_vancouver(instant).date()
+
+
+def begin_of(day: date) -> str:
+    """The UTC instant at which a day begins in Vancouver."""
+    return f"{datetime.combine(day, time(), zoneinfo.ZoneInfo(VANCOUVER)).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from vanc311_pipeline.metric_definitions import State
-from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.timezone import in_vancouver
 
 NOTHING = "–"
 
@@ -119,7 +118,7 @@ def instant(text: str | None) -> str:
     """A UTC instant as a Vancouver reader says it."""
     if not text:
         return NOTHING
-    local = datetime.fromisoformat(text).astimezone(ZoneInfo(VANCOUVER))
+    local = in_vancouver(text)
     return f"{local.day} {local:%B %Y, %H:%M}"
 
 

@@ -10,11 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
-from zoneinfo import ZoneInfo
 
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
@@ -30,7 +29,7 @@ from vanc311_pipeline.reading.names import UnknownName
 from vanc311_pipeline.reading.pages import NoSuchPage
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import LICENCE, LICENCE_PAGE
-from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.timezone import begin_of, local_day
 
 TYPES = {".atom": "application/atom+xml", ".json": "application/feed+json"}
 NARROWING = ("area", "issue", "department", "street", "address", "near", "radius", "bia")
@@ -245,7 +244,7 @@ def _entry(row: changes.Row) -> Entry:
 
 def _happened(row: changes.Row) -> str:
     """What happened, in a few words: closed after 6 days."""
-    opened = _in_vancouver(row["opened_at"])
+    opened = local_day(row["opened_at"])
     if row["kind"] == "opened":
         return f"reported {words.day(str(opened))}"
     if row["kind"] == "closed":
@@ -276,8 +275,8 @@ def _sentences(row: changes.Row, place: Mapping[str, Any]) -> Iterator[str]:
 
 def _summed(release: Release, feed: Feed) -> Document:
     """A week's days by calendar, or the week; of what can be subscribed to, the last seven days that are over, or the last four weeks."""
-    first = _monday(_in_vancouver(changes.first_seen(release) or release.about["published_at"]))
-    today, is_daily = _in_vancouver(release.about["published_at"]), feed.digest == "daily"
+    first = _monday(local_day(changes.first_seen(release) or release.about["published_at"]))
+    today, is_daily = local_day(release.about["published_at"]), feed.digest == "daily"
     until, before = today if is_daily else _monday(today), _monday(today) - WEEK
     begin = min(max(first, until - WEEK if is_daily else until - 4 * WEEK), until)
     if feed.archive:
@@ -286,12 +285,12 @@ def _summed(release: Release, feed: Feed) -> Document:
             raise _no_page(feed)
         until, before = begin + WEEK, begin - WEEK
     counts = Counter[tuple[date, str]]()
-    for (at, kind), number in changes.seen(release, feed.filters, *_utc(begin, until)).items():
-        day = _in_vancouver(at)
+    for (at, kind), number in changes.seen(release, feed.filters, begin_of(begin), begin_of(until)).items():
+        day = local_day(at)
         counts[day if is_daily else _monday(day), kind] += number
     days = sorted({day for day, _ in counts}, reverse=True)
     entries = [_summary(feed, day, {kind: counts[day, kind] for kind in changes.KINDS}) for day in days]
-    updated = entries[0].updated if entries else _utc(begin)[0]
+    updated = entries[0].updated if entries else begin_of(begin)
     return Document(feed, entries, updated, str(before) if before >= first else None)
 
 
@@ -304,7 +303,7 @@ def _summary(feed: Feed, day: date, counts: Mapping[str, int]) -> Entry:
         id=f"{TAG}{unit}/{day}{name}",
         title=f"{'Week of ' if unit == 'week' else ''}{words.day(str(day))}: {number}",
         url=feed.list_url,
-        updated=_utc(day + length)[0],
+        updated=begin_of(day + length),
         text=f"{feed.about}: {number}, by when we saw it. {NOT_FIXED}",
         kind=unit,
     )
@@ -320,16 +319,6 @@ def _day(text: str) -> date | None:
     except ValueError:
         return None
     return day if str(day) == text else None
-
-
-def _in_vancouver(instant: str) -> date:
-    return datetime.fromisoformat(instant).astimezone(ZoneInfo(VANCOUVER)).date()
-
-
-def _utc(*days: date) -> list[str]:
-    """When these days begin in Vancouver."""
-    begins = (datetime.combine(day, time(), ZoneInfo(VANCOUVER)) for day in days)
-    return [f"{begin.astimezone(ZoneInfo('UTC')):%Y-%m-%dT%H:%M:%SZ}" for begin in begins]
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------

@@ -155,8 +155,8 @@ class Release:
     def row(self, question: Question) -> dict[str, Any] | None:
         return next(iter(self.records(question.limit(1))), None)
 
-    def scalars(self, question: Question, within: float = QUESTION_SECONDS) -> list[Any]:
-        return [row[0] for row in self.rows(question, within)]
+    def scalars(self, question: Question) -> list[Any]:
+        return [row[0] for row in self.rows(question)]
 
     def remembered(self, key: Hashable, question: Callable[[], Question]) -> tuple[Any, ...]:
         """The answer, asked once: for what is few, and asked for again and again. Of a single column, its values."""

@@ -11,9 +11,8 @@ the row came with is kept as served, and gives no duration: nobody can know it y
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -63,11 +62,6 @@ class Cleaned:
     """By column."""
     dates_ahead: str | None
     """The earliest date after the release's day; with a release of that day it counts."""
-
-
-def local_day(instant: str) -> date:
-    """The date that it was in Vancouver."""
-    return datetime.fromisoformat(instant).astimezone(ZoneInfo(VANCOUVER)).date()
 
 
 def clean(served: pd.DataFrame, month: str, areas: Iterable[str], released_on: date) -> Cleaned:

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import Fingerprint
-from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.schema import (
     holds,
     month_ledger,
@@ -27,6 +26,7 @@ from vanc311_pipeline.schema import (
     shipments,
 )
 from vanc311_pipeline.settings import LIVE
+from vanc311_pipeline.timezone import local_day
 from vanc311_pipeline.warehouse import rows
 from vanc311_pipeline.warehouse.engine import utc_now
 

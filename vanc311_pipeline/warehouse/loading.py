@@ -19,9 +19,10 @@ from vanc311_pipeline.errors import IntegrityFailed
 from vanc311_pipeline.portal.contract import Window
 from vanc311_pipeline.portal.landing import Landed
 from vanc311_pipeline.requests.changes import Change, compare
-from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean, local_day
+from vanc311_pipeline.requests.cleaning import CODE_VERSION, Cleaned, clean
 from vanc311_pipeline.requests.rows import MonthRows, Row, month_rows
 from vanc311_pipeline.schema import month_ledger, quarantined_requests, service_requests
+from vanc311_pipeline.timezone import local_day
 from vanc311_pipeline.warehouse import changelog, ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.ledger import Hold

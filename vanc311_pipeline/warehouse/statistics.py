@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -27,7 +25,7 @@ from vanc311_pipeline.metrics.statistics import statistics
 from vanc311_pipeline.metrics.vintages import figures
 from vanc311_pipeline.requests.cleaning import NUL
 from vanc311_pipeline.schema import quarantined_requests, service_requests
-from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.timezone import in_vancouver
 from vanc311_pipeline.warehouse import drafts, ledger, vintages
 from vanc311_pipeline.warehouse.areas import area_names
 from vanc311_pipeline.warehouse.engine import Warehouse
@@ -95,10 +93,10 @@ def replace_statistics(warehouse: Warehouse) -> dict[str, int]:
         }
 
 
-def read_facts(connection: sa.Connection, as_of: str, where: str = "true") -> Facts:
-    """All requests, or those that meet a condition, as facts, in the order of their rows."""
+def read_facts(connection: sa.Connection, as_of: str) -> Facts:
+    """All requests as facts, in the order of their rows."""
     columns_read = ", ".join(sql for sql, _ in _READ.values())
-    query = f"SELECT {columns_read} FROM service_requests WHERE {where} ORDER BY rowid"
+    query = f"SELECT {columns_read} FROM service_requests ORDER BY rowid"
     layout = pa.schema([(name, kind) for name, (_, kind) in _READ.items()])
     parts = [
         pa.record_batch(
@@ -157,8 +155,7 @@ def read_reports(connection: sa.Connection, facts: Facts) -> Reports:
     recent = (facts.opened >= first) & (facts.opened <= facts.as_of)
     hour, channel = (np.full(len(facts), NONE, dtype=np.int32) for _ in range(2))
     code, hours = pd.factorize(read[:, 0])
-    zone = ZoneInfo(VANCOUVER)
-    local = [datetime.fromisoformat(f"{text}:00+00:00").astimezone(zone).hour for text in hours]
+    local = [in_vancouver(f"{text}:00+00:00").hour for text in hours]
     hour[recent] = np.array(local, dtype=np.int32)[code]
     channel[recent], channels = pd.factorize(read[:, 1], sort=True)
     return Reports(hour, channel, tuple(channels))

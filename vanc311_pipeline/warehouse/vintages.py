@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from vanc311_pipeline.metric_definitions import DEFINITIONS_VERSION
 from vanc311_pipeline.metrics.facts import NONE, Codes, Facts, Status, day_number, day_texts
 from vanc311_pipeline.metrics.vintages import COUNTING, KEY, PARTS, counted
-from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
+from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.requests.identity import CONTENT
 from vanc311_pipeline.requests.identity import KEY as REQUEST_KEY
 from vanc311_pipeline.requests.replay import Entry, Fields, Move, moves
@@ -30,6 +30,7 @@ from vanc311_pipeline.schema import (
     restorations,
     service_requests,
 )
+from vanc311_pipeline.timezone import local_day
 from vanc311_pipeline.warehouse import drafts, ledger
 from vanc311_pipeline.warehouse.rows import fetch, insert
 

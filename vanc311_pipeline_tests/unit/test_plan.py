@@ -15,10 +15,11 @@ from vanc311_pipeline.months import months_between
 from vanc311_pipeline.plan import longest_ago, make_plan
 from vanc311_pipeline.portal.contract import Release, Window
 from vanc311_pipeline.portal.fingerprint import EMPTY
-from vanc311_pipeline.requests.cleaning import CODE_VERSION, local_day
+from vanc311_pipeline.requests.cleaning import CODE_VERSION
 from vanc311_pipeline.settings import ARCHIVE, LIVE, UNDATED
 from vanc311_pipeline.standin import Fault
 from vanc311_pipeline.standin.edits import EDITS
+from vanc311_pipeline.timezone import local_day
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse, utc_now
 from vanc311_pipeline.warehouse.ledger import NAMED, Hold, Plan

@@ -9,17 +9,15 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.schema import month_ledger, service_requests
-from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.timezone import begin_of, local_day
 from vanc311_pipeline.warehouse.areas import areas_of_points
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.rows import Row, fetch, months_of
@@ -79,9 +77,8 @@ def dated(connection: sa.Connection, month: str, select: str) -> Iterator[Row]:
         sa.select(sa.func.max(month_ledger.c.data_processed)).where(month_ledger.c.partition_month == month)
     )
     day = local_day(newest) if newest else date(1970, 1, 1)
-    end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(VANCOUVER)).astimezone(UTC)
     # Materialized, or both differences would be worked out again for each count. A Julian day holds 40 µs.
-    return fetch(connection, f"{_DATED} {select}", month=month, day=str(day), end=f"{end:%Y-%m-%dT%H:%M:%SZ}")
+    return fetch(connection, f"{_DATED} {select}", month=month, day=str(day), end=begin_of(day + timedelta(days=1)))
 
 
 def count(connection: sa.Connection, query: str) -> int:

@@ -3,16 +3,14 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 import sqlalchemy as sa
 
-from vanc311_pipeline.requests.cleaning import local_day
 from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import deep_readings, local_areas, month_ledger, service_requests
 from vanc311_pipeline.settings import LIVE
-from vanc311_pipeline.timezone import VANCOUVER
+from vanc311_pipeline.timezone import in_vancouver, local_day
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.areas import AREAS_EXPECTED, areas_of_points
 from vanc311_pipeline.warehouse.audits.questions import (
@@ -136,7 +134,7 @@ def derivation(connection: sa.Connection, months: Months) -> Finding:
 def _local(hour: str) -> datetime:
     """A UTC hour such as 2025-08-25T15 in Vancouver, whose offsets are whole hours; what is no hour is no day either."""
     try:
-        return datetime.fromisoformat(f"{hour}:00:00+00:00").astimezone(ZoneInfo(VANCOUVER))
+        return in_vancouver(f"{hour}:00:00+00:00")
     except ValueError:
         return datetime.min
 
