@@ -6,7 +6,7 @@ Told of the nearest group that has enough: an area's own requests of the last 12
 import calendar
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ THIN = 10
 """Where fewer are followed, a curve says nothing that can be quoted."""
 UNUSUAL, LONG = 0.9, 0.5
 """So large a share is closed sooner."""
+JUST_OPENED = -1
+"""The days waited of one whose first day is not over."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Estimate:
     grounds: tuple[str, ...] = ()
 
 
+def latest(release: Release) -> date:
+    """The last day that can be asked about: the record ends before a resident's today."""
+    return date.fromisoformat(release.about["as_of"]) + timedelta(days=365)
+
+
 def estimate(release: Release, view: View) -> Estimate | None:
     """Whether it is usual that one reported on the view's day is still open; None if no day is asked about."""
     if not view.issue or not view.reported:
@@ -79,18 +86,21 @@ def estimate(release: Release, view: View) -> Estimate | None:
         )
     as_of = str(release.about["as_of"])
     [begin] = release.scalars(sa.select(schema.periods.c.opened_from).where(schema.periods.c.period == EVER))
-    if not begin <= str(reported) <= as_of:
+    if not begin <= str(reported) <= str(latest(release)):
         return Estimate(
             f"This record goes from {words.day(begin)} to {words.day(as_of)}: {words.day(str(reported))} is not in it. "
-            "Choose a day between."
+            "Choose a day between, or at most a year later."
         )
-    waited = (date.fromisoformat(as_of) - reported).days
+    waited = max((date.fromisoformat(as_of) - reported).days, JUST_OPENED)
     kind = nearest(release, view)
     kinds = [kind, nearest(release, view.but(area=None))] if kind.view.area else [kind]
-    closed = [sentence for each in kinds if (sentence := _closed_by(each, waited))]
-    ever = Kind(release, view.but(area=None, scope="all", period=EVER))
-    further = _further([*kinds, ever], waited) if closed else []
+    closed = [sentence for each in kinds if (sentence := _closed_by(each, max(waited, 0)))]
+    kinds.append(Kind(release, view.but(area=None, scope="all", period=EVER)))
+    further = _further(kinds, waited) if closed else []
     grounds = (*_why_elsewhere(view, kind), *closed, *further, *_by_weekday(release, view, reported))
+    if waited == JUST_OPENED:
+        end = f"The record goes to {words.day(as_of)}: one reported on {words.day(view.reported)} is answered as one just reported."
+        return Estimate(_after(kinds, waited) if closed else _answer(kind, waited), (end, *grounds))
     return Estimate(_answer(kind, waited), grounds)
 
 
@@ -160,16 +170,19 @@ def _further(kinds: Sequence[Kind], waited: int) -> list[str]:
 
 def _after(kinds: Sequence[Kind], day: int) -> str:
     """How much longer those took that had waited for these days: of the first kind that says it."""
-    waited = f"after {words.days(day)}" if day else "at the end of the first day"
     rows = ((kind, row) for kind in kinds for row in kind.waits if row["waited_days"] == day)
     kind, row = next(((kind, row) for kind, row in rows if row["further_median_state"] == State.OK), (None, None))
     if kind is None or row is None:
-        return f"Too few were still open {waited} to say how much longer they took."
+        if day == JUST_OPENED:
+            return "Too few were closed to say when half are."
+        return f"Too few were {_waited(day)} to say how much longer they took."
     low, high = row["further_median_low"], row["further_median_high"]
-    limits = f"; 95 % interval {words.interval(low, high)}"
+    limits = f"; 95 % interval {words.interval(low, high)}" if low != high else ""
+    still, more = ("", "") if day == JUST_OPENED else (f" that were {_waited(day)},", " more")
+    days = f"within {words.days(row['further_median'])}{more}" if row["further_median"] else "on the same day"
     return (
-        f"Of those in {kind.view.place}, opened {kind.opened}, that were still open {waited}, half were closed within "
-        f"{words.days(row['further_median'])} more (n = {words.whole(row['followed'])}{limits if low != high else ''})."
+        f"Of those in {kind.view.place}, opened {kind.opened},{still} half were closed {days} "
+        f"(n = {words.whole(row['followed'])}{limits})."
     )
 
 
@@ -185,7 +198,10 @@ def _by_weekday(release: Release, view: View, reported: date) -> list[str]:
     ]
 
 
-_WAITED = {-1: "opened just now", 0: "still open at the end of the first day"}
+def _waited(day: int) -> str:
+    """What one that has waited for these days is."""
+    first = {JUST_OPENED: "opened just now", 0: "still open at the end of the first day"}
+    return first.get(day) or f"still open after {words.days(day)}"
 
 
 def waiting(release: Release, view: View) -> list[Row]:
@@ -197,7 +213,7 @@ def waiting(release: Release, view: View) -> list[Row]:
         row
         | {column: days_cell(row[column], row[f"{column}_state"]) for column in further}
         | {
-            "waited": _WAITED.get(row["waited_days"]) or f"still open after {words.days(row['waited_days'])}",
+            "waited": _waited(row["waited_days"]),
             "opened": f"{kind.opened}, {kind.view.place}",
         }
         for row in kind.waits

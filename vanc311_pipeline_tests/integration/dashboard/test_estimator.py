@@ -13,11 +13,11 @@ from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline_tests.integration.dashboard.conftest import group_of
 
 AREA, ISSUE, RARE = "Kitsilano", "Building and Development Inquiry Case", "Another Case"
-PAIR, CITY = View(AREA, ISSUE), View(None, ISSUE)
+PAIR, CITY, FAST = View(AREA, ISSUE), View(None, ISSUE), View(None, "Street Light Out Case")
 RECENT = "'last_12_months'"
 
 CURVE = [(0, 133, 0.9), (7, 100, 0.3), (14, 60, 0.08), (30, 5, 0.01)]
-WAITS = [(0, 125, 4, "ok"), (1, 120, 5, "ok"), (7, 40, 6, "ok"), (14, 11, None, "too_few")]
+WAITS = [(-1, 133, 5, "ok"), (0, 125, 4, "ok"), (1, 120, 5, "ok"), (7, 40, 6, "ok"), (14, 11, None, "too_few")]
 AREAS = {"Kitsilano": (40, 36, 44), "Sunset": (12, 4, 20), "Downtown": (3, 2, 5), "West End": (30, 11, None)}
 PLANTED = [
     *(
@@ -31,6 +31,8 @@ PLANTED = [
             NULL, NULL, NULL, 'too_few', '2026-01-12'"""
         for waited, followed, further, state in WAITS
     ),
+    f"""UPDATE waiting_times SET further_median = 0, further_median_low = 0, further_median_high = 0, further_median_state = 'ok'
+        WHERE {group_of(FAST)} AND period = 'all' AND waited_days = -1""",
     f"UPDATE time_to_close SET median_days = 12, median_low = 10, median_high = 14 WHERE {group_of(CITY)} AND period = {RECENT}",
     f"UPDATE time_to_close SET median_state = 'too_few' WHERE level = 'hyper_local' AND issue_type = '{ISSUE}'",
     *(
@@ -129,6 +131,22 @@ def of_the_city_after(ask, waited: int) -> str:
     )
 
 
+def test_one_reported_after_the_end_of_the_record_is_answered_as_one_just_reported(site, release, ask):
+    text = requests.get(site + PAIR.but(reported="2026-01-14").url, timeout=60).text
+    part = text[text.index('id="mine"') :].split("</section>")[0]
+    assert 'value="2026-01-14" max="2027-01-12"' in part
+    sentences = re.findall(r"<(?:strong|li)>(.*?)</(?:strong|li)>", part)
+    assert [*sentences[:3], sentences[-1]] == [
+        "Of those in Kitsilano, opened in the last 12 months, half were closed within 5 days (n = 133; 95 % interval 3 to 5).",
+        "The record goes to 12 January 2026: one reported on 14 January 2026 is answered as one just reported.",
+        of_the_area(AT_ONCE),
+        "Weekdays differ: of those opened on a Wednesday in all of Vancouver, half were closed within 13 days (n = 300).",
+    ]
+    [(n,)] = ask(f"SELECT followed FROM waiting_times WHERE {group_of(FAST)} AND period = 'all' AND waited_days = -1")
+    at_once = f"Of those in all of Vancouver, opened at any time, half were closed on the same day (n = {n})."
+    assert estimate(release, FAST.but(reported="2027-01-12")).answer == at_once
+
+
 def test_where_too_few_were_followed_nothing_is_called_usual(release, ask):
     answer = estimate(release, CITY.but(reported="2025-10-01"))
     assert answer.answer == "Whether waiting for 103 days is usual can’t be said: too few were followed for so long."
@@ -149,8 +167,8 @@ def test_where_too_few_were_followed_nothing_is_called_usual(release, ask):
 @pytest.mark.parametrize(
     ("reported", "answer"),
     [
-        ("2026-01-13", "13 January 2026 is not in it. Choose a day between."),
-        ("1999-12-31", "to 12 January 2026: 31 December 1999 is not in it. Choose a day between."),
+        ("2027-01-13", "13 January 2027 is not in it. Choose a day between, or at most a year later."),
+        ("1999-12-31", "to 12 January 2026: 31 December 1999 is not in it."),
         ("2026-02-30", "“2026-02-30” is no day of the calendar."),
         ("<b>yesterday</b> or the day before", "“<b>yesterday</b> or ” is no day of the calendar."),
     ],
