@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vanc311_pipeline.metrics.facts import Codes, Floats, Ints, Mask
-from vanc311_pipeline.metrics.groups import Period, tally
+from vanc311_pipeline.metrics.groups import Period
 from vanc311_pipeline.metrics.survival import Curves, design_effect, kaplan_meier, risk_set
 
 CELLS_AT_ONCE = 600_000
@@ -47,26 +47,35 @@ def in_blocks(
     which they are known. Before and after the period its blocks come around again.
     """
     begins = opened if since is None else since
-    block, pieces = period.block(begins), period.block(opened + days) - period.block(begins) + 1
-    row = np.repeat(np.arange(len(code), dtype=np.int32), pieces)
-    number = np.arange(len(row), dtype=np.int32) - np.repeat(np.cumsum(pieces, dtype=np.int32) - pieces, pieces)
-    place, last = block[row] + number, number == pieces[row] - 1
-    entry = np.where(number == 0, begins[row], period.first_day(place)) - opened[row]
-    until = np.where(last, days[row], period.first_day(place + 1) - 1 - opened[row])
-    blocks = period.block(opened)[row] % period.blocks, place % period.blocks
-    return Spells(code[row], until, event[row] & last, entry, period.blocks, blocks)
+    first, last = period.block(begins), period.block(opened + days)
+    row = np.repeat(np.arange(len(code), dtype=np.int32), last - first + 1)
+    is_first = np.diff(row, prepend=-1) > 0
+    is_last = np.roll(is_first, -1)
+    number = np.arange(len(row), dtype=np.int32)
+    opened, place = (
+        opened[row],
+        number + (first - number[is_first])[row],
+    )  # a request's pieces lie in one block after the other
+    least = first.min(initial=0)
+    starts = period.first_day(np.arange(least, last.max(initial=0) + 2, dtype=np.int32))
+    entry = np.where(is_first, begins[row], starts[place - least]) - opened
+    until = np.where(is_last, days[row], starts[place - least + 1] - 1 - opened)
+    blocks = period.block(opened) % period.blocks, place % period.blocks
+    return Spells(code[row], until, event[row] & is_last, entry, period.blocks, blocks)
 
 
 def curves_by_parts(spells: Spells, groups: int) -> Iterator[tuple[int, Curves]]:
     """The curves of groups, as many at a time as memory allows: the first group, and the curves of it and the next ones."""
     length, blocks = int(spells.days.max(initial=0)) + 1, spells.blocks
     at_once = max(1, CELLS_AT_ONCE // (length * blocks))
+    order = np.argsort(spells.code, kind="stable")
     for first in range(0, max(1, groups), at_once):
         size = min(at_once, groups - first)
-        inside = of_groups(spells.code, first, size)
-        code, days, event = spells.code[inside] - first, spells.days[inside], spells.event[inside]
-        entry = None if spells.entry is None else spells.entry[inside]
-        closed, at_risk = _counted(code, days, event, entry, (size, length))
+        inside = order[slice(*np.searchsorted(spells.code, (first, first + size), sorter=order))]
+        code, event = spells.code[inside].astype(np.int64) - first, spells.event[inside]
+        day = code * length + spells.days[inside]
+        entry = None if spells.entry is None else code * length + spells.entry[inside]
+        closed, at_risk = _counted(day, event, entry, (size, length))
         effect = None
         if spells.effect is not None:
             effect = np.repeat(spells.effect[first : first + size, None], length, axis=1)
@@ -74,28 +83,17 @@ def curves_by_parts(spells: Spells, groups: int) -> Iterator[tuple[int, Curves]]
             # A curve stands still but for the days on which its group has a closing, and so do those that leave out a block.
             moves = (closed > 0) | (np.arange(length) == 0)
             place = np.cumsum(moves, axis=1, dtype=np.int32) - 1
-            until, since, width = place[code, days], place[code, entry] + ~moves[code, entry], place.max(initial=0) + 2
-            by_block = [
-                _counted(code * blocks + block[inside], until, event, since, (size, blocks, width))
-                for block in spells.block
-            ]
+            until, since, width = place.ravel()[day], (place + ~moves).ravel()[entry], place.max(initial=0) + 2
+            of_block = [(code * blocks + block[inside]) * width for block in spells.block]
+            by_block = [_counted(cell + until, event, cell + since, (size, blocks, width)) for cell in of_block]
             effect = np.take_along_axis(design_effect(*by_block), place, axis=1)
         yield first, kaplan_meier(closed, at_risk, effect)
 
 
-def of_groups(code: Codes | Ints, first: int, size: int) -> Mask | slice:
-    """Where the codes of so many groups from the first on are; if there are no others, nothing need be copied."""
-    inside = (code >= first) & (code < first + size)
-    return slice(None) if inside.all() else inside
+def _counted(day: Ints, event: Mask, entry: Ints | None, shape: tuple[int, ...]) -> tuple[Ints, Ints]:
+    """The closings on each day (last axis), and those at risk, from the cell of the array in which each spell ends and begins."""
 
+    def in_cells(cells: Ints) -> Ints:
+        return np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
 
-def _counted(
-    cell: Codes | Ints, days: Codes | Ints, event: Mask, entry: Codes | Ints | None, shape: tuple[int, ...]
-) -> tuple[Ints, Ints]:
-    """The closings on each day (last axis) by cell (the other axes), and those at risk."""
-
-    def by_day(cell: Codes | Ints, day: Codes | Ints) -> Ints:
-        return tally(cell, day, math.prod(shape[:-1]), shape[-1]).reshape(shape)
-
-    entered = None if entry is None else by_day(cell, entry)
-    return by_day(cell[event], days[event]), risk_set(by_day(cell, days), entered)
+    return in_cells(day[event]), risk_set(in_cells(day), None if entry is None else in_cells(entry))

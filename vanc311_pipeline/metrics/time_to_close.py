@@ -11,7 +11,7 @@ from vanc311_pipeline.metric_definitions import MINIMUM_N, State
 from vanc311_pipeline.metrics.estimates import enough_state, only, share, share_state, timing_state
 from vanc311_pipeline.metrics.facts import NONE, WEEK_DAYS, Codes, Floats, Ints, Mask, Texts, Unused
 from vanc311_pipeline.metrics.groups import ALL, EACH_PAIR, KEYS, Grouping, tally
-from vanc311_pipeline.metrics.spells import Spells, curves_by_parts, in_blocks, of_groups
+from vanc311_pipeline.metrics.spells import Spells, curves_by_parts, in_blocks
 from vanc311_pipeline.metrics.survival import Curves, days_until, first_day, mean_days_within, median_of_closed
 
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9}
@@ -64,6 +64,8 @@ def follow(cohort: Grouping) -> Iterator[Followed]:
     place[enough] = np.arange(len(enough))
     with_curve = place[used.code] != NONE
     rows, code = used.rows[with_curve], place[used.code[with_curve]]
+    order = np.argsort(code.astype(np.min_scalar_type(len(enough))), kind="stable")  # those of a group together
+    rows, code = rows[order], code[order]
     days, event = facts.days[rows], facts.event[rows]
     if cohort.kind == EACH_PAIR and (period.name == ALL or period.name.isdigit()):  # they are many
         spells = Spells(code, days, event)
@@ -71,7 +73,7 @@ def follow(cohort: Grouping) -> Iterator[Followed]:
         spells = in_blocks(period, code, facts.opened[rows], days, event)
     for first, curves in curves_by_parts(spells, len(enough)):
         groups = enough[first : first + len(curves.at_risk)]
-        inside = of_groups(code, first, len(groups))
+        inside = slice(*np.searchsorted(code, (first, first + len(groups))))
         yield Followed(cohort, period.name, groups, rows[inside], code[inside] - np.int32(first), curves)
 
 
