@@ -1,7 +1,7 @@
 """The rows of a page's tables: what is reported, where, how long it takes, how an area compares, what moved last."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from vanc311_pipeline.schema import service_requests
 TOP = 15
 MOST = 5
 LAST_CHANGES = 10
+COLUMNS_OF_A_PHONE, LONG_TEXT = 5, 16
 FEW_REQUESTS = 4_000
 Q_AT_MOST = 0.05
 """Of what is listed as changed, so large a share may be chance."""
@@ -59,6 +60,12 @@ def cell_of(value: Any) -> Cell:
     if isinstance(value, float):
         return Cell(f"{value:,.4f}".rstrip("0").rstrip("."))
     return Cell(f"{value:,}" if isinstance(value, int) else str(value), number=bool(_NUMBER.fullmatch(str(value))))
+
+
+def are_wide(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:
+    """Whether a phone has no room for so many columns, and shows each row as a block: it has for five, or for four with a long text."""
+    longest = max((len(cell_of(row[column]).text) for row in rows[:1] for column in columns.values()), default=0)
+    return len(columns) + (longest > LONG_TEXT) > COLUMNS_OF_A_PHONE
 
 
 def days_cell(days: float | None, state: str | None) -> Cell:

@@ -65,7 +65,7 @@ function sortable(table) {
     button.append(...heading.childNodes);
     heading.append(button);
     button.addEventListener("click", () => {
-      const numbers = heading.classList.contains("number");
+      const numbers = !heading.classList.contains("text");
       const before = heading.ariaSort ?? (numbers ? "ascending" : "descending");
       for (const each of headings) each.ariaSort = null;
       heading.ariaSort = before === "ascending" ? "descending" : "ascending";
@@ -119,7 +119,8 @@ for (const form of document.querySelectorAll(".filters")) {
     }
   });
 }
-document.querySelectorAll("table:not(.requests, .sheet table)").forEach((table) => table.tBodies[0]?.rows.length > 1 && !table.tHead?.querySelector("a") && sortable(table)); // others are sorted by the server
+// Lists of requests and indexes are sorted by the server.
+document.querySelectorAll("table:not(.sheet table, :has(thead a, tbody th a[href^='/requests/']))").forEach((table) => table.tBodies[0]?.rows.length > 1 && sortable(table));
 if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(copiable);
 document.querySelectorAll("[data-locate]").forEach(locate);
 const charts = document.querySelectorAll(".chart[data-picture]");

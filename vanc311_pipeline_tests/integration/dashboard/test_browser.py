@@ -256,11 +256,35 @@ def test_what_may_be_meant_is_suggested_while_it_is_typed_and_chosen_by_the_keyb
     assert seen.complaints == []
 
 
+# What a table shows without being moved, and what stands before each cell; both only matter where there is little room.
+FITTING = """() => {
+    for (const fold of document.querySelectorAll("details")) fold.open = true;
+    return [...document.querySelectorAll(".scroll")].filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.ariaLabel);
+}"""
+HEADED = """(tables) => tables.flatMap((table) => [...table.querySelectorAll("tr > td:not(:empty)")].map((cell) => [
+    getComputedStyle(cell, "::before").content, table.tHead.rows[0].cells[cell.cellIndex].textContent,
+]))"""
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/areas/kitsilano", "/departments/eng", "/quality", "/methods/simulated", REQUESTS[0]]
+)
+def test_on_a_phone_no_table_goes_on_beside_the_window_and_where_rows_are_blocks_each_cell_has_its_heading(
+    site, visit, path
+):
+    page = visit(360, scripts=False).page
+    page.goto(site + path)
+    assert page.evaluate(FITTING) == []
+    cells = page.locator(".wide").evaluate_all(HEADED)
+    assert cells
+    assert [shown for shown, heading in cells if shown.removesuffix(' / ""') != f'"{heading} "'] == []
+
+
 def test_on_a_phone_a_list_shows_its_last_column_and_the_menu_opens_by_the_keyboard_without_scripts(site, visit):
     page = visit(360, scripts=False).page
     page.goto(site + REQUESTS[0])
     assert page.locator("header").bounding_box()["height"] < 140
-    row = page.locator(".requests tbody tr").nth(1)
+    row = page.locator("table tbody tr").nth(1)
     for cell in row.locator("th, td").all():
         box = cell.bounding_box()
         assert 0 < box["x"] < box["x"] + box["width"] <= 360
