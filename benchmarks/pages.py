@@ -27,6 +27,7 @@ PAGES = {
     "area": ("/areas/marpole", "/areas/kitsilano"),
     "problem": ("/issues/street-light-out?period=all", "/issues/street-light-out"),
     "pair": ("/areas/marpole/street-light-out", "/areas/kitsilano/street-light-out"),
+    "speed": ("/speed?period=all", "/speed"),
 }
 """Of each kind one that is asked for before, and the one that is measured."""
 HEAD = ("page", f"cold, ms (aim {COLD_AIM_MS})", "of these on a processor", f"HTML, KB (aim {HTML_AIM_KB})",

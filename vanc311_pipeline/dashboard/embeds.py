@@ -12,7 +12,7 @@ from markupsafe import Markup
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts.figure import Figure, Mode
 from vanc311_pipeline.dashboard.figure_files import asked_figure, asked_release
-from vanc311_pipeline.dashboard.figures import FIGURES, FORMER_NAMES, all_figures, draw, leading
+from vanc311_pipeline.dashboard.figures import FIGURES, FORMER_NAMES, draw, leading, page_figures
 from vanc311_pipeline.dashboard.view import View, asked_view, shown_view, view_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.release import Release
@@ -21,7 +21,7 @@ WIDTH = 720
 _BESIDE = 400
 """Pixels that the words need above and below a chart, in a frame that is half as wide."""
 _CODE = Markup('<iframe src="{}" title="{}" width="{}" height="{}" loading="lazy" frameborder="0"></iframe>')
-_VIEWS = re.compile(r"/(?:areas/(?P<area>[^/]+)(?:/(?P<pair>[^/]+))?|issues/(?P<issue>[^/]+))?")
+_VIEWS = re.compile(r"/(?:speed|areas/(?P<area>[^/]+)(?:/(?P<pair>[^/]+))?|issues/(?P<issue>[^/]+))?")
 
 
 def embed_address(name: str, request: Request) -> str:
@@ -97,9 +97,9 @@ def _meant(release: Release, url: str, site_url: str | None) -> tuple[View, Figu
     if "pair" in in_path:
         in_path["issue"] = in_path.pop("pair")
     asked = dict(parse_qsl(address.query)) | in_path
-    view = shown_view(release, view_of(release, asked))
+    view = shown_view(release, view_of(release, asked)).but(speed=address.path == "/speed")
     name = fragment if path else framed
-    figure = draw(release, view, name) if name in FIGURES else leading(all_figures(release, view), view)
+    figure = draw(release, view, name) if name in FIGURES else leading(page_figures(release, view))
     if figure is None:
         raise Problem("no-such-group", f"{view.group_name}: there is no such figure.")
     return view, figure, asked.get("release")

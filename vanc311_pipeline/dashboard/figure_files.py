@@ -20,7 +20,7 @@ from markupsafe import Markup
 from vanc311_pipeline.api.problems import Problem
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.figure import Figure, Mode, everywhere
-from vanc311_pipeline.dashboard.figures import FIGURES, draw
+from vanc311_pipeline.dashboard.figures import FIGURES, draw, placed
 from vanc311_pipeline.dashboard.spreadsheets import harmless
 from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, View, asked_view, shown_view
 from vanc311_pipeline.errors import printable
@@ -66,7 +66,9 @@ def figure_file(name: str, kind: str, request: Request) -> Response:
 
 
 def asked_figure(name: str, request: Request) -> tuple[View, Figure]:
-    """The view and the figure that an address means; a Problem if it means another release, of which nothing is kept but the latest."""
+    """The figure that an address means, and the page on which it stands; a Problem if it means another release, of which nothing is
+    kept but the latest.
+    """
     release, pinned = request.state.release, asked_release(request)
     if pinned not in (None, release.id):
         raise Problem(
@@ -74,7 +76,7 @@ def asked_figure(name: str, request: Request) -> tuple[View, Figure]:
             f"This figure was asked for as release {printable(str(pinned))[:40]} has it. The release that is served now is "
             f"{release.id}, as of {words.day(release.about['as_of'])}, and its numbers may differ: they are not shown in its place.",
         )
-    view = shown_view(release, asked_view(request))
+    view = placed(shown_view(release, asked_view(request)), name)
     figure = draw(release, view, name)
     if figure is None:
         raise Problem("no-such-group", f"{view.group_name}: there are no rows to draw the figure {name} from.")

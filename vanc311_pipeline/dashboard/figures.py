@@ -71,8 +71,8 @@ def _areas(measure: str, release: Release, _: View, table: sa.Table) -> Figure |
 LEVELS = ("citywide", "neighbourhood", "issue", "hyper_local")
 
 FIGURES: dict[str, tuple[Draw, sa.Table, tuple[str, ...]]] = {
-    "opened-and-closed": (partial(_of_table, groups.opened_and_closed), schema.monthly_series, LEVELS),
     "time-to-close": (_curve, schema.time_to_close_curves, LEVELS),
+    "opened-and-closed": (partial(_of_table, groups.opened_and_closed), schema.monthly_series, LEVELS),
     "closed-within": (_closed_within, schema.monthly_series, LEVELS),
     "backlog": (partial(_of_table, groups.backlog), schema.backlog_daily, LEVELS[:2]),
     "backlog-by-age": (partial(_of_table, groups.by_age), schema.backlog_by_age, LEVELS[:3]),
@@ -85,11 +85,18 @@ FIGURES: dict[str, tuple[Draw, sa.Table, tuple[str, ...]]] = {
 }
 """Each figure by name, the table whose rows it draws, and the levels that it is drawn for."""
 
+DEEPER: dict[str, set[str]] = {
+    "citywide": FIGURES.keys() - {"backlog"},
+    "neighbourhood": {"time-to-close", "closed-within", "backlog-by-age", "outcomes"},
+    "issue": {"time-to-close"},
+    "hyper_local": {"time-to-close"},
+}
+"""Of each level the figures that stand on its page of methods of speed; the others stand on the page that answers."""
+
 FORMER_NAMES = {"closed-within-30-days": "closed-within"}
 """Their addresses lead to the present ones."""
 
 _SAMPLE = "A sample of real requests, not a picture of the city. "
-_LEADING = {"citywide": "backlog"}
 
 
 def draw(release: Release, view: View, name: str) -> Figure | None:
@@ -104,11 +111,17 @@ def origin(release: Release) -> str:
     return f"{_SAMPLE * release.is_sample}Release {release.id}."
 
 
-def all_figures(release: Release, view: View) -> list[Figure]:
-    return [figure for name in FIGURES if (figure := draw(release, view, name)) is not None]
+def placed(view: View, name: str) -> View:
+    """The page of a view on which a figure stands."""
+    return view.but(speed=name in DEEPER[view.level])
 
 
-def leading(figures: Sequence[Figure], view: View) -> Figure | None:
+def page_figures(release: Release, view: View) -> list[Figure]:
+    """Those that stand on the page of a view."""
+    names = [name for name in FIGURES if placed(view, name) == view]
+    return [figure for name in names if (figure := draw(release, view, name)) is not None]
+
+
+def leading(figures: Sequence[Figure]) -> Figure | None:
     """The one that stands for a page where it is linked: the first that is drawn on it."""
-    drawn = [figure for figure in figures if not figure.empty]
-    return min(drawn, key=lambda figure: figure.name != _LEADING.get(view.level), default=None)
+    return next((figure for figure in figures if not figure.empty), None)

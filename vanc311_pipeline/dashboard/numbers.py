@@ -9,7 +9,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.groups import time_to_close
 from vanc311_pipeline.dashboard.figures import origin
-from vanc311_pipeline.dashboard.view import EVER, LEFT_OUT, View, records_of, summary_of, times_of
+from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, LEFT_OUT, View, records_of, summary_of, times_of
 from vanc311_pipeline.metric_definitions import CHANGE_SHARE, METRICS, MINIMUM_N, State
 from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.pages import count
@@ -45,18 +45,16 @@ def quotation(release: Release, view: View, card: Card) -> str:
 
 
 def cards(release: Release, view: View) -> list[Card]:
-    """Open now, reported in the last four weeks that late entries no longer move, the usual time to close; and, of a problem, the time of
-    nine in ten, else how many wait for over a year.
+    """Open now; reported in the last four weeks that late entries no longer move, or in the period that was chosen; the usual time to
+    close; and, of a problem, the time of nine in ten, else how many have waited for over a year now.
     """
     times = times_of(release, view)
     city = summary_of(release, view.but(area=None)) if view.area else None
-    last = (
-        _usual_time("nine in ten are closed within", "p90", times, city) if view.issue else _over_a_year(release, view)
-    )
+    last = _usual_time("nine in ten", "p90", times, city) if view.issue else _over_a_year(release, view)
     return [
         _open(release, view),
-        _on_year("reported", release, view, "opened"),
-        _usual_time("half are closed within", "median", times, city),
+        _on_year(release, view) if view.period == LAST_12_MONTHS else _reported(release, view),
+        _usual_time("half", "median", times, city),
         last,
     ]
 
@@ -83,31 +81,36 @@ def _over_a_year(release: Release, view: View) -> Card:
         for some in (rows, (row for row in rows if row["age_band"] == "over 365"))
     )
     note = f"{words.percent(oldest / total)} of the {words.whole(total)} that are open" if total else "none is open"
-    return Card("open for over a year", words.whole(oldest), note, "share_of_open")
+    return Card("open now, for over a year", words.whole(oldest), note, "share_of_open")
 
 
-def _usual_time(label: str, name: str, times: dict[str, Any], city: dict[str, Any] | None) -> Card:
+def _usual_time(share: str, name: str, times: dict[str, Any], city: dict[str, Any] | None) -> Card:
     def value(of: dict[str, Any]) -> str:
         return words.days_or_why(of[f"{name}_days"], of[f"{name}_state"])
 
-    low, high = times[f"{name}_low"], times[f"{name}_high"]
+    low, high, opened = times[f"{name}_low"], times[f"{name}_high"], words.period(times["period"])
     without = f", without {WITHOUT[times['left_out']]}" if "left_out" in times else ""
-    note = f"opened {words.period(times['period'])}{without}, n = {words.whole(times['n'])}, still open {words.whole(times['still_open'])}"
+    note = f"n = {words.whole(times['n'])}{without}, still open {words.whole(times['still_open'])}"
     if times[f"{name}_state"] == State.OK and low != high:  # days are whole: no interval is not certainty
         note += f"; 95 % interval {words.interval(low, high)}"
     if city:
         note += f"; city-wide: {value(city)}, n = {words.whole(city['n'])}"
-    return Card(label, value(times), note, f"{name}_days")
+    return Card(f"{share} of those opened {opened} are closed within", value(times), note, f"{name}_days")
 
 
-def _on_year(label: str, release: Release, view: View, measure: str) -> Card:
-    row = year_on_year(release, view, measure)
+def _reported(release: Release, view: View) -> Card:
+    """How many in the period that was chosen."""
+    [days] = release.records(sa.select(schema.periods).where(schema.periods.c.period == view.period))
+    note = words.days_between(days["opened_from"], days["opened_to"])
     return Card(
-        f"{label}, {words.days_between(row['days_from'], row['days_to'])}",
-        words.whole(row["requests"]),
-        against_a_year_before(row),
-        measure,
+        f"reported {words.period(view.period)}", words.whole(summary_of(release, view)["volume"]), note, "volume"
     )
+
+
+def _on_year(release: Release, view: View) -> Card:
+    row = year_on_year(release, view, "opened")
+    label = f"reported, {words.days_between(row['days_from'], row['days_to'])}"
+    return Card(label, words.whole(row["requests"]), against_a_year_before(row), "opened")
 
 
 def year_on_year(release: Release, view: View, measure: str) -> dict[str, Any]:
@@ -153,9 +156,11 @@ def open_now(release: Release, view: View) -> int:
 
 
 def lead(release: Release, view: View) -> str:
-    """What stands out, and as of when: how many are open, and what became of them in 13 and in 52 weeks."""
+    """What stands out, and as of when: how many are open, and what became of them in 13 weeks; where that can't be told, or it is
+    asked how long it takes, the time to close.
+    """
     as_of = words.day(release.about["as_of"])
-    rows = records_of(release, view, flow) if view.level != "hyper_local" else []
+    rows = [] if view.speed or view.level == "hyper_local" else records_of(release, view, flow)
     if not rows:
         return f"As of {as_of}. {time_to_close(summary_of(release, view))}"
     [row] = rows

@@ -81,7 +81,7 @@ def dashboard(site_url: str | None = None) -> APIRouter:
         router.add_route(path, answer, methods=["GET"])
 
     route("/areas/{area}/brief", _newest_brief, _same_path)
-    for path in ("/", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
+    for path in ("/", "/speed", "/areas/{area}", "/areas/{area}/{issue}", "/issues/{issue}"):
         route(path, _view, lambda request: asked_view(request).url, queue="drawing")
     route("/find", _find, partial(_find_address, ""), queue="asking")
     route("/find.json", _suggestions, partial(_find_address, ".json"), queue="asking")
@@ -142,7 +142,7 @@ def _same_path(request: Request) -> str:
 def _view(request: Request) -> Response:
     release = request.state.release
     view = shown_view(release, asked_view(request))
-    return page(request, f"{PAGES[view.level]}.html", view=view, scopes=SCOPES)
+    return page(request, f"{'speed' if view.speed else PAGES[view.level]}.html", view=view, scopes=SCOPES)
 
 
 def _embed(name: str, request: Request) -> Response:

@@ -198,17 +198,12 @@ def _timed(rows: Iterable[Row]) -> list[Row]:
 
 def left_out(release: Release, view: View) -> list[Row]:
     """The usual time to close, and what it is without internal types and without batch days; each leads to the page that shows it."""
-    recent = view.but(period=LAST_12_MONTHS)
+    recent = view.but(period=LAST_12_MONTHS, speed=False)
     rows = records_of(release, recent, schema.time_to_close_without)
     if not any(row["n"] for row in rows):
         return []
     ways = {"nothing": None} | {name: way for way, name in LEFT_OUT.items()}
     links = {name: Cell(name, recent.but(without=way).url, number=False) for name, way in ways.items()}
-    links |= {
-        name: Cell(f"{name} (shown above)", number=False)
-        for name, way in ways.items()
-        if recent.but(without=way) == view
-    }
     lines = [summary_of(release, recent) | {"left_out": "nothing"}, *rows]
     return _timed(line | {"left_out": links[line["left_out"]]} for line in lines)
 

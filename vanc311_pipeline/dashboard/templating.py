@@ -27,7 +27,7 @@ from vanc311_pipeline.dashboard import (
 )
 from vanc311_pipeline.dashboard.embeds import embed_code
 from vanc311_pipeline.dashboard.figure_files import citation
-from vanc311_pipeline.dashboard.figures import all_figures, leading
+from vanc311_pipeline.dashboard.figures import leading, page_figures
 from vanc311_pipeline.dashboard.requests import RequestFilters
 from vanc311_pipeline.dashboard.view import address_of, days_of, periods
 from vanc311_pipeline.errors import printable
@@ -82,7 +82,7 @@ def templates(site_url: str | None) -> Environment:
     environment.filters |= {f"plain_{kind}": partial(plain, kind) for kind in ("issue", "department")}
     named: tuple[Any, ...] = (
         briefs, compare, departments, estimator, feeds, maps, metric_definitions, numbers, quality, requests, tables,
-        address_of, citation, days_of, leading, names, periods, plain, summary,
+        address_of, citation, days_of, leading, names, page_figures, periods, plain, summary,
     )  # fmt: skip
     environment.globals |= {each.__name__.rpartition(".")[2]: each for each in named}
     environment.globals |= {
@@ -90,7 +90,6 @@ def templates(site_url: str | None) -> Environment:
         "calibration_head": calibration.HEAD,
         "calibration_explanation": calibration.EXPLANATION,
         "request_filters": RequestFilters,
-        "figures_of": all_figures,
         "embed_code": partial(embed_code, site_url=site_url),
         "site_url": site_url,
         "most_places": MOST_PLACES,

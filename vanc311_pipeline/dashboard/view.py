@@ -35,6 +35,8 @@ class View:
     without: str | None = None
     reported: str | None = None
     """A day, as it was written: of one reported then it is asked how long it should take."""
+    speed: bool = False
+    """Its page of methods of speed, one level deeper than the one that answers."""
 
     @property
     def level(self) -> str:
@@ -63,6 +65,8 @@ class View:
     @property
     def url(self) -> str:
         """The one address of this view."""
+        if self.speed:
+            return "/speed" + _query(self._slugs | self._chosen)
         if self.area:
             path = f"/areas/{'/'.join(slug for slug in self._slugs.values() if slug)}"
         else:
@@ -101,8 +105,8 @@ class View:
         asked = {"without": self.without if has_rest else None, "reported": self.reported if self.issue else None}
         return self._chosen | asked
 
-    def but(self, **changes: str | None) -> "View":
-        return replace(self, **changes)  # type: ignore[arg-type]  # names and None, as the fields have them
+    def but(self, **changes: str | bool | None) -> "View":
+        return replace(self, **changes)  # type: ignore[arg-type]  # as the fields have them
 
 
 def _query(parameters: dict[str, str | None]) -> str:
@@ -118,7 +122,8 @@ def view_of(release: Release, parameters: Mapping[str, str]) -> View:
         period = known(release, "period", period)
     without = parameters.get("without")
     return View(
-        **labels,
+        labels.get("area"),
+        labels.get("issue"),
         period=period,
         scope=scope if scope in SCOPES else "all",
         without=without if without in LEFT_OUT else None,
@@ -129,7 +134,8 @@ def view_of(release: Release, parameters: Mapping[str, str]) -> View:
 def asked_view(request: Request) -> View:
     """The view that an address means, in the names of the release."""
     in_path = {name: unquote(text) for name, text in request.path_params.items()}
-    return view_of(request.state.release, {**request.query_params, **in_path})
+    view = view_of(request.state.release, {**request.query_params, **in_path})
+    return view.but(speed=request.url.path == "/speed")
 
 
 def shown_view(release: Release, view: View) -> View:

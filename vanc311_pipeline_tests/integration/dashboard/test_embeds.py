@@ -49,7 +49,8 @@ def known(published) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("path", "figure"),
-    [("/", "backlog"), ("/areas/kitsilano?period=2024", "opened-and-closed"), ("/issues/street-light-out", "opened-and-closed")],
+    [("/", "backlog"), ("/areas/kitsilano?period=2024", "opened-and-closed"), ("/issues/street-light-out", "opened-and-closed"),
+     ("/speed", "time-to-close"), ("/speed?area=kitsilano", "time-to-close")],
 )  # fmt: skip
 def test_a_link_to_a_page_unfurls_with_its_first_figure_and_a_site_shows_it_by_oembed(known, path, figure):
     page = get(known + path).text
@@ -73,7 +74,8 @@ def test_a_link_to_a_page_unfurls_with_its_first_figure_and_a_site_shows_it_by_o
 
 
 def test_every_page_describes_itself_in_one_sentence_of_its_own(site):
-    paths = ("/", "/areas/kitsilano", "/issues/street-light-out", "/areas", "/issues", "/departments", "/departments/eng", "/requests",
+    paths = ("/", "/speed", "/speed?area=kitsilano",
+             "/areas/kitsilano", "/issues/street-light-out", "/areas", "/issues", "/departments", "/departments/eng", "/requests",
              "/requests?area=kitsilano", f"/requests/{IN_PATH['request_id']}", "/compare?left=kitsilano", "/find", "/quality",
              "/methods", "/methods/simulated", "/data", "/api")  # fmt: skip
     pages = {path: get(site + path).text for path in paths}
@@ -148,7 +150,7 @@ def test_an_embed_says_all_that_it_takes_to_quote_it_and_what_is_wrong_is_said_i
     ):
         assert part in text
     assert release.id in text
-    assert '<a href="/areas/kitsilano#backlog-by-age">' in page
+    assert '<a href="/speed?area=kitsilano#backlog-by-age">' in page
     assert "<script" not in page
     assert "<form" not in page
     assert "Pinned: " in get(f"{site}/embed/backlog-by-age?area=kitsilano&release={release.id}").text
@@ -172,6 +174,7 @@ def test_a_figure_says_what_its_numbers_are_and_all_of_it_comes_in_one_folder(si
     assert LICENCE in about["citation"]
     assert about["definition"]["unit"] == "share"
     assert about["coverage"]["of"] == "the city"
+    assert about["links"]["page"] == "/speed?area=kitsilano&period=2024#outcomes"
     file = f"outcomes-kitsilano-2024-{about['as_of']}"
     archive = get(f"{site}/figures/outcomes.zip?area=kitsilano&period=2024")
     with ZipFile(io.BytesIO(archive.content)) as folder:

@@ -17,7 +17,7 @@ import requests
 
 from vanc311_pipeline import calibration
 from vanc311_pipeline.dashboard.figure_files import KINDS
-from vanc311_pipeline.dashboard.figures import FIGURES
+from vanc311_pipeline.dashboard.figures import FIGURES, placed
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.definitions import build_definitions
 from vanc311_pipeline.metric_definitions import FAMILIES, METRICS
@@ -28,7 +28,7 @@ from vanc311_pipeline_tests.integration.planting import execute
 
 ISSUE = "Street Light Out Case"
 PAGES = [
-    "/", "/quality", "/methods", "/data", "/api", "/areas/kitsilano", "/issues/street-light-out",
+    "/", "/speed", "/quality", "/methods", "/data", "/api", "/areas/kitsilano", "/issues/street-light-out",
     "/areas/kitsilano/street-light-out",
 ]  # fmt: skip
 
@@ -69,7 +69,11 @@ WAITS = "/issues/building-and-development-inquiry"
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_there_as_picture_and_as_table_with_the_same_numbers(site, name):
-    path, query = (WAITS, f"issue={WAITS[8:]}&period=all") if name == "areas-by-wait" else ("/", "period=all")
+    page, query = (
+        (WAITS, f"issue={WAITS[8:]}&period=all")
+        if name == "areas-by-wait"
+        else (placed(View(), name).url, "period=all")
+    )
     answers = {kind: get(f"{site}/figures/{name}.{kind}?{query}") for kind in ("svg", "png", "csv", "json")}
     assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(answers, 200)
     assert LICENCE in "".join(ElementTree.fromstring(answers["svg"].text).itertext())
@@ -79,9 +83,10 @@ def test_a_figure_is_there_as_picture_and_as_table_with_the_same_numbers(site, n
     rows = list(csv.reader(io.StringIO(answers["csv"].content.decode("utf-8-sig"), newline="")))
     read = pd.read_csv(io.BytesIO(answers["csv"].content))
     assert (list(read.columns), len(read)) == (rows[0], len(rows) - 1)
-    page = get(f"{site}{path}?period=all").text
-    section = page[page.index(f'id="{name}"') :]
-    shown = section[: section.index("</figure>")]
+    section = get(f"{site}{page}?period=all").text.partition(f'id="{name}"')[2]
+    shown, end, _ = section.partition("</figure>")
+    assert end
+    assert f'<a data-copy="link" href="{page}?period=all#{name}">' in shown
     assert 0 < len(re.findall(r"<tr>", shown)) <= min(len(rows), 25)
     assert "Source: City of Vancouver, 3-1-1 · as of" in "".join(ElementTree.fromstring(answers["svg"].text).itertext())
 
@@ -128,11 +133,11 @@ def test_each_rule_leads_to_how_often_it_is_wrong_in_simulated_worlds(site):
 
 
 def test_every_link_on_a_page_leads_somewhere(site):
-    pages = [get(site + path).text for path in ("/", "/data", "/api", "/quality", "/methods")]
+    pages = [get(site + path).text for path in ("/", "/speed", "/data", "/api", "/quality", "/methods")]
     addresses = {html.unescape(link) for page in pages for link in re.findall(r'href="(/[^"]*)"', page)}
     links = [link for link in addresses if not link.startswith(("/issues/", "/figures/"))]
     assert len(links) > 50
-    examples = re.findall(r'"http://127\.0\.0\.1:8311(/api/v1/[^"$]*)"', html.unescape(pages[2]))
+    examples = re.findall(r'"http://127\.0\.0\.1:8311(/api/v1/[^"$]*)"', html.unescape(pages[3]))
     assert len(examples) > 20
     links += examples
     assert {link: code for link in links if (code := get(site + link).status_code) != 200} == {}
@@ -190,6 +195,18 @@ def test_home_begins_with_one_field_and_the_five_problems_that_areas_report_most
         (plain("issue", issue), number) for issue, number in counted
     ]
     assert [link for link, *_ in links] == [View(None, issue).url for issue, _ in counted]
+
+
+def test_from_home_one_link_leads_to_what_is_reported_by_month_weekday_hour_and_channel(site):
+    [link] = re.findall('<a href="([^"]*)">By month, weekday, hour and channel</a>', get(f"{site}/?scope=located").text)
+    address, _, place = link.partition("#")
+    assert address == View(scope="located", speed=True).url
+    section = get(site + address).text.partition(f'<h2 id="{place}">')[2]
+    assert re.findall('<figure class="block" id="([^"]*)"', section) == [
+        "opened-and-closed",
+        "reported-when",
+        "channels",
+    ]
 
 
 def test_what_is_open_in_an_area_can_be_shown_on_a_map(site, own_file, ask):

@@ -11,9 +11,10 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from vanc311_pipeline.charts import areas, groups, reported, waits, words
+from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard import estimator, quality, tables
-from vanc311_pipeline.dashboard.figures import all_figures, draw
+from vanc311_pipeline.dashboard.figures import draw, page_figures
 from vanc311_pipeline.dashboard.numbers import cards, given_its_kinds, lead
 from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View, shown_view, summary_of, view_of
@@ -289,13 +290,15 @@ def test_the_usual_time_stands_with_its_n_its_interval_and_beside_that_of_an_are
 
     for name in ("median", *["p90"] * bool(view.issue)):
         n, still_open, number, state, low, high = timed(name, view)
-        note = f"opened {opened}, n = {n:,}, still open {still_open:,}"
+        note = f"n = {n:,}, still open {still_open:,}"
         if state == "ok" and low != high:
             note += f"; 95 % interval {low} to {'not reached' if high is None else high}"
         if view.area:
             n_city, _, number_city, state_city, *_ = timed(name, view.but(area=None))
             note += f"; city-wide: {days(number_city, state_city).text}, n = {n_city:,}"
-        assert (shown[f"{name}_days"].value, shown[f"{name}_days"].note) == (days(number, state).text, note)
+        card, share = shown[f"{name}_days"], {"median": "half", "p90": "nine in ten"}[name]
+        assert card.label == f"{share} of those opened {opened} are closed within"
+        assert (card.value, card.note) == (days(number, state).text, note)
 
 
 # -- areas against the city --------------------------------------------------------------------------------------------
@@ -476,7 +479,7 @@ PARTS: dict[str, tuple[str, Callable[[Release], Iterable[tables.Row]], tuple[str
     "What is reported most": (View(AREA).url, lambda release: chain(*tables.breakdown(release, View(AREA))), OF_GROUPS),
     "Where": (View(None, ISSUE).url, lambda release: chain(*tables.breakdown(release, View(None, ISSUE))), OF_GROUPS),
     "Fair comparison with the city": (
-        View(AREA).url, lambda release: tables.against_the_city(release, View(AREA)),
+        View(AREA, speed=True).url, lambda release: tables.against_the_city(release, View(AREA)),
         ("measure", "observed", "expected", "ratio", "difference", "n", "verdict", "among_areas", "standardised"),
     ),
     "Reported more or less often here": (
@@ -576,30 +579,31 @@ def test_the_largest_part_of_a_citys_change_is_named(own_file, net, part, senten
 
 
 FIGURES = [
-    "opened-and-closed", "time-to-close", "closed-within", "backlog", "backlog-by-age", "outcomes",
+    "time-to-close", "opened-and-closed", "closed-within", "backlog", "backlog-by-age", "outcomes",
     "areas-by-wait", "reported-when", "channels", "areas-open-after-30-days", "areas-closings",
 ]  # fmt: skip
-AREAS = ["areas-open-after-30-days", "areas-closings"]
+SPEED, REPORTING = ["time-to-close", "closed-within", "backlog-by-age", "outcomes"], ["reported-when", "channels"]
 
 
 @pytest.mark.parametrize(
-    ("view", "without"),
+    ("view", "answers", "deeper"),
     [
-        (View(), ["areas-by-wait"]), (View(AREA), [*AREAS, "areas-by-wait"]), (View(None, ISSUE), [*AREAS, "backlog"]),
-        (View(AREA, ISSUE), [*AREAS, "backlog", "backlog-by-age", "outcomes", "areas-by-wait", "reported-when", "channels"]),
+        (View(), ["backlog"], [name for name in FIGURES if name not in ("backlog", "areas-by-wait")]),
+        (View(AREA), ["opened-and-closed", "backlog", *REPORTING], SPEED),
+        (View(None, ISSUE), ["opened-and-closed", *SPEED[1:], "areas-by-wait", *REPORTING], SPEED[:1]),
+        (View(AREA, ISSUE), ["opened-and-closed", "closed-within"], SPEED[:1]),
     ],
     ids=str,
 )  # fmt: skip
-def test_each_level_has_its_figures_in_the_order_of_the_page(release, view, without):
-    shown = [figure.name for figure in all_figures(release, view.but(period="all"))]
-    assert shown == [name for name in FIGURES if name not in without]
+def test_each_figure_of_a_level_stands_on_one_of_its_two_pages(release, view, answers, deeper):
+    pages = [view.but(period="all", speed=speed) for speed in (False, True)]
+    assert [[figure.name for figure in page_figures(release, page)] for page in pages] == [answers, deeper]
 
 
 def test_a_picture_is_made_where_it_is_drawn_and_not_for_a_page(release, monkeypatch):
     pictures = []
-    for module in (areas, groups, reported, waits):
-        monkeypatch.setattr(module, "picture", lambda name, rows, **told: pictures.append(name) or {})
-    figures = all_figures(release, View())
+    monkeypatch.setattr(Figure, "chart", lambda figure: pictures.append(figure.name) or {})
+    figures = [figure for speed in (False, True) for figure in page_figures(release, View(speed=speed))]
     assert pictures == []
     for figure in figures:
         figure.specification("wide")
