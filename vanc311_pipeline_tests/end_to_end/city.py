@@ -23,7 +23,7 @@ from vanc311_pipeline.portal.client import Portal
 from vanc311_pipeline.settings import ARCHIVE, LIVE, Settings
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse.engine import Warehouse
-from vanc311_pipeline_tests.conftest import hasty
+from vanc311_pipeline_tests.conftest import few_statistics, hasty
 
 OPENED, MODIFIED = "service_request_open_timestamp", "last_modified_timestamp"
 COLUMNS = "department, issue_type, status, closure_reason, opened_at, closed_on, modified_at, address, local_area, channel, latitude, longitude"
@@ -49,7 +49,12 @@ class Pipeline:
         return Pipeline(self.settings.changed(read_timeout_seconds=0.5))
 
     def sync(self, **options) -> str:
-        """The whole way without Dagster, which knows nothing of the data: a fifth of what it costs with it."""
+        """The way of the requests without Dagster, which knows nothing of the data, and with few numbers: a tenth of what it costs else."""
+        with few_statistics():
+            return self.sync_with_all_numbers(**options)
+
+    def sync_with_all_numbers(self, **options) -> str:
+        """The whole way without Dagster."""
         return self.words(sync_directly, **options)
 
     def sync_with_dagster(self, **options) -> str:

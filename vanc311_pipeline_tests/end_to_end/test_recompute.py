@@ -23,7 +23,7 @@ def odd(tmp_path_factory) -> Path:
     """The published file of the odd city."""
     with StandIn() as sample, StandIn(requests=odd_city(sample.frame)) as portal:
         pipeline = Pipeline(settings_in(tmp_path_factory.mktemp("odd"), portal.url))
-        pipeline.sync()
+        pipeline.sync_with_all_numbers()
     return pipeline.settings.published_path
 
 

@@ -115,7 +115,7 @@ def test_the_next_sync_cleans_its_months_by_the_present_rules_and_goes_on_with_i
         portal.publish(second)
         portal.publish(now)
         pipeline = Pipeline(released.changed(portal_url=portal.url))
-        pipeline.sync()
+        pipeline.sync_with_all_numbers()
         assert pipeline.rows() == expected(now)
         assert pipeline.query("SELECT DISTINCT code_version FROM month_ledger") == [(CODE_VERSION,)]
         assert pipeline.query("SELECT * FROM request_changes ORDER BY rowid") == [

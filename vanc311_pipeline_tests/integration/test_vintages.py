@@ -4,7 +4,6 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from vanc311_pipeline import pipeline
 from vanc311_pipeline.errors import IntegrityFailed
-from vanc311_pipeline.metrics.headline import headline_metrics
 from vanc311_pipeline.metrics.vintages import KEY
 from vanc311_pipeline.schema import figure_vintages
 from vanc311_pipeline.settings import LIVE, Settings
@@ -25,6 +23,7 @@ from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.publishing import publish
 from vanc311_pipeline.warehouse.rows import fetch
 from vanc311_pipeline.warehouse.statistics import replace_statistics
+from vanc311_pipeline_tests.conftest import few_statistics
 from vanc311_pipeline_tests.integration.planting import stored
 from vanc311_pipeline_tests.integration.test_law import Mirror, city_of
 
@@ -42,12 +41,10 @@ RELEASES = st.lists(
 
 
 @pytest.fixture(autouse=True)
-def _few_statistics(synced, monkeypatch):
-    """Beside the log only the headline metrics are computed: the other tables are other tests' claims, and most of the time. Not of
-    `synced`, which is made before.
-    """
-    name, none = "vanc311_pipeline.warehouse.statistics.statistics", {"open_request_standing": pd.DataFrame()}
-    monkeypatch.setattr(name, lambda facts, *_: headline_metrics(facts) | none)
+def _few_statistics(synced):
+    """Of the numbers only those that are followed; not of `synced`, which is made before."""
+    with few_statistics():
+        yield
 
 
 @pytest.fixture(scope="module")
