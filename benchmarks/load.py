@@ -98,10 +98,13 @@ def questions(file: Path) -> Questions:
 def _metrics(areas: list[str], issues: list[str]) -> tuple[list[str], list[str]]:
     """Of each question our path, and Datasette's table and filters."""
     asked: list[tuple[str, str, dict[str, str]]] = [
-        ("metrics/citywide", "metrics_citywide", {}),
+        ("metrics/citywide", "metrics_citywide", {"scope": "all"}),
         ("metrics/areas", "metrics_by_neighbourhood", {}),
         *((f"metrics/areas/{quote(area)}", "metrics_by_neighbourhood", {"local_area": area}) for area in areas),
-        *((f"metrics/issues/{quote(issue, safe='')}", "metrics_by_issue", {"issue_type": issue}) for issue in issues),
+        *(
+            (f"metrics/issues/{quote(issue, safe='')}", "metrics_by_issue", {"issue_type": issue, "scope": "all"})
+            for issue in issues
+        ),
     ]
     for area in areas:
         filters = {"local_area": area, "level": "neighbourhood"}

@@ -43,6 +43,10 @@ _groups = asked_with(
     issue=(Name, "an issue type"),
     department=(Name, "a city department"),
 )
+_scopes = asked_with(
+    AskedTable,
+    scope=(Literal["all", "located"], f"{schema.metrics_citywide.c.scope.comment}; if not given, all"),
+)
 _periods = asked_with(_groups, _period)
 _reasons = asked_with(
     AskedTable, _period, schema.closure_reasons.c.department, schema.closure_reasons.c.closure_reason, _outcome
@@ -50,6 +54,7 @@ _reasons = asked_with(
 _batches = schema.batch_days.c
 ASKED = {
     "table": AskedTable,
+    "scopes": _scopes,
     "groups": _groups,
     "periods": _periods,
     "outcomes": asked_with(_periods, _outcome),
@@ -88,9 +93,9 @@ def _question(
         names = {kind: filters.pop(kind, None) for kind in COLUMNS}
         level = filters.pop("level", None if any(names.values()) else otherwise)
         group = group_of(release, level, **names)
+        if "scope" in table.c and "scope" in type(asked).model_fields and group.level in SCOPED:
+            filters.setdefault("scope", "all")
         if otherwise:
-            if "scope" in table.c and group.level in SCOPED:
-                filters.setdefault("scope", "all")
             listing = of_group(release, table, group, *_conditions(table, filters))
         else:
             listing = all_rows(table, *_conditions(table, group.names | filters))

@@ -10,8 +10,7 @@ from vanc311_pipeline.schema import metadata
 from vanc311_pipeline_tests.integration.api.conftest import Api, as_csv
 
 TABLES = {
-    "/metrics": "metric_aggregates", "/metrics/citywide": "metrics_citywide",
-    "/metrics/areas": "metrics_by_neighbourhood", "/metrics/issues": "metrics_by_issue",
+    "/metrics": "metric_aggregates", "/metrics/areas": "metrics_by_neighbourhood",
     "/metrics/unlocated": "metrics_unlocated", "/periods": "periods", "/outcomes/reasons": "closure_reasons",
     "/outcomes/mapping": "outcome_mapping", "/comparison": "area_comparison", "/comparison/mix": "area_issue_mix",
     "/quality": "quality_ledger", "/quality/batch-days": "batch_days", "/quality/corrections": "corrections",
@@ -80,6 +79,18 @@ def test_the_names_given_make_the_group(api: Api, asked: dict[str, str], where: 
     assert rows
 
 
+@pytest.mark.parametrize(("path", "table"), [("citywide", "metrics_citywide"), ("issues", "metrics_by_issue")])
+def test_metrics_are_of_all_requests_unless_another_scope_is_asked_for(api: Api, path: str, table: str) -> None:
+    of_scope = {
+        scope: api.select(f"SELECT * FROM {table} WHERE scope = ? ORDER BY rowid", scope)
+        for scope in ("all", "located")
+    }
+    assert api.rows(f"/metrics/{path}", limit=5000) == of_scope["all"]
+    assert api.rows(f"/metrics/{path}", limit=5000, scope="located") == of_scope["located"]
+    assert api.csv_rows(f"/metrics/{path}") == as_csv(of_scope["all"])
+    assert api.get(f"/metrics/{path}", scope="unlocated").status_code == 422
+
+
 def test_ranges_of_months_and_days_include_both_ends(api: Api) -> None:
     months = [row["month"] for row in api.rows("/trends", scope="all", month_from="2024-02", month_to="2024-04")]
     assert months == ["2024-02", "2024-03", "2024-04"]
@@ -94,7 +105,7 @@ def test_the_path_and_the_parameters_name_the_same(api: Api) -> None:
     )
     assert in_path["data"][0] in api.rows(f"/metrics/areas/{AREA}/issues")
     assert api.answer(f"/metrics/issues/{quote(ISSUE)}")["data"] == api.select(
-        "SELECT * FROM metrics_by_issue WHERE issue_type = ?", ISSUE
+        "SELECT * FROM metrics_by_issue WHERE issue_type = ? AND scope = 'all'", ISSUE
     )
 
 
@@ -131,7 +142,7 @@ def test_the_outlines_are_geojson(api: Api) -> None:
 
 def test_every_answer_names_its_release_and_how_much_of_it_has_an_area(api: Api) -> None:
     release = api.select("SELECT * FROM release")[0]
-    city = {row["scope"]: row["volume"] for row in api.rows("/metrics/citywide")}
+    city = {row["scope"]: row["volume"] for row in api.select("SELECT scope, volume FROM metrics_citywide")}
     for path in (*TABLES, *GROUPED, "/requests", "/requests/open", "/areas", "/status", "/integrity", "/downloads"):
         meta = api.answer(path)["meta"]
         assert meta["as_of"] == release["as_of"]
