@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.waits import is_longer
-from vanc311_pipeline.dashboard.numbers import against_a_year_before, open_now, year_on_year
+from vanc311_pipeline.dashboard.numbers import Card, against_a_year_before, open_now, year_on_year
 from vanc311_pipeline.dashboard.tables import Cell, Row
 from vanc311_pipeline.dashboard.view import View, horizon_of, records_of, summary_of
 from vanc311_pipeline.metric_definitions import State
@@ -79,6 +79,13 @@ def axis(release: Release, sides: Sides) -> Axis | None:
         return None
     limits = [(row["median_days"], row["median_low"], row["median_high"], _text(row, "median")) for row in rows]
     return Axis(tuple(Dot(view.place, view.url, *each) for view, each in zip(sides, limits, strict=True)))
+
+
+def card(release: Release, sides: Sides) -> Card:
+    """The usual times of both, as they can be quoted."""
+    row = _timed(release, sides, "half", "median")
+    note = f"{sides[1].place}: {row['right'].text}; {row['difference']}; opened {words.period(sides[0].period)}"
+    return Card(row["label"], row["left"].text, note, "median_days")
 
 
 def _row(label: str, cells: Sequence[Cell], difference: str) -> Row:

@@ -130,6 +130,22 @@ def test_the_page_shows_the_rows_and_both_on_one_axis(site, release):
     ]
 
 
+def test_the_drawing_has_its_source_its_link_and_a_sentence_to_quote(site, ask):
+    [(as_of, meaning)] = ask("SELECT as_of, meaning FROM release, metric_definitions WHERE metric = 'median_days'")
+    text = html.unescape(requests.get(f"{site}/compare?left=kitsilano&right=sunset", timeout=60).text)
+    part = text[text.index("<svg") : text.index("</section>", text.index("<svg"))]
+    source = f"City of Vancouver, 3-1-1{{}}as of {words.day(as_of)}."
+    assert f'<p class="source">Source: {source.format(" · ")}</p>' in part
+    assert part.count(meaning) == 2
+    assert '<a data-copy="link" href="/compare?left=kitsilano&right=sunset#axis">' in part
+    [sentence] = re.findall('<span data-copy="sentence with its source">(.*?)</span>', part)
+    assert sentence.startswith(
+        "Kitsilano, half closed within: 9 days, 95 % interval 8 to 10, n = 500; Sunset: 5 days, 95 % interval 4 to 7, n = 700; "
+        "longer in Kitsilano, beyond chance; opened in the last 12 months. Meant: "
+    )
+    assert f" Closed does not mean fixed. Source: {source.format(', ')} " in sentence
+
+
 @pytest.mark.parametrize("most", [0, 1, 7, 44, 365])
 def test_the_axis_has_whole_ticks_and_ends_beyond_the_last_interval(most):
     axis = Axis((Dot("all of Vancouver", "/", 0, 0, most, ""),))
