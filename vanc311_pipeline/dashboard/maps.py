@@ -37,11 +37,11 @@ QUESTIONS = {
 }
 NAMES = {"open_after_30_days": "map", "closings": "map-closings"}
 MEASURES = {
-    "map": ("/#map", "still open after 30 days"),
-    "map-closings": ("/areas#map-closings", "how fast they are closed"),
-    "rates": ("/areas#rates", "requests per 1,000 residents (2016)"),
+    "map": ("/", "still open after 30 days"),
+    "map-closings": ("/areas", "how fast they are closed"),
+    "rates": ("/areas", "requests per 1,000 residents (2016)"),
 }
-"""Of each map, by its name, where it is and what it measures."""
+"""Of each map, by its name, the page that it is on and what it measures."""
 WITHHELD = "too few"
 SCALE = (
     *("clearly more", "more", "somewhat more", "about the same", "somewhat fewer", "fewer", "clearly fewer"),
