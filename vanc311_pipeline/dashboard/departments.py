@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 
 from vanc311_pipeline import schema
-from vanc311_pipeline.charts import words
+from vanc311_pipeline.charts import reported, words
+from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.numbers import against_the_speed_before
-from vanc311_pipeline.dashboard.requests import origin_notes
+from vanc311_pipeline.dashboard.requests import RequestFilters, origin_notes
 from vanc311_pipeline.dashboard.tables import MOST, Cell, Row, issue_cell, stands_out, told
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.months import months_before
@@ -130,6 +132,17 @@ def better_or_worse(release: Release, labels: Sequence[str]) -> str:
     )
 
 
+def channels(release: Release, labels: Sequence[str], name: str) -> Figure | None:
+    """In which ways the departments' own requests were reported; None if there were none."""
+    rows = records_of_group(release, schema.channels, Group("department"), scope="all")
+    own = pd.DataFrame([row for row in rows if row["department"] in labels])
+    if own.empty:
+        return None
+    volume = own.drop_duplicates("department")["volume"].sum()
+    together = own.groupby("channel", as_index=False).agg({"requests": "sum", "as_of": "first"})
+    return reported.channels(together.assign(volume=volume), name)
+
+
 OF_PERIOD = {
     "problem": "issue_type", "requests": "volume", "open": "open", "overdue": "overdue", "half closed within (days)": "median_days",
     "nine in ten within (days)": "p90_days", "timed (n)": "n",
@@ -165,6 +178,26 @@ class Report:
     def group(self) -> str | None:
         """The group that it is a branch of, as its address calls it."""
         return None if self.is_group else group_of(self.labels[0])
+
+    @property
+    def requests(self) -> RequestFilters:
+        """Its own requests, whatever their type."""
+        return RequestFilters(department=self.called if self.is_group else self.labels[0])
+
+    @property
+    def lines(self) -> list[Row]:
+        """The rows of a period as a page shows them: what is open and what is overdue of a type leads to its list."""
+        waiting = self.requests.but(status="open", order="overdue")
+        lists = {"open": waiting, "overdue": waiting.but(overdue="yes")}
+        return [
+            row
+            | {
+                name: Cell(words.whole(row[name]), some.but(issue=row["issue_type"]).url)
+                for name, some in lists.items()
+                if row[name] and not isinstance(row[name], Cell)
+            }
+            for row in self.rows
+        ]
 
     @property
     def query(self) -> str:

@@ -1,5 +1,6 @@
 """Side by side, by department, and what changed most: each number is of its own group, and no difference is said that chance may be."""
 
+import csv
 import html
 import io
 import re
@@ -196,10 +197,36 @@ def test_a_branch_leads_to_its_list_and_keeps_its_period(site):
     text = requests.get(f"{site}/departments/eng-sanitation-services?period=2024", timeout=60).text
     assert '<a href="/departments/eng-sanitation-services?period=2024" aria-current="true">in 2024</a>' in text
     assert 'A branch of <a href="/departments/eng?period=2024">Engineering</a>' in text
-    [link] = re.findall(r'href="(/requests[?][^"]*)"', text)
+    [link] = re.findall(r'href="(/requests[?][^"]*)">Its open requests', text)
     assert html.unescape(link) == "/requests?department=eng-sanitation-services&status=open&order=overdue"
     led = requests.get(f"{site}/departments/eng?period=last_12_months", timeout=60, allow_redirects=False)
     assert (led.status_code, led.headers["Location"]) == (308, "/departments/eng")
+
+
+def test_what_is_open_and_what_is_overdue_of_a_type_leads_to_its_list(site):
+    page = requests.get(f"{site}/departments/eng?period=last_90_days", timeout=60).text
+    links = re.findall(r'<td class="number"><a href="/requests([?][^"]*)">([\d,]+)</a>', page)
+    for lists in ([link for link in links if ("overdue=yes" in link[0]) == overdue] for overdue in (False, True)):
+        query, number = max(lists, key=lambda link: int(link[1]))
+        listed = csv.reader(requests.get(f"{site}/requests.csv{html.unescape(query)}", timeout=60).text.splitlines())
+        assert len(list(listed)) == 1 + int(number)
+
+
+@pytest.mark.parametrize(
+    ("called", "like"), [("eng", "ENG - %"), ("eng-sanitation-services", "ENG - Sanitation Services")]
+)
+def test_in_which_ways_a_departments_own_requests_were_reported_adds_up(site, ask, called, like):
+    counted = ask(
+        """SELECT channel, count(*) FROM service_requests, periods WHERE period = 'last_12_months' AND department LIKE ?
+               AND opened_on BETWEEN opened_from AND opened_to GROUP BY 1 ORDER BY 2 DESC, 1""", like,
+    )  # fmt: skip
+    n = sum(number for _, number in counted)
+    page = html.unescape(requests.get(f"{site}/departments/{called}", timeout=60).text)
+    part = page[page.index(f"<h2>Most are reported by {counted[0][0]}: {counted[0][1]:,} of {n:,} requests") :]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", part[part.index("<tbody>") : part.index("</tbody>")])
+    assert list(zip(cells[::3], cells[1::3], cells[2::3], strict=True)) == [
+        (channel, f"{number:,}", f"{100 * number / n:.1f} %") for channel, number in counted
+    ]
 
 
 def test_a_whole_month_of_a_group_is_counted_from_its_requests_on_its_page_and_in_its_workbook(site, ask):
