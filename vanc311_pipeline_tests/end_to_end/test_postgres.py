@@ -100,7 +100,7 @@ def test_so_it_does_after_edits_of_every_kind(one, pipeline, portal):
         frame = EDITS[edit].function(frame)
     portal.publish(frame)
     for each in (one, pipeline):
-        each.sync_with_dagster()
+        each.sync_with_all_numbers()
         assert each.rows() == expected(frame)
     kinds = {kind for (kind,) in one.query("SELECT DISTINCT kind FROM request_changes")}
     assert kinds == {"closed", "opened", "relabelled"}
@@ -111,15 +111,15 @@ def test_so_it_does_after_edits_of_every_kind(one, pipeline, portal):
 
 
 def test_two_machines_share_one_warehouse_and_each_has_the_newest_file_after_its_own_sync(one, two, portal):
-    assert "making it again" in two.sync_with_dagster()  # nothing to load, but no file yet
+    assert "making it again" in two.sync_with_all_numbers()  # nothing to load, but no file yet
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-    two.sync_with_dagster()
+    two.sync_with_all_numbers()
     assert one.rows() != two.rows() == expected(portal.frame)
-    assert "lacks what was stored since, by another pipeline" in one.sync_with_dagster()
+    assert "lacks what was stored since, by another pipeline" in one.sync_with_all_numbers()
     assert one.rows() == two.rows()
     assert len(one.query("SELECT * FROM request_changes")) == 3  # once, whoever saw it
     for pipeline in (one, two):
-        assert "Nothing changed" in pipeline.sync_with_dagster()
+        assert "Nothing changed" in pipeline.sync_with_all_numbers()
     one.verify()
     assert "every row equal in every field" in two.verify(deep=True)
 
@@ -129,15 +129,15 @@ def test_two_machines_share_one_warehouse_and_each_has_the_newest_file_after_its
 
 def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, warehouse_url, tmp_path, monkeypatch):
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
-    pipeline.sync_with_dagster()
+    pipeline.sync()
     log = "SELECT * FROM request_changes ORDER BY change_id"
     before = pipeline.query(log)
     moved = on_machine(tmp_path / "moved", portal, warehouse_url, monkeypatch)
     pipeline.words(run_backup, file=tmp_path / "log.gz")
     assert "3 in request_changes" in moved.words(run_restore, file=tmp_path / "log.gz")
-    moved.sync_with_dagster()
+    moved.sync()
     portal.publish(EDITS["delete"].function(portal.frame, rows=1, seed=3))
-    moved.sync_with_dagster()
+    moved.sync()
     after = moved.query(log)
     assert after[:3] == before
     assert [line[0] for line in after] == [1, 2, 3, 4]  # the first load after the restoration is a baseline, no news
@@ -149,7 +149,7 @@ def test_the_log_moves_from_a_file_to_postgresql_and_goes_on(pipeline, portal, w
 def test_a_server_that_cant_be_reached_is_told_without_the_password(one):
     before = one.file()
     nowhere = f"postgresql+psycopg://vanc311:{PASSWORD[:4]}@127.0.0.1:1/nowhere"
-    words = Pipeline(one.settings.changed(database_url=nowhere)).sync_with_dagster(ends=2)
+    words = Pipeline(one.settings.changed(database_url=nowhere)).sync(ends=2)
     assert "127.0.0.1/nowhere" in words
     assert "See that it runs" in words
     assert PASSWORD[:4] not in words
@@ -171,9 +171,9 @@ def test_a_server_that_ends_the_connection_in_mid_load_loses_nothing(one, portal
     portal.publish(EDITS["close"].function(portal.frame, rows=3, seed=1))
     with monkeypatch.context() as patched:
         patched.setattr(loading, "_replace_requests", cut)
-        assert "PostgreSQL refused" in one.sync_with_dagster(ends=2)
+        assert "PostgreSQL refused" in one.sync(ends=2)
     assert one.file() == before
-    one.sync_with_dagster()
+    one.sync()
     assert one.rows() == expected(portal.frame)
     assert len(one.query("SELECT * FROM request_changes")) == 3
 

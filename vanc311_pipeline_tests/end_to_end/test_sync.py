@@ -146,14 +146,14 @@ def test_values_that_were_garbled_on_their_way_cost_their_field_and_are_mended_b
 # -- rows that no month can hold ---------------------------------------------------------------------------------------
 
 
-def test_rows_outside_every_month_are_quarantined_counted_and_released_once_the_city_mends_them(pipeline, portal, run):
+def test_rows_outside_every_month_are_quarantined_counted_and_released_once_the_city_mends_them(pipeline, portal):
     whole = portal.frame
     frame = EDITS["null_key"].function(whole, rows=3)
     frame = EDITS["null_key"].function(frame, field="department", rows=2, seed=5)
     frame = EDITS["impossible_opened"].function(frame, rows=2, seed=7)
     frame.loc[0, OPENED] = pd.Timestamp("2101-01-01T00:00:00Z")
     portal.publish(frame)
-    words = run(pipeline, "sync").out
+    words = pipeline.sync()
     reasons = dict(pipeline.query("SELECT reason, count(*) FROM quarantined_requests GROUP BY reason"))
     assert reasons == {"opened_at is missing": 3, "department is missing": 2, "opened_at is outside the record": 3}
     assert "Quarantined  8 rows" in words

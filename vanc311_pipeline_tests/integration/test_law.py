@@ -28,7 +28,7 @@ from vanc311_pipeline.standin.edits import EDITS
 from vanc311_pipeline.warehouse import ledger
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline.warehouse.statistics import replace_statistics
-from vanc311_pipeline_tests.conftest import hasty
+from vanc311_pipeline_tests.conftest import few_statistics, hasty
 from vanc311_pipeline_tests.end_to_end.city import COLUMNS, OPENED, expected
 
 # What the fingerprint shows, if it is the only edit of a release; and what it can't show.
@@ -174,7 +174,8 @@ class Law(RuleBasedStateMachine):
         self.mirror.sync(self.portal, everything=not self.exact or self.unseen > 1)
         fresh = Mirror(Path(self.scratch.name) / "fresh")
         fresh.sync(self.portal)
-        followed, anew = self.mirror.contents(), fresh.contents()
+        with few_statistics():
+            followed, anew = self.mirror.contents(), fresh.contents()
         self.portal.stop()
         self.scratch.cleanup()
         assert followed.keys() == anew.keys()

@@ -4,7 +4,6 @@ Against a real S3 server on loopback, by the real driver.
 """
 
 import hashlib
-import io
 import json
 import os
 from uuid import uuid4
@@ -12,15 +11,14 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 from moto.server import ThreadedMotoServer
-from rich.console import Console
 
-from vanc311_pipeline.commands.sync import run_sync
 from vanc311_pipeline.disk import file_digest
-from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, PipelineError, StorageRefused
+from vanc311_pipeline.errors import EXIT_USAGE, IntegrityFailed, StorageRefused
 from vanc311_pipeline.orchestration.assets.publication import published_database, shipped_database
 from vanc311_pipeline.pipeline import Progress
 from vanc311_pipeline.shipping import KEPT, LATEST, ObjectStore, Shipment, without_secrets
 from vanc311_pipeline.warehouse.engine import Warehouse
+from vanc311_pipeline_tests.end_to_end.city import Pipeline
 from vanc311_pipeline_tests.end_to_end.conftest import city, loaded, pipeline, portal  # noqa: F401 (fixtures)
 from vanc311_pipeline_tests.integration.planting import execute
 
@@ -174,18 +172,14 @@ def test_a_signature_covers_every_word_of_the_index():
 def test_what_did_not_get_there_is_shipped_by_the_next_sync_though_the_portal_is_quiet(pipeline, tmp_path):  # noqa: F811
     url = f"file://{tmp_path}/store/vanc311"
     settings = pipeline.settings.changed(ship_url=url)
+    shipping = Pipeline(settings)
     (tmp_path / "store").write_text("a file where a folder must be")
-    console = Console(record=True, file=io.StringIO(), width=1000)
-    with pytest.raises(PipelineError, match="store/vanc311 can't be") as error:
-        run_sync(settings, console)
-    assert error.value.exit_code == EXIT_USAGE
+    assert "store/vanc311 can't be" in shipping.sync(ends=EXIT_USAGE)
     assert settings.published_path.exists()
     (tmp_path / "store").unlink()
-    run_sync(settings, console)
-    assert "But the published file was not shipped: trying again." in console.export_text()
+    assert "But the published file was not shipped: trying again." in shipping.sync_with_dagster()
     assert ObjectStore(url).latest().sha256 == file_digest(settings.published_path)
-    run_sync(settings, console)
-    assert "Nothing changed" in console.export_text()
+    assert "Nothing changed" in shipping.sync()
     shipped = ObjectStore(url).latest()
     settings.published_path.write_bytes(b"somebody else's")
     with pytest.raises(dg.Failure, match="is not the file that was published"):
