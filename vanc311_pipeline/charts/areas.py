@@ -99,7 +99,7 @@ def among_areas(rows: pd.DataFrame) -> str:
 
 
 def finding(rows: pd.DataFrame) -> str:
-    """Which areas are shown to differ from the city."""
+    """Which areas are shown to differ from the city: those that clearly do by name, the others by name if there are no such."""
     known = rows[rows["state"] == State.OK]
     if known.empty:
         return NOTHING_TO_COMPARE
@@ -108,6 +108,8 @@ def finding(rows: pd.DataFrame) -> str:
     if not differing:
         same, unclear = (len(areas[verdict]) for verdict in ALIKE)
         return f"No area is shown to differ from the city, given what is reported in each: {same} about the same, {unclear} unclear."
-    parts = [f"{verdict} in {words.listed(areas[verdict])}" for verdict in differing]
+    named = [verdict for verdict in differing if verdict.startswith("clearly")] or differing
+    parts = [f"{verdict} in {words.listed(areas[verdict])}" for verdict in named]
+    parts += [f"{verdict} in {len(areas[verdict])}" for verdict in differing if verdict not in named]
     noun = _MEANS[str(rows["measure"].iloc[0])][0]
     return f"{noun} against what the same types of request give in the whole city: {'; '.join(parts)}."

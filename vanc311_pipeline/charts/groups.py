@@ -144,7 +144,7 @@ def backlog(rows: pd.DataFrame, group: str) -> Figure:
     return Figure(
         "backlog",
         _growth(known, sundays),
-        f"{group}, n = {words.whole(n)} on the last settled Sunday. {METRICS['backlog'].definition}",
+        f"{group}, n = {words.whole(n)} on the last settled Sunday.",
         rows["as_of"].iloc[0],
         "backlog",
         n,

@@ -152,16 +152,12 @@ def periods(release: Release) -> list[str]:
 
 
 def days_of(release: Release, view: View) -> str:
-    """Which days the period of a view has, and that the last 30 and 90 end where days no longer move."""
+    """Which days the period of a view has, and that the last 30 or 90 end where days no longer move."""
     rows = {row["period"]: row for row in release.records(sa.select(schema.periods))}
     if view.period not in rows:
         return ""
-    days, last = (
-        words.days_between(*(rows[view.period][f"opened_{end}"] for end in ("from", "to"))),
-        rows.get("last_30_days"),
-    )
-    settled = last and f" The last 30 and 90 days end on {words.day(last['opened_to'])}: later ones may still change."
-    return f"Opened {days}.{settled or ''}"
+    days = words.days_between(*(rows[view.period][f"opened_{end}"] for end in ("from", "to")))
+    return f"Opened {days}.{' Later days may still change.' * view.period.endswith('_days')}"
 
 
 def address_of(kind: str, name: str) -> str:

@@ -380,7 +380,7 @@ def test_marks_stand_out_and_text_can_be_read(mode):
     [
         ({"A": "somewhat fewer"}, "somewhat fewer in A."),
         ({"A": "clearly more", "B": "clearly fewer", "C": "clearly more", "D": "unclear", "E": "somewhat more"},
-         "clearly more in A and C; clearly fewer in B; somewhat more in E."),
+         "clearly more in A and C; clearly fewer in B; somewhat more in 1."),
         ({"A": "about the same", "B": "unclear", "C": "unclear"},
          "No area is shown to differ from the city, given what is reported in each: 1 about the same, 2 unclear."),
     ],
