@@ -141,6 +141,8 @@ def _value(name: str, value: Any) -> str:
     """A value of the city's as it is read: instants in Vancouver's time."""
     if value is None:
         return words.NOTHING
+    if name in ("address", "channel"):
+        return plain(name, value)
     unit = service_requests.c[name].info["unit"] if name in service_requests.c else "text"
     if unit == "UTC instant":
         return words.instant(str(value))
@@ -194,7 +196,7 @@ def _n(row: Row) -> str:
 
 def _events(release: Release, request: Row, history: list[Row]) -> Iterator[Event]:
     """From its opening to the release's day."""
-    channel = f" by {request['channel']}" if request["channel"] else ""
+    channel = f" by {plain('channel', request['channel'])}" if request["channel"] else ""
     yield Event(words.instant(request["opened_at"]), f"reported{channel}", [])
     yield from _changes(history)
     if request["closed_on"] and not any(line["kind"] == "closed" for line in history):

@@ -130,6 +130,11 @@ def of_list(filters: RequestFilters) -> Feed:
     return Feed(RequestFilters(**{name: getattr(filters, name) for name in NARROWING}))
 
 
+def unfollowed(filters: RequestFilters) -> list[str]:
+    """What of a list's choices its feed does not know."""
+    return [text for name, text in in_words(filters, filters.near).items() if name not in NARROWING]
+
+
 def feed_of(release: Release, asked: Mapping[str, str]) -> Feed:
     """What the parameters of an address mean; what is unknown, empty or usual is left out. UnknownName or Problem, if a value means nothing."""
     kinds = set(asked.get("kind", "").lower().replace(",", " ").split())

@@ -26,7 +26,7 @@ from vanc311_pipeline.dashboard.spreadsheets import BYTE_ORDER_MARK, XLSX, csv_l
 from vanc311_pipeline.dashboard.templating import STATIC_KINDS, assets, page, sheet, static, templates
 from vanc311_pipeline.dashboard.view import SCOPES, View, asked_view, shown_view, view_of
 from vanc311_pipeline.errors import printable
-from vanc311_pipeline.reading.find import LONGEST, Hit, find
+from vanc311_pipeline.reading.find import LONGEST, Hit, find, has_postal_code
 from vanc311_pipeline.reading.labels import branches_of, label_of, slug
 from vanc311_pipeline.reading.release import Release
 
@@ -169,7 +169,8 @@ def _find(request: Request) -> Response:
     finding = find(release, text)
     if len(finding.hits) == 1 and not (finding.instead or finding.house_numbers):
         return RedirectResponse(_address_of_hit(finding.hits[0]), 303, {"Cache-Control": "no-cache"})
-    return _unlisted(page(request, "find.html", sought=text, finding=finding, address_of_hit=_address_of_hit))
+    context = {"sought": text, "finding": finding, "has_postal_code": has_postal_code(text)}
+    return _unlisted(page(request, "find.html", address_of_hit=_address_of_hit, **context))
 
 
 def _suggestions(request: Request) -> Response:

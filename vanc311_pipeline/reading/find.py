@@ -6,6 +6,7 @@ word between quotes.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,9 @@ _NAMED, _ANYWHERE = ("area", "issue", "department", "group", "bia"), ("street", 
 _MATCH = sa.literal_column("search").op("MATCH")(sa.bindparam("words"))
 
 
+_POSTAL_CODE = re.compile(r"\b[A-Z]\d[A-Z][ -]?\d[A-Z]\d\b", re.ASCII | re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Hit:
     """Something that is called so."""
@@ -44,6 +48,11 @@ class Finding:
     instead: str | None = None
     house_numbers: tuple[addresses.HouseNumber, ...] = ()
     """Those that no request has, on the streets of the hits."""
+
+
+def has_postal_code(text: str) -> bool:
+    """Whether a Canadian postal code was typed: no request has one."""
+    return bool(_POSTAL_CODE.search(text))
 
 
 def find(release: Release, text: str) -> Finding:

@@ -25,6 +25,7 @@ _DASH = re.compile(r"\s+[-–—]\s*|\s*[-–—]\s+")
 _PREFIX = re.compile(r"([A-Z]{2,5}) - (?=.)")
 _PROPER = {name.casefold(): name for name in _DATA["proper"]}
 _IN_PROPER = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in _PROPER), re.IGNORECASE)
+_AS_IT_IS = re.compile(r"[NS]?[EW]|\d+[A-Z]")  # directions, and numbers of houses
 _LONGEST, _DIGITS = 80, 10
 _LIKE_A_DIGEST, _LIKE_A_GROUP = re.compile(rf"(.*-)?[0-9a-f]{{{_DIGITS}}}"), re.compile("[a-z]{2,5}")
 
@@ -38,8 +39,19 @@ def plain(kind: str, label: str) -> str:
         case "department":
             return _PREFIX.sub(lambda prefix: f"{GROUPS.get(prefix[1], prefix[1])}: ", label, count=1)
         case "street" | "address":
-            return " ".join(word if word in ("and", "to") else word.capitalize() for word in label.split(" "))
+            return " ".join(map(_in_an_address, label.split(" ")))
+        case "channel":
+            return label.capitalize() if label.isupper() else label
     return label
+
+
+def _in_an_address(word: str) -> str:
+    """A word of a street or an address, which the city writes in capitals: York, 5th, SE, 1946A, Bella-Vista, McGill."""
+    if word in ("and", "to") or _AS_IT_IS.fullmatch(word):
+        return word
+    if word.startswith("MC"):
+        return f"Mc{word[2:].capitalize()}"
+    return "-".join(map(str.capitalize, word.split("-")))
 
 
 def everyday(kind: str, label: str) -> str:

@@ -48,6 +48,17 @@ def test_a_label_is_said_in_plain_words_and_stands_in_addresses(kind, label, nam
     assert (slug(kind, label) == address) == (address is not None)
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("1946 YORK AV", "1946 York Av"), ("1900 MAIN ST and E 2ND AV", "1900 Main St and E 2nd Av"),
+     ("0 to 100 SW MARINE DRIVE", "0 to 100 SW Marine Drive"),
+     ("1205A W 41ST AV", "1205A W 41st Av"), ("LAMEY'S MILL ROAD", "Lamey's Mill Road"), ("2600 MCGILL ST", "2600 McGill St"),
+     ("MACDONALD ST", "Macdonald St"), ("BELLA-VISTA ST", "Bella-Vista St")],
+)  # fmt: skip
+def test_an_address_is_read_in_small_letters(label, name):
+    assert plain("address", label) == plain("street", label) == name
+
+
 def test_every_irregular_label_has_a_slug_of_its_own_words():
     listed = {(kind, label) for kind, group in labels._DATA["irregular"].items() for label in group}
     assert {(kind, label) for kind, label in listed if labels._LIKE_A_DIGEST.fullmatch(slug(kind, label))} == set()

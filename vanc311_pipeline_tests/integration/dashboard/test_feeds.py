@@ -512,6 +512,19 @@ def test_every_page_leads_to_the_feed_of_what_it_is_about(site, page, feed):
     assert (">Follow: <a" in text) == (page != "/quality")
 
 
+def test_what_a_feed_takes_no_notice_of_is_said_beside_it(site):
+    choices = "status=open&channel=WEB&opened_from=2024-01-01&closed_to=2025-01-02&overdue=yes"
+    texts = [
+        unescape(requests.get(f"{site}/requests?area=kitsilano&{asked}", timeout=60).text)
+        for asked in (choices, "issue=pothole")
+    ]
+    told = [re.findall("Feeds take no notice of these choices: (.*)[.]</p>", text) for text in texts]
+    assert told == [
+        ["open, by Web, opened 1 January 2024 or later, closed 2 January 2025 or earlier, overdue for its kind"],
+        [],
+    ]
+
+
 def test_addresses_are_whole_where_people_reach_the_site(base):
     app = create_app(base, routers=[dashboard("https://tracker.example")])
     with site_of(app) as site:

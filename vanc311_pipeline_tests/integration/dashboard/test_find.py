@@ -43,6 +43,24 @@ def test_a_problem_is_found_by_its_name_and_by_everyday_words(site, text):
     assert {f"/issues/{slug}" for slug in ISSUES[text]} <= set(links(asked(site, text)))
 
 
+@pytest.mark.parametrize("text", ["V6B 1A1", "v6b1a1", "1946 York Av, V6J-1E1"])
+def test_who_types_a_postal_code_is_told_what_to_enter_instead(site, text):
+    told = re.findall("The city publishes no postal codes.*</p>", asked(site, text).text)
+    instead = [html.unescape(link) for link in re.findall('href="([^"]*)"', told[0])]
+    answers = [requests.get(site + link, timeout=60, allow_redirects=False) for link in instead]
+    assert [links(answer)[0].partition("=")[0] for answer in answers] == [
+        "/requests?address",
+        "/requests?street",
+        "/areas/kitsilano",
+    ]
+
+
+def test_what_is_no_postal_code_is_not_taken_for_one(site):
+    assert "postal" not in "".join(
+        asked(site, text).text for text in ("garbage", "E 5TH AV", "moss V6B", "no such 1A1A1")
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "first"),
     [
