@@ -255,8 +255,9 @@ def _point(request: Row) -> str | None:
 
 
 def _beside(release: Release, request: Row, filters: RequestFilters) -> Beside:
-    rows, _ = requests.page(release, filters)
+    shown = requests.page(release, filters)
+    rows, _ = shown
     others = [row for row in rows if row["request_id"] != request["request_id"]]
-    counted = requests.counts(release, filters)
+    counted = requests.counts(release, filters, shown)
     number = counted.requests - (len(others) < len(rows) or filters.address is not None)
     return Beside(f"{'at least ' if counted.is_bound else ''}{number:,}", others[: requests.SHOWN], filters.url)

@@ -24,7 +24,7 @@ from vanc311_pipeline.settings import LICENCE
 ROWS, SHOWN = 25, 10
 """So many are on a page of a list, and where a list stands on a page of something else."""
 COUNTED = 10_000
-"""At most so many are counted, and looked at for their points; who asks for more gets "at least"."""
+"""At most so many are looked at for a map's points."""
 POINTS, ROWS_OF_A_FILE = 5_000, 100_000
 ORDERS = {
     "newest": "newest first", "oldest": "oldest first", "longest": "longest open first", "overdue": "most overdue first",
@@ -45,6 +45,8 @@ IN_AN_AREA = {heading: cell for heading, cell in COLUMNS.items() if cell != "are
 _LABELS, _DAYS = ("area", "issue"), ("opened_from", "opened_to", "closed_from", "closed_to")
 
 Row = dict[str, Any]
+Page = tuple[list[Row], str | None]
+"""The rows of a page of a list, and the address of the next."""
 
 
 @dataclass(frozen=True)
@@ -264,27 +266,36 @@ def choices(release: Release, filters: RequestFilters) -> dict[str, Any]:
 
 
 class Counts(NamedTuple):
-    """How many pass the filters, up to a bound; and how many of these have a point, the first by their order."""
+    """How many pass the filters, or at least; and of so many, the first by their order, how many have a point."""
 
     requests: int
     located: int
-    bound: int
-
-    @property
-    def is_bound(self) -> bool:
-        return self.requests == self.bound
+    first: int
+    is_bound: bool = False
 
     def sentence(self, order: str) -> str:
         """How many there are, and how many of them a map can show."""
         if not self.requests:
             return "No request is like this."
         number = words.requests(self.requests)
-        of = f"the first {self.requests:,} ({order})" if self.is_bound else f"{self.requests:,}"
+        of = f"the first {self.first:,} ({order})" if self.is_bound or self.first < self.requests else f"{self.first:,}"
         return f"{'At least ' if self.is_bound else ''}{number}; {self.located:,} of {of} {words.be(self.located, 'has', 'have')} a location."
 
 
-def counts(release: Release, filters: RequestFilters) -> Counts:
-    return Counts(*pages.count_first(release, filters.listing(release), COUNTED, service_requests.c.latitude))
+def counts(release: Release, filters: RequestFilters, shown: Page | None = None) -> Counts:
+    """Of a list of which this page is shown: if that is all of it, nothing need be counted."""
+    if filters.after or shown is None:
+        return counts(release, filters.but(), page(release, filters.but()))
+    rows, following = shown
+    located = sum(row["latitude"] is not None for row in rows)
+    if following is None:
+        return Counts(len(rows), located, len(rows))
+    counted = pages.count_first(release, filters.listing(release), service_requests.c.latitude)
+    first, located = (counted.rows, counted.with_value) if counted else (len(rows), located)
+    number = requests.number(release, filters.narrowing, filters.order or "newest")
+    if number is None:
+        return Counts(first, located, first, is_bound=counted is None or first == counted.bound)
+    return Counts(number, located, first)
 
 
 def unaddressed(release: Release, filters: RequestFilters) -> str | None:
@@ -292,14 +303,15 @@ def unaddressed(release: Release, filters: RequestFilters) -> str | None:
     if filters.issue is None:
         return None
     listing = requests.requests(release, {"issue": filters.issue})
-    number, addressed, bound = pages.count_first(release, listing, COUNTED, service_requests.c.address)
-    if addressed or not number:
+    counted = pages.count_first(release, listing, service_requests.c.address)
+    if counted is None or counted.with_value or not counted.rows:
         return None
-    which = f"none of the newest {number:,} has one" if number == bound else f"none of all {number:,} has one"
+    number = counted.rows
+    which = f"none of the newest {number:,} has one" if number == counted.bound else f"none of all {number:,} has one"
     return f"{plain('issue', filters.issue)} requests are published without an address: {which}."
 
 
-def page(release: Release, filters: RequestFilters) -> tuple[list[Row], str | None]:
+def page(release: Release, filters: RequestFilters) -> Page:
     """The rows of a page, and the address of the next, if there is one."""
     listing = filters.listing(release)
     read = pages.read_page(release, listing, _place(release, filters), ROWS)

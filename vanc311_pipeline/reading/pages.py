@@ -7,17 +7,19 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.reading.release import Question, Release, TookTooLong, statement_budget
+from vanc311_pipeline.reading.release import Question, Release, TookTooLong
 
 ROWS_AT_ONCE = 5_000
-STEPS_OF_A_COUNT, COUNTED_OF_MANY = 300_000, 1_000
-"""Of SQLite's machine, some twenty milliseconds; and up to how many is counted where they don't suffice."""
+COUNTS = ((10_000, 0.022), (1_000, 0.009), (100, 0.005))
+"""Up to how many rows are counted, and in how many seconds of a processor: a step of SQLite's machine takes a twentieth of a microsecond,
+or half of one where each looks a row up somewhere else. Where they don't suffice, fewer are counted."""
 
 Place = tuple[str | int, ...]
 Keys = tuple[sa.ColumnElement[Any], ...]
@@ -104,19 +106,18 @@ class Count(NamedTuple):
     bound: int
 
 
-def count_first(release: Release, listing: Listing, at_most: int, column: sa.ColumnElement[Any]) -> Count:
-    """Count up to a bound; to a lower one, if that takes long because few of those gone through are of the listing."""
-    try:
-        with statement_budget(STEPS_OF_A_COUNT):
-            return _counted(release, listing, at_most, column)
-    except TookTooLong:
-        return _counted(release, listing, min(at_most, COUNTED_OF_MANY), column)
+def count_first(release: Release, listing: Listing, column: sa.ColumnElement[Any]) -> Count | None:
+    """Count up to a bound; to a lower one, if that takes long because few of those gone through are of the listing; None if even that does."""
+    for bound, seconds in COUNTS:
+        with suppress(TookTooLong):
+            return _counted(release, listing, bound, seconds, column)
+    return None
 
 
-def _counted(release: Release, listing: Listing, bound: int, column: sa.ColumnElement[Any]) -> Count:
+def _counted(release: Release, listing: Listing, bound: int, seconds: float, column: sa.ColumnElement[Any]) -> Count:
     question = _count_first(listing.question, listing.keys, listing.descending, listing.look_up, column)
     for values in (*listing.narrower, listing.values):
-        [(rows, with_value)] = release.rows(question, values={**values, "rows": bound})
+        [(rows, with_value)] = release.rows(question, values={**values, "rows": bound}, processor=seconds)
         if rows == bound:
             break
     return Count(rows, with_value, bound)

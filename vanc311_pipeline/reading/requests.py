@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from vanc311_pipeline import schema
 from vanc311_pipeline.reading import places
+from vanc311_pipeline.reading.groups import group_of, records_of_group
 from vanc311_pipeline.reading.labels import branches_of
 from vanc311_pipeline.reading.names import KINDS, known
-from vanc311_pipeline.reading.pages import Listing, rowid
+from vanc311_pipeline.reading.pages import Listing, count, rowid
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import (
     open_request_standing,
@@ -69,6 +70,32 @@ def open_requests(release: Release, filters: Filters, order: str = "longest") ->
     return _listing(release, {**filters, "status": "Open"}, order, _standing)
 
 
+def number(release: Release, filters: Filters, order: str = "newest") -> int | None:
+    """How many requests pass the filters, if the file has that number, or an index of few tells it."""
+    values = _narrowed(release, filters, order)
+    asked = {name for name, value in filters.items() if value is not None} - {"radius"} | values.keys() & {"status"}
+    is_open = values.get("status") == "Open"
+    if kinds := places.kinds_in(values):
+        return places.requests_at(release, values) if {*kinds} == asked - ({"status"} if is_open else set()) else None
+    if is_open and asked <= {"status", "area", "issue", "department"}:
+        return count(release, requests(release, {**filters, "status": "Open"}))
+    if asked <= {"area", "issue"}:
+        group = group_of(release, area=values.get("area"), issue=values.get("issue"))
+        scope = "located" if group.area else "all"
+        return sum(
+            int(row["volume"]) for row in records_of_group(release, time_to_close, group, scope=scope, period="all")
+        )
+    if asked == {"department"}:
+        branches = values.get("branches") or values.get("few_branches") or (values["department"],)
+        return _volume(release, branches)
+    if len(asked) == 1 and asked <= {"status", "channel"}:
+        [name], of = asked, schema.request_values.c
+        return sum(
+            map(int, release.scalars(sa.select(of.requests).where(of.column_name == name, of.value == values[name])))
+        )
+    return None
+
+
 def remembered(release: Release, request_id: str) -> dict[str, Any] | None:
     """All that is known of a request, by an id that it has or had; None if no request ever had it. Renamed is what has another id by now."""
     request = release.row(sa.select(service_requests).where(service_requests.c.request_id == request_id))
@@ -107,11 +134,9 @@ def _new_id(lines: list[dict[str, Any]], request_id: str) -> str | None:
 
 
 def _listing(release: Release, filters: Filters, order: str, columns: Columns) -> Listing:
-    values = _values(release, filters)
+    values = _narrowed(release, filters, order)
     if order == "closest" and "near" not in values:
         raise NoPoint("Which are the closest? Name a point, too: near=latitude,longitude.")
-    if order in ("longest", "overdue") or "overdue" in values:
-        values.setdefault("status", "Open")
     keys, descending = _KEYS[order]
     if keys is _BY_DAY and values.keys() & {"closed_from", "closed_to"}:
         keys = _BY_CLOSING_DAY
@@ -134,6 +159,14 @@ def _way(release: Release, values: Mapping[str, Any], order: str) -> places.Way:
         return "places first"
     few = release.about["rows_stored"] // _FEW_IN_INDEX if asked <= _IN_INDEX else _FEW_AT_PLACES
     return "places first" if places.requests_at(release, values) < few else "requests first"
+
+
+def _narrowed(release: Release, filters: Filters, order: str) -> dict[str, Any]:
+    """The values that requests must have; some orders are of open ones."""
+    values = _values(release, filters)
+    if order in ("longest", "overdue") or "overdue" in values:
+        values.setdefault("status", "Open")
+    return values
 
 
 def _values(release: Release, filters: Filters) -> dict[str, Any]:
@@ -165,12 +198,17 @@ def _conditions(values: Mapping[str, Any]) -> list[Condition]:
 
 def _are_few(release: Release, branches: tuple[str, ...]) -> bool:
     """Whether few requests are of them."""
+    return bool(_volume(release, branches) * _FEW < release.about["rows_stored"])
+
+
+def _volume(release: Release, branches: tuple[str, ...]) -> int:
+    """How many requests are of them."""
     of = time_to_close.c
     volumes = sa.select(of.department, of.volume).where(
         of.level == "department", of.local_area.is_(None), of.scope == "all", of.period == "all"
     )
     volume: dict[str, int] = dict(release.remembered("volumes of departments", lambda: volumes))
-    return bool(sum(volume.get(branch, 0) for branch in branches) * _FEW < release.about["rows_stored"])
+    return sum(volume.get(branch, 0) for branch in branches)
 
 
 def _if_rare(release: Release, outcome: str) -> tuple[str, ...]:

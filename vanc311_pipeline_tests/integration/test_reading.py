@@ -130,15 +130,42 @@ def test_what_is_sorted_is_told_by_an_index_alone(release, filter_, order, index
 
 def test_what_is_counted_long_is_counted_to_a_lower_bound(release, monkeypatch):
     listing, latitude = requests.requests(release, {}), service_requests.c.latitude
-    rows, located, bound = count_first(release, listing, 10_000, latitude)
-    assert rows == bound == 10_000
-    monkeypatch.setattr(pages, "STEPS_OF_A_COUNT", 1_000)
-    monkeypatch.setattr(pages, "COUNTED_OF_MANY", 500)
-    place = listing.columns.index("latitude")
-    first = [row[place] for row in read_page(release, listing, None, 500).rows]
-    fewer = count_first(release, listing, 10_000, latitude)
-    assert fewer == (500, 500 - first.count(None), 500)
-    assert 0 < fewer.with_value < located
+    place, no_time, enough = listing.columns.index("latitude"), 1e-9, 60
+    for tried, bound in (((10_000, enough), (500, enough)), 10_000), (((10_000, no_time), (500, enough)), 500):
+        monkeypatch.setattr(pages, "COUNTS", tried)
+        first = [row[place] for row in read_page(release, listing, None, bound).rows]
+        assert count_first(release, listing, latitude) == (bound, bound - first.count(None), bound)
+    monkeypatch.setattr(pages, "COUNTS", ((10_000, no_time),))
+    assert count_first(release, listing, latitude) is None
+
+
+@pytest.mark.parametrize(
+    ("filter_", "order", "which"),
+    [({}, "newest", "1"), (KITSILANO, "newest", "local_area = 'Kitsilano'"), (ABANDONED, "oldest", "issue_type = :issue"),
+     ({**KITSILANO, **ABANDONED}, "newest", "local_area = 'Kitsilano' AND issue_type = :issue"),
+     ({"department": "eng"}, "newest", "department LIKE 'ENG - %'"),
+     ({"department": "311 Contact Centre"}, "newest", "department = '311 Contact Centre'"),
+     ({"channel": "WEB"}, "newest", "channel = 'WEB'"), ({}, "longest", "status = 'Open'"),
+     ({**KITSILANO, "status": "Open"}, "newest", "local_area = 'Kitsilano' AND status = 'Open'"),
+     ({**KITSILANO, "department": "eng"}, "overdue", "local_area = 'Kitsilano' AND department LIKE 'ENG - %' AND status = 'Open'"),
+     ({"street": "CAMBIE ST"}, "newest", "address LIKE '%CAMBIE ST%'"),
+     ({"street": "CAMBIE ST", "status": "Open"}, "newest", "address LIKE '%CAMBIE ST%' AND status = 'Open'")],
+    ids=str,
+)  # fmt: skip
+def test_how_many_there_are_is_known_without_going_through_them(release, filter_, order, which):
+    question = sa.text(f"SELECT count(*) FROM service_requests WHERE {which}").columns(sa.column("number", sa.INTEGER))
+    [(expected,)] = release.rows(question, values=ABANDONED)
+    assert requests.number(release, filter_, order) == expected > 0
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [{"street": "CAMBIE ST", "status": "Close"}, {"street": "CAMBIE ST", **KITSILANO}, {**KITSILANO, "channel": "WEB"},
+     {"opened_from": "2025-01-01"}, {"status": "Open", "channel": "WEB"}, {"overdue": "yes"}],
+    ids=str,
+)  # fmt: skip
+def test_how_many_there_are_is_not_told_from_what_says_less(release, filter_):
+    assert requests.number(release, filter_) is None
 
 
 def test_many_at_places_are_come_by_from_day_to_day(release, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from vanc311_pipeline.dashboard import requests as lists
+from vanc311_pipeline.reading import pages
 from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.settings import LICENCE
 from vanc311_pipeline_tests.integration.api.test_requests import changed
@@ -108,8 +109,26 @@ def test_pages_and_files_are_the_whole_list_once_in_its_order(get, ask: Ask, ask
     assert len(ids) > 1
 
 
+def test_how_many_there_are_is_exact_where_the_file_says_so_though_fewer_are_gone_through(get, ask: Ask, monkeypatch):
+    monkeypatch.setattr(pages, "COUNTS", ((27, 60),))
+    points = ask(
+        "SELECT latitude FROM service_requests WHERE channel = 'Mobile App' ORDER BY opened_on DESC, rowid DESC"
+    )
+    located = sum(latitude is not None for (latitude,) in points[:27])
+    number = f"{len(points):,} requests; {located} of the first 27 (newest first) have a location."
+    assert f"× {number}" in text_of(get("/requests?channel=Mobile%20App"))
+
+
+def test_how_many_there_are_is_else_known_up_to_a_bound(get, monkeypatch):
+    monkeypatch.setattr(pages, "COUNTS", ((27, 60),))
+    assert "At least 27 requests" in text_of(get("/requests?area=kitsilano&channel=WEB"))
+    monkeypatch.setattr(pages, "COUNTS", ())
+    assert "At least 25 requests" in text_of(get("/requests?channel=WEB&overdue=yes"))
+
+
 def test_what_is_too_much_is_bounded_and_said_so(get, ask: Ask, monkeypatch):
     monkeypatch.setattr(lists, "COUNTED", 100)
+    monkeypatch.setattr(pages, "COUNTS", ((100, 60),))
     monkeypatch.setattr(lists, "POINTS", 10)
     monkeypatch.setattr(lists, "ROWS_OF_A_FILE", 60)
     asked = "status=open&channel=Phone"
@@ -220,6 +239,21 @@ def test_each_chip_takes_one_thing_away(get):
     assert taken == [f"/requests?{'&'.join(part for part in parts if part != gone)}" for gone in parts[:-1]]
     near = get("/requests?near=49.2827,-123.1207&radius=250&order=closest").text
     assert '<a href="/requests" aria-label="within 250 m of a point by ' in near
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [("address", "SELECT DISTINCT address FROM places WHERE address NOT LIKE '<%'"), ("street", "SELECT DISTINCT street FROM places"),
+     ("street", "SELECT DISTINCT cross_street FROM places"), ("channel", "SELECT DISTINCT channel FROM service_requests")],
+)  # fmt: skip
+def test_what_the_city_writes_in_capitals_is_read_in_small_letters(ask: Ask, kind, labels):
+    capitals, directions = re.compile(r"[A-Z]{3,}|\d(ST|ND|RD|TH)\b"), re.compile(r"(?<![\w'])(?:[NS]?[EW]|N|S)(?!\w)")
+    for label in (label for (label,) in ask(labels) if label):
+        name = plain(kind, label)
+        assert name.casefold() == label.casefold()
+        assert not capitals.search(name)
+        assert directions.findall(name) == directions.findall(label)
+        assert "  " not in name
 
 
 def test_the_form_holds_what_is_chosen(get):
