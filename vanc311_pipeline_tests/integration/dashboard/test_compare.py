@@ -205,7 +205,7 @@ def test_a_branch_leads_to_its_list_and_keeps_its_period(site):
 
 def test_what_is_open_and_what_is_overdue_of_a_type_leads_to_its_list(site):
     page = requests.get(f"{site}/departments/eng?period=last_90_days", timeout=60).text
-    links = re.findall(r'<td class="number"><a href="/requests([?][^"]*)">([\d,]+)</a>', page)
+    links = re.findall(r'<td[^>]*><a href="/requests([?][^"]*)">([\d,]+)</a>', page)
     for lists in ([link for link in links if ("overdue=yes" in link[0]) == overdue] for overdue in (False, True)):
         query, number = max(lists, key=lambda link: int(link[1]))
         listed = csv.reader(requests.get(f"{site}/requests.csv{html.unescape(query)}", timeout=60).text.splitlines())
