@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from vanc311_pipeline.reading.release import Question, Release, TookTooLong
+from vanc311_pipeline.reading.release import Question, Release, TookTooLong, statement_budget
 
 ROWS_AT_ONCE = 5_000
-COUNTS = ((10_000, 0.022), (1_000, 0.009), (100, 0.005))
-"""Up to how many rows are counted, and in how many seconds of a processor: a step of SQLite's machine takes a twentieth of a microsecond,
-or half of one where each looks a row up somewhere else. Where they don't suffice, fewer are counted."""
+COUNTS = ((10_000, 300_000), (1_000, 1_000_000))
+"""Up to how many rows are counted, and in how many steps of SQLite's machine, so that a file always has the same answer: some ten or fifty
+milliseconds. Where they don't suffice, fewer are counted."""
 
 Place = tuple[str | int, ...]
 Keys = tuple[sa.ColumnElement[Any], ...]
@@ -108,16 +108,16 @@ class Count(NamedTuple):
 
 def count_first(release: Release, listing: Listing, column: sa.ColumnElement[Any]) -> Count | None:
     """Count up to a bound; to a lower one, if that takes long because few of those gone through are of the listing; None if even that does."""
-    for bound, seconds in COUNTS:
-        with suppress(TookTooLong):
-            return _counted(release, listing, bound, seconds, column)
+    for bound, steps in COUNTS:
+        with suppress(TookTooLong), statement_budget(steps):
+            return _counted(release, listing, bound, column)
     return None
 
 
-def _counted(release: Release, listing: Listing, bound: int, seconds: float, column: sa.ColumnElement[Any]) -> Count:
+def _counted(release: Release, listing: Listing, bound: int, column: sa.ColumnElement[Any]) -> Count:
     question = _count_first(listing.question, listing.keys, listing.descending, listing.look_up, column)
     for values in (*listing.narrower, listing.values):
-        [(rows, with_value)] = release.rows(question, values={**values, "rows": bound}, processor=seconds)
+        [(rows, with_value)] = release.rows(question, values={**values, "rows": bound})
         if rows == bound:
             break
     return Count(rows, with_value, bound)

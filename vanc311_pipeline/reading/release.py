@@ -120,11 +120,9 @@ class Release:
         question: Question,
         within: float = QUESTION_SECONDS,
         values: Mapping[str, Any] | None = None,
-        processor: float | None = None,
     ) -> Rows:
-        """The answer to a question, with the values of its parameters; TookTooLong after `within` seconds, or after so many of a `processor`;
-        SettingsError if another version of the program made the file, without what is asked for, and Overwritten if it isn't the file any more
-        that it was.
+        """The answer to a question, with the values of its parameters; TookTooLong after `within` seconds, SettingsError if another version of
+        the program made the file, without what is asked for, and Overwritten if it isn't the file any more that it was.
         """
         with self._engine.connect() as connection:
             raw = connection.connection.driver_connection
@@ -133,9 +131,6 @@ class Release:
                 # SQLite counts over all runs of a statement, so that the first look may come with the first step of this one.
                 looks = count()
                 raw.set_progress_handler(lambda: next(looks) >= _LOOKS_IN_BUDGET, budget // _LOOKS_IN_BUDGET)
-            elif processor:
-                spent = time.thread_time() + processor
-                raw.set_progress_handler(lambda: time.thread_time() > spent, STEPS_BUDGET)
             else:
                 deadline = time.monotonic() + within
                 raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)

@@ -130,12 +130,12 @@ def test_what_is_sorted_is_told_by_an_index_alone(release, filter_, order, index
 
 def test_what_is_counted_long_is_counted_to_a_lower_bound(release, monkeypatch):
     listing, latitude = requests.requests(release, {}), service_requests.c.latitude
-    place, no_time, enough = listing.columns.index("latitude"), 1e-9, 60
-    for tried, bound in (((10_000, enough), (500, enough)), 10_000), (((10_000, no_time), (500, enough)), 500):
+    place, few, enough = listing.columns.index("latitude"), 1_000, 10_000_000
+    for tried, bound in (((10_000, enough), (500, enough)), 10_000), (((10_000, few), (500, enough)), 500):
         monkeypatch.setattr(pages, "COUNTS", tried)
         first = [row[place] for row in read_page(release, listing, None, bound).rows]
         assert count_first(release, listing, latitude) == (bound, bound - first.count(None), bound)
-    monkeypatch.setattr(pages, "COUNTS", ((10_000, no_time),))
+    monkeypatch.setattr(pages, "COUNTS", ((10_000, few),))
     assert count_first(release, listing, latitude) is None
 
 
