@@ -53,7 +53,9 @@ PLACES = [
     ("453 W 12TH AV", "Mount Pleasant", 49.2606, -123.1139), ("1946 YORK AV", "Kitsilano", 49.2722, -123.1495),
     ("1900 MAIN ST and E 2ND AV", "Mount Pleasant", 49.2680, -123.1007), ("728 GRANVILLE ST", "Downtown", 49.2816, -123.1185),
     (None, "Kitsilano", None, None), (None, None, None, None), (MARKUP, "Sunset", 49.22, -123.09),
+    ("12 OLD MAIN ST", "Downtown", 49.2815, -123.1311),
 ]  # fmt: skip
+"""The last one's street has the name of another in its own, and the point lies beside an improvement area, within its bounds."""
 DAYS, FIRST = 28, date(2026, 1, 12)
 RENAMED_ON, GONE_ON, BACK_ON = 11, 14, 17
 
@@ -68,7 +70,7 @@ FEEDS: dict[str, Any] = {
     "department=eng": lambda row: row["department"].startswith("ENG - "),
     "street=MAIN%20ST": lambda row: "MAIN ST" in streets(row["address"]),
     "address=1946%20YORK%20AV": lambda row: row["address"] == "1946 YORK AV",
-    "near=49.2606,-123.1139&radius=250": lambda row: distance(row, "49.2606,-123.1139") <= 250,
+    "near=49.2606,-123.1139&radius=1500": lambda row: distance(row, "49.2606,-123.1139") <= 1_500,
     "bia=Downtown%20Vancouver%20BIA": lambda row: row["address"] == "728 GRANVILLE ST",
 }
 """The address of a feed, and which requests it is of."""
@@ -137,7 +139,8 @@ class City:
             self.gone = [row for row in self.held if row["local_area"] in ("Kitsilano", "Downtown")]
             self.held = [row for row in self.held if row not in self.gone]
         if number == BACK_ON:
-            self.held += self.gone[: len(self.gone) // 2]
+            back = self.gone[: len(self.gone) // 2]
+            self.held += [row | {"address": row["address"] or "1946 YORK AV"} for row in back]
 
 
 def logged(before: list[Row], after: list[Row], lines: list[sa.Row[Any]], day: date) -> Iterator[Logged]:
