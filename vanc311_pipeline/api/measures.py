@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vanc311_pipeline import schema
 from vanc311_pipeline.api import PREFIX
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.published import reading
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _of_release(path: Path) -> Iterator[Metric]:
     result, served = schema.check_results.c.result, "1 if a release is served, else 0."
     try:
         # Open only meanwhile: a release that nobody serves any more goes from the disk.
-        with closing(PublishedFile(path)) as published, published.reading() as release:
+        with reading(path) as release:
             about = release.about
             results = release.rows(sa.select(result, sa.func.count()).group_by(result))
     except SettingsError:

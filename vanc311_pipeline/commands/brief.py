@@ -1,6 +1,5 @@
 """`vanc311 brief`: the brief of a month, from the published file, as text, HTML or PDF; for who runs it by cron."""
 
-from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from vanc311_pipeline.dashboard.templating import sheet
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.reading.labels import is_group, label_of
 from vanc311_pipeline.reading.names import UnknownName
-from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.published import reading
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import LICENCE, Settings
 
@@ -26,7 +25,7 @@ def run_brief(
     files: dict[str, Path],
     paper: str,
 ) -> None:
-    with closing(PublishedFile(settings.published_path)) as published, published.reading() as release:
+    with reading(settings.published_path) as release:
         kind, name = _subject(release, area, department)
         url = briefs.newest(release, kind, name, month)
         brief = briefs.brief_of(release, *url.split("/")[2:]) if url else None

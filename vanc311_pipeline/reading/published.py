@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -81,6 +81,13 @@ class PublishedFile:
         if self._current is not None:
             self._current.leave()
         self._current = None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Release]:
+    """The release that a file holds now, read once: nothing of it stays open."""
+    with closing(PublishedFile(path)) as published, published.reading() as release:
+        yield release
 
 
 def folder_of(published: Path, release_id: str) -> Path:

@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.disk import file_digest, force_to_disk, sqlite_uri
 from vanc311_pipeline.errors import StorageRefused
-from vanc311_pipeline.reading.published import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of
-from vanc311_pipeline.reading.release import Release
+from vanc311_pipeline.reading.published import CHECKSUMS, PACKAGE, PARQUET, SQLITE, folder_of, reading
 from vanc311_pipeline.schema import service_requests
 from vanc311_pipeline.settings import CITY_PORTAL, LICENCE_PAGE, TITLE
 from vanc311_pipeline.warehouse.rows import Row, are_same, batches, in_order
@@ -102,11 +101,8 @@ def are_in_place(published: Path) -> bool:
 
 
 def _described(file: Path) -> tuple[dict[str, Any], str]:
-    release = Release(file)
-    try:
+    with reading(file) as release:
         return dict(release.about), release.id
-    finally:
-        release.leave()
 
 
 def _write_parquet(

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import faults
 from benchmarks.rig import Rig, converged, edited
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.reading.published import PublishedFile, digests
+from vanc311_pipeline.reading.published import digests, reading
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ class Reader(threading.Thread):
                     [stored] = file.execute("SELECT rows_stored FROM release").fetchone()
                 if (rows, stored) not in self.seen:
                     self.seen.add((rows, stored))
-                    with closing(PublishedFile(self._path)) as published, published.reading() as release:
+                    with reading(self._path) as release:
                         assert digests(release)
             except (sqlite3.Error, SettingsError) as error:
                 self.broken.append(str(error))

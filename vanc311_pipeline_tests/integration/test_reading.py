@@ -17,7 +17,7 @@ from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading import changes, pages, requests
 from vanc311_pipeline.reading.names import KINDS, names
 from vanc311_pipeline.reading.pages import Listing, count, count_first, read_page
-from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.published import reading
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import service_requests
 
@@ -36,7 +36,7 @@ def release(synced, tmp_path_factory):
         connection.execute("INSERT INTO request_values VALUES ('status', 'Waiting', 1)")
         connection.execute(LOG, {"rows": 5_000, "run": "a run"})
         connection.execute("ANALYZE")
-    with closing(PublishedFile(file)) as published, published.reading() as opened:
+    with reading(file) as opened:
         yield opened
 
 

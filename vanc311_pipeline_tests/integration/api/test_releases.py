@@ -18,7 +18,7 @@ import requests
 import sqlalchemy as sa
 
 from vanc311_pipeline.errors import SettingsError
-from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.published import PublishedFile, reading
 from vanc311_pipeline.reading.release import Overwritten, Release, TookTooLong, statement_budget
 from vanc311_pipeline.schema import release as release_table
 from vanc311_pipeline.schema import service_requests
@@ -31,7 +31,7 @@ A_DAY_LATER = "UPDATE release SET as_of = '2099-01-01'"
 
 @pytest.fixture
 def release(own_file: Path) -> Iterator[Release]:
-    with closing(PublishedFile(own_file)) as published, published.reading() as current:
+    with reading(own_file) as current:
         yield current
 
 

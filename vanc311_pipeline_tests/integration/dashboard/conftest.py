@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.dashboard.site import dashboard
 from vanc311_pipeline.dashboard.templating import problem_page
 from vanc311_pipeline.dashboard.view import View
-from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.published import reading
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.api.conftest import site_of
@@ -27,13 +27,6 @@ FLAGS = [
 
 Ask = Callable[..., list[tuple[Any, ...]]]
 """What other SQL gives of the same file."""
-
-
-@contextmanager
-def reading(published: Path) -> Iterator[Release]:
-    """What a published file holds, without a server before it."""
-    with closing(PublishedFile(published)) as file, file.reading() as release:
-        yield release
 
 
 def requests_of(view: View) -> str:

@@ -23,12 +23,13 @@ from vanc311_pipeline.dashboard import briefs
 from vanc311_pipeline.dashboard.templating import sheet
 from vanc311_pipeline.errors import SettingsError
 from vanc311_pipeline.pipeline import Run
+from vanc311_pipeline.reading.published import reading
 from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse import drafts
 from vanc311_pipeline.warehouse.audits.briefs import facts_recomputed
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.end_to_end.city import MODIFIED, OPENED, Pipeline, settings_in
-from vanc311_pipeline_tests.integration.dashboard.conftest import planted_in, reading, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import planted_in, served
 from vanc311_pipeline_tests.integration.planting import answers, stored
 
 MONTH = "2025-12"

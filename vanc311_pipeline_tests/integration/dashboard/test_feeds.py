@@ -32,6 +32,7 @@ from vanc311_pipeline.api.app import create_app
 from vanc311_pipeline.dashboard import feeds
 from vanc311_pipeline.dashboard.site import dashboard
 from vanc311_pipeline.errors import printable
+from vanc311_pipeline.reading.published import reading
 from vanc311_pipeline.requests.changes import compare
 from vanc311_pipeline.requests.identity import request_id
 from vanc311_pipeline.schema import request_changes, service_requests
@@ -41,7 +42,7 @@ from vanc311_pipeline.warehouse.backup import restore_backup, write_backup
 from vanc311_pipeline.warehouse.engine import Warehouse
 from vanc311_pipeline_tests.integration.api.conftest import site_of
 from vanc311_pipeline_tests.integration.api.test_requests import distance, streets
-from vanc311_pipeline_tests.integration.dashboard.conftest import reading, served
+from vanc311_pipeline_tests.integration.dashboard.conftest import served
 
 COLUMNS = [column.name for column in service_requests.columns]
 MATTRESS, BIN, GARBAGE = (

@@ -9,7 +9,8 @@ import pytest
 
 from vanc311_pipeline.dashboard.figures import draw
 from vanc311_pipeline.dashboard.view import View
-from vanc311_pipeline_tests.integration.dashboard.conftest import reading, requests_of
+from vanc311_pipeline.reading.published import reading
+from vanc311_pipeline_tests.integration.dashboard.conftest import requests_of
 from vanc311_pipeline_tests.integration.planting import execute
 
 AREA, ISSUE = "Kitsilano", "Building and Development Inquiry Case"

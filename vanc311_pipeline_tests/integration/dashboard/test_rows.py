@@ -19,11 +19,11 @@ from vanc311_pipeline.dashboard.numbers import cards, given_its_kinds, lead
 from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View, shown_view, summary_of, view_of
 from vanc311_pipeline.reading.labels import plain
+from vanc311_pipeline.reading.published import reading
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline_tests.integration.dashboard.conftest import (
     Ask,
     group_of,
-    reading,
     requests_of,
 )
 from vanc311_pipeline_tests.integration.planting import execute, hold

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.dashboard.view import SCOPES, View
 from vanc311_pipeline.reading.names import names
-from vanc311_pipeline.reading.published import PublishedFile
+from vanc311_pipeline.reading.published import reading
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.settings import Settings
 from vanc311_pipeline_tests.integration.dashboard.conftest import served
@@ -94,8 +94,7 @@ def test_every_view_has_a_page_and_every_file_that_it_links(synced: Settings, ho
     met: set[Any] = set()
     linked: set[tuple[str, str, bool]] = set()
     for file in (synced.published_path, holed):
-        published = PublishedFile(file)
-        with published.reading() as release, served(file) as address, requests.Session() as session:
+        with reading(file) as release, served(file) as address, requests.Session() as session:
             of = islice(unlike(release, met), 0, None, step)
             for view in (view.but(speed=speed) for view in of for speed in (False, True)):
                 page = session.get(address + view.url, timeout=60)
@@ -108,7 +107,6 @@ def test_every_view_has_a_page_and_every_file_that_it_links(synced: Settings, ho
                             continue  # dear, and drawn from what the SVG is
                         assert session.get(address + unescape(link), timeout=60).status_code == 200, link
                     linked.add(like)
-        published.close()
 
 
 ODD = re.compile(
@@ -119,10 +117,8 @@ ODD = re.compile(
 
 @SOME
 def test_no_page_of_an_area_or_an_issue_type_says_0_days_1_requests_or_3_to_3(synced: Settings, step: int) -> None:
-    published = PublishedFile(synced.published_path)
-    with published.reading() as release:
+    with reading(synced.published_path) as release:
         areas, issues = names(release, "area"), names(release, "issue")
-    published.close()
     choices = [View(), *map(View, areas), *(View(issue=issue) for issue in issues)]
     addresses = ["/quality", *(view.but(speed=speed).url for speed in (False, True) for view in choices)]
     found = []
