@@ -1,6 +1,7 @@
 """When, and in which ways, requests are reported in the last 12 months. From `reporting_times` and `channels`."""
 
 import calendar
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -41,25 +42,26 @@ def times(rows: pd.DataFrame, group: str) -> Figure:
     )
 
 
-def channels(rows: pd.DataFrame, group: str) -> Figure:
-    """In which ways they were reported, the most used first, each with its share where there are enough requests."""
+def channels(rows: pd.DataFrame, group: str, plain: Callable[[str], str]) -> Figure:
+    """In which ways they were reported, the most used first, each with its share where there are enough requests; `plain` names a channel."""
     rows = rows.sort_values(["requests", "channel"], ascending=[False, True], ignore_index=True)
+    names = rows["channel"].map(plain)
     n, most = int(rows["volume"].iloc[0]), rows.iloc[0]
     share = rows["requests"] / n
     told = share.map(words.percent) if n >= MINIMUM_N else pd.Series(words.WITHHELD[State.TOO_FEW], index=rows.index)
-    finding = f"Most are reported by {most['channel']}: {words.whole(most['requests'])} of {words.requests(n)}"
+    finding = f"Most are reported by {names[0]}: {words.whole(most['requests'])} of {words.requests(n)}"
     return Figure(
         "channels",
         f"{finding} ({told[0]})." if n >= MINIMUM_N else f"{finding}.",
-        f"{group}, {WHOM}, n = {words.whole(n)}. Channels in the city’s words.",
+        f"{group}, {WHOM}, n = {words.whole(n)}.",
         rows["as_of"].iloc[0],
         "opened",
         n,
         COUNTED,
         rows[["channel", "requests", "volume"]],
-        for_reading(rows, {"channel": "channel", "requests": "requests", "share": told}),
-        rows[["channel", "requests"]].assign(share=told),
-        {"channels": list(rows["channel"]), "domain": [0, 1.25 * most["requests"]]},  # with room for a label
+        for_reading(rows.assign(channel=names), {"channel": "channel", "requests": "requests", "share": told}),
+        rows[["channel", "requests"]].assign(channel=names, share=told),
+        {"channels": list(names), "domain": [0, 1.25 * most["requests"]]},  # with room for a label
         CAVEAT,
         height=190,
     )

@@ -4,6 +4,7 @@ overdue, what grew, and whether it is closed faster than a year before.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -140,7 +141,7 @@ def channels(release: Release, labels: Sequence[str], name: str) -> Figure | Non
         return None
     volume = own.drop_duplicates("department")["volume"].sum()
     together = own.groupby("channel", as_index=False).agg({"requests": "sum", "as_of": "first"})
-    return reported.channels(together.assign(volume=volume), name)
+    return reported.channels(together.assign(volume=volume), name, partial(plain, "channel"))
 
 
 OF_PERIOD = {

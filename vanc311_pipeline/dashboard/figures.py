@@ -13,6 +13,7 @@ from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.view import LAST_12_MONTHS, View, horizon_of, records_of, summary_of
 from vanc311_pipeline.metric_definitions import State
 from vanc311_pipeline.reading.groups import Group, records_of_group
+from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.release import Release
 
 PROVIDED = 1
@@ -79,7 +80,11 @@ FIGURES: dict[str, tuple[Draw, sa.Table, tuple[str, ...]]] = {
     "outcomes": (partial(_of_table, groups.outcomes), schema.outcomes, LEVELS[:3]),
     "areas-by-wait": (_waits, schema.time_to_close, LEVELS[2:3]),
     "reported-when": (partial(_recent, reported.times), schema.reporting_times, LEVELS[:3]),
-    "channels": (partial(_recent, reported.channels), schema.channels, LEVELS[:3]),
+    "channels": (
+        partial(_recent, partial(reported.channels, plain=partial(plain, "channel"))),
+        schema.channels,
+        LEVELS[:3],
+    ),
     "areas-open-after-30-days": (partial(_areas, "open_after_30_days"), schema.area_comparison, LEVELS[:1]),
     "areas-closings": (partial(_areas, "closings"), schema.area_comparison, LEVELS[:1]),
 }

@@ -24,7 +24,7 @@ DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 )
 def test_each_block_of_the_week_and_each_channel_has_its_requests_of_the_last_12_months(release, ask, view):
     rows = ask(
-        f"""SELECT opened_at, opened_on, coalesce(channel, 'unknown') FROM service_requests, periods
+        f"""SELECT opened_at, opened_on, iif(channel = 'WEB', 'Web', coalesce(channel, 'unknown')) FROM service_requests, periods
             WHERE {requests_of(view)} AND period = 'last_12_months' AND opened_on BETWEEN opened_from AND opened_to"""
     )
     blocks = Counter(
