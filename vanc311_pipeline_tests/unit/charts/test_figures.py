@@ -104,7 +104,7 @@ FIGURES = [
     groups.opened_and_closed(MONTHS, "Kitsilano"), groups.closed_within(MONTHS, "Kitsilano", 30),
     groups.backlog(DAYS, "Kitsilano"), groups.by_age(BANDS, "Kitsilano"), groups.outcomes(OUTCOMES, "Kitsilano"),
     groups.curve(CURVE, SUMMARY, "Kitsilano"),
-    waits.waits([SUNSET], CITY, "Pothole"), reported.times(HOURS, "Kitsilano"), reported.channels(CHANNELS, "Kitsilano", str.title),
+    waits.waits([SUNSET], CITY, "Pothole"), reported.times(HOURS, "Kitsilano"), reported.channels(CHANNELS, "Kitsilano", str),
     areas.comparison(AREAS),
 ]  # fmt: skip
 each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
