@@ -218,8 +218,10 @@ def test_what_is_open_and_what_is_overdue_of_a_type_leads_to_its_list(site):
 def test_in_which_ways_a_departments_own_requests_were_reported_adds_up(site, ask, called, like):
     counted = ask(
         """SELECT iif(channel = 'WEB', 'Web', channel), count(*) FROM service_requests, periods
-               WHERE period = 'last_12_months' AND department LIKE ? AND opened_on BETWEEN opened_from AND opened_to GROUP BY 1 ORDER BY 2 DESC, 1""", like,
-    )  # fmt: skip
+               WHERE period = 'last_12_months' AND department LIKE ? AND opened_on BETWEEN opened_from AND opened_to
+           GROUP BY 1 ORDER BY 2 DESC, 1""",
+        like,
+    )
     n = sum(number for _, number in counted)
     page = html.unescape(requests.get(f"{site}/departments/{called}", timeout=60).text)
     part = page[page.index(f"<h2>Most are reported by {counted[0][0]}: {counted[0][1]:,} of {n:,} requests") :]
