@@ -15,8 +15,8 @@ from vanc311_pipeline.dashboard.tables import Cell
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.reading import addresses, pages, places, requests
 from vanc311_pipeline.reading.find import point_of
-from vanc311_pipeline.reading.labels import branches_of, group_name, groups, is_group, label_of, plain, slug
-from vanc311_pipeline.reading.names import known, names
+from vanc311_pipeline.reading.labels import branches_of, group_name, groups, is_group, label_of, plain, slug, to_choose
+from vanc311_pipeline.reading.names import known
 from vanc311_pipeline.reading.release import Release
 from vanc311_pipeline.schema import overdue_limits, service_requests
 from vanc311_pipeline.settings import LICENCE
@@ -251,7 +251,7 @@ def choices(release: Release, filters: RequestFilters) -> dict[str, Any]:
     """What there is to choose from, by parameter: values and how they are said."""
 
     def spoken(kind: str) -> list[tuple[str, str]]:
-        return sorted(((name, plain(kind, name)) for name in names(release, kind)), key=lambda pair: pair[1].casefold())
+        return [(label, name) for label, name, _ in to_choose(release, kind)]
 
     return {
         "area": spoken("area"),

@@ -63,9 +63,9 @@ def cell_of(value: Any) -> Cell:
 
 
 def are_wide(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:
-    """Whether a phone has no room for so many columns, and shows each row as a block: it has for five, or for four with a long text."""
-    longest = max((len(cell_of(row[column]).text) for row in rows[:1] for column in columns.values()), default=0)
-    return len(columns) + (longest > LONG_TEXT) > COLUMNS_OF_A_PHONE
+    """Whether a phone has no room for so many columns, and shows each row as a block; a column with a long text takes the room of two."""
+    long = (any(len(cell_of(row[column]).text) > LONG_TEXT for row in rows) for column in columns.values())
+    return len(columns) + sum(long) > COLUMNS_OF_A_PHONE
 
 
 def days_cell(days: float | None, state: str | None) -> Cell:

@@ -33,7 +33,7 @@ from vanc311_pipeline.dashboard.view import address_of, days_of, periods
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.find import LONGEST, MOST_PLACES
 from vanc311_pipeline.reading.integrity import summary
-from vanc311_pipeline.reading.labels import group_name, plain
+from vanc311_pipeline.reading.labels import group_name, plain, to_choose
 from vanc311_pipeline.reading.names import names
 from vanc311_pipeline.reading.release import STALE_HOURS, Release
 from vanc311_pipeline.settings import LICENCE
@@ -82,7 +82,7 @@ def templates(site_url: str | None) -> Environment:
     environment.filters |= {f"plain_{kind}": partial(plain, kind) for kind in ("issue", "department")}
     named: tuple[Any, ...] = (
         briefs, compare, departments, estimator, feeds, maps, metric_definitions, numbers, quality, requests, tables,
-        address_of, citation, days_of, leading, names, page_figures, periods, plain, summary,
+        address_of, citation, days_of, leading, names, page_figures, periods, plain, summary, to_choose,
     )  # fmt: skip
     environment.globals |= {each.__name__.rpartition(".")[2]: each for each in named}
     environment.globals |= {

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
@@ -34,7 +35,7 @@ class View:
     scope: str = "all"
     without: str | None = None
     reported: str | None = None
-    """A day, as it was written: of one reported then it is asked how long it should take."""
+    """A day, or a text that is none: of one reported then it is asked how long it should take."""
     speed: bool = False
     """Its page of methods of speed, one level deeper than the one that answers."""
 
@@ -127,8 +128,16 @@ def view_of(release: Release, parameters: Mapping[str, str]) -> View:
         period=period,
         scope=scope if scope in SCOPES else "all",
         without=without if without in LEFT_OUT else None,
-        reported=parameters.get("reported") or None,
+        reported=_day(parameters.get("reported", "").strip()) or None,
     )
+
+
+def _day(text: str) -> str:
+    """A day as it stands in an address, or a text that is none as it is: the answer says so."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        return text
 
 
 def asked_view(request: Request) -> View:

@@ -9,7 +9,9 @@ import hashlib
 import re
 import tomllib
 import unicodedata
+from collections import Counter
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from vanc311_pipeline.reading.names import UnknownName, names, nearest
@@ -159,6 +161,14 @@ def label_of(release: Release, kind: str, text: str) -> str:
             return meant[0]
     spelled = {spelling: label for label in labels for spelling in (label, plain(kind, label), slug(kind, label))}
     raise UnknownName(kind, text, labels, list(dict.fromkeys(spelled[each] for each in nearest(text, list(spelled)))))
+
+
+def to_choose(release: Release, kind: str) -> list[tuple[str, str, bool]]:
+    """The labels of a kind by their plain names, and whether the name alone means the label in an address."""
+    named = [(label, plain(kind, label)) for label in names(release, kind)]
+    meanings = Counter(chain.from_iterable({*_spellings(kind, label), folded(label)} - {""} for label, _ in named))
+    choices = [(label, name, name.isprintable() and meanings[folded(name)] == 1) for label, name in named]
+    return sorted(choices, key=lambda choice: choice[1].casefold())
 
 
 @lru_cache(10_000)

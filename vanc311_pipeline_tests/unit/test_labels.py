@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading import labels
-from vanc311_pipeline.reading.labels import label_of, plain, slug
+from vanc311_pipeline.reading.labels import label_of, plain, slug, to_choose
 from vanc311_pipeline.reading.names import UnknownName
 
 
@@ -90,6 +91,24 @@ def test_a_slug_leads_back_to_its_label_whatever_others_there_are(kind, names):
         assert set(address) <= SHOWN_IN_PATHS
         assert len(address) <= 91
         assert plain(kind, label)
+
+
+@example(TWINS + HOSTILE)
+@given(st.lists(LABELS, unique=True, min_size=1, max_size=30))
+def test_a_plain_name_that_is_chosen_alone_means_its_label(names):
+    choices = to_choose(holding(*names), "issue")
+    assert sorted(label for label, _, _ in choices) == sorted(names)
+    for label, name, is_alone in choices:
+        assert not is_alone or label_of(holding(*names), "issue", " ".join(printable(name).split())) == label
+
+
+def test_a_plain_name_that_could_mean_two_is_not_chosen_alone():
+    names = "Pothole Case", "ZZ OLD - Pothole Case", "Street Light Out Case"
+    assert to_choose(holding(*names), "issue") == [
+        ("Pothole Case", "Pothole", False),
+        ("ZZ OLD - Pothole Case", "Pothole (no longer used)", True),
+        ("Street Light Out Case", "Street light out", True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -226,3 +226,9 @@ def test_what_overlaps_is_not_ranked():
     assert waits([waiting("A", 9, 8, 9) | {"median_state": "too_few"}], city, "Pothole").notes == (
         "Too few requests: A.",
     )
+
+
+@pytest.mark.parametrize("spelling", ["20260101", "2026-W01-4", " 2026-01-01 "])
+def test_a_day_has_one_address(site, spelling):
+    led = requests.get(f"{site}{CITY.url}", {"reported": spelling}, timeout=60, allow_redirects=False)
+    assert (led.status_code, led.headers["Location"]) == (308, CITY.but(reported="2026-01-01").url)

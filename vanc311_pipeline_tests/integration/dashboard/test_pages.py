@@ -197,6 +197,12 @@ def test_home_begins_with_one_field_and_the_five_problems_that_areas_report_most
     assert [link for link, *_ in links] == [View(None, issue).url for issue, _ in counted]
 
 
+def test_homes_links_to_the_lists_keep_the_period_and_the_pages_choices_are_named_once(site):
+    page = get(f"{site}/?period=2024&scope=located").text
+    assert all(f'<a href="/{kind}?period=2024">' in page for kind in ("issues", "areas", "departments"))
+    assert "<option>Street light out</option>" in get(f"{site}/compare").text
+
+
 def test_from_home_one_link_leads_to_what_is_reported_by_month_weekday_hour_and_channel(site):
     [link] = re.findall('<a href="([^"]*)">By month, weekday, hour and channel</a>', get(f"{site}/?scope=located").text)
     address, _, place = link.partition("#")
