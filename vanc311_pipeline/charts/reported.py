@@ -18,23 +18,26 @@ WHOM = "reported in the last 12 months, whatever period is chosen"
 
 
 def times(rows: pd.DataFrame, group: str) -> Figure:
-    """How many requests came in each hour of the week; the table has blocks of three hours, from Monday."""
+    """How many requests came in each hour of the week; the table has blocks of three hours, from Monday, and what they add up to."""
     n = int(rows["requests"].sum())
     rows = rows.assign(day=rows["weekday"].map(lambda weekday: DAYS[weekday - 1]))
     blocks = rows["requests"].groupby([rows["weekday"], rows["hour"] // BLOCK_HOURS]).sum()
     grid = blocks.unstack().reindex(index=range(1, 8), columns=range(BLOCKS)).fillna(0).astype(int)
     weekday, block = divmod(int(grid.to_numpy().argmax()), BLOCKS)
-    headings: dict[str, Any] = {"day": DAYS} | {_hours(place): grid[place] for place in range(BLOCKS)}
+    busiest, by_day = words.whole(grid.to_numpy()[weekday, block]), grid.sum(axis=1)
+    with_total = pd.concat([grid, grid.sum().to_frame().T], ignore_index=True)
+    hours: dict[str, Any] = {_hours(place): with_total[place] for place in range(BLOCKS)}
     return Figure(
         "reported-when",
-        f"Most are reported on a {DAYS[weekday]} from {_hours(block)}: {words.whole(grid.to_numpy()[weekday, block])} of {words.requests(n)}.",
+        f"The busiest day is {DAYS[by_day.argmax()]} ({words.whole(by_day.max())} of {words.requests(n)}), "
+        f"the busiest three hours of the week are {DAYS[weekday]} from {_hours(block)} ({busiest}).",
         f"{group}, {WHOM}, n = {words.whole(n)}. Hours in Vancouver; the stronger the colour, the more.",
         rows["as_of"].iloc[0],
         "opened",
         n,
         COUNTED,
         rows[["weekday", "hour", "requests"]],
-        for_reading(grid, headings),
+        for_reading(with_total, {"day": [*DAYS, "all days"], **hours, "all hours": with_total.sum(axis=1)}),
         rows[["day", "hour", "requests"]],
         {"days": DAYS, "most": int(rows["requests"].max())},
         CAVEAT,

@@ -37,14 +37,20 @@ def test_each_block_of_the_week_and_each_channel_has_its_requests_of_the_last_12
     times, channels = (draw(release, view, name) for name in ("reported-when", "channels"))
     assert sum(times.rows["requests"]) == len(rows)
     shown = times.table.set_index("day")
-    assert list(shown.index) == DAYS
-    assert list(shown.columns) == [f"{hour:02} to {hour + 3:02}" for hour in range(0, 24, 3)]
+    assert list(shown.index) == [*DAYS, "all days"]
+    assert list(shown.columns) == [*(f"{hour:02} to {hour + 3:02}" for hour in range(0, 24, 3)), "all hours"]
+    by_day, by_block = (Counter(key[place] for key in blocks.elements()) for place in (0, 1))
     assert dict(np.ndenumerate(shown.to_numpy())) == {
-        (day, block): blocks[day, block] for day in range(7) for block in range(8)
+        **{(day, block): blocks[day, block] for day in range(7) for block in range(8)},
+        **{(day, 8): by_day[day] for day in range(7)},
+        **{(7, block): by_block[block] for block in range(8)},
+        (7, 8): len(rows),
     }
     most = max(blocks, key=lambda key: (blocks[key], -key[0], -key[1]))
+    day = max(range(7), key=lambda day: (by_day[day], -day))
     assert times.finding == (
-        f"Most are reported on a {DAYS[most[0]]} from {shown.columns[most[1]]}: {blocks[most]:,} of {len(rows):,} requests."
+        f"The busiest day is {DAYS[day]} ({by_day[day]:,} of {len(rows):,} requests), "
+        f"the busiest three hours of the week are {DAYS[most[0]]} from {shown.columns[most[1]]} ({blocks[most]:,})."
     )
     ranked = sorted(Counter(channel for *_, channel in rows).items(), key=lambda item: (-item[1], item[0]))
     shares = [(channel, number, f"{100 * number / len(rows):.1f} %") for channel, number in ranked]
