@@ -30,6 +30,10 @@ ORDERS = {
     "newest": "newest first", "oldest": "oldest first", "longest": "longest open first", "overdue": "most overdue first",
     "closest": "closest first",
 }  # fmt: skip
+OVERDUE = (
+    "open for longer than nine in ten of the type took that were opened in the last 12 months, "
+    "or in all years where too few of those are closed"
+)
 STATUSES = {"open": "Open", "closed": "Close"}
 _IN_FILES = {status: word for word, status in STATUSES.items()}
 RADII = (100, 250, 500, 1_000, 2_000)
@@ -86,11 +90,19 @@ class RequestFilters:
         return f"/requests{kind}" + (f"?{urlencode(asked, quote_via=quote, safe=',')}" if asked else "")
 
     def but(self, **changes: Any) -> "RequestFilters":
-        """The same otherwise, from its first page on; what needs a point goes with it."""
+        """The same otherwise, from its first page on; what needs a point goes with it, and an order that is the usual one."""
         other = replace(self, **{"after": None, **changes})
         if other.near is None:
             other = replace(other, radius=None, order=None if other.order == "closest" else other.order)
-        return other
+        return replace(other, order=None) if other.order == other.usual_order else other
+
+    @property
+    def usual_order(self) -> str:
+        return "overdue" if self.overdue else "newest"
+
+    @property
+    def order_or_usual(self) -> str:
+        return self.order or self.usual_order
 
     @property
     def narrowing(self) -> dict[str, Any]:
@@ -103,7 +115,7 @@ class RequestFilters:
         return ((field.name, getattr(self, field.name)) for field in fields(self))
 
     def listing(self, release: Release) -> pages.Listing:
-        return requests.seen(release, self.narrowing, self.order or "newest")
+        return requests.seen(release, self.narrowing, self.order_or_usual)
 
 
 def filters_of(release: Release, parameters: Mapping[str, str]) -> RequestFilters:
@@ -134,8 +146,6 @@ def filters_of(release: Release, parameters: Mapping[str, str]) -> RequestFilter
     asked["order"] = _one_of("order", ORDERS, asked.get("order"))
     asked["overdue"] = "yes" if asked.get("overdue") else None
     filters = RequestFilters(**asked)
-    if filters.order == "newest":
-        filters = replace(filters, order=None)
     return _from_its_page(release, filters.but(after=filters.after))
 
 
@@ -292,7 +302,7 @@ def counts(release: Release, filters: RequestFilters, shown: Page | None = None)
         return Counts(len(rows), located, len(rows))
     counted = pages.count_first(release, filters.listing(release), service_requests.c.latitude)
     first, located = (counted.rows, counted.with_value) if counted else (len(rows), located)
-    number = requests.number(release, filters.narrowing, filters.order or "newest")
+    number = requests.number(release, filters.narrowing, filters.order_or_usual)
     if number is None:
         return Counts(first, located, first, is_bound=counted is None or first == counted.bound)
     return Counts(number, located, first)
@@ -412,7 +422,7 @@ def origin_notes(release: Release) -> list[tuple[str, Any]]:
 
 def notes(release: Release, filters: RequestFilters) -> list[tuple[str, Any]]:
     """What a workbook says of itself: what was asked, how much it is, and what it rests on."""
-    order, asked = ORDERS[filters.order or "newest"], [chip.text for chip in chips(release, filters)]
+    order, asked = ORDERS[filters.order_or_usual], [chip.text for chip in chips(release, filters)]
     return [
         ("What", "Vancouver's 3-1-1 service requests, one a row, as the city's open data has them"),
         ("Asked", "; ".join(asked) or "all requests"),
@@ -425,7 +435,7 @@ def notes(release: Release, filters: RequestFilters) -> list[tuple[str, Any]]:
             "longer_than_share",
             "of an open request: the share of its type that was closed sooner, counting those still open",
         ),
-        ("overdue", "open longer than nine in ten of its type took; empty where that is not judged, or it is closed"),
+        ("overdue", f"{OVERDUE}; empty where that is not judged, or it is closed"),
         ("Closed", "does not mean fixed"),
         ("Licence", LICENCE),
     ]

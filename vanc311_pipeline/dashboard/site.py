@@ -277,7 +277,7 @@ def _requests(request: Request) -> Response:
     release, filters = request.state.release, _list(request)
     rows, following = shown = requests.page(release, filters)
     context = {
-        "filters": filters, "rows": rows, "next": following, "order": requests.ORDERS[filters.order or "newest"],
+        "filters": filters, "rows": rows, "next": following, "order": requests.ORDERS[filters.order_or_usual],
         "counts": requests.counts(release, filters, shown), "unaddressed": requests.unaddressed(release, filters),
         "choices": requests.choices(release, filters), "around": requests.around(release, filters), "chips": requests.chips,
         "rows_of_a_page": requests.ROWS, "rows_of_a_file": requests.ROWS_OF_A_FILE,

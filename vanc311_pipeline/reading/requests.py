@@ -77,7 +77,7 @@ def number(release: Release, filters: Filters, order: str = "newest") -> int | N
     is_open = values.get("status") == "Open"
     if kinds := places.kinds_in(values):
         return places.requests_at(release, values) if {*kinds} == asked - ({"status"} if is_open else set()) else None
-    if is_open and asked <= {"status", "area", "issue", "department"}:
+    if is_open and asked <= {"status", "overdue", "area", "issue", "department"}:
         return count(release, requests(release, {**filters, "status": "Open"}))
     if asked <= {"area", "issue"}:
         group = group_of(release, area=values.get("area"), issue=values.get("issue"))

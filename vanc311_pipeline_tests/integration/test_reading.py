@@ -89,6 +89,8 @@ def test_a_range_of_days_is_looked_up_and_comes_in_order(release, bound):
 
 
 ABANDONED, KITSILANO = {"issue": "Abandoned Mattress Case"}, {"area": "Kitsilano"}
+LATE = """status = 'Open' AND opened_on < (SELECT opened_before FROM overdue_limits
+          WHERE overdue_limits.issue_type = service_requests.issue_type)"""
 
 
 @pytest.mark.parametrize("filter_", [{}, KITSILANO, ABANDONED, {"channel": "WEB"}, {"located": "yes"}], ids=str)
@@ -148,6 +150,8 @@ def test_what_is_counted_long_is_counted_to_a_lower_bound(release, monkeypatch):
      ({"channel": "WEB"}, "newest", "channel = 'WEB'"), ({}, "longest", "status = 'Open'"),
      ({**KITSILANO, "status": "Open"}, "newest", "local_area = 'Kitsilano' AND status = 'Open'"),
      ({**KITSILANO, "department": "eng"}, "overdue", "local_area = 'Kitsilano' AND department LIKE 'ENG - %' AND status = 'Open'"),
+     ({"overdue": "yes"}, "overdue", LATE), ({"overdue": "yes", **KITSILANO}, "newest", f"local_area = 'Kitsilano' AND {LATE}"),
+     ({"overdue": "yes", "department": "eng", "status": "Open"}, "longest", f"department LIKE 'ENG - %' AND {LATE}"),
      ({"street": "CAMBIE ST"}, "newest", "address LIKE '%CAMBIE ST%'"),
      ({"street": "CAMBIE ST", "status": "Open"}, "newest", "address LIKE '%CAMBIE ST%' AND status = 'Open'")],
     ids=str,
@@ -161,7 +165,7 @@ def test_how_many_there_are_is_known_without_going_through_them(release, filter_
 @pytest.mark.parametrize(
     "filter_",
     [{"street": "CAMBIE ST", "status": "Close"}, {"street": "CAMBIE ST", **KITSILANO}, {**KITSILANO, "channel": "WEB"},
-     {"opened_from": "2025-01-01"}, {"status": "Open", "channel": "WEB"}, {"overdue": "yes"}],
+     {"opened_from": "2025-01-01"}, {"status": "Open", "channel": "WEB"}, {"overdue": "yes", "channel": "WEB"}],
     ids=str,
 )  # fmt: skip
 def test_how_many_there_are_is_not_told_from_what_says_less(release, filter_):

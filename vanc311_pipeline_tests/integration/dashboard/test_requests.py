@@ -39,6 +39,8 @@ LISTS = [
     ("issue=garbage-bin-request&closed_from=2024-06-01&closed_to=2024-06-10",
      "issue_type = 'Garbage Bin Request Case' AND closed_on BETWEEN '2024-06-01' AND '2024-06-10'",
      "closed_on DESC, rowid DESC"),
+    ("department=eng&overdue=yes", f"status = 'Open' AND department LIKE 'ENG - %' AND opened_on < {LIMIT}",
+     f"julianday({LIMIT}) - julianday(opened_on) DESC, rowid DESC"),
     ("overdue=yes&order=oldest", f"status = 'Open' AND opened_on < {LIMIT}", "opened_on, rowid"),
 ]  # fmt: skip
 
@@ -207,6 +209,8 @@ ADDRESSES = [
     ("/requests?street=cambie+st&after=nothing", "/requests?street=CAMBIE%20ST"),
     ("/requests?address=453+w+12th+av", "/requests?address=453%20W%2012TH%20AV"),
     ("/requests.csv?order=newest&after=x", "/requests.csv"),
+    ("/requests?order=overdue&overdue=yes", "/requests?overdue=yes"),
+    ("/requests?order=newest&overdue=on", "/requests?overdue=yes&order=newest"),
 ]
 
 
@@ -261,6 +265,10 @@ def test_the_form_holds_what_is_chosen(get):
     assert '<option value="Kitsilano" selected>' in page
     assert 'value="Cambie St"' in page
     assert '<option value="closed" selected>' in page
+    assert '<option value="" selected>newest first</option>' in page
+    late = get("/requests?overdue=yes").text
+    assert '<option value="" selected>most overdue first</option>' in late
+    assert '<option value="newest">newest first</option>' in late
 
 
 def test_that_a_type_has_no_addresses_is_from_the_data(get, ask: Ask):
