@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard import numbers
 from vanc311_pipeline.dashboard.feeds import TAG, Document, Entry, Feed, atom
-from vanc311_pipeline.dashboard.requests import RequestFilters
+from vanc311_pipeline.dashboard.requests import OVERDUE, RequestFilters
 from vanc311_pipeline.dashboard.tables import Cell, Row, change_on_year, stands_out
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.errors import SettingsError
@@ -121,13 +121,15 @@ class Brief:
             yield numbers.in_13_weeks(row, "open requests")
 
     def _on_year(self) -> Iterator[str]:
-        """Against a year before; more or fewer only where that is beyond chance, so many groups looked at."""
+        """Against a year before, and where more or fewer may be chance, so many groups looked at, that it may."""
         for row in reversed(self._rows("year")):
-            judged = row if stands_out(row) or row["state"] != State.OK else row | {"verdict": "about as many"}
+            against = numbers.against_a_year_before(row)
+            if row["verdict"] in ("more", "fewer") and not stands_out(row):
+                against = f"{against.lstrip('▲▼ ')}; so many groups are compared that this may be chance"
             number, one, more = row["requests"], *_MEASURES[row["measure"]]
             yield (
                 f"From {words.days_between(row['days_from'], row['days_to'])}, {words.requests(number)} {words.be(number, one, more)}: "
-                f"{numbers.against_a_year_before(judged)}."
+                f"{against}."
             )
 
     def _within_30_days(self) -> Iterator[str]:
@@ -197,8 +199,8 @@ class Brief:
         )
         return (
             f"Of {words.requests(row['open'])} open on {words.day(self.about['as_of'])}, {judged} of a type that is judged and {overdue} "
-            "overdue: open for longer than nine in ten of the type took, which is no target of the city. Of these, "
-            f"{located} on a street by their address; a crossing counts for both."
+            f"overdue: {OVERDUE}. It is no target of the city. "
+            f"Of the overdue, {located} on a street by their address; a crossing counts for both."
         )
 
     @property

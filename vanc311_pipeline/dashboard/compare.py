@@ -32,11 +32,13 @@ def compared(release: Release, sides: Sides) -> list[Row]:
     """Each row with what stands on the left, on the right, and how far they can be told apart."""
     counts = [Cell(words.whole(open_now(release, view))) for view in sides]
     weeks = [year_on_year(release, view, "opened") for view in sides]
-    reported = [Cell(f"{words.whole(row['requests'])} ({against_a_year_before(row)})", number=False) for row in weeks]
+    reported = [Cell(words.whole(row["requests"])) for row in weeks]
+    on_year = [Cell(against_a_year_before(row, when=""), number=False) for row in weeks]
     days = words.days_between(weeks[0]["days_from"], weeks[0]["days_to"])
     return [
         _row("open now", counts, words.NOTHING),
         _row(f"reported, {days}", reported, words.NOTHING),
+        _row("against the same four weeks a year before", on_year, words.NOTHING),
         *(_timed(release, sides, label, name) for label, name in (("half", "median"), ("nine in ten", "p90"))),
         _closed(release, sides),
     ]

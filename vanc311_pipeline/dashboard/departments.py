@@ -15,7 +15,7 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import reported, words
 from vanc311_pipeline.charts.figure import Figure
 from vanc311_pipeline.dashboard.numbers import against_the_speed_before
-from vanc311_pipeline.dashboard.requests import RequestFilters, origin_notes
+from vanc311_pipeline.dashboard.requests import OVERDUE, RequestFilters, origin_notes
 from vanc311_pipeline.dashboard.tables import MOST, Cell, Row, issue_cell, stands_out, told
 from vanc311_pipeline.dashboard.view import View
 from vanc311_pipeline.months import months_before
@@ -222,10 +222,7 @@ class Report:
             ("What", f"{self.name}: 3-1-1 service requests of its types, {when}"),
             ("In short", self.sentence),
             ("Types", "a type is listed where its newest request is, with all its requests"),
-            (
-                "Overdue",
-                "open now for longer than nine in ten of the type took, no target of the city; empty where not judged",
-            ),
+            ("Overdue", f"{OVERDUE}; no target of the city; empty where not judged"),
             ("Times", "days until so many were closed, counting those still open; empty where too few"),
             *origin_notes(release),
             ("Licence", LICENCE),
@@ -262,5 +259,5 @@ def summary(rows: Sequence[Row], period: str) -> str:
     late = f"{words.whole(overdue)} of them {words.be(overdue)}" if overdue else "none of them is"
     return (
         f"{words.requests(volume)} {words.be(volume, 'was', 'were')} opened {words.period(period)}. "
-        f"{words.requests(waiting)} {words.be(waiting)} open, and {late} overdue: open for longer than nine in ten of their type took."
+        f"{words.requests(waiting)} {words.be(waiting)} open, and {late} overdue."
     )

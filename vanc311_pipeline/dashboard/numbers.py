@@ -69,7 +69,7 @@ def _open(release: Release, view: View) -> Card:
     ever, flows = summary_of(release, view.but(period=EVER)), records_of(release, view, flow)
     note = f"of {words.requests(ever['volume'])} in the record"
     if view.level != "hyper_local" and flows and flows[0]["backlog_year_before"] is not None:
-        note = f"{since_a_year_before(flows[0]).removesuffix('. ')}; {note}"
+        note = f"{note}; {since_a_year_before(flows[0])}"
     return Card("open now", words.whole(open_now(release, view)), note, "open_requests")
 
 
@@ -125,14 +125,14 @@ def year_on_year(release: Release, view: View, measure: str) -> dict[str, Any]:
     return days | {"requests": 0, "requests_year_before": 0 if known else None, "state": State.NO_REQUESTS}
 
 
-def against_a_year_before(row: dict[str, Any]) -> str:
+def against_a_year_before(row: dict[str, Any], when: str = " in the same four weeks a year before") -> str:
     """More or fewer than a year before, in words and not by colour, and what is ordinary; or why nothing is said of it."""
     before = row["requests_year_before"]
     if before is None:
         return "the record does not cover the same four weeks a year before"
-    year_before = f"{words.whole(before)} in the same four weeks a year before"
+    year_before = f"{words.whole(before)}{when}"
     if row["state"] == State.NO_REQUESTS:
-        return "none in the same four weeks a year before, either"
+        return f"none{when}, either"
     if row["state"] != State.OK:
         return f"{year_before}; {_NOT_COMPARED[row['state']]}"
     most = 1 + row["noise_band"]
@@ -174,13 +174,12 @@ REFRESHED = f"opened since {words.day(STATIC_BEFORE.isoformat())}"
 
 def since_a_year_before(row: dict[str, Any]) -> str:
     before = row["backlog_year_before"]
-    if before is None:
-        return ""
-    more = row["backlog_end"] - before
-    than = f"{words.whole(abs(more))} {'more' if more > 0 else 'fewer'} than" if more else "as many as"
-    ratio = words.against(row["backlog_end"] / before) if before >= MINIMUM_N else "as many"
-    share = "" if ratio == "as many" else f" ({ratio})"
-    return f"On {words.day(row['weeks_to'])} there were {than} 52 weeks before{share}, of those {REFRESHED}. "
+    number, more = row["backlog_end"], row["backlog_end"] - before
+    share = f" ({words.percent(abs(more) / before)})" if before >= MINIMUM_N else ""
+    change = f"{words.whole(abs(more))} {'more' if more > 0 else 'fewer'}{share}"
+    than = f"{change} than the {words.whole(before)} of" if more else "as many as"
+    were = f"{words.be(number, 'was', 'were')} open on {words.day(row['weeks_to'])}"
+    return f"{words.whole(number)} of those {REFRESHED} {were}, {than} 52 weeks before"
 
 
 def in_13_weeks(row: dict[str, Any], whose: str = "those") -> str:
@@ -206,10 +205,7 @@ def in_13_weeks(row: dict[str, Any], whose: str = "those") -> str:
 def _judgement(row: dict[str, Any]) -> str:
     """The label in words, and how often the rule gives one."""
     if row["flow"] == "stable":
-        if row["net_low"] <= row["net"] <= row["net_high"]:
-            return "so this is ordinary"
-        more = "more" if row["net"] > row["net_high"] else "less"
-        return f"so this is {more} than then, but by no more than years commonly differ"
+        return "so this is about as usual"
     rose = "more" if row["flow"] == "growing" else "less"
     often = f"{words.percent(row['labels_in_backtest'])} of the last {row['weeks_in_backtest']} weeks"
     return f"so this is {rose} than the season explains: the backlog is {row['flow']} (as this rule said in {often})"
