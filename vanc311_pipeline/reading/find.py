@@ -1,19 +1,22 @@
 """What is meant by a few words: areas, issue types, departments, streets, addresses and business improvement areas by name.
 
-The words may come in any order and be cut off; a misspelled one is taken for the nearest word of the names; a house number that no
-request has leads to the nearest on its street. Nothing of what was typed is a question to SQLite: only its letters and digits are, each
-word between quotes.
+The words may come in any order and be cut off, and two may be written as one. Small words, the city's name and a postal code are left
+out if nothing has them. A misspelled word is taken for the nearest word of the names; a word that no name has is left out before any other.
+A house number that no request has leads to the nearest on its street. Nothing of what was typed is a question to SQLite: only its letters
+and digits are, each word between quotes.
 """
 
 import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 
 import sqlalchemy as sa
 
 from vanc311_pipeline.reading import addresses
-from vanc311_pipeline.reading.labels import SAME_IN_ADDRESSES, folded
+from vanc311_pipeline.reading.labels import AROUND_NAMES, SAME_IN_ADDRESSES, folded
 from vanc311_pipeline.reading.release import Question, Release
 from vanc311_pipeline.schema import search
 
@@ -21,10 +24,12 @@ LONGEST = 100
 MOST_PLACES = 20
 MOST_STREETS = 3
 """Of so many streets that may be meant, the nearest house numbers are told."""
-_WORDS, _NAMES = 8, 300
-_SHORTEST_PLURAL = 4
+_WORDS, _NAMES = 16, 300
+_MOST_WITHOUT_ONE = 8  # each is asked for again
+_SHORTEST_PLURAL, _SHORTEST_MISSPELLED, _SHORTEST_PART = 4, 4, 3
 _DIGITS = 5  # of a house number
 _NAMED, _ANYWHERE = ("area", "issue", "department", "group", "bia"), ("street", "address")
+_MOST_NARROW = ("pair", "address", "street")
 _MATCH = sa.literal_column("search").op("MATCH")(sa.bindparam("words"))
 
 
@@ -42,10 +47,15 @@ class Hit:
 
 @dataclass(frozen=True)
 class Finding:
-    """What has the words that were typed, the best kind first and of each kind the best; else by which words it was found instead."""
+    """What has the words that were typed, the best kind first and of each kind the best; else what has others instead."""
 
     hits: tuple[Hit, ...] = ()
     instead: str | None = None
+    """The words that the hits have, if they are not those that were typed."""
+    unknown: tuple[str, ...] = ()
+    """The words that no name has."""
+    has_all: bool = True
+    """Whether each hit has all the words of `instead`."""
     house_numbers: tuple[addresses.HouseNumber, ...] = ()
     """Those that no request has, on the streets of the hits."""
 
@@ -56,16 +66,16 @@ def has_postal_code(text: str) -> bool:
 
 
 def find(release: Release, text: str) -> Finding:
-    words = [word for word in folded(text[:LONGEST]).split("-") if word][:_WORDS]
-    if not words:
-        return Finding()
-    if finding := _whole(release, words):
-        return finding
-    kept = (word if _is_house_number(word) or _occurs(release, word) else _nearest(release, word) for word in words)
-    known = [word for word in kept if word]
+    typed = [word for word in folded(_POSTAL_CODE.sub(" ", text[:LONGEST])).split("-") if word][:_WORDS]
+    words = [word for word in typed if word not in AROUND_NAMES]
+    for each in (typed, words):
+        if each and (finding := _whole(release, each)):
+            return finding
+    known, unknown = _known(release, words)
     if not known:
         return Finding()
-    return replace(_whole(release, known) or Finding(_with_any(release, known)), instead=" ".join(known))
+    finding = _whole(release, known) or _without_one(release, known) or _with_any(release, known)
+    return replace(finding, instead=finding.instead or " ".join(known), unknown=unknown)
 
 
 def point_of(release: Release, text: str) -> str | None:
@@ -112,21 +122,38 @@ def _with_all(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
 
 def _pairs(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
     """Issue types in an area, where some words are of the one and the others of the other."""
-    whole = " OR ".join(f'"{word}"' for word in words)  # whoever types `tree down` has not begun to write Downtown
+    # Whole words: whoever types `tree down` has not begun to write Downtown.
+    whole = " OR ".join(f'"{word}"{_apart(word)}' for word in words)
     for area in _asked(release, whole, ("area",), _NAMES):
         others = [word for word in words if not _is_in(word, area.name)]
         issues = _asked(release, " AND ".join(map(_variants, others)), ("issue",), MOST_PLACES) if others else []
         if issues:
-            ranked = sorted(issues, key=lambda hit: _rank(hit, others))
+            ranked = sorted(issues, key=lambda hit: (_rank(hit, words)[0], _rank(hit, others)))
             pairs = (Hit("pair", f"{hit.name} in {area.name}", f"{area.key}/{hit.key}") for hit in ranked)
             return *pairs, area, *ranked
     return ()
 
 
-def _with_any(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
+def _without_one(release: Release, words: Sequence[str]) -> Finding | None:
+    """What has all the words but one, the most narrow: whoever types `broken street light kitsilano` means no broken main of Kitsilano."""
+    if not 2 < len(words) <= _MOST_WITHOUT_ONE:
+        return None
+    findings = []
+    for place in range(len(words)):
+        others = [*words[:place], *words[place + 1 :]]
+        if finding := _whole(release, others):
+            kind = finding.hits[0].kind
+            order = _MOST_NARROW.index(kind) if kind in _MOST_NARROW else len(_MOST_NARROW)
+            instead = replace(finding, instead=" ".join(others))
+            findings.append(((order, _rank(finding.hits[0], others)), instead))
+    return min(findings, key=lambda each: each[0])[1] if findings else None
+
+
+def _with_any(release: Release, words: Sequence[str]) -> Finding:
     """Those with most of the words; no addresses, too many have one of them."""
     hits = _asked(release, " OR ".join(map(_variants, words)), (*_NAMED, "street"), _NAMES)
-    return _best_kind_first(sorted(hits, key=lambda hit: _rank(hit, words))[:MOST_PLACES], words)
+    ranked = sorted(hits, key=lambda hit: _rank(hit, words))[:MOST_PLACES]
+    return Finding(_best_kind_first(ranked, words), has_all=False)
 
 
 def _best_kind_first(hits: Sequence[Hit], words: Sequence[str]) -> tuple[Hit, ...]:
@@ -141,7 +168,8 @@ def _rank(hit: Hit, words: Sequence[str]) -> tuple[int, bool]:
 
 
 def _is_in(word: str, name: str) -> bool:
-    return any(each.startswith(_stem(word)) for each in folded(name).split("-"))
+    words, same = folded(name).split("-"), SAME_IN_ADDRESSES.get(word, ())
+    return any(each.startswith(_stem(word)) or each in same for each in (*words, *map("".join, pairwise(words))))
 
 
 def _asked(release: Release, words: str, kinds: Sequence[str], limit: int) -> list[Hit]:
@@ -156,25 +184,53 @@ def _asked(release: Release, words: str, kinds: Sequence[str], limit: int) -> li
 
 
 def _variants(word: str) -> str:
-    """A word as SQLite is asked for it: begun so, in one or many, or as it is said otherwise in an address; a number whole."""
+    """A word as SQLite is asked for it: begun so, in one or many, as two, or as it is said otherwise in an address.
+
+    A number and a small word are asked for whole: `in` is no inquiry.
+    """
     if word.isdigit():
         return "(" + " OR ".join(f'"{word}{ending}"' for ending in ("", "th", "st", "nd", "rd")) + ")"
+    if word in AROUND_NAMES:
+        return f'"{word}"'
     same = "".join(f' OR "{each}"' for each in SAME_IN_ADDRESSES.get(word, ()) if each != word)
-    return f'("{_stem(word)}"*{same})'
+    return f'("{_stem(word)}"*{_apart(_stem(word), "*")}{same})'
+
+
+def _apart(word: str, ending: str = "") -> str:
+    """Each two words that a word may be: of `streetlight`, street light."""
+    cuts = range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
+    return "".join(f' OR "{word[:cut]} {word[cut:]}"{ending}' for cut in cuts)
 
 
 def _stem(word: str) -> str:
     return word[:-1] if word.endswith("s") and len(word) >= _SHORTEST_PLURAL else word
 
 
-def _occurs(release: Release, word: str) -> bool:
-    return bool(_asked(release, _variants(word), (*_NAMED, *_ANYWHERE), 1))
-
-
-def _nearest(release: Release, word: str) -> str | None:
-    """The word of a name that a misspelled one may have meant."""
+def _known(release: Release, words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The words that names have, for a misspelled one the nearest and for two that are one that one; and those that no name has."""
     names = release.remembered(
         "searched names", lambda: sa.select(search.c.name, search.c.alias).where(search.c.kind != "address")
     )
-    vocabulary = {each for name, alias in names for each in folded(f"{name} {alias}").split("-")}
-    return next(iter(difflib.get_close_matches(word, sorted(vocabulary), 1, cutoff=0.8)), None)
+    vocabulary = _vocabulary(" ".join(f"{name} {alias}" for name, alias in names))
+    known, unknown, rest = list[str](), list[str](), list(words)
+    while rest:
+        word = rest.pop(0)
+        if rest and word + rest[0] in vocabulary and not {word, rest[0]} <= vocabulary:
+            known.append(word + rest.pop(0))
+        elif _is_house_number(word) or _asked(release, _variants(word), (*_NAMED, *_ANYWHERE), 1):
+            known.append(word)
+        else:
+            unknown.append(word)
+            known += _nearest(word, vocabulary)
+    return known, tuple(unknown)
+
+
+@lru_cache(4)
+def _vocabulary(names: str) -> frozenset[str]:
+    return frozenset(folded(names).split("-"))
+
+
+def _nearest(word: str, vocabulary: Iterable[str]) -> list[str]:
+    """The word that a misspelled one may have meant, which begins alike: a house is no mouse."""
+    alike = sorted(each for each in vocabulary if each[:1] == word[0] and len(word) >= _SHORTEST_MISSPELLED)
+    return difflib.get_close_matches(word, alike, 1, cutoff=0.8)

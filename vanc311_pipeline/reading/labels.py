@@ -21,6 +21,8 @@ _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="ut
 GROUPS: dict[str, str] = _DATA["groups"]
 """The prefixes of departments, and what they stand for."""
 SAME_IN_ADDRESSES: dict[str, list[str]] = {word: same for same in _DATA["streets"]["same"] for word in same}
+AROUND_NAMES = frozenset([*_DATA["small"], *_DATA["find"]["around"]])
+"""Words of a sentence that names something, and of an address to the end: what is meant is another word."""
 
 _OBSOLETE, _ENDING = re.compile(r"zz old\W*", re.IGNORECASE), re.compile(r"\s+case$", re.IGNORECASE)
 _DASH = re.compile(r"\s+[-–—]\s*|\s*[-–—]\s+")
