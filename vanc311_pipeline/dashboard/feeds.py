@@ -45,8 +45,6 @@ DIGESTS = {"daily": ("day", timedelta(days=1)), "weekly": ("week", WEEK)}
 NOT_FIXED = "Closed does not mean fixed."
 TAG = "tag:vanc311.invalid,2026:"  # nobody can own this name, so nobody else gives such ids
 _ATOM, _HISTORY = "http://www.w3.org/2005/Atom", "http://purl.org/syndication/history/1.0"
-for _prefix, _space in (("", _ATOM), ("fh", _HISTORY)):
-    ElementTree.register_namespace(_prefix, _space)
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Feed:
     digest: str | None = None
     archive: str | None = None
     name: str | None = None
-    """What a single request is called."""
+    """What its request or its point is called."""
 
     def url(self, kind: str) -> str:
         """The one address of it, as `.atom` or `.json`."""
@@ -83,7 +81,11 @@ class Feed:
 
     @property
     def about(self) -> str:
-        of = [self.name or "One request"] if self.thread else [*in_words(self.requests, self.requests.near).values()]
+        of = (
+            [self.name or "One request"]
+            if self.thread
+            else [*in_words(self.requests, self.name or self.requests.near).values()]
+        )
         kinds = [f"only {words.listed([COUNTED[kind] for kind in self.kinds])}"] if self.kinds else []
         about = ", ".join([*(of or ["All of Vancouver"]), *kinds])
         return about[:1].upper() + about[1:]
@@ -125,9 +127,14 @@ class Feed:
         return [(feed.title, type_, feed.url(kind)) for feed in feeds for kind, type_ in TYPES.items()]
 
 
-def of_list(filters: RequestFilters) -> Feed:
+def of_list(release: Release, filters: RequestFilters) -> Feed:
     """The feed of what a list of requests is of, as far as that stays: not whether they are open, nor when they were opened."""
-    return Feed(RequestFilters(**{name: getattr(filters, name) for name in NARROWING}))
+    return _with_point(release, Feed(RequestFilters(**{name: getattr(filters, name) for name in NARROWING})))
+
+
+def _with_point(release: Release, feed: Feed) -> Feed:
+    """With what its point is called in this release."""
+    return replace(feed, name=requests.point_name(release, feed.requests.near)) if feed.requests.near else feed
 
 
 def unfollowed(filters: RequestFilters) -> list[str]:
@@ -200,7 +207,9 @@ def document(release: Release, feed: Feed) -> Document:
     """A page of a feed; NoSuchPage, if there is none yet, or never will be."""
     make = _summed if feed.digest else _single
     made = make(release, feed)
-    return made if feed.archive else replace(made, as_of=release.about["as_of"])
+    if feed.archive:
+        return made  # which never changes, though what its point is called may
+    return replace(made, feed=_with_point(release, made.feed), as_of=release.about["as_of"])
 
 
 def _single(release: Release, feed: Feed) -> Document:
@@ -331,13 +340,11 @@ def _day(text: str) -> date | None:
 
 def atom(page: Document, site: str) -> bytes:
     """As Atom; `site` is where people reach the addresses, or empty: then they are relative to the feed's."""
-    feed, root = (
-        page.feed,
-        ElementTree.Element(f"{{{_ATOM}}}feed", {"{http://www.w3.org/XML/1998/namespace}lang": "en-CA"}),
-    )
+    # The prefixes are written here: those that ElementTree registers are of the whole process, and other libraries take them over.
+    feed, root = page.feed, ElementTree.Element("feed", {"xmlns": _ATOM, "xmlns:fh": _HISTORY, "xml:lang": "en-CA"})
 
     def add(parent: ElementTree.Element, name: str, text: str | None = None, **attributes: str) -> ElementTree.Element:
-        child = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", attributes)
+        child = ElementTree.SubElement(parent, name, attributes)
         child.text = text and printable(text)
         return child
 
@@ -356,7 +363,7 @@ def atom(page: Document, site: str) -> bytes:
     if page.previous:
         link(root, "prev-archive", page.previous.url(".atom"))
     if feed.archive or feed.thread:
-        ElementTree.SubElement(root, f"{{{_HISTORY}}}{'archive' if feed.archive else 'complete'}")
+        add(root, f"fh:{'archive' if feed.archive else 'complete'}")
     for entry in page.entries:
         element = add(root, "entry")
         for name, text in (

@@ -213,7 +213,7 @@ class Chip(NamedTuple):
 
 
 def chips(release: Release, filters: RequestFilters) -> list[Chip]:
-    texts = in_words(filters, filters.near and _by_name(release, filters.near))
+    texts = in_words(filters, filters.near and point_name(release, filters.near))
     return [Chip(text, filters.but(**{name: None}).url) for name, text in texts.items()]
 
 
@@ -238,7 +238,7 @@ def in_words(filters: RequestFilters, point: str | None) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def _by_name(release: Release, point: str) -> str:
+def point_name(release: Release, point: str) -> str:
     """A point by its address, or the one that it is by, if there is one."""
     address = addresses.address_by(release, point)
     if address is None:

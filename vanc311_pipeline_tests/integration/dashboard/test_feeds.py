@@ -481,6 +481,29 @@ ADDRESSES = [
 ]
 
 
+def test_the_feed_around_a_point_is_called_as_its_list_is_and_what_stays_by_the_point(followed):
+    _, site, _ = followed
+    answer = requests.get(f"{site}/requests?near=1946+york+av", timeout=60)
+    page, query = answer.text, answer.url.partition("?")[2]
+    assert re.findall('type="application/atom.xml" title="([^"]+)" href="/feed', page)[0].startswith(
+        "Within 500 m of 1946 York Av: what moved"
+    )
+    titles = [
+        requests.get(f"{site}/feed.json?{query}{more}", timeout=60).json()["title"].partition(":")[0]
+        for more in ("", "&digest=weekly", "&archive=1")
+    ]
+    assert titles == ["Within 500 m of 1946 York Av"] * 2 + [f"Within 500 m of {query.removeprefix('near=')}"]
+
+
+def test_atom_is_without_prefixes_whatever_other_libraries_register(site):
+    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+    ElementTree.register_namespace("feed", "http://www.w3.org/2005/Atom")
+    for path in ("/feed.atom", "/feed.atom?area=kitsilano", "/briefs.atom"):
+        text = requests.get(site + path, timeout=60).text
+        assert set(re.findall(r"</?([a-z0-9]+):", text)) <= {"fh"}
+        assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2005/Atom}feed"
+
+
 @pytest.mark.parametrize(("spelling", "address"), ADDRESSES)
 def test_a_feed_has_one_address(site, spelling, address):
     answer = requests.get(site + spelling, timeout=60)
