@@ -29,7 +29,7 @@ def comparison(rows: pd.DataFrame) -> Figure:
     """Observed / expected of each area by one measure with its interval, by name, and where nearly all areas would lie."""
     rows = rows.sort_values("local_area", ignore_index=True)
     measure = str(rows["measure"].iloc[0])
-    short, above = _MEANS[measure]
+    _, above = _MEANS[measure]
     known = rows[rows["state"] == State.OK]
     # Where an area would lie nearly always that differs no more than areas usually do: by τ, and by its own chance.
     spread = 2 * np.sqrt(known["tau"].astype(float) ** 2 + known["se_log_ratio"].astype(float) ** 2)
@@ -37,7 +37,7 @@ def comparison(rows: pd.DataFrame) -> Figure:
     seen = [verdict for verdict in VERDICTS if verdict in set(known["verdict"])]
     pointing = {"more": "triangle-right", "fewer": "triangle-left"}
     told = {
-        "title": f"{short}: observed / expected (log scale)", "domain": _domain(known), "areas": list(rows["local_area"]),
+        "domain": _domain(known), "areas": list(rows["local_area"]),
         "verdicts": seen, "shapes": [pointing.get(verdict.split()[-1], "circle") for verdict in seen],
     }  # fmt: skip
     withheld = rows.loc[rows["state"] != State.OK, "local_area"].tolist()

@@ -309,10 +309,10 @@ def by_age(rows: pd.DataFrame, group: str) -> Figure:
         ),
         shown[["age_band", "open_requests", "share_of_open"]],
         {
-            "domain": [0, max(1.0, 1.15 * most)],
+            "most": max(1, int(most)),
             "ticks": _ticks(most),
             "bands": list(shown["age_band"]),
-        },  # with room for a label
+        },
         height=190,
         notes=(note,) if static else (),
     )
@@ -339,8 +339,8 @@ def outcomes(rows: pd.DataFrame, group: str) -> Figure:
         rows[["outcome", "closed_as", "closed", "outcome_share", "outcome_share_low", "outcome_share_high", "state"]],
         for_reading(rows, {"closed as": "outcome", "requests": "closed_as"} | _shares(rows, "outcome_share", "state")),
         known[["outcome", "closed_as", "outcome_share", "outcome_share_low", "outcome_share_high"]],
-        {"domain": [0, 1.2 * known["outcome_share_high"].max()], "outcomes": list(rows["outcome"])},
+        {"most": known["outcome_share_high"].max(), "outcomes": list(rows["outcome"])},
         "Closed does not mean fixed; the groups are our reading of the city's reasons.",
-        height=200,
+        height=230,
         empty=known.empty,
     )

@@ -64,7 +64,7 @@ def channels(rows: pd.DataFrame, group: str, plain: Callable[[str], str]) -> Fig
         rows[["channel", "requests", "volume"]],
         for_reading(rows.assign(channel=names), {"channel": "channel", "requests": "requests", "share": told}),
         rows[["channel", "requests"]].assign(channel=names, share=told),
-        {"channels": list(names), "domain": [0, 1.25 * most["requests"]]},  # with room for a label
+        {"channels": list(names), "most": int(most["requests"])},
         CAVEAT,
         height=190,
     )

@@ -16,6 +16,7 @@ from vanc311_pipeline.metric_definitions import State
 NAMED = 6
 LINE_HEIGHT = 20
 CITY = "all of Vancouver"
+ENDLESS = "An arrow: the upper end of the interval is not reached."
 SHOWN = ["local_area", "n", "median_days", "median_low", "median_high", "median_state"]
 
 Row = Mapping[str, Any]
@@ -38,6 +39,8 @@ def waits(rows: Sequence[Row], city: Row, group: str) -> Figure:
     drawn = pd.DataFrame(lines, columns=SHOWN)
     end = 1.05 * max(1, *(max(row["median_days"], row["median_high"] or 0) for row in lines))
     drawn = drawn.assign(place=drawn["local_area"].fillna(CITY), whole=drawn["local_area"].isna(), end=end)
+    notes = [f"Too few requests: {words.listed(withheld)}."] if withheld else []
+    notes += [ENDLESS] if drawn["median_high"].isna().any() else []
     told: dict[str, Any] = {
         "area": "place", "half closed within": drawn["median_days"].map(words.days),
         "95 % interval": [words.interval(row["median_low"], row["median_high"]) for row in lines], "n": "n",
@@ -47,7 +50,7 @@ def waits(rows: Sequence[Row], city: Row, group: str) -> Figure:
         "areas-by-wait",
         f"Which areas wait longest? {_finding(known, city)}",
         f"{group}, opened {words.period(str(city['period']))}: days until half were closed, counting those still open, with 95 % intervals; "
-        f"in all n = {words.whole(city['n'])}. {_ranking(known)} Each interval misses in one case of twenty.",
+        f"in all n = {words.whole(city['n'])}. {_ranking(known)}{_untold(known, city)} Each interval misses in one case of twenty.",
         city["as_of"],
         "median_days",
         int(city["n"]),
@@ -58,7 +61,7 @@ def waits(rows: Sequence[Row], city: Row, group: str) -> Figure:
         {"places": list(drawn["place"]), "domain": [0, end]},
         "Closed does not mean fixed.",
         height=LINE_HEIGHT * (len(drawn) + 2),
-        notes=(f"Too few requests: {words.listed(withheld)}.",) if withheld else (),
+        notes=tuple(notes),
     )
 
 
@@ -74,6 +77,21 @@ def _finding(known: Sequence[Row], city: Row) -> str:
     parts = [f"{how} in {_some(names)}" for how, names in told.items() if names]
     return (
         f"{', '.join(parts)} than in the city.".replace("c", "C", 1) if parts else "No area can be told from the city."
+    )
+
+
+def _untold(known: Sequence[Row], city: Row) -> str:
+    """Why the finding leaves out areas that stand above one that it names as longer."""
+    verdicts = [_against(row, city) for row in known]
+    last = max((place for place, verdict in enumerate(verdicts) if verdict == "clearly longer"), default=0)
+    names = [
+        row["local_area"] for row, verdict in zip(known[:last], verdicts, strict=False) if verdict == "can’t be told"
+    ]
+    if not names:
+        return ""
+    return (
+        f" {_some(names)} {words.be(len(names))} not called longer, although areas below are: "
+        f"{words.be(len(names), 'its interval is', 'their intervals are')} too wide."
     )
 
 

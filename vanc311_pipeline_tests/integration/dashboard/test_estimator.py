@@ -226,6 +226,19 @@ def test_what_overlaps_is_not_ranked():
     assert waits([waiting("A", 9, 8, 9) | {"median_state": "too_few"}], city, "Pothole").notes == (
         "Too few requests: A.",
     )
+    assert many.notes == ("An arrow: the upper end of the interval is not reached.",)
+
+
+def test_why_a_long_bar_is_not_named_as_longer_is_said():
+    city, long = waiting("", 5, 5, 5), waiting("B", 9, 8, 9)
+    wide = [waiting("A", 43, 4, 50), long, waiting("C", 8, 2, 9)]
+    assert "A is not called longer, although areas below are: its interval is too wide." in waits(wide, city, "P").note
+    wider = [*wide, waiting("D", 10, 5, 11)]
+    assert (
+        "A and D are not called longer, although areas below are: their intervals are too wide."
+        in waits(wider, city, "P").note
+    )
+    assert "not called longer" not in waits([long, wide[2]], city, "P").note
 
 
 @pytest.mark.parametrize("spelling", ["20260101", "2026-W01-4", " 2026-01-01 "])

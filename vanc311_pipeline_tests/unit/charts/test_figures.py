@@ -4,6 +4,7 @@ import math
 import re
 import struct
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,35 @@ def test_what_is_pointed_at_is_told_in_words_and_no_mark_by_its_first_row_alone(
     told = re.findall(r'aria-label="([^"]*)" role="graphics-symbol"', figure.svg("narrow"))
     assert told
     assert all(re.match(TOLD.get(figure.name, ""), text) for text in told), told
+
+
+WORST = [
+    *FIGURES, groups.by_age(BANDS.assign(open_requests=OPEN * 2_000), "Kitsilano"),
+    waits.waits([SUNSET | {"local_area": "Kensington-Cedar Cottage"}], CITY, "Pothole"),
+    areas.comparison(AREAS.assign(local_area=["Sunset", "Kensington-Cedar Cottage", "Strathcona"])),
+]  # fmt: skip
+
+
+def texts(node, x=0.0):
+    """Each text of a picture that is not turned, with its left and its right end, by 6.5 units a character, which is rather too much."""
+    moved = re.match(r"translate\(([-\d.]+),[-\d.]+\)(.*)", node.get("transform", ""))
+    x += float(moved[1]) if moved else 0
+    if node.tag.endswith("}text") and not moved[2] and node.get("opacity") != "0":
+        text = max((line.text for line in node if line.text), key=len, default=node.text)
+        left = x - 6.5 * len(text) * {"start": 0, "middle": 0.5, "end": 1}[node.get("text-anchor")]
+        yield text, left, left + 6.5 * len(text)
+    for child in node:
+        yield from texts(child, x)
+
+
+@pytest.mark.parametrize("mode", ["narrow", "wide"])
+@pytest.mark.parametrize("figure", WORST, ids=lambda figure: figure.name)
+def test_every_text_lies_within_the_picture_and_is_whole(figure, mode):
+    """A phone showed "59" for 59.4 %, half of the titles of axes, and "Service recorde…"."""
+    picture = ElementTree.fromstring(figure.svg(mode))
+    lines = list(texts(picture))
+    assert len(lines) > 5
+    assert not [line for line in lines if "…" in line[0] or line[1] < -6 or line[2] > float(picture.get("width")) + 6]
 
 
 @each_figure
