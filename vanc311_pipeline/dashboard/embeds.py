@@ -18,10 +18,13 @@ from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading.release import Release
 
 WIDTH = 720
-_BESIDE = 400
-"""Pixels that the words need above and below a chart, in a frame that is half as wide."""
 _CODE = Markup('<iframe src="{}" title="{}" width="{}" height="{}" loading="lazy" frameborder="0"></iframe>')
 _VIEWS = re.compile(r"/(?:speed|areas/(?P<area>[^/]+)(?:/(?P<pair>[^/]+))?|issues/(?P<issue>[^/]+))?")
+
+
+def _height(figure: Figure) -> int:
+    """Pixels that a figure needs in the frame of a phone, where its picture and its words are tallest."""
+    return round(1.25 * figure.height + 0.75 * len(figure.description)) + 270
 
 
 def embed_address(name: str, request: Request) -> str:
@@ -54,8 +57,11 @@ def embed_code(
     numbers become.
     """
     title = f"{figure.title}, {view.group_name}: Vancouver 3-1-1"
-    height = height or figure.height + _BESIDE
-    return str(_CODE.format(f"{site_url or ''}{view.embed(figure.name, release)}", printable(title), width, height))
+    return str(
+        _CODE.format(
+            f"{site_url or ''}{view.embed(figure.name, release)}", printable(title), width, height or _height(figure)
+        )
+    )
 
 
 def oembed(request: Request) -> Response:
@@ -66,7 +72,7 @@ def oembed(request: Request) -> Response:
     view, figure, pinned = _meant(request.state.release, asked.get("url", ""), site_url)
     width, height = (
         min(length, int(most)) if re.fullmatch("[1-9][0-9]{0,5}", most := asked.get(f"max{side}", "")) else length
-        for side, length in (("width", WIDTH), ("height", figure.height + _BESIDE))
+        for side, length in (("width", WIDTH), ("height", _height(figure)))
     )
     answer: dict[str, Any] = {
         "version": "1.0", "type": "rich", "provider_name": "Vancouver 3-1-1", "provider_url": site_url,

@@ -204,17 +204,12 @@ def _waited(day: int) -> str:
     return first.get(day) or f"still open after {words.days(day)}"
 
 
-def waiting(release: Release, view: View) -> list[Row]:
-    """How many more days it took, by the days waited: of the nearest group that has enough, all rows from the same one."""
-    if view.issue is None:
-        return []
-    kind, further = nearest(release, view), ("further_median", "further_p75", "further_p90")
+def waiting(kind: Kind) -> list[Row]:
+    """How many more days it took, by the days waited."""
+    further = ("further_median", "further_p75", "further_p90")
     return [
         row
         | {column: days_cell(row[column], row[f"{column}_state"]) for column in further}
-        | {
-            "waited": _waited(row["waited_days"]),
-            "opened": f"{kind.opened}, {kind.view.place}",
-        }
+        | {"waited": _waited(row["waited_days"])}
         for row in kind.waits
     ]

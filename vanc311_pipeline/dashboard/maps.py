@@ -168,7 +168,7 @@ def _on_none(release: Release) -> str:
     city = schema.metrics_citywide.c
     volume = {row["scope"]: row["volume"] for row in release.records(sa.select(city.scope, city.volume))}
     share = words.percent(1 - volume["located"] / volume["all"] if volume["all"] else None)
-    return f"{share} of all requests in the record have no local area and are not on the map."
+    return f"{share} of all requests in the record have no local area and are not counted here."
 
 
 def _against_the_city(row: dict[str, Any]) -> str:

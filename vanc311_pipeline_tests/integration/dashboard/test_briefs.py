@@ -324,6 +324,18 @@ def test_as_a_page_it_is_whole_quiet_and_for_everybody(site, visit, width, dark)
         assert Axe().run(seen.page).response["violations"] == []
 
 
+def test_on_a_phone_its_months_stand_below_each_other_the_newest_first(site, visit):
+    page = visit(360).open(f"{site}/briefs/{MONTH}/city").page
+    table = page.locator(".trend .scroll")
+    assert table.evaluate("part => part.scrollWidth <= part.clientWidth")
+    assert not page.locator(".trend .key").is_visible()
+    heading, *months = [cell.bounding_box()["y"] for cell in table.locator("thead th").all()]
+    assert len(months) > 2
+    assert [heading, *reversed(months)] == sorted([heading, *months])
+    for row in table.locator("tbody tr").all():
+        assert [cell.bounding_box()["y"] for cell in row.locator("th, td").all()] == [heading, *months]
+
+
 # -- the command
 
 

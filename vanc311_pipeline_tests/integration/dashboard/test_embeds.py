@@ -220,6 +220,19 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
+def test_the_frame_that_is_offered_is_as_high_as_a_phone_needs(site, visit):
+    offered = re.findall(
+        r'<iframe src="[^"]*(/embed/[^"]*)" .* height="(\d+)"', html.unescape(get(f"{site}/speed").text)
+    )
+    assert len(offered) > 5
+    page = visit(320).page
+    for address, height in offered:
+        page.goto(site + html.unescape(address))
+        for width in (320, 440):
+            page.set_viewport_size({"width": width, "height": 200})
+            assert page.evaluate("document.body.scrollHeight") <= int(height), address
+
+
 def test_another_site_shows_a_live_figure_and_a_pinned_one_whose_numbers_stay_when_a_release_comes(
     own_file, elsewhere, visit
 ):

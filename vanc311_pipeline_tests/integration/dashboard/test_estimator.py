@@ -118,6 +118,10 @@ def test_what_one_can_expect_is_told_of_its_area_with_the_city_beside(
     for sentence, shown in zip(sentences, told[2:-1][: len(sentences)], strict=True):
         assert sentence in shown
     assert f'<a href="{view.url}">Link to this answer</a>' in text
+    assert (
+        "Of requests of this type in Kitsilano, opened in the last 12 months, that were still open after so many days:"
+        in text
+    )
 
 
 def of_the_city_after(ask, waited: int) -> str:
