@@ -50,8 +50,9 @@ from vanc311_pipeline.standin import StandIn
 from vanc311_pipeline.warehouse.audits import AUDITS
 from vanc311_pipeline.warehouse.engine import Warehouse
 
-# Whoever starts the tests in the background has SIGINT ignored in them, and every process that they start would inherit that.
+# Whoever starts the tests in the background has these ignored in them, and every process that they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How fast the machine is says nothing about the claims.
 for _profile, _examples in {"ci": 50, "nightly": 500}.items():

@@ -94,6 +94,8 @@ class RequestFilters:
         other = replace(self, **{"after": None, **changes})
         if other.near is None:
             other = replace(other, radius=None, order=None if other.order == "closest" else other.order)
+        if other.status == "closed":  # no closed one is overdue, or open for longest
+            other = replace(other, overdue=None, order=None if other.order in ("longest", "overdue") else other.order)
         return replace(other, order=None) if other.order == other.usual_order else other
 
     @property

@@ -211,6 +211,7 @@ ADDRESSES = [
     ("/requests.csv?order=newest&after=x", "/requests.csv"),
     ("/requests?order=overdue&overdue=yes", "/requests?overdue=yes"),
     ("/requests?order=newest&overdue=on", "/requests?overdue=yes&order=newest"),
+    ("/requests?status=closed&overdue=yes&order=longest", "/requests?status=closed"),
 ]
 
 
