@@ -34,8 +34,8 @@ PAGES = {"citywide": "city", "neighbourhood": "area", "issue": "issue", "hyper_l
 """Each level has its own questions, in its own order."""
 SUGGESTED = 8
 KINDS_OF_HITS = {
-    "pair": "problem in an area", "area": "area", "issue": "problem", "department": "department", "group": "departments",
-    "bia": "business improvement area", "street": "street", "address": "address",
+    "pair": "problem in an area", "on_street": "problem on a street", "area": "area", "issue": "problem", "department": "department",
+    "group": "departments", "bia": "business improvement area", "street": "street", "address": "address",
 }  # fmt: skip
 ROBOTS = "User-agent: *\nDisallow: /api/v1/\nDisallow: /embed/\nDisallow: /figures/\nDisallow: /*?\nAllow: /figures/*mode=card\n"
 """The pages may be found, and shown with a picture where they are linked; the thousands of combinations, pictures and rows behind
@@ -159,6 +159,9 @@ def _find_address(kind: str, request: Request) -> str:
 
 
 def _address_of_hit(hit: Hit) -> str:
+    if hit.kind == "on_street":
+        issue, _, street = hit.key.partition("/")
+        return f"/requests?{urlencode({'issue': issue, 'street': street}, quote_via=quote)}"
     room = {"area": "areas", "pair": "areas", "issue": "issues", "department": "departments", "group": "departments"}
     return f"/{room[hit.kind]}/{hit.key}" if hit.kind in room else RequestFilters().but(**{hit.kind: hit.key}).url
 

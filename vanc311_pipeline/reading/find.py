@@ -29,10 +29,8 @@ _MOST_WITHOUT_ONE = 8  # each is asked for again
 _SHORTEST_PLURAL, _SHORTEST_MISSPELLED, _SHORTEST_PART = 4, 4, 3
 _DIGITS = 5  # of a house number
 _NAMED, _ANYWHERE = ("area", "issue", "department", "group", "bia"), ("street", "address")
-_MOST_NARROW = ("pair", "address", "street")
+_MOST_NARROW = ("pair", "on_street", "address", "street")
 _MATCH = sa.literal_column("search").op("MATCH")(sa.bindparam("words"))
-
-
 _POSTAL_CODE = re.compile(r"\b[A-Z]\d[A-Z][ -]?\d[A-Z]\d\b", re.ASCII | re.IGNORECASE)
 
 
@@ -91,7 +89,13 @@ def point_of(release: Release, text: str) -> str | None:
 
 def _whole(release: Release, words: Sequence[str]) -> Finding | None:
     """What has all the words, or the streets that have all but a house number."""
-    hits = _with_all(release, words) or _pairs(release, words)
+    hits = _with_all(release, words)
+    if not hits:
+        hits = (*_pairs(release, words), *_on_streets(release, words))
+    elif any(map(_is_kind_of_street, words)) and not any(
+        all(_is_whole(word, hit.name) for word in words) for hit in hits
+    ):
+        hits = (*_on_streets(release, words), *hits)  # a light on Main St is no matter of maintenance
     if hits and not _are_other_crossings(hits, words):
         return Finding(hits)
     numbers = sorted((word for word in words if _is_house_number(word)), key=int)
@@ -134,6 +138,29 @@ def _pairs(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
     return ()
 
 
+def _on_streets(release: Release, words: Sequence[str]) -> tuple[Hit, ...]:
+    """Issue types on the streets whose whole names are among the words; what kind of street it is need not be said."""
+    words = [word for word in words if not _is_house_number(word)]
+    called = [word for word in words if not (_is_kind_of_street(word) or word in AROUND_NAMES)]
+    hits = list[Hit]()
+    for street in _asked(release, " OR ".join(map(_whole_word, called)), ("street",), _NAMES) if called else ():
+        own = [each for each in folded(street.name).split("-") if not _is_kind_of_street(each)]
+        others = [word for word in words if not _is_whole(word, street.name)]
+        if any(word in called for word in others) and all(
+            any(_is_whole(word, each) for word in called) for each in own
+        ):
+            issues = _asked(release, " AND ".join(map(_variants, others)), ("issue",), MOST_PLACES)
+            about = [word for word in words if word in others or _is_kind_of_street(word)]
+            ranked = sorted(issues, key=lambda hit: _rank(hit, about))[:MOST_STREETS]
+            hits += [Hit("on_street", f"{hit.name} on {street.name}", f"{hit.key}/{street.key}") for hit in ranked]
+    return tuple(hits[:MOST_PLACES])
+
+
+def _is_kind_of_street(word: str) -> bool:
+    """Whether it says what a street is, or which part of it, and not its name: st, av, west."""
+    return word in SAME_IN_ADDRESSES and not SAME_IN_ADDRESSES[word][0][0].isdigit()
+
+
 def _without_one(release: Release, words: Sequence[str]) -> Finding | None:
     """What has all the words but one, the most narrow: whoever types `broken street light kitsilano` means no broken main of Kitsilano."""
     if not 2 < len(words) <= _MOST_WITHOUT_ONE:
@@ -162,9 +189,15 @@ def _best_kind_first(hits: Sequence[Hit], words: Sequence[str]) -> tuple[Hit, ..
     return tuple(sorted(hits, key=lambda hit: (best[hit.kind], order.index(hit.kind))))
 
 
-def _rank(hit: Hit, words: Sequence[str]) -> tuple[int, bool]:
-    """How many words are missing from the name, and whether it has others."""
-    return sum(not _is_in(word, hit.name) for word in words), len(folded(hit.name).split("-")) > len(words)
+def _rank(hit: Hit, words: Sequence[str]) -> tuple[int, int, bool]:
+    """How many words are missing from the name, how many don't stand whole in it, and whether it has others."""
+    missing, partly = (sum(not test(word, hit.name) for word in words) for test in (_is_in, _is_whole))
+    return missing, partly, len(folded(hit.name).split("-")) > len(words)
+
+
+def _is_whole(word: str, name: str) -> bool:
+    words = folded(name).split("-")
+    return any(each in words for each in SAME_IN_ADDRESSES.get(word, [word]))
 
 
 def _is_in(word: str, name: str) -> bool:
@@ -194,6 +227,10 @@ def _variants(word: str) -> str:
         return f'"{word}"'
     same = "".join(f' OR "{each}"' for each in SAME_IN_ADDRESSES.get(word, ()) if each != word)
     return f'("{_stem(word)}"*{_apart(_stem(word), "*")}{same})'
+
+
+def _whole_word(word: str) -> str:
+    return " OR ".join(f'"{each}"' for each in SAME_IN_ADDRESSES.get(word, [word]))
 
 
 def _apart(word: str, ending: str = "") -> str:

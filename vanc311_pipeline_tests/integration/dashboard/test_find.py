@@ -77,7 +77,11 @@ def test_what_is_no_postal_code_is_not_taken_for_one(site):
         ("missed garbage truck kitsilano", "/areas/kitsilano/missed-garbage-bin-pickup"),
         ("1946 York Avenue Vancouver", "/requests?address=1946%20YORK%20AV"),
         ("1946 York Ave, Vancouver, BC V6J 1E1, Canada", "/requests?address=1946%20YORK%20AV"),
-        ("pothole on Main Street", "/requests?street=MAIN%20ST"), ("Commercial Dr Vancouver", "/requests?street=COMMERCIAL%20DRIVE"),
+        ("pothole on Main Street", "/requests?issue=pothole&street=MAIN%20ST"),
+        ("street light main", "/requests?issue=street-light-out&street=MAIN%20ST"), ("water main", "/issues/water-leak"),
+        ("my garbage, 1946 York Av", "/requests?issue=garbage-bin-request&street=YORK%20AV"), ("park litter can", "/issues/park-litter-can"),
+        ("pothole tenth ave", "/requests?issue=pothole&street=W%2010TH%20AV"), ("main", "/requests?street=MAIN%20ST"),
+        ("Commercial Dr Vancouver", "/requests?street=COMMERCIAL%20DRIVE"),
         ("Boundary Rd", "/requests?street=BOUNDARY%20ROAD"), ("Pacific Blvd", "/requests?street=PACIFIC%20BOULEVARD"),
     ],
 )  # fmt: skip
