@@ -28,7 +28,7 @@ COUNTED = 10_000
 POINTS, ROWS_OF_A_FILE = 5_000, 100_000
 ORDERS = {
     "newest": "newest first", "oldest": "oldest first", "longest": "longest open first", "overdue": "most overdue first",
-    "closest": "closest first",
+    "problem": "open ones by problem and street", "closest": "closest first",
 }  # fmt: skip
 OVERDUE = (
     "open for longer than nine in ten of the type took that were opened in the last 12 months, "
@@ -95,7 +95,7 @@ class RequestFilters:
         if other.near is None:
             other = replace(other, radius=None, order=None if other.order == "closest" else other.order)
         if other.status == "closed":  # no closed one is overdue, or open for longest
-            other = replace(other, overdue=None, order=None if other.order in ("longest", "overdue") else other.order)
+            other = replace(other, overdue=None, order=None if other.order in requests.OF_OPEN else other.order)
         return replace(other, order=None) if other.order == other.usual_order else other
 
     @property

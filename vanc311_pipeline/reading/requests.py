@@ -41,7 +41,9 @@ _IN_INDEX = {*places.KINDS, *places.around("0,0", 1), "opened_from", "opened_to"
 Columns = Callable[[sa.FromClause], sa.Select[Any]]
 """Selects what a list shows of the requests in a source."""
 
-ORDERS = ("newest", "oldest", "longest", "overdue", "closest")
+ORDERS = ("newest", "oldest", "longest", "overdue", "problem", "closest")
+OF_OPEN = ("longest", "overdue", "problem")
+"""The orders of open requests."""
 
 Filters = Mapping[str, Any]
 """Which requests, by the names in `_CONDITIONS` and `places.KINDS`; None narrows nothing. Days are Vancouver dates, both ends included;
@@ -144,7 +146,7 @@ def _listing(release: Release, filters: Filters, order: str, columns: Columns) -
     way = _way(release, values, order) if kinds else None
     values["as_of"] = release.about["as_of"]
     by_limits = order == "overdue" or "overdue" in values
-    is_sorted = order in ("overdue", "closest") or way in ("places first", "by type and point")
+    is_sorted = order in ("overdue", "problem", "closest") or way in ("places first", "by type and point")
     question = _question(tuple(_conditions(values)), kinds, way, by_limits, _no_more if is_sorted else columns)
     rings = places.rings(values) if order == "closest" and way == "places first" else ()
     return Listing(question, keys, descending, values, _of_page(columns) if is_sorted else None, rings)
@@ -164,7 +166,7 @@ def _way(release: Release, values: Mapping[str, Any], order: str) -> places.Way:
 def _narrowed(release: Release, filters: Filters, order: str) -> dict[str, Any]:
     """The values that requests must have; some orders are of open ones."""
     values = _values(release, filters)
-    if order in ("longest", "overdue") or "overdue" in values:
+    if order in OF_OPEN or "overdue" in values:
         values.setdefault("status", "Open")
     return values
 
@@ -272,12 +274,15 @@ _days_open = sa.cast(_julian(_value("as_of")) - _julian(_table.opened_on), sa.IN
 
 _BY_DAY, _BY_CLOSING_DAY = ((day, rowid(service_requests)) for day in (_table.opened_on, _table.closed_on))
 _over = sa.cast(_julian(overdue_limits.c.opened_before) - _julian(_table.opened_on), sa.INTEGER)
+# Without the number, where it has one.
+_street = sa.func.coalesce(sa.func.ltrim(_table.address, "0123456789 "), "", type_=sa.TEXT())
 _KEYS: dict[str, tuple[tuple[sa.ColumnElement[Any], ...], bool]] = {
     "newest": (_BY_DAY, True),
     "oldest": (_BY_DAY, False),
     "longest": (_BY_DAY, False),
     # Those of types that aren't judged come last.
     "overdue": ((sa.func.coalesce(_over, -(10**6), type_=sa.INTEGER()), rowid(service_requests)), True),
+    "problem": ((_table.issue_type, _street, rowid(service_requests)), False),
     "closest": ((places.DISTANCE, rowid(service_requests)), False),
 }
 """By what the pages of an order go, and whether downwards."""

@@ -85,8 +85,8 @@ _any = asked_with(
     closed_to=(Day, "closed on this Vancouver date or earlier"),
     order=(
         Literal[*requests.ORDERS],
-        "newest or oldest first: by day of opening, or of closing if closed_from or closed_to is given; longest open or most overdue first: "
-        "of the open ones; closest to the point first. If this is not given, the newest",
+        "newest or oldest first: by day of opening, or of closing if closed_from or closed_to is given; longest open or most overdue first, "
+        "or by problem and street: of the open ones; closest to the point first. If this is not given, the newest",
     ),
 )
 _moved = schema.request_changes.c

@@ -41,6 +41,8 @@ LISTS = [
      "closed_on DESC, rowid DESC"),
     ("department=eng&overdue=yes", f"status = 'Open' AND department LIKE 'ENG - %' AND opened_on < {LIMIT}",
      f"julianday({LIMIT}) - julianday(opened_on) DESC, rowid DESC"),
+    ("area=kitsilano&order=problem", "local_area = 'Kitsilano' AND status = 'Open'",
+     "issue_type, iif(address GLOB '[0-9]*', substr(address, instr(address, ' ') + 1), coalesce(address, '')), rowid"),
     ("overdue=yes&order=oldest", f"status = 'Open' AND opened_on < {LIMIT}", "opened_on, rowid"),
 ]  # fmt: skip
 
