@@ -109,7 +109,7 @@ def test_a_choice_lives_in_the_address_and_the_back_button_undoes_it(site, visit
     page.locator(".choose summary").click()
     chosen(page, area="Kitsilano")
     page.wait_for_url("**/areas/kitsilano")
-    chosen(page, issue=ISSUE)
+    chosen(page, issue="Street light out")
     page.wait_for_url("**/areas/kitsilano/street-light-out")
     assert page.locator("h1").inner_text() == "Street light out in Kitsilano"
     page.get_by_role("link", name="in 2024", exact=True).click()
