@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import worlds
 from vanc311_pipeline.metrics.facts import day_number, day_texts
-from vanc311_pipeline.metrics.year_on_year import year_on_year
+from vanc311_pipeline.metrics.year_on_year import YEAR_BLOCKS, _judged, year_on_year
 
 LAST = day_number("2025-06-23")  # a week before AS_OF: a Monday
 COUNTS = ["requests", "requests_year_before"]
@@ -124,3 +124,15 @@ def test_without_a_change_at_most_5_of_100_looks_give_a_direction(compared, a_we
 def test_a_change_of_20_per_cent_is_seen_as_often_as_the_methods_say(compared, a_week, groups, spread, printed):
     verdicts = compared(years(a_week, groups, 40, spread, times=1.2), "neighbourhood", "located")
     assert (verdicts["verdict"] == "more").mean() == pytest.approx(printed, abs=0.1 if a_week == 190 else 0.05)
+
+
+@pytest.mark.parametrize("blocks", [14, 40, 212, 5_000])
+def test_within_the_band_q_stays_above_what_a_normal_distribution_has_beyond_it(blocks):
+    """The audit relies on it, for records of any length: the law of the table is not the 0.05 of a short one."""
+    counts = np.tile([1_000, 1_060], (1, (blocks + YEAR_BLOCKS) // 2 + 1))[:, : blocks + YEAR_BLOCKS]
+    for more in range(0, 200, 2):
+        counts[0, -1] = counts[0, -1 - YEAR_BLOCKS] + more
+        judged = _judged(counts[:, -1], counts[:, -1 - YEAR_BLOCKS], counts)
+        [band], [q] = judged["noise_band"], judged["q_value"]
+        inside = counts[0, -1] + 0.5 < (1 + band) * (counts[0, -1 - YEAR_BLOCKS] + 0.5)
+        assert q >= 0.0455 if inside else q < 0.2
