@@ -274,8 +274,9 @@ _days_open = sa.cast(_julian(_value("as_of")) - _julian(_table.opened_on), sa.IN
 
 _BY_DAY, _BY_CLOSING_DAY = ((day, rowid(service_requests)) for day in (_table.opened_on, _table.closed_on))
 _over = sa.cast(_julian(overdue_limits.c.opened_before) - _julian(_table.opened_on), sa.INTEGER)
-# Without the number, where it has one.
-_street = sa.func.coalesce(sa.func.ltrim(_table.address, "0123456789 "), "", type_=sa.TEXT())
+_at = schema.places.alias("at")
+_first_street = sa.select(_at.c.street).where(_at.c.address == _table.address).limit(1).correlate(service_requests)
+_street = sa.func.coalesce(_first_street.scalar_subquery(), "", type_=sa.TEXT())
 _KEYS: dict[str, tuple[tuple[sa.ColumnElement[Any], ...], bool]] = {
     "newest": (_BY_DAY, True),
     "oldest": (_BY_DAY, False),

@@ -31,6 +31,11 @@ PLANTED = [
 ]
 LIMIT = "(SELECT opened_before FROM overdue_limits AS l WHERE l.issue_type = r.issue_type)"
 # The address of a list, which of the requests it has, and their order.
+AFTER_A_WORD = "substr({0}, instr({0}, ' ') + 1)"
+NUMBERLESS = f"iif(address GLOB '[0-9]*', {AFTER_A_WORD.format('address')}, address)"
+# 1800 to 1800 VINE ST is a block of Vine St, 2800 BURRARD ST and W 12TH AV a crossing.
+OF_BLOCK = f"iif(address GLOB '* to [0-9]*', {AFTER_A_WORD.format(AFTER_A_WORD.format(NUMBERLESS))}, {NUMBERLESS})"
+STREET = f"substr({OF_BLOCK}, 1, instr({OF_BLOCK} || ' and ', ' and ') - 1)"
 LISTS = [
     ("area=kitsilano&status=open&order=overdue", "local_area = 'Kitsilano' AND status = 'Open'",
      f"coalesce(julianday({LIMIT}) - julianday(opened_on), -1e6) DESC, rowid DESC"),
@@ -42,7 +47,7 @@ LISTS = [
     ("department=eng&overdue=yes", f"status = 'Open' AND department LIKE 'ENG - %' AND opened_on < {LIMIT}",
      f"julianday({LIMIT}) - julianday(opened_on) DESC, rowid DESC"),
     ("area=kitsilano&order=problem", "local_area = 'Kitsilano' AND status = 'Open'",
-     "issue_type, iif(address GLOB '[0-9]*', substr(address, instr(address, ' ') + 1), coalesce(address, '')), rowid"),
+     f"issue_type, coalesce({STREET}, ''), rowid"),
     ("overdue=yes&order=oldest", f"status = 'Open' AND opened_on < {LIMIT}", "opened_on, rowid"),
 ]  # fmt: skip
 
