@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.tables import Row, days_cell
-from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, records_of
+from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, View, day_of, records_of
 from vanc311_pipeline.metric_definitions import METRICS, State
 from vanc311_pipeline.reading.release import Release
 
@@ -78,9 +78,8 @@ def estimate(release: Release, view: View) -> Estimate | None:
     """Whether it is usual that one reported on the view's day is still open; None if no day is asked about."""
     if not view.issue or not view.reported:
         return None
-    try:
-        reported = date.fromisoformat(view.reported)
-    except ValueError:
+    reported = day_of(view.reported)
+    if reported is None:
         return Estimate(
             f"“{view.reported[:20]}” is no day of the calendar. Write it as year, month and day: 2026-09-07."
         )

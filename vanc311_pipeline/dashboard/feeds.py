@@ -22,6 +22,7 @@ from vanc311_pipeline.dashboard import requests
 from vanc311_pipeline.dashboard.dossier import KINDS as SEEN
 from vanc311_pipeline.dashboard.dossier import fields_of, moves
 from vanc311_pipeline.dashboard.requests import RequestFilters, in_words
+from vanc311_pipeline.dashboard.view import day_of
 from vanc311_pipeline.errors import printable
 from vanc311_pipeline.reading import changes
 from vanc311_pipeline.reading.labels import plain, slug
@@ -328,10 +329,7 @@ def _monday(day: date) -> date:
 
 
 def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
+    day = day_of(text)
     return day if str(day) == text else None
 
 

@@ -9,7 +9,16 @@ from vanc311_pipeline import schema
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.charts.groups import time_to_close
 from vanc311_pipeline.dashboard.figures import origin
-from vanc311_pipeline.dashboard.view import EVER, LAST_12_MONTHS, LEFT_OUT, View, records_of, summary_of, times_of
+from vanc311_pipeline.dashboard.view import (
+    EVER,
+    LAST_12_MONTHS,
+    LEFT_OUT,
+    View,
+    records_of,
+    span_of,
+    summary_of,
+    times_of,
+)
 from vanc311_pipeline.metric_definitions import CHANGE_SHARE, METRICS, MINIMUM_N, State
 from vanc311_pipeline.reading.labels import plain
 from vanc311_pipeline.reading.pages import count
@@ -100,11 +109,8 @@ def _usual_time(share: str, name: str, times: dict[str, Any], city: dict[str, An
 
 def _reported(release: Release, view: View) -> Card:
     """How many in the period that was chosen."""
-    [days] = release.records(sa.select(schema.periods).where(schema.periods.c.period == view.period))
-    note = words.days_between(days["opened_from"], days["opened_to"])
-    return Card(
-        f"reported {words.period(view.period)}", words.whole(summary_of(release, view)["volume"]), note, "volume"
-    )
+    number = words.whole(summary_of(release, view)["volume"])
+    return Card(f"reported {words.period(view.period)}", number, span_of(release, view), "volume")
 
 
 def _on_year(release: Release, view: View) -> Card:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from vanc311_pipeline.api.problems import Problem, Wrong
 from vanc311_pipeline.charts import words
 from vanc311_pipeline.dashboard.tables import Cell
-from vanc311_pipeline.dashboard.view import View
+from vanc311_pipeline.dashboard.view import View, day_of
 from vanc311_pipeline.reading import addresses, pages, places, requests
 from vanc311_pipeline.reading.find import point_of
 from vanc311_pipeline.reading.labels import branches_of, group_name, groups, is_group, label_of, plain, slug, to_choose
@@ -170,10 +170,9 @@ def refused(name: str, message: str, allowed: list[str] | None = None) -> Proble
 
 
 def _day(name: str, text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise refused(name, "it must be a day such as 2025-08-25") from error
+    if day := day_of(text):
+        return str(day)
+    raise refused(name, "it must be a day such as 2025-08-25")
 
 
 def _point(release: Release, text: str) -> str:

@@ -121,23 +121,23 @@ def view_of(release: Release, parameters: Mapping[str, str]) -> View:
     period, scope = parameters.get("period") or LAST_12_MONTHS, parameters.get("scope")
     if period != LAST_12_MONTHS:
         period = known(release, "period", period)
-    without = parameters.get("without")
+    without, reported = parameters.get("without"), parameters.get("reported", "").strip()
     return View(
         labels.get("area"),
         labels.get("issue"),
         period=period,
         scope=scope if scope in SCOPES else "all",
         without=without if without in LEFT_OUT else None,
-        reported=_day(parameters.get("reported", "").strip()) or None,
+        reported=str(day_of(reported) or reported) or None,
     )
 
 
-def _day(text: str) -> str:
-    """A day as it stands in an address, or a text that is none as it is: the answer says so."""
+def day_of(text: str) -> date | None:
+    """The day that a text in an address means; None if it means none."""
     try:
-        return date.fromisoformat(text).isoformat()
+        return date.fromisoformat(text)
     except ValueError:
-        return text
+        return None
 
 
 def asked_view(request: Request) -> View:
@@ -162,11 +162,14 @@ def periods(release: Release) -> list[str]:
 
 def days_of(release: Release, view: View) -> str:
     """Which days the period of a view has, and that the last 30 or 90 end where days no longer move."""
-    rows = {row["period"]: row for row in release.records(sa.select(schema.periods))}
-    if view.period not in rows:
-        return ""
-    days = words.days_between(*(rows[view.period][f"opened_{end}"] for end in ("from", "to")))
-    return f"Opened {days}.{' Later days may still change.' * view.period.endswith('_days')}"
+    days = span_of(release, view)
+    return f"Opened {days}.{' Later days may still change.' * view.period.endswith('_days')}" if days else ""
+
+
+def span_of(release: Release, view: View) -> str:
+    """From which day to which the period of a view goes; nothing where the release has no such period."""
+    row = release.row(sa.select(schema.periods).where(schema.periods.c.period == view.period))
+    return words.days_between(row["opened_from"], row["opened_to"]) if row else ""
 
 
 def address_of(kind: str, name: str) -> str:

@@ -47,20 +47,18 @@ def in_blocks(
     which they are known. Before and after the period its blocks come around again.
     """
     begins = opened if since is None else since
-    first, last = period.block(begins), period.block(opened + days)
+    of_opening, last = period.block(opened), period.block(opened + days)
+    first = of_opening if since is None else period.block(since)
     row = np.repeat(np.arange(len(code), dtype=np.int32), last - first + 1)
     is_first = np.diff(row, prepend=-1) > 0
     is_last = np.roll(is_first, -1)
     number = np.arange(len(row), dtype=np.int32)
-    opened, place = (
-        opened[row],
-        number + (first - number[is_first])[row],
-    )  # a request's pieces lie in one block after the other
+    place = number + (first - number[is_first])[row]  # a request's pieces lie in one block after the other
     least = first.min(initial=0)
     starts = period.first_day(np.arange(least, last.max(initial=0) + 2, dtype=np.int32))
-    entry = np.where(is_first, begins[row], starts[place - least]) - opened
-    until = np.where(is_last, days[row], starts[place - least + 1] - 1 - opened)
-    blocks = period.block(opened) % period.blocks, place % period.blocks
+    entry = np.where(is_first, begins[row], starts[place - least]) - opened[row]
+    until = np.where(is_last, days[row], starts[place - least + 1] - 1 - opened[row])
+    blocks = (of_opening % period.blocks)[row], place % period.blocks
     return Spells(code[row], until, event[row] & is_last, entry, period.blocks, blocks)
 
 

@@ -116,10 +116,7 @@ class Release:
         return datetime.fromisoformat(self.about["published_at"])
 
     def rows(
-        self,
-        question: Question,
-        within: float = QUESTION_SECONDS,
-        values: Mapping[str, Any] | None = None,
+        self, question: Question, within: float = QUESTION_SECONDS, values: Mapping[str, Any] | None = None
     ) -> Rows:
         """The answer to a question, with the values of its parameters; TookTooLong after `within` seconds, SettingsError if another version of
         the program made the file, without what is asked for, and Overwritten if it isn't the file any more that it was.
